@@ -1,0 +1,38 @@
+"""What a task raises when its job did not succeed.
+
+Each is the bridge's own error and one of Airflow's as well, so that Airflow retries where trying
+again may help, and fails the task at once where it cannot.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from kafka_bridge.protocol.errors import JobCancelled, JobFailed, JobTimedOut
+from kafka_bridge.protocol.messages import JobFailure
+
+
+class KafkaJobFailed(JobFailed, AirflowException):
+    """The worker failed the job; the task's retries apply."""
+
+
+class KafkaJobFailedForGood(JobFailed, AirflowFailException):
+    """The worker failed the job and said that trying again cannot help: no retries."""
+
+
+class KafkaJobCancelled(JobCancelled, AirflowFailException):
+    """The job was cancelled: no retries."""
+
+
+class KafkaJobTimedOut(JobTimedOut, AirflowException):
+    """A waiting rule ended the job; the task's retries apply."""
+
+
+class KafkaJobWaitFailed(AirflowException):
+    """The triggerer could not wait for the job; the task's retries apply."""
+
+
+def failed(error: JobFailure) -> KafkaJobFailed | KafkaJobFailedForGood:
+    """Return the exception for a worker's error."""
+    kind = KafkaJobFailed if error.retryable else KafkaJobFailedForGood
+    return kind(error.type, error.message, error.details, retryable=error.retryable)

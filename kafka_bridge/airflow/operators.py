@@ -1,0 +1,246 @@
+"""The operator: publishes a job request, defers, and returns the worker's result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseOperator
+
+from kafka_bridge.airflow.triggers import KafkaJobTrigger
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.errors import ConfigurationError, RecordLocation
+from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.messages import (
+    ErrorType,
+    JobRequest,
+    JobState,
+    StatusEvent,
+    Task,
+    utc_now,
+)
+from kafka_bridge.protocol.topics import REQUEST_TOPIC, RESPONSE_TOPIC
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+_TIME_OUTS = {ErrorType.NOT_STARTED, ErrorType.WORKER_LOST, ErrorType.DEADLINE_EXCEEDED}
+
+
+class KafkaJobOperator(BaseOperator):
+    """Hands a job to a service over Kafka, waits without a worker slot, and returns its result.
+
+    The result is the task's XCom. A failed job fails the task with the worker's own type, message
+    and details; when the worker said that trying again cannot help, without retries.
+
+    :param job_type: what the service is to do, a dotted name such as ``files.audit`` (templated)
+    :param payload: what it needs for that: a dictionary, dataclass, pydantic model, anything with a
+        JSON form, or bytes (templated)
+    :param kafka_config_id: the Airflow connection, of type ``kafka``
+    :param request_topic: where the service takes its jobs from (templated)
+    :param response_topic: where it answers (templated)
+    :param encoding: ``"avro"`` or ``"json"``; the service answers in the same one
+    :param heartbeat_interval: how often the worker must at least speak, a timedelta or seconds
+    :param heartbeat_timeout: silence after which the worker counts as lost. Longer than Kafka needs
+        to give a dead worker's job to another one (session time-out, 30 s by default)
+    :param schedule_to_start_timeout: how long the job may wait for a worker; None is for ever
+    :param start_to_close_timeout: how long it may run; None is for ever
+    :param delivery_timeout: how long the brokers have to acknowledge the request
+    :param progress_log_interval: the shortest time between two progress lines in the task's log
+    :raises ConfigurationError: a value makes no sense
+    """
+
+    template_fields: Sequence[str] = ("job_type", "payload", "request_topic", "response_topic")
+    template_fields_renderers = {"payload": "json"}  # noqa: RUF012  Airflow's own form
+    ui_color = "#e8f0e4"
+
+    def __init__(
+        self,
+        *,
+        job_type: str,
+        payload: Any = None,
+        kafka_config_id: str = "kafka_default",
+        request_topic: str = REQUEST_TOPIC,
+        response_topic: str = RESPONSE_TOPIC,
+        encoding: str = "avro",
+        heartbeat_interval: timedelta | float = 10.0,
+        heartbeat_timeout: timedelta | float = 90.0,
+        schedule_to_start_timeout: timedelta | float | None = timedelta(days=1),
+        start_to_close_timeout: timedelta | float | None = None,
+        delivery_timeout: timedelta | float = 30.0,
+        progress_log_interval: timedelta | float = 5.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.job_type = job_type
+        self.payload = payload
+        self.kafka_config_id = kafka_config_id
+        self.request_topic = request_topic
+        self.response_topic = response_topic
+        self.encoding = _encoding(encoding)
+        self.heartbeat_interval = _seconds("heartbeat_interval", heartbeat_interval)
+        self.heartbeat_timeout = _seconds("heartbeat_timeout", heartbeat_timeout)
+        self.schedule_to_start_timeout = _limit(
+            "schedule_to_start_timeout", schedule_to_start_timeout
+        )
+        self.start_to_close_timeout = _limit("start_to_close_timeout", start_to_close_timeout)
+        self.delivery_timeout = _seconds("delivery_timeout", delivery_timeout)
+        self.progress_log_interval = _seconds("progress_log_interval", progress_log_interval)
+        if self.heartbeat_timeout <= self.heartbeat_interval:
+            raise ConfigurationError(
+                f"heartbeat_timeout ({self.heartbeat_timeout:g} s) must be longer than "
+                f"heartbeat_interval ({self.heartbeat_interval:g} s)"
+            )
+
+    def execute(self, context: Context) -> NoReturn:
+        """Publish the job request and defer until the job ends.
+
+        :raises PayloadNotSerialisable: the payload has no JSON form
+        :raises KafkaError: a topic is missing, or the brokers did not take the request
+        """
+        from kafka_bridge.airflow.connections import kafka_config
+        from kafka_bridge.airflow.submission import last_attempt, submit
+
+        store = context["task_state_store"]
+        request = self._request(context, last_attempt(store) + 1)
+        submission, location = submit(
+            kafka_config(self.kafka_config_id),
+            request,
+            self.request_topic,
+            self.encoding,
+            store,
+            self.delivery_timeout,
+        )
+        self.log.info(
+            "Job %s (%s) is published as %s; waiting for a worker",
+            request.correlation_id,
+            request.job_type,
+            location,
+        )
+        self.defer(
+            trigger=KafkaJobTrigger(
+                correlation_id=request.correlation_id,
+                kafka_config_id=self.kafka_config_id,
+                response_topic=self.response_topic,
+                start_offsets=submission.response_offsets,
+                submitted_at=time.time(),
+                schedule_to_start_timeout=self.schedule_to_start_timeout,
+                heartbeat_timeout=self.heartbeat_timeout,
+                start_to_close_timeout=self.start_to_close_timeout,
+                progress_log_interval=self.progress_log_interval,
+            ),
+            method_name="execute_complete",
+            kwargs={"correlation_id": request.correlation_id},
+        )
+
+    def _request(self, context: Context, attempt: int) -> JobRequest:
+        from kafka_bridge.payloads import to_bytes
+
+        payload, payload_type = to_bytes(self.payload, "payload")
+        now = utc_now()
+        return JobRequest(
+            correlation_id=new_correlation_id(),
+            attempt=attempt,
+            job_type=self.job_type,
+            payload=payload,
+            payload_type=payload_type,
+            response_topic=self.response_topic,
+            created_at=now,
+            expires_at=(
+                now + timedelta(seconds=self.schedule_to_start_timeout)
+                if self.schedule_to_start_timeout
+                else None
+            ),
+            heartbeat_interval_ms=int(self.heartbeat_interval * 1000),
+            task=_task(context),
+        )
+
+    def execute_complete(
+        self,
+        context: Context,  # noqa: ARG002  Airflow passes it by position
+        event: dict[str, Any],
+        correlation_id: str | None = None,
+    ) -> Any:
+        """Read the job's terminal record and return its result.
+
+        :raises KafkaJobFailed: the worker failed it
+        :raises KafkaJobFailedForGood: the worker failed it, and trying again cannot help
+        :raises KafkaJobCancelled: it was cancelled
+        :raises KafkaJobTimedOut: a waiting rule ended it
+        :raises RecordGone: the terminal record is no longer there
+        """
+        from kafka_bridge.airflow.exceptions import KafkaJobTimedOut, KafkaJobWaitFailed
+
+        if "error" in event:
+            if event["error"] in _TIME_OUTS:
+                raise KafkaJobTimedOut(f"{event['error']}: {event['message']}")
+            raise KafkaJobWaitFailed(f"{event['error']}: {event['message']}")
+        location = RecordLocation(self.response_topic, event["partition"], event["offset"])
+        ended = self._read(location, correlation_id)
+        self.log.info("Job %s: %s", ended.correlation_id, ended.state)
+        return self._outcome(ended)
+
+    def _read(self, location: RecordLocation, correlation_id: str | None) -> StatusEvent:
+        from kafka_bridge.airflow.connections import kafka_config
+        from kafka_bridge.kafka.offsets import read_record
+        from kafka_bridge.protocol.errors import RecordGone
+
+        record = read_record(kafka_config(self.kafka_config_id), location, self.delivery_timeout)
+        ended = record.decode(StatusEvent)
+        if correlation_id not in (None, ended.correlation_id):
+            raise RecordGone(
+                f"record {location} belongs to another job ({ended.correlation_id}): "
+                "was the topic deleted and made anew?"
+            )
+        return ended
+
+    def _outcome(self, ended: StatusEvent) -> Any:
+        from kafka_bridge.airflow import exceptions
+        from kafka_bridge.payloads import from_bytes
+
+        if ended.state is JobState.SUCCEEDED:
+            return from_bytes(ended.result, ended.result_type)
+        if ended.state is JobState.CANCELLED:
+            raise exceptions.KafkaJobCancelled(ended.message or "the job was cancelled")
+        if ended.error is None:
+            raise exceptions.KafkaJobFailed(
+                "FAILED", ended.message or "the worker gave no reason", None, retryable=True
+            )
+        if ended.error.details:
+            self.log.error("The worker's own details:\n%s", ended.error.details)
+        raise exceptions.failed(ended.error)
+
+
+def _seconds(name: str, duration: timedelta | float) -> float:
+    seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
+    if seconds <= 0:
+        raise ConfigurationError(f"{name} must be longer than nothing, not {seconds:g} s")
+    return seconds
+
+
+def _limit(name: str, duration: timedelta | float | None) -> float | None:
+    return None if duration is None else _seconds(name, duration)
+
+
+def _encoding(name: str) -> Encoding:
+    try:
+        return Encoding(name)
+    except ValueError as error:
+        raise ConfigurationError(f"encoding must be 'avro' or 'json', not {name!r}") from error
+
+
+def _task(context: Context) -> Task:
+    from airflow.sdk.configuration import conf
+
+    instance = context["ti"]
+    return Task(
+        source=conf.get("api", "base_url", fallback=None) or "airflow",
+        dag_id=instance.dag_id,
+        run_id=instance.run_id,
+        task_id=instance.task_id,
+        map_index=instance.map_index if instance.map_index is not None else -1,
+        try_number=instance.try_number,
+        url=getattr(instance, "log_url", None),
+    )

@@ -1,0 +1,7 @@
+"""The command line: ``kafka-bridge topics | worker | broker``."""
+
+from __future__ import annotations
+
+from kafka_bridge.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,143 @@
+"""``kafka-bridge topics create | check | acls``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kafka_bridge.protocol import topics as default
+from kafka_bridge.protocol.errors import TopicMisconfigured
+
+if TYPE_CHECKING:
+    from kafka_bridge.kafka.topics import TopicNames, TopicPlan, TopicReport
+
+topics = typer.Typer(help="Create and check the topics of a service.", no_args_is_help=True)
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _duration(text: str) -> timedelta:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no duration: write 90s, 30m, 12h or 7d")
+    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+
+
+Requests = Annotated[str, typer.Option("--requests", help="The request topic.")]
+Responses = Annotated[str, typer.Option("--responses", help="The response topic.")]
+Control = Annotated[str, typer.Option("--control", help="The control topic.")]
+DeadLetters = Annotated[str, typer.Option("--dead-letters", help="The dead-letter topic.")]
+Longest = Annotated[timedelta, typer.Option(parser=_duration, metavar="DURATION")]
+
+
+@topics.command()
+def create(
+    requests: Requests = default.REQUEST_TOPIC,
+    responses: Responses = default.RESPONSE_TOPIC,
+    control: Control = default.CONTROL_TOPIC,
+    dead_letters: DeadLetters = default.DEAD_LETTER_TOPIC,
+    partitions: Annotated[
+        int, typer.Option(min=1, help="Of requests and responses: the most workers at a time.")
+    ] = 6,
+    replication: Annotated[
+        int, typer.Option(help="Copies of each partition; -1 is the brokers' default.")
+    ] = -1,
+    longest_job: Longest = "7d",  # type: ignore[assignment]
+    longest_wait: Longest = "7d",  # type: ignore[assignment]
+) -> None:
+    """Create the topics that are missing, with retention for the longest job and queue wait.
+
+    Kafka is configured by the environment, as for `kafka-bridge worker run`.
+    """
+    from kafka_bridge.kafka.config import KafkaConfig
+    from kafka_bridge.kafka.topics import TopicNames, create_topics, plan_topics
+
+    names = TopicNames(requests, responses, control, dead_letters)
+    plans = plan_topics(
+        names,
+        partitions=partitions,
+        replication=replication,
+        longest_job=longest_job,
+        longest_wait=longest_wait,
+    )
+    config = KafkaConfig.from_env()
+    for name, created in create_topics(config, plans).items():
+        typer.echo(f"{name}: {'created' if created else 'exists, left as it is'}")
+    _report(config, plans)
+
+
+@topics.command()
+def check(
+    requests: Requests = default.REQUEST_TOPIC,
+    responses: Responses = default.RESPONSE_TOPIC,
+    control: Control = default.CONTROL_TOPIC,
+    dead_letters: DeadLetters = default.DEAD_LETTER_TOPIC,
+    longest_job: Longest = "7d",  # type: ignore[assignment]
+    longest_wait: Longest = "7d",  # type: ignore[assignment]
+) -> None:
+    """Say of each topic what would lose jobs; exit code 1 when there is anything."""
+    from kafka_bridge.kafka.config import KafkaConfig
+    from kafka_bridge.kafka.topics import TopicNames, plan_topics
+
+    names = TopicNames(requests, responses, control, dead_letters)
+    plans = plan_topics(names, longest_job=longest_job, longest_wait=longest_wait)
+    _report(KafkaConfig.from_env(), plans)
+
+
+def _report(config, plans: Iterable[TopicPlan]) -> None:  # type: ignore[no-untyped-def]
+    from kafka_bridge.kafka.topics import check_topics
+
+    reports = check_topics(config, plans)
+    _print(reports)
+    bad = [report.name for report in reports if report.problems]
+    if bad:
+        raise TopicMisconfigured(f"{', '.join(bad)} would lose jobs; see above")
+
+
+def _print(reports: Iterable[TopicReport]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("topic", "partitions", "replication", "retention", "verdict")
+    for report in reports:
+        retention = int(report.settings.get("retention.ms", "0"))
+        verdict = [
+            *(f"✗ {text}" for text in report.problems),
+            *(f"! {text}" for text in report.advice),
+        ]
+        table.add_row(
+            report.name,
+            str(report.partitions),
+            str(report.replication),
+            "for ever" if retention < 0 else str(timedelta(milliseconds=retention)),
+            "\n".join(verdict) or "✓",
+        )
+    Console().print(table)
+
+
+@topics.command()
+def acls(
+    requests: Requests = default.REQUEST_TOPIC,
+    responses: Responses = default.RESPONSE_TOPIC,
+    control: Control = default.CONTROL_TOPIC,
+    dead_letters: DeadLetters = default.DEAD_LETTER_TOPIC,
+    airflow: Annotated[str, typer.Option(help="Airflow's Kafka principal.")] = "User:airflow",
+    worker: Annotated[str, typer.Option(help="The workers' Kafka principal.")] = "User:worker",
+    group: Annotated[str, typer.Option(help="The workers' consumer group.")] = "my-service",
+) -> None:
+    """Print the ACLs that each side needs, as kafka-acls commands to run or to hand on."""
+    from kafka_bridge.kafka.acls import airflow_acls, worker_acls
+    from kafka_bridge.kafka.topics import TopicNames
+
+    names: TopicNames = TopicNames(requests, responses, control, dead_letters)
+    for side, needed in (
+        ("Airflow: workers and triggerers", airflow_acls(names, airflow, group)),
+        ("The service's workers", worker_acls(names, worker, group)),
+    ):
+        typer.echo(f"# {side}")
+        for acl in needed:
+            typer.echo(f"{acl.command()}   # {acl.why}")

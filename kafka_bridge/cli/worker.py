@@ -1,0 +1,93 @@
+"""``kafka-bridge worker run my_module:worker``."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kafka_bridge.protocol.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from kafka_bridge.worker import Worker
+
+worker = typer.Typer(help="Run a service's worker.", no_args_is_help=True)
+
+
+@worker.callback()
+def _group() -> None:
+    """Run a service's worker."""
+
+
+@worker.command("run")
+def run(
+    target: Annotated[
+        str,
+        typer.Argument(help="Where the Worker is, as module:attribute.", metavar="MODULE:WORKER"),
+    ],
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="How many jobs run at a time in this process.")
+    ] = None,
+    app_dir: Annotated[
+        Path, typer.Option(help="The folder to import the module from.", file_okay=False)
+    ] = Path(),
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Take jobs until SIGTERM or Ctrl-C, then finish those at hand.
+
+    Kafka is configured by the environment: KAFKA_BRIDGE_BOOTSTRAP_SERVERS, and for every other
+    property of librdkafka KAFKA_BRIDGE_KAFKA_<NAME>, for example KAFKA_BRIDGE_KAFKA_SASL_USERNAME.
+    """
+    _set_up_logging(log_level)
+    sys.path.insert(0, str(app_dir.resolve()))
+    found = _load(target)
+    if concurrency is not None:
+        found.concurrency = concurrency
+    log = logging.getLogger("kafka_bridge.worker")
+    log.info(
+        "Worker %s of group %s: %s from %s, %d at a time",
+        found.worker_id,
+        found.group_id,
+        ", ".join(sorted(found.handlers)) or "nothing",
+        found.request_topic,
+        found.concurrency,
+    )
+    found.run(on_ready=lambda: log.info("Ready for jobs"))
+    log.info("Stopped")
+
+
+def _set_up_logging(level: str) -> None:
+    names = logging.getLevelNamesMapping()
+    if level.upper() not in names:
+        raise typer.BadParameter(f"{level!r} is none of debug, info, warning, error")
+    logging.basicConfig(
+        level=names[level.upper()], format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+
+
+def _load(target: str) -> Worker:
+    from kafka_bridge.worker import Worker
+
+    module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        raise typer.BadParameter(f"{target!r} is not of the form module:attribute")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # the module is there, and imports something that is not
+        raise ConfigurationError(
+            f"there is no module {module_name!r} in {Path(sys.path[0])} or on the Python path: "
+            "run this where the module lies, or set --app-dir"
+        ) from error
+    found = getattr(module, attribute, None)
+    if not isinstance(found, Worker):
+        raise ConfigurationError(
+            f"{target} is no kafka_bridge.worker.Worker, but "
+            + ("is not there" if found is None else f"a {type(found).__name__}")
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Kafka as kafka-bridge needs it; the only part that imports confluent_kafka."""

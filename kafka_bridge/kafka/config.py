@@ -1,0 +1,183 @@
+"""Client configuration from a plain mapping of librdkafka's own property names.
+
+Whatever librdkafka knows can be set; what the bridge's promises rest on cannot be unset. A mapping
+made for one kind of client (an Airflow connection usually has a ``group.id``) serves all kinds:
+properties that belong to the other kind are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kafka_bridge.protocol.errors import ConfigurationError
+
+ENV_BOOTSTRAP = "KAFKA_BRIDGE_BOOTSTRAP_SERVERS"
+ENV_PREFIX = "KAFKA_BRIDGE_KAFKA_"
+
+GROUP_PREFIX = "kafka-bridge-"
+"""Groups of readers that assign partitions themselves begin so: one prefixed ACL covers them."""
+
+_CONSUMER_ONLY = frozenset(
+    {
+        "group.id",
+        "group.instance.id",
+        "group.protocol",
+        "group.remote.assignor",
+        "partition.assignment.strategy",
+        "session.timeout.ms",
+        "heartbeat.interval.ms",
+        "max.poll.interval.ms",
+        "enable.auto.commit",
+        "auto.commit.interval.ms",
+        "enable.auto.offset.store",
+        "auto.offset.reset",
+        "isolation.level",
+        "fetch.min.bytes",
+        "fetch.max.bytes",
+        "fetch.wait.max.ms",
+        "fetch.message.max.bytes",
+        "max.partition.fetch.bytes",
+        "queued.min.messages",
+        "queued.max.messages.kbytes",
+        "enable.partition.eof",
+        "check.crcs",
+        "on_commit",
+    }
+)
+_PRODUCER_ONLY = frozenset(
+    {
+        "acks",
+        "request.required.acks",
+        "enable.idempotence",
+        "transactional.id",
+        "transaction.timeout.ms",
+        "compression.type",
+        "compression.codec",
+        "compression.level",
+        "linger.ms",
+        "queue.buffering.max.ms",
+        "queue.buffering.max.messages",
+        "queue.buffering.max.kbytes",
+        "batch.size",
+        "batch.num.messages",
+        "message.timeout.ms",
+        "delivery.timeout.ms",
+        "request.timeout.ms",
+        "partitioner",
+        "retries",
+        "message.send.max.retries",
+        "max.in.flight",
+        "delivery.report.only.error",
+        "sticky.partitioning.linger.ms",
+    }
+)
+
+
+@dataclass(frozen=True, repr=False)
+class KafkaConfig:
+    """How to reach a Kafka cluster: ``settings`` maps librdkafka's property names to values."""
+
+    settings: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if not self.settings.get("bootstrap.servers"):
+            raise ConfigurationError(
+                "the Kafka configuration has no 'bootstrap.servers': "
+                'set it to the brokers\' addresses, for example {"bootstrap.servers": "kafka:9092"}'
+            )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> KafkaConfig:
+        """Return what the environment says.
+
+        ``KAFKA_BRIDGE_BOOTSTRAP_SERVERS`` names the brokers; ``KAFKA_BRIDGE_KAFKA_SASL_USERNAME``
+        sets ``sasl.username``, and likewise for every other property.
+
+        :raises ConfigurationError: no bootstrap servers are set
+        """
+        settings = {
+            name.removeprefix(ENV_PREFIX).lower().replace("_", "."): value
+            for name, value in environ.items()
+            if name.startswith(ENV_PREFIX)
+        }
+        if servers := environ.get(ENV_BOOTSTRAP):
+            settings["bootstrap.servers"] = servers
+        if not settings.get("bootstrap.servers"):
+            raise ConfigurationError(
+                f"no Kafka brokers are configured: set {ENV_BOOTSTRAP}, "
+                f"for example {ENV_BOOTSTRAP}=localhost:9092"
+            )
+        return cls(settings)
+
+    def __repr__(self) -> str:
+        """Name the brokers and nothing else: the settings may hold secrets."""
+        return f"KafkaConfig(bootstrap.servers={self.bootstrap_servers!r})"
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The brokers' addresses, comma-separated."""
+        return str(self.settings["bootstrap.servers"])
+
+    def _without(self, names: frozenset[str]) -> dict[str, Any]:
+        return {name: value for name, value in self.settings.items() if name not in names}
+
+    def producer(self, delivery_timeout: float) -> dict[str, Any]:
+        """Return settings of an idempotent producer that gives up after so many seconds.
+
+        Keys are partitioned with Java's murmur2, so that the events of a job lie in one partition
+        whoever wrote them.
+        """
+        kept = {"compression.type", "compression.level", "linger.ms", "batch.size"}
+        return {
+            **self._without(_CONSUMER_ONLY | (_PRODUCER_ONLY - kept)),
+            "acks": "all",
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",
+            "message.timeout.ms": int(delivery_timeout * 1000),
+            "allow.auto.create.topics": False,
+        }
+
+    def admin(self) -> dict[str, Any]:
+        """Return settings of an admin client, whose metadata look-ups create no topic."""
+        return {
+            **self._without(_CONSUMER_ONLY | _PRODUCER_ONLY),
+            "allow.auto.create.topics": False,
+        }
+
+    def reader(self, purpose: str) -> dict[str, Any]:
+        """Return settings of a consumer that assigns partitions itself and commits nothing.
+
+        Its group is its own, never the connection's: ``kafka-bridge-<purpose>-<random>``.
+        """
+        return {
+            **self._without(_PRODUCER_ONLY | {"group.instance.id", "enable.partition.eof"}),
+            "group.id": f"{GROUP_PREFIX}{purpose}-{uuid.uuid4().hex[:12]}",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "allow.auto.create.topics": False,
+        }
+
+    def worker(self, group_id: str) -> dict[str, Any]:
+        """Return settings of a worker's consumer, whose offsets the worker commits itself.
+
+        A new group starts at the earliest offset, so that no job sent before it is lost. The
+        session time-out is 30 s unless set: how long Kafka waits before it gives a dead worker's
+        jobs to another one.
+        """
+        return {
+            "session.timeout.ms": 30_000,
+            "partition.assignment.strategy": "cooperative-sticky",
+            **self._without(_PRODUCER_ONLY | {"enable.partition.eof"}),
+            "group.id": group_id,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "allow.auto.create.topics": False,
+        }

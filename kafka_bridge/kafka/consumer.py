@@ -1,0 +1,117 @@
+"""A worker's consumer: a member of the service's group that never stops polling."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+import confluent_kafka as ck
+
+from kafka_bridge.kafka.clients import make
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.failures import heals_by_itself, kafka_error, translate
+from kafka_bridge.kafka.offsets import partition_count
+from kafka_bridge.kafka.records import Record
+
+_log = logging.getLogger(__name__)
+
+START_SECONDS = 30.0
+"""How long a worker waits for a broker when it starts."""
+
+Partitions: TypeAlias = Iterable[int]
+
+
+class RequestConsumer:
+    """Reads one request topic as a member of a group. For one thread only.
+
+    ``assigned`` and ``revoked`` are called, within :meth:`poll` and :meth:`close`, with partition
+    numbers; ``revoked`` may still commit. A partition that was lost (the group went on without us)
+    comes as revoked too; its commits are refused by the broker.
+
+    :raises TopicNotFound: the request topic does not exist
+    :raises BrokerUnreachable: no broker answered within 30 s
+    """
+
+    def __init__(
+        self,
+        config: KafkaConfig,
+        topic: str,
+        group_id: str,
+        *,
+        assigned: Callable[[Partitions], None],
+        revoked: Callable[[Partitions], None],
+    ) -> None:
+        self._topic = topic
+        self._servers = config.bootstrap_servers
+        self._held = False
+        self._fatal: ck.KafkaError | None = None
+        settings = {**config.worker(group_id), "error_cb": self._on_error}
+        self._consumer = make(ck.Consumer, settings)
+        partition_count(self._consumer, topic, self._servers, START_SECONDS)
+
+        def on_assign(_: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+            self._held = False  # what is new is not held yet: the next hold() sees to it
+            assigned([each.partition for each in partitions])
+
+        def on_revoke(_: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+            revoked([each.partition for each in partitions])
+
+        self._consumer.subscribe([topic], on_assign=on_assign, on_revoke=on_revoke)
+
+    def poll(self, timeout: float) -> Record | None:
+        """Return the next record, or None when there is none within ``timeout`` seconds.
+
+        :raises KafkaError: something failed that does not heal by itself
+        """
+        message = self._consumer.poll(timeout)
+        if self._fatal is not None:
+            raise translate(
+                self._fatal,
+                doing=f"reading topic {self._topic!r}",
+                servers=self._servers,
+                topic=self._topic,
+            )
+        if message is None:
+            return None
+        if (error := message.error()) is not None:
+            self._on_error(error)
+            return None
+        return Record.of(message)
+
+    def _on_error(self, error: ck.KafkaError) -> None:
+        if heals_by_itself(error):
+            _log.warning("Kafka: %s", error.str())
+        else:
+            self._fatal = error
+
+    def hold(self, *, held: bool) -> None:
+        """Fetch nothing while held, yet stay in the group by polling on."""
+        if held == self._held:
+            return
+        partitions = self._consumer.assignment()
+        if held:
+            self._consumer.pause(partitions)
+        else:
+            self._consumer.resume(partitions)
+        self._held = held
+
+    def commit(self, positions: Mapping[int, int], *, wait: bool = False) -> None:
+        """Commit by partition the offset to go on from; a failure is logged, never raised.
+
+        It costs no job: what is not committed is delivered again.
+        """
+        if not positions:
+            return
+        offsets = [ck.TopicPartition(self._topic, p, offset) for p, offset in positions.items()]
+        try:
+            if wait:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=offsets)
+        except ck.KafkaException as error:
+            _log.warning("Offsets are not committed: %s", kafka_error(error).str())
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()

@@ -1,0 +1,52 @@
+"""Kafka records as values, and decoded with the place that they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import confluent_kafka as ck
+
+from kafka_bridge.protocol.codec import decode
+from kafka_bridge.protocol.errors import RecordLocation, RemoteProtocolError
+from kafka_bridge.protocol.headers import Headers
+from kafka_bridge.protocol.records import M
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record. ``timestamp_ms`` is milliseconds since 1970, or -1 where it has none."""
+
+    location: RecordLocation
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    timestamp_ms: int
+
+    @classmethod
+    def of(cls, message: ck.Message) -> Record:
+        """Return confluent_kafka's message as a record."""
+        return cls(
+            location_of(message),
+            message.key(),
+            message.value(),
+            cast(Headers, message.headers() or []),
+            message.timestamp()[1],
+        )
+
+    def decode(self, message_type: type[M]) -> M:
+        """Return the message in the record's value.
+
+        :raises RemoteProtocolError: it holds none; the error names topic, partition and offset
+        """
+        try:
+            return decode(message_type, self.value)
+        except RemoteProtocolError as error:
+            raise error.at(self.location) from error
+
+
+def location_of(message: ck.Message) -> RecordLocation:
+    """Return where a message that Kafka has lies."""
+    return RecordLocation(
+        str(message.topic()), cast(int, message.partition()), cast(int, message.offset())
+    )

@@ -1,0 +1,61 @@
+"""Avro single-object encoding: ``C3 01``, the schema's fingerprint (8 bytes), the body."""
+
+from __future__ import annotations
+
+import io
+
+from fastavro import schemaless_reader, schemaless_writer
+
+from kafka_bridge.protocol.errors import InvalidMessage, Undecodable, UnknownSchema
+from kafka_bridge.protocol.messages import Message
+from kafka_bridge.protocol.records import M, from_record, to_record
+from kafka_bridge.protocol.schemas import READABLE, WRITTEN
+
+MARKER = b"\xc3\x01"
+HEADER_BYTES = 10
+
+
+def encode(message: Message) -> bytes:
+    """Return the message in Avro single-object encoding.
+
+    :raises InvalidMessage: a field has a type that the schema does not allow
+    """
+    schema = WRITTEN[type(message)]
+    buffer = io.BytesIO()
+    buffer.write(MARKER + schema.fingerprint)
+    try:
+        schemaless_writer(buffer, schema.parsed, to_record(message))
+    except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
+        raise InvalidMessage(
+            f"{type(message).__name__} does not fit its schema: {error!s:.300}"
+        ) from error
+    return buffer.getvalue()
+
+
+def decode(message_type: type[M], value: bytes) -> M:
+    """Return the message that ``value``, which begins with the marker, holds.
+
+    :raises UnknownSchema: no schema of that fingerprint is known here
+    :raises Undecodable: anything else that is wrong with the bytes
+    """
+    if len(value) < HEADER_BYTES:
+        raise Undecodable(f"cut off after {len(value)} bytes, within the Avro header")
+    schema = READABLE.get(value[2:HEADER_BYTES])
+    if schema is None:
+        raise UnknownSchema(
+            f"Avro schema with fingerprint {value[2:HEADER_BYTES].hex()} is not known"
+        )
+    if schema.message_type is not message_type:
+        raise Undecodable(
+            f"a {schema.message_type.__name__} stands where a {message_type.__name__} belongs"
+        )
+    body = io.BytesIO(value[HEADER_BYTES:])
+    try:
+        message = from_record(message_type, schemaless_reader(body, schema.parsed, None))
+    except Exception as error:  # hostile bytes make fastavro raise a dozen different types
+        # Cut, as some errors quote the whole value, and this text goes into a dead letter's header.
+        cause = f"{type(error).__name__}: {error!s:.300}"
+        raise Undecodable(f"damaged Avro body of a {message_type.__name__}: {cause}") from error
+    if body.read(1):
+        raise Undecodable(f"bytes are left over after the Avro body of a {message_type.__name__}")
+    return message

@@ -1,0 +1,78 @@
+"""Record headers: CloudEvents 1.0 in binary mode, and what Spring Kafka and NestJS expect.
+
+Sources: the CloudEvents Kafka protocol binding 1.0 (attributes as ``ce_`` headers), Spring Kafka's
+``KafkaHeaders`` (``kafka_correlationId``, ``kafka_replyTopic``, ``kafka_dlt-…``). Where headers and
+value disagree, the value wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TypeAlias
+from urllib.parse import quote
+
+from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
+from kafka_bridge.protocol.errors import RecordLocation
+from kafka_bridge.protocol.messages import JobRequest, Task
+
+Headers: TypeAlias = list[tuple[str, bytes]]
+
+CORRELATION_ID = "kafka_correlationId"
+REPLY_TOPIC = "kafka_replyTopic"
+JOB_REQUESTED = "kafka-bridge.job.requested.v1"
+
+
+def request_headers(request: JobRequest, encoding: Encoding) -> Headers:
+    """Return the headers of a job request: CloudEvents attributes and the two of request-reply."""
+    texts = {
+        "content-type": CONTENT_TYPES[encoding],
+        "ce_specversion": "1.0",
+        "ce_id": request.correlation_id,
+        "ce_source": _source(request.task),
+        "ce_type": JOB_REQUESTED,
+        "ce_time": _rfc3339(request.created_at),
+        "ce_correlationid": request.correlation_id,
+        CORRELATION_ID: request.correlation_id,
+        REPLY_TOPIC: request.response_topic,
+    }
+    return [(name, text.encode("utf-8")) for name, text in texts.items()]
+
+
+def _source(task: Task | None) -> str:
+    if task is None:
+        return "/airflow"
+    return "/airflow/" + "/".join(
+        quote(part, safe="") for part in (task.source, task.dag_id, task.task_id)
+    )
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def dead_letter_headers(
+    location: RecordLocation, timestamp_ms: int, error: BaseException
+) -> Headers:
+    """Return the headers that a dead letter gets besides its own.
+
+    Spring writes partition, offset and timestamp as big-endian integers of 4, 8 and 8 bytes.
+    """
+    kind = type(error)
+    return [
+        ("kafka_dlt-original-topic", location.topic.encode("utf-8")),
+        ("kafka_dlt-original-partition", location.partition.to_bytes(4, "big", signed=True)),
+        ("kafka_dlt-original-offset", location.offset.to_bytes(8, "big", signed=True)),
+        ("kafka_dlt-original-timestamp", timestamp_ms.to_bytes(8, "big", signed=True)),
+        ("kafka_dlt-exception-fqcn", f"{kind.__module__}.{kind.__qualname__}".encode()),
+        ("kafka_dlt-exception-message", str(error).encode("utf-8", "replace")),
+    ]
+
+
+def text_header(headers: Iterable[tuple[str, bytes | None]] | None, name: str) -> str | None:
+    """Return the last header of that name as text, or None where it is absent or no UTF-8."""
+    values = [value for key, value in headers or () if key == name and value is not None]
+    try:
+        return values[-1].decode("utf-8") if values else None
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,34 @@
+"""Correlation ids: UUID text in lower case, the key of every record of a job."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def new_correlation_id() -> str:
+    """Return a random correlation id (UUID version 4)."""
+    return str(uuid.uuid4())
+
+
+def new_event_id() -> str:
+    """Return a random id for one status event."""
+    return str(uuid.uuid4())
+
+
+def is_correlation_id(text: str) -> bool:
+    """Tell whether ``text`` is a correlation id in its one canonical form (36 characters)."""
+    return _CANONICAL.fullmatch(text) is not None
+
+
+def correlation_id_from_key(key: bytes | None) -> str | None:
+    """Return the correlation id that a record's key holds, or None where it holds none."""
+    if key is None or len(key) != 36:
+        return None
+    try:
+        text = key.decode("ascii")
+    except UnicodeDecodeError:
+        return None
+    return text if is_correlation_id(text) else None

@@ -1,0 +1,42 @@
+"""Which media types are JSON, and JSON that any language can read back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+JSON = "application/json"
+
+
+def is_json(media_type: str) -> bool:
+    """Tell whether a media type means JSON: ``application/json`` or one that ends in ``+json``."""
+    essence = media_type.partition(";")[0].strip().lower()
+    return essence == JSON or essence.endswith("+json")
+
+
+def to_json(value: Any) -> bytes:
+    """Return ``value`` as compact UTF-8 JSON (RFC 8259: no NaN, no lone surrogates).
+
+    :raises TypeError: a part of it has no JSON form
+    :raises ValueError: a number is not finite, text is not Unicode, or it is nested too deep
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except RecursionError as error:
+        raise ValueError("nested too deep, or containing itself") from error
+    return text.encode("utf-8")
+
+
+def from_json(data: bytes) -> Any:
+    """Return the value that UTF-8 JSON describes.
+
+    :raises ValueError: the bytes are not JSON as RFC 8259 has it
+    """
+    try:
+        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("JSON is nested too deep") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,87 @@
+"""Handlers: what a service does for a job type, and the payload as its signature wants it."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.protocol.media_types import is_json
+from kafka_bridge.protocol.messages import ErrorType, JobRequest
+from kafka_bridge.worker.errors import ApplicationError
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A function for one job type. ``payload`` reads its payload, None when it takes none."""
+
+    job_type: str
+    function: Callable[..., Any]
+    payload: TypeAdapter[Any] | None
+    takes_bytes: bool
+    is_async: bool
+
+    @classmethod
+    def of(cls, job_type: str, function: Callable[..., Any]) -> Handler:
+        """Return the handler that a function is, by its signature.
+
+        :raises ConfigurationError: it is not ``(job)`` or ``(job, payload)``
+        """
+        parameters = list(inspect.signature(function).parameters.values())
+        positional = [
+            p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        if len(positional) not in (1, 2) or len(positional) != len(parameters):
+            raise ConfigurationError(
+                f"the handler of {job_type!r}, {function.__qualname__}, must take (job) or "
+                "(job, payload) and nothing else"
+            )
+        is_async = inspect.iscoroutinefunction(function)
+        if len(positional) == 1:
+            return cls(job_type, function, None, takes_bytes=False, is_async=is_async)
+        wanted = _annotation(function, positional[1].name)
+        return cls(job_type, function, TypeAdapter(wanted), wanted is bytes, is_async)
+
+    def arguments(self, request: JobRequest) -> tuple[Any, ...]:
+        """Return the payload as the handler wants it, as the arguments that follow the context.
+
+        :raises ApplicationError: ``invalid_payload``, naming the field that does not fit
+        """
+        if self.payload is None:
+            return ()
+        if self.takes_bytes:
+            return (request.payload or b"",)
+        if request.payload_type is not None and not is_json(request.payload_type):
+            raise _invalid(f"{self.job_type} takes JSON, the payload is {request.payload_type!r}")
+        try:
+            # No payload is JSON's null: a handler whose annotation allows None takes it.
+            return (self.payload.validate_json(request.payload or b"null"),)
+        except ValidationError as error:
+            raise _invalid(_words(self.job_type, error)) from None
+
+
+def _annotation(function: Callable[..., Any], name: str) -> Any:
+    try:
+        return typing.get_type_hints(function, include_extras=True).get(name, Any)
+    except NameError as error:
+        raise ConfigurationError(
+            f"the annotations of {function.__qualname__} cannot be read: {error}. Payload types "
+            "must be importable where the handler is defined."
+        ) from error
+
+
+def _invalid(message: str) -> ApplicationError:
+    return ApplicationError(message, type=ErrorType.INVALID_PAYLOAD, details="", retryable=False)
+
+
+def _words(job_type: str, error: ValidationError) -> str:
+    faults = [
+        f"{'.'.join(str(part) for part in fault['loc']) or 'payload'}: {fault['msg']}"
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return f"the payload does not fit {job_type}: " + "; ".join(faults)
