@@ -1,0 +1,25 @@
+"""Free loopback ports that stay free while a broker is down for a moment."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+FIRST, LAST = 15_000, 32_000
+"""Below the range that Linux, macOS and Windows hand out to outgoing connections: a client that
+keeps trying a stopped broker's port could otherwise be given that very port and hold it."""
+
+
+def free_port() -> int:
+    """Give a TCP port on 127.0.0.1 on which nothing listens at this moment.
+
+    Another process may take it before it is used, so be ready to ask again.
+    """
+    while True:
+        port = random.randint(FIRST, LAST)  # noqa: S311  no secret
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port

@@ -1,0 +1,129 @@
+"""Fixtures that all tests share: real Kafka brokers, and topics on them that nobody else uses.
+
+A test that takes `real_broker`, `topics`, `private_broker` or `kafka_jars` gets the mark
+`real_kafka` by itself. Where no real broker is to be had it is skipped, with the reason; where the
+environment says CI, it fails instead: a green CI has seen a real Kafka.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+import pytest
+
+from kafka_bridge.testing import ApacheKafka, BrokerUnavailable, NoBrokerFound, find_broker
+from kafka_bridge.testing.brokers import jars
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from kafka_bridge.testing import Broker
+
+REAL_BROKER_FIXTURES = {"real_broker", "private_broker", "kafka_jars"}
+
+
+class TopicFactory(Protocol):
+    """What the fixture `topics` gives."""
+
+    def __call__(
+        self,
+        prefix: str = "topic",
+        partitions: int | None = None,
+        config: Mapping[str, str] | None = None,
+    ) -> str:
+        """Create a topic with a name of its own, and return that name."""
+
+
+class Eventually(Protocol):
+    """What the fixture `eventually` gives."""
+
+    def __call__(self, condition: Callable[[], object], what: str, timeout: float = 15.0) -> None:
+        """Wait up to `timeout` seconds until `condition()` is true; fail, saying `what`."""
+
+
+def _unique_name(prefix: str) -> str:
+    return f"{prefix}-{uuid.uuid4().hex[:12]}"
+
+
+def _eventually(condition: Callable[[], object], what: str, timeout: float = 15.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {timeout} s: {what}")
+        time.sleep(0.05)
+
+
+def skip_or_fail(reason: str) -> NoReturn:
+    """Skip the test where a person runs it; fail it in CI."""
+    if os.environ.get("CI", "").lower() in {"1", "true"}:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark with `real_kafka` whatever uses a real broker."""
+    for item in items:
+        if REAL_BROKER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.real_kafka)
+
+
+@pytest.fixture(scope="session")
+def unique_name() -> Callable[[str], str]:
+    """Give a function that makes names no other test and no earlier run has used, from a prefix."""
+    return _unique_name
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Eventually:
+    """Give a function that waits for something to become true, and fails where it does not."""
+    return _eventually
+
+
+@pytest.fixture(scope="session")
+def real_broker() -> Iterator[Broker]:
+    """Share one real Kafka in the session: use `topics` and `unique_name`, never hurt it."""
+    try:
+        broker = find_broker()
+    except NoBrokerFound as error:
+        skip_or_fail(str(error))
+    with broker:
+        yield broker
+
+
+@pytest.fixture
+def topics(real_broker: Broker) -> Iterator[TopicFactory]:
+    """Make topics on the real broker, gone after the test."""
+    made: list[str] = []
+
+    def create(
+        prefix: str = "topic",
+        partitions: int | None = None,
+        config: Mapping[str, str] | None = None,
+    ) -> str:
+        name = _unique_name(prefix)
+        real_broker.create_topic(name, partitions, config)
+        made.append(name)
+        return name
+
+    yield create
+    real_broker.delete_topics(made)
+
+
+@pytest.fixture(scope="session")
+def kafka_jars() -> None:
+    """Make sure that this machine can start an `ApacheKafka`: a JDK, and Kafka's jars."""
+    try:
+        jars.java_command()
+        jars.kafka_jars()
+    except BrokerUnavailable as error:
+        skip_or_fail(str(error))
+
+
+@pytest.fixture
+def private_broker(kafka_jars: None) -> Iterator[ApacheKafka]:
+    """Give one test a real Kafka of its own, to be killed, stopped and paused."""
+    with ApacheKafka() as broker:
+        yield broker

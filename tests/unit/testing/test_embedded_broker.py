@@ -1,0 +1,64 @@
+"""The embedded broker in one process: what it does, and that it says what it cannot do."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from kafka_bridge.testing import BrokerError, EmbeddedBroker
+from kafka_bridge.testing.brokers.topics import admin_client, cluster_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def test_a_record_comes_back(kafka_broker: EmbeddedBroker, unique_name: Callable[..., str]) -> None:
+    """The pytest fixture is a broker: what is produced can be read."""
+    topic = unique_name("topic")
+    kafka_broker.create_topic(topic)
+    producer = Producer({"bootstrap.servers": kafka_broker.bootstrap_servers})
+    producer.produce(topic, b"value", key=b"key", partition=2)
+    assert producer.flush(10) == 0
+    consumer = Consumer({"bootstrap.servers": kafka_broker.bootstrap_servers, "group.id": topic})
+    consumer.assign([TopicPartition(topic, 2, 0)])
+    message = consumer.poll(10)
+    consumer.close()
+    assert message is not None
+    assert (message.key(), message.value()) == (b"key", b"value")
+
+
+def test_topics_are_there_from_the_start() -> None:
+    """`topics=` are visible to any client, with 4 partitions, before the first record."""
+    with EmbeddedBroker(topics=["jobs.requests", "jobs.responses"]) as broker:
+        found = admin_client(broker.bootstrap_servers).list_topics(timeout=10).topics
+    assert {name: len(topic.partitions) for name, topic in found.items()} == {
+        "jobs.requests": 4,
+        "jobs.responses": 4,
+    }
+
+
+@pytest.mark.parametrize("wish", [{"partitions": 3}, {"config": {"cleanup.policy": "compact"}}])
+def test_what_it_cannot_give_is_refused(kafka_broker: EmbeddedBroker, wish: dict[str, int]) -> None:
+    """A test that needs partitions or settings is not quietly run without them."""
+    with pytest.raises(BrokerError, match="use ApacheKafka"):
+        kafka_broker.create_topic("refused", **wish)  # type: ignore[arg-type]
+
+
+def test_it_starts_quickly() -> None:
+    """Quick enough for every test module to have its own: 0.1 s is usual."""
+    started = time.monotonic()
+    with EmbeddedBroker():
+        assert time.monotonic() - started < 5
+
+
+def test_it_ends_with_its_context() -> None:
+    """Nothing answers after the `with` statement, and the object says that it does not run."""
+    with EmbeddedBroker() as broker:
+        address = broker.bootstrap_servers
+        assert cluster_id(admin_client(address), 10) is not None
+    assert cluster_id(admin_client(address), 0.3) is None
+    with pytest.raises(BrokerError, match="does not run"):
+        _ = broker.bootstrap_servers
