@@ -1,0 +1,37 @@
+"""A real Airflow in a folder of its own, for acceptance tests and the demo.
+
+Needs the ``airflow`` extra installed, but imports nothing of it: Airflow runs in processes of its
+own and is spoken to over HTTP.
+
+::
+
+    with LocalAirflow(tmp_path / "airflow", Path("dags")) as airflow:
+        run_id = airflow.trigger("hello")
+        assert airflow.wait_for_run("hello", run_id, timeout=60) == "success"
+"""
+
+from __future__ import annotations
+
+from kafka_bridge.testing.local_airflow.components import Component
+from kafka_bridge.testing.local_airflow.errors import (
+    ApiError,
+    ApiUnavailable,
+    ComponentFailed,
+    DagImportFailed,
+    LocalAirflowError,
+    WaitTimedOut,
+)
+from kafka_bridge.testing.local_airflow.harness import LocalAirflow
+from kafka_bridge.testing.local_airflow.logs import LogLine
+
+__all__ = [
+    "ApiError",
+    "ApiUnavailable",
+    "Component",
+    "ComponentFailed",
+    "DagImportFailed",
+    "LocalAirflow",
+    "LocalAirflowError",
+    "LogLine",
+    "WaitTimedOut",
+]
