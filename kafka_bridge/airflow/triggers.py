@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from kafka_bridge.kafka.reader import Arrival
 
 
+SETTLE_SECONDS = 5.0
+"""No event is fired sooner than this after the task published its job.
+
+Airflow's scheduler learns of the worker process that deferred the task by its next loops. Where the
+task was resumed before that, Airflow up to 3.3.2 takes the old process's end for the new one's and
+fails the task (apache/airflow issues 67287 and 72716).
+"""
+
+
 class KafkaJobTrigger(BaseTrigger):
     """Waits until a job ends, logs its progress, and fires one small event.
 
@@ -81,9 +90,11 @@ class KafkaJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event when the job has ended, or the wait for it has."""
         try:
-            yield TriggerEvent(await self._wait())
+            outcome = await self._wait()
         except KafkaBridgeError as error:
-            yield TriggerEvent({"error": type(error).__name__, "message": str(error)})
+            outcome = {"error": type(error).__name__, "message": str(error)}
+        await asyncio.sleep(self.submitted_at + SETTLE_SECONDS - time.time())
+        yield TriggerEvent(outcome)
 
     async def _wait(self) -> dict[str, Any]:
         # Not at the top: a DAG file that imports the operator would load the Kafka client.

@@ -1,0 +1,93 @@
+"""A real Airflow on a real Kafka, with real worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kafka_bridge.kafka.topics import TopicNames
+from kafka_bridge.testing import Broker, TopicExists
+from kafka_bridge.testing.local_airflow import LocalAirflow
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
+COMMAND = [sys.executable, "-m", "kafka_bridge", "worker", "run"]
+
+
+@pytest.fixture(scope="session")
+def jobs_broker(real_broker: Broker) -> Broker:
+    """Prepare the session's Kafka, with the default topics, the tests' own, and one that nobody reads."""
+    for name in (*TopicNames(), "test.requests", "jobs.nobody"):
+        with contextlib.suppress(TopicExists):
+            real_broker.create_topic(name, 4)
+    return real_broker
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    jobs_broker: Broker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalAirflow]:
+    """Run an Airflow with the project's own DAGs and those of the tests."""
+    home = tmp_path_factory.mktemp("airflow")
+    dags = home / "dags"
+    shutil.copytree(PROJECT / "dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(HERE / "dags", dags, dirs_exist_ok=True)
+    connections = {
+        "kafka_default": _connection(jobs_broker.bootstrap_servers),
+        "dead": _connection("127.0.0.1:9"),
+    }
+    with LocalAirflow(home, dags, connections=connections) as running:
+        yield running
+
+
+def _connection(servers: str) -> dict[str, object]:
+    # A group.id, as connections made for the provider's operators have: the bridge must not use it.
+    return {
+        "conn_type": "kafka",
+        "extra": {"bootstrap.servers": servers, "group.id": "not-for-the-bridge"},
+    }
+
+
+@pytest.fixture(scope="session")
+def start_worker(
+    jobs_broker: Broker, eventually: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Give a function that starts a worker process and returns it once it is ready for jobs."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(target: str, folder: Path = HERE) -> subprocess.Popen[bytes]:
+        log = tmp_path_factory.mktemp("worker") / "worker.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*COMMAND, target, "--app-dir", str(folder)],
+                env={**os.environ, "KAFKA_BRIDGE_BOOTSTRAP_SERVERS": jobs_broker.bootstrap_servers},
+                stderr=output,
+            )
+        started.append(process)
+        eventually(lambda: "Ready for jobs" in log.read_text(), f"{target} is ready", 30)
+        return process
+
+    yield start
+    for process in started:
+        process.terminate()
+    for process in started:
+        process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def workers(start_worker: Callable[..., subprocess.Popen[bytes]]) -> list[subprocess.Popen[bytes]]:
+    """Run two processes of the tests' service, in one group."""
+    return [start_worker("services:worker"), start_worker("services:worker")]
+
+
+@pytest.fixture(scope="session")
+def file_auditor(start_worker: Callable[..., subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """Run the example's worker."""
+    return start_worker("file_auditor:worker", PROJECT / "examples")

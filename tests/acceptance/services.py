@@ -1,0 +1,21 @@
+"""The worker that the acceptance tests use."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from kafka_bridge.worker import JobContext, Worker
+
+worker = Worker(group_id="acceptance", request_topic="test.requests", concurrency=4)
+
+
+@worker.job("test.count")
+def count(job: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
+    """Work for some seconds, a tenth at a time."""
+    steps = round(payload["seconds"] * 10)
+    for step in range(1, steps + 1):
+        time.sleep(0.1)
+        job.progress(step, total=steps, unit="steps", message="counting")
+    return {"number": payload.get("number"), "process": os.getpid()}
