@@ -16,14 +16,21 @@ INSTALLED_AIRFLOW = str(Path(airflow.__path__[0]))
 with DAG(
     dag_id="audit_files",
     schedule=None,
-    params={"directory": Param(INSTALLED_AIRFLOW, type="string", description="What to audit")},
+    params={
+        "directory": Param(INSTALLED_AIRFLOW, type="string", description="What to audit"),
+        "files_per_second": Param(200, type="number", description="Spares the disk"),
+    },
+    render_template_as_native_obj=True,
     tags=["kafka-bridge"],
     doc_md=__doc__,
 ):
     audit = KafkaJobOperator(
         task_id="audit",
         job_type="files.audit",
-        payload={"directory": "{{ params.directory }}"},
+        payload={
+            "directory": "{{ params.directory }}",
+            "files_per_second": "{{ params.files_per_second }}",
+        },
         schedule_to_start_timeout=timedelta(minutes=10),
         progress_log_interval=1,
     )

@@ -6,6 +6,7 @@ Run it with ``kafka-bridge worker run file_auditor:worker --app-dir examples``.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -17,10 +18,11 @@ worker = Worker(group_id="file-auditors")
 
 
 class AuditRequest(BaseModel):
-    """What to audit."""
+    """What to audit. ``files_per_second`` spares a disk that others use too; None: no limit."""
 
     directory: Path
     pattern: str = "*"
+    files_per_second: float | None = Field(default=None, gt=0)
 
 
 class AuditReport(BaseModel):
@@ -46,7 +48,10 @@ def audit(job: JobContext, payload: AuditRequest) -> AuditReport:
     report = AuditReport(directory=payload.directory)
     total = hashlib.sha256()
     lines: Counter[str] = Counter()
+    begun = time.monotonic()
     for number, path in enumerate(paths, start=1):
+        if payload.files_per_second:
+            time.sleep(max(0, begun + number / payload.files_per_second - time.monotonic()))
         content = path.read_bytes()
         total.update(hashlib.sha256(content).digest())
         lines[path.suffix or "(none)"] += content.count(b"\n")

@@ -1,0 +1,52 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Each sets up what it needs.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The newest Python there is, 3.11 at the least; PYTHON=… chooses another.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BROKER ?= embedded
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format requirements clean
+
+help:  ## Show this list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY)  ## Make the virtual environment (the other targets do it by themselves).
+
+$(READY): requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "kafka-bridge needs Python 3.11 or newer: none was found. Set PYTHON=/path/to/python"; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version); the first time, this takes a minute or two …"
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)  ## Watch an Airflow task be done by a worker. KEEP=1 leaves Airflow up; BROKER=kafka uses a real Kafka.
+	@$(BIN)/python -m demo --broker $(BROKER) $(if $(filter-out 0,$(KEEP)),--keep)
+
+test: $(READY)  ## Run the tests (TESTS=tests/unit runs some).
+	@$(BIN)/python -m pytest -m "not long" $(TESTS)
+
+test-all: $(READY)  ## Run the tests, long ones too.
+	@$(BIN)/python -m pytest $(TESTS)
+
+lint: $(READY)  ## Check style, types and the direction of imports.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY)  ## Format the code.
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+requirements: $(READY)  ## Pin the requirements anew, for every Python from 3.11 on.
+	@$(BIN)/uv pip compile pyproject.toml --extra airflow --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade --output-file requirements/dev.txt
+
+clean:  ## Remove what the other targets made, but for the virtual environment.
+	@rm -rf .demo .hypothesis .mypy_cache .ruff_cache .import_linter_cache build dist

@@ -1,0 +1,44 @@
+"""The command line of the demo. Everything that it starts is stopped, however it ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from demo.scene import BrokerChoice, Scene
+from demo.show import Show
+from kafka_bridge.protocol.errors import KafkaBridgeError
+
+
+def main(
+    broker: Annotated[
+        BrokerChoice,
+        typer.Option(help="embedded needs nothing installed; kafka is a real Apache Kafka."),
+    ] = BrokerChoice.EMBEDDED,
+    keep: Annotated[bool, typer.Option(help="Leave Airflow up until Ctrl-C.")] = False,
+) -> None:
+    """Run the DAG audit_files from end to end."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console(highlight=False)
+    try:
+        with Scene(broker, console) as scene:
+            Show(scene, console).run()
+            if keep:
+                scene.keep()
+    except KeyboardInterrupt:
+        console.print("\nStopped, as you asked; nothing is left running.")
+        sys.exit(130)
+    except KafkaBridgeError as error:
+        console.print(f"\n[bold red]The demo failed:[/] {error}", soft_wrap=True)
+        sys.exit(1)
+    console.print("\n[bold green]Done.[/] Everything that was started is stopped again.")
+    if not keep:
+        console.print("To look around in Airflow's web pages: [bold]make demo KEEP=1[/]")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,130 @@
+"""What the demo needs around the job: a broker, a worker process and Airflow."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+
+from kafka_bridge.kafka.topics import TopicNames
+from kafka_bridge.testing import Broker, EmbeddedBroker, TopicExists, find_broker
+from kafka_bridge.testing.local_airflow import LocalAirflow
+from kafka_bridge.testing.local_airflow.processes import ManagedProcess
+
+PROJECT = Path(__file__).parents[1]
+HOME = PROJECT / ".demo"
+PARTITIONS = 4
+STOP_SECONDS = 5.0
+
+
+class BrokerChoice(StrEnum):
+    """Which broker the demo runs on."""
+
+    EMBEDDED = "embedded"
+    KAFKA = "kafka"
+
+
+class Scene:
+    """Sets the scene, and clears it away again."""
+
+    broker: Broker
+    airflow: LocalAirflow
+
+    def __init__(self, choice: BrokerChoice, console: Console) -> None:
+        self._choice = choice
+        self._console = console
+        self._cleanup = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as started:
+            self.broker = started.enter_context(self._start_broker())
+            worker = self._start_worker()
+            started.callback(worker.stop, STOP_SECONDS)
+            self.airflow = self._start_airflow(started)
+            worker.check()
+            self._cleanup = started.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._console.status("Stopping everything …"):
+            self._cleanup.close()
+
+    def _say(self, number: int, text: str) -> None:
+        self._console.print(f"[bold cyan]{number}[/] {text}", soft_wrap=True)
+
+    def _start_broker(self) -> Broker:
+        if self._choice is BrokerChoice.KAFKA:
+            with self._console.status("Looking for a real Kafka, or starting one …"):
+                broker = find_broker()
+            self._say(1, f"A real Kafka ({broker.kind}) is at {broker.bootstrap_servers}.")
+        else:
+            broker = EmbeddedBroker().start()
+            self._say(
+                1, f"A Kafka broker is up at {broker.bootstrap_servers} (embedded: no install)."
+            )
+        for name in TopicNames():
+            with contextlib.suppress(TopicExists):
+                broker.create_topic(name, PARTITIONS)
+        return broker
+
+    def _start_worker(self) -> ManagedProcess:
+        """Start the example service, as its own people would: it has never heard of Airflow."""
+        worker = ManagedProcess(
+            "worker",
+            [sys.executable, "-m", "kafka_bridge", "worker", "run", "file_auditor:worker"],
+            env={**os.environ, "KAFKA_BRIDGE_BOOTSTRAP_SERVERS": self.broker.bootstrap_servers},
+            cwd=PROJECT / "examples",
+            log_path=HOME / "worker.log",
+        )
+        worker.start()
+        self._say(
+            2,
+            "A worker is running: examples/file_auditor.py, a program of its own that knows "
+            "nothing of Airflow.",
+        )
+        return worker
+
+    def _start_airflow(self, started: contextlib.ExitStack) -> LocalAirflow:
+        extra = {"bootstrap.servers": self.broker.bootstrap_servers}
+        first = not (HOME / "airflow").exists()
+        pace = "the first time takes a minute" if first else "this takes about half a minute"
+        with self._console.status(f"Starting Airflow; {pace} …"):
+            airflow = started.enter_context(
+                LocalAirflow(
+                    HOME / "airflow",
+                    PROJECT / "dags",
+                    connections={"kafka_default": {"conn_type": "kafka", "extra": extra}},
+                )
+            )
+        self._say(
+            3,
+            "Airflow is up: scheduler, DAG processor, triggerer and API server "
+            f"({airflow.base_url}, all its files in {(HOME / 'airflow').relative_to(PROJECT)}).",
+        )
+        return airflow
+
+    def keep(self) -> None:
+        """Stay until Ctrl-C, with Airflow's web pages to look at."""
+        self._console.print(
+            f"\nAirflow stays up: [bold]{self.airflow.base_url}/dags/audit_files[/]\n"
+            f"Kafka is at {self.broker.bootstrap_servers}. "
+            "[bold]Ctrl-C[/] stops everything."
+        )
+        stop = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        while not stop.wait(0.5):
+            self.airflow.check()
