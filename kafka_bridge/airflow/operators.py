@@ -26,6 +26,9 @@ from kafka_bridge.protocol.topics import REQUEST_TOPIC, RESPONSE_TOPIC
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
+SCHEDULER_SECONDS = 3.0
+"""How long the scheduler may take until it has looked at what its executor reports."""
+
 _TIME_OUTS = {ErrorType.NOT_STARTED, ErrorType.WORKER_LOST, ErrorType.DEADLINE_EXCEEDED}
 
 
@@ -119,17 +122,19 @@ class KafkaJobOperator(BaseOperator):
             request.job_type,
             location,
         )
+        now = time.time()
         self.defer(
             trigger=KafkaJobTrigger(
                 correlation_id=request.correlation_id,
                 kafka_config_id=self.kafka_config_id,
                 response_topic=self.response_topic,
                 start_offsets=submission.response_offsets,
-                submitted_at=time.time(),
+                submitted_at=now,
                 schedule_to_start_timeout=self.schedule_to_start_timeout,
                 heartbeat_timeout=self.heartbeat_timeout,
                 start_to_close_timeout=self.start_to_close_timeout,
                 progress_log_interval=self.progress_log_interval,
+                not_before=now + _settle_seconds(),
             ),
             method_name="execute_complete",
             kwargs={"correlation_id": request.correlation_id},
@@ -211,6 +216,19 @@ class KafkaJobOperator(BaseOperator):
         if ended.error.details:
             self.log.error("The worker's own details:\n%s", ended.error.details)
         raise exceptions.failed(ended.error)
+
+
+def _settle_seconds() -> float:
+    """Return how long after its deferral a task must not be resumed.
+
+    The supervisor of the deferring process notices its end within ``min_heartbeat_interval``, the
+    scheduler in one of its next loops. Resumed before that, the task is failed by Airflow up to
+    3.3.2, which takes the old process's end for the new one's (apache/airflow issues 67287, 72716).
+    """
+    from airflow.sdk.configuration import conf
+
+    noticed: int = conf.getint("workers", "min_heartbeat_interval", fallback=5)
+    return noticed + SCHEDULER_SECONDS
 
 
 def _seconds(name: str, duration: timedelta | float) -> float:

@@ -19,15 +19,6 @@ if TYPE_CHECKING:
     from kafka_bridge.kafka.reader import Arrival
 
 
-SETTLE_SECONDS = 5.0
-"""No event is fired sooner than this after the task published its job.
-
-Airflow's scheduler learns of the worker process that deferred the task by its next loops. Where the
-task was resumed before that, Airflow up to 3.3.2 takes the old process's end for the new one's and
-fails the task (apache/airflow issues 67287 and 72716).
-"""
-
-
 class KafkaJobTrigger(BaseTrigger):
     """Waits until a job ends, logs its progress, and fires one small event.
 
@@ -43,6 +34,7 @@ class KafkaJobTrigger(BaseTrigger):
     :param heartbeat_timeout: seconds that an accepted job's worker may be silent
     :param start_to_close_timeout: seconds that an accepted job may run
     :param progress_log_interval: seconds between two progress lines in the task's log
+    :param not_before: fire no event before this moment, seconds since 1970
     """
 
     def __init__(
@@ -57,6 +49,7 @@ class KafkaJobTrigger(BaseTrigger):
         heartbeat_timeout: float | None = None,
         start_to_close_timeout: float | None = None,
         progress_log_interval: float = 5.0,
+        not_before: float = 0.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.correlation_id = correlation_id
@@ -68,6 +61,7 @@ class KafkaJobTrigger(BaseTrigger):
         self.heartbeat_timeout = heartbeat_timeout
         self.start_to_close_timeout = start_to_close_timeout
         self.progress_log_interval = progress_log_interval
+        self.not_before = not_before
         self._next_line_at = 0.0
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -84,6 +78,7 @@ class KafkaJobTrigger(BaseTrigger):
                 "heartbeat_timeout": self.heartbeat_timeout,
                 "start_to_close_timeout": self.start_to_close_timeout,
                 "progress_log_interval": self.progress_log_interval,
+                "not_before": self.not_before,
             },
         )
 
@@ -93,7 +88,7 @@ class KafkaJobTrigger(BaseTrigger):
             outcome = await self._wait()
         except KafkaBridgeError as error:
             outcome = {"error": type(error).__name__, "message": str(error)}
-        await asyncio.sleep(self.submitted_at + SETTLE_SECONDS - time.time())
+        await asyncio.sleep(self.not_before - time.time())
         yield TriggerEvent(outcome)
 
     async def _wait(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ COMMAND = [sys.executable, "-m", "kafka_bridge", "worker", "run"]
 
 @pytest.fixture(scope="session")
 def jobs_broker(real_broker: Broker) -> Broker:
-    """Prepare the session's Kafka, with the default topics, the tests' own, and one that nobody reads."""
+    """Prepare the session's Kafka: the default topics, the tests' own, and one nobody reads."""
     for name in (*TopicNames(), "test.requests", "jobs.nobody"):
         with contextlib.suppress(TopicExists):
             real_broker.create_topic(name, 4)

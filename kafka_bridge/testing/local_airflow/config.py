@@ -112,6 +112,8 @@ def _api(port: int) -> dict[str, str]:
         "API__WORKERS": "1",
         "CORE__EXECUTION_API_SERVER_URL": f"{base}/execution/",
         "WORKERS__EXECUTION_API_TIMEOUT": str(EXECUTION_API_SECONDS),
+        # A supervisor that misses the end of its task's process looks again after this time.
+        "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     }
 
 
