@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from demo.scene import BrokerChoice, Scene
+from demo.scene import HOME, PROJECT, BrokerChoice, Scene
 from demo.show import Show
 from kafka_bridge.protocol.errors import KafkaBridgeError
 
@@ -22,8 +23,10 @@ def main(
     keep: Annotated[bool, typer.Option(help="Leave Airflow up until Ctrl-C.")] = False,
 ) -> None:
     """Run the DAG audit_files from end to end."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console = Console(highlight=False)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    # A terminal gets lines broken between words; a file or a pipe gets them whole.
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     try:
         with Scene(broker, console) as scene:
             Show(scene, console).run()
@@ -32,12 +35,19 @@ def main(
     except KeyboardInterrupt:
         console.print("\nStopped, as you asked; nothing is left running.")
         sys.exit(130)
-    except KafkaBridgeError as error:
-        console.print(f"\n[bold red]The demo failed:[/] {error}", soft_wrap=True)
+    except (KafkaBridgeError, OSError) as error:
+        console.print(f"\n[bold red]The demo failed:[/] {escape(_words(error))}")
+        console.print(f"Everything is stopped again; the logs are in {HOME.relative_to(PROJECT)}.")
         sys.exit(1)
     console.print("\n[bold green]Done.[/] Everything that was started is stopped again.")
     if not keep:
         console.print("To look around in Airflow's web pages: [bold]make demo KEEP=1[/]")
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 
 from kafka_bridge.kafka.topics import TopicNames
 from kafka_bridge.testing import Broker, EmbeddedBroker, TopicExists, find_broker
@@ -63,13 +64,13 @@ class Scene:
             self._cleanup.close()
 
     def _say(self, number: int, text: str) -> None:
-        self._console.print(f"[bold cyan]{number}[/] {text}", soft_wrap=True)
+        self._console.print(f"[bold cyan]{number}[/] {escape(text)}")
 
     def _start_broker(self) -> Broker:
         if self._choice is BrokerChoice.KAFKA:
             with self._console.status("Looking for a real Kafka, or starting one …"):
                 broker = find_broker()
-            self._say(1, f"A real Kafka ({broker.kind}) is at {broker.bootstrap_servers}.")
+            self._say(1, f"A real Kafka ({broker.kind}) is up at {broker.bootstrap_servers}.")
         else:
             broker = EmbeddedBroker().start()
             self._say(
@@ -92,8 +93,8 @@ class Scene:
         worker.start()
         self._say(
             2,
-            "A worker is running: examples/file_auditor.py, a program of its own that knows "
-            "nothing of Airflow.",
+            "A worker is running: examples/file_auditor.py,\n"
+            "  a program of its own that knows nothing of Airflow.",
         )
         return worker
 
@@ -111,8 +112,8 @@ class Scene:
             )
         self._say(
             3,
-            "Airflow is up: scheduler, DAG processor, triggerer and API server "
-            f"({airflow.base_url}, all its files in {(HOME / 'airflow').relative_to(PROJECT)}).",
+            f"Airflow is up at {airflow.base_url}: API server, scheduler, DAG processor\n"
+            f"  and triggerer, with all their files in {(HOME / 'airflow').relative_to(PROJECT)}.",
         )
         return airflow
 

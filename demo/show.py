@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from demo.job_feed import events_of_job, job_of_run
 from demo.scene import Scene
@@ -49,24 +51,29 @@ class Show:
             request = job_of_run(self._servers, run_id, JOB_SECONDS)
         self._say(
             5,
-            f"Its task published a job request to Kafka ({request.job_type}, id "
+            f"Its task `audit` published a job request to Kafka ({request.job_type}, id "
             f"{request.correlation_id[:8]}…)\n  and let go of its slot in Airflow. "
             "This is what the worker says on the response topic:",
         )
         self._follow(request.correlation_id)
         with self._console.status("The task takes its result and hands it to the next one …"):
             state = self._airflow.wait_for_run(DAG_ID, run_id, JOB_SECONDS)
-        self._say(6, "The log of the task, as Airflow's web page shows it:")
+        self._say(6, "The task's log, which Airflow's web page shows too:")
         self._print_log(run_id)
         if state != "success":
             raise DemoFailed(f"the DAG run is {state!r}; its log stands above")
         self._say(7, "The result, as the next task found it in XCom:")
         report = self._airflow.xcom(DAG_ID, run_id, "audit")
-        self._console.print(Padding.indent(_summary(report), 2))
+        for line in _summary(report):
+            self._print(line)
         self._count_again(report)
 
     def _say(self, number: int, text: str) -> None:
-        self._console.print(f"\n[bold cyan]{number}[/] {text}", soft_wrap=True)
+        self._console.print(f"\n[bold cyan]{number}[/] {escape(text)}")
+
+    def _print(self, line: str, style: str = "") -> None:
+        text = Text(line if self._console.is_terminal else f"  {line}", style)
+        self._console.print(Padding.indent(text, 2) if self._console.is_terminal else text)
 
     def _follow(self, correlation_id: str) -> None:
         """Show the job's progress as a bar; where there is no terminal, as a few lines."""
@@ -94,7 +101,7 @@ class Show:
     def _print_log(self, run_id: str) -> None:
         for line in self._airflow.task_log(DAG_ID, run_id, "audit"):
             if not line.event.startswith(NOISE):
-                self._console.print(Padding.indent(_plain(line), 2), style="dim")
+                self._print(_plain(line), "dim")
 
     def _count_again(self, report: dict[str, Any]) -> None:
         root = Path(report["directory"])
@@ -122,12 +129,12 @@ def _plain(line: LogLine) -> str:
     return f"{time}{line.event}"
 
 
-def _summary(report: dict[str, Any]) -> str:
+def _summary(report: dict[str, Any]) -> list[str]:
     largest = list(report["lines_by_suffix"].items())[:4]
     suffixes = ", ".join(f"{lines:,} in {suffix}" for suffix, lines in largest)
-    return (
-        f"directory  {report['directory']}\n"
-        f"files      {report['files']:,} ({report['bytes']:,} bytes)\n"
-        f"lines      {suffixes}, …\n"
-        f"sha256     {report['sha256']}"
-    )
+    return [
+        f"directory  {report['directory']}",
+        f"files      {report['files']:,} ({report['bytes']:,} bytes)",
+        f"lines      {suffixes}, …",
+        f"sha256     {report['sha256']}",
+    ]

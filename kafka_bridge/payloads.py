@@ -13,6 +13,9 @@ from kafka_bridge.protocol.media_types import JSON, from_json, is_json, to_json
 
 BYTES = "application/octet-stream"
 
+MOST_PARTS = 100
+"""How many faulty parts are looked into for the one to name: each look writes the part as JSON."""
+
 
 def to_bytes(value: Any, what: str) -> tuple[bytes | None, str | None]:
     """Return a value as bytes and their media type.
@@ -34,7 +37,7 @@ def to_bytes(value: Any, what: str) -> tuple[bytes | None, str | None]:
 
 
 def _words(value: Any, what: str, error: Exception) -> str:
-    culprit = next(_culprits(value, what, depth=0), None)
+    culprit = next(_culprits(value, what, set()), None)
     if culprit is None:
         return f"{what} cannot be written as JSON: {error}"
     path, part = culprit
@@ -44,16 +47,17 @@ def _words(value: Any, what: str, error: Exception) -> str:
     )
 
 
-def _culprits(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
-    """Walk down to the parts that have no JSON form."""
-    if depth > 50 or _is_fine(value):
+def _culprits(value: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Walk down to the parts that have no JSON form, into each only once."""
+    if len(seen) > MOST_PARTS or id(value) in seen or _is_fine(value):
         return
+    seen.add(id(value))
     if isinstance(value, Mapping):
         for key, part in value.items():
-            yield from _culprits(part, f"{path}[{key!r}]", depth + 1)
+            yield from _culprits(part, f"{path}[{key!r}]", seen)
     elif isinstance(value, list | tuple | set | frozenset):
         for index, part in enumerate(value):
-            yield from _culprits(part, f"{path}[{index}]", depth + 1)
+            yield from _culprits(part, f"{path}[{index}]", seen)
     else:
         yield path, value
 

@@ -8,6 +8,8 @@ environment says CI, it fails instead: a green CI has seen a real Kafka.
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 import time
 import uuid
 from typing import TYPE_CHECKING, NoReturn, Protocol
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from kafka_bridge.testing import Broker
+
+# Airflow creates the folders of its home when it is imported, here and in the tests' subprocesses.
+if "airflow" not in sys.modules:
+    _airflow_home = tempfile.TemporaryDirectory(prefix="airflow-home-")  # gone with the session
+    os.environ["AIRFLOW_HOME"] = _airflow_home.name
 
 REAL_BROKER_FIXTURES = {"real_broker", "private_broker", "kafka_jars"}
 

@@ -11,6 +11,9 @@ from airflow.sdk.exceptions import AirflowException
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 
+_FAULTY_EXTRA = (ValueError, ImportError, AttributeError, TypeError)
+"""What the hook raises: a callback that cannot be imported, a list where it wants text, …"""
+
 
 class _ConfigHook(KafkaBaseHook):
     """Gives what the provider's hook would make its client from.
@@ -35,6 +38,8 @@ def kafka_config(kafka_config_id: str) -> KafkaConfig:
             f"Airflow has no usable connection {kafka_config_id!r} ({error}): create one of type "
             'kafka whose extra is {"bootstrap.servers": "…"}, or set kafka_config_id to another'
         ) from error
-    except ValueError as error:
-        raise ConfigurationError(f"connection {kafka_config_id!r}: {error}") from error
+    except _FAULTY_EXTRA as error:
+        raise ConfigurationError(
+            f"the extra of connection {kafka_config_id!r} cannot be used: {error}"
+        ) from error
     return KafkaConfig(settings)

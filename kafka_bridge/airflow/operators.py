@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -11,7 +12,7 @@ from airflow.sdk import BaseOperator
 
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.encodings import Encoding
-from kafka_bridge.protocol.errors import ConfigurationError, RecordLocation
+from kafka_bridge.protocol.errors import ConfigurationError, RecordLocation, Undecodable
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import (
     ErrorType,
@@ -20,6 +21,7 @@ from kafka_bridge.protocol.messages import (
     StatusEvent,
     Task,
     utc_now,
+    whole_milliseconds,
 )
 from kafka_bridge.protocol.topics import REQUEST_TOPIC, RESPONSE_TOPIC
 
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 SCHEDULER_SECONDS = 3.0
 """How long the scheduler may take until it has looked at what its executor reports."""
 
+MAX_SECONDS = 100 * 365 * 86_400.0
+"""A century: far longer, and the moment when a time-out ends can no longer be written."""
+
+_ENCODINGS = (Encoding.AVRO, Encoding.JSON)
 _TIME_OUTS = {ErrorType.NOT_STARTED, ErrorType.WORKER_LOST, ErrorType.DEADLINE_EXCEEDED}
 
 
@@ -154,11 +160,11 @@ class KafkaJobOperator(BaseOperator):
             response_topic=self.response_topic,
             created_at=now,
             expires_at=(
-                now + timedelta(seconds=self.schedule_to_start_timeout)
+                whole_milliseconds(now + timedelta(seconds=self.schedule_to_start_timeout))
                 if self.schedule_to_start_timeout
                 else None
             ),
-            heartbeat_interval_ms=int(self.heartbeat_interval * 1000),
+            heartbeat_interval_ms=max(1, int(self.heartbeat_interval * 1000)),  # 0 asks for none
             task=_task(context),
         )
 
@@ -175,6 +181,7 @@ class KafkaJobOperator(BaseOperator):
         :raises KafkaJobCancelled: it was cancelled
         :raises KafkaJobTimedOut: a waiting rule ended it
         :raises RecordGone: the terminal record is no longer there
+        :raises Undecodable: the result is not what its media type says
         """
         from kafka_bridge.airflow.exceptions import KafkaJobTimedOut, KafkaJobWaitFailed
 
@@ -185,7 +192,7 @@ class KafkaJobOperator(BaseOperator):
         location = RecordLocation(self.response_topic, event["partition"], event["offset"])
         ended = self._read(location, correlation_id)
         self.log.info("Job %s: %s", ended.correlation_id, ended.state)
-        return self._outcome(ended)
+        return self._outcome(ended, location)
 
     def _read(self, location: RecordLocation, correlation_id: str | None) -> StatusEvent:
         from kafka_bridge.airflow.connections import kafka_config
@@ -201,12 +208,11 @@ class KafkaJobOperator(BaseOperator):
             )
         return ended
 
-    def _outcome(self, ended: StatusEvent) -> Any:
+    def _outcome(self, ended: StatusEvent, location: RecordLocation) -> Any:
         from kafka_bridge.airflow import exceptions
-        from kafka_bridge.payloads import from_bytes
 
         if ended.state is JobState.SUCCEEDED:
-            return from_bytes(ended.result, ended.result_type)
+            return _result(ended, location)
         if ended.state is JobState.CANCELLED:
             raise exceptions.KafkaJobCancelled(ended.message or "the job was cancelled")
         if ended.error is None:
@@ -216,6 +222,19 @@ class KafkaJobOperator(BaseOperator):
         if ended.error.details:
             self.log.error("The worker's own details:\n%s", ended.error.details)
         raise exceptions.failed(ended.error)
+
+
+def _result(ended: StatusEvent, location: RecordLocation) -> Any:
+    from kafka_bridge.payloads import from_bytes
+
+    if ended.result is None and ended.result_ref is not None:
+        return asdict(ended.result_ref)  # the claim check: the result itself lies elsewhere
+    try:
+        return from_bytes(ended.result, ended.result_type)
+    except ValueError as error:
+        raise Undecodable(
+            f"the result is not the {ended.result_type} that it is said to be: {error}", location
+        ) from error
 
 
 def _settle_seconds() -> float:
@@ -232,9 +251,16 @@ def _settle_seconds() -> float:
 
 
 def _seconds(name: str, duration: timedelta | float) -> float:
-    seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
-    if seconds <= 0:
+    try:
+        seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{name} must be a timedelta or seconds, not {duration!r}"
+        ) from error
+    if not seconds > 0:  # nor is NaN
         raise ConfigurationError(f"{name} must be longer than nothing, not {seconds:g} s")
+    if seconds > MAX_SECONDS:
+        raise ConfigurationError(f"{name} must be 100 years at most, not {seconds:g} s")
     return seconds
 
 
@@ -243,10 +269,9 @@ def _limit(name: str, duration: timedelta | float | None) -> float | None:
 
 
 def _encoding(name: str) -> Encoding:
-    try:
-        return Encoding(name)
-    except ValueError as error:
-        raise ConfigurationError(f"encoding must be 'avro' or 'json', not {name!r}") from error
+    if name not in _ENCODINGS:
+        raise ConfigurationError(f"encoding must be 'avro' or 'json', not {name!r}")
+    return Encoding(name)
 
 
 def _task(context: Context) -> Task:

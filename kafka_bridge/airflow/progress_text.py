@@ -15,7 +15,7 @@ def line_of(event: StatusEvent) -> str | None:
         case JobState.RUNNING if event.progress is not None:
             return " – ".join(filter(None, (_progress(event.progress), event.message)))
         case JobState.RUNNING:
-            return event.message
+            return event.message or None
         case _:
             return None
 

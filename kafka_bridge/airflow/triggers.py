@@ -12,11 +12,11 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from kafka_bridge.airflow.progress_text import line_of
 from kafka_bridge.airflow.waiting import JobWatch, WaitLimits
 from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
-from kafka_bridge.protocol.lifecycle import Verdict
+from kafka_bridge.protocol.lifecycle import TERMINAL, Verdict
 from kafka_bridge.protocol.messages import JobState, StatusEvent
 
 if TYPE_CHECKING:
-    from kafka_bridge.kafka.reader import Arrival
+    from kafka_bridge.kafka.notices import Arrival, Notice
 
 
 class KafkaJobTrigger(BaseTrigger):
@@ -63,6 +63,7 @@ class KafkaJobTrigger(BaseTrigger):
         self.progress_log_interval = progress_log_interval
         self.not_before = not_before
         self._next_line_at = 0.0
+        self._next_warning_at = 0.0
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow stores: plain JSON, no secret, no payload."""
@@ -93,36 +94,71 @@ class KafkaJobTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
-        from kafka_bridge.airflow.responses import notices_of
+        from kafka_bridge.airflow.responses import waiting_for
 
         limits = WaitLimits(
             self.schedule_to_start_timeout, self.heartbeat_timeout, self.start_to_close_timeout
         )
         watch = JobWatch(limits, self.submitted_at, began=time.time())
-        async with notices_of(
+        async with waiting_for(
             self.correlation_id, self.kafka_config_id, self.response_topic, self.start_offsets
-        ) as notices:
+        ) as waiter:
             while True:
+                watch.hearing_since = waiter.hearing_since
                 deadline = watch.deadline()
-                remaining = None if deadline is None else max(0.0, deadline.at - time.time())
-                try:
-                    notice = await asyncio.wait_for(notices.get(), remaining)
-                except TimeoutError:
-                    assert deadline is not None  # noqa: S101  nothing else sets the time-out
-                    return {"error": deadline.reason.value, "message": deadline.message}
-                if isinstance(notice, RemoteProtocolError):
-                    self.log.warning("A response to this job cannot be read: %s", notice)
-                elif isinstance(notice, KafkaBridgeError):
-                    raise notice
-                elif watch.take(notice.event, time.time()) is Verdict.TAKEN:
-                    if watch.history.finished:
-                        return self._ended(notice)
-                    self._log_progress(notice.event)
+                notice = await waiter.next(None if deadline is None else deadline.at)
+                if notice is None:
+                    watch.hearing_since = waiter.hearing_since
+                    if (passed := watch.passed(time.time())) is not None:
+                        return {"error": passed.reason.value, "message": passed.message}
+                elif (outcome := self._take(notice, watch)) is not None:
+                    return outcome
+
+    def _take(self, notice: Notice, watch: JobWatch) -> dict[str, Any] | None:
+        """Take a notice in; return the outcome where it brings one.
+
+        :raises KafkaBridgeError: the reader has ended
+        """
+        from kafka_bridge.kafka.notices import Truncated
+
+        if isinstance(notice, RemoteProtocolError):
+            self._log_unreadable(notice)
+        elif isinstance(notice, Truncated):
+            self.log.warning(
+                "Responses to this job may be lost: %s[%d] begins at offset %d, the job's records "
+                "at %d or later. The topic's retention is too short; the job goes on under its "
+                "time-outs.",
+                self.response_topic,
+                notice.partition,
+                notice.first,
+                notice.wanted,
+            )
+        elif isinstance(notice, KafkaBridgeError):
+            raise notice
+        elif notice.head.state in TERMINAL:
+            return self._ended(notice)
+        else:
+            self._take_event(notice, watch)
+        return None
+
+    def _take_event(self, arrival: Arrival, watch: JobWatch) -> None:
+        try:
+            event = arrival.event()
+        except RemoteProtocolError as error:
+            self._log_unreadable(error)
+        else:
+            if watch.take(event, time.time()) is Verdict.TAKEN:
+                self._log_progress(event)
+
+    def _log_unreadable(self, error: RemoteProtocolError) -> None:
+        if time.monotonic() >= self._next_warning_at:
+            self._next_warning_at = time.monotonic() + self.progress_log_interval
+            self.log.warning("A response to this job cannot be read: %s", error)
 
     def _ended(self, arrival: Arrival) -> dict[str, Any]:
         location = arrival.location
         return {
-            "state": arrival.event.state.value,
+            "state": arrival.head.state.value,
             "partition": location.partition,
             "offset": location.offset,
         }

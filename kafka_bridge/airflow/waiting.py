@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from kafka_bridge.protocol.lifecycle import JobHistory, Verdict
 from kafka_bridge.protocol.messages import ErrorType, StatusEvent
 
-CATCH_UP_SECONDS = 30.0
-"""No rule ends a wait sooner than this after it began: after a restart of the triggerer, the job's
-events of the time before are still to be read."""
+MARGIN_SECONDS = 30.0
+"""No rule ends a wait sooner than this after it began, nor after the reader began to hear: what was
+said before is still to be read, and workers that were cut off as well have yet to speak again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,16 @@ class JobWatch:
 
     :param submitted_at: when its request was published, seconds since 1970
     :param began: when this wait for it began, seconds since 1970
+
+    ``hearing_since`` says since when silence proves anything (seconds since 1970, infinite: it does
+    not now); whoever knows sets it.
     """
 
     limits: WaitLimits
     submitted_at: float
     began: float
     history: JobHistory = field(default_factory=JobHistory)
+    hearing_since: float = 0.0
     _queued_at: float = field(init=False)
     _started_at: float | None = None
     _heard_at: float = field(init=False)
@@ -65,13 +70,22 @@ class JobWatch:
         if self.history.state is None:
             self._queued_at, self._started_at = now, None
         elif self._started_at is None:
-            self._started_at = min(event.occurred_at.timestamp(), now)
+            # The worker's clock may be wrong, but nothing starts before it was asked for.
+            occurred_at = max(event.occurred_at.timestamp(), self.submitted_at)
+            self._started_at = min(occurred_at, now)
         return verdict
 
     def deadline(self) -> Deadline | None:
-        """Return what ends the wait first, or None when nothing does."""
+        """Return what ends the wait first, or None when nothing does as things are."""
+        if self.hearing_since == math.inf:
+            return None
         rules = self._queued_rules() if self._started_at is None else self._started_rules()
         return min(rules, default=None)
+
+    def passed(self, now: float) -> Deadline | None:
+        """Return the deadline that has passed, or None when there is none."""
+        deadline = self.deadline()
+        return deadline if deadline is not None and deadline.at <= now else None
 
     def _queued_rules(self) -> list[Deadline]:
         limit = self.limits.schedule_to_start
@@ -92,4 +106,5 @@ class JobWatch:
         return rules
 
     def _rule(self, at: float, reason: ErrorType, message: str) -> Deadline:
-        return Deadline(max(at, self.began + CATCH_UP_SECONDS), reason, message)
+        earliest = max(self.began, self.hearing_since) + MARGIN_SECONDS
+        return Deadline(max(at, earliest), reason, message)

@@ -21,7 +21,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def _duration(text: str) -> timedelta:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    match = re.fullmatch(r"(\d{1,8}(?:\.\d+)?)([smhd])", text)
     if match is None:
         raise typer.BadParameter(f"{text!r} is no duration: write 90s, 30m, 12h or 7d")
     return timedelta(**{_UNITS[match[2]]: float(match[1])})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,8 @@ import typer
 from kafka_bridge.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from kafka_bridge.worker import Worker
 
 worker = typer.Typer(help="Run a service's worker.", no_args_is_help=True)
@@ -75,15 +78,7 @@ def _load(target: str) -> Worker:
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
         raise typer.BadParameter(f"{target!r} is not of the form module:attribute")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise  # the module is there, and imports something that is not
-        raise ConfigurationError(
-            f"there is no module {module_name!r} in {Path(sys.path[0])} or on the Python path: "
-            "run this where the module lies, or set --app-dir"
-        ) from error
+    module = _import(module_name)
     found = getattr(module, attribute, None)
     if not isinstance(found, Worker):
         raise ConfigurationError(
@@ -91,3 +86,20 @@ def _load(target: str) -> Worker:
             + ("is not there" if found is None else f"a {type(found).__name__}")
         )
     return found
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise ConfigurationError(
+                f"there is no module {name!r} in {Path(sys.path[0])} or on the Python path: "
+                "run this where the module lies, or set --app-dir"
+            ) from error
+        # The module is there, and imports something that is not.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise ConfigurationError(
+            f"module {name!r} cannot be imported: {type(error).__name__}: {error} "
+            f"({place.filename}, line {place.lineno})"
+        ) from error

@@ -50,7 +50,7 @@ def make(kind: type[C], settings: Mapping[str, Any]) -> C:
         return kind(dict(settings), logger=_log)
     except ck.KafkaException as error:
         raise ConfigurationError(
-            f"the Kafka configuration is not accepted: {kafka_error(error).str()}"
+            f"the Kafka configuration is not accepted: {kafka_error(error).str().strip()}"
         ) from error
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"the Kafka configuration is not accepted: {error}") from error

@@ -21,6 +21,12 @@ ENV_PREFIX = "KAFKA_BRIDGE_KAFKA_"
 GROUP_PREFIX = "kafka-bridge-"
 """Groups of readers that assign partitions themselves begin so: one prefixed ACL covers them."""
 
+UNKNOWN_TOPIC_SECONDS = 5.0
+"""How long a client believes that a topic unknown to the brokers was created just now.
+
+With librdkafka's own 30 s it would look as if no broker had answered in time.
+"""
+
 _CONSUMER_ONLY = frozenset(
     {
         "group.id",
@@ -132,12 +138,14 @@ class KafkaConfig:
         whoever wrote them.
         """
         kept = {"compression.type", "compression.level", "linger.ms", "batch.size"}
+        unknown_topic = min(UNKNOWN_TOPIC_SECONDS, delivery_timeout / 2)
         return {
             **self._without(_CONSUMER_ONLY | (_PRODUCER_ONLY - kept)),
             "acks": "all",
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
             "message.timeout.ms": int(delivery_timeout * 1000),
+            "topic.metadata.propagation.max.ms": int(unknown_topic * 1000),
             "allow.auto.create.topics": False,
         }
 
@@ -161,6 +169,7 @@ class KafkaConfig:
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "allow.auto.create.topics": False,
+            "topic.metadata.propagation.max.ms": int(UNKNOWN_TOPIC_SECONDS * 1000),
         }
 
     def worker(self, group_id: str) -> dict[str, Any]:

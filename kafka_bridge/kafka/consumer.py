@@ -44,14 +44,14 @@ class RequestConsumer:
     ) -> None:
         self._topic = topic
         self._servers = config.bootstrap_servers
-        self._held = False
+        self._held: bool | None = False
         self._fatal: ck.KafkaError | None = None
         settings = {**config.worker(group_id), "error_cb": self._on_error}
         self._consumer = make(ck.Consumer, settings)
         partition_count(self._consumer, topic, self._servers, START_SECONDS)
 
         def on_assign(_: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
-            self._held = False  # what is new is not held yet: the next hold() sees to it
+            self._held = None  # some are held and the new ones not: the next hold() sees to it
             assigned([each.partition for each in partitions])
 
         def on_revoke(_: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:

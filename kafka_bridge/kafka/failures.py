@@ -22,6 +22,13 @@ _NO_TOPIC = frozenset(
         ck.KafkaError.UNKNOWN_TOPIC_OR_PART,
         ck.KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
         ck.KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+        ck.KafkaError.TOPIC_EXCEPTION,  # a name that no topic can have
+    }
+)
+_DONE_FOR = frozenset(
+    {
+        ck.KafkaError._FATAL,  # noqa: SLF001  in a message, librdkafka says so by the code alone
+        ck.KafkaError.FENCED_INSTANCE_ID,
     }
 )
 _SILENCE = frozenset(
@@ -44,9 +51,18 @@ def kafka_error(error: ck.KafkaException | ck.KafkaError) -> ck.KafkaError:
     return error
 
 
+def is_missing_topic(error: ck.KafkaError) -> bool:
+    """Tell whether an error says that a topic is not there; a broker that starts may, too."""
+    return error.code() in _NO_TOPIC
+
+
 def heals_by_itself(error: ck.KafkaError) -> bool:
-    """Tell whether waiting may help: not so for access, nor for a topic that is not there."""
-    return error.code() not in _ACCESS | _NO_TOPIC
+    """Tell whether waiting may help.
+
+    Not so for access, for a topic that is not there, and for what librdkafka itself calls fatal (a
+    fenced ``group.instance.id``, say): its client is of no use any more.
+    """
+    return not error.fatal() and error.code() not in _ACCESS | _NO_TOPIC | _DONE_FOR
 
 
 def translate(

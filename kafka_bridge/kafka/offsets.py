@@ -12,9 +12,12 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import heals_by_itself, topic_not_found, translate
+from kafka_bridge.kafka.failures import heals_by_itself, kafka_error, topic_not_found, translate
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol.errors import BrokerUnreachable, RecordGone, RecordLocation
+
+RETRY_SECONDS = 0.2
+_OUT_OF_RANGE = ck.KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001  librdkafka's local codes begin so
 
 
 def end_offsets(config: KafkaConfig, topics: Iterable[str], timeout: float) -> dict[str, list[int]]:
@@ -62,14 +65,27 @@ def _ends(
         ck.TopicPartition(topic, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call]
         for partition in range(partitions)
     }
-    answers = admin.list_offsets(asked, request_timeout=timeout)
-    try:
-        found = {asked.partition: answer.result().offset for asked, answer in answers.items()}
-    except ck.KafkaException as error:
-        raise translate(
-            error, doing=f"asking where topic {topic!r} ends", servers=servers, topic=topic
-        ) from error
-    return [found[partition] for partition in range(partitions)]
+    give_up = time.monotonic() + timeout
+    while True:
+        answers = admin.list_offsets(asked, request_timeout=timeout)
+        try:
+            found = {asked.partition: answer.result().offset for asked, answer in answers.items()}
+        except ck.KafkaException as error:
+            if _is_passing(kafka_error(error)) and time.monotonic() < give_up:
+                time.sleep(RETRY_SECONDS)
+                continue
+            raise translate(
+                error, doing=f"asking where topic {topic!r} ends", servers=servers, topic=topic
+            ) from error
+        return [found[partition] for partition in range(partitions)]
+
+
+def _is_passing(error: ck.KafkaError) -> bool:
+    """Tell whether the brokers are only choosing a new leader."""
+    return error.code() in {
+        ck.KafkaError.NOT_LEADER_FOR_PARTITION,
+        ck.KafkaError.LEADER_NOT_AVAILABLE,
+    }
 
 
 def read_record(config: KafkaConfig, location: RecordLocation, timeout: float) -> Record:
@@ -77,33 +93,39 @@ def read_record(config: KafkaConfig, location: RecordLocation, timeout: float) -
 
     :param timeout: seconds
     :raises RecordGone: retention, or a topic made anew, has removed it
+    :raises TopicNotFound: the topic was deleted
     :raises BrokerUnreachable: it did not arrive in time
     :raises AccessDenied: the topic may not be read
     """
     give_up = time.monotonic() + timeout
-    with _consumer_at(config, location) as consumer:
+    with _consumer_at(config, location, timeout) as consumer:
         while time.monotonic() < give_up:
             message = consumer.poll(0.5)
             if message is None:
                 continue
-            if error := message.error():
-                _raise_unless_healing(error, location.topic, config.bootstrap_servers)
-            elif message.offset() == location.offset:
+            error = message.error()
+            if error is None and message.offset() == location.offset:
                 return Record.of(message)
-            else:
+            if error is None or error.code() == _OUT_OF_RANGE:
                 raise RecordGone(
-                    f"record {location} is no longer there, the next one is {message.offset()}: "
-                    "the topic's retention is shorter than jobs wait to be resumed"
+                    f"record {location} is no longer there: the topic's retention is shorter than "
+                    "jobs wait to be resumed, or the topic was made anew"
                 )
+            _raise_unless_healing(error, location.topic, config.bootstrap_servers)
     raise BrokerUnreachable(
         f"record {location} did not arrive from {config.bootstrap_servers} within {timeout:g} s"
     )
 
 
 @contextlib.contextmanager
-def _consumer_at(config: KafkaConfig, location: RecordLocation) -> Iterator[ck.Consumer]:
-    consumer = make(ck.Consumer, config.reader("result"))
+def _consumer_at(
+    config: KafkaConfig, location: RecordLocation, timeout: float
+) -> Iterator[ck.Consumer]:
+    # To go on elsewhere would be no use: the one record is there, or it is gone.
+    consumer = make(ck.Consumer, {**config.reader("result"), "auto.offset.reset": "error"})
     try:
+        # A consumer waits in silence for a topic that is not there.
+        partition_count(consumer, location.topic, config.bootstrap_servers, timeout)
         consumer.assign([ck.TopicPartition(location.topic, location.partition, location.offset)])
         yield consumer
     finally:

@@ -23,7 +23,7 @@ from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import kafka_error, translate
 from kafka_bridge.protocol import topics as default
-from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.protocol.errors import ConfigurationError, TopicNotFound
 
 ANSWER_SECONDS = 30.0
 MARGIN = timedelta(days=1)
@@ -102,7 +102,8 @@ def create_topics(config: KafkaConfig, plans: Iterable[TopicPlan]) -> dict[str, 
         )
         for plan in plans
     ]
-    answers = make(AdminClient, config.admin()).create_topics(new, request_timeout=ANSWER_SECONDS)
+    admin = make(AdminClient, config.admin())  # must outlive the futures that it gives
+    answers = admin.create_topics(new, request_timeout=ANSWER_SECONDS)
     return {name: _was_created(config, name, answer) for name, answer in answers.items()}
 
 
@@ -141,28 +142,38 @@ def check_topics(config: KafkaConfig, plans: Iterable[TopicPlan]) -> list[TopicR
 
 def _check(admin: AdminClient, config: KafkaConfig, plan: TopicPlan) -> TopicReport:
     try:
-        metadata = admin.list_topics(plan.name, timeout=ANSWER_SECONDS).topics[plan.name]
-        if metadata.error is not None or not metadata.partitions:
-            return TopicReport(
-                plan.name, problems=("it does not exist: run `kafka-bridge topics create`",)
-            )
+        replicas = _replicas(admin, plan.name)
         settings = _settings(admin, plan.name)
     except ck.KafkaException as error:
-        raise translate(
+        failure = translate(
             error,
             doing=f"describing topic {plan.name!r}",
             servers=config.bootstrap_servers,
             topic=plan.name,
-        ) from error
-    replication = min(len(partition.replicas) for partition in metadata.partitions.values())
+        )
+        if isinstance(failure, TopicNotFound):
+            return TopicReport(
+                plan.name, problems=("it does not exist: run `kafka-bridge topics create`",)
+            )
+        raise failure from error
     return TopicReport(
         plan.name,
-        len(metadata.partitions),
-        replication,
+        len(replicas),
+        min(replicas),
         settings,
         tuple(_problems(plan, settings)),
-        tuple(_advice(replication, settings)),
+        tuple(_advice(min(replicas), settings)),
     )
+
+
+def _replicas(admin: AdminClient, topic: str) -> list[int]:
+    """Return how many copies each partition has."""
+    metadata = admin.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
+    if metadata.error is not None or not metadata.partitions:
+        raise ck.KafkaException(
+            metadata.error or ck.KafkaError(ck.KafkaError.UNKNOWN_TOPIC_OR_PART)
+        )
+    return [len(partition.replicas) for partition in metadata.partitions.values()]
 
 
 def _settings(admin: AdminClient, topic: str) -> dict[str, str]:

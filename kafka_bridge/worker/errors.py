@@ -44,8 +44,8 @@ def failure_of(error: BaseException) -> JobFailure:
     """
     if isinstance(error, ApplicationError):
         details = _traceback(error) if error.details is None else error.details
-        return failure(error.type, str(error), details or None, retryable=error.retryable)
-    return failure(_name(error), str(error), _traceback(error), retryable=True)
+        return failure(error.type, _message(error), details or None, retryable=error.retryable)
+    return failure(_name(error), _message(error), _traceback(error), retryable=True)
 
 
 def failure(
@@ -56,8 +56,15 @@ def failure(
         _text(error_type, 200) or "Error",
         _text(message, MESSAGE_CHARACTERS),
         None if details is None else _text(details, DETAILS_CHARACTERS),
-        retryable,
+        bool(retryable),
     )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return f"(an exception of type {_name(error)}, which cannot say what it is)"
 
 
 def _name(error: BaseException) -> str:
@@ -70,16 +77,21 @@ def _name(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
-    """Return the traceback without the frames of this package, which tell the reader nothing."""
+    """Return the traceback without the frames before the handler's, which tell nothing."""
     frames = error.__traceback__
-    while frames is not None and __package__ in frames.tb_frame.f_globals.get("__name__", ""):
+    while frames is not None and _is_plumbing(frames.tb_frame.f_globals.get("__name__", "")):
         frames = frames.tb_next
     return "".join(traceback.format_exception(type(error), error, frames))
 
 
-def _text(text: str, characters: int) -> str:
+def _is_plumbing(module: str) -> bool:
+    """Tell whether a frame is this package's, or of the future that a coroutine's error crosses."""
+    return f"{module}.".startswith((f"{__package__}.", "concurrent.futures."))
+
+
+def _text(value: object, characters: int) -> str:
     """Return text that has a UTF-8 form and is not too long: the middle goes first."""
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    text = str(value).encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) <= characters:
         return text
     half = characters // 2

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.media_types import is_json
@@ -45,7 +45,7 @@ class Handler:
         if len(positional) == 1:
             return cls(job_type, function, None, takes_bytes=False, is_async=is_async)
         wanted = _annotation(function, positional[1].name)
-        return cls(job_type, function, TypeAdapter(wanted), wanted is bytes, is_async)
+        return cls(job_type, function, _adapter(function, wanted), wanted is bytes, is_async)
 
     def arguments(self, request: JobRequest) -> tuple[Any, ...]:
         """Return the payload as the handler wants it, as the arguments that follow the context.
@@ -72,6 +72,16 @@ def _annotation(function: Callable[..., Any], name: str) -> Any:
         raise ConfigurationError(
             f"the annotations of {function.__qualname__} cannot be read: {error}. Payload types "
             "must be importable where the handler is defined."
+        ) from error
+
+
+def _adapter(function: Callable[..., Any], wanted: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(wanted)
+    except PydanticUserError as error:
+        raise ConfigurationError(
+            f"{function.__qualname__} cannot be given a payload of type {wanted!r}: use a pydantic "
+            "model, a dataclass, a TypedDict, dict, list, str, bytes or a number"
         ) from error
 
 

@@ -11,7 +11,8 @@ from kafka_bridge.worker.reporter import JobReporter
 
 _log = logging.getLogger(__name__)
 
-TICK_SECONDS = 0.25
+TICK_SECONDS = 0.05
+"""Short against every sensible heartbeat interval: a heartbeat may be late by one tick."""
 
 
 class Heartbeats:

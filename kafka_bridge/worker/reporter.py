@@ -26,6 +26,10 @@ HEARTBEAT_SHARE = 0.75
 """A heartbeat goes out after this share of the interval, so that it arrives within it."""
 
 
+RETRY_SECONDS = 1.0
+"""The pause before an event that was not taken is sent again: some failures come at once."""
+
+
 @dataclass(slots=True)
 class JobReporter:
     """Publishes the status events of one delivery of one job. Safe to share between threads."""
@@ -64,6 +68,7 @@ class JobReporter:
                 sent.result()
             except (BrokerUnreachable, DeliveryFailed) as error:
                 _log.warning("Job %s, %s: %s; trying again", event.correlation_id, state, error)
+                time.sleep(RETRY_SECONDS)
                 sent = self._send(event)
             else:
                 return

@@ -37,6 +37,7 @@ _log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 COMMIT_SECONDS = 0.5
+LOOP_STOP_SECONDS = 1.0
 
 
 class Service:
@@ -210,8 +211,9 @@ def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
         yield loop
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        thread.join(LOOP_STOP_SECONDS)
+        if not thread.is_alive():  # else a handler blocks it, and that must not hold up the end
+            loop.close()
 
 
 @contextlib.contextmanager

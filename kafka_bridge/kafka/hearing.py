@@ -1,0 +1,62 @@
+"""Whether a reader hears everything there is to hear, from librdkafka's own statistics.
+
+It does not while no broker is connected, while it is still catching up, and while somebody's open
+transaction holds the last stable offset of a partition back. Silence then proves nothing: a worker
+may be speaking all the while.
+
+The fields are those of librdkafka's STATISTICS.md: ``hi_offset`` is the high watermark,
+``ls_offset`` the last stable offset, ``rxidle`` the microseconds since a broker last sent anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+STATISTICS_MS = 1000
+LAG_RECORDS = 10_000
+"""A reader that is no further behind than this hears in time: it reads a million a second."""
+SILENCE_MICROSECONDS = 5_000_000
+"""A broker answers each fetch within half a second, with records or without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What a reader can hear. ``lag`` is in records, over all partitions."""
+
+    connected: bool
+    held_back: bool
+    lag: int
+
+    @property
+    def clear(self) -> bool:
+        """Whether silence means that nobody speaks."""
+        return self.connected and not self.held_back and self.lag <= LAG_RECORDS
+
+
+def hearing_of(statistics: str, topic: str, positions: Mapping[int, int]) -> Hearing:
+    """Return what librdkafka's statistics (one JSON object) say of a topic's reader.
+
+    :param positions: by partition, the offset that the reader wants next
+    """
+    facts = json.loads(statistics)
+    known = facts["topics"].get(topic, {}).get("partitions", {})
+    partitions = {number: known.get(str(number)) for number in positions}
+    answering = {broker["nodeid"] for broker in facts["brokers"].values() if _answers(broker)}
+    ends = {number: facts["ls_offset"] for number, facts in partitions.items() if facts}
+    return Hearing(
+        connected=bool(partitions)
+        and all(each and each["leader"] in answering for each in partitions.values()),
+        held_back=any(each and _is_held_back(each) for each in partitions.values()),
+        lag=sum(max(0, end - positions[number]) for number, end in ends.items()),
+    )
+
+
+def _is_held_back(partition: dict[str, Any]) -> bool:
+    return bool(0 <= partition["ls_offset"] < partition["hi_offset"])
+
+
+def _answers(broker: dict[str, Any]) -> bool:
+    return bool(broker["state"] == "UP" and broker["rxidle"] < SILENCE_MICROSECONDS)

@@ -1,0 +1,78 @@
+"""What a waiting job is told, and what it has seen."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import confluent_kafka as ck
+
+from kafka_bridge.kafka.records import Record, location_of
+from kafka_bridge.protocol.errors import KafkaBridgeError, RecordLocation
+from kafka_bridge.protocol.event_head import EventHead
+from kafka_bridge.protocol.messages import StatusEvent
+
+
+@dataclass(slots=True, eq=False)  # not frozen: thousands are made at once
+class Arrival:
+    """A status event as it arrived: its ``head`` is read, the rest on request."""
+
+    head: EventHead
+    message: ck.Message
+
+    @property
+    def location(self) -> RecordLocation:
+        """Where its record lies."""
+        return location_of(self.message)
+
+    def event(self) -> StatusEvent:
+        """Return the whole event.
+
+        :raises RemoteProtocolError: what follows the head is damaged
+        """
+        return Record.of(self.message).decode(StatusEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """Records that a job asked for are gone: retention removed them.
+
+    ``wanted`` and ``first`` are the offset asked for and the first one there is.
+    """
+
+    partition: int
+    wanted: int
+    first: int
+
+
+Notice: TypeAlias = Arrival | Truncated | KafkaBridgeError
+"""An event, records lost to retention, a record that cannot be read
+(:class:`RemoteProtocolError`), or, as any other error, that the reader has ended."""
+
+
+@dataclass(slots=True, eq=False)
+class Subscription:
+    """One waiting job. ``positions`` are, by partition, the offsets it has not seen yet."""
+
+    key: bytes
+    positions: array[int]
+    notify: Callable[[Notice], None]
+
+    def position(self, partition: int) -> int:
+        """Return the first offset of a partition that the job has not seen."""
+        return self.positions[partition] if partition < len(self.positions) else 0
+
+    def wants(self, partition: int, offset: int) -> bool:
+        """Tell whether the job has not seen this record, and note that it has now."""
+        if offset < self.position(partition):
+            return False
+        missing = partition + 1 - len(self.positions)
+        if missing > 0:  # a partition that is younger than the job
+            self.positions.extend([0] * missing)
+        self.positions[partition] = offset + 1
+        return True
+
+
+Delivery: TypeAlias = list[tuple[Subscription, Notice]]

@@ -1,0 +1,222 @@
+"""``make demo`` for somebody who has Python and nothing else: no Java, no Maven, no Kafka."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+FOLDERS = ("demo", "dags", "examples")
+MARK = "KAFKA_BRIDGE_TEST_DEMO"
+"""An environment variable that everything which a demo starts inherits."""
+
+STEPS = [
+    "1 A Kafka broker is up at 127.0.0.1:",
+    "2 A worker is running: examples/file_auditor.py,",
+    "3 Airflow is up at http://127.0.0.1:",
+    "4 Airflow runs the DAG audit_files",
+    "5 Its task `audit` published a job request to Kafka (files.audit, ",
+    "  ACCEPTED\n",
+    "  RUNNING ",
+    "  SUCCEEDED ",
+    "6 The task's log, ",
+    " Accepted by worker ",
+    " files – hashing ",
+    ": SUCCEEDED\n",
+    "7 The result, as the next task found it in XCom:",
+    "8 Counted again here, without Airflow and Kafka: ",
+    "Done. Everything that was started is stopped again.",
+]
+
+
+class Demo:
+    """One run of the demo in a folder; its output goes to a file there."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.home = folder / "home"
+        self._mark = str(uuid.uuid4())
+        self._output = folder / "output"
+        (folder / "no-programs").mkdir(exist_ok=True)
+        self.home.mkdir(exist_ok=True)
+        cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")}
+        own = {
+            "PATH": str(folder / "no-programs"),
+            "HOME": str(self.home),
+            "XDG_CACHE_HOME": cache,  # compiled bytecode: nobody's first run is tested here
+            MARK: self._mark,
+        }
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "demo", *options],
+                cwd=folder,
+                env={**inherited, **own},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def output(self) -> str:
+        """Return what it has printed so far."""
+        return self._output.read_text(encoding="utf-8")
+
+    def wait_until_printed(self, pattern: str, timeout: float) -> re.Match[str]:
+        """Wait until the output matches, and return the match."""
+        give_up = time.monotonic() + timeout
+        while (found := re.search(pattern, self.output())) is None:
+            assert self.process.poll() is None, self.output()
+            assert time.monotonic() < give_up, f"no {pattern!r} in {timeout} s:\n{self.output()}"
+            time.sleep(0.1)
+        return found
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C: a terminal sends SIGINT to the group in its foreground."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes that live and belong to this run."""
+        return [process for process in psutil.process_iter() if self._owns(process)]
+
+    def _owns(self, process: psutil.Process) -> bool:
+        try:
+            alive = process.status() != psutil.STATUS_ZOMBIE
+            return alive and process.environ().get(MARK) == self._mark
+        except psutil.Error:
+            return False
+
+    def kill(self) -> None:
+        """Leave nothing behind, whatever a test has found."""
+        for process in self.processes():
+            process.kill()
+        self.process.wait(10)
+
+
+StartDemo = Callable[..., Demo]
+
+
+@pytest.fixture
+def start_demo() -> Iterator[StartDemo]:
+    """Give a function that starts the demo in a folder."""
+    started: list[Demo] = []
+
+    def start(folder: Path, *options: str) -> Demo:
+        started.append(Demo(folder, *options))
+        return started[-1]
+
+    yield start
+    for demo in started:
+        demo.kill()
+
+
+def copy_to(folder: Path) -> Path:
+    """Copy what the demo is made of; what it writes lands there, too."""
+    for name in FOLDERS:
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a copy in which the demo may run again and again, as it may in a checkout."""
+    return copy_to(tmp_path_factory.mktemp("checkout"))
+
+
+def count(root: str) -> tuple[int, int]:
+    """Return how many files there are in a tree, and how many bytes."""
+    sizes = [
+        (Path(folder) / name).stat().st_size for folder, _, names in os.walk(root) for name in names
+    ]
+    return len(sizes), sum(sizes)
+
+
+def installed_airflow() -> str:
+    """Return the folder of the package, without importing it."""
+    spec = importlib.util.find_spec("airflow")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return spec.submodule_search_locations[0]
+
+
+@pytest.mark.long
+def test_demo_from_end_to_end(start_demo: StartDemo, checkout: Path) -> None:
+    """Its steps come in order, its result is right, and nothing is left but its own folder."""
+    demo = start_demo(checkout)
+    status = demo.process.wait(240)
+    output = demo.output()
+    assert status == 0, output
+    assert demo.processes() == []
+    at = 0
+    for step in STEPS:
+        assert step in output[at:], f"{step!r} is missing or too early in:\n{output}"
+        at = output.index(step, at) + len(step)
+
+    files, size = count(installed_airflow())
+    assert f"files      {files:,} ({size:,} bytes)\n" in output
+    assert f"8 Counted again here, without Airflow and Kafka: {files:,} files, the same." in output
+    made = {path.name for path in checkout.iterdir()} - {"home", "no-programs", "output"}
+    assert made == {*FOLDERS, ".demo"}
+    assert {path.name for path in demo.home.iterdir()} <= {".cache"}
+
+
+@pytest.mark.long
+def test_interrupted_demo_leaves_nothing_running(start_demo: StartDemo, checkout: Path) -> None:
+    """Ctrl-C while Airflow and the worker run stops all of them, and the demo says so."""
+    demo = start_demo(checkout)
+    demo.wait_until_printed("\n3 Airflow is up", 240)
+    assert len(demo.processes()) > 5  # itself, the worker, and Airflow's four
+    demo.interrupt()
+    assert demo.process.wait(60) == 130
+    assert demo.processes() == []
+    assert demo.output().endswith("\nStopped, as you asked; nothing is left running.\n")
+    assert "Traceback" not in demo.output()
+
+
+@pytest.mark.long
+def test_kept_demo_serves_airflows_pages(start_demo: StartDemo, checkout: Path) -> None:
+    """With --keep, Airflow answers at the address that is printed, until Ctrl-C."""
+    demo = start_demo(checkout, "--keep")
+    address = demo.wait_until_printed(r"Airflow stays up: (http://127\.0\.0\.1:\S+)\n", 240)[1]
+    assert address.endswith("/dags/audit_files")
+    page = httpx.get(address, trust_env=False, timeout=30)
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    demo.interrupt()
+    assert demo.process.wait(60) == 0
+    assert demo.processes() == []
+    assert demo.output().endswith("Done. Everything that was started is stopped again.\n")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address, trust_env=False, timeout=5)
+
+
+def test_demo_whose_airflow_cannot_start(start_demo: StartDemo, tmp_path: Path) -> None:
+    """It says in one line what is in its way, fails, and stops the worker that ran already.
+
+    The line is whole, also where a path holds what the terminal's markup would swallow.
+    """
+    folder = tmp_path / "my [bold] checkout"
+    folder.mkdir()
+    copy_to(folder)
+    in_the_way = folder / ".demo" / "airflow"
+    in_the_way.parent.mkdir()
+    in_the_way.write_text("no folder")
+    demo = start_demo(folder)
+    assert demo.process.wait(30) == 1
+    assert demo.processes() == []
+    assert f"\nThe demo failed: {in_the_way}: File exists\n" in demo.output()
+    assert "Traceback" not in demo.output()
+    assert "2 A worker is running" in demo.output()
+    assert in_the_way.read_text() == "no folder"

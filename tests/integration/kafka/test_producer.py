@@ -1,0 +1,182 @@
+"""The producer on a real Kafka: what is acknowledged is there, and what is not says why."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import confluent_kafka as ck
+import pytest
+
+from integration.jobs import WAIT_SECONDS, config_of
+from kafka_bridge.kafka.offsets import end_offsets, read_record
+from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.protocol.errors import (
+    BrokerUnreachable,
+    KafkaError,
+    RecordLocation,
+    RecordTooLarge,
+    TopicNotFound,
+)
+from kafka_bridge.testing import ApacheKafka, Broker
+from kafka_bridge.testing.brokers.ports import free_port
+
+if TYPE_CHECKING:
+    from conftest import TopicFactory
+
+
+def test_acknowledged_record_is_there(real_broker: Broker, topics: TopicFactory) -> None:
+    """Publishing returns where the record lies; key, value and headers are as they were given."""
+    config = config_of(real_broker.bootstrap_servers)
+    topic = topics(partitions=3)
+    with RecordProducer(config) as producer:
+        places = [producer.publish(topic, b"k", b"%d" % n, [("h", b"x")]) for n in range(2)]
+    first, second = places
+    assert second == RecordLocation(topic, first.partition, first.offset + 1)
+    record = read_record(config, second, WAIT_SECONDS)
+    assert (record.location, record.key, record.value) == (second, b"k", b"1")
+    assert record.headers == [("h", b"x")]
+    assert abs(record.timestamp_ms / 1000 - time.time()) < WAIT_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("key", "partition"),
+    [
+        # Java's Utils.toPositive(Utils.murmur2(key)) % 6, as Kafka's own tests have the hashes.
+        (b"21", (-973932308 & 0x7FFFFFFF) % 6),
+        (b"foobar", (-790332482 & 0x7FFFFFFF) % 6),
+        (b"a-little-bit-long-string", (-985981536 & 0x7FFFFFFF) % 6),
+        (b"abc", (479470107 & 0x7FFFFFFF) % 6),
+    ],
+)
+def test_partitions_are_those_of_java(
+    real_broker: Broker, topics: TopicFactory, key: bytes, partition: int
+) -> None:
+    """A key goes where Java's clients put it, so all events of a job lie in one partition."""
+    topic = topics(partitions=6)
+    config = config_of(real_broker.bootstrap_servers, partitioner="random")
+    with RecordProducer(config) as producer:
+        assert producer.publish(topic, key, b"v", []).partition == partition
+
+
+def test_close_waits_for_what_was_handed_over(real_broker: Broker, topics: TopicFactory) -> None:
+    """Sending returns at once; closing waits until every record has an outcome, in order."""
+    topic = topics()
+    with RecordProducer(config_of(real_broker.bootstrap_servers)) as producer:
+        sent = [producer.send(topic, b"k", b"%d" % n, []) for n in range(500)]
+    assert [each.result(0).offset for each in sent] == list(range(500))
+
+
+def test_record_above_the_clients_limit_is_refused(
+    real_broker: Broker, topics: TopicFactory
+) -> None:
+    """A record larger than message.max.bytes never leaves; the error has size, topic and advice."""
+    topic = topics()
+    with (
+        RecordProducer(config_of(real_broker.bootstrap_servers)) as producer,
+        pytest.raises(RecordTooLarge) as caught,
+    ):
+        producer.publish(topic, b"k", bytes(1_500_000), [])
+    assert f"1,500,000 bytes is too large for topic '{topic}'" in str(caught.value)
+    assert "send a reference to it" in str(caught.value)
+    assert "'message.max.bytes'" in str(caught.value)
+
+
+def test_record_above_the_brokers_limit_is_refused(
+    real_broker: Broker, topics: TopicFactory
+) -> None:
+    """A record larger than the topic's max.message.bytes is refused alike, and others still go."""
+    topic = topics(config={"max.message.bytes": "2000"})
+    with RecordProducer(config_of(real_broker.bootstrap_servers)) as producer:
+        with pytest.raises(RecordTooLarge) as caught:
+            producer.publish(topic, b"k", bytes(5_000), [])
+        assert producer.publish(topic, b"k", bytes(500), []).offset == 0
+    assert f"5,000 bytes is too large for topic '{topic}': Broker: " in str(caught.value)
+    assert "'max.message.bytes'" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["no.such.topic", "no such topic!"])
+def test_missing_topic_is_named_and_not_created(real_broker: Broker, name: str) -> None:
+    """A topic that does not exist, or cannot, fails the record, naming it and how to create it."""
+    config = config_of(real_broker.bootstrap_servers)
+    before = time.monotonic()
+    with RecordProducer(config, delivery_timeout=2) as producer:
+        with pytest.raises(TopicNotFound, match=f"topic '{name}' does not exist on Kafka at"):
+            producer.publish(name, b"k", b"v", [])
+        assert time.monotonic() - before < 3
+    with pytest.raises(TopicNotFound):
+        end_offsets(config, [name], WAIT_SECONDS)
+
+
+def test_missing_topic_is_named_with_the_usual_timeout(real_broker: Broker) -> None:
+    """With the default delivery timeout too, a missing topic is not taken for silence."""
+    before = time.monotonic()
+    with (
+        RecordProducer(config_of(real_broker.bootstrap_servers)) as producer,
+        pytest.raises(TopicNotFound),
+    ):
+        producer.publish("no.such.topic", b"k", b"v", [])
+    assert time.monotonic() - before < 15
+
+
+def test_one_failure_does_not_stop_the_others(real_broker: Broker, topics: TopicFactory) -> None:
+    """Records for other topics go on while one for a missing topic still waits to fail."""
+    topic = topics()
+    with RecordProducer(config_of(real_broker.bootstrap_servers), delivery_timeout=2) as producer:
+        bad = producer.send("no.such.topic", b"k", b"v", [])
+        assert producer.publish(topic, b"k", b"v", []).offset == 0
+        assert not bad.done()
+        assert isinstance(bad.exception(10), TopicNotFound)
+
+
+def test_unreachable_brokers_are_named_in_time() -> None:
+    """Where nothing listens, publishing fails within the delivery timeout and says where it was."""
+    servers = f"127.0.0.1:{free_port()}"
+    before = time.monotonic()
+    with RecordProducer(config_of(servers), delivery_timeout=2) as producer:
+        with pytest.raises(BrokerUnreachable, match=f"no Kafka broker answered at {servers}"):
+            producer.publish("t", b"k", b"v", [])
+        assert time.monotonic() - before < 4
+
+
+def test_frozen_broker_fails_the_record_in_time(private_broker: ApacheKafka) -> None:
+    """A broker that keeps its connections and says nothing counts as unreachable, in time.
+
+    Once it goes on, so does the producer, and the abandoned record is not in the topic twice.
+    """
+    private_broker.create_topic("t")
+    config = config_of(private_broker.bootstrap_servers)
+    with RecordProducer(config, delivery_timeout=3) as producer:
+        producer.publish("t", b"k", b"before", [])
+        private_broker.pause()
+        before = time.monotonic()
+        with pytest.raises(BrokerUnreachable, match=private_broker.bootstrap_servers):
+            producer.publish("t", b"k", b"lost", [])
+        assert time.monotonic() - before < 6
+        private_broker.resume()
+        assert until_published(producer, "t") in {1, 2}
+
+
+def until_published(producer: RecordProducer, topic: str) -> int:
+    """Return the offset of a record, tried until the brokers take it, for at most 30 s."""
+    give_up = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            return producer.publish(topic, b"k", b"after", []).offset
+        except KafkaError:
+            if time.monotonic() > give_up:
+                raise
+
+
+def test_closed_producer_holds_no_record_back(real_broker: Broker, topics: TopicFactory) -> None:
+    """Every record of a closed producer is visible to read_committed readers: no transactions."""
+    topic = topics()
+    config = config_of(real_broker.bootstrap_servers, transactional_id="theirs")
+    with RecordProducer(config) as producer:
+        producer.send(topic, b"k", b"v", [])
+    consumer = ck.Consumer(config.reader("test"))
+    try:
+        partition = ck.TopicPartition(topic, 0)
+        assert consumer.get_watermark_offsets(partition, timeout=WAIT_SECONDS) == (0, 1)
+    finally:
+        consumer.close()

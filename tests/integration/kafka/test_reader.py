@@ -1,0 +1,473 @@
+"""The response reader on a real Kafka: every job gets its own events, once, in order."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from queue import Empty, Queue
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from integration.jobs import WAIT_SECONDS, committed, config_of, event
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.notices import Arrival, Delivery, Notice
+from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.kafka.reader import ResponseReader
+from kafka_bridge.protocol.codec import encode
+from kafka_bridge.protocol.errors import (
+    BrokerUnreachable,
+    KafkaBridgeError,
+    ReaderClosed,
+    TopicNotFound,
+    Undecodable,
+)
+from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.messages import JobState, StatusEvent
+from kafka_bridge.testing import Broker
+from kafka_bridge.testing.brokers.ports import free_port
+
+if TYPE_CHECKING:
+    from conftest import Eventually, TopicFactory
+
+R, S = JobState.RUNNING, JobState.SUCCEEDED
+
+
+def hand_over(delivery: Delivery) -> None:
+    """Tell each job on the reader's own thread."""
+    for subscription, notice in delivery:
+        subscription.notify(notice)
+
+
+class Waiter:
+    """A job that waits: what it was told, in order."""
+
+    def __init__(self, job: str | None = None) -> None:
+        self.job = job or new_correlation_id()
+        self.told: Queue[Notice] = Queue()
+
+    def join(self, reader: ResponseReader, start: Sequence[int] = ()) -> Waiter:
+        """Wait at a reader from these offsets on."""
+        reader.subscribe(self.job, start, self.told.put)
+        return self
+
+    def next(self) -> Notice:
+        """Return the next thing that it is told."""
+        return self.told.get(timeout=WAIT_SECONDS)
+
+    def event(self) -> StatusEvent:
+        """Return the next event that it is told of."""
+        notice = self.next()
+        assert isinstance(notice, Arrival), notice
+        return notice.event()
+
+    def sequences(self, count: int) -> list[int]:
+        """Return the sequence numbers of so many events."""
+        return [self.event().sequence for _ in range(count)]
+
+    def is_told_nothing(self, seconds: float = 0.3) -> bool:
+        """Tell whether nothing more comes for a while."""
+        try:
+            self.told.get(timeout=seconds)
+        except Empty:
+            return True
+        return False
+
+
+@pytest.fixture
+def config(real_broker: Broker) -> KafkaConfig:
+    """Give the configuration of an Airflow connection, which has a group of its own."""
+    return config_of(
+        real_broker.bootstrap_servers, group_id="their-group", enable_auto_commit="true"
+    )
+
+
+@pytest.fixture
+def open_reader(config: KafkaConfig) -> Iterator[Callable[..., ResponseReader]]:
+    """Give a function that opens a reader of a topic, closed after the test."""
+    opened: list[ResponseReader] = []
+
+    def make(topic: str, linger: float = 30) -> ResponseReader:
+        opened.append(ResponseReader(config, topic, hand_over, linger=linger))
+        return opened[-1]
+
+    yield make
+    for reader in opened:
+        reader.close()
+
+
+@pytest.fixture
+def producer(config: KafkaConfig) -> Iterator[RecordProducer]:
+    """Give a producer."""
+    with RecordProducer(config) as producer:
+        yield producer
+
+
+def say(producer: RecordProducer, topic: str, *events: StatusEvent) -> None:
+    """Publish status events and see them acknowledged."""
+    sent = [producer.send(topic, each.correlation_id.encode(), encode(each), []) for each in events]
+    for each in sent:
+        each.result()
+
+
+def test_reply_from_before_the_subscription_is_found(
+    config: KafkaConfig,
+    topics: TopicFactory,
+    producer: RecordProducer,
+    open_reader: Callable[..., ResponseReader],
+) -> None:
+    """What came between the request and the first look is caught up through the start offsets."""
+    topic, waiter = topics(partitions=3), Waiter()
+    say(producer, topic, event(waiter.job, sequence=7))  # from before the job's offsets: not its
+    start = end_offsets(config, [topic], WAIT_SECONDS)[topic]
+    say(producer, topic, event(waiter.job, R, sequence=0), event(waiter.job, S, sequence=1))
+    waiter.join(open_reader(topic), start)
+    assert waiter.sequences(2) == [0, 1]
+    assert waiter.is_told_nothing()
+
+
+def test_reply_from_after_the_subscription_comes_at_once(
+    topics: TopicFactory, producer: RecordProducer, open_reader: Callable[..., ResponseReader]
+) -> None:
+    """A reader at the end of the topic passes on what comes, with its place."""
+    topic = topics(partitions=3)
+    waiter = Waiter().join(open_reader(topic), [0, 0, 0])
+    for sequence in range(3):
+        place = producer.publish(
+            topic, waiter.job.encode(), encode(event(waiter.job, R, sequence=sequence)), []
+        )
+        before = time.monotonic()
+        notice = waiter.next()
+        assert isinstance(notice, Arrival)
+        assert (notice.location, notice.event().sequence) == (place, sequence)
+        assert time.monotonic() - before < 2
+
+
+def test_each_waiter_gets_its_own_in_order_and_once(
+    config: KafkaConfig,
+    topics: TopicFactory,
+    producer: RecordProducer,
+    open_reader: Callable[..., ResponseReader],
+    eventually: Eventually,
+) -> None:
+    """Whoever comes later catches up, and nobody is told anything twice for it.
+
+    20 jobs with 20 events each, mixed; half of the events lie there before the first job waits,
+    the jobs come one after another, and the rest is written while they do.
+    """
+    topic, random = topics(partitions=4), Random(20260301)
+    waiters = [Waiter() for _ in range(20)]
+    start = end_offsets(config, [topic], WAIT_SECONDS)[topic]
+    written = dict.fromkeys((waiter.job for waiter in waiters), 0)
+
+    def say_some(share: int) -> None:
+        order = [waiter.job for waiter in waiters for _ in range(share)]
+        random.shuffle(order)
+        for job in order:
+            say_one = event(job, R, sequence=written[job])
+            written[job] += 1
+            producer.send(topic, job.encode(), encode(say_one), [])
+
+    say_some(10)
+    reader = open_reader(topic)
+    for number, waiter in enumerate(waiters):
+        waiter.join(reader, start)
+        if number % 5 == 4:
+            eventually(lambda: not waiter.told.empty(), "the newest job is told something")  # noqa: B023
+            say_some(2)
+    say_some(2)
+    for waiter in waiters:
+        assert waiter.sequences(20) == list(range(20))
+    assert all(waiter.is_told_nothing(0.02) for waiter in waiters)
+    assert reader.counts.matched == 20 * 20
+
+
+def test_reader_goes_back_for_a_job_from_before_it(
+    config: KafkaConfig,
+    topics: TopicFactory,
+    producer: RecordProducer,
+    open_reader: Callable[..., ResponseReader],
+) -> None:
+    """A job whose offsets lie before all that the reader has seen is served by reading again.
+
+    The job for which the reader was opened is told nothing twice, and goes on.
+    """
+    topic, old, new = topics(partitions=2), Waiter(), Waiter()
+    say(producer, topic, event(old.job, R, sequence=0), event(old.job, R, sequence=1))
+    middle = end_offsets(config, [topic], WAIT_SECONDS)[topic]
+    reader = open_reader(topic)
+    new.join(reader, middle)
+    say(producer, topic, event(new.job, R, sequence=0), event(old.job, R, sequence=2))
+    assert new.sequences(1) == [0]
+    old.join(reader, [0, 0])
+    assert old.sequences(3) == [0, 1, 2]
+    say(producer, topic, event(new.job, sequence=1), event(old.job, sequence=3))
+    assert (new.sequences(1), old.sequences(1)) == ([1], [3])
+    assert reader.counts.rewinds >= 1
+    assert new.is_told_nothing()
+
+
+def test_jobs_that_come_together_share_one_scan(
+    topics: TopicFactory, producer: RecordProducer, open_reader: Callable[..., ResponseReader]
+) -> None:
+    """500 jobs that begin to wait at once make the reader go back no more than a few times."""
+    topic = topics()
+    waiters = [Waiter() for _ in range(500)]
+    say(producer, topic, *(event(waiter.job) for waiter in waiters))
+    reader = open_reader(topic)
+    for waiter in waiters:
+        waiter.join(reader, [0])
+    for waiter in waiters:
+        assert waiter.event().state is S
+    assert reader.counts.rewinds <= 5
+
+
+def test_job_that_left_is_told_nothing_more(
+    topics: TopicFactory, producer: RecordProducer, open_reader: Callable[..., ResponseReader]
+) -> None:
+    """After unsubscribing a job hears nothing, and others that wait go on."""
+    topic = topics()
+    reader, gone, stays = open_reader(topic), Waiter(), Waiter()
+    subscription = reader.subscribe(gone.job, [0], gone.told.put)
+    stays.join(reader, [0])
+    say(producer, topic, event(gone.job, R), event(stays.job, R))
+    assert (gone.event().state, stays.event().state) == (R, R)
+    reader.unsubscribe(subscription)
+    time.sleep(0.2)  # two rounds of the reader
+    say(producer, topic, event(gone.job), event(stays.job))
+    assert stays.event().state is S
+    assert gone.is_told_nothing()
+
+
+def test_job_that_waits_anew_is_not_confused_with_its_former_wait(
+    topics: TopicFactory, producer: RecordProducer, open_reader: Callable[..., ResponseReader]
+) -> None:
+    """When a trigger moves, the old subscription may end after the new one began: the new stays."""
+    topic = topics()
+    reader, first = open_reader(topic), Waiter()
+    old = reader.subscribe(first.job, [0], first.told.put)
+    second = Waiter(first.job).join(reader, [0])
+    reader.unsubscribe(old)
+    say(producer, topic, event(first.job))
+    assert second.event().state is S
+
+
+BAD_RECORDS = [
+    ("undecodable", b"no message at all", "undecodable"),
+    ("of a later schema", b"\xc3\x01" + bytes(range(8)) + b"x", "undecodable"),
+    ("tombstone", None, "undecodable"),
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [(v, c) for _, v, c in BAD_RECORDS],
+    ids=[name for name, _, _ in BAD_RECORDS],
+)
+def test_bad_record_of_a_job_is_told_and_passed_over(
+    topics: TopicFactory,
+    producer: RecordProducer,
+    open_reader: Callable[..., ResponseReader],
+    caplog: pytest.LogCaptureFixture,
+    value: bytes | None,
+    count: str,
+) -> None:
+    """The job's own waiter learns of it, all go on, it is counted, and logged once."""
+    topic = topics()
+    reader, hit, other = open_reader(topic), Waiter(), Waiter()
+    hit.join(reader, [0])
+    other.join(reader, [0])
+    with caplog.at_level(logging.WARNING, "kafka_bridge"):
+        for _ in range(3):
+            producer.publish(topic, hit.job.encode(), value, [])
+        say(producer, topic, event(hit.job), event(other.job))
+        for _ in range(3):
+            error = hit.next()
+            assert isinstance(error, KafkaBridgeError)
+            assert f"{topic}[0]@" in str(error)
+        assert (hit.event().state, other.event().state) == (S, S)
+    assert getattr(reader.counts, count) == 3
+    assert [each.levelname for each in caplog.records if topic in each.getMessage()] == ["WARNING"]
+
+
+def test_records_without_a_key_or_of_others_are_passed_over(
+    topics: TopicFactory,
+    producer: RecordProducer,
+    open_reader: Callable[..., ResponseReader],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody is told of foreign records; those without a key are counted and logged once."""
+    topic, stranger = topics(), Waiter()
+    reader, waiter = open_reader(topic), Waiter()
+    waiter.join(reader, [0])
+    with caplog.at_level(logging.WARNING, "kafka_bridge"):
+        for _ in range(3):
+            producer.publish(topic, None, encode(event(waiter.job)), [])
+            producer.publish(topic, b"what is this", b"\xff", [])
+            producer.publish(topic, stranger.job.encode(), b"bad, but nobody waits for it", [])
+        say(producer, topic, event(waiter.job, sequence=5))
+        assert waiter.sequences(1) == [5]
+    assert reader.counts.without_key == 3
+    assert (reader.counts.undecodable, reader.counts.matched, reader.counts.records) == (0, 1, 10)
+    (line,) = [each.getMessage() for each in caplog.records if topic in each.getMessage()]
+    assert f"Record {topic}[0]@0 has no key and is passed over" in line
+
+
+def test_missing_topic_is_told_to_every_waiter(open_reader: Callable[..., ResponseReader]) -> None:
+    """All that wait learn that the topic does not exist, by its name; so do those who come then."""
+    reader = open_reader("no.such.topic")
+    waiters = [Waiter().join(reader, [0]) for _ in range(3)]
+    for waiter in waiters:
+        error = waiter.next()
+        assert isinstance(error, TopicNotFound)
+        assert "'no.such.topic'" in str(error)
+    with pytest.raises(ReaderClosed):
+        Waiter().join(reader)
+
+
+def test_deleted_topic_is_told_to_every_waiter(
+    real_broker: Broker, topics: TopicFactory, open_reader: Callable[..., ResponseReader]
+) -> None:
+    """A topic that is deleted while jobs wait on it ends their waiting."""
+    topic = topics()
+    waiter = Waiter().join(open_reader(topic), [0])
+    assert waiter.is_told_nothing()
+    real_broker.delete_topics([topic])
+    assert isinstance(waiter.next(), TopicNotFound)
+
+
+def test_unreachable_brokers_are_told_to_every_waiter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing listens, waiting ends with an error that names the servers."""
+    monkeypatch.setattr("kafka_bridge.kafka.reader.METADATA_SECONDS", 1.0)
+    servers = f"127.0.0.1:{free_port()}"
+    reader = ResponseReader(config_of(servers), "t", hand_over)
+    try:
+        error = Waiter().join(reader).next()
+    finally:
+        reader.close()
+    assert isinstance(error, BrokerUnreachable)
+    assert servers in str(error)
+
+
+def test_idle_reader_closes_and_says_so(
+    topics: TopicFactory,
+    producer: RecordProducer,
+    open_reader: Callable[..., ResponseReader],
+    eventually: Eventually,
+) -> None:
+    """It stays while a job waits, closes soon after the last one left, and takes none then."""
+    topic = topics()
+    reader, waiter = open_reader(topic, linger=0.5), Waiter()
+    subscription = reader.subscribe(waiter.job, [0], waiter.told.put)
+    assert waiter.is_told_nothing(1.2)  # longer than it lingers
+    say(producer, topic, event(waiter.job))
+    assert waiter.event().state is S
+    reader.unsubscribe(subscription)
+
+    def closed() -> bool:
+        try:
+            reader.unsubscribe(reader.subscribe(waiter.job, [0], waiter.told.put))
+        except ReaderClosed:
+            return True
+        return False
+
+    time.sleep(0.4)
+    assert not closed()  # which begins the lingering anew
+    eventually(lambda: not reader._thread.is_alive(), "the reader's thread ends")
+    with pytest.raises(ReaderClosed, match=f"the reader of '{topic}' has ended"):
+        Waiter().join(reader)
+
+
+def test_closing_is_told_to_those_who_wait(
+    topics: TopicFactory, open_reader: Callable[..., ResponseReader]
+) -> None:
+    """A job whose reader is closed is told, so that it can open another one."""
+    reader = open_reader(topics())
+    waiter = Waiter().join(reader, [0])
+    reader.close()
+    assert isinstance(waiter.next(), ReaderClosed)
+    with pytest.raises(ReaderClosed):
+        Waiter().join(reader)
+
+
+FORK = """
+import os, sys
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.reader import ResponseReader
+from kafka_bridge.protocol.errors import ReaderClosed
+reader = ResponseReader(KafkaConfig({"bootstrap.servers": sys.argv[1]}), sys.argv[2], print)
+reader.subscribe(sys.argv[3], [0], print)
+child = os.fork()
+if child == 0:
+    try:
+        reader.subscribe(sys.argv[3], [0], print)
+    except ReaderClosed as error:
+        print("child refused:", error, flush=True)
+        os._exit(7)
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+reader.subscribe(sys.argv[3], [0], print)
+reader.close()
+print("parent:", os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_forked_child_refuses_its_parents_reader(real_broker: Broker, topics: TopicFactory) -> None:
+    """A reader's thread is not in a forked child, so the child must open its own; it is told."""
+    topic = topics()
+    result = subprocess.run(
+        [sys.executable, "-c", FORK, real_broker.bootstrap_servers, topic, new_correlation_id()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert f"child refused: the reader of '{topic}'" in result.stdout
+    assert "parent: 7" in result.stdout, result.stderr
+
+
+def test_reader_leaves_the_connections_group_alone(
+    config: KafkaConfig,
+    topics: TopicFactory,
+    producer: RecordProducer,
+    open_reader: Callable[..., ResponseReader],
+) -> None:
+    """It is no member of any group while it reads, and has committed nothing when it is closed."""
+    topic = topics()
+    reader, waiter = open_reader(topic), Waiter()
+    waiter.join(reader, [0])
+    say(producer, topic, event(waiter.job))
+    assert waiter.event().state is S
+    admin = AdminClient({"bootstrap.servers": config.bootstrap_servers})
+
+    def groups() -> set[str]:
+        listed = admin.list_consumer_groups(request_timeout=WAIT_SECONDS).result()
+        return {
+            each.group_id
+            for each in listed.valid
+            if each.group_id == "their-group" or each.group_id.startswith("kafka-bridge-responses")
+        }
+
+    assert groups() == set()
+    reader.close()
+    assert groups() == set()
+    assert committed(config, "their-group", topic) == [-1001]
+
+
+def test_bad_notice_is_a_protocol_error(
+    topics: TopicFactory, producer: RecordProducer, open_reader: Callable[..., ResponseReader]
+) -> None:
+    """What a waiter is told of a record that cannot be read says whose fault it is."""
+    topic = topics()
+    waiter = Waiter().join(open_reader(topic), [0])
+    producer.publish(topic, waiter.job.encode(), b"{", [])
+    notice = waiter.next()
+    assert isinstance(notice, Undecodable)
+    assert notice.location is not None
+    assert notice.location.topic == topic

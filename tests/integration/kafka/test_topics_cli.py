@@ -1,0 +1,157 @@
+"""``kafka-bridge topics`` on a real Kafka."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+
+from integration.jobs import WAIT_SECONDS, config_of
+from kafka_bridge.kafka.topics import TopicNames, check_topics, plan_topics
+from kafka_bridge.testing import Broker
+
+DAY = timedelta(days=1)
+PROGRAM = "from kafka_bridge.cli import main; main()"
+
+
+@pytest.fixture
+def names(real_broker: Broker, unique_name: Callable[[str], str]) -> Iterator[TopicNames]:
+    """Give names of four topics that do not exist, gone after the test."""
+    names = TopicNames(*(unique_name(kind) for kind in ("q", "a", "c", "d")))
+    yield names
+    real_broker.delete_topics(names)
+
+
+def run(
+    broker: Broker, command: str, names: TopicNames, *options: str
+) -> subprocess.CompletedProcess[str]:
+    """Run ``kafka-bridge topics <command>`` for these names, on a terminal that is wide enough."""
+    pairs = zip(("--requests", "--responses", "--control", "--dead-letters"), names, strict=True)
+    arguments = [each for pair in pairs for each in pair]
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, "topics", command, *arguments, *options],
+        env={"KAFKA_BRIDGE_BOOTSTRAP_SERVERS": broker.bootstrap_servers, "COLUMNS": "300"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def set_topic(broker: Broker, topic: str, **settings: str) -> None:
+    """Change settings of a topic; underscores stand for dots."""
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+    entries = [
+        ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in settings.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    (answer,) = admin.incremental_alter_configs([resource]).values()
+    answer.result(WAIT_SECONDS)
+
+
+def row(output: str, topic: str) -> str:
+    """Return the line of a report that is about a topic."""
+    (line,) = [line for line in output.splitlines() if topic in line and "│" in line]
+    return line
+
+
+def test_create_makes_topics_that_lose_no_job(real_broker: Broker, names: TopicNames) -> None:
+    """Partitions, replication, deletion and retention are as asked for, of each topic."""
+    options = ("--partitions", "3", "--replication", "1")
+    result = run(
+        real_broker, "create", names, *options, "--longest-job", "2d", "--longest-wait", "1d"
+    )
+    assert result.returncode == 0, result.stderr
+    assert f"{names.requests}: created" in result.stdout
+    config = config_of(real_broker.bootstrap_servers)
+    plans = plan_topics(names, longest_job=2 * DAY, longest_wait=DAY)
+    found = {
+        report.name: (
+            report.partitions,
+            report.replication,
+            report.settings["cleanup.policy"],
+            int(report.settings["retention.ms"]) * timedelta(milliseconds=1),
+            report.problems,
+        )
+        for report in check_topics(config, plans)
+    }
+    assert found == {
+        names.requests: (3, 1, "delete", 2 * DAY, ()),
+        names.responses: (3, 1, "delete", 4 * DAY, ()),
+        names.control: (1, 1, "delete", 2 * DAY, ()),
+        names.dead_letters: (1, 1, "delete", 30 * DAY, ()),
+    }
+
+
+def test_create_again_leaves_topics_as_they_are(real_broker: Broker, names: TopicNames) -> None:
+    """Run twice it changes nothing, other numbers or not, and says so."""
+    assert run(real_broker, "create", names, "--partitions", "2").returncode == 0
+    result = run(real_broker, "create", names, "--partitions", "5")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("exists, left as it is") == 4
+    (report, *_) = check_topics(config_of(real_broker.bootstrap_servers), plan_topics(names))
+    assert report.partitions == 2
+
+
+def test_check_says_what_would_lose_jobs(real_broker: Broker, names: TopicNames) -> None:
+    """Compaction, short retention and a size limit are each found, in words; exit code 1."""
+    assert run(real_broker, "create", names).returncode == 0
+    assert run(real_broker, "check", names).returncode == 0
+    set_topic(real_broker, names.responses, cleanup_policy="compact")
+    set_topic(real_broker, names.requests, retention_ms="3600000")
+    set_topic(real_broker, names.dead_letters, retention_bytes="1000000")
+    result = run(real_broker, "check", names)
+    assert result.returncode == 1
+    assert "cleanup.policy is 'compact', must be 'delete'" in row(result.stdout, names.responses)
+    assert "retention.ms is 3600000 (1:00:00), must be" in row(result.stdout, names.requests)
+    assert "retention.bytes is set" in row(result.stdout, names.dead_letters)
+    assert "✗" not in row(result.stdout, names.control)
+    bad = ", ".join((names.requests, names.responses, names.dead_letters))
+    assert result.stderr == f"kafka-bridge: {bad} would lose jobs; see above\n"
+
+
+def test_check_finds_retention_too_short_for_longer_jobs(
+    real_broker: Broker, names: TopicNames
+) -> None:
+    """Topics made for short jobs are a problem once jobs take longer."""
+    assert run(real_broker, "create", names, "--longest-job", "1h").returncode == 0
+    result = run(real_broker, "check", names, "--longest-job", "30d")
+    assert result.returncode == 1
+    assert "retention.ms is" in row(result.stdout, names.responses)
+    assert "✗" not in row(result.stdout, names.requests)
+
+
+def test_check_says_which_topics_are_missing(real_broker: Broker, names: TopicNames) -> None:
+    """A topic that is not there is a problem with the command that mends it; none is created."""
+    for _ in range(2):
+        result = run(real_broker, "check", names)
+        assert result.returncode == 1
+        for name in names:
+            assert "it does not exist: run `kafka-bridge topics create`" in row(result.stdout, name)
+
+
+def test_advice_is_no_problem(real_broker: Broker, names: TopicNames) -> None:
+    """A single copy is pointed out and does not fail the check."""
+    assert run(real_broker, "create", names, "--replication", "1").returncode == 0
+    result = run(real_broker, "check", names)
+    assert result.returncode == 0
+    assert "! replication factor 1: a lost broker loses jobs" in row(result.stdout, names.requests)
+
+
+def test_broker_that_refuses_is_quoted(real_broker: Broker, names: TopicNames) -> None:
+    """More copies than there are brokers: one line, in the broker's own words, exit code 1."""
+    result = run(real_broker, "create", names, "--replication", "99")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "failed while creating topic" in result.stderr

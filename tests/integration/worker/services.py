@@ -1,0 +1,126 @@
+"""Workers that the tests run as programs: ``kafka-bridge worker run services:<name>``.
+
+Topics and group come from the environment, as a deployment sets them. Handlers write to the file
+that NOTES names, so that a test sees what ran, and where, whatever became of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from kafka_bridge.worker import ApplicationError, JobContext, Worker
+from kafka_bridge.worker import service as service_module
+
+if seconds := os.environ.get("START_SECONDS"):
+    service_module.START_SECONDS = float(seconds)  # type: ignore[attr-defined]
+
+worker = Worker.from_env()
+
+NOTES = Path(os.environ.get("NOTES", os.devnull))
+GATE = Path(os.environ.get("GATE", os.devnull))
+"""Handlers that wait do so until this file exists."""
+
+
+def note(what: str, job: JobContext) -> None:
+    """Write a line, whole: workers share the file."""
+    line = f"{what} {job.correlation_id} {os.getpid()}\n"
+    descriptor = os.open(NOTES, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(descriptor, line.encode())
+    os.close(descriptor)
+
+
+class Order(BaseModel):
+    """What to multiply."""
+
+    number: int
+    times: int = 2
+
+
+class Failure(Exception):
+    """An exception of the service's own."""
+
+
+@worker.job("multiply")
+def multiply(job: JobContext, payload: Order) -> dict[str, int]:
+    """Multiply, and say how far it is: each figure is far enough from the last to be sent."""
+    for step in range(1, 4):
+        job.progress(step, total=3, unit="steps", message=f"step {step}")
+        time.sleep(0.2)
+    note("done", job)
+    return {"product": payload.number * payload.times}
+
+
+@worker.job("note")
+def only_note(job: JobContext) -> None:
+    """Do as good as nothing."""
+    note("done", job)
+
+
+@worker.job("wait")
+def wait(job: JobContext) -> str:
+    """Block the thread until the gate is open."""
+    note("started", job)
+    while not GATE.exists():
+        time.sleep(0.02)
+    note("done", job)
+    return "waited"
+
+
+@worker.job("block")
+def block(job: JobContext, payload: float) -> str:
+    """Block the thread for some seconds."""
+    note("started", job)
+    time.sleep(payload)
+    note("done", job)
+    return "blocked"
+
+
+@worker.job("sleep")
+async def sleep(job: JobContext, payload: float) -> str:
+    """Await for some seconds."""
+    await asyncio.sleep(payload)
+    return "slept"
+
+
+@worker.job("hog")
+async def hog(job: JobContext) -> None:
+    """Block the event loop, as a coroutine must not."""
+    note("started", job)
+    time.sleep(120)  # noqa: ASYNC251  that is what it is for
+
+
+@worker.job("fail")
+def fail(job: JobContext, payload: str) -> None:
+    """Fail with an exception of the service's own, some frames down."""
+
+    def deep_inside() -> None:
+        raise Failure(payload)
+
+    deep_inside()
+
+
+@worker.job("refuse")
+async def refuse(job: JobContext) -> None:
+    """Fail for good, as a coroutine."""
+    await asyncio.sleep(0)
+    raise ApplicationError(
+        "no such table", type="table_missing", details="looked in db1", retryable=False
+    )
+
+
+@worker.job("opaque")
+def opaque(job: JobContext) -> Any:
+    """Return what has no JSON form."""
+    return {"rows": [1, {"handle": object()}]}
+
+
+@worker.job("large")
+def large(job: JobContext, payload: int) -> bytes:
+    """Return so many bytes."""
+    return bytes(payload)

@@ -1,0 +1,234 @@
+"""Workers that start, stop, die and share: no job is lost, and none runs twice without need."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from integration.jobs import WAIT_SECONDS, committed, events, events_until, records
+from integration.worker.programs import SESSION_MS, Stage
+from kafka_bridge.protocol.lifecycle import TERMINAL
+from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent
+from kafka_bridge.testing.brokers.ports import free_port
+
+if TYPE_CHECKING:
+    from conftest import Eventually
+
+S = JobState
+
+
+def end_of(stage: Stage, job: JobRequest) -> StatusEvent:
+    """Return how a job ended."""
+    return events(stage.config, stage.responses, job.correlation_id)[-1]
+
+
+def ends_of(stage: Stage, jobs: list[JobRequest]) -> list[StatusEvent]:
+    """Return how jobs ended, in the order in which they did."""
+    waiting, ends = {job.correlation_id for job in jobs}, []
+    with records(stage.config, stage.responses) as arriving:
+        while waiting:
+            event = next(arriving).decode(StatusEvent)
+            if event.state in TERMINAL and event.correlation_id in waiting:
+                waiting.remove(event.correlation_id)
+                ends.append(event)
+    return ends
+
+
+def shares(stage: Stage) -> list[int]:
+    """Return how many partitions each member of the group has."""
+    admin = AdminClient({"bootstrap.servers": stage.config.bootstrap_servers})
+    group = admin.describe_consumer_groups([stage.group])[stage.group].result(WAIT_SECONDS)
+    return [len(member.assignment.topic_partitions) for member in group.members]
+
+
+def positions(stage: Stage) -> int:
+    """Return how many requests the group has committed, of all partitions."""
+    return sum(max(each, 0) for each in committed(stage.config, stage.group, stage.requests, 4))
+
+
+def test_concurrency_is_how_many_jobs_run_at_a_time(stage: Stage, eventually: Eventually) -> None:
+    """With 4, four jobs run and no fifth; as one ends the next begins."""
+    stage.start("--concurrency", "4")
+    jobs = [stage.request("wait") for _ in range(6)]
+    stage.publish(*jobs)
+    eventually(lambda: len(stage.noted("started")) == 4, "four jobs run")
+    time.sleep(0.4)  # time for a fifth, if it were let
+    assert len(stage.noted("started")) == 4
+    stage.gate.touch()
+    assert {end.state for end in ends_of(stage, jobs)} == {S.SUCCEEDED}
+    assert sorted(stage.noted("done")) == sorted(job.correlation_id for job in jobs)
+
+
+def test_job_longer_than_the_poll_interval_runs_once(stage: Stage) -> None:
+    """A worker with no free slot polls on: a long job neither ends its membership nor repeats."""
+    program = stage.start(KAFKA_BRIDGE_KAFKA_MAX_POLL_INTERVAL_MS=str(SESSION_MS))
+    long, next_one = stage.request("block", SESSION_MS / 1000 + 1.5), stage.request("note")
+    stage.publish(long, next_one)
+    assert end_of(stage, long).state is S.SUCCEEDED
+    assert end_of(stage, next_one).state is S.SUCCEEDED
+    assert stage.noted("started") == [long.correlation_id]
+    assert program.stop() == 0
+    assert positions(stage) == 2
+    assert "max.poll.interval" not in program.said.lower()
+
+
+def test_stopped_worker_finishes_what_it_has(stage: Stage, eventually: Eventually) -> None:
+    """On SIGTERM the job at hand ends and is committed, nothing new is taken, the exit code is 0.
+
+    The next worker does what is left and nothing again.
+    """
+    first = stage.start()
+    running, waiting = stage.request("wait"), stage.request("note")
+    stage.publish(running)
+    eventually(lambda: stage.noted("started") == [running.correlation_id], "the job runs")
+    first.process.terminate()
+    first.until_said("Stopping: 1 jobs get 30 s to finish")
+    stage.publish(waiting)
+    time.sleep(0.3)  # time to take it, if it did
+    assert first.process.poll() is None
+    stage.gate.touch()
+    assert first.process.wait(15) == 0
+    assert end_of(stage, running).state is S.SUCCEEDED
+    assert positions(stage) == 1
+    stage.start()
+    assert end_of(stage, waiting).state is S.SUCCEEDED
+    assert stage.noted("done") == [running.correlation_id, waiting.correlation_id]
+
+
+def test_second_signal_stops_at_once(stage: Stage, eventually: Eventually) -> None:
+    """Who cannot wait sends SIGTERM again: the job is left, uncommitted, to the next worker."""
+    first = stage.start()
+    job = stage.request("wait")
+    stage.publish(job)
+    eventually(lambda: stage.noted("started") != [], "the job runs")
+    first.process.terminate()
+    first.until_said("Stopping")
+    before = time.monotonic()
+    assert first.stop() == 128 + 15
+    assert time.monotonic() - before < 3
+    assert positions(stage) == 0
+
+
+@pytest.mark.parametrize("job_type", ["wait", "hog"])
+def test_job_that_does_not_end_does_not_hold_up_the_stop(
+    stage: Stage, eventually: Eventually, job_type: str
+) -> None:
+    """After the grace the worker leaves a blocked thread or event loop behind, uncommitted."""
+    worker = stage.start(KAFKA_BRIDGE_GRACE_SECONDS="0.5")
+    stage.publish(stage.request(job_type))
+    eventually(lambda: stage.noted("started") != [], "the job runs")
+    before = time.monotonic()
+    assert worker.stop() == 0
+    assert time.monotonic() - before < 8
+    assert "Stopped with 1 jobs unfinished: others will do them" in worker.said
+    assert positions(stage) == 0
+
+
+def test_job_of_a_killed_worker_is_done_by_another(stage: Stage, eventually: Eventually) -> None:
+    """After the session time-out the group gives the job to who is left; what finished stays so."""
+    first = stage.start()
+    before, job = stage.request("note"), stage.request("wait")
+    stage.publish(before)
+    assert end_of(stage, before).state is S.SUCCEEDED
+    eventually(lambda: positions(stage) == 1, "the finished job is committed")
+    stage.publish(job)
+    eventually(lambda: stage.noted("started") == [job.correlation_id], "the job runs")
+    first.kill()
+    stage.gate.touch()
+    second = stage.start(ready=False)
+    seen = events(stage.config, stage.responses, job.correlation_id)
+    assert [each.state for each in seen if each.state is not S.RUNNING] == [
+        *[S.ACCEPTED] * 2,
+        S.SUCCEEDED,
+    ]
+    assert len({each.worker_id for each in seen}) == 2
+    assert stage.noted("started") == [job.correlation_id] * 2
+    assert stage.noted("done") == [before.correlation_id, job.correlation_id]
+    assert second.stop() == 0
+    assert positions(stage) == 2
+
+
+def test_two_workers_share_the_jobs(stage: Stage, eventually: Eventually) -> None:
+    """40 jobs, two workers of one group: each job runs once, and both do some."""
+    workers = [stage.start("--concurrency", "3") for _ in range(2)]
+    jobs = [stage.request("note") for _ in range(40)]
+    stage.publish(*jobs)
+    ends = ends_of(stage, jobs)
+    by_worker = Counter(end.worker_id for end in ends)
+    assert {end.state for end in ends} == {S.SUCCEEDED}
+    assert len(by_worker) == 2
+    assert sorted(stage.noted("done")) == sorted(job.correlation_id for job in jobs)
+    assert [worker.stop() for worker in workers] == [0, 0]
+    assert positions(stage) == 40
+
+
+def test_full_worker_goes_on_after_another_joins(stage: Stage, eventually: Eventually) -> None:
+    """A rebalance while every slot is taken leaves no partition paused once a slot is free."""
+    stage.start()
+    jobs = [stage.request("wait"), *(stage.request("note") for _ in range(6))]
+    stage.publish(jobs[0])
+    eventually(lambda: stage.noted("started") != [], "the slot is taken")
+    second = stage.start()
+    stage.publish(*jobs[1:])
+    eventually(lambda: shares(stage) == [2, 2], "they share the partitions")
+    assert second.stop() == 0
+    eventually(lambda: shares(stage) == [4], "all come back to the first, which is still full")
+    stage.gate.touch()
+    assert {end.state for end in ends_of(stage, jobs)} == {S.SUCCEEDED}
+
+
+def test_jobs_from_before_the_first_worker_are_done(stage: Stage) -> None:
+    """A new group starts at the earliest request: none is lost that was sent before it."""
+    job = stage.request("note")
+    stage.publish(job)
+    stage.start(ready=False)
+    (accepted,) = events_until(
+        stage.config, stage.responses, job.correlation_id, lambda seen: len(seen) == 1
+    )
+    assert accepted.state is S.ACCEPTED
+    assert end_of(stage, job).state is S.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        (
+            lambda: {"KAFKA_BRIDGE_REQUEST_TOPIC": "no.such.topic"},
+            "kafka-bridge: topic 'no.such.topic' does not exist on Kafka at",
+        ),
+        (
+            lambda: {"KAFKA_BRIDGE_DEAD_LETTER_TOPIC": "no.such.topic"},
+            "kafka-bridge: topic 'no.such.topic' does not exist on Kafka at",
+        ),
+        (
+            lambda: {
+                "KAFKA_BRIDGE_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
+                "START_SECONDS": "1.5",
+            },
+            "kafka-bridge: no Kafka broker answered at 127.0.0.1:",
+        ),
+    ],
+    ids=["no request topic", "no dead letters", "no broker"],
+)
+def test_worker_that_cannot_start_says_why(
+    stage: Stage, environ: Callable[[], dict[str, str]], words: str
+) -> None:
+    """One line that names what is missing, no traceback, and exit code 1."""
+    worker = stage.start(ready=False, **environ())
+    assert worker.process.wait(20) == 1
+    assert [line for line in worker.said.splitlines() if line.startswith(words)], worker.said
+    assert "Traceback" not in worker.said
+
+
+def test_fenced_worker_ends_instead_of_idling(stage: Stage) -> None:
+    """When another process has its group.instance.id, a worker can do nothing more, and says so."""
+    first = stage.start(KAFKA_BRIDGE_KAFKA_GROUP_INSTANCE_ID="one")
+    stage.start(KAFKA_BRIDGE_KAFKA_GROUP_INSTANCE_ID="one", ready=False)
+    assert first.process.wait(25) == 1
+    assert "kafka-bridge: Kafka at" in first.said
+    assert "instance" in first.said.lower()

@@ -1,0 +1,113 @@
+"""Events, records and an Airflow context, to be varied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import confluent_kafka as ck
+from airflow.sdk import Context
+
+from kafka_bridge.kafka.notices import Arrival
+from kafka_bridge.kafka.records import Record
+from kafka_bridge.protocol.codec import encode
+from kafka_bridge.protocol.errors import RecordLocation
+from kafka_bridge.protocol.event_head import read_head
+from kafka_bridge.protocol.messages import JobState, StatusEvent
+
+JOB = "0d3b9a52-61f4-4c0e-9b7d-3f2a1c5e7d01"
+OTHER_JOB = "77777777-61f4-4c0e-9b7d-3f2a1c5e7d01"
+TOPIC = "jobs.responses"
+T0 = 1_800_000_000.0
+"""When the job of the tests was submitted, seconds since 1970."""
+
+
+def event(state: JobState, *, at: float = 0.0, **fields: Any) -> StatusEvent:
+    """Return a status event that occurred ``at`` seconds after the submission."""
+    values = {
+        "correlation_id": JOB,
+        "event_id": "e-1",
+        "sequence": 0,
+        "worker_id": "w-1",
+        "occurred_at": datetime.fromtimestamp(T0 + at, UTC),
+    }
+    return StatusEvent(state=state, **{**values, **fields})
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as the Kafka client hands it out."""
+
+    content: StatusEvent
+    place: RecordLocation
+
+    def topic(self) -> str:
+        """Return the topic's name."""
+        return self.place.topic
+
+    def partition(self) -> int:
+        """Return the partition's number."""
+        return self.place.partition
+
+    def offset(self) -> int:
+        """Return the record's offset."""
+        return self.place.offset
+
+    def key(self) -> bytes:
+        """Return the job's correlation id."""
+        return self.content.correlation_id.encode()
+
+    def value(self) -> bytes:
+        """Return the event in Avro."""
+        return encode(self.content)
+
+    def headers(self) -> None:
+        """Return no headers."""
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return the type of the timestamp, and milliseconds."""
+        return (1, int(T0 * 1000))
+
+
+def _message(content: StatusEvent, place: RecordLocation) -> ck.Message:
+    return cast(ck.Message, Message(content, place))
+
+
+def arrival(content: StatusEvent, partition: int = 2, offset: int = 17) -> Arrival:
+    """Return an event as the reader hands it over."""
+    message = _message(content, RecordLocation(TOPIC, partition, offset))
+    return Arrival(read_head(message.value()), message)
+
+
+def record(content: StatusEvent, place: RecordLocation) -> Record:
+    """Return the record that an event lies in."""
+    return Record.of(_message(content, place))
+
+
+@dataclass
+class Store:
+    """Airflow's task state store, in memory. ``journal`` names what happened, in order."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    retentions: dict[str, Any] = field(default_factory=dict)
+    journal: list[str] = field(default_factory=list)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value stored under a key."""
+        return self.values.get(key, default)
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        """Store a value under a key."""
+        self.journal.append("stored")
+        self.values[key] = value
+        self.retentions[key] = retention
+
+
+def context(store: Store | None = None) -> Context:
+    """Return what Airflow hands to an operator, as far as the bridge looks at it."""
+    instance = SimpleNamespace(
+        dag_id="nightly", run_id="r-1", task_id="work", map_index=None, try_number=2
+    )
+    return cast(Context, {"ti": instance, "task_state_store": store or Store()})

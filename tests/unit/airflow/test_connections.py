@@ -1,0 +1,104 @@
+"""Airflow connections as client configuration: what works, and the words where one does not."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+
+from kafka_bridge.airflow.connections import kafka_config
+from kafka_bridge.protocol.errors import ConfigurationError
+
+ALLOW_LIST = "AIRFLOW__APACHE_KAFKA__CALLBACK_ALLOWLIST"
+SERVERS = {"bootstrap.servers": "kafka:9092"}
+UNTRUSTED = "kafka_bridge.airflow.connections.kafka_config"
+
+
+@pytest.fixture(autouse=True)
+def no_allow_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start from Airflow's own default, whatever the environment of the tests says."""
+    monkeypatch.delenv(ALLOW_LIST, raising=False)
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, extra: Any) -> None:
+    """Give Airflow a connection ``mine``."""
+    value = json.dumps({"conn_type": "kafka", "extra": extra})
+    monkeypatch.setenv("AIRFLOW_CONN_MINE", value)
+
+
+def test_extra_is_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every property of the connection's extra reaches the client."""
+    extra = {**SERVERS, "sasl.username": "me", "sasl.password": "very-secret"}
+    connect(monkeypatch, extra)
+    config = kafka_config("mine")
+    assert dict(config.settings) == extra
+    assert "very-secret" not in repr(config)
+
+
+def test_unknown_connection() -> None:
+    """The error names the connection, and says how to make it or take another."""
+    with pytest.raises(ConfigurationError) as caught:
+        kafka_config("nowhere")
+    assert str(caught.value).startswith("Airflow has no usable connection 'nowhere' (")
+    assert str(caught.value).endswith(
+        'create one of type kafka whose extra is {"bootstrap.servers": "…"}, '
+        "or set kafka_config_id to another"
+    )
+
+
+MISSING = "config['bootstrap.servers'] must be provided."
+FAULTS = [
+    ({}, MISSING),
+    ({"group.id": "g"}, MISSING),
+    ({"bootstrap.servers": ""}, MISSING),
+    ({"bootstrap.servers": ["kafka:9092"]}, "'list' object has no attribute 'find'"),
+    (["kafka:9092"], "'list' object has no attribute 'get'"),
+    (
+        {**SERVERS, "error_cb": UNTRUSTED},
+        f"Refusing to resolve Kafka callback error_cb='{UNTRUSTED}': "
+        "the [apache_kafka] callback_allowlist is empty.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("extra", "words"), FAULTS)
+def test_faulty_extra(monkeypatch: pytest.MonkeyPatch, extra: Any, words: str) -> None:
+    """The error names the connection and its extra, and says what the provider has against it."""
+    connect(monkeypatch, extra)
+    with pytest.raises(ConfigurationError) as caught:
+        kafka_config("mine")
+    assert str(caught.value) == f"the extra of connection 'mine' cannot be used: {words}"
+
+
+def test_connection_without_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URI with host and port alone lacks the brokers, and the error says so."""
+    monkeypatch.setenv("AIRFLOW_CONN_MINE", "kafka://kafka:9092")
+    with pytest.raises(ConfigurationError, match=r"bootstrap\.servers"):
+        kafka_config("mine")
+
+
+def test_callback_on_the_allow_list_is_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An administrator's allow-list lets exactly the callbacks on it through."""
+    monkeypatch.setenv(ALLOW_LIST, "os.path.join, os.path.nothing_there")
+    connect(monkeypatch, {**SERVERS, "error_cb": "os.path.join"})
+    assert kafka_config("mine").settings["error_cb"] is os.path.join
+
+
+@pytest.mark.parametrize(
+    ("callback", "words"),
+    [
+        (UNTRUSTED, "it is not in the [apache_kafka] callback_allowlist (no.such.module.cb)"),
+        ("no.such.module.cb", "No module named 'no'"),
+    ],
+)
+def test_callback_that_may_not_or_cannot_be_loaded(
+    monkeypatch: pytest.MonkeyPatch, callback: str, words: str
+) -> None:
+    """A callback off the list is refused, one that cannot be imported is an error in words."""
+    monkeypatch.setenv(ALLOW_LIST, "no.such.module.cb")
+    connect(monkeypatch, {**SERVERS, "error_cb": callback})
+    with pytest.raises(ConfigurationError, match="the extra of connection 'mine'") as caught:
+        kafka_config("mine")
+    assert words in str(caught.value)

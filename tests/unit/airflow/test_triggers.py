@@ -1,0 +1,379 @@
+"""The trigger with a scripted reader and a clock that only moves when somebody waits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kafka_bridge.airflow import responses, triggers
+from kafka_bridge.airflow.triggers import KafkaJobTrigger
+from kafka_bridge.airflow.waiting import MARGIN_SECONDS
+from kafka_bridge.kafka.notices import Arrival, Notice, Truncated
+from kafka_bridge.protocol.errors import (
+    AccessDenied,
+    ConfigurationError,
+    ReaderClosed,
+    RecordLocation,
+    Undecodable,
+)
+from kafka_bridge.protocol.lifecycle import TERMINAL
+from kafka_bridge.protocol.messages import JobFailure, JobState, Progress
+
+from .samples import JOB, T0, TOPIC, arrival, event
+
+ARGUMENTS: dict[str, Any] = {
+    "correlation_id": JOB,
+    "kafka_config_id": "mine",
+    "response_topic": TOPIC,
+    "start_offsets": [4, 5, 6],
+    "submitted_at": T0,
+    "schedule_to_start_timeout": 100.0,
+    "heartbeat_timeout": 90.0,
+    "start_to_close_timeout": 1000.0,
+    "progress_log_interval": 5.0,
+    "not_before": T0 + 8,
+}
+UNREADABLE = Undecodable("neither Avro nor JSON", RecordLocation(TOPIC, 2, 16))
+DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
+
+
+@dataclass
+class Clock:
+    """Stands in for the module ``time``: begins at T0, and moves when somebody waits."""
+
+    now: float = T0
+    slept: list[float] = field(default_factory=list)
+
+    def time(self) -> float:
+        """Return seconds since 1970."""
+        return self.now
+
+    monotonic = time
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time go by."""
+        self.slept.append(seconds)
+        self.now += max(0.0, seconds)
+
+
+@dataclass
+class Reader:
+    """Stands in for the process's reader: gives the notices of a script, each after a pause.
+
+    None is a waking without news. At the script's end time goes by until the deadline.
+    """
+
+    clock: Clock
+    script: deque[tuple[float, Notice | None]]
+    hearing_since: float = 0.0
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+    open: bool = False
+
+    @contextlib.asynccontextmanager
+    async def waiting_for(
+        self, correlation_id: str, kafka_config_id: str, topic: str, start_offsets: Sequence[int]
+    ) -> AsyncIterator[Reader]:
+        """Be subscribed to, until the block ends."""
+        self.asked.append((correlation_id, kafka_config_id, topic, start_offsets))
+        self.open = True
+        try:
+            yield self
+        finally:
+            self.open = False
+
+    async def next(self, deadline: float | None) -> Notice | None:
+        """Return the next notice, or None at the deadline."""
+        if self.script:
+            pause, notice = self.script.popleft()
+            self.clock.now += pause
+            return notice
+        assert deadline is not None, "nothing would ever end this wait"
+        self.clock.now = max(self.clock.now, deadline)
+        return None
+
+
+class Log:
+    """Keeps the lines that a trigger logs, and at which level."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def info(self, words: str, *arguments: object) -> None:
+        """Keep a line."""
+        self.lines.append(("info", words % arguments))
+
+    def warning(self, words: str, *arguments: object) -> None:
+        """Keep a warning."""
+        self.lines.append(("warning", words % arguments))
+
+
+@dataclass
+class Wait:
+    """What came of a wait: the events, the log, and who was asked for what."""
+
+    events: list[dict[str, Any]]
+    log: list[tuple[str, str]]
+    reader: Reader
+    clock: Clock
+
+
+class Runner:
+    """Runs triggers on the stand-ins."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._patch = monkeypatch
+
+    async def __call__(
+        self,
+        *script: Notice | tuple[float, Notice | None],
+        hearing_since: float = 0.0,
+        **changes: Any,
+    ) -> Wait:
+        """Run one trigger to its end; a notice without a pause comes at once."""
+        clock, log = Clock(), Log()
+        steps = deque(step if isinstance(step, tuple) else (0.0, step) for step in script)
+        reader = Reader(clock, steps, hearing_since)
+        self._patch.setattr(triggers, "time", clock)
+        self._patch.setattr(triggers, "asyncio", SimpleNamespace(sleep=clock.sleep))
+        self._patch.setattr(responses, "waiting_for", reader.waiting_for)
+        self._patch.setattr(KafkaJobTrigger, "log", log)
+        trigger = KafkaJobTrigger(**{**ARGUMENTS, **changes})
+        async with asyncio.timeout(10):
+            events = [fired.payload async for fired in trigger.run()]
+        assert not reader.open
+        return Wait(events, log.lines, reader, clock)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """Give a function that runs a trigger on a script of notices."""
+    return Runner(monkeypatch)
+
+
+def running(completed: int, **fields: Any) -> Arrival:
+    """Return a progress event."""
+    return arrival(event(JobState.RUNNING, progress=Progress(completed, 10), **fields))
+
+
+def test_what_airflow_stores() -> None:
+    """A trigger's arguments survive Airflow's database as plain JSON, and make the same trigger."""
+    path, arguments = KafkaJobTrigger(**ARGUMENTS).serialize()
+    assert path == "kafka_bridge.airflow.triggers.KafkaJobTrigger"
+    assert arguments == ARGUMENTS
+    stored = json.loads(json.dumps(arguments, allow_nan=False))
+    assert KafkaJobTrigger(**stored).serialize() == (path, arguments)
+
+
+def test_stored_arguments_name_the_connection_and_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither a secret nor a payload stands in Airflow's database: only these ten facts do."""
+    secret = {"conn_type": "kafka", "extra": {"sasl.password": "very-secret"}}
+    monkeypatch.setenv("AIRFLOW_CONN_MINE", json.dumps(secret))
+    _, arguments = KafkaJobTrigger(**ARGUMENTS).serialize()
+    assert arguments.keys() == ARGUMENTS.keys()
+    assert "secret" not in json.dumps(arguments)
+
+
+async def test_it_asks_for_its_own_job(run: Runner) -> None:
+    """The reader is told the job, the connection, the topic, and from where on it may have spoken.
+
+    It is let go before the event fires: nothing slow happens after that.
+    """
+    wait = await run(arrival(event(JobState.SUCCEEDED)))
+    assert wait.reader.asked == [(JOB, "mine", TOPIC, [4, 5, 6])]
+
+
+@pytest.mark.parametrize("state", sorted(TERMINAL))
+async def test_event_of_an_ended_job(run: Runner, state: JobState) -> None:
+    """One event says the state and where the record lies; not what stands in it."""
+    end = event(
+        state,
+        result=b"x" * 10_000,
+        result_type="text/plain",
+        error=JobFailure("oops", "y" * 10_000),
+    )
+    wait = await run(arrival(end, partition=1, offset=123_456_789))
+    assert wait.events == [{"state": state.value, "partition": 1, "offset": 123_456_789}]
+    assert len(json.dumps(wait.events[0])) < 100
+
+
+async def test_what_is_heard_goes_before_the_end(run: Runner) -> None:
+    """The first terminal event ends the wait, whatever came before and comes after it."""
+    wait = await run(
+        arrival(event(JobState.ACCEPTED)),
+        running(3),
+        arrival(event(JobState.SUCCEEDED)),
+        arrival(event(JobState.FAILED), offset=18),
+    )
+    assert wait.events == [DONE]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AccessDenied("Kafka refused access"),
+        ReaderClosed("the reader was closed"),
+        ConfigurationError("no such connection"),
+    ],
+)
+async def test_reader_that_fails(run: Runner, error: Any) -> None:
+    """When the reader ends, the wait ends as well, with the error's type and words."""
+    wait = await run(arrival(event(JobState.ACCEPTED)), error)
+    assert wait.events == [{"error": type(error).__name__, "message": str(error)}]
+
+
+async def test_connection_that_cannot_be_used(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that cannot be opened is an event too, not a trigger that dies."""
+    monkeypatch.setattr(Reader, "waiting_for", _refuse)
+    wait = await run()
+    assert wait.events == [{"error": "ConfigurationError", "message": "no such connection"}]
+
+
+@contextlib.asynccontextmanager
+async def _refuse(*_: object) -> AsyncIterator[Reader]:
+    raise ConfigurationError("no such connection")
+    yield  # a context manager needs one
+
+
+async def test_unreadable_response(run: Runner) -> None:
+    """A record under the job's key that is no event is logged, and the wait goes on."""
+    wait = await run(UNREADABLE, arrival(event(JobState.SUCCEEDED)))
+    assert wait.events == [DONE]
+    assert wait.log == [
+        ("warning", f"A response to this job cannot be read: {TOPIC}[2]@16: neither Avro nor JSON")
+    ]
+
+
+async def test_unreadable_responses_are_logged_sparingly(run: Runner) -> None:
+    """A flood of them costs one line for each progress interval: lines slow the triggerer."""
+    flood = [UNREADABLE] * 1000
+    wait = await run(*flood, (4.9, UNREADABLE), (0.1, UNREADABLE), arrival(event(JobState.FAILED)))
+    assert len(wait.log) == 2
+
+
+async def test_unreadable_response_is_no_sign_of_life(run: Runner) -> None:
+    """A worker that sends junk is as silent as one that sends nothing."""
+    wait = await run(arrival(event(JobState.ACCEPTED)), (60.0, UNREADABLE))
+    assert wait.events[0]["error"] == "worker_lost"
+    assert wait.clock.now == T0 + 90
+
+
+async def test_records_lost_to_retention(run: Runner) -> None:
+    """The log says what is lost and why, and the wait goes on under its time-outs."""
+    wait = await run(Truncated(partition=2, wanted=6, first=40))
+    ((level, words),) = wait.log
+    assert level == "warning"
+    assert f"{TOPIC}[2] begins at offset 40" in words
+    assert "retention" in words
+    assert wait.events[0]["error"] == "not_started"
+
+
+TIME_OUTS = [
+    ([], "not_started", "no worker accepted the job within 100 s", 100),
+    ([JobState.ACCEPTED], "worker_lost", "worker w-1 has been silent for 90 s", 91),
+    (
+        [JobState.RUNNING] * 12,
+        "deadline_exceeded",
+        "the job ran longer than 1000 s on worker w-1",
+        1000,
+    ),
+]
+
+
+@pytest.mark.parametrize(("states", "error", "words", "at"), TIME_OUTS)
+async def test_waiting_rules_end_the_wait(
+    run: Runner, states: list[JobState], error: str, words: str, at: float
+) -> None:
+    """Each rule is an event of its own type, fired at its own moment."""
+    pause = 1.0 if len(states) == 1 else 89.0
+    script = [(pause, arrival(event(state, at=0))) for state in states]
+    wait = await run(*script)
+    assert wait.events == [{"error": error, "message": words}]
+    assert wait.clock.now == max(T0 + at, T0 + pause * len(states))
+
+
+async def test_waking_is_no_deadline(run: Runner) -> None:
+    """A waiter that is woken early looks at its deadlines again, and goes on waiting."""
+    wait = await run((10.0, None), (10.0, None), (10.0, arrival(event(JobState.SUCCEEDED))))
+    assert wait.events == [DONE]
+
+
+async def test_no_rule_fires_while_the_reader_hears_nothing(run: Runner) -> None:
+    """With the brokers away for longer than every time-out, the job's result still counts."""
+    done = arrival(event(JobState.SUCCEEDED))
+    wait = await run((5000.0, None), (5000.0, done), hearing_since=math.inf)
+    assert wait.events == [DONE]
+
+
+async def test_late_trigger_catches_up_first(run: Runner) -> None:
+    """A trigger that starts when all time-outs have passed waits for the past to be read."""
+    wait = await run(submitted_at=T0 - 5000)
+    assert wait.events[0]["error"] == "not_started"
+    assert wait.clock.now == T0 + MARGIN_SECONDS
+    wait = await run((29.0, arrival(event(JobState.SUCCEEDED))), submitted_at=T0 - 5000)
+    assert wait.events == [DONE]
+
+
+@pytest.mark.parametrize(
+    ("ended_after", "fired_after"), [(0.5, 8.0), (8.0, 8.0), (60.0, 60.0)], ids=str
+)
+async def test_not_before(run: Runner, ended_after: float, fired_after: float) -> None:
+    """No event fires before the moment that the operator set, and none is held longer."""
+    wait = await run((ended_after, arrival(event(JobState.SUCCEEDED))))
+    assert wait.events == [DONE]
+    assert wait.clock.now == T0 + fired_after
+
+
+async def test_time_out_respects_not_before(run: Runner) -> None:
+    """An error event is held back just the same."""
+    wait = await run(AccessDenied("Kafka refused access"))
+    assert wait.clock.now == T0 + 8
+
+
+async def test_progress_is_logged_sparingly(run: Runner) -> None:
+    """Of many progress events in an interval, the first is logged; each change of hands is."""
+    wait = await run(
+        arrival(event(JobState.ACCEPTED)),
+        running(1),
+        (1.0, running(2)),
+        (3.9, running(3)),
+        (0.1, running(4)),
+        arrival(event(JobState.RELEASED)),
+        arrival(event(JobState.ACCEPTED, delivery=2)),
+        (4.9, running(5, delivery=2)),
+        (0.1, running(6, delivery=2)),
+        arrival(event(JobState.SUCCEEDED, delivery=2)),
+    )
+    assert wait.log == [
+        ("info", "Accepted by worker w-1"),
+        ("info", "10 %: 1 of 10"),
+        ("info", "40 %: 4 of 10"),
+        ("info", "Handed back by worker w-1; waiting for another one"),
+        ("info", "Accepted by worker w-1 (delivery 2)"),
+        ("info", "60 %: 6 of 10"),
+    ]
+
+
+async def test_heartbeats_and_stale_events_are_not_logged(run: Runner) -> None:
+    """What tells a person nothing costs no line, and does not delay the next one."""
+    wait = await run(
+        arrival(event(JobState.ACCEPTED, delivery=2)),
+        arrival(event(JobState.RUNNING, delivery=2)),
+        running(1, delivery=1),
+        running(2, delivery=2),
+        arrival(event(JobState.SUCCEEDED)),
+    )
+    assert [words for _, words in wait.log] == [
+        "Accepted by worker w-1 (delivery 2)",
+        "20 %: 2 of 10",
+    ]

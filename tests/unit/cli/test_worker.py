@@ -1,0 +1,128 @@
+"""``kafka-bridge worker run``: what is wrong with its arguments, said in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kafka_bridge.cli import main
+
+from .output import plain
+
+PROGRAM = "from kafka_bridge.cli import main; main()"
+"""What the console script does."""
+
+FILES = {
+    "no_worker.py": "worker = 'not one'\n",
+    "unready.py": "import nowhere_to_be_found\n",
+    "unready_too.py": "from json import nothing_like_it\n",
+    "requests_of_mine.py": "import requests_of\n",  # its own name begins like the missing one's
+    "empty.py": "from kafka_bridge.worker import Worker\nworker = Worker('g')\n",
+    "nameless.py": "from kafka_bridge.worker import Worker\nworker = Worker('')\n",
+    "a_package/__init__.py": "",
+}
+
+BAD = [
+    ("services", 2, "'services' is not of the form module:attribute"),
+    (":worker", 2, "':worker' is not of the form module:attribute"),
+    ("services:", 2, "'services:' is not of the form module:attribute"),
+    ("nothing_there:worker", 1, "there is no module 'nothing_there' in"),
+    ("nothing.there:worker", 1, "or set --app-dir"),
+    ("a_package.nothing:worker", 1, "there is no module 'a_package.nothing' in"),
+    (
+        "no_worker:missing",
+        1,
+        "no_worker:missing is no kafka_bridge.worker.Worker, but is not there",
+    ),
+    ("no_worker:worker", 1, "no_worker:worker is no kafka_bridge.worker.Worker, but a str"),
+    ("unready:worker", 1, "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+    ("unready:worker", 1, "unready.py, line 1)"),
+    ("unready_too:worker", 1, "ImportError: cannot import name 'nothing_like_it' from 'json'"),
+    ("requests_of_mine:worker", 1, "'requests_of_mine' cannot be imported"),
+    ("requests_of_mine:worker", 1, "ModuleNotFoundError: No module named 'requests_of'"),
+    ("empty:worker", 1, "the worker has no handler: decorate one with @worker.job"),
+    ("nameless:worker", 1, "a worker needs a group_id"),
+]
+
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """Give a function that runs the command where FILES are; returns exit code and stderr."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["kafka-bridge", "worker", "run", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        assert isinstance(code, int)
+        said = capsys.readouterr()
+        assert said.out == ""
+        return code, plain(said.err)
+
+    yield run
+    for name in FILES:
+        sys.modules.pop(name.removesuffix(".py").partition("/")[0], None)
+
+
+@pytest.mark.parametrize(("target", "code", "words"), BAD)
+def test_bad_target_is_said_in_words(run: Run, target: str, code: int, words: str) -> None:
+    """Each mistake has its own words and an exit code, and no traceback hides them."""
+    ended, said = run(target)
+    assert words in said
+    assert ended == code
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--log-level", "loud"), "'loud' is none of debug, info, warning, error"),
+        (("--concurrency", "0"), "--concurrency"),
+        (("--app-dir", "no_worker.py"), "is a file"),
+    ],
+)
+def test_bad_option_is_said_in_words(run: Run, options: tuple[str, ...], words: str) -> None:
+    """An option's mistake is a usage error, exit code 2, before anything is imported."""
+    code, said = run("unready:worker", *options)
+    assert words in said
+    assert code == 2
+
+
+def test_module_is_found_in_app_dir(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--app-dir is where the module is looked for, whatever the current directory."""
+    monkeypatch.chdir("/")
+    assert "there is no module 'empty' in /" in run("empty:worker")[1]
+    assert "the worker has no handler" in run("empty:worker", "--app-dir", str(tmp_path))[1]
+
+
+def test_installed_command_says_it_in_one_line(tmp_path: Path) -> None:
+    """The program itself prints the one line, no traceback, and exits with 1."""
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "worker", "run", "nothing_there:worker"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("kafka-bridge: there is no module 'nothing_there' in ")

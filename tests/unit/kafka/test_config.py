@@ -1,0 +1,243 @@
+"""Client settings: what may be set, what may not be unset, and what stays secret."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import confluent_kafka as ck
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from kafka_bridge.kafka.clients import make
+from kafka_bridge.kafka.config import GROUP_PREFIX, KafkaConfig
+from kafka_bridge.protocol.errors import ConfigurationError
+
+SERVERS = "127.0.0.1:9"
+
+# An Airflow connection as people have them: made for the provider's consumer, with a secret.
+CONNECTION: dict[str, Any] = {
+    "bootstrap.servers": SERVERS,
+    "security.protocol": "SASL_PLAINTEXT",
+    "sasl.mechanism": "PLAIN",
+    "sasl.username": "airflow",
+    "sasl.password": "very-secret",
+    "group.id": "their-group",
+    "group.instance.id": "their-instance",
+    "auto.offset.reset": "latest",
+    "isolation.level": "read_uncommitted",
+    "enable.auto.commit": True,
+    "enable.auto.offset.store": True,
+    "enable.partition.eof": True,
+    "allow.auto.create.topics": True,
+    "max.poll.interval.ms": 400_000,
+    "session.timeout.ms": 20_000,
+    "acks": "0",
+    "request.required.acks": 0,
+    "enable.idempotence": False,
+    "retries": 0,
+    "message.timeout.ms": 1,
+    "delivery.timeout.ms": 1,
+    "partitioner": "random",
+    "transactional.id": "their-transactions",
+    "compression.type": "lz4",
+    "linger.ms": 7,
+}
+CONFIG = KafkaConfig(CONNECTION)
+
+PROMISES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    (
+        "producer",
+        CONFIG.producer(delivery_timeout=12.5),
+        {
+            "acks": "all",
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",
+            "message.timeout.ms": 12_500,
+            "allow.auto.create.topics": False,
+        },
+    ),
+    (
+        "reader",
+        CONFIG.reader("responses"),
+        {
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "allow.auto.create.topics": False,
+        },
+    ),
+    (
+        "worker",
+        CONFIG.worker("my-service"),
+        {
+            "group.id": "my-service",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "allow.auto.create.topics": False,
+        },
+    ),
+    ("admin", CONFIG.admin(), {"allow.auto.create.topics": False}),
+]
+
+# Each side's settings, and a property of another side that it must not be given.
+LEFT_OUT = [
+    ("producer", "group.id"),
+    ("producer", "group.instance.id"),
+    ("producer", "auto.offset.reset"),
+    ("producer", "isolation.level"),
+    ("producer", "enable.auto.commit"),
+    ("producer", "session.timeout.ms"),
+    ("producer", "max.poll.interval.ms"),
+    ("producer", "transactional.id"),
+    ("producer", "request.required.acks"),
+    ("producer", "delivery.timeout.ms"),
+    ("producer", "retries"),
+    ("reader", "group.instance.id"),
+    ("reader", "enable.partition.eof"),
+    ("reader", "acks"),
+    ("reader", "transactional.id"),
+    ("reader", "compression.type"),
+    ("worker", "enable.partition.eof"),
+    ("worker", "acks"),
+    ("worker", "linger.ms"),
+    ("admin", "group.id"),
+    ("admin", "acks"),
+]
+SETTINGS = {side: settings for side, settings, _ in PROMISES}
+
+
+@pytest.mark.parametrize("settings", [{}, {"bootstrap.servers": ""}, {"group.id": "g"}])
+def test_brokers_must_be_named(settings: dict[str, Any]) -> None:
+    """Without brokers there is no configuration, and the error gives an example of one."""
+    with pytest.raises(ConfigurationError, match=r'\{"bootstrap.servers": "kafka:9092"\}'):
+        KafkaConfig(settings)
+
+
+def test_environment_sets_any_property() -> None:
+    """KAFKA_BRIDGE_KAFKA_<NAME> is the property of that name with dots; nothing else is read."""
+    config = KafkaConfig.from_env(
+        {
+            "KAFKA_BRIDGE_BOOTSTRAP_SERVERS": "a:1,b:2",
+            "KAFKA_BRIDGE_KAFKA_SASL_USERNAME": "me",
+            "KAFKA_BRIDGE_KAFKA_MAX_POLL_INTERVAL_MS": "7000",
+            "KAFKA_BRIDGE_GROUP_ID": "not Kafka's",
+            "KAFKA_SASL_PASSWORD": "not ours",
+        }
+    )
+    assert dict(config.settings) == {
+        "bootstrap.servers": "a:1,b:2",
+        "sasl.username": "me",
+        "max.poll.interval.ms": "7000",
+    }
+
+
+def test_bootstrap_variable_goes_before_the_property() -> None:
+    """KAFKA_BRIDGE_BOOTSTRAP_SERVERS wins; the property alone will do."""
+    property_only = {"KAFKA_BRIDGE_KAFKA_BOOTSTRAP_SERVERS": "a:1"}
+    assert KafkaConfig.from_env(property_only).bootstrap_servers == "a:1"
+    both = property_only | {"KAFKA_BRIDGE_BOOTSTRAP_SERVERS": "b:2"}
+    assert KafkaConfig.from_env(both).bootstrap_servers == "b:2"
+
+
+@pytest.mark.parametrize("environ", [{}, {"KAFKA_BRIDGE_BOOTSTRAP_SERVERS": ""}])
+def test_environment_without_brokers_names_the_variable(environ: dict[str, str]) -> None:
+    """The error says which variable to set, and shows how."""
+    with pytest.raises(
+        ConfigurationError, match=r"set KAFKA_BRIDGE_BOOTSTRAP_SERVERS, for example .*=localhost"
+    ):
+        KafkaConfig.from_env(environ)
+
+
+def test_repr_shows_no_secret() -> None:
+    """A configuration in a log or a traceback names the brokers and nothing else."""
+    assert repr(CONFIG) == f"KafkaConfig(bootstrap.servers='{SERVERS}')"
+    assert str(CONFIG) == repr(CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("settings", "promised"),
+    [(settings, promised) for _, settings, promised in PROMISES],
+    ids=[side for side, _, _ in PROMISES],
+)
+def test_promises_cannot_be_unset(settings: dict[str, Any], promised: dict[str, Any]) -> None:
+    """Settings that the bridge's guarantees rest on hold, whatever the connection says."""
+    assert {name: settings[name] for name in promised} == promised
+
+
+@pytest.mark.parametrize(("side", "name"), LEFT_OUT)
+def test_properties_of_other_clients_are_left_out(side: str, name: str) -> None:
+    """One connection serves all kinds of clients: what belongs to another kind is not passed."""
+    assert name in CONNECTION
+    assert name not in SETTINGS[side]
+
+
+@pytest.mark.parametrize("side", SETTINGS)
+def test_connection_settings_reach_every_client(side: str) -> None:
+    """How to reach and enter the cluster is the same for every kind of client."""
+    for name in ("bootstrap.servers", "security.protocol", "sasl.username", "sasl.password"):
+        assert SETTINGS[side][name] == CONNECTION[name]
+
+
+def test_producer_keeps_what_may_be_tuned() -> None:
+    """Compression and batching are the user's own."""
+    settings = CONFIG.producer(30)
+    assert (settings["compression.type"], settings["linger.ms"]) == ("lz4", 7)
+
+
+@pytest.mark.parametrize(("delivery_timeout", "expected"), [(2.0, 1000), (30.0, 5000)])
+def test_unknown_topic_is_noticed_before_the_delivery_times_out(
+    delivery_timeout: float, expected: int
+) -> None:
+    """A missing topic is reported as such, not as brokers that did not answer."""
+    settings = CONFIG.producer(delivery_timeout)
+    assert settings["topic.metadata.propagation.max.ms"] == expected
+    assert expected < settings["message.timeout.ms"]
+
+
+def test_reader_has_a_group_of_its_own_each_time() -> None:
+    """A reader never joins the connection's group, nor another reader's."""
+    first, second = (CONFIG.reader("responses")["group.id"] for _ in range(2))
+    assert first.startswith(f"{GROUP_PREFIX}responses-")
+    assert first != second
+
+
+def test_worker_session_timeout_is_30_s_unless_set() -> None:
+    """A dead worker's jobs go to another one after 30 s, or as the settings say."""
+    bare = KafkaConfig({"bootstrap.servers": SERVERS})
+    assert bare.worker("g")["session.timeout.ms"] == 30_000
+    assert CONFIG.worker("g")["session.timeout.ms"] == 20_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "side"),
+    [
+        (ck.Producer, "producer"),
+        (ck.Consumer, "reader"),
+        (ck.Consumer, "worker"),
+        (AdminClient, "admin"),
+    ],
+)
+def test_librdkafka_takes_what_is_made_of_a_full_connection(kind: Any, side: str) -> None:
+    """A connection with settings for every kind of client makes each of them without an error."""
+    client = make(kind, SETTINGS[side])
+    if isinstance(client, ck.Consumer):
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"sasl.usrname": "me"}, 'No such configuration property: "sasl.usrname"'),
+        ({"socket.timeout.ms": "soon"}, 'property "socket.timeout.ms"'),
+        ({"socket.timeout.ms": 1}, '"socket.timeout.ms" value 1 is outside allowed range'),
+    ],
+)
+def test_wrong_setting_is_an_error_in_words(settings: dict[str, Any], words: str) -> None:
+    """A property that librdkafka does not take is a ConfigurationError that names it."""
+    config = KafkaConfig({"bootstrap.servers": SERVERS, **settings})
+    with pytest.raises(ConfigurationError, match="configuration is not accepted") as caught:
+        make(AdminClient, config.admin())
+    assert words in str(caught.value)

@@ -1,0 +1,199 @@
+"""Exceptions as the error that the Airflow task gets."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kafka_bridge.protocol.codec import decode, encode
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.messages import JobFailure, JobState, StatusEvent
+from kafka_bridge.worker.errors import (
+    DETAILS_CHARACTERS,
+    MESSAGE_CHARACTERS,
+    ApplicationError,
+    failure_of,
+)
+from kafka_bridge.worker.handlers import Handler
+
+from .samples import run_job
+
+
+class Outer:
+    """Holds an exception whose name has a dot."""
+
+    class TooHot(Exception):
+        """An exception of the service's own."""
+
+
+class Unprintable(Exception):
+    """An exception that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def raised(error: BaseException) -> BaseException:
+    """Return an exception with a traceback."""
+    try:
+        raise error  # noqa: TRY301  that is what it is for
+    except BaseException as caught:
+        return caught
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (ValueError("bad value"), "ValueError", "bad value"),
+        (KeyError("name"), "KeyError", "'name'"),
+        (Outer.TooHot("90 °C"), f"{__name__}.Outer.TooHot", "90 °C"),
+        (SystemExit(3), "SystemExit", "3"),
+        (asyncio.CancelledError(), "asyncio.exceptions.CancelledError", ""),
+    ],
+)
+def test_exception_keeps_its_type_and_message(
+    error: BaseException, kind: str, message: str
+) -> None:
+    """Builtins go by their bare name, others by their full one; all may be retried."""
+    failure = failure_of(raised(error))
+    assert (failure.type, failure.message, failure.retryable) == (kind, message, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            ApplicationError("no such table", type="table_missing", details="t1", retryable=False),
+            JobFailure("table_missing", "no such table", "t1", retryable=False),
+        ),
+        (
+            ApplicationError("later", details=""),
+            JobFailure("ApplicationError", "later", None, retryable=True),
+        ),
+    ],
+)
+def test_application_error_chooses_every_field(
+    error: ApplicationError, expected: JobFailure
+) -> None:
+    """What the handler says is what the task gets; empty details are none."""
+    assert failure_of(raised(error)) == expected
+
+
+def test_application_error_has_a_traceback_unless_told_otherwise() -> None:
+    """Without details of its own it carries the traceback."""
+    details = failure_of(raised(ApplicationError("oh"))).details
+    assert details is not None
+    assert details.startswith("Traceback (most recent call last):")
+    assert details.endswith("ApplicationError: oh\n")
+
+
+def test_untyped_service_may_pass_anything() -> None:
+    """A type, details or flag that is no text or bool is written as text, not lost with the job."""
+    error = ApplicationError("oh", type=404, details={"a": 1}, retryable=0)  # type: ignore[arg-type]
+    assert failure_of(raised(error)) == JobFailure("404", "oh", "{'a': 1}", retryable=False)
+
+
+def test_empty_type_is_called_error() -> None:
+    """The protocol wants a type: an empty one gets a name."""
+    assert failure_of(ApplicationError("oh", type="")).type == "Error"
+
+
+def deep_inside(_: Any) -> None:
+    """Fail in a function that the handler calls."""
+    raise ValueError("deep inside")
+
+
+def sync_handler(job: Any) -> None:
+    """Fail two frames down."""
+    deep_inside(job)
+
+
+async def async_handler(job: Any) -> None:
+    """Fail two frames down, as a coroutine."""
+    await asyncio.sleep(0)
+    deep_inside(job)
+
+
+@pytest.mark.parametrize("function", [sync_handler, async_handler])
+def test_traceback_begins_at_the_handler(function: Callable[..., Any]) -> None:
+    """Frames of the bridge, and of the future that a coroutine ran in, tell nothing: left out."""
+    event = run_job(Handler.of("a.job", function))[-1]
+    assert event.error is not None
+    details = event.error.details
+    assert details is not None
+    frames = [line.rpartition(" in ")[2] for line in details.splitlines() if "File " in line]
+    assert frames == [function.__name__, "deep_inside"]
+    assert details.endswith("ValueError: deep inside\n")
+
+
+def test_traceback_tells_the_cause() -> None:
+    """What led to the exception is in the details too."""
+    try:
+        try:
+            deep_inside(None)
+        except ValueError as error:
+            raise LookupError("above it") from error
+    except LookupError as error:
+        details = failure_of(error).details
+    assert details is not None
+    assert "ValueError: deep inside" in details
+    assert "direct cause of the following exception" in details
+
+
+@pytest.mark.parametrize("encoding", [Encoding.AVRO, Encoding.JSON])
+def test_lone_surrogates_can_be_sent(encoding: Encoding) -> None:
+    """A file name that is no UTF-8 in an error's text does not keep the task from hearing of it."""
+    error = failure_of(raised(OSError("no file 'a\udcff'")))
+    assert error.message == r"no file 'a\udcff'"
+    event = StatusEvent(
+        correlation_id="0d3b9a52-61f4-4c0e-9b7d-3f2a1c5e7d01",
+        event_id="e",
+        sequence=0,
+        state=JobState.FAILED,
+        occurred_at=run_job(None)[0].occurred_at,
+        worker_id="w",
+        error=error,
+    )
+    assert decode(StatusEvent, encode(event, encoding)).error == error
+
+
+def test_exception_without_words_still_ends_its_job() -> None:
+    """An exception whose own text fails is reported by its type."""
+    failure = failure_of(raised(Unprintable()))
+    assert failure.type == f"{__name__}.Unprintable"
+    assert "cannot say what it is" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("length", "kept"),
+    [(MESSAGE_CHARACTERS, True), (MESSAGE_CHARACTERS + 1, False), (10_000_000, False)],
+)
+def test_long_message_loses_its_middle(length: int, kept: bool) -> None:
+    """Beginning and end stay, and the text says how much is missing."""
+    text = "<" + "x" * (length - 2) + ">"
+    message = failure_of(ValueError(text)).message
+    assert (message == text) is kept
+    assert message.startswith("<x")
+    assert message.endswith("x>")
+    assert len(message) < MESSAGE_CHARACTERS + 60
+    assert kept or f"… {length - MESSAGE_CHARACTERS} characters left out …" in message
+
+
+def test_endless_traceback_fits_into_a_record() -> None:
+    """The details of a deep recursion through long texts are cut, both ends kept."""
+    error = raised(ValueError("y" * 1_000_000))
+    details = failure_of(error).details
+    assert details is not None
+    assert len(details) < DETAILS_CHARACTERS + 60
+    assert details.startswith("Traceback")
+
+
+def test_handler_runs_on_a_thread_of_its_caller() -> None:
+    """A sync handler runs on the job's own thread, so that it may block."""
+    seen: list[threading.Thread] = []
+    run_job(Handler.of("a.job", lambda _: seen.append(threading.current_thread())))
+    assert seen == [threading.current_thread()]

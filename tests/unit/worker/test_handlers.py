@@ -1,0 +1,214 @@
+"""Handlers: which functions can be one, and the payload as their signatures want it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.protocol.messages import ErrorType
+from kafka_bridge.worker import ApplicationError, Worker
+from kafka_bridge.worker.handlers import Handler
+
+from .samples import request
+
+CALLS: list[Any] = []
+
+
+class Model(BaseModel):
+    """A pydantic payload."""
+
+    path: str
+    day: date = date(2026, 3, 1)
+
+
+@dataclass
+class Point:
+    """A payload that is a dataclass."""
+
+    x: int
+    y: int = 2
+
+
+class Opaque:
+    """A class that no JSON can become."""
+
+
+def no_payload(job: Any) -> None:
+    """Take the job only."""
+
+
+def unannotated(job: Any, payload):  # type: ignore[no-untyped-def]
+    """Take whatever JSON the payload is."""
+
+
+def a_dict(job: Any, payload: dict[str, int]) -> None:
+    """Take a dictionary of integers."""
+
+
+def a_model(job: Any, payload: Model) -> None:
+    """Take a pydantic model."""
+
+
+def a_dataclass(job: Any, payload: Point) -> None:
+    """Take a dataclass."""
+
+
+def a_list(job: Any, payload: list[Point]) -> None:
+    """Take a list of dataclasses."""
+
+
+def some_bytes(job: Any, payload: bytes) -> None:
+    """Take the payload's bytes, whatever they are."""
+
+
+def an_option(job: Any, payload: Model | None) -> None:
+    """Take a model, or nothing."""
+
+
+def positional_only(job: Any, payload: Model, /) -> None:
+    """Take positional arguments only."""
+
+
+async def a_coroutine(job: Any, payload: Model) -> None:
+    """Take a model, as a coroutine."""
+
+
+@pytest.mark.parametrize(
+    ("function", "payload", "expected"),
+    [
+        (no_payload, None, ()),
+        (no_payload, b'{"not": "looked at"}', ()),
+        (unannotated, b"[1, null]", ([1, None],)),
+        (unannotated, None, (None,)),
+        (a_dict, b'{"a": 1}', ({"a": 1},)),
+        (a_model, b'{"path": "/"}', (Model(path="/"),)),
+        (a_model, b'{"path": "/", "day": "2026-03-02"}', (Model(path="/", day=date(2026, 3, 2)),)),
+        (a_dataclass, b'{"x": 1}', (Point(1, 2),)),
+        (a_list, b'[{"x": 1}, {"x": 3, "y": 4}]', ([Point(1), Point(3, 4)],)),
+        (an_option, None, (None,)),
+        (an_option, b"null", (None,)),
+        (an_option, b'{"path": "/"}', (Model(path="/"),)),
+        (positional_only, b'{"path": "/"}', (Model(path="/"),)),
+        (a_coroutine, b'{"path": "/"}', (Model(path="/"),)),
+    ],
+)
+def test_payload_is_what_the_annotation_says(
+    function: Callable[..., Any], payload: bytes | None, expected: tuple[Any, ...]
+) -> None:
+    """The second parameter's annotation decides what a handler is given."""
+    assert Handler.of("a.job", function).arguments(request(payload)) == expected
+
+
+@pytest.mark.parametrize(
+    ("payload", "media_type", "expected"),
+    [
+        (None, "", b""),
+        (b"", "text/plain", b""),
+        (b"\x00\xff", "application/octet-stream", b"\x00\xff"),
+        (b'{"a": 1}', "application/json", b'{"a": 1}'),
+    ],
+)
+def test_bytes_are_handed_over_as_they_are(
+    payload: bytes | None, media_type: str, expected: bytes
+) -> None:
+    """A handler that takes bytes gets them untouched, of any media type; none are empty."""
+    handler = Handler.of("a.job", some_bytes)
+    assert handler.arguments(request(payload, media_type)) == (expected,)
+
+
+def test_coroutines_are_known() -> None:
+    """A coroutine function is recognised, and a plain one is not."""
+    assert Handler.of("a.job", a_coroutine).is_async
+    assert not Handler.of("a.job", a_model).is_async
+
+
+def local_annotation() -> Callable[..., Any]:
+    """Return a handler whose annotation names a class that only this function knows."""
+
+    class Local(BaseModel):
+        pass
+
+    def handler(job: Any, payload: Local) -> None:
+        """Take what cannot be found by its name."""
+
+    return handler
+
+
+SHAPE = "must take \\(job\\) or \\(job, payload\\) and nothing else"
+BAD: list[tuple[Callable[..., Any], str]] = [
+    (lambda: None, f"the handler of 'a.job', .*<lambda>, {SHAPE}"),
+    (lambda _job, _payload, _more: None, SHAPE),
+    (lambda _job, _payload, _more=1: None, SHAPE),
+    (lambda *_jobs: None, SHAPE),
+    (lambda _job, **_more: None, SHAPE),
+    (lambda _job, *, _payload: None, SHAPE),
+    (local_annotation(), "annotations of .*handler cannot be read: name 'Local' is not defined"),
+]
+
+
+@pytest.mark.parametrize(("function", "words"), BAD)
+def test_other_signatures_are_refused_at_start(function: Callable[..., Any], words: str) -> None:
+    """A function that cannot be a handler is an error when it is registered, and it is named."""
+    with pytest.raises(ConfigurationError, match=words):
+        Worker("g").job("a.job")(function)
+
+
+def test_payload_type_without_json_form_is_refused_at_start() -> None:
+    """A class that no JSON can become is named, with what can be used instead."""
+
+    def handler(job: Any, payload: Opaque) -> None:
+        """Take what cannot be."""
+
+    with pytest.raises(ConfigurationError, match=r"handler cannot be .*Opaque.*: use a pydantic"):
+        Handler.of("a.job", handler)
+
+
+def test_job_type_has_one_handler() -> None:
+    """A second handler of a type is refused: nobody could say which one runs."""
+    worker = Worker("g")
+    worker.job("a.job")(no_payload)
+    with pytest.raises(ConfigurationError, match=r"'a\.job' has a handler already"):
+        worker.job("a.job")(a_model)
+
+
+@pytest.mark.parametrize(
+    ("function", "payload", "words"),
+    [
+        (a_model, b'{"path": 1}', "does not fit a.job: path: Input should be a valid string"),
+        (a_model, b"{}", "path: Field required"),
+        (a_model, b'{"path": "/", "day": "soon"}', "day: "),
+        (a_model, b"{}{", "payload: Invalid JSON"),
+        (a_model, None, "payload: Input should be an object"),
+        (a_dict, b'{"a": 1, "b": "x"}', "b: Input should be a valid integer"),
+        (a_dataclass, b'{"x": "one", "y": "two"}', "x: Input should be .*; y: Input should be"),
+        (a_list, b'[{"x": 1}, {"x": "!"}]', "1.x: Input should be a valid integer"),
+        (an_option, b'"text"', "payload: Input should be"),
+    ],
+)
+def test_payload_that_does_not_fit_names_the_field(
+    function: Callable[..., Any], payload: bytes | None, words: str
+) -> None:
+    """The task is told which field is wrong and how; no retry can mend it."""
+    with pytest.raises(ApplicationError, match=words) as caught:
+        Handler.of("a.job", function).arguments(request(payload))
+    assert caught.value.type == ErrorType.INVALID_PAYLOAD
+    assert not caught.value.retryable
+
+
+def test_payload_value_is_not_repeated_in_the_error() -> None:
+    """A rejected payload may hold secrets: the error has the field's name, not its content."""
+    with pytest.raises(ApplicationError) as caught:
+        Handler.of("a.job", a_dict).arguments(request(b'{"a": "hunter2"}'))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_payload_that_is_no_json_is_refused_by_its_type() -> None:
+    """A handler that wants JSON refuses other media types, naming what came."""
+    with pytest.raises(ApplicationError, match=r"a\.job takes JSON, the payload is 'text/plain'"):
+        Handler.of("a.job", a_model).arguments(request(b"hello", "text/plain"))
