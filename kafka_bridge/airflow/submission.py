@@ -69,17 +69,18 @@ def submit(
     from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
     value = encode(request, encoding)
-    ends = end_offsets(config, {request_topic, request.response_topic}, timeout)
-    submission = Submission(
-        request.correlation_id,
-        request.attempt,
-        request_topic,
-        request.response_topic,
-        ends[request_topic],
-        ends[request.response_topic],
-    )
-    store.set(STORE_KEY, asdict(submission), retention=NEVER_EXPIRE)
     key = request.correlation_id.encode()
+    # Made first: an idempotent producer takes half a second to get ready, in the background.
     with RecordProducer(config, timeout) as producer:
+        ends = end_offsets(config, {request_topic, request.response_topic}, timeout)
+        submission = Submission(
+            request.correlation_id,
+            request.attempt,
+            request_topic,
+            request.response_topic,
+            ends[request_topic],
+            ends[request.response_topic],
+        )
+        store.set(STORE_KEY, asdict(submission), retention=NEVER_EXPIRE)
         location = producer.publish(request_topic, key, value, request_headers(request, encoding))
     return submission, location

@@ -83,6 +83,11 @@ _PRODUCER_ONLY = frozenset(
 )
 
 
+def _property(name: str) -> str:
+    """Return librdkafka's name for an environment variable's: only ``log_level`` is spelt so."""
+    return "log_level" if name == "LOG_LEVEL" else name.lower().replace("_", ".")
+
+
 @dataclass(frozen=True, repr=False)
 class KafkaConfig:
     """How to reach a Kafka cluster: ``settings`` maps librdkafka's property names to values."""
@@ -106,7 +111,7 @@ class KafkaConfig:
         :raises ConfigurationError: no bootstrap servers are set
         """
         settings = {
-            name.removeprefix(ENV_PREFIX).lower().replace("_", "."): value
+            _property(name.removeprefix(ENV_PREFIX)): value
             for name, value in environ.items()
             if name.startswith(ENV_PREFIX)
         }
@@ -137,9 +142,11 @@ class KafkaConfig:
         Keys are partitioned with Java's murmur2, so that the events of a job lie in one partition
         whoever wrote them.
         """
+        # Whoever sends waits for the acknowledgement: batches form by themselves while brokers work.
         kept = {"compression.type", "compression.level", "linger.ms", "batch.size"}
         unknown_topic = min(UNKNOWN_TOPIC_SECONDS, delivery_timeout / 2)
         return {
+            "linger.ms": 1,
             **self._without(_CONSUMER_ONLY | (_PRODUCER_ONLY - kept)),
             "acks": "all",
             "enable.idempotence": True,
@@ -179,9 +186,13 @@ class KafkaConfig:
         session time-out is 30 s unless set: how long Kafka waits before it gives a dead worker's
         jobs to another one.
         """
-        return {
+        # With Kafka's newer group protocol both are the broker's to set.
+        classic = {
             "session.timeout.ms": 30_000,
             "partition.assignment.strategy": "cooperative-sticky",
+        }
+        return {
+            **({} if self.settings.get("group.protocol") == "consumer" else classic),
             **self._without(_PRODUCER_ONLY | {"enable.partition.eof"}),
             "group.id": group_id,
             "enable.auto.commit": False,

@@ -46,7 +46,11 @@ class RequestConsumer:
         self._servers = config.bootstrap_servers
         self._held: bool | None = False
         self._fatal: ck.KafkaError | None = None
-        settings = {**config.worker(group_id), "error_cb": self._on_error}
+        settings = {
+            **config.worker(group_id),
+            "error_cb": self._on_error,
+            "on_commit": _log_refusal,
+        }
         self._consumer = make(ck.Consumer, settings)
         partition_count(self._consumer, topic, self._servers, START_SECONDS)
 
@@ -115,3 +119,8 @@ class RequestConsumer:
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
+
+
+def _log_refusal(error: ck.KafkaError | None, _: list[ck.TopicPartition]) -> None:
+    if error is not None:
+        _log.warning("Offsets are not committed: %s", error.str())

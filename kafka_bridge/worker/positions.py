@@ -26,10 +26,15 @@ class PartitionPositions:
         """Note that nothing more has to be done for the record at this offset."""
         self._unfinished.discard(offset)
 
+    @property
+    def position(self) -> int | None:
+        """The offset to go on from after a crash; None where nothing was taken."""
+        return min(self._unfinished, default=self._next)
+
     def to_commit(self) -> int | None:
-        """Return the offset to commit, or None when it has not moved since it was last returned."""
-        position = min(self._unfinished, default=self._next)
-        if position is None or position == self.committed:
+        """Return the position, or None when it has not moved since it was last returned."""
+        position = self.position
+        if position == self.committed:
             return None
         self.committed = position
         return position

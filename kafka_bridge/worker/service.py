@@ -1,7 +1,7 @@
 """A worker at work: the one thread that polls, and the threads that do the jobs.
 
 The polling thread never waits for a job, so that ``max.poll.interval.ms`` is never missed however
-long a job takes; a worker with no free slot pauses its partitions and polls on.
+long a job takes; when enough requests wait, it pauses its partitions and polls on.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
@@ -37,6 +38,9 @@ _log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 COMMIT_SECONDS = 0.5
+BACKLOG_RECORDS = 200
+"""How many requests wait in the process. Others cannot have them anyway while it has their
+partitions, and they go back, uncommitted, with those."""
 LOOP_STOP_SECONDS = 1.0
 
 
@@ -49,6 +53,8 @@ class Service:
         self._stopping = threading.Event()
         self._slot_freed = threading.Event()
         self._running = 0
+        self._backlog: deque[tuple[PartitionPositions, Record]] = deque()
+        self._enough = False
         self._positions: dict[int, PartitionPositions] = {}
         self._lock = threading.Lock()  # guards _positions and _running
         self._next_commit = 0.0
@@ -84,19 +90,30 @@ class Service:
 
     def _take_jobs(self) -> None:
         while not self._stopping.is_set():
-            full = self._running >= self._worker.concurrency
-            self._consumer.hold(held=full)
-            record = self._consumer.poll(0 if full else POLL_SECONDS)
+            self._consumer.hold(held=self._has_enough())
+            record = self._consumer.poll(0 if self._backlog else POLL_SECONDS)
             if record is not None:
-                self._take(record)
+                self._receive(record)
+            self._start_waiting()
             self._commit()
-            if full:
-                self._slot_freed.clear()
-                if self._running >= self._worker.concurrency:
-                    self._slot_freed.wait(POLL_SECONDS)
+            if record is None and self._backlog:
+                self._slot_freed.wait(POLL_SECONDS)
+
+    def _has_enough(self) -> bool:
+        """Tell whether to fetch no more: a pause costs as much as reading hundreds of requests."""
+        limit = BACKLOG_RECORDS // 2 if self._enough else BACKLOG_RECORDS
+        self._enough = len(self._backlog) >= limit
+        return self._enough
+
+    def _start_waiting(self) -> None:
+        """Start jobs that wait here, as many as there are free slots."""
+        self._slot_freed.clear()
+        while self._backlog and self._running < self._worker.concurrency:
+            self._take(*self._backlog.popleft())
 
     def _finish_jobs(self) -> None:
         """Stay in the group, taking nothing new, until all jobs end or the grace is over."""
+        self._backlog.clear()  # uncommitted: others will do these
         give_up = time.monotonic() + self._worker.grace
         if self._running:
             _log.info("Stopping: %d jobs get %g s to finish", self._running, self._worker.grace)
@@ -107,7 +124,7 @@ class Service:
             self._slot_freed.clear()
         if self._running:
             _log.warning("Stopped with %d jobs unfinished: others will do them", self._running)
-        self._consumer.commit(self._to_commit(list(self._positions)), wait=True)
+        self._consumer.commit(self._reached(list(self._positions)), wait=True)
 
     # Partitions come and go, within poll() and close().
 
@@ -121,31 +138,35 @@ class Service:
 
     def _revoked(self, partitions: Iterable[int]) -> None:
         partitions = list(partitions)
-        self._consumer.commit(self._to_commit(partitions), wait=True)
+        self._consumer.commit(self._reached(partitions), wait=True)
         with self._lock:
             for partition in partitions:
                 self._positions.pop(partition, None)
+        kept = [each for each in self._backlog if each[1].location.partition in self._positions]
+        self._backlog = deque(kept)
 
     def _commit(self) -> None:
         if time.monotonic() >= self._next_commit:
             self._next_commit = time.monotonic() + COMMIT_SECONDS
-            self._consumer.commit(self._to_commit(list(self._positions)))
+            with self._lock:
+                moved = {number: each.to_commit() for number, each in self._positions.items()}
+            self._consumer.commit({n: at for n, at in moved.items() if at is not None})
 
-    def _to_commit(self, partitions: Iterable[int]) -> dict[int, int]:
+    def _reached(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return the positions of these partitions, committed before or not."""
         with self._lock:
-            found = {
-                partition: self._positions[partition].to_commit()
-                for partition in partitions
-                if partition in self._positions
-            }
-        return {partition: offset for partition, offset in found.items() if offset is not None}
+            known = {n: self._positions[n].position for n in partitions if n in self._positions}
+        return {number: at for number, at in known.items() if at is not None}
 
     # One record.
 
-    def _take(self, record: Record) -> None:
+    def _receive(self, record: Record) -> None:
         with self._lock:
             positions = self._positions[record.location.partition]
             positions.take(record.location.offset)
+        self._backlog.append((positions, record))
+
+    def _take(self, positions: PartitionPositions, record: Record) -> None:
         if record.value is None:  # a tombstone asks for nothing
             self._done(positions, record)
             return

@@ -95,9 +95,9 @@ def test_order(store: Store, kafka: Kafka) -> None:
     """First where the topics end, then the stored id, then the request."""
     submit(CONFIG, request(), "q", Encoding.AVRO, store, 12)
     assert store.journal == [
+        "opened for 12 s",
         "asked for a, q within 12 s",
         "stored",
-        "opened for 12 s",
         "published",
         "closed",
     ]
@@ -145,7 +145,7 @@ def test_missing_topic_stores_nothing(
     monkeypatch.setattr(submission, "end_offsets", missing)
     with pytest.raises(TopicNotFound):
         submit(CONFIG, request(), "q", Encoding.AVRO, store, 12)
-    assert store.journal == []
+    assert store.journal == ["opened for 12 s", "closed"]
 
 
 def test_attempts_count_up(store: Store, kafka: Kafka) -> None:
