@@ -142,7 +142,7 @@ class KafkaConfig:
         Keys are partitioned with Java's murmur2, so that the events of a job lie in one partition
         whoever wrote them.
         """
-        # Whoever sends waits for the acknowledgement: batches form by themselves while brokers work.
+        # Whoever sends waits for the acknowledgement; batches form while the brokers work.
         kept = {"compression.type", "compression.level", "linger.ms", "batch.size"}
         unknown_topic = min(UNKNOWN_TOPIC_SECONDS, delivery_timeout / 2)
         return {
