@@ -14,10 +14,12 @@ from kafka_bridge.airflow.connections import kafka_config
 from kafka_bridge.airflow.deadlines import Deadlines
 from kafka_bridge.airflow.metrics import ReaderMetrics
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.notices import Delivery, Notice
+from kafka_bridge.kafka.notices import Delivery, Notice, Subscription
 from kafka_bridge.kafka.reader import LINGER_SECONDS, ResponseReader
 from kafka_bridge.protocol.errors import ReaderClosed
 
+NOTICES_AT_ONCE = 250
+"""How many notices one callback of the loop passes on: some milliseconds' worth."""
 WATCH_SECONDS = 1.0
 """How often a hub looks whether its reader hears, and reports its metrics."""
 
@@ -80,15 +82,20 @@ class ResponseHub:
         self.hearing_since = math.inf
         self.deadlines = Deadlines()
         self._loop = asyncio.get_running_loop()
-        self._waiters: set[Waiter] = set()
+        self._arrived: deque[tuple[Subscription, Notice]] = deque()
         self._metrics = metrics
         self._reader = ResponseReader(config, topic, self._hand_over, linger=linger)
-        self._watch = self._loop.call_later(WATCH_SECONDS, self._look)
+        self._loop.call_later(WATCH_SECONDS, self._look)
 
     @property
     def served(self) -> int:
         """How many jobs the reader serves."""
         return self._reader.served
+
+    @property
+    def records_read(self) -> int:
+        """How many records the reader has read, foreign ones and repeats included."""
+        return self._reader.counts.records
 
     @property
     def hears(self) -> bool:
@@ -107,36 +114,35 @@ class ResponseHub:
         """
         waiter = Waiter(self)
         subscription = self._reader.subscribe(correlation_id, start_offsets, waiter.notify)
-        self._waiters.add(waiter)
         try:
             yield waiter
         finally:
-            self._waiters.discard(waiter)
             self.deadlines.remove(waiter)
             self._reader.unsubscribe(subscription)
 
     def _hand_over(self, delivery: Delivery) -> None:
         """Bring a batch to the loop; called on the reader's thread."""
+        self._arrived.extend(delivery)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(_notify, delivery)
+            self._loop.call_soon_threadsafe(self._notify)
+
+    def _notify(self) -> None:
+        """Tell the waiting jobs, some at a time: others use the loop, too."""
+        for _ in range(min(NOTICES_AT_ONCE, len(self._arrived))):
+            subscription, notice = self._arrived.popleft()
+            subscription.notify(notice)
+        if self._arrived:
+            self._loop.call_soon(self._notify)
 
     def _look(self) -> None:
         """Follow whether the reader hears, and report."""
-        clear = self._reader.hearing.clear
-        if clear and self.hearing_since == math.inf:
-            self.hearing_since = time.time()
-            for waiter in self._waiters:  # deadlines that waited for this
-                waiter.wake()
-        elif not clear:
+        if not self.hears:
             self.hearing_since = math.inf
+        elif self.hearing_since == math.inf:
+            self.hearing_since = time.time()
         self._metrics.report(self._reader)
         if self._reader.is_open:
-            self._watch = self._loop.call_later(WATCH_SECONDS, self._look)
-
-
-def _notify(delivery: Delivery) -> None:
-    for subscription, notice in delivery:
-        subscription.notify(notice)
+            self._loop.call_later(WATCH_SECONDS, self._look)
 
 
 _hubs: dict[_Key, ResponseHub] = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from kafka_bridge.airflow.progress_text import line_of
-from kafka_bridge.airflow.waiting import JobWatch, WaitLimits
+from kafka_bridge.airflow.waiting import MARGIN_SECONDS, JobWatch, WaitLimits
 from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
 from kafka_bridge.protocol.lifecycle import TERMINAL, Verdict
 from kafka_bridge.protocol.messages import JobState, StatusEvent
@@ -106,7 +106,9 @@ class KafkaJobTrigger(BaseTrigger):
             while True:
                 watch.hearing_since = waiter.hearing_since
                 deadline = watch.deadline()
-                notice = await waiter.next(None if deadline is None else deadline.at)
+                # Where no rule applies now, one may later: the reader may hear again.
+                look_at = time.time() + MARGIN_SECONDS if deadline is None else deadline.at
+                notice = await waiter.next(look_at)
                 if notice is None:
                     watch.hearing_since = waiter.hearing_since
                     if (passed := watch.passed(time.time())) is not None:

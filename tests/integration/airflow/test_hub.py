@@ -1,0 +1,264 @@
+"""Many jobs wait on one reader, on real Kafka, while things break: each hears of its end, once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions, TopicPartition
+
+from kafka_bridge.kafka import reader as reader_module
+from kafka_bridge.kafka.config import GROUP_PREFIX, KafkaConfig
+from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.protocol.codec import encode
+from kafka_bridge.protocol.errors import KafkaBridgeError, TopicNotFound
+from kafka_bridge.testing import ApacheKafka, Broker
+
+from ..jobs import config_of, event
+from .waiting_jobs import answer, new_jobs, waiting_on
+
+if TYPE_CHECKING:
+    from conftest import TopicFactory
+
+SEED = 20261123
+
+
+@pytest.fixture
+def config(real_broker: Broker) -> KafkaConfig:
+    """Give the configuration of the session's broker."""
+    return config_of(real_broker.bootstrap_servers)
+
+
+@pytest.fixture
+def topic(topics: TopicFactory) -> str:
+    """Give a response topic."""
+    return topics("responses", partitions=3)
+
+
+async def test_late_early_and_present_jobs(config: KafkaConfig, topic: str) -> None:
+    """Jobs that come before, while and after their replies arrive all hear of their end, once."""
+    jobs, chance = new_jobs(3000), random.Random(SEED)
+    starts = await asyncio.to_thread(lambda: end_offsets(config, [topic], 10)[topic])
+    async with waiting_on(config, topic) as waiting:
+        with RecordProducer(config) as producer:
+            waiting.join(jobs[:1000], starts)
+            await waiting.until_served(1000)
+            replies = chance.sample(jobs, len(jobs))
+            sending = asyncio.create_task(asyncio.to_thread(answer, producer, topic, replies))
+            waiting.join(jobs[1000:2000], starts)
+            await sending
+            waiting.join(jobs[2000:], starts)
+            await waiting.all_ended()
+    assert set(waiting.ends) == set(jobs)
+    assert set(waiting.ends.values()) == {1}
+
+
+async def test_broker_killed_under_load(private_broker: ApacheKafka) -> None:
+    """A broker that is killed with -9 and comes back costs no job.
+
+    Replies are published before, during and after; the reader says that it does not hear meanwhile,
+    so that silence is held against nobody.
+    """
+    config = config_of(private_broker.bootstrap_servers)
+    await asyncio.to_thread(private_broker.create_topic, "responses", 3)
+    jobs = new_jobs(1500)
+    async with waiting_on(config, "responses") as waiting:
+        with RecordProducer(config, delivery_timeout=120) as producer:
+            waiting.join(jobs, [0, 0, 0])
+            await waiting.until_served(len(jobs))
+            await asyncio.to_thread(answer, producer, "responses", jobs[:500])
+            await waiting.until_heard()
+            private_broker.kill()
+            sending = asyncio.create_task(
+                asyncio.to_thread(answer, producer, "responses", jobs[500:1000])
+            )
+            await waiting.until_heard(False)
+            await asyncio.to_thread(private_broker.start)
+            await sending
+            await asyncio.to_thread(answer, producer, "responses", jobs[1000:])
+            await waiting.all_ended()
+            await waiting.until_heard()
+    assert waiting.ends == dict.fromkeys(jobs, 1)
+
+
+async def test_frozen_broker_is_not_heard(private_broker: ApacheKafka) -> None:
+    """A broker that hangs (SIGSTOP) counts as not heard within seconds, and as heard after that."""
+    config = config_of(private_broker.bootstrap_servers)
+    await asyncio.to_thread(private_broker.create_topic, "responses", 1)
+    async with waiting_on(config, "responses") as waiting:
+        waiting.join(new_jobs(1), [0])
+        await waiting.until_heard()
+        private_broker.pause()
+        try:
+            await waiting.until_heard(False)
+        finally:
+            private_broker.resume()
+        await waiting.until_heard()
+
+
+async def test_partitions_added_while_waiting(
+    config: KafkaConfig, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replies in partitions that were added while a job waits are found, from their beginning."""
+    monkeypatch.setattr(reader_module, "PARTITIONS_SECONDS", 0.3)
+    jobs = new_jobs(40)
+    async with waiting_on(config, topic) as waiting:
+        waiting.join(jobs, [0, 0, 0])
+        await waiting.until_served(len(jobs))
+        admin = AdminClient({"bootstrap.servers": config.bootstrap_servers})
+        for added in admin.create_partitions([NewPartitions(topic, 8)]).values():
+            added.result()
+        with RecordProducer(config) as producer:
+            await asyncio.to_thread(answer, producer, topic, jobs)
+            ends = await asyncio.to_thread(lambda: end_offsets(config, [topic], 10)[topic])
+            assert sum(ends[3:]) > 0, "no reply lies in a new partition: the test shows nothing"
+            await waiting.all_ended()
+    assert waiting.ends == dict.fromkeys(jobs, 1)
+
+
+async def test_retention_truncation_is_told(config: KafkaConfig, topic: str) -> None:
+    """A job whose first records are gone is told so, and still hears of what comes."""
+    (job,) = new_jobs(1)
+    with RecordProducer(config) as producer:
+        await asyncio.to_thread(answer, producer, topic, new_jobs(60))
+        ends = await asyncio.to_thread(lambda: end_offsets(config, [topic], 10)[topic])
+        admin = AdminClient({"bootstrap.servers": config.bootstrap_servers})
+        places = [TopicPartition(topic, number, end) for number, end in enumerate(ends)]
+        for deleted in admin.delete_records(places).values():
+            deleted.result()
+        async with waiting_on(config, topic) as waiting:
+            waiting.join([job], [0, 0, 0])
+            await waiting.until_served(1)
+            await asyncio.to_thread(answer, producer, topic, [job])
+            await waiting.all_ended()
+    lost = {(each.partition, each.wanted, each.first) for each in waiting.truncated}
+    assert lost == {(number, 0, end) for number, end in enumerate(ends) if end}
+    assert waiting.ends == {job: 1}
+
+
+@pytest.mark.timeout(120)
+async def test_fuzzed_records_between_good_ones(
+    config: KafkaConfig, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """100,000 records of junk, some under the jobs' own keys, stop nobody and fill no log."""
+    jobs, chance = new_jobs(500), random.Random(SEED)
+    good = encode(event(jobs[0]))
+
+    def junk() -> tuple[bytes | None, bytes | None]:
+        key = chance.choice(
+            [None, b"", b"\xff\xfe", chance.choice(jobs).encode(), jobs[0].encode()]
+        )
+        value = chance.choice([None, b"", b"{", b"\xc3\x01", chance.randbytes(30), b"[" * 50])
+        if chance.random() < 0.2:
+            value = good[: chance.randrange(60)] + chance.randbytes(5)
+        return key, value
+
+    def publish() -> None:
+        with RecordProducer(config) as producer:
+            for number in range(100_000):
+                if number % 200 == 0:
+                    job = jobs[number // 200]
+                    producer.send(topic, job.encode(), encode(event(job)), [])
+                producer.send(topic, *junk(), [])
+
+    with caplog.at_level(logging.WARNING, logger="kafka_bridge"):
+        async with waiting_on(config, topic) as waiting:
+            waiting.join(jobs, [0, 0, 0])
+            await asyncio.to_thread(publish)
+            await waiting.all_ended()
+    assert waiting.ends == dict.fromkeys(jobs, 1)
+    assert waiting.unreadable > 0
+    assert len([each for each in caplog.records if "passed over" in each.message]) == 2
+
+
+async def test_open_transaction_is_not_held_against_jobs(config: KafkaConfig, topic: str) -> None:
+    """While somebody's open transaction hides what comes after it, silence proves nothing."""
+    settings = {"bootstrap.servers": config.bootstrap_servers, "transactional.id": topic}
+    stranger = Producer(settings)
+    await asyncio.to_thread(stranger.init_transactions)
+    jobs = new_jobs(30)
+    with RecordProducer(config) as producer:
+        async with waiting_on(config, topic) as waiting:
+            waiting.join(jobs, [0, 0, 0])
+            await waiting.until_heard()
+            stranger.begin_transaction()
+            for number in range(30):
+                stranger.produce(topic, b"", key=str(number))
+            await asyncio.to_thread(stranger.flush)
+            await asyncio.to_thread(answer, producer, topic, jobs)
+            await waiting.until_heard(False)
+            assert waiting.hub.served > 0
+            await asyncio.to_thread(stranger.commit_transaction)
+            await waiting.all_ended()
+            await waiting.until_heard()
+    assert waiting.ends == dict.fromkeys(jobs, 1)
+
+
+async def test_nothing_blocks_the_loop(
+    config: KafkaConfig, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With 2,000 jobs that come, wait and end, no callback of the loop takes over 100 ms."""
+    loop, jobs = asyncio.get_running_loop(), new_jobs(2000)
+    records = [(job.encode(), encode(event(job))) for job in jobs]
+
+    def publish() -> None:
+        with RecordProducer(config) as producer:
+            for key, value in records:
+                producer.send(topic, key, value, [])
+
+    async with waiting_on(config, topic) as waiting:
+        gc.collect()
+        gc.freeze()  # what the tests before have left is no part of this
+        loop.set_debug(True)
+        loop.slow_callback_duration = 0.1
+        with caplog.at_level(logging.WARNING, logger="asyncio"):
+            for first in range(0, len(jobs), 50):
+                waiting.join(jobs[first : first + 50], [0, 0, 0])
+                await asyncio.sleep(0)
+            await asyncio.to_thread(publish)
+            await waiting.all_ended()
+        loop.set_debug(False)
+        gc.unfreeze()
+    assert [each.message for each in caplog.records if "Executing" in each.message] == []
+    assert waiting.ends == dict.fromkeys(jobs, 1)
+
+
+async def test_one_consumer_for_all(private_broker: ApacheKafka) -> None:
+    """However many jobs wait, the process has one consumer, in a group of its own kind."""
+    config = config_of(private_broker.bootstrap_servers, group_id="theirs")
+    await asyncio.to_thread(private_broker.create_topic, "responses", 3)
+    async with waiting_on(config, "responses") as waiting:
+        waiting.join(new_jobs(2000), [0, 0, 0])
+        await waiting.until_served(2000)
+        threads = {
+            t.name for t in threading.enumerate() if t.name.startswith("kafka-bridge-reader")
+        }
+    assert threads == {"kafka-bridge-reader-responses"}
+    admin = AdminClient({"bootstrap.servers": config.bootstrap_servers})
+    groups = [each.group_id for each in admin.list_consumer_groups().result().valid]
+    assert [each for each in groups if not each.startswith(GROUP_PREFIX)] == []
+
+
+async def test_deleted_topic_reaches_every_job(config: KafkaConfig, topics: TopicFactory) -> None:
+    """A topic that is deleted ends every wait within seconds, in words."""
+    name = topics("gone", partitions=1)
+    async with waiting_on(config, name) as waiting:
+        waiting.join(new_jobs(20), [0])
+        await waiting.until_served(20)
+        admin = AdminClient({"bootstrap.servers": config.bootstrap_servers})
+        for gone in admin.delete_topics([name]).values():
+            gone.result()
+        begin = time.monotonic()
+        ended = await asyncio.gather(*waiting.tasks, return_exceptions=True)
+    assert time.monotonic() - begin < 20
+    assert {type(each) for each in ended} == {TopicNotFound}
+    assert all(isinstance(each, KafkaBridgeError) and name in str(each) for each in ended)
