@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,17 +11,7 @@ from airflow.sdk import BaseOperator
 
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.encodings import Encoding
-from kafka_bridge.protocol.errors import ConfigurationError, RecordLocation, Undecodable
-from kafka_bridge.protocol.ids import new_correlation_id
-from kafka_bridge.protocol.messages import (
-    ErrorType,
-    JobRequest,
-    JobState,
-    StatusEvent,
-    Task,
-    utc_now,
-    whole_milliseconds,
-)
+from kafka_bridge.protocol.errors import ConfigurationError, RecordLocation
 from kafka_bridge.protocol.topics import REQUEST_TOPIC, RESPONSE_TOPIC
 
 if TYPE_CHECKING:
@@ -35,7 +24,6 @@ MAX_SECONDS = 100 * 365 * 86_400.0
 """A century: far longer, and the moment when a time-out ends can no longer be written."""
 
 _ENCODINGS = (Encoding.AVRO, Encoding.JSON)
-_TIME_OUTS = {ErrorType.NOT_STARTED, ErrorType.WORKER_LOST, ErrorType.DEADLINE_EXCEEDED}
 
 
 class KafkaJobOperator(BaseOperator):
@@ -110,10 +98,10 @@ class KafkaJobOperator(BaseOperator):
         :raises KafkaError: a topic is missing, or the brokers did not take the request
         """
         from kafka_bridge.airflow.connections import kafka_config
-        from kafka_bridge.airflow.submission import last_attempt, submit
+        from kafka_bridge.airflow.submission import last_attempt, request_of, submit
 
         store = context["task_state_store"]
-        request = self._request(context, last_attempt(store) + 1)
+        request = request_of(self, context, last_attempt(store) + 1)
         submission, location = submit(
             kafka_config(self.kafka_config_id),
             request,
@@ -146,28 +134,6 @@ class KafkaJobOperator(BaseOperator):
             kwargs={"correlation_id": request.correlation_id},
         )
 
-    def _request(self, context: Context, attempt: int) -> JobRequest:
-        from kafka_bridge.payloads import to_bytes
-
-        payload, payload_type = to_bytes(self.payload, "payload")
-        now = utc_now()
-        return JobRequest(
-            correlation_id=new_correlation_id(),
-            attempt=attempt,
-            job_type=self.job_type,
-            payload=payload,
-            payload_type=payload_type,
-            response_topic=self.response_topic,
-            created_at=now,
-            expires_at=(
-                whole_milliseconds(now + timedelta(seconds=self.schedule_to_start_timeout))
-                if self.schedule_to_start_timeout
-                else None
-            ),
-            heartbeat_interval_ms=max(1, int(self.heartbeat_interval * 1000)),  # 0 asks for none
-            task=_task(context),
-        )
-
     def execute_complete(
         self,
         context: Context,  # noqa: ARG002  Airflow passes it by position
@@ -183,58 +149,18 @@ class KafkaJobOperator(BaseOperator):
         :raises RecordGone: the terminal record is no longer there
         :raises Undecodable: the result is not what its media type says
         """
-        from kafka_bridge.airflow.exceptions import KafkaJobTimedOut, KafkaJobWaitFailed
+        from kafka_bridge.airflow.connections import kafka_config
+        from kafka_bridge.airflow.outcomes import raise_wait_failure, read_end, result_of
 
         if "error" in event:
-            if event["error"] in _TIME_OUTS:
-                raise KafkaJobTimedOut(f"{event['error']}: {event['message']}")
-            raise KafkaJobWaitFailed(f"{event['error']}: {event['message']}")
+            raise_wait_failure(event)
         location = RecordLocation(self.response_topic, event["partition"], event["offset"])
-        ended = self._read(location, correlation_id)
+        config = kafka_config(self.kafka_config_id)
+        ended = read_end(config, location, correlation_id, self.delivery_timeout)
         self.log.info("Job %s: %s", ended.correlation_id, ended.state)
-        return self._outcome(ended, location)
-
-    def _read(self, location: RecordLocation, correlation_id: str | None) -> StatusEvent:
-        from kafka_bridge.airflow.connections import kafka_config
-        from kafka_bridge.kafka.offsets import read_record
-        from kafka_bridge.protocol.errors import RecordGone
-
-        record = read_record(kafka_config(self.kafka_config_id), location, self.delivery_timeout)
-        ended = record.decode(StatusEvent)
-        if correlation_id not in (None, ended.correlation_id):
-            raise RecordGone(
-                f"record {location} belongs to another job ({ended.correlation_id}): "
-                "was the topic deleted and made anew?"
-            )
-        return ended
-
-    def _outcome(self, ended: StatusEvent, location: RecordLocation) -> Any:
-        from kafka_bridge.airflow import exceptions
-
-        if ended.state is JobState.SUCCEEDED:
-            return _result(ended, location)
-        if ended.state is JobState.CANCELLED:
-            raise exceptions.KafkaJobCancelled(ended.message or "the job was cancelled")
-        if ended.error is None:
-            raise exceptions.KafkaJobFailed(
-                "FAILED", ended.message or "the worker gave no reason", None, retryable=True
-            )
-        if ended.error.details:
+        if ended.error is not None and ended.error.details:
             self.log.error("The worker's own details:\n%s", ended.error.details)
-        raise exceptions.failed(ended.error)
-
-
-def _result(ended: StatusEvent, location: RecordLocation) -> Any:
-    from kafka_bridge.payloads import from_bytes
-
-    if ended.result is None and ended.result_ref is not None:
-        return asdict(ended.result_ref)  # the claim check: the result itself lies elsewhere
-    try:
-        return from_bytes(ended.result, ended.result_type)
-    except ValueError as error:
-        raise Undecodable(
-            f"the result is not the {ended.result_type} that it is said to be: {error}", location
-        ) from error
+        return result_of(ended, location)
 
 
 def _settle_seconds() -> float:
@@ -272,18 +198,3 @@ def _encoding(name: str) -> Encoding:
     if name not in _ENCODINGS:
         raise ConfigurationError(f"encoding must be 'avro' or 'json', not {name!r}")
     return Encoding(name)
-
-
-def _task(context: Context) -> Task:
-    from airflow.sdk.configuration import conf
-
-    instance = context["ti"]
-    return Task(
-        source=conf.get("api", "base_url", fallback=None) or "airflow",
-        dag_id=instance.dag_id,
-        run_id=instance.run_id,
-        task_id=instance.task_id,
-        map_index=instance.map_index if instance.map_index is not None else -1,
-        try_number=instance.try_number,
-        url=getattr(instance, "log_url", None),
-    )

@@ -13,7 +13,7 @@ from airflow.sdk import DAG
 from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
-from kafka_bridge.airflow import KafkaJobOperator, submission
+from kafka_bridge.airflow import KafkaJobOperator, outcomes, submission
 from kafka_bridge.airflow.exceptions import (
     KafkaJobCancelled,
     KafkaJobFailed,
@@ -24,7 +24,6 @@ from kafka_bridge.airflow.exceptions import (
 from kafka_bridge.airflow.operators import SCHEDULER_SECONDS
 from kafka_bridge.airflow.submission import STORE_KEY, Submission
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
-from kafka_bridge.kafka import offsets
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol import errors
@@ -325,7 +324,7 @@ def complete(monkeypatch: pytest.MonkeyPatch) -> Complete:
             assert (location, timeout) == (errors.RecordLocation(TOPIC, 2, 17), 30.0)
             return record(ended, location)
 
-        monkeypatch.setattr(offsets, "read_record", read_record)
+        monkeypatch.setattr(outcomes, "read_record", read_record)
         return operator().execute_complete(context(), ENDED, correlation_id=job)
 
     return complete

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from kafka_bridge.airflow import responses, triggers
+from kafka_bridge.airflow import job_wait, triggers
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.airflow.waiting import MARGIN_SECONDS
 from kafka_bridge.kafka.notices import Arrival, Notice, Truncated
@@ -144,7 +144,8 @@ class Runner:
         reader = Reader(clock, steps, hearing_since)
         self._patch.setattr(triggers, "time", clock)
         self._patch.setattr(triggers, "asyncio", SimpleNamespace(sleep=clock.sleep))
-        self._patch.setattr(responses, "waiting_for", reader.waiting_for)
+        self._patch.setattr(job_wait, "time", clock)
+        self._patch.setattr(job_wait, "waiting_for", reader.waiting_for)
         self._patch.setattr(KafkaJobTrigger, "log", log)
         trigger = KafkaJobTrigger(**{**ARGUMENTS, **changes})
         async with asyncio.timeout(10):
