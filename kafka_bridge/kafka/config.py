@@ -166,9 +166,12 @@ class KafkaConfig:
     def reader(self, purpose: str) -> dict[str, Any]:
         """Return settings of a consumer that assigns partitions itself and commits nothing.
 
-        Its group is its own, never the connection's: ``kafka-bridge-<purpose>-<random>``.
+        Its group is its own, never the connection's: ``kafka-bridge-<purpose>-<random>``. A full
+        local queue is looked at again after 10 ms, not after librdkafka's 1 s: a reader that
+        catches up empties it in a tenth of that.
         """
         return {
+            "fetch.queue.backoff.ms": 10,
             **self._without(_PRODUCER_ONLY | {"group.instance.id", "enable.partition.eof"}),
             "group.id": f"{GROUP_PREFIX}{purpose}-{uuid.uuid4().hex[:12]}",
             "enable.auto.commit": False,

@@ -36,6 +36,9 @@ _log = logging.getLogger(__name__)
 POLL_SECONDS = 0.05
 """How long the thread waits for a record before it looks for new jobs."""
 BATCH_RECORDS = 1000
+MANY_RECORDS = 100
+FILL_SECONDS = 0.005
+"""How long a batch may take to fill where they come so many at a time."""
 LINGER_SECONDS = 30.0
 """How long a reader without waiting jobs stays open: the next job often comes soon."""
 METADATA_SECONDS = 10.0
@@ -87,6 +90,7 @@ class ResponseReader:
         self._behind_since = 0.0
         self._positions: dict[int, int] = {}
         self._read_since_rewind = 0
+        self._last_batch = 0
         self._fatal: ck.KafkaError | None = None
         self._missing_since: float | None = None
         self._next_look = 0.0
@@ -310,7 +314,10 @@ class ResponseReader:
     # Records.
 
     def _poll(self, consumer: ck.Consumer) -> list[ck.Message]:
-        """Return what has arrived: nothing is held back in the hope of a fuller batch."""
+        """Return what has arrived.
+
+        Nothing is held back in the hope of a fuller batch, but where records come in masses.
+        """
         first = consumer.poll(POLL_SECONDS)
         if self._fatal is not None:
             raise translate(
@@ -321,7 +328,10 @@ class ResponseReader:
             )
         if first is None:
             return []
-        return [first, *consumer.consume(BATCH_RECORDS - 1, timeout=0)]
+        patience = FILL_SECONDS if self._last_batch >= MANY_RECORDS else 0
+        batch = [first, *consumer.consume(BATCH_RECORDS - 1, timeout=patience)]
+        self._last_batch = len(batch)
+        return batch
 
     def _dispatch(self, consumer: ck.Consumer, batch: list[ck.Message]) -> None:
         if not batch:

@@ -1,0 +1,1 @@
+"""The rows of the table, each with a ``run(servers, scale, say)``."""

@@ -1,0 +1,129 @@
+"""Ten thousand jobs wait: their replies alone, among a million others, and after a restart.
+
+*All have their event*: 10,000 tasks wait; another process publishes their replies in random order;
+the time from the first one sent until the last task has its event. The peer is the least that any
+implementation must do: a consumer, a dictionary by key, and a future to wake for each job.
+
+*Among a million* and *restart*: the replies lie among 1,000,000 records to other jobs, in the topic
+already; the time from the start of the reader until the last task has its event, and the raw
+consumer's for the same range, with a key look-up and without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from bench.measure import Result, Round, Scale, Target
+from bench.sides import OurSide, RawSide, waiting
+from bench.traffic import (
+    PARTITIONS,
+    Publisher,
+    ends_of,
+    job_ids,
+    new_topic,
+    producer,
+    publish,
+    raw_consumer,
+    shuffled,
+)
+
+JOBS = 10_000
+FOREIGN = 1_000_000
+
+
+def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
+    """Measure the three rows."""
+    return [_replies(servers, scale, say), *_among_foreign(servers, scale, say)]
+
+
+def _replies(servers: str, scale: Scale, say: Callable[[str], None]) -> Result:
+    result = Result(
+        f"{JOBS:,} waiting, {JOBS:,} replies shuffled: time until all have their event",
+        "raw consume() into a dictionary and waking as many asyncio futures",
+        "s",
+        Target("<=", 1.5),
+    )
+    with new_topic(servers) as topic:
+        for number in range(scale.rounds()):
+            say(f"{JOBS:,} replies, round {number + 1}")
+            result.rounds.append(
+                Round(
+                    ours=asyncio.run(_time_replies(servers, topic, ours=True)),
+                    peer=asyncio.run(_time_replies(servers, topic, ours=False)),
+                )
+            )
+    return result
+
+
+async def _time_replies(servers: str, topic: str, *, ours: bool) -> float:
+    jobs, starts = job_ids(JOBS), ends_of(servers, topic)
+    publisher = Publisher(servers, topic, shuffled(jobs))
+    side = OurSide(servers, topic) if ours else RawSide(servers, topic, starts)
+    tasks = await waiting(side.wait, jobs, starts)
+    if isinstance(side, OurSide):
+        await side.ready(JOBS)
+    else:
+        side.start()
+        await asyncio.sleep(1)
+    begin = time.perf_counter()
+    publisher.go()
+    await asyncio.gather(*tasks)
+    took = time.perf_counter() - begin
+    publisher.close()
+    await side.close()
+    return took
+
+
+def _among_foreign(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
+    foreign, jobs = scale.size(FOREIGN), job_ids(scale.size(JOBS))
+    total = foreign + len(jobs)
+    rate = Result(
+        f"{len(jobs):,} replies among {foreign:,} foreign records: records read per second",
+        "raw consume() and a key look-up",
+        "records/s",
+        Target(">=", 0.85),
+    )
+    restart = Result(
+        f"restart with {len(jobs):,} waiting, {foreign:,} records since: time until all are served",
+        "raw consume() of that range",
+        "s",
+        Target("<=", 1.3),
+    )
+    with new_topic(servers) as topic:
+        say(f"publishing {total:,} records")
+        publish(producer(servers), topic, shuffled(jobs, foreign))
+        for number in range(scale.rounds()):
+            say(f"{total:,} records, round {number + 1}")
+            ours = asyncio.run(_time_catch_up(servers, topic, jobs))
+            looked_up = _time_raw(servers, topic, total, look_up=True)
+            rate.rounds.append(Round(total / ours, total / looked_up))
+            again = asyncio.run(_time_catch_up(servers, topic, jobs))
+            restart.rounds.append(Round(again, _time_raw(servers, topic, total, look_up=False)))
+    return [rate, restart]
+
+
+async def _time_catch_up(servers: str, topic: str, jobs: list[str]) -> float:
+    begin = time.perf_counter()
+    side = OurSide(servers, topic)
+    await asyncio.gather(*await waiting(side.wait, jobs, [0] * PARTITIONS))
+    took = time.perf_counter() - begin
+    await side.close()
+    return took
+
+
+def _time_raw(servers: str, topic: str, total: int, *, look_up: bool) -> float:
+    known: dict[bytes | None, int] = {b"nobody": 1}
+    begin = time.perf_counter()
+    consumer = raw_consumer(servers, topic, [0] * PARTITIONS)
+    read = 0
+    while read < total:
+        batch = consumer.consume(1000, 0.1)
+        read += len(batch)
+        if look_up:
+            for message in batch:
+                known.get(message.key())
+    took = time.perf_counter() - begin
+    consumer.close()
+    return took

@@ -1,0 +1,110 @@
+"""The two sides of the waiting rows: jobs on our hub, and futures on a raw consumer."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+
+from bench.traffic import raw_consumer
+from kafka_bridge.airflow.metrics import ReaderMetrics
+from kafka_bridge.airflow.responses import ResponseHub
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.notices import Arrival
+from kafka_bridge.protocol.messages import JobState
+
+
+class OurSide:
+    """Jobs that wait as triggers do."""
+
+    def __init__(self, servers: str, topic: str) -> None:
+        self.hub = ResponseHub(
+            KafkaConfig({"bootstrap.servers": servers}), topic, ReaderMetrics(topic), linger=3600
+        )
+
+    async def wait(self, job: str, starts: Sequence[int]) -> None:
+        """Wait for a job's end."""
+        await self._end_of(job, starts)
+
+    async def wait_for_timestamp(self, job: str, starts: Sequence[int]) -> int:
+        """Wait for a job's end and return when its record was made, milliseconds since 1970."""
+        made: int = (await self._end_of(job, starts)).message.timestamp()[1]
+        return made
+
+    async def _end_of(self, job: str, starts: Sequence[int]) -> Arrival:
+        with self.hub.wait_for(job, starts) as waiter:
+            while True:
+                notice = await waiter.next(None)
+                if isinstance(notice, Arrival) and notice.head.state is JobState.SUCCEEDED:
+                    return notice
+                if isinstance(notice, Exception):
+                    raise notice
+
+    async def ready(self, jobs: int) -> None:
+        """Return when so many jobs wait and the reader hears."""
+        while self.hub.served < jobs or not self.hub.hears:  # noqa: ASYNC110  a thread changes it
+            await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        """Stop reading."""
+        await asyncio.to_thread(self.hub.close)
+
+
+class RawSide:
+    """The least that any implementation must do: a consumer, a dictionary, a future for each."""
+
+    def __init__(self, servers: str, topic: str, starts: Sequence[int]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._futures: dict[bytes | None, asyncio.Future[None]] = {}
+        self._consumer = raw_consumer(servers, topic, starts)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._read)
+        self.records = 0
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    async def wait(self, job: str, _: Sequence[int] = ()) -> None:
+        """Wait for a job's end."""
+        future = self._futures[job.encode()] = self._loop.create_future()
+        await future
+
+    def _read(self) -> None:
+        futures = self._futures
+        while not self._stopping.is_set():
+            first = self._consumer.poll(0.05)
+            if first is None:
+                continue
+            batch = [first, *self._consumer.consume(999, 0)]
+            self.records += len(batch)
+            found = [future for each in batch if (future := futures.get(each.key())) is not None]
+            if found:
+                self._loop.call_soon_threadsafe(_wake, found)
+
+    async def close(self) -> None:
+        """Stop reading."""
+        self._stopping.set()
+        await asyncio.to_thread(self._thread.join)
+        self._consumer.close()
+
+
+def _wake(futures: list[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
+
+
+async def waiting(
+    wait: Callable[[str, Sequence[int]], Awaitable[None]],
+    jobs: Sequence[str],
+    starts: Sequence[int],
+) -> list[asyncio.Task[None]]:
+    """Return a task for each job, each of which waits already."""
+
+    async def one(job: str) -> None:
+        await wait(job, starts)
+
+    tasks = [asyncio.create_task(one(job)) for job in jobs]
+    await asyncio.sleep(0)
+    return tasks
