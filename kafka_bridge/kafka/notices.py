@@ -1,10 +1,12 @@
-"""What a waiting job is told, and what it has seen."""
+"""What passes between waiting jobs and the reader: what they ask for, and what they are told."""
 
 from __future__ import annotations
 
+import threading
 from array import array
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import confluent_kafka as ck
@@ -76,3 +78,13 @@ class Subscription:
 
 
 Delivery: TypeAlias = list[tuple[Subscription, Notice]]
+
+
+@dataclass(slots=True)
+class Inbox:
+    """What waiting jobs ask of the reader's thread; ``closed`` once it takes no more."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    joined: deque[Subscription] = field(default_factory=deque)
+    left: deque[Subscription] = field(default_factory=deque)
+    closed: bool = False

@@ -16,9 +16,7 @@ import os
 import threading
 import time
 from array import array
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import confluent_kafka as ck
 
@@ -27,7 +25,7 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.dispatcher import Dispatcher, ReaderCounts
 from kafka_bridge.kafka.failures import heals_by_itself, is_missing_topic, translate
 from kafka_bridge.kafka.hearing import STATISTICS_MS, Hearing, hearing_of
-from kafka_bridge.kafka.notices import Delivery, Notice, Subscription, Truncated
+from kafka_bridge.kafka.notices import Delivery, Inbox, Notice, Subscription, Truncated
 from kafka_bridge.kafka.offsets import partition_count
 from kafka_bridge.protocol.errors import KafkaBridgeError, ReaderClosed, TopicNotFound
 
@@ -48,16 +46,6 @@ MISSING_SECONDS = 5.0
 """How long a topic must be missing until it counts as deleted: brokers that start say so, too."""
 BEHIND_SECONDS = 2.0
 """The longest that a job which asks to go back waits for others that do."""
-
-
-@dataclass(slots=True)
-class _Inbox:
-    """What waiting jobs ask of the reader's thread; ``closed`` once it takes no more."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    joined: deque[Subscription] = field(default_factory=deque)
-    left: deque[Subscription] = field(default_factory=deque)
-    closed: bool = False
 
 
 class ResponseReader:
@@ -84,7 +72,7 @@ class ResponseReader:
         self._hand_over = hand_over
         self._linger = linger
         self._process = os.getpid()
-        self._inbox = _Inbox()
+        self._inbox = Inbox()
         self._dispatcher = Dispatcher(self._on_error)
         self._behind: list[Subscription] = []
         self._behind_since = 0.0
