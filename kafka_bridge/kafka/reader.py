@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from array import array
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import confluent_kafka as ck
@@ -195,7 +196,7 @@ class ResponseReader:
 
     def _admit(self, consumer: ck.Consumer) -> None:
         """Take in the jobs that came and let go those that left."""
-        newcomers = self._newcomers()
+        newcomers = _drain(self._inbox.joined)
         if newcomers:
             earlier = self._behind
             self._behind = [*earlier, *newcomers]  # known, should what follows fail
@@ -207,18 +208,12 @@ class ResponseReader:
             self._behind = [*earlier, *late]
             if missed:
                 self._hand_over(missed)
-        for leaving in self._leavers():
+        for leaving in _drain(self._inbox.left):
             self._dispatcher.release(leaving)
             if leaving in self._behind:
                 self._behind.remove(leaving)
-        if self._behind and self._may_go_back():
-            self._go_back(consumer)
-
-    def _newcomers(self) -> list[Subscription]:
-        return [self._inbox.joined.popleft() for _ in range(len(self._inbox.joined))]
-
-    def _leavers(self) -> list[Subscription]:
-        return [self._inbox.left.popleft() for _ in range(len(self._inbox.left))]
+        if self._behind:
+            self._go_back_if_worth_it(consumer)
 
     def _open(self, consumer: ck.Consumer, newcomers: list[Subscription]) -> None:
         """Begin to read, where the first jobs ask for."""
@@ -230,23 +225,20 @@ class ResponseReader:
         self._assign(consumer, starts)
         self._next_look = time.monotonic() + PARTITIONS_SECONDS
 
-    def _may_go_back(self) -> bool:
-        """Tell whether going back is worth it: no more is read twice than is read once.
+    def _go_back_if_worth_it(self, consumer: ck.Consumer) -> None:
+        """Go back for the jobs that ask for it, once for all of them.
 
-        So jobs that come steadily, each a little behind, cannot keep the reader from going on.
+        Not before as much was read as would be read again, or the first of them has waited long
+        enough: jobs that come steadily, each a little behind, must not stop the reader.
         """
-        again = sum(
-            max(0, position - min(each.position(partition) for each in self._behind))
-            for partition, position in self._positions.items()
-        )
-        waited = time.monotonic() - self._behind_since
-        return again <= self._read_since_rewind or waited > BEHIND_SECONDS
-
-    def _go_back(self, consumer: ck.Consumer) -> None:
         starts = {
             partition: min(position, *(each.position(partition) for each in self._behind))
             for partition, position in self._positions.items()
         }
+        again = sum(position - starts[number] for number, position in self._positions.items())
+        waited = time.monotonic() - self._behind_since
+        if again > self._read_since_rewind and waited <= BEHIND_SECONDS:
+            return
         self.counts.rewinds += 1
         self._tell_of_truncation(consumer, self._behind, starts)
         self._dispatcher.serve(self._behind)
@@ -339,3 +331,8 @@ class ResponseReader:
             if each.offset >= 0  # else nothing of it was read since the assignment
         }
         self._positions = {**self._positions, **moved}
+
+
+def _drain(queue: deque[Subscription]) -> list[Subscription]:
+    """Take out what is there now; others may be adding."""
+    return [queue.popleft() for _ in range(len(queue))]
