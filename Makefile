@@ -48,7 +48,7 @@ format: $(READY)  ## Format the code.
 	@$(BIN)/ruff format .
 
 requirements: $(READY)  ## Pin the requirements anew, for every Python from 3.11 on.
-	@$(BIN)/uv pip compile pyproject.toml --extra airflow --group dev --universal --python-version 3.11 \
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade --output-file requirements/dev.txt
 
 clean:  ## Remove what the other targets made, but for the virtual environment.
