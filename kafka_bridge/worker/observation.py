@@ -29,7 +29,7 @@ class WorkerStatus:
 
 
 class Observer:
-    """Is told what happens, on whatever thread it happens; must return at once. This one ignores it."""
+    """Is told what happens, on any thread, and must return at once. This one ignores it."""
 
     def accepted(self, job_type: str, *, delivery: int, queued_seconds: float) -> None:
         """Note that a job was taken: so long after its request was made."""
