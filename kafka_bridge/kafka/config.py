@@ -27,6 +27,8 @@ UNKNOWN_TOPIC_SECONDS = 5.0
 With librdkafka's own 30 s it would look as if no broker had answered in time.
 """
 
+SESSION_TIMEOUT_MS = 30_000
+
 _CONSUMER_ONLY = frozenset(
     {
         "group.id",
@@ -133,6 +135,11 @@ class KafkaConfig:
         """The brokers' addresses, comma-separated."""
         return str(self.settings["bootstrap.servers"])
 
+    @property
+    def session_timeout(self) -> float:
+        """Seconds of silence after which a worker's group gives it up, as far as this side says."""
+        return float(self.settings.get("session.timeout.ms", SESSION_TIMEOUT_MS)) / 1000
+
     def _without(self, names: frozenset[str]) -> dict[str, Any]:
         return {name: value for name, value in self.settings.items() if name not in names}
 
@@ -191,7 +198,7 @@ class KafkaConfig:
         """
         # With Kafka's newer group protocol both are the broker's to set.
         classic = {
-            "session.timeout.ms": 30_000,
+            "session.timeout.ms": SESSION_TIMEOUT_MS,
             "partition.assignment.strategy": "cooperative-sticky",
         }
         return {

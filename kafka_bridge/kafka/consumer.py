@@ -19,15 +19,17 @@ _log = logging.getLogger(__name__)
 START_SECONDS = 30.0
 """How long a worker waits for a broker when it starts."""
 
+BATCH_RECORDS = 200
+
 Partitions: TypeAlias = Iterable[int]
 
 
 class RequestConsumer:
     """Reads one request topic as a member of a group. For one thread only.
 
-    ``assigned`` and ``revoked`` are called, within :meth:`poll` and :meth:`close`, with partition
-    numbers; ``revoked`` may still commit. A partition that was lost (the group went on without us)
-    comes as revoked too; its commits are refused by the broker.
+    ``assigned``, ``revoked`` and ``lost`` are called, within :meth:`poll` and :meth:`close`, with
+    partition numbers. ``revoked`` may still commit; a partition is ``lost`` when the group has gone
+    on without us, and what is said of it now may contradict its new owner.
 
     :raises TopicNotFound: the request topic does not exist
     :raises BrokerUnreachable: no broker answered within 30 s
@@ -41,15 +43,17 @@ class RequestConsumer:
         *,
         assigned: Callable[[Partitions], None],
         revoked: Callable[[Partitions], None],
+        lost: Callable[[Partitions], None],
     ) -> None:
         self._topic = topic
         self._servers = config.bootstrap_servers
         self._held: bool | None = False
         self._fatal: ck.KafkaError | None = None
+        self._asked = self._answered = self._question = self._yes = 0
         settings = {
             **config.worker(group_id),
             "error_cb": self._on_error,
-            "on_commit": _log_refusal,
+            "on_commit": self._on_commit,
         }
         self._consumer = make(ck.Consumer, settings)
         partition_count(self._consumer, topic, self._servers, START_SECONDS)
@@ -61,14 +65,18 @@ class RequestConsumer:
         def on_revoke(_: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
             revoked([each.partition for each in partitions])
 
-        self._consumer.subscribe([topic], on_assign=on_assign, on_revoke=on_revoke)
+        def on_lost(_: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+            lost([each.partition for each in partitions])
 
-    def poll(self, timeout: float) -> Record | None:
-        """Return the next record, or None when there is none within ``timeout`` seconds.
+        self._consumer.subscribe([topic], on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost)
+
+    def poll(self, timeout: float) -> list[Record]:
+        """Return the records that are there, waiting for the first one up to ``timeout`` seconds.
 
         :raises KafkaError: something failed that does not heal by itself
         """
-        message = self._consumer.poll(timeout)
+        first = self._consumer.poll(timeout)
+        rest = [] if first is None else self._consumer.consume(BATCH_RECORDS - 1, 0)
         if self._fatal is not None:
             raise translate(
                 self._fatal,
@@ -76,12 +84,13 @@ class RequestConsumer:
                 servers=self._servers,
                 topic=self._topic,
             )
-        if message is None:
-            return None
-        if (error := message.error()) is not None:
-            self._on_error(error)
-            return None
-        return Record.of(message)
+        records = []
+        for message in [] if first is None else [first, *rest]:
+            if (error := message.error()) is not None:
+                self._on_error(error)
+            else:
+                records.append(Record.of(message))
+        return records
 
     def _on_error(self, error: ck.KafkaError) -> None:
         if heals_by_itself(error):
@@ -113,14 +122,31 @@ class RequestConsumer:
                 self._consumer.commit(offsets=offsets, asynchronous=False)
             else:
                 self._consumer.commit(offsets=offsets)
+                self._asked += 1
         except ck.KafkaException as error:
             _log.warning("Offsets are not committed: %s", kafka_error(error).str())
+
+    def is_member(self, positions: Mapping[int, int]) -> bool:
+        """Tell whether the group knows this member; ask again until it does.
+
+        It is asked by a commit of these positions, since it refuses a stranger's. The answer comes
+        within :meth:`poll`, so the first call never tells.
+        """
+        if self._question and self._yes >= self._question:
+            self._question = 0
+            return True
+        if self._asked == self._answered and positions:
+            self.commit(positions)
+            self._question = self._asked
+        return False
+
+    def _on_commit(self, error: ck.KafkaError | None, _: list[ck.TopicPartition]) -> None:
+        self._answered += 1  # answers come in the order of the questions
+        if error is None:
+            self._yes = self._answered
+        else:
+            _log.warning("Offsets are not committed: %s", error.str())
 
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
-
-
-def _log_refusal(error: ck.KafkaError | None, _: list[ck.TopicPartition]) -> None:
-    if error is not None:
-        _log.warning("Offsets are not committed: %s", error.str())

@@ -1,4 +1,4 @@
-"""What tests and demos need: Kafka brokers that start where they are wanted, and pytest fixtures.
+"""What tests and demos need: jobs without Kafka, brokers where they are wanted, pytest fixtures.
 
 Names are imported on first use, so that importing this package (pytest does, through the plugin)
 loads no Kafka client.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         TopicExists,
         find_broker,
     )
+    from kafka_bridge.testing.jobs import JobOutcome, run_job
 
 __all__ = [
     "ApacheKafka",
@@ -33,13 +34,16 @@ __all__ = [
     "ComposeKafka",
     "EmbeddedBroker",
     "ExternalBroker",
+    "JobOutcome",
     "NoBrokerFound",
     "TopicExists",
     "find_broker",
+    "run_job",
 ]
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("kafka_bridge.testing.brokers"), name)
+    place = "jobs" if name in {"JobOutcome", "run_job"} else "brokers"
+    return getattr(import_module(f"{__name__}.{place}"), name)

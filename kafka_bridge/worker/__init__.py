@@ -2,6 +2,8 @@
 
 from kafka_bridge.worker.context import JobContext
 from kafka_bridge.worker.errors import ApplicationError
+from kafka_bridge.worker.retries import Backoff
+from kafka_bridge.worker.stopping import JobStopped, StopReason
 from kafka_bridge.worker.worker import Worker
 
-__all__ = ["ApplicationError", "JobContext", "Worker"]
+__all__ = ["ApplicationError", "Backoff", "JobContext", "JobStopped", "StopReason", "Worker"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kafka_bridge.protocol.messages import JobRequest, Progress
 from kafka_bridge.worker.reporter import JobReporter
+from kafka_bridge.worker.stopping import StopReason, StopSignal
 
 
 class JobContext:
@@ -13,9 +14,10 @@ class JobContext:
     systems that the handler calls.
     """
 
-    def __init__(self, request: JobRequest, reporter: JobReporter) -> None:
+    def __init__(self, request: JobRequest, reporter: JobReporter, stop: StopSignal) -> None:
         self.request = request
         self._reporter = reporter
+        self._stop = stop
 
     @property
     def correlation_id(self) -> str:
@@ -31,6 +33,38 @@ class JobContext:
     def attempt(self) -> int:
         """How many times the Airflow task has submitted this work, from 1."""
         return self.request.attempt
+
+    @property
+    def delivery(self) -> int:
+        """How many times a worker has picked this job up, from 1, as well as this one can know."""
+        return self._reporter.delivery
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job should stop, for whatever reason; :attr:`stop_reason` says which."""
+        return self._stop.reason is not None
+
+    @property
+    def stop_reason(self) -> StopReason | None:
+        """Why the job should stop, None while it should not."""
+        return self._stop.reason
+
+    def check_cancelled(self) -> None:
+        """Return if the job may go on. Cheap enough to call for every item.
+
+        Coroutine handlers need not call it: they get an :class:`asyncio.CancelledError` where they
+        await.
+
+        :raises JobStopped: it should stop. Clean up and let it pass: that confirms the cancel
+        """
+        self._stop.check()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, no longer than until the job should stop. For handlers that are no coroutines.
+
+        :raises JobStopped: it should stop
+        """
+        self._stop.wait(seconds)
 
     def progress(
         self,
@@ -52,3 +86,12 @@ class JobContext:
         :raises InvalidMessage: a number is not finite
         """
         self._reporter.progress(Progress(completed, total, unit), message)
+
+    def external_id(self, name: str) -> None:
+        """Say what the system that really does the work calls this job.
+
+        It is sent at once, so that whoever takes the job over after a crash finds it.
+
+        :param name: for example the number of a batch job, or of a row
+        """
+        self._reporter.external_id(name)

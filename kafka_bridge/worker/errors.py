@@ -85,8 +85,8 @@ def _traceback(error: BaseException) -> str:
 
 
 def _is_plumbing(module: str) -> bool:
-    """Tell whether a frame is this package's, or of the future that a coroutine's error crosses."""
-    return f"{module}.".startswith((f"{__package__}.", "concurrent.futures."))
+    """Tell whether a frame is this package's, or of what it calls handlers with."""
+    return f"{module}.".startswith((f"{__package__}.", "tenacity.", "concurrent.futures."))
 
 
 def _text(value: object, characters: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -14,24 +14,42 @@ from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.media_types import is_json
 from kafka_bridge.protocol.messages import ErrorType, JobRequest
 from kafka_bridge.worker.errors import ApplicationError
+from kafka_bridge.worker.retries import RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A function for one job type. ``payload`` reads its payload, None when it takes none."""
+    """A function for one job type. ``payload`` reads its payload, None when it takes none.
+
+    ``concurrency`` is how many jobs of the type run at a time in a process, None as many as the
+    worker's own limit allows.
+    """
 
     job_type: str
     function: Callable[..., Any]
     payload: TypeAdapter[Any] | None
     takes_bytes: bool
     is_async: bool
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    concurrency: int | None = None
 
     @classmethod
-    def of(cls, job_type: str, function: Callable[..., Any]) -> Handler:
+    def of(
+        cls,
+        job_type: str,
+        function: Callable[..., Any],
+        retry: RetryPolicy | None = None,
+        concurrency: int | None = None,
+    ) -> Handler:
         """Return the handler that a function is, by its signature.
 
-        :raises ConfigurationError: it is not ``(job)`` or ``(job, payload)``
+        :raises ConfigurationError: it is not ``(job)`` or ``(job, payload)``, or ``concurrency`` is
+            below 1
         """
+        if concurrency is not None and concurrency < 1:
+            raise ConfigurationError(
+                f"the concurrency of {job_type!r} must be at least 1, not {concurrency}"
+            )
         parameters = list(inspect.signature(function).parameters.values())
         positional = [
             p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
@@ -41,11 +59,16 @@ class Handler:
                 f"the handler of {job_type!r}, {function.__qualname__}, must take (job) or "
                 "(job, payload) and nothing else"
             )
-        is_async = inspect.iscoroutinefunction(function)
-        if len(positional) == 1:
-            return cls(job_type, function, None, takes_bytes=False, is_async=is_async)
-        wanted = _annotation(function, positional[1].name)
-        return cls(job_type, function, _adapter(function, wanted), wanted is bytes, is_async)
+        wanted = None if len(positional) == 1 else _annotation(function, positional[1].name)
+        return cls(
+            job_type,
+            function,
+            payload=None if len(positional) == 1 else _adapter(function, wanted),
+            takes_bytes=wanted is bytes,
+            is_async=inspect.iscoroutinefunction(function),
+            retry=retry or RetryPolicy(),
+            concurrency=concurrency,
+        )
 
     def arguments(self, request: JobRequest) -> tuple[Any, ...]:
         """Return the payload as the handler wants it, as the arguments that follow the context.

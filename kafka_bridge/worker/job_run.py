@@ -1,10 +1,13 @@
-"""One job from the moment a worker has its request until its end is on record."""
+"""One delivery of a job: from its acceptance until its end is on record."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 from kafka_bridge.payloads import to_bytes
@@ -13,80 +16,157 @@ from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobRequest, Jo
 from kafka_bridge.worker.context import JobContext
 from kafka_bridge.worker.errors import failure, failure_of
 from kafka_bridge.worker.handlers import Handler
-from kafka_bridge.worker.heartbeats import Heartbeats
-from kafka_bridge.worker.reporter import JobReporter
+from kafka_bridge.worker.observation import Observer
+from kafka_bridge.worker.reporter import JobReporter, Settled
+from kafka_bridge.worker.stopping import JobStopped, StopReason, StopSignal
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class JobRun:
-    """Runs one job on the calling thread; coroutine handlers run on ``loop``."""
+    """A job in this worker's hands.
+
+    ``settled`` is called once its end is on record, with None, or with the reason why it never will
+    be; never for a job that was released or lost.
+    """
 
     request: JobRequest
-    handler: Handler | None
+    handler: Handler
     reporter: JobReporter
-    heartbeats: Heartbeats
-    loop: asyncio.AbstractEventLoop
+    observer: Observer
+    settled: Settled
+    stop: StopSignal = field(default_factory=StopSignal)
+    began: float | None = None
 
     def run(self) -> None:
-        """Accept the job, do it, and return once its terminal event is acknowledged.
+        """Do the job on this thread."""
+        self.began = time.monotonic()
+        try:
+            outcome = self._succeed(self._call())
+        except BaseException as error:
+            # SystemExit too: a handler that calls sys.exit() ends its job, not the worker.
+            outcome = self._end_by(error)
+        self._finish(outcome)
 
-        :raises KafkaError: the response topic cannot be written, so nobody will hear of the job
-        """
-        self.reporter.accepted()
-        with self.heartbeats.of(self.reporter):
-            try:
-                outcome = self._succeed(self._work())
-            except BaseException as error:
-                # SystemExit too: a handler that calls sys.exit() ends its job, not the worker.
-                outcome = self._fail(error)
-            self._finish(outcome)
+    async def run_async(self) -> None:
+        """Do the job as a task of the event loop, which is cancelled when the job should stop."""
+        self.began = time.monotonic()
+        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        assert task is not None  # noqa: S101
 
-    def _work(self) -> Any:
-        if self.handler is None:
-            raise _UnknownJobType(self.request.job_type)
-        context = JobContext(self.request, self.reporter)
-        called = self.handler.function(context, *self.handler.arguments(self.request))
-        if self.handler.is_async:
-            return asyncio.run_coroutine_threadsafe(called, self.loop).result()
-        return called
+        def cancel() -> None:
+            loop.call_soon_threadsafe(task.cancel)
+
+        self.stop.listen(cancel)
+        try:
+            outcome = self._succeed(await self._call_async())
+        except BaseException as error:
+            outcome = self._end_by(error)
+        self._finish(outcome)
+
+    def _call(self) -> Any:
+        self.stop.check()
+        call = functools.partial(self.handler.function, self._context(), *self._arguments())
+        return self.handler.retry.call(call, self.stop.wait, self._tell_of_retry)
+
+    async def _call_async(self) -> Any:
+        self.stop.check()
+        call = functools.partial(self.handler.function, self._context(), *self._arguments())
+        return await self.handler.retry.call_async(call, self._tell_of_retry)
+
+    def _context(self) -> JobContext:
+        return JobContext(self.request, self.reporter, self.stop)
+
+    def _arguments(self) -> tuple[Any, ...]:
+        return self.handler.arguments(self.request)
+
+    def _tell_of_retry(self, attempt: int, error: BaseException, seconds: float) -> None:
+        self.observer.retried(self.request.job_type)
+        reason = failure_of(error)
+        self.reporter.say(
+            f"Try {attempt} of {self.handler.retry.retries + 1} failed: {reason.type}: "
+            f"{reason.message}; the next one is in {seconds:.1f} s"
+        )
+
+    def tick(self) -> None:
+        """Stop the job where its deadline has passed; send what is due."""
+        deadline = self.request.deadline
+        if deadline is not None and self.stop.reason is None and time.time() > deadline.timestamp():
+            self.ask_to_stop(
+                StopReason.DEADLINE, f"its deadline, {deadline.isoformat()}, has passed"
+            )
+        self.reporter.tick()
+
+    def ask_to_stop(self, reason: StopReason, message: str) -> None:
+        """Ask the handler to stop; until it does, heartbeats say that it has not."""
+        if not self.reporter.has_ended:
+            self.reporter.note = f"Asked to stop ({reason}: {message}), but still running"
+        self.stop.set(reason, message)
+
+    def release(self, message: str, settled: Settled) -> bool:
+        """Hand the job back and ask its handler to stop; False where its end is on its way."""
+        released = self.reporter.released(message, settled)
+        if released:
+            self.stop.set(StopReason.RELEASED, message)
+        return released
 
     def _succeed(self, value: Any) -> dict[str, Any]:
         result, result_type = to_bytes(value, "result")
-        return {"state": JobState.SUCCEEDED, "result": result, "result_type": result_type}
+        # A job that was done before it could stop is done; its event says that it was asked to.
+        asked = {} if self.stop.reason is None else {"stop_requested": self.stop.reason.value}
+        return {
+            "state": JobState.SUCCEEDED,
+            "result": result,
+            "result_type": result_type,
+            "attributes": asked,
+        }
 
-    def _fail(self, error: BaseException) -> dict[str, Any]:
+    def _end_by(self, error: BaseException) -> dict[str, Any]:
+        if isinstance(error, JobStopped | asyncio.CancelledError) and self.stop.reason is not None:
+            return _stopped(self.stop)
         reason = _reason(error)
-        _log.warning(
-            "Job %s (%s) failed: %s: %s",
-            self.request.correlation_id,
-            self.request.job_type,
-            reason.type,
-            reason.message,
-        )
+        _log.warning("Job %s failed: %s: %s", self, reason.type, reason.message)
         return {"state": JobState.FAILED, "error": reason}
 
     def _finish(self, outcome: dict[str, Any]) -> None:
-        try:
-            self.reporter.finished(**outcome)
-        except RecordTooLarge as error:
-            reason = failure("result_too_large", str(error), retryable=False)
-            self.reporter.finished(JobState.FAILED, error=reason)
+        """Send the end; where no record can hold it, send that."""
+        seconds = time.monotonic() - (self.began or 0.0)
+
+        def settled(error: BaseException | None) -> None:
+            if isinstance(error, RecordTooLarge) and (smaller := _smaller(outcome, error)):
+                self._finish(smaller)
+                return
+            if error is None:
+                self.observer.ended(self.request.job_type, outcome["state"], seconds)
+            self.settled(error)
+
+        self.reporter.finished(settled=settled, **outcome)
+
+    def __str__(self) -> str:
+        return f"{self.request.correlation_id} ({self.request.job_type})"
 
 
-class _UnknownJobType(Exception):
-    pass
+def _smaller(outcome: dict[str, Any], error: RecordTooLarge) -> dict[str, Any] | None:
+    """Return what to say instead of an end that no record can hold, None where it was the least."""
+    if outcome["state"] is JobState.SUCCEEDED:
+        too_large = failure("result_too_large", str(error), retryable=False)
+        return {"state": JobState.FAILED, "error": too_large}
+    reason: JobFailure | None = outcome.get("error")
+    if reason is None or reason.details is None:
+        return None
+    return {**outcome, "error": dataclasses.replace(reason, details=None)}
+
+
+def _stopped(stop: StopSignal) -> dict[str, Any]:
+    if stop.reason is StopReason.DEADLINE:
+        reason = failure(ErrorType.DEADLINE_EXCEEDED, f"stopped: {stop.message}", retryable=True)
+        return {"state": JobState.FAILED, "error": reason}
+    return {"state": JobState.CANCELLED, "message": stop.message}
 
 
 def _reason(error: BaseException) -> JobFailure:
-    if isinstance(error, _UnknownJobType):
-        return failure(
-            ErrorType.UNKNOWN_JOB_TYPE,
-            f"this worker has no handler for job type {str(error)!r}: is the request on the right "
-            "topic, and is the worker up to date?",
-            retryable=False,
-        )
     if isinstance(error, PayloadNotSerialisable):
         return failure("result_not_serialisable", str(error), retryable=False)
     return failure_of(error)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
-from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
 from kafka_bridge.protocol.errors import BrokerUnreachable, DeliveryFailed, RecordLocation
-from kafka_bridge.protocol.headers import CORRELATION_ID
+from kafka_bridge.protocol.headers import CORRELATION_ID, Headers
 from kafka_bridge.protocol.ids import new_event_id
-from kafka_bridge.protocol.lifecycle import may_follow
+from kafka_bridge.protocol.lifecycle import TERMINAL, may_follow
 from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, StatusEvent, utc_now
 
 _log = logging.getLogger(__name__)
@@ -24,54 +25,119 @@ PROGRESS_SECONDS = 0.5
 """The shortest time between two events that carry progress."""
 HEARTBEAT_SHARE = 0.75
 """A heartbeat goes out after this share of the interval, so that it arrives within it."""
-
-
 RETRY_SECONDS = 1.0
 """The pause before an event that was not taken is sent again: some failures come at once."""
+
+Settled: TypeAlias = Callable[[BaseException | None], None]
+"""Called once the brokers have an event, with None, or will never take it, with the reason."""
+
+
+class Sender(Protocol):
+    """What a record is sent with: a :class:`~kafka_bridge.kafka.producer.RecordProducer`, say."""
+
+    def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> Future[RecordLocation]:
+        """Hand a record over; the future says whether the brokers have it."""
+
+
+@dataclass(slots=True)
+class _Surely:
+    """An event that is sent until the brokers have it.
+
+    ``due``: when it may be sent next, infinite while it is on its way and after that.
+    """
+
+    state: JobState
+    value: bytes
+    settled: Settled
+    due: float = 0.0
+    is_settled: bool = False
 
 
 @dataclass(slots=True)
 class JobReporter:
-    """Publishes the status events of one delivery of one job. Safe to share between threads."""
+    """Publishes the status events of one delivery of one job. Safe to share between threads.
 
-    producer: RecordProducer
+    ``may_speak`` is asked before each event. While it says no, heartbeats and progress are left
+    out, and the events that must arrive wait: :meth:`tick` sends them later.
+    """
+
+    producer: Sender
     request: JobRequest
     encoding: Encoding
     worker_id: str
+    may_speak: Callable[[], bool]
     delivery: int = 1
+    note: str | None = None
+    """What heartbeats say, where there is something to say."""
+    _key: bytes = field(init=False)
+    _headers: Headers = field(init=False)
     _state: JobState | None = None
     _sequence: int = 0
     _last_sent: float = 0.0
     _unsent: tuple[Progress, str | None] | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _surely: _Surely | None = None
+    _external_id: str | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def accepted(self) -> None:
-        """Say that the job is in hand, and return once the brokers have it.
+    def __post_init__(self) -> None:
+        self._key = self.request.correlation_id.encode()
+        self._headers = [
+            ("content-type", CONTENT_TYPES[self.encoding].encode()),
+            (CORRELATION_ID, self._key),
+        ]
 
-        :raises KafkaError: they will not take it, now or later
-        """
-        self._say_surely(JobState.ACCEPTED)
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more is to be said: its last event is on its way, or it was abandoned."""
+        return self._state in TERMINAL or self._state is JobState.RELEASED
 
-    def finished(self, state: JobState, **facts: Any) -> None:
-        """Say how the job ended, and return once the brokers have it.
+    def accepted(self, settled: Settled) -> None:
+        """Say that the job is in hand."""
+        self._say_surely(JobState.ACCEPTED, settled, {})
 
-        :raises KafkaError: they will not take it, now or later
-        """
-        self._say_surely(state, **facts)
-
-    def _say_surely(self, state: JobState, **facts: Any) -> None:
+    def finished(self, state: JobState, settled: Settled, **facts: Any) -> None:
+        """Say how the job ended; does nothing where it was released."""
         with self._lock:
-            event = self._next_event(state, facts)
-            sent = self._send(event)
-        while True:
-            try:
-                sent.result()
-            except (BrokerUnreachable, DeliveryFailed) as error:
-                _log.warning("Job %s, %s: %s; trying again", event.correlation_id, state, error)
-                time.sleep(RETRY_SECONDS)
-                sent = self._send(event)
-            else:
+            if self._state is not JobState.RELEASED:
+                self._say_surely(state, settled, facts)
+
+    def released(self, message: str, settled: Settled) -> bool:
+        """Hand the job back; return False, and do nothing, where its end is on its way already."""
+        with self._lock:
+            if self.has_ended:
+                return False
+            self._say_surely(JobState.RELEASED, settled, {"message": message})
+            return True
+
+    def abandon(self) -> None:
+        """Say nothing more of the job, whatever its handler does."""
+        with self._lock:
+            self._state, self._surely = JobState.RELEASED, None
+
+    def _say_surely(self, state: JobState, settled: Settled, facts: dict[str, Any]) -> None:
+        with self._lock:
+            value = encode(self._next_event(state, facts), self.encoding)
+            surely = self._surely = _Surely(state, value, settled)
+            if self.may_speak():
+                self._send_surely(surely)
+
+    def _send_surely(self, surely: _Surely) -> None:
+        surely.due = math.inf
+
+        def acknowledged(sent: Future[RecordLocation]) -> None:
+            error = sent.exception()
+            if isinstance(error, BrokerUnreachable | DeliveryFailed):
+                _log.warning(
+                    "Job %s, %s: %s; trying again", self.request.correlation_id, surely.state, error
+                )
+                surely.due = time.monotonic() + RETRY_SECONDS
                 return
+            surely.is_settled = True
+            surely.settled(error)
+
+        self._send(surely.value).add_done_callback(acknowledged)
 
     def _next_event(self, state: JobState, facts: dict[str, Any]) -> StatusEvent:
         event = StatusEvent(
@@ -82,6 +148,7 @@ class JobReporter:
             state=state,
             occurred_at=utc_now(),
             worker_id=self.worker_id,
+            external_id=self._external_id,
             **facts,
         )
         self._state = state
@@ -89,15 +156,8 @@ class JobReporter:
         self._last_sent = time.monotonic()
         return event
 
-    def _send(self, event: StatusEvent) -> Future[RecordLocation]:
-        key = event.correlation_id.encode()
-        headers = [
-            ("content-type", CONTENT_TYPES[self.encoding].encode()),
-            (CORRELATION_ID, key),
-        ]
-        return self.producer.send(
-            self.request.response_topic, key, encode(event, self.encoding), headers
-        )
+    def _send(self, value: bytes) -> Future[RecordLocation]:
+        return self.producer.send(self.request.response_topic, self._key, value, self._headers)
 
     def progress(self, progress: Progress, message: str | None) -> None:
         """Send progress now, or shortly when the last event has only just gone."""
@@ -106,26 +166,43 @@ class JobReporter:
             if self._silence() >= PROGRESS_SECONDS:
                 self._say_unsent()
 
+    def external_id(self, name: str) -> None:
+        """Send what the real system calls the job; every later event says it, too."""
+        with self._lock:
+            self._external_id = name
+            self._say_running()
+
+    def say(self, message: str) -> None:
+        """Send a line for the task's log."""
+        with self._lock:
+            self._say_running(message=message)
+
     def tick(self) -> None:
-        """Send what is due: progress that was held back, else a heartbeat."""
+        """Send what is due: an event that must arrive, progress that was held back, a heartbeat."""
+        if not self.may_speak():
+            return
         interval = self.request.heartbeat_interval_ms / 1000
         with self._lock:
+            if self._surely is not None and not self._surely.is_settled:
+                if self._surely.due <= time.monotonic():
+                    self._send_surely(self._surely)
+                return
             silence = self._silence()
             if self._unsent is not None and silence >= PROGRESS_SECONDS:
                 self._say_unsent()
             elif interval and self._state is not None and silence >= interval * HEARTBEAT_SHARE:
-                self._say_running()
+                self._say_running(message=self.note)
 
     def _silence(self) -> float:
         return time.monotonic() - self._last_sent
 
     def _say_unsent(self) -> None:
-        if self._unsent is not None:
+        if self._unsent is not None and self.may_speak():
             progress, message = self._unsent
             self._unsent = None
             self._say_running(progress=progress, message=message)
 
     def _say_running(self, **facts: Any) -> None:
         """Send an event that nobody waits for; after the end of the job, nothing."""
-        if may_follow(self._state, JobState.RUNNING):
-            self._send(self._next_event(JobState.RUNNING, facts))
+        if may_follow(self._state, JobState.RUNNING) and self.may_speak():
+            self._send(encode(self._next_event(JobState.RUNNING, facts), self.encoding))

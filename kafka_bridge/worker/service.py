@@ -1,35 +1,35 @@
-"""A worker at work: the one thread that polls, and the threads that do the jobs.
+"""A worker at work: the process's life, and the one thread that polls.
 
-The polling thread never waits for a job, so that ``max.poll.interval.ms`` is never missed however
-long a job takes; when enough requests wait, it pauses its partitions and polls on.
+That thread never waits for a job, so that ``max.poll.interval.ms`` is never missed however long a
+job takes; when enough requests wait, it pauses its partitions and polls on.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.consumer import START_SECONDS, RequestConsumer
+from kafka_bridge.kafka.control import ControlReader
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.records import Record
-from kafka_bridge.protocol.codec import detect
-from kafka_bridge.protocol.errors import KafkaError, RecordLocation, RemoteProtocolError
-from kafka_bridge.protocol.messages import JobRequest
+from kafka_bridge.worker.claims import Claim
 from kafka_bridge.worker.dead_letters import DeadLetters
+from kafka_bridge.worker.execution import Executor, event_loop
 from kafka_bridge.worker.heartbeats import Heartbeats
 from kafka_bridge.worker.job_run import JobRun
-from kafka_bridge.worker.positions import PartitionPositions
-from kafka_bridge.worker.reporter import JobReporter
+from kafka_bridge.worker.ledger import Ledger
+from kafka_bridge.worker.observation import Observer, WorkerStatus
+from kafka_bridge.worker.scheduler import Posts, Scheduler
+from kafka_bridge.worker.slots import Slots
+from kafka_bridge.worker.standing import Standing
 
 if TYPE_CHECKING:
     from kafka_bridge.worker.worker import Worker
@@ -38,25 +38,22 @@ _log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 COMMIT_SECONDS = 0.5
-BACKLOG_RECORDS = 200
-"""How many requests wait in the process. Others cannot have them anyway while it has their
-partitions, and they go back, uncommitted, with those."""
-LOOP_STOP_SECONDS = 1.0
+REVOKE_GRACE_SECONDS = 5.0
+"""How long jobs may take to end before their partition goes to another worker, which waits."""
+RELEASE_SECONDS = 5.0
+"""How long the brokers may take to acknowledge that jobs are handed back."""
 
 
 class Service:
     """Runs a worker once, from joining its group to leaving it."""
 
-    def __init__(self, worker: Worker, on_ready: Callable[[], None] | None) -> None:
+    def __init__(self, worker: Worker, observer: Observer, on_ready: Callable[[], None]) -> None:
         self._worker = worker
+        self._observer = observer
         self._on_ready = on_ready
         self._stopping = threading.Event()
-        self._slot_freed = threading.Event()
-        self._running = 0
-        self._backlog: deque[tuple[PartitionPositions, Record]] = deque()
-        self._enough = False
-        self._positions: dict[int, PartitionPositions] = {}
-        self._lock = threading.Lock()  # guards _positions and _running
+        self._posts = Posts()
+        self._joined = False
         self._next_commit = 0.0
 
     def run(self) -> None:
@@ -64,23 +61,41 @@ class Service:
 
         :raises KafkaError: Kafka cannot be used, and waiting would not help
         """
-        config = self._worker.kafka_config()
-        end_offsets(config, [self._worker.dead_letter_topic], START_SECONDS)
-        with (
-            _stop_on_signals(self._stopping),
-            contextlib.closing(Heartbeats()) as self._heartbeats,
-            RecordProducer(config) as self._producer,
-            _event_loop() as self._loop,
-        ):
-            self._dead_letters = DeadLetters(
-                self._producer, self._worker.dead_letter_topic, self._worker.worker_id
+        worker, config = self._worker, self._worker.kafka_config()
+        end_offsets(config, [worker.dead_letter_topic], START_SECONDS)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_stop_on_signals(self._stopping))
+            heartbeats = stack.enter_context(contextlib.closing(Heartbeats()))
+            producer = stack.enter_context(RecordProducer(config))
+            loop = stack.enter_context(event_loop())
+            control = stack.enter_context(contextlib.closing(self._control_reader(config)))
+            self._control = control
+            self._standing = Standing(config.session_timeout)
+            self._scheduler = Scheduler(
+                handlers=worker.handlers,
+                worker_id=worker.worker_id,
+                max_deliveries=worker.max_deliveries,
+                producer=producer,
+                control=control,
+                ledger=Ledger(config, control, self._observer, self._posts.post),
+                dead_letters=DeadLetters(
+                    producer, worker.dead_letter_topic, worker.worker_id, self._observer
+                ),
+                executor=Executor(worker.concurrency, loop, self._handler_ended),
+                heartbeats=heartbeats,
+                standing=self._standing,
+                observer=self._observer,
+                posts=self._posts,
+                slots=Slots(worker.concurrency),
             )
+            control.catch_up(START_SECONDS)
             self._consumer = RequestConsumer(
                 config,
-                self._worker.request_topic,
-                self._worker.group_id,
+                worker.request_topic,
+                worker.group_id,
                 assigned=self._assigned,
                 revoked=self._revoked,
+                lost=self._lost,
             )
             try:
                 self._take_jobs()
@@ -88,153 +103,124 @@ class Service:
             finally:
                 self._consumer.close()
 
+    def _control_reader(self, config: KafkaConfig) -> ControlReader:
+        return ControlReader(
+            config,
+            self._worker.control_topic,
+            lambda job: self._posts.post(lambda: self._scheduler.cancel(job)),
+            timeout=START_SECONDS,
+        )
+
+    def _handler_ended(self, run: JobRun) -> None:
+        self._posts.post(lambda: self._scheduler.handler_ended(run))
+
+    @property
+    def status(self) -> WorkerStatus:
+        """What the worker is like at this moment. Any thread may ask."""
+        scheduler = self._scheduler
+        return WorkerStatus(
+            running=scheduler.executor.running,
+            waiting=len(scheduler.backlog),
+            partitions=len(scheduler.partitions),
+            ready=self._joined and not scheduler.ledger.is_reading,
+            seconds_since_poll=self._standing.seconds_since_poll,
+        )
+
+    # Taking jobs.
+
     def _take_jobs(self) -> None:
+        backlog = self._scheduler.backlog
         while not self._stopping.is_set():
-            self._consumer.hold(held=self._has_enough())
-            record = self._consumer.poll(0 if self._backlog else POLL_SECONDS)
-            if record is not None:
-                self._receive(record)
-            self._start_waiting()
-            self._commit()
-            if record is None and self._backlog:
-                self._slot_freed.wait(POLL_SECONDS)
+            self._scheduler.work()
+            self._consumer.hold(held=backlog.is_full)
+            arrived = self._poll(0 if backlog else POLL_SECONDS)
+            if backlog and not arrived:
+                self._posts.wait(POLL_SECONDS)  # those that wait have no slot, or must be learnt of
 
-    def _has_enough(self) -> bool:
-        """Tell whether to fetch no more: a pause costs as much as reading hundreds of requests."""
-        limit = BACKLOG_RECORDS // 2 if self._enough else BACKLOG_RECORDS
-        self._enough = len(self._backlog) >= limit
-        return self._enough
+    def _poll(self, timeout: float) -> bool:
+        """Poll, and do what has to be done from time to time; tell whether requests came."""
+        self._standing.about_to_poll()
+        records = self._consumer.poll(timeout)
+        self._scheduler.receive(records)
+        self._control.check()
+        if self._standing.in_doubt:
+            partitions = self._scheduler.partitions
+            if self._consumer.is_member(self._scheduler.positions(partitions)):
+                self._standing.confirmed()
+        if time.monotonic() >= self._next_commit:
+            self._next_commit = time.monotonic() + COMMIT_SECONDS
+            self._consumer.commit(self._scheduler.moved_positions())
+        return bool(records)
 
-    def _start_waiting(self) -> None:
-        """Start jobs that wait here, as many as there are free slots."""
-        self._slot_freed.clear()
-        while self._backlog and self._running < self._worker.concurrency:
-            self._take(*self._backlog.popleft())
+    # Stopping.
 
     def _finish_jobs(self) -> None:
         """Stay in the group, taking nothing new, until all jobs end or the grace is over."""
-        self._backlog.clear()  # uncommitted: others will do these
-        give_up = time.monotonic() + self._worker.grace
-        if self._running:
-            _log.info("Stopping: %d jobs get %g s to finish", self._running, self._worker.grace)
-        while self._running and time.monotonic() < give_up:
-            self._consumer.hold(held=True)
-            self._consumer.poll(0)
-            self._slot_freed.wait(POLL_SECONDS)
-            self._slot_freed.clear()
-        if self._running:
-            _log.warning("Stopped with %d jobs unfinished: others will do them", self._running)
-        self._consumer.commit(self._reached(list(self._positions)), wait=True)
+        scheduler, grace = self._scheduler, self._worker.grace
+        scheduler.backlog.clear()  # uncommitted: others will do these
+        why = f"worker {self._worker.worker_id} shuts down"
+        scheduler.release(
+            [each for each in scheduler.in_hand.values() if _has_not_begun(each)], why
+        )
+        if scheduler.in_hand:
+            _log.info("Stopping: %d jobs get %g s to finish", len(scheduler.in_hand), grace)
+        self._until_done(lambda: bool(scheduler.in_hand), grace, self._poll_held)
+        left = list(scheduler.in_hand.values())
+        if left:
+            _log.warning("%d jobs are unfinished and handed back: others will do them", len(left))
+            scheduler.release(left, why)
+            self._until_done(lambda: bool(scheduler.in_hand), RELEASE_SECONDS, self._poll_held)
+        self._consumer.commit(scheduler.positions(scheduler.partitions), wait=True)
+
+    def _poll_held(self) -> None:
+        self._consumer.hold(held=True)
+        self._poll(0)
+        self._scheduler.backlog.clear()
+
+    def _until_done(
+        self, busy: Callable[[], bool], seconds: float, meanwhile: Callable[[], None]
+    ) -> None:
+        """Do what other threads post until nothing is left to wait for, or the time is over."""
+        give_up = time.monotonic() + seconds
+        while busy() and time.monotonic() < give_up:
+            meanwhile()
+            self._posts.wait(POLL_SECONDS)
+            self._posts.work_off()
 
     # Partitions come and go, within poll() and close().
 
-    def _assigned(self, partitions: Iterable[int]) -> None:
-        with self._lock:
-            for partition in partitions:
-                self._positions[partition] = PartitionPositions()
-        if self._on_ready is not None:
+    def _assigned(self, numbers: Iterable[int]) -> None:
+        self._scheduler.assigned(numbers)
+        self._standing.confirmed()
+        if not self._joined:
+            self._joined = True
             self._on_ready()
-            self._on_ready = None
 
-    def _revoked(self, partitions: Iterable[int]) -> None:
-        partitions = list(partitions)
-        self._consumer.commit(self._reached(partitions), wait=True)
-        with self._lock:
-            for partition in partitions:
-                self._positions.pop(partition, None)
-        kept = [each for each in self._backlog if each[1].location.partition in self._positions]
-        self._backlog = deque(kept)
+    def _revoked(self, numbers: Iterable[int]) -> None:
+        """Let the jobs of these partitions end, or hand them back, before others get them."""
+        numbers = list(numbers)
+        scheduler = self._scheduler
+        leaving = [scheduler.partitions[each] for each in numbers]
+        scheduler.backlog.drop(leaving)
 
-    def _commit(self) -> None:
-        if time.monotonic() >= self._next_commit:
-            self._next_commit = time.monotonic() + COMMIT_SECONDS
-            with self._lock:
-                moved = {number: each.to_commit() for number, each in self._positions.items()}
-            self._consumer.commit({n: at for n, at in moved.items() if at is not None})
+        def jobs() -> list[Claim]:
+            return scheduler.jobs_of(leaving)
 
-    def _reached(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return the positions of these partitions, committed before or not."""
-        with self._lock:
-            known = {n: self._positions[n].position for n in partitions if n in self._positions}
-        return {number: at for number, at in known.items() if at is not None}
+        why = f"another worker takes over from {self._worker.worker_id}"
+        scheduler.release([each for each in jobs() if _has_not_begun(each)], why)
+        self._until_done(lambda: bool(jobs()), REVOKE_GRACE_SECONDS, self._standing.about_to_poll)
+        scheduler.release(jobs(), why)
+        self._until_done(lambda: bool(jobs()), RELEASE_SECONDS, self._standing.about_to_poll)
+        self._consumer.commit(scheduler.positions(numbers), wait=True)
+        scheduler.forget(numbers)
 
-    # One record.
-
-    def _receive(self, record: Record) -> None:
-        with self._lock:
-            positions = self._positions[record.location.partition]
-            positions.take(record.location.offset)
-        self._backlog.append((positions, record))
-
-    def _take(self, positions: PartitionPositions, record: Record) -> None:
-        if record.value is None:  # a tombstone asks for nothing
-            self._done(positions, record)
-            return
-        try:
-            request = record.decode(JobRequest)
-        except RemoteProtocolError as error:
-            self._dead_letters.tell_sender(record, error)
-            self._set_aside(positions, record, error)
-            return
-        self._start(positions, record, request)
-
-    def _start(self, positions: PartitionPositions, record: Record, request: JobRequest) -> None:
-        reporter = JobReporter(
-            self._producer, request, detect(record.value), self._worker.worker_id
-        )
-        handler = self._worker.handlers.get(request.job_type)
-        job = JobRun(request, handler, reporter, self._heartbeats, self._loop)
-        with self._lock:
-            self._running += 1
-        # Daemon threads: a handler that never returns must not keep the process alive.
-        threading.Thread(
-            target=self._run_job,
-            args=(positions, record, job),
-            name=f"job-{request.correlation_id[:8]}",
-            daemon=True,
-        ).start()
-
-    def _run_job(self, positions: PartitionPositions, record: Record, job: JobRun) -> None:
-        try:
-            job.run()
-        except KafkaError as error:
-            self._set_aside(positions, record, error)
-        except Exception:
-            _log.exception("Job %s is left to another delivery", job.request.correlation_id)
-        else:
-            self._done(positions, record)
-        finally:
-            with self._lock:
-                self._running -= 1
-            self._slot_freed.set()
-
-    def _set_aside(self, positions: PartitionPositions, record: Record, error: Exception) -> None:
-        def acknowledged(sent: Future[RecordLocation]) -> None:
-            if sent.exception() is None:
-                self._done(positions, record)
-            else:
-                _log.error("Request %s is kept uncommitted: %s", record.location, sent.exception())
-
-        self._dead_letters.set_aside(record, error).add_done_callback(acknowledged)
-
-    def _done(self, positions: PartitionPositions, record: Record) -> None:
-        with self._lock:
-            positions.finish(record.location.offset)
+    def _lost(self, numbers: Iterable[int]) -> None:
+        _log.warning("The group has gone on without this worker: its jobs wait to be confirmed")
+        self._scheduler.lost(numbers)
 
 
-@contextlib.contextmanager
-def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """Run an event loop on a thread of its own, for handlers that are coroutines."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="kafka-bridge-async", daemon=True)
-    thread.start()
-    try:
-        yield loop
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(LOOP_STOP_SECONDS)
-        if not thread.is_alive():  # else a handler blocks it, and that must not hold up the end
-            loop.close()
+def _has_not_begun(claim: Claim) -> bool:
+    return claim.run is not None and claim.run.began is None
 
 
 @contextlib.contextmanager

@@ -10,14 +10,17 @@ from typing import Any, ParamSpec, TypeVar
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
-from kafka_bridge.protocol.topics import DEAD_LETTER_TOPIC, REQUEST_TOPIC
+from kafka_bridge.protocol.topics import CONTROL_TOPIC, DEAD_LETTER_TOPIC, REQUEST_TOPIC
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.observation import Observer
+from kafka_bridge.worker.retries import Backoff, RetryPolicy
 from kafka_bridge.worker.service import Service
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 GRACE_SECONDS = 30.0
+MAX_DELIVERIES = 5
 
 
 class Worker:
@@ -38,9 +41,12 @@ class Worker:
     :param kafka: librdkafka's properties; by default those of the environment
         (``KAFKA_BRIDGE_BOOTSTRAP_SERVERS``, ``KAFKA_BRIDGE_KAFKA_…``)
     :param request_topic: where this service's jobs come from
-    :param dead_letter_topic: where requests go that cannot be read
+    :param dead_letter_topic: where requests go that cannot be read, answered or finished
+    :param control_topic: where commands come from; all of it is read, from its beginning
     :param concurrency: how many jobs run at a time in this process
     :param grace: seconds that running jobs get to finish when the worker is told to stop
+    :param max_deliveries: how often a job may be begun by workers that die before it ends, until it
+        counts as what kills them
     :param worker_id: this process's name in events; by default host, process id and a random part
     :raises ConfigurationError: a value makes no sense
     """
@@ -52,19 +58,27 @@ class Worker:
         kafka: Mapping[str, Any] | None = None,
         request_topic: str = REQUEST_TOPIC,
         dead_letter_topic: str = DEAD_LETTER_TOPIC,
+        control_topic: str = CONTROL_TOPIC,
         concurrency: int = 1,
         grace: float = GRACE_SECONDS,
+        max_deliveries: int = MAX_DELIVERIES,
         worker_id: str | None = None,
     ) -> None:
         if not group_id:
             raise ConfigurationError("a worker needs a group_id: the name of its consumer group")
         if concurrency < 1:
             raise ConfigurationError(f"concurrency must be at least 1, not {concurrency}")
+        if max_deliveries < 1:
+            raise ConfigurationError(f"max_deliveries must be at least 1, not {max_deliveries}")
+        if grace < 0:
+            raise ConfigurationError(f"grace must not be negative, as {grace:g} s is")
         self.group_id = group_id
         self.request_topic = request_topic
         self.dead_letter_topic = dead_letter_topic
+        self.control_topic = control_topic
         self.concurrency = concurrency
         self.grace = grace
+        self.max_deliveries = max_deliveries
         self.worker_id = worker_id or _default_worker_id()
         self.handlers: dict[str, Handler] = {}
         self._kafka = kafka
@@ -89,24 +103,42 @@ class Worker:
             kafka=KafkaConfig.from_env(environ).settings,
             request_topic=environ.get("KAFKA_BRIDGE_REQUEST_TOPIC", REQUEST_TOPIC),
             dead_letter_topic=environ.get("KAFKA_BRIDGE_DEAD_LETTER_TOPIC", DEAD_LETTER_TOPIC),
+            control_topic=environ.get("KAFKA_BRIDGE_CONTROL_TOPIC", CONTROL_TOPIC),
+            max_deliveries=_number(environ, "KAFKA_BRIDGE_MAX_DELIVERIES", int, MAX_DELIVERIES),
             concurrency=_number(environ, "KAFKA_BRIDGE_CONCURRENCY", int, 1),
             grace=_number(environ, "KAFKA_BRIDGE_GRACE_SECONDS", float, GRACE_SECONDS),
         )
 
-    def job(self, job_type: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    def job(
+        self,
+        job_type: str,
+        *,
+        retries: int = 0,
+        backoff: Backoff | None = None,
+        non_retryable: tuple[type[Exception], ...] = (),
+        concurrency: int | None = None,
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Make the decorated function, sync or async, the handler of a job type.
 
         It takes the :class:`JobContext` and, where it has a second parameter, the payload: as what
         that parameter's annotation says (a pydantic model, a dataclass, ``dict``, ``bytes`` …).
         What it returns is the task's result.
 
-        :raises ConfigurationError: the type has a handler, or the signature is another
+        :param retries: how often it is called again, in this worker, after it raised an exception
+        :param backoff: how long to wait before that; by default 1 s, 2 s, 4 s … up to a minute,
+            and up to a second more at random
+        :param non_retryable: exceptions after which it is not called again
+        :param concurrency: how many jobs of this type run at a time in this process, within the
+            worker's own limit
+        :raises ConfigurationError: the type has a handler, the signature is another, or a number
+            makes no sense
         """
+        retry = RetryPolicy(retries, backoff or Backoff(), non_retryable)
 
         def register(function: Callable[P, R]) -> Callable[P, R]:
             if job_type in self.handlers:
                 raise ConfigurationError(f"job type {job_type!r} has a handler already")
-            self.handlers[job_type] = Handler.of(job_type, function)
+            self.handlers[job_type] = Handler.of(job_type, function, retry, concurrency)
             return function
 
         return register
@@ -118,11 +150,11 @@ class Worker:
         """
         return KafkaConfig(self._kafka) if self._kafka is not None else KafkaConfig.from_env()
 
-    def run(self, *, on_ready: Callable[[], None] | None = None) -> None:
+    def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
         """Take and do jobs until SIGTERM or SIGINT, then finish those at hand.
 
-        Running jobs get ``grace`` seconds; what is not finished then is delivered again to another
-        worker. A second signal stops at once.
+        Running jobs get ``grace`` seconds; what is not finished then is handed back, and delivered
+        again to another worker. A second signal stops at once.
 
         :param on_ready: called once, when the first partitions are assigned
         :raises ConfigurationError: no handler is registered, or Kafka is not configured
@@ -130,7 +162,7 @@ class Worker:
         """
         if not self.handlers:
             raise ConfigurationError("the worker has no handler: decorate one with @worker.job(…)")
-        Service(self, on_ready).run()
+        Service(self, Observer(), on_ready).run()
 
 
 def _default_worker_id() -> str:

@@ -164,7 +164,11 @@ sys.path += paths
 assert importlib.util.find_spec("airflow") is None
 from kafka_bridge.worker import Worker
 worker = Worker(
-    "service", kafka={"bootstrap.servers": servers}, request_topic="q", dead_letter_topic="d"
+    "service",
+    kafka={"bootstrap.servers": servers},
+    request_topic="q",
+    dead_letter_topic="d",
+    control_topic="c",
 )
 
 @worker.job("double")
@@ -179,7 +183,7 @@ worker.run()
 @pytest.fixture
 def service(without_airflow: Path) -> Iterator[EmbeddedBroker]:
     """Give an embedded broker with a worker on it that runs in the bare environment."""
-    with EmbeddedBroker(["q", "a", "d"]) as broker:
+    with EmbeddedBroker(["q", "a", "d", "c"]) as broker:
         arguments = ["-c", SERVICE, broker.bootstrap_servers, str(without_airflow)]
         process = subprocess.Popen([sys.executable, *ISOLATED, *arguments])
         try:

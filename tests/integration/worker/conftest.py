@@ -39,6 +39,7 @@ def stage(
         requests=topics("requests", 4),
         responses=topics("responses", 4),
         dead_letters=topics("dead-letters"),
+        control=topics("control", 1),
         group=unique_name("service"),
         folder=tmp_path,
     )

@@ -66,6 +66,7 @@ class Stage:
     requests: str
     responses: str
     dead_letters: str
+    control: str
     group: str
     folder: Path
     programs: list[Program] = field(default_factory=list)
@@ -96,6 +97,7 @@ class Stage:
             "KAFKA_BRIDGE_GROUP_ID": self.group,
             "KAFKA_BRIDGE_REQUEST_TOPIC": self.requests,
             "KAFKA_BRIDGE_DEAD_LETTER_TOPIC": self.dead_letters,
+            "KAFKA_BRIDGE_CONTROL_TOPIC": self.control,
             "KAFKA_BRIDGE_KAFKA_SESSION_TIMEOUT_MS": str(SESSION_MS),
             "KAFKA_BRIDGE_KAFKA_HEARTBEAT_INTERVAL_MS": "250",
             "NOTES": str(self.notes),

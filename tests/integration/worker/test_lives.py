@@ -125,7 +125,7 @@ def test_job_that_does_not_end_does_not_hold_up_the_stop(
     before = time.monotonic()
     assert worker.stop() == 0
     assert time.monotonic() - before < 8
-    assert "Stopped with 1 jobs unfinished: others will do them" in worker.said
+    assert "1 jobs are unfinished and handed back: others will do them" in worker.said
     assert positions(stage) == 0
 
 

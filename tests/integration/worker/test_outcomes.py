@@ -48,10 +48,11 @@ def shared(
         requests=unique_name("requests"),
         responses=unique_name("responses"),
         dead_letters=unique_name("dead-letters"),
+        control=unique_name("control"),
         group=unique_name("service"),
         folder=tmp_path_factory.mktemp("worker"),
     )
-    names = [stage.requests, stage.responses, stage.dead_letters]
+    names = [stage.requests, stage.responses, stage.dead_letters, stage.control]
     for name in names:
         real_broker.create_topic(name, 2)
     try:

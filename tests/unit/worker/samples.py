@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
-from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.codec import decode
-from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import RecordLocation
+from kafka_bridge.protocol.headers import Headers
 from kafka_bridge.protocol.messages import JobRequest, StatusEvent, utc_now
+from kafka_bridge.testing.jobs import CollectedEvents, do_job
+from kafka_bridge.worker import Worker
 from kafka_bridge.worker.handlers import Handler
-from kafka_bridge.worker.heartbeats import Heartbeats
-from kafka_bridge.worker.job_run import JobRun
-from kafka_bridge.worker.reporter import JobReporter
 
 JOB = "0d3b9a52-61f4-4c0e-9b7d-3f2a1c5e7d01"
 JSON = "application/json"
@@ -36,49 +31,42 @@ def request(payload: bytes | None = None, media_type: str = JSON, **fields: Any)
     )
 
 
-@dataclass
-class Collector:
-    """A producer that keeps what it is given. ``refuse`` says which sends fail, and how."""
+class Collector(CollectedEvents):
+    """Takes events as they come. ``refuse`` says which sends fail, and how."""
 
-    refuse: Callable[[StatusEvent], Exception | None] = lambda _: None
-    events: list[StatusEvent] = field(default_factory=list)
-    refused: list[StatusEvent] = field(default_factory=list)
+    def __init__(self, refuse: Callable[[StatusEvent], Exception | None] = lambda _: None) -> None:
+        super().__init__()
+        self._refuse = refuse
 
     def send(
-        self, topic: str, _key: bytes, value: bytes, _headers: object
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
     ) -> Future[RecordLocation]:
         """Take a status event, or refuse it."""
-        event = decode(StatusEvent, value)
-        outcome: Future[RecordLocation] = Future()
-        error = self.refuse(event)
+        error = self._refuse(decode(StatusEvent, value))
         if error is None:
-            self.events.append(event)
-            outcome.set_result(RecordLocation(topic, 0, len(self.events)))
-        else:
-            self.refused.append(event)
-            outcome.set_exception(error)
-        return outcome
+            return super().send(topic, key, value, headers)
+        refused: Future[RecordLocation] = Future()
+        refused.set_exception(error)
+        return refused
 
-    def reporter(self, job: JobRequest) -> JobReporter:
-        """Return what publishes a job's events here."""
-        return JobReporter(cast(RecordProducer, self), job, Encoding.AVRO, "w-1")
+
+def worker_with(handler: Handler | None) -> Worker:
+    """Return a worker that has no other handler."""
+    worker = Worker("g", worker_id="w-1")
+    if handler is not None:
+        worker.handlers[handler.job_type] = handler
+    return worker
 
 
 def run_job(
-    handler: Handler | None, job: JobRequest | None = None, collector: Collector | None = None
+    handler: Handler | None,
+    job: JobRequest | None = None,
+    collector: Collector | None = None,
+    **options: Any,
 ) -> list[StatusEvent]:
-    """Run a job on this thread and return the events that it published."""
-    job = job or request()
+    """Run a job and return the events that it published."""
     collector = collector or Collector()
-    heartbeats = Heartbeats()
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        JobRun(job, handler, collector.reporter(job), heartbeats, loop).run()
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-        heartbeats.close()
+    error = do_job(worker_with(handler), job or request(), collector, **options)
+    if error is not None:
+        raise error
     return collector.events

@@ -1,0 +1,159 @@
+"""One job done by a worker's own handler, without any broker: for the tests of a service."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from kafka_bridge.payloads import from_bytes, to_bytes
+from kafka_bridge.protocol.codec import decode
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.errors import RecordLocation
+from kafka_bridge.protocol.headers import Headers
+from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.messages import (
+    JobFailure,
+    JobRequest,
+    JobState,
+    Progress,
+    StatusEvent,
+    utc_now,
+)
+from kafka_bridge.protocol.topics import RESPONSE_TOPIC
+from kafka_bridge.worker import StopReason, Worker
+from kafka_bridge.worker.execution import Executor, event_loop
+from kafka_bridge.worker.heartbeats import Heartbeats
+from kafka_bridge.worker.job_run import JobRun
+from kafka_bridge.worker.ledger import Page
+from kafka_bridge.worker.observation import Observer
+from kafka_bridge.worker.reporter import JobReporter, Sender
+from kafka_bridge.worker.triage import End, Start, judge
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutcome:
+    """What a worker said of a job: its ``events`` in order, the last of them its end."""
+
+    events: tuple[StatusEvent, ...]
+
+    @property
+    def state(self) -> JobState:
+        """How the job ended."""
+        return self.events[-1].state
+
+    @property
+    def result(self) -> Any:
+        """What the Airflow task would return: the result as JSON gives it back, None if none."""
+        return from_bytes(self.events[-1].result, self.events[-1].result_type)
+
+    @property
+    def error(self) -> JobFailure | None:
+        """Why the job failed, None where it did not."""
+        return self.events[-1].error
+
+    @property
+    def progress(self) -> list[Progress]:
+        """The progress that was sent; of figures that come quicker than two a second, the last."""
+        return [event.progress for event in self.events if event.progress is not None]
+
+
+class CollectedEvents:
+    """Takes a job's events in the brokers' stead."""
+
+    def __init__(self) -> None:
+        self.events: list[StatusEvent] = []
+
+    def send(
+        self, topic: str, _key: bytes | None, value: bytes | None, _headers: Headers
+    ) -> Future[RecordLocation]:
+        """Take a status event."""
+        self.events.append(decode(StatusEvent, value))
+        sent: Future[RecordLocation] = Future()
+        sent.set_result(RecordLocation(topic, 0, len(self.events) - 1))
+        return sent
+
+
+def run_job(
+    worker: Worker,
+    job_type: str,
+    payload: Any = None,
+    *,
+    cancel_after: float | None = None,
+    timeout: float = 60.0,
+    **fields: Any,
+) -> JobOutcome:
+    """Have a worker do one job, as it would for a request from Kafka, and return what it said.
+
+    ::
+
+        def test_audit_counts_files(tmp_path):
+            outcome = run_job(my_service.worker, "files.audit", {"path": str(tmp_path)})
+            assert outcome.state == "SUCCEEDED"
+            assert outcome.result == {"files": 0}
+
+    :param payload: as in the operator: a dictionary, dataclass, pydantic model, or bytes
+    :param cancel_after: cancel the job after so many seconds
+    :param timeout: seconds until the test is told that the job does not end
+    :param fields: other fields of the :class:`JobRequest`, such as ``deadline``
+    :raises PayloadNotSerialisable: the payload has no JSON form
+    :raises TimeoutError: the job did not end in time
+    """
+    data, media_type = to_bytes(payload, "payload")
+    defaults: dict[str, Any] = {
+        "correlation_id": new_correlation_id(),
+        "response_topic": RESPONSE_TOPIC,
+        "created_at": utc_now(),
+    }
+    request = JobRequest(
+        job_type=job_type, payload=data, payload_type=media_type, **(defaults | fields)
+    )
+    collected = CollectedEvents()
+    do_job(worker, request, collected, cancel_after=cancel_after, timeout=timeout)
+    return JobOutcome(tuple(collected.events))
+
+
+def do_job(
+    worker: Worker,
+    request: JobRequest,
+    sender: Sender,
+    *,
+    cancel_after: float | None = None,
+    timeout: float = 60.0,
+) -> BaseException | None:
+    """Have a worker do the job of a request and send its events; return once its end is sent.
+
+    :returns: why the end could not be sent, None where it was
+    :raises TimeoutError: the job did not end in time
+    """
+    settled: Future[BaseException | None] = Future()
+    page = Page(since=0.0, epoch=0)
+    verdict = judge(
+        request,
+        page,
+        worker.handlers,
+        cancelled=None,
+        max_deliveries=worker.max_deliveries,
+        now=utc_now(),
+    )
+    reporter = JobReporter(sender, request, Encoding.AVRO, worker.worker_id, may_speak=lambda: True)
+    if isinstance(verdict, End):
+        reporter.finished(verdict.state, settled.set_result, **verdict.facts)
+    if not isinstance(verdict, Start):
+        return settled.result(timeout)
+    run = JobRun(request, verdict.handler, reporter, Observer(), settled.set_result)
+    with contextlib.closing(Heartbeats()) as heartbeats, event_loop() as loop:
+        executor = Executor(1, loop, ended=lambda _: None)
+        heartbeats.add(run)
+        reporter.accepted(
+            lambda error: executor.submit(run) if error is None else settled.set_result(error)
+        )
+        if cancel_after is not None:
+            stop = (StopReason.CANCELLED, "the test cancelled it")
+            threading.Timer(cancel_after, run.ask_to_stop, stop).start()
+        try:
+            return settled.result(timeout)
+        except TimeoutError:
+            raise TimeoutError(f"job {run} did not end within {timeout:g} s") from None

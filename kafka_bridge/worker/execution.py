@@ -1,0 +1,105 @@
+"""Where handlers run: on threads of their own, or as tasks of one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+
+from kafka_bridge.worker.job_run import JobRun
+
+_log = logging.getLogger(__name__)
+
+LOOP_STOP_SECONDS = 1.0
+
+
+class Executor:
+    """Runs jobs, at most so many at a time; others wait their turn in the order they came.
+
+    :param concurrency: how many handlers run at a time, sync and async together
+    :param ended: called on any thread when a handler has ended, however it did
+    """
+
+    def __init__(
+        self,
+        concurrency: int,
+        loop: asyncio.AbstractEventLoop,
+        ended: Callable[[JobRun], None],
+    ) -> None:
+        self.running = 0
+        self.started = 0
+        self._concurrency = concurrency
+        self._loop = loop
+        self._ended = ended
+        self._waiting: deque[JobRun] = deque()
+        self._lock = threading.Lock()
+        self._for_threads: SimpleQueue[JobRun] = SimpleQueue()
+        self._idle_threads = 0
+
+    def submit(self, job: JobRun) -> None:
+        """Run a job as soon as there is room. Any thread may call this; it returns at once."""
+        with self._lock:
+            self._waiting.append(job)
+        self._start_next()
+
+    def _start_next(self) -> None:
+        with self._lock:
+            if not self._waiting or self.running >= self._concurrency:
+                return
+            job = self._waiting.popleft()
+            self.running += 1
+            self.started += 1
+        if job.handler.is_async:
+            future = asyncio.run_coroutine_threadsafe(job.run_async(), self._loop)
+            future.add_done_callback(lambda done: self._end(job, done.exception()))
+        else:
+            self._hand_to_thread(job)
+
+    def _hand_to_thread(self, job: JobRun) -> None:
+        self._for_threads.put(job)
+        with self._lock:
+            if self._idle_threads > 0:
+                self._idle_threads -= 1
+                return
+        # Daemon threads: a handler that never returns must not keep the process alive.
+        threading.Thread(target=self._work, name="kafka-bridge-job", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            job = self._for_threads.get()
+            failure: BaseException | None = None
+            try:
+                job.run()
+            except BaseException as error:
+                failure = error
+            with self._lock:
+                self._idle_threads += 1
+            self._end(job, failure)
+
+    def _end(self, job: JobRun, failure: BaseException | None) -> None:
+        if failure is not None:
+            _log.error("The end of job %s could not be said", job, exc_info=failure)
+            job.settled(failure)
+        with self._lock:
+            self.running -= 1
+        self._start_next()
+        self._ended(job)
+
+
+@contextlib.contextmanager
+def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Run an event loop on a thread of its own, for handlers that are coroutines."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="kafka-bridge-async", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(LOOP_STOP_SECONDS)
+        if not thread.is_alive():  # else a handler blocks it, and that must not hold up the end
+            loop.close()

@@ -1,0 +1,210 @@
+"""The response topic as the ledger: what is finished, and how often the unfinished was delivered.
+
+A worker that was given partitions may have requests before it which others have finished, or begun.
+The response topic says so, and nothing else has to: it is read once for each assignment, from the
+time of the oldest request at hand to where it ends. What this worker finishes itself it remembers.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.control import ControlReader
+from kafka_bridge.kafka.scan import scan
+from kafka_bridge.protocol.errors import (
+    AccessDenied,
+    KafkaBridgeError,
+    RemoteProtocolError,
+    TopicNotFound,
+)
+from kafka_bridge.protocol.event_head import read_head
+from kafka_bridge.protocol.lifecycle import TERMINAL
+from kafka_bridge.protocol.messages import JobRequest, JobState
+from kafka_bridge.worker.observation import Observer
+
+_log = logging.getLogger(__name__)
+
+CLOCK_SKEW_SECONDS = 60.0
+"""How far the clocks of Airflow and of other workers may differ from each other."""
+SCAN_SECONDS = 60.0
+"""The longest silence of the brokers while the topic is read; an open transaction ends in time."""
+RETRY_SECONDS = 1.0
+FAILURE_SECONDS = 10.0
+"""How long a topic that cannot be read is taken to stay so."""
+OWN_JOBS = 100_000
+"""How many of its own finished jobs a worker remembers. A request that was published twice comes
+again within moments; Airflow looks for it before it publishes anew."""
+
+
+@dataclass(slots=True)
+class Unfinished:
+    """A job that was begun: the highest delivery seen, and how many were handed back."""
+
+    delivery: int = 0
+    released: int = 0
+
+    @property
+    def broken_off(self) -> int:
+        """How many deliveries ended without a word."""
+        return max(0, self.delivery - self.released)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a response topic said of the jobs since a moment, by correlation id.
+
+    ``since``: seconds since 1970. ``epoch``: the assignment up to which it counts. ``failure``: why
+    it could not be read.
+    """
+
+    since: float
+    epoch: int
+    finished: AbstractSet[bytes] = frozenset()
+    unfinished: dict[bytes, Unfinished] = field(default_factory=dict)
+    failure: KafkaBridgeError | None = None
+    records: int = 0
+    read_at: float = field(default_factory=time.monotonic)
+
+    def covers(self, created_at: datetime, epoch: int) -> bool:
+        """Tell whether it knows all of a request that came with this assignment."""
+        if self.failure is not None:
+            return time.monotonic() - self.read_at < FAILURE_SECONDS
+        return self.epoch >= epoch and self.since <= created_at.timestamp() - CLOCK_SKEW_SECONDS
+
+
+def read_page(config: KafkaConfig, topic: str, since: float, epoch: int) -> Page:
+    """Read a response topic from a time on (seconds since 1970) to its end.
+
+    :raises KafkaError: it cannot be read
+    """
+    finished: set[bytes] = set()
+    unfinished: dict[bytes, Unfinished] = {}
+    records = 0
+    start = datetime.fromtimestamp(max(0.0, since), UTC)
+    for batch in scan(config, topic, start, timeout=SCAN_SECONDS):
+        records += len(batch)
+        for message in batch:
+            key = message.key()
+            if isinstance(key, bytes) and key not in finished:
+                _note(key, message.value(), finished, unfinished)
+    return Page(since, epoch, finished, unfinished, records=records)
+
+
+def _note(
+    key: bytes, value: bytes | None, finished: set[bytes], unfinished: dict[bytes, Unfinished]
+) -> None:
+    try:
+        head = read_head(value)
+    except RemoteProtocolError:
+        return  # a plain reply, or damage: no word of a worker
+    if head.state in TERMINAL:
+        finished.add(key)
+        unfinished.pop(key, None)
+        return
+    known = unfinished.setdefault(key, Unfinished())
+    known.delivery = max(known.delivery, head.delivery)
+    known.released += head.state is JobState.RELEASED
+
+
+class Ledger:
+    """Knows of each request at hand what the response topic says of its job.
+
+    For the polling thread; what takes time is done on a thread of its own.
+
+    :param post: has a function called on the polling thread, soon
+    """
+
+    def __init__(
+        self,
+        config: KafkaConfig,
+        control: ControlReader,
+        observer: Observer,
+        post: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._config = config
+        self._control = control
+        self._observer = observer
+        self._post = post
+        self._pages: dict[str, Page] = {}
+        self._own: dict[bytes, None] = {}
+        self._reading: str | None = None
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a topic is being read."""
+        return self._reading is not None
+
+    def finished_here(self, correlation_id: str) -> None:
+        """Note that a job's end, written here, is acknowledged."""
+        self._own[correlation_id.encode()] = None
+        if len(self._own) > OWN_JOBS:
+            del self._own[next(iter(self._own))]
+
+    def is_finished_here(self, correlation_id: str) -> bool:
+        """Tell whether this worker has finished a job, as far as it remembers."""
+        return correlation_id.encode() in self._own
+
+    def page_for(self, request: JobRequest, epoch: int) -> Page | None:
+        """Return what the request's response topic says; None where it has to be read for that.
+
+        :param epoch: the assignment that the request came with
+        """
+        page = self._pages.get(request.response_topic)
+        return page if page is not None and page.covers(request.created_at, epoch) else None
+
+    def read(self, topic: str, oldest: datetime, epoch: int, then: Callable[[Page], None]) -> None:
+        """Begin to read a topic. One at a time: not while :attr:`is_reading`.
+
+        :param oldest: when the oldest request at hand was made
+        :param epoch: the present assignment
+        :param then: called on the polling thread with what it says
+        """
+        self._reading = topic
+        # Twice the skew: requests that are a little older must not have it read again.
+        since = oldest.timestamp() - 2 * CLOCK_SKEW_SECONDS
+        threading.Thread(
+            target=self._read,
+            args=(topic, since, epoch, then),
+            name="kafka-bridge-ledger",
+            daemon=True,
+        ).start()
+
+    def _read(self, topic: str, since: float, epoch: int, then: Callable[[Page], None]) -> None:
+        began = time.monotonic()
+        page: Page | None
+        try:
+            self._control.catch_up(SCAN_SECONDS)
+            page = read_page(self._config, topic, since, epoch)
+        except (TopicNotFound, AccessDenied) as error:
+            page = Page(since, epoch, failure=error)
+        except KafkaBridgeError as error:
+            _log.warning(
+                "What is finished cannot be learnt from %s: %s; trying again", topic, error
+            )
+            page = None
+            time.sleep(RETRY_SECONDS)
+        else:
+            seconds = time.monotonic() - began
+            self._observer.ledger_read(records=page.records, seconds=seconds)
+            _log.info(
+                "Read %d records of %s in %.1f s: %d jobs are finished, %d begun",
+                page.records,
+                topic,
+                seconds,
+                len(page.finished),
+                len(page.unfinished),
+            )
+        self._post(lambda: self._turn(topic, page, then))
+
+    def _turn(self, topic: str, page: Page | None, then: Callable[[Page], None]) -> None:
+        self._reading = None
+        if page is not None:
+            self._pages[topic] = page
+            then(page)

@@ -1,0 +1,62 @@
+"""How many jobs a worker takes: those that run, and the few that it accepts ahead."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from kafka_bridge.worker.handlers import Handler
+
+WINDOW_SECONDS = 0.1
+MOST_AHEAD = 500
+
+
+class Slots:
+    """Counts the jobs that are accepted and whose handlers have not ended.
+
+    ACCEPTED is acknowledged before work starts. So that quick jobs do not wait for that one by one,
+    as many are accepted ahead as were started in the last tenth of a second: each starts within
+    about that time. Of slow jobs that is none, and other workers can still have them.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
+        self._taken: Counter[str] = Counter()
+        self._total = 0
+        self._ahead = 0
+        self._started = 0
+        self._window_ends = 0.0
+
+    @property
+    def taken(self) -> int:
+        """How many are in use."""
+        return self._total
+
+    def look(self, started: int) -> None:
+        """Follow how many jobs were started so far."""
+        now = time.monotonic()
+        if now >= self._window_ends:
+            self._ahead = min(started - self._started, MOST_AHEAD)
+            self._started, self._window_ends = started, now + WINDOW_SECONDS
+
+    def any_free(self) -> bool:
+        """Tell whether a job of any type could be taken."""
+        return self._total < self._concurrency + self._ahead
+
+    def free_for(self, handler: Handler) -> bool:
+        """Tell whether a job with this handler can be taken. None with a limit is taken ahead."""
+        if handler.concurrency is None:
+            return self.any_free()
+        return (
+            self._total < self._concurrency and self._taken[handler.job_type] < handler.concurrency
+        )
+
+    def take(self, handler: Handler) -> None:
+        """Count a job in."""
+        self._taken[handler.job_type] += 1
+        self._total += 1
+
+    def give_back(self, handler: Handler) -> None:
+        """Count it out."""
+        self._taken[handler.job_type] -= 1
+        self._total -= 1

@@ -1,0 +1,45 @@
+"""Whether a worker may speak for its jobs: a process that was frozen asks before it does.
+
+While a process is stopped (SIGSTOP, a suspended machine, a long page-in), its group may have given
+its partitions to others, and it cannot know. What it would say then might contradict the new owner.
+"""
+
+from __future__ import annotations
+
+import time
+
+
+class Standing:
+    """Knows whether the consumer's membership of its group can be taken for granted.
+
+    Set by the polling thread; asked by whoever is about to publish an event.
+
+    :param session_timeout: seconds after which the group gives up a member that it does not hear of
+    """
+
+    def __init__(self, session_timeout: float) -> None:
+        self._session_timeout = session_timeout
+        self._polled_at = time.monotonic()
+        self.in_doubt = False
+
+    @property
+    def seconds_since_poll(self) -> float:
+        """How long ago the consumer polled."""
+        return time.monotonic() - self._polled_at
+
+    def may_speak(self) -> bool:
+        """Tell whether events may go out now."""
+        return not self.in_doubt and self.seconds_since_poll <= self._session_timeout
+
+    def about_to_poll(self) -> None:
+        """Note that the consumer polls; after a gap as long as the session, membership is in doubt.
+
+        It stays so until :meth:`confirmed`: a poll may well return before the group's answer.
+        """
+        if self.seconds_since_poll > self._session_timeout:
+            self.in_doubt = True
+        self._polled_at = time.monotonic()
+
+    def confirmed(self) -> None:
+        """Note that the group knows this member: it accepted a commit, or assigned partitions."""
+        self.in_doubt = False

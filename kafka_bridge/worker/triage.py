@@ -1,0 +1,123 @@
+"""What to do with a request that a worker has in hand. Pure: all that decides is passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from kafka_bridge.protocol.errors import KafkaBridgeError
+from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobRequest, JobState
+from kafka_bridge.worker.errors import failure
+from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.ledger import Page, Unfinished
+
+SUSPECT_AFTER = 2
+"""After so many deliveries without an end a job is run with no other such job beside it: when the
+process dies again, what killed it is known, and the others are not blamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Its job is finished: commit it in silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Nobody can be answered: to the dead letters."""
+
+    error: KafkaBridgeError
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End the job as this, without a start. ``poison``: to the dead letters as well."""
+
+    state: JobState
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    delivery: int = 1
+    poison: TooManyDeliveries | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Run it. ``suspect``: it may be what killed the workers that had it before."""
+
+    handler: Handler
+    delivery: int
+    suspect: bool
+
+
+Verdict: TypeAlias = Skip | SetAside | End | Start
+
+
+class TooManyDeliveries(KafkaBridgeError):
+    """A job was begun again and again, and no worker lived to say how it ended."""
+
+
+def judge(
+    request: JobRequest,
+    page: Page,
+    handlers: Mapping[str, Handler],
+    *,
+    cancelled: str | None,
+    max_deliveries: int,
+    now: datetime,
+) -> Verdict:
+    """Return what is to be done with a request.
+
+    :param page: what its response topic says
+    :param cancelled: the reason of a CANCEL for the job, None where there is none
+    :param max_deliveries: how often it may be begun
+    :param now: with a time zone
+    """
+    if page.failure is not None:
+        return SetAside(page.failure)
+    key = request.correlation_id.encode()
+    if key in page.finished:
+        return Skip()
+    before = page.unfinished.get(key, Unfinished())
+    delivery = before.delivery + 1
+    if cancelled is not None:
+        return End(JobState.CANCELLED, {"message": cancelled}, delivery)
+    if before.broken_off >= max_deliveries:
+        return _poison(request, before, delivery)
+    handler = handlers.get(request.job_type)
+    if (unfit := _unfit(request, handler, now)) is not None:
+        return End(JobState.FAILED, {"error": unfit}, delivery)
+    assert handler is not None  # noqa: S101  _unfit says so otherwise
+    return Start(handler, delivery, suspect=before.broken_off >= SUSPECT_AFTER)
+
+
+def _unfit(request: JobRequest, handler: Handler | None, now: datetime) -> JobFailure | None:
+    if request.expires_at is not None and now > request.expires_at:
+        return failure(
+            ErrorType.EXPIRED,
+            f"the job was not to be started after {request.expires_at.isoformat()}, and only now "
+            "is there a worker free for it: run more workers, or let it wait longer",
+            retryable=True,
+        )
+    if request.deadline is not None and now > request.deadline:
+        return failure(
+            ErrorType.DEADLINE_EXCEEDED,
+            f"its deadline, {request.deadline.isoformat()}, had passed before the job was started",
+            retryable=True,
+        )
+    if handler is None:
+        return failure(
+            ErrorType.UNKNOWN_JOB_TYPE,
+            f"this worker has no handler for job type {request.job_type!r}: is the request on the "
+            "right topic, and is the worker up to date?",
+            retryable=False,
+        )
+    return None
+
+
+def _poison(request: JobRequest, before: Unfinished, delivery: int) -> End:
+    error = TooManyDeliveries(
+        f"job {request.correlation_id} ({request.job_type}) was begun {before.broken_off} times, "
+        "and each time its worker died or fell silent before it ended: it may be what kills them"
+    )
+    reason = failure(ErrorType.TOO_MANY_DELIVERIES, str(error), retryable=False)
+    return End(JobState.FAILED, {"error": reason}, delivery, poison=error)
