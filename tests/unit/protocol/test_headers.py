@@ -9,9 +9,14 @@ import pytest
 
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import RecordLocation, Undecodable
-from kafka_bridge.protocol.headers import dead_letter_headers, request_headers, text_header
+from kafka_bridge.protocol.headers import (
+    command_headers,
+    dead_letter_headers,
+    request_headers,
+    text_header,
+)
 
-from .samples import JOB, NOW, REQUEST, TASK
+from .samples import COMMAND, JOB, NOW, REQUEST, TASK
 
 
 def test_request_headers_in_full() -> None:
@@ -102,3 +107,11 @@ def test_dead_letter_of_an_error_with_broken_text() -> None:
 def test_text_header(headers: list[tuple[str, bytes | None]] | None, text: str | None) -> None:
     """The last value of a name counts; what is no text is as good as absent."""
     assert text_header(headers, "name") == text
+
+
+def test_command_headers() -> None:
+    """A command says how it is written and for which job it is."""
+    assert command_headers(COMMAND, Encoding.JSON) == [
+        ("content-type", b"application/json"),
+        ("kafka_correlationId", JOB.encode()),
+    ]
