@@ -21,6 +21,8 @@ class JobWait:
     """Waits as a trigger says; its lines go to the trigger's log, which is the task's."""
 
     def __init__(self, trigger: KafkaJobTrigger) -> None:
+        self.end: Arrival | None = None
+        """The job's terminal event, once it has come."""
         self._trigger = trigger
         self._next_line_at = 0.0
         self._next_warning_at = 0.0
@@ -96,6 +98,7 @@ class JobWait:
             self._trigger.log.warning("A response to this job cannot be read: %s", error)
 
     def _ended(self, arrival: Arrival) -> dict[str, Any]:
+        self.end = arrival
         location = arrival.location
         return {
             "state": arrival.head.state.value,
