@@ -1,4 +1,4 @@
-"""The hook behind the bridge's connections: the official provider's, asked for its configuration."""
+"""The hook behind the bridge's connections: it asks the official provider's for its settings."""
 
 from __future__ import annotations
 

@@ -12,8 +12,12 @@ from airflow.sdk import DAG, Asset, task
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import TriggerEvent
 
-from kafka_bridge.airflow import KafkaJobOperator, KafkaJobSensor, KafkaJobTrigger
-from kafka_bridge.airflow import PublishJobOperator
+from kafka_bridge.airflow import (
+    KafkaJobOperator,
+    KafkaJobSensor,
+    KafkaJobTrigger,
+    PublishJobOperator,
+)
 from kafka_bridge.airflow.exceptions import KafkaJobTimedOut
 from kafka_bridge.protocol.errors import ConfigurationError, InvalidPayload
 from kafka_bridge.protocol.messages import JobState
@@ -114,11 +118,12 @@ def test_decorator(kafka: Kafka, store: Store) -> None:
     """What the function returns is the payload; it is not rendered as a template once more."""
     with DAG("decorated", schedule=None):
 
-        @task.kafka_job(job_type="files.audit", heartbeat_timeout=77)  # type: ignore[attr-defined]
+        @task.kafka_job(job_type="files.audit", heartbeat_timeout=77)
         def audit(folder: str) -> dict[str, str]:
             return {"path": f"{folder}/{{{{ ds }}}}"}
 
-        made = audit("/data").operator
+        output: Any = audit("/data")
+        made = output.operator
     with pytest.raises(TaskDeferred) as caught:
         made.execute(context(store))
     assert kafka.requests[0].payload == b'{"path":"/data/{{ ds }}"}'
@@ -128,12 +133,10 @@ def test_decorator(kafka: Kafka, store: Store) -> None:
 
 def test_decorator_without_a_job_type() -> None:
     """What is missing is named when the DAG is parsed."""
-    with DAG("decorated", schedule=None), pytest.raises(TypeError, match="job_type"):
-
-        @task.kafka_job  # type: ignore[attr-defined]
-        def audit() -> None: ...
-
-        audit()
+    with DAG("decorated", schedule=None):
+        audit = task.kafka_job(lambda: None)
+        with pytest.raises(TypeError, match="job_type"):
+            audit()
 
 
 # Without a triggerer.
@@ -208,7 +211,7 @@ def payload(kafka: Kafka, value: Any, model: Any = Thumbnails) -> bytes | None:
     "value", [{"images": ["a"], "width": "64"}, Thumbnails(["a"], 64)], ids=["templated", "made"]
 )
 def test_payload_that_fits(kafka: Kafka, value: Any) -> None:
-    """It goes out as its model has it: text from a template becomes the number that it stands for."""
+    """It goes out as its model has it: a template's text becomes the number it stands for."""
     assert payload(kafka, value) == b'{"images":["a"],"width":64}'
 
 
