@@ -21,11 +21,25 @@ DELIVERY_SECONDS = 20.0
 REASON = "the task was marked, cleared or removed"
 
 
+_at_work: set[asyncio.Task[None]] = set()
+"""The event loop itself keeps only weak references."""
+
+
 async def cancel_unless_deferred(trigger: KafkaJobTrigger) -> None:
     """Cancel a trigger's job, where its task no longer waits for it.
 
+    Airflow 3.3.2 cancels ``on_kill`` itself when it looks again, a second later; what is begun here
+    goes on to its end all the same.
+
     :raises KafkaBridgeError: it could not be cancelled; Airflow logs that
     """
+    task = asyncio.create_task(_cancel_unless_deferred(trigger))
+    _at_work.add(task)
+    task.add_done_callback(_at_work.discard)
+    await asyncio.shield(task)
+
+
+async def _cancel_unless_deferred(trigger: KafkaJobTrigger) -> None:
     if trigger.task_instance is not None and await _is_deferred(trigger.task_instance):
         trigger.log.info(
             "Job %s goes on: its task is still deferred, so another triggerer waits for it",

@@ -584,3 +584,18 @@ async def test_kill_without_a_usable_connection(
     for _ in range(2):
         with pytest.raises(ConfigurationError, match="no such connection"):
             await trigger.on_kill()
+
+
+async def test_kill_that_is_cut_short(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow cancels on_kill when it looks again, a second later: the job is cancelled anyway."""
+    trigger = killable(monkeypatch, deferred=0)
+    killing = asyncio.create_task(trigger.on_kill())
+    await asyncio.sleep(0)
+    killing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await killing
+    assert commands.sent == []
+    async with asyncio.timeout(10):
+        while not commands.closed:  # noqa: ASYNC110  a thread closes it
+            await asyncio.sleep(0.01)
+    assert len(commands.sent) == 1
