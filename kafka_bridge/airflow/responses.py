@@ -23,7 +23,8 @@ NOTICES_AT_ONCE = 250
 WATCH_SECONDS = 1.0
 """How often a hub looks whether its reader hears, and reports its metrics."""
 
-_Key: TypeAlias = tuple[asyncio.AbstractEventLoop, str, str]
+_Key: TypeAlias = tuple[asyncio.AbstractEventLoop, str, str, int]
+"""Loop, connection, topic, and 0; more than that where many wait for one and the same job."""
 
 
 class Waiter:
@@ -84,6 +85,7 @@ class ResponseHub:
         self._loop = asyncio.get_running_loop()
         self._arrived: deque[tuple[Subscription, Notice]] = deque()
         self._metrics = metrics
+        self._waited_for: set[str] = set()
         self._reader = ResponseReader(config, topic, self._hand_over, linger=linger)
         self._loop.call_later(WATCH_SECONDS, self._look)
 
@@ -102,6 +104,10 @@ class ResponseHub:
         """Whether the reader hears all that is said."""
         return self._reader.hearing.clear
 
+    def waits_for(self, correlation_id: str) -> bool:
+        """Tell whether somebody waits for this job here: nobody else can."""
+        return correlation_id in self._waited_for
+
     def close(self) -> None:
         """End the reader; jobs that still wait are told so. Blocks for a moment."""
         self._reader.close()
@@ -114,9 +120,11 @@ class ResponseHub:
         """
         waiter = Waiter(self)
         subscription = self._reader.subscribe(correlation_id, start_offsets, waiter.notify)
+        self._waited_for.add(correlation_id)
         try:
             yield waiter
         finally:
+            self._waited_for.discard(correlation_id)
             self.deadlines.remove(waiter)
             self._reader.unsubscribe(subscription)
 
@@ -155,13 +163,20 @@ async def waiting_for(
 ) -> AsyncIterator[Waiter]:
     """Inside the block, wait for a job on the process's reader of that connection and topic.
 
+    A reader tells one waiter of each job. Who is the second to wait for the same one, two sensors
+    with one handle for example, waits on a reader of its own.
+
     :param start_offsets: by partition, the first offset that can concern the job
     :raises ConfigurationError: the connection cannot be used
     """
-    key = (asyncio.get_running_loop(), kafka_config_id, topic)
+    loop, copy = asyncio.get_running_loop(), 0
     async with contextlib.AsyncExitStack() as stack:
         while True:
+            key = (loop, kafka_config_id, topic, copy)
             hub = _hubs.get(key) or await _open(key)
+            if hub.waits_for(correlation_id):
+                copy += 1
+                continue
             try:
                 waiter = stack.enter_context(hub.wait_for(correlation_id, start_offsets))
                 break
@@ -174,7 +189,7 @@ async def waiting_for(
 async def _open(key: _Key) -> ResponseHub:
     async with _opening[key]:
         if key not in _hubs:
-            _, kafka_config_id, topic = key
+            _, kafka_config_id, topic, _ = key
             # Looked up once for each reader, and on a thread: the provider's hook blocks.
             config = await asyncio.to_thread(kafka_config, kafka_config_id)
             _hubs[key] = ResponseHub(config, topic, ReaderMetrics(topic))

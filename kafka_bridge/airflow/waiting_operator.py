@@ -35,7 +35,8 @@ class WaitingOperator(BridgeOperator):
     :param deferrable: wait in a triggerer, which holds no worker slot; False for deployments
         without one
     :param end_from_trigger: a job that succeeds ends its task in the triggerer, with no worker
-        started for that. Not together with what needs one
+        started for that. Not together with what needs one. Airflow 3.3 stores such a result as JSON
+        text: who pulls it parses it
     :raises ConfigurationError: a value makes no sense, or contradicts another one
     """
 

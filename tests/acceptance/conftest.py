@@ -43,8 +43,14 @@ def airflow(
         "kafka_default": _connection(jobs_broker.bootstrap_servers),
         "dead": _connection("127.0.0.1:9"),
     }
-    # Short, for the test that lets a triggerer's heartbeat lapse.
-    settings = {"AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10"}
+    settings = {
+        # Short, for the test that lets a triggerer's heartbeat lapse.
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+        "AIRFLOW__KAFKA_BRIDGE__SOURCE": "acceptance",
+        "AIRFLOW__KAFKA_BRIDGE__JOB_URL": (
+            "http://127.0.0.1/topics/{response_topic}?key={correlation_id}"
+        ),
+    }
     with LocalAirflow(home, dags, connections=connections, env=settings) as running:
         yield running
 
