@@ -36,6 +36,10 @@ class JobLink(BaseOperatorLink):
             return template.format(**values)
         except (KeyError, IndexError, ValueError) as error:
             raise ConfigurationError(
-                f"[kafka_bridge] job_url may hold {{{'}, {'.join(_FIELDS)}}}, "
-                f"each in braces, and no other braces: it is {template!r}"
+                f"[kafka_bridge] job_url may hold {_words()}, each in braces, and no other braces: "
+                f"it is {template!r}"
             ) from error
+
+
+def _words() -> str:
+    return ", ".join(f"{{{name}}}" for name in _FIELDS)
