@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kafka_bridge.airflow.connections import kafka_config
+from kafka_bridge.airflow.task_state import is_in_state
 from kafka_bridge.kafka.commands import send_cancel
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.encodings import Encoding
@@ -40,7 +41,8 @@ async def cancel_unless_deferred(trigger: KafkaJobTrigger) -> None:
 
 
 async def _cancel_unless_deferred(trigger: KafkaJobTrigger) -> None:
-    if trigger.task_instance is not None and await _is_deferred(trigger.task_instance):
+    # On a thread: the question to Airflow's API blocks.
+    if await asyncio.to_thread(is_in_state, trigger.task_instance, "deferred"):
         trigger.log.info(
             "Job %s goes on: its task is still deferred, so another triggerer waits for it",
             trigger.correlation_id,
@@ -56,21 +58,6 @@ async def _cancel_unless_deferred(trigger: KafkaJobTrigger) -> None:
         )
         place = await asyncio.wrap_future(sent)
     trigger.log.info("Job %s: CANCEL is sent (%s): %s", trigger.correlation_id, place, REASON)
-
-
-async def _is_deferred(instance: Any) -> bool:
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-    # On a thread: the question to Airflow's API blocks.
-    count = await asyncio.to_thread(
-        RuntimeTaskInstance.get_ti_count,
-        dag_id=instance.dag_id,
-        map_index=instance.map_index,
-        task_ids=[instance.task_id],
-        run_ids=[instance.run_id],
-        states=["deferred"],
-    )
-    return bool(count)
 
 
 class _Shared:

@@ -75,19 +75,31 @@ class WaitingOperator(BridgeOperator):
             )
 
     def wait_for(self, context: Context, job: JobHandle) -> Any:
-        """Defer until the job ends, or wait here; return what :meth:`execute_complete` returns."""
+        """Defer until the job ends, or wait here; return what :meth:`execute_complete` returns.
+
+        :raises KafkaJobKilled: a person has ended or cleared the task meanwhile
+        """
         kwargs = {"job": job.to_json()}
         if self.deferrable:
-            not_before = time.time() + _settle_seconds()
+            self._stop_if_ended(context)
             self.log.info("Waiting in a triggerer for job %s", job.correlation_id)
-            self.defer(
-                trigger=self._trigger(job, not_before),
-                method_name="execute_complete",
-                kwargs=kwargs,
-            )
+            trigger = self._trigger(job, not_before=time.time() + _settle_seconds())
+            self.defer(trigger=trigger, method_name="execute_complete", kwargs=kwargs)
         self.log.info("Waiting here for job %s", job.correlation_id)
         event = asyncio.run(_first_event(self._trigger(job, not_before=0.0)))
         return self.execute_complete(context, event, **kwargs)
+
+    def _stop_if_ended(self, context: Context) -> None:
+        """Cancel the job of a task that a person has ended: such a task cannot defer.
+
+        Its process would be told only within some seconds, and is gone by then.
+        """
+        from kafka_bridge.airflow.exceptions import KafkaJobKilled
+        from kafka_bridge.airflow.task_state import is_in_state
+
+        if not is_in_state(context["ti"], "running"):
+            self.on_kill()
+            raise KafkaJobKilled("the task was marked or cleared before it could wait for its job")
 
     @abstractmethod
     def known_job(self, context: Context) -> JobHandle:

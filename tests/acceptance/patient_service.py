@@ -31,6 +31,12 @@ def works(job: JobContext, payload: float) -> int:
     return job.attempt
 
 
+@worker.job("patient.numbers")
+def numbers(job: JobContext, payload: int) -> int:
+    """Return the number that was asked for."""
+    return payload
+
+
 @worker.job("patient.first_fails")
 def first_fails(job: JobContext) -> int:
     """Fail at the first attempt."""

@@ -62,3 +62,11 @@ one("moved", "patient.works", payload=30)
 one("overdue", "patient.waits", start_to_close_timeout=5)
 one("silent", "patient.nothing", request_topic="jobs.nobody", heartbeat_timeout=2)
 one("nobody", "patient.nothing", request_topic="jobs.nobody", schedule_to_start_timeout=2)
+
+for dag_id, job_type in (("hundred_jobs", "patient.numbers"), ("hundred_waiting", "patient.waits")):
+    with DAG(dag_id=dag_id, schedule=None):
+        KafkaJobOperator.partial(
+            task_id="work",
+            job_type=job_type,
+            request_topic="patient.requests",
+        ).expand(payload=list(range(100)))

@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import ExecutorSafeguard
 
-from kafka_bridge.airflow import attempts, outcomes, submission
+from kafka_bridge.airflow import attempts, outcomes, submission, task_state
 from kafka_bridge.kafka import commands
 
 from .samples import Store
@@ -29,6 +29,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     monkeypatch.setattr(attempts, "find_job", stand_in.find_job)
     monkeypatch.setattr(outcomes, "read_record", stand_in.read_record)
     monkeypatch.setattr(outcomes, "diagnose", stand_in.diagnose)
+    monkeypatch.setattr(task_state, "is_in_state", stand_in.is_in_state)
     return stand_in
 
 

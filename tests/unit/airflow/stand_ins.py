@@ -1,4 +1,4 @@
-"""What stands in for Kafka where operators are tested without brokers."""
+"""What stands in for Kafka, and for Airflow, where operators are tested without them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Kafka:
     """Notes in ``journal`` what is asked of the brokers, in order.
 
     ``trace`` is what it knows of an earlier try's job, ``ended`` the record that is read, and
-    ``failure`` what a publish raises.
+    ``failure`` what a publish raises. ``state`` is what Airflow says of the task.
     """
 
     journal: list[str] = field(default_factory=list)
@@ -36,6 +36,7 @@ class Kafka:
     trace: JobTrace | None = None
     ended: StatusEvent | None = None
     failure: Exception | None = None
+    state: str = "running"
     report: QueueReport = field(default_factory=lambda: QueueReport("jobs.requests"))
 
     @property
@@ -89,6 +90,10 @@ class Kafka:
         """Tell what is known of a topic."""
         self.journal.append(f"diagnosed {topic}")
         return self.report
+
+    def is_in_state(self, _: Any, state: str) -> bool:
+        """Tell whether the task is in a state."""
+        return self.state == state
 
     def __enter__(self) -> Self:
         return self

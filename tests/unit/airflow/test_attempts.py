@@ -235,3 +235,12 @@ def test_published_job_is_not_renewed(kafka: Kafka, store: Store) -> None:
     made = PublishJobOperator(task_id="work", job_type="files.audit")
     assert made.execute(context(store, 2)) == handle().to_json()
     assert kafka.published == []
+
+
+@pytest.mark.parametrize("state", ["failed", "success", "restarting"])
+def test_ended_before_it_could_defer(kafka: Kafka, store: Store, state: str) -> None:
+    """A task that a person ended while it published cannot defer: its job is cancelled."""
+    kafka.state = state
+    with pytest.raises(KafkaJobKilled, match="marked or cleared before it could wait"):
+        operator().execute(context(store))
+    assert kafka.cancelled == [(current(store).correlation_id, "the task was killed")]
