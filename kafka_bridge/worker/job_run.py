@@ -114,14 +114,15 @@ class JobRun:
 
     def _succeed(self, value: Any) -> dict[str, Any]:
         result, result_type = to_bytes(value, "result")
-        # A job that was done before it could stop is done; its event says that it was asked to.
-        asked = {} if self.stop.reason is None else {"stop_requested": self.stop.reason.value}
-        return {
+        outcome: dict[str, Any] = {
             "state": JobState.SUCCEEDED,
             "result": result,
             "result_type": result_type,
-            "attributes": asked,
         }
+        if self.stop.reason is not None:
+            # A job that was done before it could stop is done; its event says that it was asked to.
+            outcome["attributes"] = {"stop_requested": self.stop.reason.value}
+        return outcome
 
     def _end_by(self, error: BaseException) -> dict[str, Any]:
         if isinstance(error, JobStopped | asyncio.CancelledError) and self.stop.reason is not None:

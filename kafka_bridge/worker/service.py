@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 COMMIT_SECONDS = 0.5
+HOLD_SECONDS = 0.5
+"""How long the backlog must be full until the consumer is told to fetch no more."""
 REVOKE_GRACE_SECONDS = 5.0
 """How long jobs may take to end before their partition goes to another worker, which waits."""
 RELEASE_SECONDS = 5.0
@@ -55,6 +57,7 @@ class Service:
         self._posts = Posts()
         self._joined = False
         self._next_commit = 0.0
+        self._full_since = 0.0
 
     def run(self) -> None:
         """Work until told to stop.
@@ -129,13 +132,27 @@ class Service:
     # Taking jobs.
 
     def _take_jobs(self) -> None:
-        backlog = self._scheduler.backlog
+        scheduler, backlog = self._scheduler, self._scheduler.backlog
         while not self._stopping.is_set():
-            self._scheduler.work()
-            self._consumer.hold(held=backlog.is_full)
-            arrived = self._poll(0 if backlog else POLL_SECONDS)
+            scheduler.work()
+            if backlog:
+                scheduler.producer.serve_reports()
+            arrived = not self._holds_off() and self._poll(0 if backlog else POLL_SECONDS)
             if backlog and not arrived:
                 self._posts.wait(POLL_SECONDS)  # those that wait have no slot, or must be learnt of
+
+    def _holds_off(self) -> bool:
+        """Tell whether to leave the consumer alone for a moment: enough requests wait.
+
+        Where they wait longer, it is held, and polled. That is not done at once, since a consumer
+        that is held forgets what it has fetched.
+        """
+        now = time.monotonic()
+        if not self._scheduler.backlog.is_full:
+            self._full_since = now
+        held = now - self._full_since > HOLD_SECONDS
+        self._consumer.hold(held=held)
+        return self._full_since < now and not held
 
     def _poll(self, timeout: float) -> bool:
         """Poll, and do what has to be done from time to time; tell whether requests came."""
