@@ -37,7 +37,12 @@ Since = Annotated[
 ]
 JobType = Annotated[str | None, typer.Option(help="Of this job type only.")]
 CorrelationId = Annotated[str | None, typer.Option(help="Of this job only.")]
+_NEWEST = typer.Option(min=1, help="No more than the newest so many.")
 PLACE = "partition@offset, as the list shows it: 0@17."
+To = Annotated[str | None, typer.Option(help="Send to this topic, not where each came from.")]
+AsNew = Annotated[
+    bool, typer.Option("--as-new", help="Submit jobs that have ended under a new id.")
+]
 
 
 @dead_letters.command("list")
@@ -46,7 +51,7 @@ def list_(
     since: Since = None,
     job_type: JobType = None,
     correlation_id: CorrelationId = None,
-    limit: Annotated[int, typer.Option(min=1, help="No more than the newest so many.")] = LISTED,
+    limit: Annotated[int, _NEWEST] = LISTED,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line, for scripts.")
     ] = False,
@@ -90,15 +95,9 @@ def replay(
     since: Since = None,
     job_type: JobType = None,
     correlation_id: CorrelationId = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="No more than the newest so many.")
-    ] = None,
-    to: Annotated[
-        str | None, typer.Option(help="Send to this topic, not where each came from.")
-    ] = None,
-    as_new: Annotated[
-        bool, typer.Option("--as-new", help="Submit jobs that have ended under a new id.")
-    ] = False,
+    limit: Annotated[int | None, _NEWEST] = None,
+    to: To = None,
+    as_new: AsNew = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether to go on.")] = False,
 ) -> None:
     """Send dead letters back to the topic they came from, as they were.

@@ -27,42 +27,47 @@ def _group() -> None:
     """Run a service's worker."""
 
 
+Target = Annotated[
+    str, typer.Argument(help="Where the Worker is, as module:attribute.", metavar="MODULE:WORKER")
+]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        envvar="KAFKA_BRIDGE_CONCURRENCY",
+        help="How many jobs run at a time in this process.",
+    ),
+]
+Grace = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        envvar="KAFKA_BRIDGE_GRACE_SECONDS",
+        help="Seconds that running jobs get when the worker is told to stop.",
+    ),
+]
+AppDir = Annotated[
+    Path, typer.Option(help="The folder to import the module from.", file_okay=False)
+]
+Level = Annotated[LogLevel, typer.Option(envvar="KAFKA_BRIDGE_LOG_LEVEL", case_sensitive=False)]
+Format = Annotated[
+    LogFormat,
+    typer.Option(
+        envvar="KAFKA_BRIDGE_LOG_FORMAT",
+        case_sensitive=False,
+        help="text is for people, json for machines: one object a line.",
+    ),
+]
+
+
 @worker.command("run")
 def run(
-    target: Annotated[
-        str,
-        typer.Argument(help="Where the Worker is, as module:attribute.", metavar="MODULE:WORKER"),
-    ],
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            envvar="KAFKA_BRIDGE_CONCURRENCY",
-            help="How many jobs run at a time in this process.",
-        ),
-    ] = None,
-    grace: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            envvar="KAFKA_BRIDGE_GRACE_SECONDS",
-            help="Seconds that running jobs get when the worker is told to stop.",
-        ),
-    ] = None,
-    app_dir: Annotated[
-        Path, typer.Option(help="The folder to import the module from.", file_okay=False)
-    ] = Path(),
-    log_level: Annotated[
-        LogLevel, typer.Option(envvar="KAFKA_BRIDGE_LOG_LEVEL", case_sensitive=False)
-    ] = LogLevel.INFO,
-    log_format: Annotated[
-        LogFormat,
-        typer.Option(
-            envvar="KAFKA_BRIDGE_LOG_FORMAT",
-            case_sensitive=False,
-            help="text is for people, json for machines: one object a line.",
-        ),
-    ] = LogFormat.TEXT,
+    target: Target,
+    concurrency: Concurrency = None,
+    grace: Grace = None,
+    app_dir: AppDir = Path(),
+    log_level: Level = LogLevel.INFO,
+    log_format: Format = LogFormat.TEXT,
 ) -> None:
     """Take jobs until SIGTERM or Ctrl-C, then finish those at hand.
 
