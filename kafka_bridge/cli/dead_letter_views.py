@@ -27,7 +27,9 @@ _ROW_BYTES = 16
 
 def print_table(letters: Iterable[DeadLetter]) -> None:
     """Print one row for each letter."""
-    table = Table("place", "set aside", "came from", "job", "job type", "error")
+    table = Table()
+    for name in ("place", "set aside", "came from", "job", "job type", "error"):
+        table.add_column(name, overflow="fold")  # what is cut off cannot be copied
     for letter in letters:
         place, original = letter.record.location, letter.set_aside.original
         cells = (
