@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import confluent_kafka as ck
 
@@ -22,6 +22,7 @@ from kafka_bridge.protocol.errors import BrokerUnreachable
 
 BATCH_RECORDS = 1000
 POLL_SECONDS = 0.1
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _END = ck.KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's local codes begin so
 
 
@@ -32,7 +33,8 @@ def scan(
 
     Records of a partition come in order, those of one transaction once it is committed.
 
-    :param start: from records of this time on, or by partition the first offset (others from 0)
+    :param start: from records of this time on, or by partition the first offset (others from their
+        beginning)
     :param timeout: the longest silence of the brokers, seconds
     :raises TopicNotFound: the topic does not exist
     :raises AccessDenied: it may not be read
@@ -43,7 +45,7 @@ def scan(
     consumer = make(ck.Consumer, {**config.reader("scan"), "enable.partition.eof": True})
     with contextlib.closing(consumer):
         starts = _starts(consumer, config, topic, ends, start, timeout)
-        left = {number: end for number, end in ends.items() if starts[number] < end}
+        left = {number: end for number, end in ends.items() if max(starts[number], 0) < end}
         consumer.assign([ck.TopicPartition(topic, number, starts[number]) for number in left])
         give_up = time.monotonic() + timeout
         while left:
@@ -69,8 +71,31 @@ def _starts(
     timeout: float,
 ) -> dict[int, int]:
     if not isinstance(start, datetime):
-        return {number: start[number] if number < len(start) else 0 for number in ends}
-    asked = [ck.TopicPartition(topic, number, int(start.timestamp() * 1000)) for number in ends]
+        given = dict(enumerate(start))
+        return {number: given.get(number, ck.OFFSET_BEGINNING) for number in ends}
+    found = _by_time(consumer, config, topic, start, ends, timeout)
+    if none := [number for number, offset in found.items() if offset < 0 < ends[number]]:
+        # Is nothing as young as that, or are offsets not found by time, as in librdkafka's mock
+        # cluster? Any record is younger than the epoch.
+        any_record = _by_time(consumer, config, topic, _EPOCH, none, timeout)
+        found |= {
+            number: ends[number] if any_record[number] >= 0 else ck.OFFSET_BEGINNING
+            for number in none
+        }
+    return found
+
+
+def _by_time(
+    consumer: ck.Consumer,
+    config: KafkaConfig,
+    topic: str,
+    moment: datetime,
+    partitions: Iterable[int],
+    timeout: float,
+) -> dict[int, int]:
+    """Return by partition the first offset since a moment; negative where there is none."""
+    milliseconds = int(moment.timestamp() * 1000)
+    asked = [ck.TopicPartition(topic, number, milliseconds) for number in partitions]
     try:
         found = consumer.offsets_for_times(asked, timeout=timeout)
     except ck.KafkaException as error:
@@ -80,10 +105,7 @@ def _starts(
             servers=config.bootstrap_servers,
             topic=topic,
         ) from error
-    # Where nothing is as young as that, librdkafka answers with the end, a negative number.
-    return {
-        each.partition: each.offset if each.offset >= 0 else ends[each.partition] for each in found
-    }
+    return {each.partition: each.offset for each in found}
 
 
 def _note_progress(batch: Sequence[ck.Message], left: dict[int, int]) -> bool:

@@ -16,7 +16,7 @@ from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.records import location_of
 from kafka_bridge.kafka.scan import scan
 from kafka_bridge.protocol.errors import BrokerUnreachable
-from kafka_bridge.testing import Broker
+from kafka_bridge.testing import Broker, EmbeddedBroker
 
 if TYPE_CHECKING:
     from conftest import TopicFactory
@@ -74,3 +74,11 @@ def test_transaction_markers_and_aborted_records_are_no_end(
     producer.abort_transaction(WAIT_SECONDS)
     assert values(config, topic) == [b"committed"]
     assert end_offsets(config, [topic], WAIT_SECONDS) == {topic: [4]}
+
+
+def test_broker_that_finds_nothing_by_time_is_read_from_the_beginning() -> None:
+    """As of the mock cluster of librdkafka: a reader that believed it would miss all there is."""
+    with EmbeddedBroker(topics=["t"]) as broker:
+        fill(broker, "t", 20)
+        config = config_of(broker.bootstrap_servers)
+        assert len(values(config, "t", datetime.fromtimestamp(0, UTC))) == 20
