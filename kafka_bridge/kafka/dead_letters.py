@@ -5,10 +5,11 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.offsets import read_record
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.kafka.scan import scan
 from kafka_bridge.protocol.errors import (
@@ -47,10 +48,31 @@ class DeadLetter:
     def of(cls, record: Record) -> DeadLetter:
         """Return a record as the dead letter that it is, whatever its bytes."""
         set_aside = read_dead_letter_headers(record.headers)
+        if record.value is None and set_aside.original is not None:
+            return cls(
+                record, set_aside, None, f"too large to be here, lies at {set_aside.original}"
+            )
         try:
             return cls(record, set_aside, record.decode(JobRequest))
         except RemoteProtocolError as error:
             return cls(record, set_aside, None, error.reason)
+
+    def restored(self, config: KafkaConfig) -> DeadLetter:
+        """Return the letter with its value.
+
+        A request that its new headers made too large for one record was set aside without its
+        value, which lies where the request came from.
+
+        :raises RecordGone: it does not lie there any more
+        :raises KafkaError: it cannot be read
+        """
+        original = self.set_aside.original
+        if self.record.value is not None or original is None:
+            return self
+        record = read_record(config, original, ANSWER_SECONDS)
+        if record.key != self.record.key:
+            raise RecordGone(f"another record lies at {original}: the topic was made anew")
+        return DeadLetter.of(replace(self.record, value=record.value))
 
     @property
     def correlation_id(self) -> str | None:

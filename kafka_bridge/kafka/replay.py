@@ -21,7 +21,7 @@ from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.outcomes import outcomes
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.codec import detect, encode
-from kafka_bridge.protocol.errors import RecordLocation, TopicNotFound
+from kafka_bridge.protocol.errors import RecordGone, RecordLocation, TopicNotFound
 from kafka_bridge.protocol.headers import Headers, request_headers
 from kafka_bridge.protocol.messages import JobRequest, JobState, utc_now
 
@@ -74,11 +74,27 @@ def plan_replays(
     :param as_new: submit finished jobs under a new id, instead of refusing them
     :raises KafkaError: Kafka cannot be read
     """
-    targets = {topic for letter in letters if (topic := _target(letter, to)) is not None}
+    whole, plan = _with_values(config, letters)
+    targets = {topic for letter in whole if (topic := _target(letter, to)) is not None}
     missing = {topic for topic in targets if not _exists(config, topic)}
-    ledger = _read_ledger(config, letters)
+    ledger = _read_ledger(config, whole)
     ledger = replace(ledger, missing=ledger.missing | missing)
-    return [_plan(letter, _target(letter, to), ledger, as_new=as_new) for letter in letters]
+    plan += [_plan(letter, _target(letter, to), ledger, as_new=as_new) for letter in whole]
+    return plan
+
+
+def _with_values(
+    config: KafkaConfig, letters: Iterable[DeadLetter]
+) -> tuple[list[DeadLetter], list[Replay | Refusal]]:
+    """Return the letters whole, and those that cannot be had so."""
+    whole: list[DeadLetter] = []
+    refusals: list[Replay | Refusal] = []
+    for letter in letters:
+        try:
+            whole.append(letter.restored(config))
+        except (RecordGone, TopicNotFound) as error:
+            refusals.append(Refusal(letter, f"its value was too large to be here, and {error}"))
+    return whole, refusals
 
 
 def _target(letter: DeadLetter, to: str | None) -> str | None:

@@ -86,10 +86,11 @@ class Office:
         headers: Headers,
         error: Exception | None = None,
         *,
+        origin: RecordLocation | None = None,
         at_ms: int = 0,
     ) -> str:
         """Put any record among the dead letters, as a worker does."""
-        origin = RecordLocation(self.requests, 1, 41)
+        origin = origin or RecordLocation(self.requests, 1, 41)
         added = dead_letter_headers(origin, ORIGINAL_MS, error or Undecodable("not for us"))
         place = self.write(self.dead_letters, key, value, headers + added, at_ms=at_ms)
         return f"{place.partition}@{place.offset}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -249,6 +250,24 @@ def test_unreadable_record_of_a_finished_job_is_refused(office: Office) -> None:
         assert f"job {job} has ended (FAILED)" in said.err
         assert "as it cannot be read (Avro schema with fingerprint" in said.err
     assert office.sent() == []
+
+
+def test_request_too_large_for_a_dead_letter_is_replayed_from_its_place(office: Office) -> None:
+    """Set aside without its value, it is sent with the one that still lies where it came from."""
+    job = office.job(payload=b"x" * 5_000, payload_type="text/plain")
+    origin = office.write(office.requests, job.correlation_id.encode(), encode(job), [])
+    place = office.set_aside_bytes(job.correlation_id.encode(), None, [], origin=origin)
+    gone = replace(origin, offset=41)
+    other = office.set_aside_bytes(b"another key", None, [], origin=origin)
+    lost = office.set_aside_bytes(job.correlation_id.encode(), None, [], origin=gone)
+    assert (
+        f"cannot be read: too large to be here, lies at {origin}" in office.run("show", place).out
+    )
+    said = office.run("replay", place, other, lost)
+    assert said.code == 1
+    assert f"and another record lies at {origin}: the topic was made anew" in said.err
+    assert f"its value was too large to be here, and record {gone} is no longer there" in said.err
+    assert [each.value for each in office.sent()] == [encode(job)] * 2
 
 
 def test_replay_all_asks_first(
