@@ -18,7 +18,7 @@ from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, translate
 from kafka_bridge.kafka.offsets import end_offsets
-from kafka_bridge.protocol.errors import BrokerUnreachable
+from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaError
 
 BATCH_RECORDS = 1000
 POLL_SECONDS = 0.1
@@ -45,11 +45,11 @@ def scan(
     consumer = make(ck.Consumer, {**config.reader("scan"), "enable.partition.eof": True})
     with contextlib.closing(consumer):
         starts = _starts(consumer, config, topic, ends, start, timeout)
-        left = {number: end for number, end in ends.items() if max(starts[number], 0) < end}
+        left = {number: end for number, end in ends.items() if starts[number] < end}
         consumer.assign([ck.TopicPartition(topic, number, starts[number]) for number in left])
         give_up = time.monotonic() + timeout
         while left:
-            batch = consumer.consume(BATCH_RECORDS, POLL_SECONDS)
+            batch = _arrived(consumer)
             records = [each for each in batch if each.error() is None]
             if len(records) < len(batch):
                 _raise_what_will_not_heal(batch, config, topic)
@@ -62,6 +62,12 @@ def scan(
                 raise _stuck(config, topic, left, timeout)
 
 
+def _arrived(consumer: ck.Consumer) -> list[ck.Message]:
+    """Return what is there; ``consume`` alone would wait for a full batch."""
+    first = consumer.poll(POLL_SECONDS)
+    return [] if first is None else [first, *consumer.consume(BATCH_RECORDS - 1, 0)]
+
+
 def _starts(
     consumer: ck.Consumer,
     config: KafkaConfig,
@@ -70,19 +76,26 @@ def _starts(
     start: datetime | Sequence[int],
     timeout: float,
 ) -> dict[int, int]:
+    oldest = _by_time(consumer, config, topic, _EPOCH, ends, timeout)
+    firsts = {
+        # By time nothing is found in an empty partition, and in librdkafka's mock cluster.
+        number: offset if offset >= 0 else _low_mark(consumer, config, topic, number, timeout)
+        for number, offset in oldest.items()
+    }
     if not isinstance(start, datetime):
-        given = dict(enumerate(start))
-        return {number: given.get(number, ck.OFFSET_BEGINNING) for number in ends}
-    found = _by_time(consumer, config, topic, start, ends, timeout)
-    if none := [number for number, offset in found.items() if offset < 0 < ends[number]]:
-        # Is nothing as young as that, or are offsets not found by time, as in librdkafka's mock
-        # cluster? Any record is younger than the epoch.
-        any_record = _by_time(consumer, config, topic, _EPOCH, none, timeout)
-        found |= {
-            number: ends[number] if any_record[number] >= 0 else ck.OFFSET_BEGINNING
-            for number in none
-        }
-    return found
+        return firsts | dict(enumerate(start[: len(ends)]))
+    young = _by_time(consumer, config, topic, start, ends, timeout)
+    nothing = {number: ends[number] if oldest[number] >= 0 else firsts[number] for number in ends}
+    return {number: at if at >= 0 else nothing[number] for number, at in young.items()}
+
+
+def _low_mark(
+    consumer: ck.Consumer, config: KafkaConfig, topic: str, partition: int, timeout: float
+) -> int:
+    try:
+        return consumer.get_watermark_offsets(ck.TopicPartition(topic, partition), timeout)[0]
+    except ck.KafkaException as error:
+        raise _failed(error, config, topic) from error
 
 
 def _by_time(
@@ -94,17 +107,12 @@ def _by_time(
     timeout: float,
 ) -> dict[int, int]:
     """Return by partition the first offset since a moment; negative where there is none."""
-    milliseconds = int(moment.timestamp() * 1000)
+    milliseconds = max(0, int(moment.timestamp() * 1000))  # below 0 other things are asked
     asked = [ck.TopicPartition(topic, number, milliseconds) for number in partitions]
     try:
         found = consumer.offsets_for_times(asked, timeout=timeout)
     except ck.KafkaException as error:
-        raise translate(
-            error,
-            doing=f"looking for records of topic {topic!r} by their time",
-            servers=config.bootstrap_servers,
-            topic=topic,
-        ) from error
+        raise _failed(error, config, topic) from error
     return {each.partition: each.offset for each in found}
 
 
@@ -127,12 +135,14 @@ def _raise_what_will_not_heal(batch: Sequence[ck.Message], config: KafkaConfig, 
     for message in batch:
         error = message.error()
         if error is not None and error.code() != _END and not heals_by_itself(error):
-            raise translate(
-                error,
-                doing=f"reading topic {topic!r}",
-                servers=config.bootstrap_servers,
-                topic=topic,
-            )
+            raise _failed(error, config, topic)
+
+
+def _failed(
+    error: ck.KafkaException | ck.KafkaError, config: KafkaConfig, topic: str
+) -> KafkaError:
+    servers = config.bootstrap_servers
+    return translate(error, doing=f"reading topic {topic!r}", servers=servers, topic=topic)
 
 
 def _stuck(
