@@ -67,7 +67,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
         "job_type": letter.job_type,
         "error_type": letter.set_aside.error_type,
         "error_message": letter.set_aside.error_message,
-        "replay_of": text_header(letter.own_headers, REPLAYED),
+        "replayed_from": text_header(letter.own_headers, REPLAYED),
     }
 
 

@@ -32,7 +32,7 @@ from kafka_bridge.protocol.messages import JobRequest
 ANSWER_SECONDS = 15.0
 """How long Kafka may be silent, to a person who waits for an answer."""
 
-_PLACE = re.compile(r"(?:(?P<topic>[^\[\]]+)\[(?P<in>\d{1,9})\]|(?P<partition>\d{1,9}))@(\d{1,18})")
+_PLACE = re.compile(r"(?:([^\[\]]+)\[(\d{1,9})\]|(\d{1,9}))@(\d{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +100,10 @@ class DeadLetter:
 
     @property
     def requested_at(self) -> datetime | None:
-        """When the job was asked for, as well as the letter knows."""
-        if self.request is not None:
-            return self.request.created_at
-        return _moment(self.set_aside.timestamp_ms)
+        """When the job was asked for: the earliest time that the letter knows of."""
+        named = None if self.request is None else self.request.created_at
+        times = (named, _moment(self.set_aside.timestamp_ms), self.set_aside_at)
+        return min((each for each in times if each is not None), default=None)
 
     @property
     def set_aside_at(self) -> datetime | None:
@@ -176,7 +176,7 @@ def parse_place(text: str, topic: str) -> RecordLocation:
 
 
 def dead_letters_at(config: KafkaConfig, places: Sequence[RecordLocation]) -> list[DeadLetter]:
-    """Return the dead letters at these places, in their order.
+    """Return the dead letters at these places, in their order, each once.
 
     :raises RecordGone: there is no record at one of them
     :raises KafkaError: as in :func:`read_dead_letters`
@@ -185,7 +185,7 @@ def dead_letters_at(config: KafkaConfig, places: Sequence[RecordLocation]) -> li
     for topic in {place.topic for place in places}:
         wanted = {place for place in places if place.topic == topic}
         found |= {each.record.location: each for each in _letters_in(config, topic, wanted)}
-    return [found[place] for place in places]
+    return [found[place] for place in dict.fromkeys(places)]
 
 
 def _letters_in(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.scan import scan
@@ -14,6 +14,7 @@ from kafka_bridge.protocol.messages import JobState
 
 CLOCK_SKEW = timedelta(minutes=10)
 """How far the clocks of those who ask for jobs and those who do them may lie apart."""
+_EARLIEST = datetime.fromtimestamp(0, UTC) + CLOCK_SKEW
 
 
 def outcomes(
@@ -31,7 +32,7 @@ def outcomes(
     """
     keys: dict[bytes | None, str] = {job.encode(): job for job in jobs}
     ended: dict[str, JobState] = {}
-    start = () if since is None else since - CLOCK_SKEW
+    start = () if since is None else max(since, _EARLIEST) - CLOCK_SKEW
     for batch in scan(config, topic, start, timeout=timeout):
         for message in batch:
             job = keys.get(message.key())

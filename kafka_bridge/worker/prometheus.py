@@ -50,10 +50,7 @@ class PrometheusObserver(Observer):
     """
 
     def __init__(self, job_types: Collection[str]) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        self.registry = _registry()
         self._job_types = frozenset(job_types)
         self._accepted = self._counter("jobs_accepted", "Jobs taken", "job_type")
         self._redelivered = self._counter(
@@ -156,6 +153,14 @@ class PrometheusObserver(Observer):
         """Note that the response topic was read."""
         self._ledger_records.inc(records)
         self._ledger_seconds.observe(seconds)
+
+
+def _registry() -> CollectorRegistry:
+    """Return a registry that measures the process already."""
+    registry = CollectorRegistry()
+    for kind in (ProcessCollector, PlatformCollector, GCCollector):
+        kind(registry=registry)
+    return registry
 
 
 class _StatusCollector(Collector):
