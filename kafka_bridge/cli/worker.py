@@ -46,6 +46,22 @@ Grace = Annotated[
         help="Seconds that running jobs get when the worker is told to stop.",
     ),
 ]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65_535,
+        envvar="KAFKA_BRIDGE_METRICS_PORT",
+        help="Serve /metrics, /health/live and /health/ready here; 0 takes a free port.",
+    ),
+]
+MetricsHost = Annotated[
+    str | None,
+    typer.Option(
+        envvar="KAFKA_BRIDGE_METRICS_HOST",
+        help="The address to serve them on; all of this host's by default.",
+    ),
+]
 AppDir = Annotated[
     Path, typer.Option(help="The folder to import the module from.", file_okay=False)
 ]
@@ -65,6 +81,8 @@ def run(
     target: Target,
     concurrency: Concurrency = None,
     grace: Grace = None,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = None,
     app_dir: AppDir = Path(),
     log_level: Level = LogLevel.INFO,
     log_format: Format = LogFormat.TEXT,
@@ -78,10 +96,14 @@ def run(
     set_up_logging(log_level, log_format)
     sys.path.insert(0, str(app_dir.resolve()))
     found = _load(target)
-    if concurrency is not None:
-        found.concurrency = concurrency
-    if grace is not None:
-        found.grace = grace
+    for name, value in (
+        ("concurrency", concurrency),
+        ("grace", grace),
+        ("metrics_port", metrics_port),
+        ("metrics_host", metrics_host),
+    ):
+        if value is not None:
+            setattr(found, name, value)
     log = logging.getLogger("kafka_bridge.worker")
     log.info(
         "Worker %s of group %s: %s from %s, %d at a time",
