@@ -11,6 +11,7 @@ import pytest
 
 from integration.jobs import WAIT_SECONDS, events
 from integration.worker.programs import Stage
+from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.testing.brokers.ports import free_port
 
 if TYPE_CHECKING:
@@ -57,12 +58,16 @@ def test_password_is_not_in_the_error_of_a_worker_that_was_refused(stage: Stage)
 def test_every_line_of_a_handler_has_its_job(stage: Stage) -> None:
     """On threads, on the event loop and on threads that it lends, with jobs side by side.
 
-    And every line of the process, whoever wrote it, is one JSON object.
+    So have the worker's own lines about a job, also about one that it cannot read. And every line
+    of the process, whoever wrote it, is one JSON object.
     """
     worker = stage.start("--log-format", "json", "--concurrency", "4")
     jobs = [stage.request(kind) for kind in ("tell", "tell.async") * 4]
     failing = stage.request("fail", "on\npurpose")
+    unreadable = new_correlation_id()
     stage.publish(*jobs, failing)
+    stage.producer.publish(stage.requests, unreadable.encode(), b"?", [])
+    worker.until_said(f"goes to {stage.dead_letters}")
     for job in (*jobs, failing):
         events(stage.config, stage.responses, job.correlation_id)
     assert worker.stop() == 0
@@ -77,6 +82,8 @@ def test_every_line_of_a_handler_has_its_job(stage: Stage) -> None:
         assert line["job_type"] in {"tell", "tell.async"}
     (failed,) = [line for line in lines if "on\npurpose" in line["message"]]
     assert failed["correlation_id"] == failing.correlation_id
+    (set_aside,) = [line for line in lines if f"goes to {stage.dead_letters}" in line["message"]]
+    assert set_aside["correlation_id"] == unreadable
 
 
 def test_metrics_and_health_are_those_of_the_worker(stage: Stage, eventually: Eventually) -> None:
