@@ -1,4 +1,4 @@
-"""The command line: ``kafka-bridge topics | worker | broker``."""
+"""The command line: ``kafka-bridge topics | worker | dead-letters | broker``."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 
 from kafka_bridge.worker.job_run import JobRun
+from kafka_bridge.worker.logs import job_fields
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +101,12 @@ class Executor:
 
     def _end(self, job: JobRun, failure: BaseException | None) -> None:
         if failure is not None:
-            _log.error("The end of job %s could not be said", job, exc_info=failure)
+            _log.error(
+                "The end of job %s could not be said",
+                job,
+                exc_info=failure,
+                extra=job_fields(job.request),
+            )
             job.settled(failure)
         with self._lock:
             self.running -= 1

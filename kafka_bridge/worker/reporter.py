@@ -18,6 +18,7 @@ from kafka_bridge.protocol.headers import CORRELATION_ID, Headers
 from kafka_bridge.protocol.ids import new_event_id
 from kafka_bridge.protocol.lifecycle import TERMINAL, may_follow
 from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, StatusEvent, utc_now
+from kafka_bridge.worker.logs import job_fields
 
 _log = logging.getLogger(__name__)
 
@@ -138,7 +139,11 @@ class JobReporter:
         def delivered(error: Exception | None) -> None:
             if isinstance(error, BrokerUnreachable | DeliveryFailed):
                 _log.warning(
-                    "Job %s, %s: %s; trying again", self.request.correlation_id, surely.state, error
+                    "Job %s, %s: %s; trying again",
+                    self.request.correlation_id,
+                    surely.state,
+                    error,
+                    extra=job_fields(self.request),
                 )
                 surely.due = time.monotonic() + RETRY_SECONDS
                 return

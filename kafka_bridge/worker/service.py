@@ -49,9 +49,9 @@ RELEASE_SECONDS = 5.0
 class Service:
     """Runs a worker once, from joining its group to leaving it."""
 
-    def __init__(self, worker: Worker, observer: Observer, on_ready: Callable[[], None]) -> None:
+    def __init__(self, worker: Worker, on_ready: Callable[[], None]) -> None:
         self._worker = worker
-        self._observer = observer
+        self._started = False
         self._on_ready = on_ready
         self._stopping = threading.Event()
         self._posts = Posts()
@@ -59,9 +59,10 @@ class Service:
         self._next_commit = 0.0
         self._full_since = 0.0
 
-    def run(self) -> None:
+    def run(self, observer: Observer) -> None:
         """Work until told to stop.
 
+        :param observer: is told what happens
         :raises KafkaError: Kafka cannot be used, and waiting would not help
         """
         worker, config = self._worker, self._worker.kafka_config()
@@ -80,17 +81,18 @@ class Service:
                 max_deliveries=worker.max_deliveries,
                 producer=producer,
                 control=control,
-                ledger=Ledger(config, control, self._observer, self._posts.post),
+                ledger=Ledger(config, control, observer, self._posts.post),
                 dead_letters=DeadLetters(
-                    producer, worker.dead_letter_topic, worker.worker_id, self._observer
+                    producer, worker.dead_letter_topic, worker.worker_id, observer
                 ),
                 executor=Executor(worker.concurrency, loop, self._handler_ended),
                 heartbeats=heartbeats,
                 standing=self._standing,
-                observer=self._observer,
+                observer=observer,
                 posts=self._posts,
                 slots=Slots(worker.concurrency),
             )
+            self._started = True
             control.catch_up(START_SECONDS)
             self._consumer = RequestConsumer(
                 config,
@@ -120,6 +122,8 @@ class Service:
     @property
     def status(self) -> WorkerStatus:
         """What the worker is like at this moment. Any thread may ask."""
+        if not self._started:
+            return WorkerStatus(0, 0, 0, ready=False, seconds_since_poll=0.0)
         scheduler = self._scheduler
         return WorkerStatus(
             running=scheduler.executor.running,
