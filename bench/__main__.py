@@ -13,7 +13,7 @@ from bench.measure import Result, Scale
 from bench.report import print_table, write_page
 from kafka_bridge.testing import find_broker
 
-ROWS = ("waiting", "provider", "latency", "memory", "steady", "triggerer", "imports")
+ROWS = ("waiting", "provider", "latency", "memory", "steady", "triggerer", "worker", "imports")
 
 
 def main(

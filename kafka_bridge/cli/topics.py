@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kafka_bridge.cli.durations import duration
 from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.errors import TopicMisconfigured
 
@@ -17,21 +17,11 @@ if TYPE_CHECKING:
 
 topics = typer.Typer(help="Create and check the topics of a service.", no_args_is_help=True)
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def _duration(text: str) -> timedelta:
-    match = re.fullmatch(r"(\d{1,8}(?:\.\d+)?)([smhd])", text)
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is no duration: write 90s, 30m, 12h or 7d")
-    return timedelta(**{_UNITS[match[2]]: float(match[1])})
-
-
 Requests = Annotated[str, typer.Option("--requests", help="The request topic.")]
 Responses = Annotated[str, typer.Option("--responses", help="The response topic.")]
 Control = Annotated[str, typer.Option("--control", help="The control topic.")]
 DeadLetters = Annotated[str, typer.Option("--dead-letters", help="The dead-letter topic.")]
-Longest = Annotated[timedelta, typer.Option(parser=_duration, metavar="DURATION")]
+Longest = Annotated[timedelta, typer.Option(parser=duration, metavar="DURATION")]
 
 
 @topics.command()

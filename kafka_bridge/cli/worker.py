@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kafka_bridge.cli.logs import LogFormat, LogLevel, set_up_logging
 from kafka_bridge.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,30 +27,83 @@ def _group() -> None:
     """Run a service's worker."""
 
 
+Target = Annotated[
+    str, typer.Argument(help="Where the Worker is, as module:attribute.", metavar="MODULE:WORKER")
+]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        envvar="KAFKA_BRIDGE_CONCURRENCY",
+        help="How many jobs run at a time in this process.",
+    ),
+]
+Grace = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        envvar="KAFKA_BRIDGE_GRACE_SECONDS",
+        help="Seconds that running jobs get when the worker is told to stop.",
+    ),
+]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65_535,
+        envvar="KAFKA_BRIDGE_METRICS_PORT",
+        help="Serve /metrics, /health/live and /health/ready here; 0 takes a free port.",
+    ),
+]
+MetricsHost = Annotated[
+    str | None,
+    typer.Option(
+        envvar="KAFKA_BRIDGE_METRICS_HOST",
+        help="The address to serve them on; all of this host's by default.",
+    ),
+]
+AppDir = Annotated[
+    Path, typer.Option(help="The folder to import the module from.", file_okay=False)
+]
+Level = Annotated[LogLevel, typer.Option(envvar="KAFKA_BRIDGE_LOG_LEVEL", case_sensitive=False)]
+Format = Annotated[
+    LogFormat,
+    typer.Option(
+        envvar="KAFKA_BRIDGE_LOG_FORMAT",
+        case_sensitive=False,
+        help="text is for people, json for machines: one object a line.",
+    ),
+]
+
+
 @worker.command("run")
 def run(
-    target: Annotated[
-        str,
-        typer.Argument(help="Where the Worker is, as module:attribute.", metavar="MODULE:WORKER"),
-    ],
-    concurrency: Annotated[
-        int | None, typer.Option(min=1, help="How many jobs run at a time in this process.")
-    ] = None,
-    app_dir: Annotated[
-        Path, typer.Option(help="The folder to import the module from.", file_okay=False)
-    ] = Path(),
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    target: Target,
+    concurrency: Concurrency = None,
+    grace: Grace = None,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = None,
+    app_dir: AppDir = Path(),
+    log_level: Level = LogLevel.INFO,
+    log_format: Format = LogFormat.TEXT,
 ) -> None:
     """Take jobs until SIGTERM or Ctrl-C, then finish those at hand.
 
     Kafka is configured by the environment: KAFKA_BRIDGE_BOOTSTRAP_SERVERS, and for every other
     property of librdkafka KAFKA_BRIDGE_KAFKA_<NAME>, for example KAFKA_BRIDGE_KAFKA_SASL_USERNAME.
+    An option, or its variable, has the last word over what the program sets.
     """
-    _set_up_logging(log_level)
+    set_up_logging(log_level, log_format)
     sys.path.insert(0, str(app_dir.resolve()))
     found = _load(target)
-    if concurrency is not None:
-        found.concurrency = concurrency
+    for name, value in (
+        ("concurrency", concurrency),
+        ("grace", grace),
+        ("metrics_port", metrics_port),
+        ("metrics_host", metrics_host),
+    ):
+        if value is not None:
+            setattr(found, name, value)
     log = logging.getLogger("kafka_bridge.worker")
     log.info(
         "Worker %s of group %s: %s from %s, %d at a time",
@@ -61,15 +115,6 @@ def run(
     )
     found.run(on_ready=lambda: log.info("Ready for jobs"))
     log.info("Stopped")
-
-
-def _set_up_logging(level: str) -> None:
-    names = logging.getLevelNamesMapping()
-    if level.upper() not in names:
-        raise typer.BadParameter(f"{level!r} is none of debug, info, warning, error")
-    logging.basicConfig(
-        level=names[level.upper()], format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
 
 
 def _load(target: str) -> Worker:

@@ -12,7 +12,7 @@ from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, kafka_error, translate
 from kafka_bridge.kafka.offsets import partition_count
-from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.records import Received
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class RequestConsumer:
 
         self._consumer.subscribe([topic], on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost)
 
-    def poll(self, timeout: float) -> list[Record]:
+    def poll(self, timeout: float) -> list[Received]:
         """Return the records that are there, waiting for the first one up to ``timeout`` seconds.
 
         :raises KafkaError: something failed that does not heal by itself
@@ -89,7 +89,7 @@ class RequestConsumer:
             if (error := message.error()) is not None:
                 self._on_error(error)
             else:
-                records.append(Record.of(message))
+                records.append(Received(message))
         return records
 
     def _on_error(self, error: ck.KafkaError) -> None:

@@ -45,6 +45,8 @@ def partition_count(client: Any, topic: str, servers: str, timeout: float) -> in
     """
     try:
         metadata = client.list_topics(topic, timeout=timeout).topics[topic]
+    except ValueError as error:  # a name with a NUL: confluent_kafka does not even ask
+        raise topic_not_found(topic, servers) from error
     except ck.KafkaException as error:
         raise translate(
             error, doing=f"looking for topic {topic!r}", servers=servers, topic=topic

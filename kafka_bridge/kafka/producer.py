@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, cast
 
 import confluent_kafka as ck
 
@@ -20,6 +21,7 @@ from kafka_bridge.protocol.headers import Headers
 DELIVERY_TIMEOUT = 30.0
 """Seconds until a record that no broker acknowledged counts as failed."""
 _POLL_SECONDS = 0.1
+_STILL_SECONDS = 0.01
 
 
 class RecordProducer:
@@ -34,6 +36,7 @@ class RecordProducer:
         self._delivery_timeout = delivery_timeout
         self._producer = make(ck.Producer, config.producer(delivery_timeout))
         self._closing = threading.Event()
+        self._served_at = 0.0
         self._poller = threading.Thread(
             target=self._serve_reports, name="kafka-bridge-producer", daemon=True
         )
@@ -67,11 +70,29 @@ class RecordProducer:
             else:
                 outcome.set_exception(self._failure(error, topic, value))
 
-        try:
-            self._produce(topic, key, value, headers, report)
-        except (ck.KafkaException, BufferError) as error:
-            outcome.set_exception(self._failure(error, topic, value))
+        if (failure := self._produce(topic, key, value, headers, report)) is not None:
+            outcome.set_exception(failure)
         return outcome
+
+    def deliver(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        delivered: Callable[[Exception | None], None],
+    ) -> None:
+        """Hand a record over and return at once; the quickest way for who sends thousands.
+
+        ``delivered`` is called on the producer's thread, or on this one where the record is refused
+        at once: with None, or with an error as the future of :meth:`send` has it.
+        """
+
+        def report(error: ck.KafkaError | None, _: ck.Message) -> None:
+            delivered(None if error is None else self._failure(error, topic, value))
+
+        if (failure := self._produce(topic, key, value, headers, report)) is not None:
+            delivered(failure)
 
     def publish(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
@@ -82,17 +103,33 @@ class RecordProducer:
         """
         return self.send(topic, key, value, headers).result()
 
-    def _produce(self, topic, key, value, headers, report) -> None:  # type: ignore[no-untyped-def]
+    def _produce(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        report: Callable[[ck.KafkaError | None, ck.Message], None],
+    ) -> Exception | None:
+        """Hand a record to librdkafka; return why it does not take it, None where it does."""
         give_up = time.monotonic() + self._delivery_timeout
         while True:
             try:
-                return self._producer.produce(
-                    topic, value=value, key=key, headers=headers, on_delivery=report
+                self._producer.produce(
+                    topic,
+                    value=value,
+                    key=key,
+                    headers=cast(Any, headers),  # a list of another item type
+                    on_delivery=report,
                 )
-            except BufferError:  # the local queue is full: wait until the brokers took some
+            except BufferError as error:  # the local queue is full: wait until some were taken
                 if time.monotonic() > give_up:
-                    raise
+                    return self._failure(error, topic, value)
                 time.sleep(_POLL_SECONDS)
+            except ck.KafkaException as error:
+                return self._failure(error, topic, value)
+            else:
+                return None
 
     def _failure(
         self,
@@ -108,9 +145,21 @@ class RecordProducer:
             return too_large(topic, len(value or b""), cause.str())
         return translate(cause, doing=doing, servers=self._servers, topic=topic)
 
+    def serve_reports(self) -> None:
+        """Take what reports have come on this thread, for who is busy and calls this all the time.
+
+        The producer's own thread then keeps still: for each report it would have to wait for
+        Python's lock, which the busy one holds.
+        """
+        self._served_at = time.monotonic()
+        self._producer.poll(0)
+
     def _serve_reports(self) -> None:
         while not self._closing.is_set():
-            self._producer.poll(_POLL_SECONDS)
+            if time.monotonic() - self._served_at < _STILL_SECONDS:
+                self._closing.wait(_STILL_SECONDS)
+            else:
+                self._producer.poll(_POLL_SECONDS)
 
     def close(self) -> None:
         """Wait until every record is acknowledged or has failed, then let go."""

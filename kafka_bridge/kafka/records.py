@@ -45,6 +45,33 @@ class Record:
             raise error.at(self.location) from error
 
 
+class Received:
+    """A record as a consumer got it: what few need of it is looked at when it is asked for."""
+
+    __slots__ = ("_message", "offset", "partition", "value")
+
+    def __init__(self, message: ck.Message) -> None:
+        self._message = message
+        self.partition = cast(int, message.partition())
+        self.offset = cast(int, message.offset())
+        self.value = message.value()
+
+    @property
+    def record(self) -> Record:
+        """All of it."""
+        return Record.of(self._message)
+
+    def decode(self, message_type: type[M]) -> M:
+        """Return the message in the record's value.
+
+        :raises RemoteProtocolError: it holds none; the error names topic, partition and offset
+        """
+        try:
+            return decode(message_type, self.value)
+        except RemoteProtocolError as error:
+            raise error.at(location_of(self._message)) from error
+
+
 def location_of(message: ck.Message) -> RecordLocation:
     """Return where a message that Kafka has lies."""
     return RecordLocation(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import confluent_kafka as ck
 
@@ -18,10 +18,11 @@ from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, translate
 from kafka_bridge.kafka.offsets import end_offsets
-from kafka_bridge.protocol.errors import BrokerUnreachable
+from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaError
 
 BATCH_RECORDS = 1000
 POLL_SECONDS = 0.1
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _END = ck.KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's local codes begin so
 
 
@@ -32,7 +33,8 @@ def scan(
 
     Records of a partition come in order, those of one transaction once it is committed.
 
-    :param start: from records of this time on, or by partition the first offset (others from 0)
+    :param start: from records of this time on, or by partition the first offset (others from their
+        beginning)
     :param timeout: the longest silence of the brokers, seconds
     :raises TopicNotFound: the topic does not exist
     :raises AccessDenied: it may not be read
@@ -47,7 +49,7 @@ def scan(
         consumer.assign([ck.TopicPartition(topic, number, starts[number]) for number in left])
         give_up = time.monotonic() + timeout
         while left:
-            batch = consumer.consume(BATCH_RECORDS, POLL_SECONDS)
+            batch = _arrived(consumer)
             records = [each for each in batch if each.error() is None]
             if len(records) < len(batch):
                 _raise_what_will_not_heal(batch, config, topic)
@@ -60,6 +62,12 @@ def scan(
                 raise _stuck(config, topic, left, timeout)
 
 
+def _arrived(consumer: ck.Consumer) -> list[ck.Message]:
+    """Return what is there; ``consume`` alone would wait for a full batch."""
+    first = consumer.poll(POLL_SECONDS)
+    return [] if first is None else [first, *consumer.consume(BATCH_RECORDS - 1, 0)]
+
+
 def _starts(
     consumer: ck.Consumer,
     config: KafkaConfig,
@@ -68,22 +76,44 @@ def _starts(
     start: datetime | Sequence[int],
     timeout: float,
 ) -> dict[int, int]:
+    oldest = _by_time(consumer, config, topic, _EPOCH, ends, timeout)
+    firsts = {
+        # By time nothing is found in an empty partition, and in librdkafka's mock cluster.
+        number: offset if offset >= 0 else _low_mark(consumer, config, topic, number, timeout)
+        for number, offset in oldest.items()
+    }
     if not isinstance(start, datetime):
-        return {number: start[number] if number < len(start) else 0 for number in ends}
-    asked = [ck.TopicPartition(topic, number, int(start.timestamp() * 1000)) for number in ends]
+        return firsts | dict(enumerate(start[: len(ends)]))
+    young = _by_time(consumer, config, topic, start, ends, timeout)
+    nothing = {number: ends[number] if oldest[number] >= 0 else firsts[number] for number in ends}
+    return {number: at if at >= 0 else nothing[number] for number, at in young.items()}
+
+
+def _low_mark(
+    consumer: ck.Consumer, config: KafkaConfig, topic: str, partition: int, timeout: float
+) -> int:
+    try:
+        return consumer.get_watermark_offsets(ck.TopicPartition(topic, partition), timeout)[0]
+    except ck.KafkaException as error:
+        raise _failed(error, config, topic) from error
+
+
+def _by_time(
+    consumer: ck.Consumer,
+    config: KafkaConfig,
+    topic: str,
+    moment: datetime,
+    partitions: Iterable[int],
+    timeout: float,
+) -> dict[int, int]:
+    """Return by partition the first offset since a moment; negative where there is none."""
+    milliseconds = max(0, int(moment.timestamp() * 1000))  # below 0 other things are asked
+    asked = [ck.TopicPartition(topic, number, milliseconds) for number in partitions]
     try:
         found = consumer.offsets_for_times(asked, timeout=timeout)
     except ck.KafkaException as error:
-        raise translate(
-            error,
-            doing=f"looking for records of topic {topic!r} by their time",
-            servers=config.bootstrap_servers,
-            topic=topic,
-        ) from error
-    # Where nothing is as young as that, librdkafka answers with the end, a negative number.
-    return {
-        each.partition: each.offset if each.offset >= 0 else ends[each.partition] for each in found
-    }
+        raise _failed(error, config, topic) from error
+    return {each.partition: each.offset for each in found}
 
 
 def _note_progress(batch: Sequence[ck.Message], left: dict[int, int]) -> bool:
@@ -105,12 +135,14 @@ def _raise_what_will_not_heal(batch: Sequence[ck.Message], config: KafkaConfig, 
     for message in batch:
         error = message.error()
         if error is not None and error.code() != _END and not heals_by_itself(error):
-            raise translate(
-                error,
-                doing=f"reading topic {topic!r}",
-                servers=config.bootstrap_servers,
-                topic=topic,
-            )
+            raise _failed(error, config, topic)
+
+
+def _failed(
+    error: ck.KafkaException | ck.KafkaError, config: KafkaConfig, topic: str
+) -> KafkaError:
+    servers = config.bootstrap_servers
+    return translate(error, doing=f"reading topic {topic!r}", servers=servers, topic=topic)
 
 
 def _stuck(

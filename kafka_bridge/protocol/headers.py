@@ -8,6 +8,7 @@ value disagree, the value wins.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 from urllib.parse import quote
@@ -21,6 +22,7 @@ Headers: TypeAlias = list[tuple[str, bytes]]
 CORRELATION_ID = "kafka_correlationId"
 REPLY_TOPIC = "kafka_replyTopic"
 JOB_REQUESTED = "kafka-bridge.job.requested.v1"
+DEAD_LETTER_PREFIX = "kafka_dlt-"
 
 
 def request_headers(request: JobRequest, encoding: Encoding) -> Headers:
@@ -78,6 +80,48 @@ def dead_letter_headers(
         ("kafka_dlt-exception-fqcn", f"{kind.__module__}.{kind.__qualname__}".encode()),
         ("kafka_dlt-exception-message", str(error).encode("utf-8", "replace")),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """What a dead letter's headers say: where the record lay, and why it was set aside.
+
+    ``original`` and ``timestamp_ms`` (milliseconds since 1970) are None, and texts are empty, where
+    the headers do not say it.
+    """
+
+    original: RecordLocation | None
+    timestamp_ms: int | None
+    error_type: str
+    error_message: str
+
+
+def read_dead_letter_headers(headers: Headers) -> SetAside:
+    """Return what :func:`dead_letter_headers` wrote, or as much of it as can be read."""
+    topic = text_header(headers, "kafka_dlt-original-topic")
+    partition = _integer_header(headers, "kafka_dlt-original-partition", 4)
+    offset = _integer_header(headers, "kafka_dlt-original-offset", 8)
+    original = None
+    if topic and partition is not None and offset is not None:
+        original = RecordLocation(topic, partition, offset)
+    return SetAside(
+        original,
+        _integer_header(headers, "kafka_dlt-original-timestamp", 8),
+        text_header(headers, "kafka_dlt-exception-fqcn") or "",
+        text_header(headers, "kafka_dlt-exception-message") or "",
+    )
+
+
+def without_dead_letter_headers(headers: Headers) -> Headers:
+    """Return the headers that a record had before it became a dead letter."""
+    return [each for each in headers if not each[0].startswith(DEAD_LETTER_PREFIX)]
+
+
+def _integer_header(headers: Headers, name: str, size: int) -> int | None:
+    values = [value for key, value in headers if key == name and value is not None]
+    if not values or len(values[-1]) != size:
+        return None
+    return int.from_bytes(values[-1], "big", signed=True)
 
 
 def text_header(headers: Iterable[tuple[str, bytes | None]] | None, name: str) -> str | None:

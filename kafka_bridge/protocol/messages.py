@@ -58,7 +58,8 @@ class ErrorType(StrEnum):
 
 def utc_now() -> datetime:
     """Return the present time in UTC, cut to whole milliseconds."""
-    return whole_milliseconds(datetime.now(UTC))
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def whole_milliseconds(moment: datetime) -> datetime:

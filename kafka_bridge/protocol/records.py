@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
+from datetime import datetime
 from enum import Enum
 from typing import Any, TypeVar
 
 from kafka_bridge.protocol.messages import (
     Command,
+    JobCommand,
     JobFailure,
+    JobRequest,
     JobState,
     Message,
     Progress,
     Reference,
+    StatusEvent,
     Task,
 )
 
@@ -26,22 +30,29 @@ _PARTS: dict[str, Callable[..., Any]] = {
     "progress": Progress,
     "error": JobFailure,
 }
+_NAMES: dict[type, tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields(kind))
+    for kind in (JobRequest, StatusEvent, JobCommand, Reference, Task, Progress, JobFailure)
+}
+_RICH = frozenset({Reference, Task, Progress, JobFailure})
+_ALREADY_PLAIN = frozenset({str, bytes, int, float, bool, type(None), datetime})
 _ENUMS: dict[str, type[Enum]] = {"state": JobState, "command": Command}
 
 
 def to_record(value: Any) -> dict[str, Any]:
     """Return a message, or a part of one, as Avro data: nested dictionaries, times as datetimes."""
-    return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return {name: _plain(getattr(value, name)) for name in _NAMES[type(value)]}
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value):
+    kind = type(value)
+    if kind in _ALREADY_PLAIN:
+        return value
+    if kind in _RICH:
         return to_record(value)
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, Mapping):
-        return dict(value)
-    return value
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def from_record(message_type: type[M], record: Any) -> M:

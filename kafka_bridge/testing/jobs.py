@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 from kafka_bridge.payloads import from_bytes, to_bytes
 from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.encodings import Encoding
-from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.headers import Headers
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import (
@@ -66,14 +66,17 @@ class CollectedEvents:
     def __init__(self) -> None:
         self.events: list[StatusEvent] = []
 
-    def send(
-        self, topic: str, _key: bytes | None, value: bytes | None, _headers: Headers
-    ) -> Future[RecordLocation]:
+    def deliver(
+        self,
+        _topic: str,
+        _key: bytes | None,
+        value: bytes | None,
+        _headers: Headers,
+        delivered: Callable[[Exception | None], None],
+    ) -> None:
         """Take a status event."""
         self.events.append(decode(StatusEvent, value))
-        sent: Future[RecordLocation] = Future()
-        sent.set_result(RecordLocation(topic, 0, len(self.events) - 1))
-        return sent
+        delivered(None)
 
 
 def run_job(

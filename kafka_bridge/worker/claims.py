@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.records import Received
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.worker.job_run import JobRun
@@ -40,7 +40,7 @@ class Claim:
     """
 
     partition: Partition
-    record: Record
+    received: Received
     request: JobRequest
     encoding: Encoding
     is_ours: bool = True
@@ -55,7 +55,7 @@ class Claim:
     @property
     def offset(self) -> int:
         """Where the request lies in its partition."""
-        return self.record.location.offset
+        return self.received.offset
 
     def tick(self) -> None:
         """Send what is due of the job's events."""

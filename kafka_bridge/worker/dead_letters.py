@@ -40,7 +40,8 @@ class DeadLetters:
         ``done`` is called once the brokers have it; until then it is sent again and again. Where
         the headers make the record too large, it goes without its value: they say where that lies.
         """
-        _log.error("Request %s goes to %s: %s", record.location, self._topic, error)
+        about = {"correlation_id": correlation_id_from_key(record.key)}
+        _log.error("Request %s goes to %s: %s", record.location, self._topic, error, extra=about)
         self._observer.dead_letter(type(error).__name__)
         self._send(record, record.value, error, done)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from queue import SimpleQueue
 
 from kafka_bridge.worker.job_run import JobRun
+from kafka_bridge.worker.logs import job_fields
 
 _log = logging.getLogger(__name__)
 
@@ -19,6 +22,9 @@ LOOP_STOP_SECONDS = 1.0
 
 class Executor:
     """Runs jobs, at most so many at a time; others wait their turn in the order they came.
+
+    A thread that has done a job goes on with the next one that waits; to hand each to a thread
+    would cost more than many jobs do.
 
     :param concurrency: how many handlers run at a time, sync and async together
     :param ended: called on any thread when a handler has ended, however it did
@@ -37,8 +43,8 @@ class Executor:
         self._ended = ended
         self._waiting: deque[JobRun] = deque()
         self._lock = threading.Lock()
-        self._for_threads: SimpleQueue[JobRun] = SimpleQueue()
         self._idle_threads = 0
+        self._for_idle_threads: SimpleQueue[JobRun] = SimpleQueue()
 
     def submit(self, job: JobRun) -> None:
         """Run a job as soon as there is room. Any thread may call this; it returns at once."""
@@ -47,46 +53,63 @@ class Executor:
         self._start_next()
 
     def _start_next(self) -> None:
+        if (job := self._next()) is None:
+            return
         with self._lock:
-            if not self._waiting or self.running >= self._concurrency:
-                return
-            job = self._waiting.popleft()
-            self.running += 1
-            self.started += 1
-        if job.handler.is_async:
-            future = asyncio.run_coroutine_threadsafe(job.run_async(), self._loop)
-            future.add_done_callback(lambda done: self._end(job, done.exception()))
+            is_idle = self._idle_threads > 0
+            self._idle_threads -= is_idle
+        if is_idle:
+            self._for_idle_threads.put(job)
         else:
-            self._hand_to_thread(job)
+            # Daemon threads: a handler that never returns must not keep the process alive.
+            threading.Thread(
+                target=self._work, args=(job,), name="kafka-bridge-job", daemon=True
+            ).start()
 
-    def _hand_to_thread(self, job: JobRun) -> None:
-        self._for_threads.put(job)
-        with self._lock:
-            if self._idle_threads > 0:
-                self._idle_threads -= 1
-                return
-        # Daemon threads: a handler that never returns must not keep the process alive.
-        threading.Thread(target=self._work, name="kafka-bridge-job", daemon=True).start()
-
-    def _work(self) -> None:
+    def _next(self) -> JobRun | None:
+        """Start the coroutines whose turn it is, and return the first job that wants a thread."""
         while True:
-            job = self._for_threads.get()
+            with self._lock:
+                if not self._waiting or self.running >= self._concurrency:
+                    return None
+                job = self._waiting.popleft()
+                self.running += 1
+                self.started += 1
+            if not job.handler.is_async:
+                return job
+            future = asyncio.run_coroutine_threadsafe(job.run_async(), self._loop)
+            future.add_done_callback(functools.partial(self._end_async, job))
+
+    def _work(self, job: JobRun) -> None:
+        while True:
             failure: BaseException | None = None
             try:
                 job.run()
             except BaseException as error:
                 failure = error
-            with self._lock:
-                self._idle_threads += 1
             self._end(job, failure)
+            job = self._next() or self._wait_for_job()
+
+    def _wait_for_job(self) -> JobRun:
+        with self._lock:
+            self._idle_threads += 1
+        return self._for_idle_threads.get()
+
+    def _end_async(self, job: JobRun, done: Future[None]) -> None:
+        self._end(job, done.exception())
+        self._start_next()
 
     def _end(self, job: JobRun, failure: BaseException | None) -> None:
         if failure is not None:
-            _log.error("The end of job %s could not be said", job, exc_info=failure)
+            _log.error(
+                "The end of job %s could not be said",
+                job,
+                exc_info=failure,
+                extra=job_fields(job.request),
+            )
             job.settled(failure)
         with self._lock:
             self.running -= 1
-        self._start_next()
         self._ended(job)
 
 

@@ -16,6 +16,7 @@ from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobRequest, Jo
 from kafka_bridge.worker.context import JobContext
 from kafka_bridge.worker.errors import failure, failure_of
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.logs import job_logging
 from kafka_bridge.worker.observation import Observer
 from kafka_bridge.worker.reporter import JobReporter, Settled
 from kafka_bridge.worker.stopping import JobStopped, StopReason, StopSignal
@@ -42,12 +43,13 @@ class JobRun:
     def run(self) -> None:
         """Do the job on this thread."""
         self.began = time.monotonic()
-        try:
-            outcome = self._succeed(self._call())
-        except BaseException as error:
-            # SystemExit too: a handler that calls sys.exit() ends its job, not the worker.
-            outcome = self._end_by(error)
-        self._finish(outcome)
+        with job_logging(self.request):
+            try:
+                outcome = self._succeed(self._call())
+            except BaseException as error:
+                # SystemExit too: a handler that calls sys.exit() ends its job, not the worker.
+                outcome = self._end_by(error)
+            self._finish(outcome)
 
     async def run_async(self) -> None:
         """Do the job as a task of the event loop, which is cancelled when the job should stop."""
@@ -60,11 +62,12 @@ class JobRun:
             loop.call_soon_threadsafe(task.cancel)
 
         self.stop.listen(cancel)
-        try:
-            outcome = self._succeed(await self._call_async())
-        except BaseException as error:
-            outcome = self._end_by(error)
-        self._finish(outcome)
+        with job_logging(self.request):
+            try:
+                outcome = self._succeed(await self._call_async())
+            except BaseException as error:
+                outcome = self._end_by(error)
+            self._finish(outcome)
 
     def _call(self) -> Any:
         self.stop.check()
@@ -114,14 +117,15 @@ class JobRun:
 
     def _succeed(self, value: Any) -> dict[str, Any]:
         result, result_type = to_bytes(value, "result")
-        # A job that was done before it could stop is done; its event says that it was asked to.
-        asked = {} if self.stop.reason is None else {"stop_requested": self.stop.reason.value}
-        return {
+        outcome: dict[str, Any] = {
             "state": JobState.SUCCEEDED,
             "result": result,
             "result_type": result_type,
-            "attributes": asked,
         }
+        if self.stop.reason is not None:
+            # A job that was done before it could stop is done; its event says that it was asked to.
+            outcome["attributes"] = {"stop_requested": self.stop.reason.value}
+        return outcome
 
     def _end_by(self, error: BaseException) -> dict[str, Any]:
         if isinstance(error, JobStopped | asyncio.CancelledError) and self.stop.reason is not None:

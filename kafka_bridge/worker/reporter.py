@@ -7,17 +7,18 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
-from kafka_bridge.protocol.errors import BrokerUnreachable, DeliveryFailed, RecordLocation
+from kafka_bridge.protocol.errors import BrokerUnreachable, DeliveryFailed
+from kafka_bridge.protocol.event_writer import EventWriter
 from kafka_bridge.protocol.headers import CORRELATION_ID, Headers
 from kafka_bridge.protocol.ids import new_event_id
 from kafka_bridge.protocol.lifecycle import TERMINAL, may_follow
 from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, StatusEvent, utc_now
+from kafka_bridge.worker.logs import job_fields
 
 _log = logging.getLogger(__name__)
 
@@ -28,17 +29,24 @@ HEARTBEAT_SHARE = 0.75
 RETRY_SECONDS = 1.0
 """The pause before an event that was not taken is sent again: some failures come at once."""
 
+_PLAIN_FACTS = frozenset({"message", "result", "result_type"})
+
 Settled: TypeAlias = Callable[[BaseException | None], None]
 """Called once the brokers have an event, with None, or will never take it, with the reason."""
 
 
 class Sender(Protocol):
-    """What a record is sent with: a :class:`~kafka_bridge.kafka.producer.RecordProducer`, say."""
+    """What events are sent with: a :class:`~kafka_bridge.kafka.producer.RecordProducer`, say."""
 
-    def send(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
-    ) -> Future[RecordLocation]:
-        """Hand a record over; the future says whether the brokers have it."""
+    def deliver(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        delivered: Callable[[Exception | None], None],
+    ) -> None:
+        """Hand a record over; ``delivered`` hears whether the brokers have it."""
 
 
 @dataclass(slots=True)
@@ -69,8 +77,10 @@ class JobReporter:
     worker_id: str
     may_speak: Callable[[], bool]
     delivery: int = 1
+    new_event_id: Callable[[], str] = new_event_id
     note: str | None = None
     """What heartbeats say, where there is something to say."""
+    _writer: EventWriter = field(init=False)
     _key: bytes = field(init=False)
     _headers: Headers = field(init=False)
     _state: JobState | None = None
@@ -82,6 +92,7 @@ class JobReporter:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
+        self._writer = EventWriter(self.request.correlation_id, self.worker_id)
         self._key = self.request.correlation_id.encode()
         self._headers = [
             ("content-type", CONTENT_TYPES[self.encoding].encode()),
@@ -118,46 +129,60 @@ class JobReporter:
 
     def _say_surely(self, state: JobState, settled: Settled, facts: dict[str, Any]) -> None:
         with self._lock:
-            value = encode(self._next_event(state, facts), self.encoding)
-            surely = self._surely = _Surely(state, value, settled)
+            surely = self._surely = _Surely(state, self._next_event(state, facts), settled)
             if self.may_speak():
                 self._send_surely(surely)
 
     def _send_surely(self, surely: _Surely) -> None:
         surely.due = math.inf
 
-        def acknowledged(sent: Future[RecordLocation]) -> None:
-            error = sent.exception()
+        def delivered(error: Exception | None) -> None:
             if isinstance(error, BrokerUnreachable | DeliveryFailed):
                 _log.warning(
-                    "Job %s, %s: %s; trying again", self.request.correlation_id, surely.state, error
+                    "Job %s, %s: %s; trying again",
+                    self.request.correlation_id,
+                    surely.state,
+                    error,
+                    extra=job_fields(self.request),
                 )
                 surely.due = time.monotonic() + RETRY_SECONDS
                 return
             surely.is_settled = True
             surely.settled(error)
 
-        self._send(surely.value).add_done_callback(acknowledged)
+        self._send(surely.value, delivered)
 
-    def _next_event(self, state: JobState, facts: dict[str, Any]) -> StatusEvent:
+    def _next_event(self, state: JobState, facts: dict[str, Any]) -> bytes:
+        sequence, self._state = self._sequence, state
+        self._sequence += 1
+        self._last_sent = time.monotonic()
+        if self.encoding is Encoding.AVRO and facts.keys() <= _PLAIN_FACTS:
+            return self._writer.write(
+                state,
+                event_id=self.new_event_id(),
+                delivery=self.delivery,
+                sequence=sequence,
+                occurred_at_ms=time.time_ns() // 1_000_000,
+                external_id=self._external_id,
+                **facts,
+            )
         event = StatusEvent(
             correlation_id=self.request.correlation_id,
-            event_id=new_event_id(),
+            event_id=self.new_event_id(),
             delivery=self.delivery,
-            sequence=self._sequence,
+            sequence=sequence,
             state=state,
             occurred_at=utc_now(),
             worker_id=self.worker_id,
             external_id=self._external_id,
             **facts,
         )
-        self._state = state
-        self._sequence += 1
-        self._last_sent = time.monotonic()
-        return event
+        return encode(event, self.encoding)
 
-    def _send(self, value: bytes) -> Future[RecordLocation]:
-        return self.producer.send(self.request.response_topic, self._key, value, self._headers)
+    def _send(self, value: bytes, delivered: Callable[[Exception | None], None]) -> None:
+        self.producer.deliver(
+            self.request.response_topic, self._key, value, self._headers, delivered
+        )
 
     def progress(self, progress: Progress, message: str | None) -> None:
         """Send progress now, or shortly when the last event has only just gone."""
@@ -205,4 +230,8 @@ class JobReporter:
     def _say_running(self, **facts: Any) -> None:
         """Send an event that nobody waits for; after the end of the job, nothing."""
         if may_follow(self._state, JobState.RUNNING) and self.may_speak():
-            self._send(encode(self._next_event(JobState.RUNNING, facts), self.encoding))
+            self._send(self._next_event(JobState.RUNNING, facts), _ignore)
+
+
+def _ignore(_: Exception | None) -> None:
+    """Nobody waits for this one: the next heartbeat comes soon."""

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 from kafka_bridge.kafka.control import ControlReader
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.records import Received
 from kafka_bridge.protocol.codec import detect
 from kafka_bridge.protocol.errors import RemoteProtocolError
+from kafka_bridge.protocol.ids import EventIds
 from kafka_bridge.protocol.messages import JobRequest, utc_now
 from kafka_bridge.worker.claims import Backlog, Claim, Partition
 from kafka_bridge.worker.dead_letters import DeadLetters
@@ -43,7 +44,8 @@ class Posts:
     def post(self, call: Callable[[], None]) -> None:
         """Have this called on the polling thread, soon."""
         self._calls.append(call)
-        self._come.set()
+        if not self._come.is_set():
+            self._come.set()
 
     def wait(self, seconds: float) -> None:
         """Wait until something is posted."""
@@ -82,31 +84,32 @@ class Scheduler:
     in_hand: dict[str, Claim] = field(default_factory=dict)
     backlog: Backlog = field(default_factory=Backlog)
     _lost: dict[int, Partition] = field(default_factory=dict)
+    _event_ids: EventIds = field(default_factory=EventIds)
     _suspect: Claim | None = None
     _look_at_all: bool = False
 
     # Requests come in.
 
-    def receive(self, records: Iterable[Record]) -> None:
+    def receive(self, arrived: Iterable[Received]) -> None:
         """Take in requests that have arrived."""
-        for record in records:
-            partition = self.partitions[record.location.partition]
-            partition.positions.take(record.location.offset)
-            if record.value is None:  # a tombstone asks for nothing
-                partition.positions.finish(record.location.offset)
+        for received in arrived:
+            partition = self.partitions[received.partition]
+            partition.positions.take(received.offset)
+            if received.value is None:  # a tombstone asks for nothing
+                partition.positions.finish(received.offset)
             else:
-                self._take_in(partition, record)
+                self._take_in(partition, received)
 
-    def _take_in(self, partition: Partition, record: Record) -> None:
-        offset = record.location.offset
+    def _take_in(self, partition: Partition, received: Received) -> None:
+        offset = received.offset
         try:
-            request = record.decode(JobRequest)
+            request = received.decode(JobRequest)
         except RemoteProtocolError as error:
-            self.dead_letters.tell_sender(record, error)
-            self._set_aside(record, error, lambda: partition.positions.finish(offset))
+            self.dead_letters.tell_sender(received.record, error)
+            self._set_aside(received, error, lambda: partition.positions.finish(offset))
             return
         claim = self._orphan(partition, offset) or Claim(
-            partition, record, request, detect(record.value)
+            partition, received, request, detect(received.value)
         )
         self._look_at_all = self._look_at_all or claim.run is not None
         self.backlog.add(claim)
@@ -140,7 +143,7 @@ class Scheduler:
         elif isinstance(verdict, Skip):
             self._skip(claim)
         elif isinstance(verdict, SetAside):
-            self._set_aside(claim.record, verdict.error, lambda: self._done(claim))
+            self._set_aside(claim.received, verdict.error, lambda: self._done(claim))
         return verdict is not None
 
     def _verdict(self, claim: Claim) -> Verdict | None:
@@ -239,6 +242,7 @@ class Scheduler:
             self.worker_id,
             may_speak=lambda: claim.is_ours and self.standing.may_speak(),
             delivery=delivery,
+            new_event_id=self._event_ids,
         )
         self.in_hand[claim.correlation_id] = claim
         self.heartbeats.add(claim)
@@ -275,10 +279,12 @@ class Scheduler:
         if (reason := error or poison) is None:
             self._done(claim)
         else:
-            self._set_aside(claim.record, reason, lambda: self._done(claim))
+            self._set_aside(claim.received, reason, lambda: self._done(claim))
 
-    def _set_aside(self, record: Record, error: BaseException, done: Callable[[], None]) -> None:
-        self.dead_letters.set_aside(record, error, lambda: self.posts.post(done))
+    def _set_aside(
+        self, received: Received, error: BaseException, done: Callable[[], None]
+    ) -> None:
+        self.dead_letters.set_aside(received.record, error, lambda: self.posts.post(done))
 
     def _done(self, claim: Claim) -> None:
         """Nothing is left to do for a request: its offset may be committed."""

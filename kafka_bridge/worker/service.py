@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 COMMIT_SECONDS = 0.5
+HOLD_SECONDS = 0.5
+"""How long the backlog must be full until the consumer is told to fetch no more."""
 REVOKE_GRACE_SECONDS = 5.0
 """How long jobs may take to end before their partition goes to another worker, which waits."""
 RELEASE_SECONDS = 5.0
@@ -47,18 +49,20 @@ RELEASE_SECONDS = 5.0
 class Service:
     """Runs a worker once, from joining its group to leaving it."""
 
-    def __init__(self, worker: Worker, observer: Observer, on_ready: Callable[[], None]) -> None:
+    def __init__(self, worker: Worker, on_ready: Callable[[], None]) -> None:
         self._worker = worker
-        self._observer = observer
+        self._started = False
         self._on_ready = on_ready
         self._stopping = threading.Event()
         self._posts = Posts()
         self._joined = False
         self._next_commit = 0.0
+        self._full_since = 0.0
 
-    def run(self) -> None:
+    def run(self, observer: Observer) -> None:
         """Work until told to stop.
 
+        :param observer: is told what happens
         :raises KafkaError: Kafka cannot be used, and waiting would not help
         """
         worker, config = self._worker, self._worker.kafka_config()
@@ -77,17 +81,18 @@ class Service:
                 max_deliveries=worker.max_deliveries,
                 producer=producer,
                 control=control,
-                ledger=Ledger(config, control, self._observer, self._posts.post),
+                ledger=Ledger(config, control, observer, self._posts.post),
                 dead_letters=DeadLetters(
-                    producer, worker.dead_letter_topic, worker.worker_id, self._observer
+                    producer, worker.dead_letter_topic, worker.worker_id, observer
                 ),
                 executor=Executor(worker.concurrency, loop, self._handler_ended),
                 heartbeats=heartbeats,
                 standing=self._standing,
-                observer=self._observer,
+                observer=observer,
                 posts=self._posts,
                 slots=Slots(worker.concurrency),
             )
+            self._started = True
             control.catch_up(START_SECONDS)
             self._consumer = RequestConsumer(
                 config,
@@ -117,6 +122,8 @@ class Service:
     @property
     def status(self) -> WorkerStatus:
         """What the worker is like at this moment. Any thread may ask."""
+        if not self._started:
+            return WorkerStatus(0, 0, 0, ready=False, seconds_since_poll=0.0)
         scheduler = self._scheduler
         return WorkerStatus(
             running=scheduler.executor.running,
@@ -129,13 +136,27 @@ class Service:
     # Taking jobs.
 
     def _take_jobs(self) -> None:
-        backlog = self._scheduler.backlog
+        scheduler, backlog = self._scheduler, self._scheduler.backlog
         while not self._stopping.is_set():
-            self._scheduler.work()
-            self._consumer.hold(held=backlog.is_full)
-            arrived = self._poll(0 if backlog else POLL_SECONDS)
+            scheduler.work()
+            if backlog:
+                scheduler.producer.serve_reports()
+            arrived = not self._holds_off() and self._poll(0 if backlog else POLL_SECONDS)
             if backlog and not arrived:
                 self._posts.wait(POLL_SECONDS)  # those that wait have no slot, or must be learnt of
+
+    def _holds_off(self) -> bool:
+        """Tell whether to leave the consumer alone for a moment: enough requests wait.
+
+        Where they wait longer, it is held, and polled. That is not done at once, since a consumer
+        that is held forgets what it has fetched.
+        """
+        now = time.monotonic()
+        if not self._scheduler.backlog.is_full:
+            self._full_since = now
+        held = now - self._full_since > HOLD_SECONDS
+        self._consumer.hold(held=held)
+        return self._full_since < now and not held
 
     def _poll(self, timeout: float) -> bool:
         """Poll, and do what has to be done from time to time; tell whether requests came."""

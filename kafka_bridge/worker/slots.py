@@ -9,6 +9,7 @@ from kafka_bridge.worker.handlers import Handler
 
 WINDOW_SECONDS = 0.1
 MOST_AHEAD = 500
+REFILL_SHARE = 4
 
 
 class Slots:
@@ -24,6 +25,7 @@ class Slots:
         self._taken: Counter[str] = Counter()
         self._total = 0
         self._ahead = 0
+        self._is_full = False
         self._started = 0
         self._window_ends = 0.0
 
@@ -40,8 +42,16 @@ class Slots:
             self._started, self._window_ends = started, now + WINDOW_SECONDS
 
     def any_free(self) -> bool:
-        """Tell whether a job of any type could be taken."""
-        return self._total < self._concurrency + self._ahead
+        """Tell whether a job of any type could be taken.
+
+        Once all that may be accepted ahead are, some have to start before more are accepted: many
+        at once cost less than one by one.
+        """
+        limit = self._concurrency + self._ahead
+        if self._is_full:
+            limit -= self._ahead // REFILL_SHARE
+        self._is_full = self._total >= limit
+        return not self._is_full
 
     def free_for(self, handler: Handler) -> bool:
         """Tell whether a job with this handler can be taken. None with a limit is taken ahead."""

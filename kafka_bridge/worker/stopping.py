@@ -40,7 +40,6 @@ class StopSignal:
     def __init__(self) -> None:
         self.reason: StopReason | None = None
         self.message = ""
-        self._is_set = threading.Event()
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
 
@@ -50,7 +49,6 @@ class StopSignal:
             if self.reason is not None:
                 return
             self.reason, self.message = reason, message
-            self._is_set.set()
             listeners = self._listeners
         for tell in listeners:
             tell()
@@ -68,7 +66,9 @@ class StopSignal:
 
         :raises JobStopped: it was
         """
-        self._is_set.wait(seconds)
+        is_set = threading.Event()  # made only here: most jobs never wait
+        self.listen(is_set.set)
+        is_set.wait(seconds)
         self.check()
 
     def check(self) -> None:

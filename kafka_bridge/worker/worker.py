@@ -6,21 +6,25 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, ParamSpec, TypeVar
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.topics import CONTROL_TOPIC, DEAD_LETTER_TOPIC, REQUEST_TOPIC
 from kafka_bridge.worker.handlers import Handler
-from kafka_bridge.worker.observation import Observer
 from kafka_bridge.worker.retries import Backoff, RetryPolicy
 from kafka_bridge.worker.service import Service
+from kafka_bridge.worker.settings import (
+    ALL_INTERFACES,
+    GRACE_SECONDS,
+    MAX_DELIVERIES,
+    WorkerSettings,
+)
+from kafka_bridge.worker.watching import watched
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-GRACE_SECONDS = 30.0
-MAX_DELIVERIES = 5
 
 
 class Worker:
@@ -48,6 +52,8 @@ class Worker:
     :param max_deliveries: how often a job may be begun by workers that die before it ends, until it
         counts as what kills them
     :param worker_id: this process's name in events; by default host, process id and a random part
+    :param metrics_port: where metrics and health are served; None: nowhere, 0: where a port is free
+    :param metrics_host: the address that they are served on
     :raises ConfigurationError: a value makes no sense
     """
 
@@ -63,15 +69,21 @@ class Worker:
         grace: float = GRACE_SECONDS,
         max_deliveries: int = MAX_DELIVERIES,
         worker_id: str | None = None,
+        metrics_port: int | None = None,
+        metrics_host: str = ALL_INTERFACES,
     ) -> None:
-        if not group_id:
-            raise ConfigurationError("a worker needs a group_id: the name of its consumer group")
-        if concurrency < 1:
-            raise ConfigurationError(f"concurrency must be at least 1, not {concurrency}")
-        if max_deliveries < 1:
-            raise ConfigurationError(f"max_deliveries must be at least 1, not {max_deliveries}")
-        if grace < 0:
-            raise ConfigurationError(f"grace must not be negative, as {grace:g} s is")
+        WorkerSettings(
+            group_id=group_id,
+            request_topic=request_topic,
+            dead_letter_topic=dead_letter_topic,
+            control_topic=control_topic,
+            concurrency=concurrency,
+            grace=grace,
+            max_deliveries=max_deliveries,
+            worker_id=worker_id,
+            metrics_port=metrics_port,
+            metrics_host=metrics_host,
+        )
         self.group_id = group_id
         self.request_topic = request_topic
         self.dead_letter_topic = dead_letter_topic
@@ -80,6 +92,8 @@ class Worker:
         self.grace = grace
         self.max_deliveries = max_deliveries
         self.worker_id = worker_id or _default_worker_id()
+        self.metrics_port = metrics_port
+        self.metrics_host = metrics_host
         self.handlers: dict[str, Handler] = {}
         self._kafka = kafka
 
@@ -87,27 +101,13 @@ class Worker:
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Worker:
         """Return a worker as the environment sets it.
 
-        ``KAFKA_BRIDGE_GROUP_ID`` (required), ``KAFKA_BRIDGE_REQUEST_TOPIC``,
-        ``KAFKA_BRIDGE_DEAD_LETTER_TOPIC``, ``KAFKA_BRIDGE_CONCURRENCY``,
-        ``KAFKA_BRIDGE_GRACE_SECONDS``, and Kafka's own as in :class:`Worker`.
+        ``KAFKA_BRIDGE_GROUP_ID`` is required; :data:`~kafka_bridge.worker.settings.VARIABLES` has
+        the others. Kafka's own are as in :class:`Worker`.
 
-        :raises ConfigurationError: one is missing or is no number
+        :raises ConfigurationError: one is missing, is no number or makes no sense
         """
-        group_id = environ.get("KAFKA_BRIDGE_GROUP_ID", "")
-        if not group_id:
-            raise ConfigurationError(
-                "KAFKA_BRIDGE_GROUP_ID is not set: the name of this service's consumer group"
-            )
-        return cls(
-            group_id,
-            kafka=KafkaConfig.from_env(environ).settings,
-            request_topic=environ.get("KAFKA_BRIDGE_REQUEST_TOPIC", REQUEST_TOPIC),
-            dead_letter_topic=environ.get("KAFKA_BRIDGE_DEAD_LETTER_TOPIC", DEAD_LETTER_TOPIC),
-            control_topic=environ.get("KAFKA_BRIDGE_CONTROL_TOPIC", CONTROL_TOPIC),
-            max_deliveries=_number(environ, "KAFKA_BRIDGE_MAX_DELIVERIES", int, MAX_DELIVERIES),
-            concurrency=_number(environ, "KAFKA_BRIDGE_CONCURRENCY", int, 1),
-            grace=_number(environ, "KAFKA_BRIDGE_GRACE_SECONDS", float, GRACE_SECONDS),
-        )
+        settings = asdict(WorkerSettings.from_env(environ))
+        return cls(kafka=KafkaConfig.from_env(environ).settings, **settings)
 
     def job(
         self,
@@ -162,21 +162,12 @@ class Worker:
         """
         if not self.handlers:
             raise ConfigurationError("the worker has no handler: decorate one with @worker.job(…)")
-        Service(self, Observer(), on_ready).run()
+        service = Service(self, on_ready)
+        with watched(
+            lambda: service.status, self.handlers, self.metrics_port, self.metrics_host
+        ) as observer:
+            service.run(observer)
 
 
 def _default_worker_id() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-
-
-N = TypeVar("N", int, float)
-
-
-def _number(environ: Mapping[str, str], name: str, kind: type[N], default: N) -> N:
-    text = environ.get(name)
-    if text is None:
-        return default
-    try:
-        return kind(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{name} must be a number, not {text!r}") from error

@@ -7,6 +7,7 @@ that NOTES names, so that a test sees what ran, and where, whatever became of it
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ if seconds := os.environ.get("START_SECONDS"):
     service_module.START_SECONDS = float(seconds)  # type: ignore[attr-defined]
 
 worker = Worker.from_env()
+log = logging.getLogger("services")
 
 NOTES = Path(os.environ.get("NOTES", os.devnull))
 GATE = Path(os.environ.get("GATE", os.devnull))
@@ -60,6 +62,20 @@ def multiply(job: JobContext, payload: Order) -> dict[str, int]:
 def only_note(job: JobContext) -> None:
     """Do as good as nothing."""
     note("done", job)
+
+
+@worker.job("tell")
+def tell(job: JobContext) -> None:
+    """Log a line with the job's id in it."""
+    log.info("told %s", job.correlation_id)
+
+
+@worker.job("tell.async")
+async def tell_async(job: JobContext) -> None:
+    """Log lines from the event loop, and from a thread that it lends."""
+    await asyncio.sleep(0.05)
+    log.info("told %s", job.correlation_id)
+    await asyncio.to_thread(log.info, "told %s", job.correlation_id)
 
 
 @worker.job("wait")

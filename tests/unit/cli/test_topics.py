@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
 from kafka_bridge.cli.app import app
-from kafka_bridge.cli.topics import _duration
 from kafka_bridge.protocol.errors import ConfigurationError
 
 from .output import plain
@@ -20,30 +17,6 @@ def run(*arguments: str, **environ: str) -> Result:
     """Run ``kafka-bridge topics`` within this process, with no brokers in the environment."""
     clean = {"COLUMNS": "200", "KAFKA_BRIDGE_BOOTSTRAP_SERVERS": ""}
     return CliRunner().invoke(app, ["topics", *arguments], env={**clean, **environ})
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("90s", timedelta(seconds=90)),
-        ("30m", timedelta(minutes=30)),
-        ("12h", timedelta(hours=12)),
-        ("7d", timedelta(days=7)),
-        ("1.5h", timedelta(minutes=90)),
-        ("99999999d", timedelta(days=99_999_999)),
-    ],
-)
-def test_duration_is_a_number_and_a_unit(text: str, expected: timedelta) -> None:
-    """Seconds, minutes, hours and days are understood, with a fraction too."""
-    assert _duration(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "7", "d", "7 d", "7w", "-7d", "1e3s", "1h30m", "9" * 9 + "d"])
-def test_other_durations_are_refused_with_examples(text: str) -> None:
-    """What is no duration, or none that a calendar holds, is said so."""
-    words = f"{text!r} is no duration: write 90s, 30m, 12h or 7d"
-    with pytest.raises(typer.BadParameter, match=re.escape(words)):
-        _duration(text)
 
 
 @pytest.mark.parametrize("option", ["--longest-job", "--longest-wait"])

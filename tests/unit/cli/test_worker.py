@@ -91,7 +91,10 @@ def test_bad_target_is_said_in_words(run: Run, target: str, code: int, words: st
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--log-level", "loud"), "'loud' is none of debug, info, warning, error"),
+        (("--log-level", "loud"), "'loud' is not one of 'debug', 'info', 'warning', 'error'"),
+        (("--log-format", "xml"), "'xml' is not one of 'text', 'json'"),
+        (("--metrics-port", "65536"), "should be less than or equal to 65535"),
+        (("--grace", "-1"), "should be greater than or equal to 0"),
         (("--concurrency", "0"), "--concurrency"),
         (("--app-dir", "no_worker.py"), "is a file"),
     ],

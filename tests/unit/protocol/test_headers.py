@@ -10,10 +10,14 @@ import pytest
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import RecordLocation, Undecodable
 from kafka_bridge.protocol.headers import (
+    Headers,
+    SetAside,
     command_headers,
     dead_letter_headers,
+    read_dead_letter_headers,
     request_headers,
     text_header,
+    without_dead_letter_headers,
 )
 
 from .samples import COMMAND, JOB, NOW, REQUEST, TASK
@@ -87,6 +91,31 @@ def test_dead_letter_of_an_error_with_broken_text() -> None:
     """An error's text that is no Unicode cannot keep a record from the dead letters."""
     headers = dead_letter_headers(RecordLocation("t", 0, 0), -1, ValueError("a\ud800b"))
     assert text_header(headers, "kafka_dlt-exception-message") == "a?b"
+
+
+def test_dead_letter_headers_read_back() -> None:
+    """What was written is read, and taken away again, beside the record's own headers."""
+    place, error = RecordLocation("jobs.requests", 258, 2**40), Undecodable("bytes are left over")
+    own: Headers = [("kafka_replyTopic", b"t"), ("kafka_dl", b"x")]
+    headers = own[:1] + dead_letter_headers(place, -1, error) + own[1:]
+    assert read_dead_letter_headers(headers) == SetAside(
+        place, -1, "kafka_bridge.protocol.errors.Undecodable", "bytes are left over"
+    )
+    assert without_dead_letter_headers(headers) == own
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("kafka_dlt-original-topic", b"t")],
+        [("kafka_dlt-original-topic", b"\xff"), ("kafka_dlt-original-partition", bytes(4))],
+        [("kafka_dlt-original-partition", b"0"), ("kafka_dlt-original-offset", b"17")],
+    ],
+)
+def test_dead_letter_headers_of_somebody_else(headers: Headers) -> None:
+    """Headers that are missing, or written in another way, say nothing and break nothing."""
+    assert read_dead_letter_headers(headers) == SetAside(None, None, "", "")
 
 
 @pytest.mark.parametrize(

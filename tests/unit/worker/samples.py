@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any
 
 from kafka_bridge.protocol.codec import decode
-from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.headers import Headers
 from kafka_bridge.protocol.messages import JobRequest, StatusEvent, utc_now
 from kafka_bridge.testing.jobs import CollectedEvents, do_job
@@ -38,16 +36,20 @@ class Collector(CollectedEvents):
         super().__init__()
         self._refuse = refuse
 
-    def send(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
-    ) -> Future[RecordLocation]:
+    def deliver(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        delivered: Callable[[Exception | None], None],
+    ) -> None:
         """Take a status event, or refuse it."""
         error = self._refuse(decode(StatusEvent, value))
         if error is None:
-            return super().send(topic, key, value, headers)
-        refused: Future[RecordLocation] = Future()
-        refused.set_exception(error)
-        return refused
+            super().deliver(topic, key, value, headers, delivered)
+        else:
+            delivered(error)
 
 
 def worker_with(handler: Handler | None) -> Worker:

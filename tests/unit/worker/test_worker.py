@@ -52,8 +52,11 @@ def test_environment_may_leave_out_what_has_a_default() -> None:
     [
         ({"KAFKA_BRIDGE_GROUP_ID": ""}, "KAFKA_BRIDGE_GROUP_ID is not set"),
         ({"KAFKA_BRIDGE_BOOTSTRAP_SERVERS": ""}, "set KAFKA_BRIDGE_BOOTSTRAP_SERVERS"),
-        ({"KAFKA_BRIDGE_CONCURRENCY": "many"}, "KAFKA_BRIDGE_CONCURRENCY must be a number, not 'm"),
-        ({"KAFKA_BRIDGE_CONCURRENCY": "1.5"}, "KAFKA_BRIDGE_CONCURRENCY must be a number"),
+        (
+            {"KAFKA_BRIDGE_CONCURRENCY": "many"},
+            "KAFKA_BRIDGE_CONCURRENCY must be a whole number, not 'm",
+        ),
+        ({"KAFKA_BRIDGE_CONCURRENCY": "1.5"}, "KAFKA_BRIDGE_CONCURRENCY must be a whole number"),
         ({"KAFKA_BRIDGE_CONCURRENCY": "0"}, "concurrency must be at least 1, not 0"),
         ({"KAFKA_BRIDGE_GRACE_SECONDS": "a"}, "KAFKA_BRIDGE_GRACE_SECONDS must be a number"),
     ],

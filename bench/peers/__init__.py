@@ -1,0 +1,1 @@
+"""Programs that are measured: our worker, and what one would write instead."""

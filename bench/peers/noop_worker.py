@@ -1,0 +1,24 @@
+"""Our worker with a handler that does nothing. Topics and group come from the environment."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from kafka_bridge.worker import JobContext, Worker
+
+worker = Worker.from_env()
+BLOCK = os.environ.get("BENCH_BLOCK")
+
+
+@worker.job("noop")
+def noop(job: JobContext, payload: int) -> int:
+    """Do nothing; but the job that BENCH_BLOCK names blocks, so that the others queue."""
+    if job.correlation_id == BLOCK:
+        time.sleep(3600)
+    return payload
+
+
+if __name__ == "__main__":
+    worker.concurrency = int(os.environ.get("KAFKA_BRIDGE_CONCURRENCY", "1"))
+    worker.run()

@@ -1,0 +1,153 @@
+"""Dead letters on a screen, and as JSON for scripts. What they hold is somebody else's text."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kafka_bridge.kafka.dead_letters import DeadLetter
+from kafka_bridge.kafka.replay import REPLAYED
+from kafka_bridge.protocol.headers import text_header
+from kafka_bridge.protocol.messages import JobRequest
+
+EXCERPT_BYTES = 2_000
+HEX_BYTES = 512
+CELL_CHARACTERS = 300
+_ROW_BYTES = 16
+
+
+def print_table(letters: Iterable[DeadLetter]) -> None:
+    """Print one row for each letter."""
+    table = Table()
+    for name in ("place", "set aside", "came from", "job", "job type", "error"):
+        table.add_column(name, overflow="fold")  # what is cut off cannot be copied
+    for letter in letters:
+        place, original = letter.record.location, letter.set_aside.original
+        cells = (
+            f"{place.partition}@{place.offset}",
+            _time(letter.set_aside_at),
+            str(original or "–"),
+            letter.correlation_id or "–",
+            letter.job_type or "–",
+            _error(letter)[:CELL_CHARACTERS],
+        )
+        table.add_row(*(Text(_visible(cell)) for cell in cells))
+    Console().print(table)
+
+
+def print_json(letters: Iterable[DeadLetter]) -> None:
+    """Print one JSON object a line."""
+    for letter in letters:
+        typer.echo(json.dumps(_facts(letter)))
+
+
+def print_letter(letter: DeadLetter) -> None:
+    """Print all that there is to know of a letter, the payload cut."""
+    for line in _lines(letter):
+        typer.echo(_visible(line))
+
+
+def _facts(letter: DeadLetter) -> dict[str, Any]:
+    original = letter.set_aside.original
+    at = letter.set_aside_at
+    return {
+        "place": str(letter.record.location),
+        "set_aside_at": None if at is None else at.isoformat(),
+        "original": None if original is None else asdict(original),
+        "correlation_id": letter.correlation_id,
+        "job_type": letter.job_type,
+        "error_type": letter.set_aside.error_type,
+        "error_message": letter.set_aside.error_message,
+        "replayed_from": text_header(letter.own_headers, REPLAYED),
+    }
+
+
+def _lines(letter: DeadLetter) -> Iterator[str]:
+    record, set_aside = letter.record, letter.set_aside
+    yield f"Dead letter {record.location}, set aside {_time(letter.set_aside_at)}"
+    yield f"came from   {set_aside.original or '–'}"
+    yield f"error       {_error(letter)}"
+    yield f"key         {_bytes_as_text(record.key)}"
+    yield "headers"
+    for name, value in letter.own_headers:
+        yield f"  {name}: {_bytes_as_text(value)}"
+    if letter.request is None:
+        yield f"value       {len(record.value or b''):,} bytes, cannot be read: {letter.unreadable}"
+        yield from _excerpt(record.value)
+    else:
+        yield "request"
+        yield from _request(letter.request)
+        size = len(letter.request.payload or b"")
+        yield f"payload     {size:,} bytes, {letter.request.payload_type or 'none'}"
+        yield from _excerpt(letter.request.payload)
+
+
+def _request(request: JobRequest) -> Iterator[str]:
+    for name, value in asdict(request).items():
+        if name not in {"payload", "payload_type"} and value not in (None, {}):
+            yield f"  {name}: {_time(value) if isinstance(value, datetime) else value}"
+
+
+def _excerpt(data: bytes | None) -> Iterator[str]:
+    """Yield how the bytes begin: as text where they are text, else in hex."""
+    if not data:
+        return
+    shown = EXCERPT_BYTES
+    try:
+        lines = _as_text(data, shown).splitlines()
+    except ValueError:
+        shown = HEX_BYTES
+        lines = list(_hex_rows(data[:shown]))
+    yield from (f"  {line}" for line in lines)
+    if len(data) > shown:
+        yield f"  … and {len(data) - shown:,} bytes more"
+
+
+def _as_text(data: bytes, most: int) -> str:
+    """Return the first bytes as text; ValueError where they are none."""
+    whole = len(data) <= most  # else the cut may part a character in two, which is no damage
+    text = codecs.getincrementaldecoder("utf-8")().decode(data[:most], final=whole)
+    if not all(each.isprintable() or each.isspace() for each in text):
+        raise ValueError("control characters")
+    return text
+
+
+def _hex_rows(data: bytes) -> Iterator[str]:
+    for start in range(0, len(data), _ROW_BYTES):
+        row = data[start : start + _ROW_BYTES]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        yield f"{start:06x}  {row.hex(' '):<{3 * _ROW_BYTES}} {text}"
+
+
+def _bytes_as_text(data: bytes | None) -> str:
+    if data is None:
+        return "–"
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return f"0x{data.hex()}"
+
+
+def _error(letter: DeadLetter) -> str:
+    kind = letter.set_aside.error_type.rpartition(".")[2]
+    return ": ".join(part for part in (kind, letter.set_aside.error_message) if part) or "–"
+
+
+def _time(moment: datetime | None) -> str:
+    return "–" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}Z"
+
+
+def _visible(text: str) -> str:
+    """Return text with what would steer a terminal made visible."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )

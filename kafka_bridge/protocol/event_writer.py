@@ -1,0 +1,93 @@
+"""Plain status events written straight into Avro, beside the codec that writes them all.
+
+A worker with quick jobs spends most of its time on writing ACCEPTED and SUCCEEDED, which differ in
+a few fields. Written in place, in the order of the schema, they take a fifth of the time that
+making a :class:`StatusEvent` and encoding it does. A test compares the bytes of both.
+
+Avro 1.12, "Binary Encoding": a number is zigzag-encoded, then in groups of seven bits; text and
+bytes follow their length; a union begins with the number of its branch; a map ends with 0.
+"""
+
+from __future__ import annotations
+
+from kafka_bridge.protocol.avro_encoding import MARKER
+from kafka_bridge.protocol.messages import JobState, StatusEvent
+from kafka_bridge.protocol.schemas import WRITTEN
+
+_FIELDS = {field["name"]: field["type"] for field in WRITTEN[StatusEvent].definition["fields"]}
+_NULL, _SECOND = b"\x00", b"\x02"
+_NO_MAP = b"\x00"
+
+
+def _number(value: int) -> bytes:
+    value <<= 1  # zigzag, of a number that is not negative
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def _bytes(value: bytes) -> bytes:
+    return _number(len(value)) + value
+
+
+def _optional(value: bytes | None) -> bytes:
+    return _NULL if value is None else _SECOND + _bytes(value)
+
+
+_STATES = {
+    JobState(symbol): _number(index) for index, symbol in enumerate(_FIELDS["state"]["symbols"])
+}
+
+
+class EventWriter:
+    """Writes events of one job by one worker that carry at most a message and a result.
+
+    :param correlation_id: a valid one; it is not looked at again
+    :param worker_id: the worker's name
+    """
+
+    __slots__ = ("_begin", "_worker")
+
+    def __init__(self, correlation_id: str, worker_id: str) -> None:
+        self._begin = MARKER + WRITTEN[StatusEvent].fingerprint + _bytes(correlation_id.encode())
+        self._worker = _bytes(worker_id.encode())
+
+    def write(
+        self,
+        state: JobState,
+        *,
+        event_id: str,
+        delivery: int,
+        sequence: int,
+        occurred_at_ms: int,
+        message: str | None = None,
+        external_id: str | None = None,
+        result: bytes | None = None,
+        result_type: str | None = None,
+    ) -> bytes:
+        """Return an event in Avro single-object encoding; the fields are :class:`StatusEvent`'s.
+
+        :param occurred_at_ms: milliseconds since 1970
+        """
+        return b"".join(
+            (
+                self._begin,
+                _bytes(event_id.encode()),
+                _number(delivery),
+                _number(sequence),
+                _STATES[state],
+                _number(occurred_at_ms),
+                self._worker,
+                _optional(None if message is None else message.encode()),
+                _NULL,  # progress
+                _optional(None if external_id is None else external_id.encode()),
+                _optional(result),
+                _optional(None if result_type is None else result_type.encode()),
+                _NULL,  # result_ref
+                _NULL,  # error
+                _NO_MAP,  # attributes
+            )
+        )

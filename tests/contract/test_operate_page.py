@@ -1,0 +1,94 @@
+"""The page about operating a worker says what the code says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from kafka_bridge.cli.app import app
+from kafka_bridge.worker.http import LIVE_SECONDS
+from kafka_bridge.worker.observation import WorkerStatus
+from kafka_bridge.worker.prometheus import PREFIX, PrometheusObserver
+from kafka_bridge.worker.settings import VARIABLES, WorkerSettings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "operate-a-worker.md").read_text("utf-8")
+
+
+def cells(first: str) -> list[str]:
+    """Return the cells of the row of a table that begins so."""
+    (row,) = re.findall(rf"^\| `{re.escape(first)}` \|(.*)\|$", PAGE, flags=re.MULTILINE)
+    return [cell.strip().strip("`") for cell in row.split("|")]
+
+
+def first_cells(title: str) -> set[str]:
+    """Return the first cells of the table in a section."""
+    section = PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    return set(re.findall(r"^\| `([^`]+)` \|", section, flags=re.MULTILINE))
+
+
+def test_every_variable_is_listed_with_its_default() -> None:
+    """The table has what the code reads, and no more but Kafka's and the logs' own."""
+    others = {
+        "KAFKA_BRIDGE_BOOTSTRAP_SERVERS",
+        "KAFKA_BRIDGE_KAFKA_…",
+        "KAFKA_BRIDGE_LOG_LEVEL",
+        "KAFKA_BRIDGE_LOG_FORMAT",
+    }
+    assert first_cells("Configure") == {variable for variable, _ in VARIABLES.values()} | others
+    defaults = WorkerSettings("g")
+    for name, (variable, _) in VARIABLES.items():
+        default = getattr(defaults, name)
+        if name != "group_id" and default is not None:
+            assert cells(variable)[1] == (f"{default:g}" if name == "grace" else str(default))
+
+
+def test_every_metric_is_listed_with_its_labels() -> None:
+    """The table has what Prometheus gets."""
+    observer = PrometheusObserver(["a.job"])
+    status = WorkerStatus(0, 0, 0, ready=False, seconds_since_poll=0.0)
+    with observer.watching(lambda: status):
+        families = [each for each in observer.registry.collect() if each.name.startswith(PREFIX)]
+    names = {
+        each.name.removeprefix(f"{PREFIX}_") + ("_total" if each.type == "counter" else "")
+        for each in families
+    }
+    assert first_cells("Measure") == names
+    assert cells("job_duration_seconds")[0] == "job_type`, `state"
+
+
+def test_liveness_is_as_the_code_has_it() -> None:
+    """The page names the limit."""
+    assert f"polled within the last {LIVE_SECONDS:g} s" in PAGE
+
+
+@pytest.mark.parametrize("line", re.findall(r"^\$ kafka-bridge (.*)$", PAGE, flags=re.MULTILINE))
+def test_commands_have_these_options(line: str) -> None:
+    """Each command line of the page is one that the program understands."""
+    words = line.partition("#")[0].partition("|")[0].split()
+    options = [word for word in words if word.startswith("--")]
+    command = [word for word in words if re.fullmatch(r"[a-z][a-z-]*", word)][:2]
+    said = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
+    assert said.exit_code == 0, said.output
+    for option in options:
+        assert option in said.output
+
+
+def test_snippets_are_well_formed() -> None:
+    """The deployment is YAML with the variables that exist; the log line is JSON."""
+    (snippet,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    pod: dict[str, Any] = yaml.safe_load(snippet)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    listed = first_cells("Configure")
+    environ = {each["name"]: each.get("value") for each in container["env"]}
+    for name in environ:
+        assert name in listed or name.startswith("KAFKA_BRIDGE_KAFKA_")
+    grace = int(environ["KAFKA_BRIDGE_GRACE_SECONDS"])
+    assert pod["terminationGracePeriodSeconds"] >= grace + 15
+    (line,) = re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL)
+    assert {"timestamp", "level", "logger", "message", "correlation_id"} <= set(json.loads(line))

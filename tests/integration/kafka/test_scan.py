@@ -1,0 +1,84 @@
+"""A topic read to its end, on a real Kafka, whatever lies at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import confluent_kafka as ck
+import pytest
+
+from integration.jobs import WAIT_SECONDS, config_of
+from integration.kafka.test_offsets import delete_before, fill
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.kafka.records import location_of
+from kafka_bridge.kafka.scan import scan
+from kafka_bridge.protocol.errors import BrokerUnreachable
+from kafka_bridge.testing import Broker, EmbeddedBroker
+
+if TYPE_CHECKING:
+    from conftest import TopicFactory
+
+
+def values(
+    config: KafkaConfig, topic: str, start: datetime | Sequence[int] = (), timeout: float = 10
+) -> list[bytes | None]:
+    """Return the values of all that a scan of a topic finds."""
+    return [each.value() for batch in scan(config, topic, start, timeout=timeout) for each in batch]
+
+
+def test_all_partitions_are_read_and_no_more(real_broker: Broker, topics: TopicFactory) -> None:
+    """Each record once, from where retention has left some to where the topic ended."""
+    config = config_of(real_broker.bootstrap_servers)
+    topic, empty = topics(partitions=3), topics(partitions=2)
+    places = fill(real_broker, topic, 2_500)
+    cut = max(place.offset for place in places if place.partition == 0)
+    delete_before(real_broker, topic, cut)
+    kept = [place for place in places if place.partition != 0 or place.offset == cut]
+    batches = scan(config, topic, (), timeout=10)
+    found = list(next(batches))
+    fill(real_broker, topic, 100)
+    found += [each for batch in batches for each in batch]
+    assert sorted(str(location_of(each)) for each in found) == sorted(map(str, kept))
+    assert values(config, empty) == []
+    assert values(config, topic, datetime(2100, 1, 1, tzinfo=UTC)) == []
+
+
+def test_reading_begins_at_a_moment(real_broker: Broker, topics: TopicFactory) -> None:
+    """Of each partition, from the first record that is as young as asked for."""
+    config, topic = config_of(real_broker.bootstrap_servers), topics(partitions=2)
+    producer = ck.Producer({"bootstrap.servers": real_broker.bootstrap_servers})
+    for second in range(1, 7):
+        producer.produce(topic, b"%d" % second, partition=second % 2, timestamp=second * 1000)
+    producer.flush(WAIT_SECONDS)
+    assert sorted(values(config, topic, datetime.fromtimestamp(4, UTC))) == [b"4", b"5", b"6"]  # type: ignore[type-var]
+
+
+def test_transaction_markers_and_aborted_records_are_no_end(
+    real_broker: Broker, topics: TopicFactory
+) -> None:
+    """The end is reached though no record lies before it; an open transaction is told apart."""
+    config, topic = config_of(real_broker.bootstrap_servers), topics(partitions=1)
+    producer = ck.Producer({**config.producer(WAIT_SECONDS), "transactional.id": topic})
+    producer.init_transactions(WAIT_SECONDS)
+    producer.begin_transaction()
+    producer.produce(topic, b"committed")
+    producer.commit_transaction(WAIT_SECONDS)
+    producer.begin_transaction()
+    producer.produce(topic, b"aborted")
+    producer.flush(WAIT_SECONDS)
+    with pytest.raises(BrokerUnreachable, match=r"was not reached .*an open transaction holds"):
+        values(config, topic, timeout=0.5)
+    producer.abort_transaction(WAIT_SECONDS)
+    assert values(config, topic) == [b"committed"]
+    assert end_offsets(config, [topic], WAIT_SECONDS) == {topic: [4]}
+
+
+def test_broker_that_finds_nothing_by_time_is_read_from_the_beginning() -> None:
+    """As of the mock cluster of librdkafka: a reader that believed it would miss all there is."""
+    with EmbeddedBroker(topics=["t"]) as broker:
+        fill(broker, "t", 20)
+        config = config_of(broker.bootstrap_servers)
+        assert len(values(config, "t", datetime.fromtimestamp(0, UTC))) == 20

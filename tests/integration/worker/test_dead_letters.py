@@ -1,0 +1,66 @@
+"""Dead letters from the worker that sets them aside to the one that does them after all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import confluent_kafka as ck
+import pytest
+
+from integration.kafka.dead_letters import Office
+from integration.worker.programs import Stage
+from kafka_bridge.protocol.lifecycle import TERMINAL
+from kafka_bridge.protocol.messages import JobState, StatusEvent
+from kafka_bridge.testing import Broker
+
+if TYPE_CHECKING:
+    from conftest import Eventually
+
+
+@pytest.mark.long
+def test_job_that_nobody_could_answer_is_done_after_all(
+    stage: Stage,
+    real_broker: Broker,
+    unique_name: Callable[[str], str],
+    eventually: Eventually,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Set aside for want of a response topic, listed with that reason, and replayed.
+
+    However often it is replayed until it is done, it ends once.
+    """
+    responses = unique_name("responses")
+    office = Office(
+        stage.config,
+        requests=stage.requests,
+        responses=responses,
+        dead_letters=stage.dead_letters,
+        capture=capsys,
+        monkeypatch=monkeypatch,
+        producer=ck.Producer(stage.config.producer(30)),
+    )
+    job = replace(stage.request("multiply", {"number": 21}), response_topic=responses)
+    stage.publish(job)
+    stage.start()
+    eventually(lambda: office.run("list", "--json").out, "the job is among the dead letters")
+    letter = json.loads(office.run("list", "--json").out)
+    assert letter["correlation_id"] == job.correlation_id
+    assert f"topic '{responses}' does not exist" in letter["error_message"]
+    assert "so it would only come back" in office.run("replay", "--all").err
+    real_broker.create_topic(responses, 2)
+    try:
+        # A worker takes a topic that was missing to be so for ten seconds more.
+        eventually(
+            lambda: "has ended (SUCCEEDED)" in office.run("replay", "0@0").err,
+            "the job is done, so that it is replayed no more",
+            timeout=40,
+        )
+        seen = [record.decode(StatusEvent) for record in office.sent(responses)]
+        (ended,) = [event for event in seen if event.state in TERMINAL]
+        assert (ended.state, ended.result) == (JobState.SUCCEEDED, b'{"product":42}')
+    finally:
+        real_broker.delete_topics([responses])

@@ -1,0 +1,71 @@
+"""What the environment says of a worker."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+
+import pytest
+
+from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.worker.settings import VARIABLES, WorkerSettings
+
+GROUP = {"KAFKA_BRIDGE_GROUP_ID": "g"}
+
+
+def test_every_setting_has_its_variable() -> None:
+    """There is nothing that only a program could set."""
+    assert list(VARIABLES) == [field.name for field in fields(WorkerSettings)]
+    environ = {
+        "KAFKA_BRIDGE_GROUP_ID": "auditors",
+        "KAFKA_BRIDGE_REQUEST_TOPIC": "q",
+        "KAFKA_BRIDGE_DEAD_LETTER_TOPIC": "d",
+        "KAFKA_BRIDGE_CONTROL_TOPIC": "c",
+        "KAFKA_BRIDGE_CONCURRENCY": "4",
+        "KAFKA_BRIDGE_GRACE_SECONDS": "2.5",
+        "KAFKA_BRIDGE_MAX_DELIVERIES": "3",
+        "KAFKA_BRIDGE_WORKER_ID": "w-7",
+        "KAFKA_BRIDGE_METRICS_PORT": "9000",
+        "KAFKA_BRIDGE_METRICS_HOST": "::1",
+    }
+    assert WorkerSettings.from_env(environ) == WorkerSettings(
+        "auditors", "q", "d", "c", 4, 2.5, 3, "w-7", 9000, "::1"
+    )
+
+
+def test_empty_variables_are_not_set() -> None:
+    """A deployment leaves one out by giving it no value."""
+    empty = {variable: "" for variable, _ in VARIABLES.values()}
+    assert WorkerSettings.from_env(empty | GROUP) == WorkerSettings("g")
+    assert WorkerSettings.from_env(GROUP) == WorkerSettings("g")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"GROUP_ID": ""}, "KAFKA_BRIDGE_GROUP_ID is not set: the name of this service's"),
+        ({"CONCURRENCY": "many"}, "KAFKA_BRIDGE_CONCURRENCY must be a whole number, not 'many'"),
+        ({"CONCURRENCY": "1.5"}, "KAFKA_BRIDGE_CONCURRENCY must be a whole number, not '1.5'"),
+        ({"CONCURRENCY": "0"}, "concurrency must be at least 1, not 0"),
+        ({"GRACE_SECONDS": "a"}, "KAFKA_BRIDGE_GRACE_SECONDS must be a number, not 'a'"),
+        ({"GRACE_SECONDS": "-1"}, "grace must be a number of seconds from 0 on, not -1.0"),
+        ({"GRACE_SECONDS": "nan"}, "grace must be a number of seconds from 0 on, not nan"),
+        ({"GRACE_SECONDS": "inf"}, "grace must be a number of seconds from 0 on, not inf"),
+        ({"MAX_DELIVERIES": "0"}, "max_deliveries must be at least 1, not 0"),
+        ({"METRICS_PORT": "65536"}, "metrics_port must be a port, 0 to 65535, not 65536"),
+        ({"METRICS_PORT": "http"}, "KAFKA_BRIDGE_METRICS_PORT must be a whole number, not 'http'"),
+        ({"METRICS_PORT": "tcp://10.0.0.1:9"}, "Kubernetes sets such variables for a Service"),
+    ],
+)
+def test_wrong_value_is_named(wrong: dict[str, str], words: str) -> None:
+    """The variable or the setting, what it must be, and what it is."""
+    environ = GROUP | {f"KAFKA_BRIDGE_{name}": value for name, value in wrong.items()}
+    with pytest.raises(ConfigurationError, match=re.escape(words)):
+        WorkerSettings.from_env(environ)
+
+
+@pytest.mark.parametrize("name", ["request_topic", "dead_letter_topic", "control_topic"])
+def test_topics_have_names(name: str) -> None:
+    """A program that passes an empty name is told which."""
+    with pytest.raises(ConfigurationError, match=f"{name} must not be empty"):
+        WorkerSettings("g", **{name: ""})  # type: ignore[arg-type]
