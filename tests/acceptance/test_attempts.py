@@ -209,6 +209,35 @@ def test_clear(runs: dict[str, Run], dag_id: str) -> None:
     assert run.reasons(second) == []
 
 
+def test_triggerers_that_come_and_go(
+    airflow: LocalAirflow, begin: Callable[[str], Run], eventually: Eventually
+) -> None:
+    """A triggerer that wakes after another one has taken over cancels nothing: the job goes on.
+
+    Nor does one that is told to end, as in a rolling restart: the next one takes over.
+    """
+    run = begin("moved")
+    request = run.until_at_work()
+    run.wait_for_task("deferred")
+    starts = f"trigger moved/{run.run_id}/work/-1/1 "
+    eventually(lambda: starts in run.log(), "the trigger runs", 30)
+    second = airflow.another(Component.TRIGGERER)
+    airflow.pause(Component.TRIGGERER)
+    try:
+        second.start()
+        eventually(lambda: run.log().count(starts) == 2, "the second triggerer takes over", 60)
+        airflow.resume(Component.TRIGGERER)
+        goes_on = f"Job {request.correlation_id} goes on: its task is still deferred"
+        eventually(lambda: goes_on in run.log(), "the first one gives it up", 30)
+        second.stop(5)
+        assert run.wait() == "success"
+    finally:
+        airflow.resume(Component.TRIGGERER)
+        second.stop(5)
+    assert run.reasons(request) == []
+    assert run.states(request).count(JobState.ACCEPTED) == 1
+
+
 @pytest.mark.parametrize(
     ("dag_id", "state"),
     [
@@ -218,7 +247,11 @@ def test_clear(runs: dict[str, Run], dag_id: str) -> None:
     ],
 )
 def test_marked(runs: dict[str, Run], dag_id: str, state: str) -> None:
-    """A task that a person ends, deferred or not: its worker confirms CANCELLED within 5 s."""
+    """A task that a person ends, deferred or not: its worker confirms CANCELLED within 5 s.
+
+    Once a triggerer has asked Airflow's API something, that is: building it takes some seconds, the
+    first time. The test before this one has seen to that.
+    """
     run = runs[dag_id]
     request = run.until_at_work()
     run.wait_for_task("running" if dag_id == "killed_while_running" else "deferred")
@@ -248,35 +281,6 @@ def test_mark_that_is_to_cancel_nothing(runs: dict[str, Run]) -> None:
     assert run.wait() == "failed"
     assert run.reasons(request) == []
     assert run.end(request) == []
-
-
-def test_triggerers_that_come_and_go(
-    airflow: LocalAirflow, begin: Callable[[str], Run], eventually: Eventually
-) -> None:
-    """A triggerer that wakes after another one has taken over cancels nothing: the job goes on.
-
-    Nor does one that is told to end, as in a rolling restart: the next one takes over.
-    """
-    run = begin("moved")
-    request = run.until_at_work()
-    run.wait_for_task("deferred")
-    starts = f"trigger moved/{run.run_id}/work/-1/1 "
-    eventually(lambda: starts in run.log(), "the trigger runs", 30)
-    second = airflow.another(Component.TRIGGERER)
-    airflow.pause(Component.TRIGGERER)
-    try:
-        second.start()
-        eventually(lambda: run.log().count(starts) == 2, "the second triggerer takes over", 60)
-        airflow.resume(Component.TRIGGERER)
-        goes_on = f"Job {request.correlation_id} goes on: its task is still deferred"
-        eventually(lambda: goes_on in run.log(), "the first one gives it up", 30)
-        second.stop(5)
-        assert run.wait() == "success"
-    finally:
-        airflow.resume(Component.TRIGGERER)
-        second.stop(5)
-    assert run.reasons(request) == []
-    assert run.states(request).count(JobState.ACCEPTED) == 1
 
 
 def test_overdue(runs: dict[str, Run]) -> None:
