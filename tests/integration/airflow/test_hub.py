@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, TopicPartition
 
-from kafka_bridge.kafka import reader as reader_module
+from kafka_bridge.kafka import topic_watch
 from kafka_bridge.kafka.config import GROUP_PREFIX, KafkaConfig
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer
@@ -109,7 +109,7 @@ async def test_partitions_added_while_waiting(
     config: KafkaConfig, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Replies in partitions that were added while a job waits are found, from their beginning."""
-    monkeypatch.setattr(reader_module, "PARTITIONS_SECONDS", 0.3)
+    monkeypatch.setattr(topic_watch, "PARTITIONS_SECONDS", 0.3)
     jobs = new_jobs(40)
     async with waiting_on(config, topic) as waiting:
         waiting.join(jobs, [0, 0, 0])
@@ -196,7 +196,7 @@ async def test_open_transaction_is_not_held_against_jobs(config: KafkaConfig, to
             await asyncio.to_thread(stranger.flush)
             await asyncio.to_thread(answer, producer, topic, jobs)
             await waiting.until_heard(False)
-            assert waiting.hub.served > 0
+            assert waiting.hub.reader.served > 0
             await asyncio.to_thread(stranger.commit_transaction)
             await waiting.all_ended()
             await waiting.until_heard()
@@ -250,8 +250,11 @@ async def test_one_consumer_for_all(private_broker: ApacheKafka) -> None:
     assert [each for each in groups if not each.startswith(GROUP_PREFIX)] == []
 
 
-async def test_deleted_topic_reaches_every_job(config: KafkaConfig, topics: TopicFactory) -> None:
+async def test_deleted_topic_reaches_every_job(
+    config: KafkaConfig, topics: TopicFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A topic that is deleted ends every wait within seconds, in words."""
+    monkeypatch.setattr(topic_watch, "MISSING_SECONDS", 1.0)
     name = topics("gone", partitions=1)
     async with waiting_on(config, name) as waiting:
         waiting.join(new_jobs(20), [0])
