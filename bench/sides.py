@@ -15,11 +15,17 @@ from kafka_bridge.protocol.messages import JobState
 
 
 class OurSide:
-    """Jobs that wait as triggers do."""
+    """Jobs that wait as triggers do.
 
-    def __init__(self, servers: str, topic: str) -> None:
+    ``metrics`` are made by whoever starts the clock, before: triggers have them made on a thread.
+    """
+
+    def __init__(self, servers: str, topic: str, metrics: ReaderMetrics | None = None) -> None:
         self.hub = ResponseHub(
-            KafkaConfig({"bootstrap.servers": servers}), topic, ReaderMetrics(topic), linger=3600
+            KafkaConfig({"bootstrap.servers": servers}),
+            topic,
+            metrics or ReaderMetrics(topic),
+            linger=3600,
         )
 
     async def wait(self, job: str, starts: Sequence[int]) -> None:

@@ -20,6 +20,8 @@ from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
 
 PARTITIONS = 4
 SEED = 20261123
+QUEUE_BACKOFF_MS = KafkaConfig({"bootstrap.servers": "-"}).reader("peer")["fetch.queue.backoff.ms"]
+"""How long a consumer whose local queue was full waits before it fetches again: as our reader."""
 
 
 @contextlib.contextmanager
@@ -136,6 +138,7 @@ def raw_consumer(servers: str, topic: str, starts: Sequence[int]) -> ck.Consumer
             "group.id": f"bench-{uuid.uuid4()}",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
+            "fetch.queue.backoff.ms": QUEUE_BACKOFF_MS,
         }
     )
     consumer.assign([ck.TopicPartition(topic, n, at) for n, at in enumerate(starts)])
