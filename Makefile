@@ -10,7 +10,7 @@ BROKER ?= embedded
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all bench lint format requirements clean
+.PHONY: help setup demo test test-all chaos bench lint format requirements clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,9 @@ test: $(READY)  ## Run the tests (TESTS=tests/unit runs some).
 
 test-all: $(READY)  ## Run the tests, long ones too.
 	@$(BIN)/python -m pytest $(TESTS)
+
+chaos: $(READY)  ## Kill, freeze and restart workers and a broker for two minutes, and count.
+	@$(BIN)/python -m pytest -m long -s tests/integration/worker/test_chaos.py
 
 bench: $(READY)  ## Measure side by side with the peers, on a real Kafka. SHORT=1 takes minutes; ROWS=… some.
 	@$(BIN)/python -m bench $(if $(filter-out 0,$(SHORT)),--short,--write) $(ROWS)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from bench.measure import Result, Scale
-from bench.report import print_table, write_page
+from bench.page import write_page
+from bench.report import print_table
 from kafka_bridge.testing import find_broker
 
 ROWS = ("waiting", "provider", "latency", "memory", "steady", "triggerer", "worker", "imports")
@@ -28,13 +30,29 @@ def main(
     with find_broker() as broker:
         console.print(f"Kafka ({broker.kind}) at {broker.bootstrap_servers}")
         for name in rows or ROWS:
-            module = importlib.import_module(f"bench.rows.{name}")
+            row_begin = time.monotonic()
             with console.status(name) as status:
-                results += module.run(broker.bootstrap_servers, scale, status.update)
+                results += _measure(name, broker.bootstrap_servers, scale, status.update, console)
+            console.print(f"{name}: {time.monotonic() - row_begin:.0f} s")
     print_table(console, results)
     console.print(f"{time.monotonic() - begin:.0f} s")
     if write:
-        write_page(results, broker.kind)
+        write_page(results, broker.kind, short=short)
+    if any(result.has_failed for result in results):
+        raise typer.Exit(1)
+
+
+def _measure(
+    name: str, servers: str, scale: Scale, say: Callable[[str], None], console: Console
+) -> list[Result]:
+    """Measure one module's rows; should it fail, the others are still worth having."""
+    module = importlib.import_module(f"bench.rows.{name}")
+    try:
+        results: list[Result] = module.run(servers, scale, say)
+    except Exception as error:
+        console.print_exception()
+        results = [Result(name, "–", "", None, note=f"failed: {error}", has_failed=True)]
+    return results
 
 
 if __name__ == "__main__":

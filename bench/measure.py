@@ -36,7 +36,8 @@ class Result:
     """A measured row.
 
     ``figure`` makes a round into the figure that the target speaks of: by default ours divided by
-    the peer's.
+    the peer's. ``explanation`` says where the time goes, for a reader of a row that misses its
+    target; ``note`` is always shown.
     """
 
     name: str
@@ -46,6 +47,8 @@ class Result:
     rounds: list[Round] = field(default_factory=list)
     figure: Callable[[Round], float] = lambda each: each.ours / each.peer
     note: str = ""
+    explanation: str = ""
+    has_failed: bool = False
 
     @property
     def figures(self) -> list[float]:
@@ -60,9 +63,17 @@ class Result:
     @property
     def verdict(self) -> str:
         """``met``, ``missed``, or ``reported`` where there is no target."""
+        if not self.rounds:
+            return "not measured"
         if self.target is None:
             return "reported"
         return "met" if self.target.met_by(self.median) else "missed"
+
+    @property
+    def remarks(self) -> str:
+        """The verdict, and what is to be known about it."""
+        missed = self.explanation if self.verdict == "missed" else ""
+        return ". ".join(filter(None, (self.verdict, self.note, missed)))
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,15 @@
-"""The table on the terminal, and the page with its plot."""
+"""The table: on the terminal, and as Markdown."""
 
 from __future__ import annotations
 
-import os
-import platform
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.measure import Result
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-PACKAGES = (
-    "apache-airflow",
-    "apache-airflow-providers-apache-kafka",
-    "confluent-kafka",
-    "fastavro",
-)
+HEAD = ("what", "peer or floor", "ours", "peer", "figure: median (min … max)", "target", "verdict")
 
 
 def number(value: float) -> str:
@@ -29,49 +19,41 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _cells(result: Result) -> list[str]:
+def cells(result: Result) -> list[str]:
+    """Return a row of the table."""
+    target = str(result.target or "–")
     if not result.rounds:
-        return [result.name, result.peer, "–", "–", "–", str(result.target or "–"), result.note]
-    ours = sorted(each.ours for each in result.rounds)
-    peer = sorted(each.peer for each in result.rounds)
+        return [result.name, result.peer, "–", "–", "–", target, result.remarks]
     figures = sorted(result.figures)
     unit = result.target.unit if result.target else "×"
+    spread = f"{number(result.median)} {unit} ({number(figures[0])} … {number(figures[-1])})"
     return [
         result.name,
         result.peer,
-        f"{number(ours[len(ours) // 2])} {result.unit}",
-        f"{number(peer[len(peer) // 2])} {result.unit}",
-        f"{number(result.median)} {unit} ({number(figures[0])} … {number(figures[-1])})",
-        str(result.target or "–"),
-        result.verdict + (f". {result.note}" if result.note else ""),
+        f"{_median([each.ours for each in result.rounds])} {result.unit}",
+        f"{_median([each.peer for each in result.rounds])} {result.unit}",
+        f"{spread}, {len(figures)} rounds" if len(figures) > 1 else spread,
+        target,
+        result.remarks,
     ]
 
 
-HEAD = ("what", "peer or floor", "ours", "peer", "figure: median (min … max)", "target", "verdict")
+def _median(values: Sequence[float]) -> str:
+    return number(sorted(values)[len(values) // 2])
 
 
-def print_table(console: Console, results: list[Result]) -> None:
+def print_table(console: Console, results: Sequence[Result]) -> None:
     """Print the rows measured so far."""
     table = Table(*HEAD)
     for result in results:
-        table.add_row(*_cells(result))
+        table.add_row(*cells(result))
     console.print(table)
 
 
-def write_page(results: list[Result], broker: str) -> None:
-    """Write ``docs/benchmarks.md``."""
-    lines = [
-        "# Benchmarks",
-        "",
-        "Each row measures ours and the peer in the same run, on the same broker, round by round.",
-        "",
+def markdown_table(results: Sequence[Result]) -> list[str]:
+    """Return the lines of the table in Markdown."""
+    return [
         f"| {' | '.join(HEAD)} |",
         f"|{'---|' * len(HEAD)}",
-        *(f"| {' | '.join(_cells(result))} |" for result in results),
-        "",
-        f"Measured {datetime.now(UTC):%Y-%m-%d} with `make bench` on {os.cpu_count()} cores "
-        f"({platform.machine()}, {platform.system()}), Python {platform.python_version()}, "
-        f"Kafka as {broker!r}, " + ", ".join(f"{name} {version(name)}" for name in PACKAGES) + ".",
-        "",
+        *(f"| {' | '.join(cells(result))} |" for result in results),
     ]
-    PAGE.write_text("\n".join(lines))

@@ -7,29 +7,34 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 from bench.traffic import raw_consumer
+from kafka_bridge.airflow.hub import ResponseHub
 from kafka_bridge.airflow.metrics import ReaderMetrics
-from kafka_bridge.airflow.responses import ResponseHub
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.notices import Arrival
 from kafka_bridge.protocol.messages import JobState
 
 
 class OurSide:
-    """Jobs that wait as triggers do."""
+    """Jobs that wait as triggers do.
 
-    def __init__(self, servers: str, topic: str) -> None:
+    ``metrics`` are made by whoever starts the clock, before: triggers have them made on a thread.
+    """
+
+    def __init__(self, servers: str, topic: str, metrics: ReaderMetrics | None = None) -> None:
         self.hub = ResponseHub(
-            KafkaConfig({"bootstrap.servers": servers}), topic, ReaderMetrics(topic), linger=3600
+            KafkaConfig({"bootstrap.servers": servers}),
+            topic,
+            metrics or ReaderMetrics(topic),
+            linger=3600,
         )
 
     async def wait(self, job: str, starts: Sequence[int]) -> None:
         """Wait for a job's end."""
         await self._end_of(job, starts)
 
-    async def wait_for_timestamp(self, job: str, starts: Sequence[int]) -> int:
-        """Wait for a job's end and return when its record was made, milliseconds since 1970."""
-        made: int = (await self._end_of(job, starts)).message.timestamp()[1]
-        return made
+    async def wait_for_time(self, job: str, starts: Sequence[int]) -> float:
+        """Wait for a job's end and return when its worker said so, seconds since 1970."""
+        return (await self._end_of(job, starts)).event().occurred_at.timestamp()
 
     async def _end_of(self, job: str, starts: Sequence[int]) -> Arrival:
         with self.hub.wait_for(job, starts) as waiter:
@@ -42,7 +47,7 @@ class OurSide:
 
     async def ready(self, jobs: int) -> None:
         """Return when so many jobs wait and the reader hears."""
-        while self.hub.served < jobs or not self.hub.hears:  # noqa: ASYNC110  a thread changes it
+        while self.hub.reader.served < jobs or not self.hub.hears:  # noqa: ASYNC110  a thread changes it
             await asyncio.sleep(0.01)
 
     async def close(self) -> None:

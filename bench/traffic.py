@@ -10,31 +10,29 @@ from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.synchronize import Event
 
 import confluent_kafka as ck
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.ids import new_correlation_id, new_event_id
 from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
+from kafka_bridge.testing.brokers import topics
 
 PARTITIONS = 4
 SEED = 20261123
+QUEUE_BACKOFF_MS = KafkaConfig({"bootstrap.servers": "-"}).reader("peer")["fetch.queue.backoff.ms"]
+"""How long a consumer whose local queue was full waits before it fetches again: as our reader."""
 
 
 @contextlib.contextmanager
 def new_topic(servers: str, **config: str) -> Iterator[str]:
     """Give the name of a topic that exists inside the block."""
-    admin = AdminClient({"bootstrap.servers": servers})
     name = f"bench-{uuid.uuid4().hex[:8]}"
-    for made in admin.create_topics([NewTopic(name, PARTITIONS, 1, config=config)]).values():
-        made.result()
-    end_offsets(KafkaConfig({"bootstrap.servers": servers}), [name], 10)  # its leaders are known
+    topics.create(servers, name, PARTITIONS, config)
     try:
         yield name
     finally:
-        for gone in admin.delete_topics([name]).values():
-            gone.result()
+        topics.delete(servers, [name])
 
 
 def ends_of(servers: str, topic: str) -> list[int]:
@@ -136,6 +134,7 @@ def raw_consumer(servers: str, topic: str, starts: Sequence[int]) -> ck.Consumer
             "group.id": f"bench-{uuid.uuid4()}",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
+            "fetch.queue.backoff.ms": QUEUE_BACKOFF_MS,
         }
     )
     consumer.assign([ck.TopicPartition(topic, n, at) for n, at in enumerate(starts)])

@@ -8,6 +8,9 @@ import itertools
 import time
 from typing import Protocol
 
+SPARE_ENTRIES = 1000
+"""So many entries that no longer count are not worth looking for."""
+
 
 class Sleeper(Protocol):
     """Something that waits no longer than until ``deadline``, seconds since 1970, or for ever."""
@@ -22,7 +25,8 @@ class Deadlines:
     """Wakes sleepers at their deadlines. For one event loop.
 
     Deadlines move with every event of a job, mostly backwards. So nothing is done when one moves
-    back: its entry is looked at when it is due, and put in again further on.
+    back: its entry is looked at when it is due, and put in again further on. Entries that no longer
+    count are cleared away when they are the most.
     """
 
     def __init__(self) -> None:
@@ -38,14 +42,21 @@ class Deadlines:
         if deadline is None or self._scheduled.get(sleeper, deadline + 1) <= deadline:
             return
         self._scheduled[sleeper] = deadline
+        if len(self._entries) > 2 * len(self._scheduled) + SPARE_ENTRIES:
+            self._clear_away()
         heapq.heappush(self._entries, (deadline, next(self._numbers), sleeper))
         if self._entries[0][2] is sleeper:
             self._arm()
 
     def remove(self, sleeper: Sleeper) -> None:
-        """Forget a sleeper. Its entry in the heap goes when it is due."""
+        """Forget a sleeper. Its entry in the heap goes later."""
         sleeper.deadline = None
         self._scheduled.pop(sleeper, None)
+
+    def _clear_away(self) -> None:
+        scheduled = self._scheduled
+        self._entries = [each for each in self._entries if scheduled.get(each[2]) == each[0]]
+        heapq.heapify(self._entries)
 
     def _arm(self) -> None:
         if self._timer is not None:

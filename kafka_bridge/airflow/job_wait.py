@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from kafka_bridge.airflow.hub import Waiter
+from kafka_bridge.airflow.job_log import PROCESS_BUDGET, JobLog
 from kafka_bridge.airflow.progress_text import line_of
 from kafka_bridge.airflow.responses import waiting_for
 from kafka_bridge.airflow.waiting import MARGIN_SECONDS, JobWatch, WaitLimits
@@ -24,8 +26,7 @@ class JobWait:
         self.end: Arrival | None = None
         """The job's terminal event, once it has come."""
         self._trigger = trigger
-        self._next_line_at = 0.0
-        self._next_warning_at = 0.0
+        self._log = JobLog(trigger.log, trigger.progress_log_interval, PROCESS_BUDGET)
 
     async def outcome(self) -> dict[str, Any]:
         """Return the payload of the trigger's event.
@@ -39,24 +40,32 @@ class JobWait:
             trigger.start_to_close_timeout,
         )
         watch = JobWatch(limits, trigger.submitted_at, began=time.time())
-        async with waiting_for(
+        waiter = await waiting_for(
             trigger.correlation_id,
             trigger.kafka_config_id,
             trigger.response_topic,
             trigger.start_offsets,
-        ) as waiter:
-            while True:
+        )
+        with waiter:
+            try:
+                return await self._outcome(waiter, watch)
+            finally:
+                self._log.close()
+
+    async def _outcome(self, waiter: Waiter, watch: JobWatch) -> dict[str, Any]:
+        while True:
+            watch.hearing_since = waiter.hearing_since
+            deadline = watch.deadline()
+            # Where no rule applies now, one may later: the reader may hear again.
+            look_at = time.time() + MARGIN_SECONDS if deadline is None else deadline.at
+            notice = await waiter.next(look_at)
+            if notice is None:
                 watch.hearing_since = waiter.hearing_since
-                deadline = watch.deadline()
-                # Where no rule applies now, one may later: the reader may hear again.
-                look_at = time.time() + MARGIN_SECONDS if deadline is None else deadline.at
-                notice = await waiter.next(look_at)
-                if notice is None:
-                    watch.hearing_since = waiter.hearing_since
-                    if (passed := watch.passed(time.time())) is not None:
-                        return {"error": passed.reason.value, "message": passed.message}
-                elif (outcome := self._take(notice, watch)) is not None:
-                    return outcome
+                if (passed := watch.passed(time.time())) is not None:
+                    return {"error": passed.reason.value, "message": passed.message}
+            elif (outcome := self._take(notice, watch)) is not None:
+                return outcome
+            self._log.say_kept()
 
     def _take(self, notice: Notice, watch: JobWatch) -> dict[str, Any] | None:
         """Take a notice in; return the outcome where it brings one.
@@ -66,15 +75,7 @@ class JobWait:
         if isinstance(notice, RemoteProtocolError):
             self._log_unreadable(notice)
         elif isinstance(notice, Truncated):
-            self._trigger.log.warning(
-                "Responses to this job may be lost: %s[%d] begins at offset %d, the job's records "
-                "at %d or later. The topic's retention is too short; the job goes on under its "
-                "time-outs.",
-                self._trigger.response_topic,
-                notice.partition,
-                notice.first,
-                notice.wanted,
-            )
+            self._warn_of_truncation(notice)
         elif isinstance(notice, KafkaBridgeError):
             raise notice
         elif notice.head.state in TERMINAL:
@@ -93,9 +94,14 @@ class JobWait:
                 self._log_progress(event)
 
     def _log_unreadable(self, error: RemoteProtocolError) -> None:
-        if time.monotonic() >= self._next_warning_at:
-            self._next_warning_at = time.monotonic() + self._trigger.progress_log_interval
-            self._trigger.log.warning("A response to this job cannot be read: %s", error)
+        self._log.warn(f"A response to this job cannot be read: {error}")
+
+    def _warn_of_truncation(self, gone: Truncated) -> None:
+        self._log.warn(
+            f"Responses to this job may be lost: {self._trigger.response_topic}[{gone.partition}] "
+            f"begins at offset {gone.first}, the job's records at {gone.wanted} or later. "
+            "The topic's retention is too short; the job goes on under its time-outs."
+        )
 
     def _ended(self, arrival: Arrival) -> dict[str, Any]:
         self.end = arrival
@@ -107,12 +113,6 @@ class JobWait:
         }
 
     def _log_progress(self, event: StatusEvent) -> None:
-        """Log sparingly: each line that a trigger logs slows the whole triggerer."""
         line = line_of(event)
-        if line is None:
-            return
-        if event.state is JobState.RUNNING:
-            if time.monotonic() < self._next_line_at:
-                return
-            self._next_line_at = time.monotonic() + self._trigger.progress_log_interval
-        self._trigger.log.info("%s", line)
+        if line is not None:
+            self._log.progress(line, is_rare=event.state is not JobState.RUNNING)

@@ -17,11 +17,14 @@ class ReaderMetrics:
 
     Gauges: ``kafka_bridge.reader.waiting`` (jobs) and ``.lag`` (records behind the head). Counters:
     ``.records``, ``.matched``, ``.without_key``, ``.undecodable`` and ``.rewinds``.
+
+    To be made on a thread: the first metric of a process makes Airflow parse a file of 0.2 s.
     """
 
     def __init__(self, topic: str) -> None:
         self._tags = {"topic": topic}
         self._reported = ReaderCounts()
+        stats.gauge(f"{PREFIX}waiting", 0, tags=self._tags)
 
     def report(self, reader: ResponseReader) -> None:
         """Send what has changed since the last report."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import confluent_kafka as ck
 
+from kafka_bridge.kafka.addressing import candidates, id_in_headers
 from kafka_bridge.kafka.notices import Arrival, Delivery, Notice, Subscription
-from kafka_bridge.kafka.recent import RecentRecords
+from kafka_bridge.kafka.recent import Facts, RecentRecords, facts_of
 from kafka_bridge.kafka.records import location_of
-from kafka_bridge.protocol.errors import RemoteProtocolError
-from kafka_bridge.protocol.event_head import read_head
+from kafka_bridge.protocol.errors import RecordLocation, RemoteProtocolError
 
 _log = logging.getLogger(__name__)
 
@@ -30,33 +31,34 @@ class ReaderCounts:
 
 @dataclass(slots=True)
 class Dispatcher:
-    """Matches records to the waiting jobs by their keys.
+    """Matches records to the waiting jobs by their keys, or by a header.
 
-    ``waiting`` has every job that is served; its key None finds the records without a key, and
-    errors, which have none either. ``on_error`` is told of those.
+    ``waiting`` has every job that is served. ``on_error`` is told of errors, which come among the
+    records.
     """
 
+    topic: str
     on_error: Callable[[ck.KafkaError], None]
     counts: ReaderCounts = field(default_factory=ReaderCounts)
     recent: RecentRecords = field(default_factory=RecentRecords)
-    waiting: dict[bytes | None, Subscription | None] = field(default_factory=lambda: {None: None})
-
-    def subscriptions(self) -> list[Subscription]:
-        """Return all the jobs that wait here."""
-        return [each for each in self.waiting.values() if each is not None]
+    waiting: dict[bytes | None, Subscription] = field(default_factory=dict)
 
     def admit(self, newcomers: Sequence[Subscription]) -> tuple[Delivery, list[Subscription]]:
         """Serve the jobs for which all that they missed is at hand.
 
         Returns what they missed, and the others: for them the reader must go back.
         """
-        here = {each.key: each for each in newcomers if self.recent.covers(each.positions)}
+        last = {each.key: each for each in newcomers}.values()  # who waits for a job anew counts
+        here: dict[bytes | None, Subscription] = {
+            each.key: each for each in last if self.recent.covers(each.positions)
+        }
         delivery: Delivery = []
         if here:
-            for message in self.recent.with_key_in(here):
-                self._match(here[message.key()], message, delivery)  # type: ignore[index]
+            for facts in candidates(self.recent, itemgetter(0), here):
+                if (subscription := _addressee(facts, here)) is not None:
+                    self._match(subscription, facts, delivery)
             self.serve(here.values())
-        return delivery, [each for each in newcomers if here.get(each.key) is not each]
+        return delivery, [each for each in last if each.key not in here]
 
     def serve(self, subscriptions: Iterable[Subscription]) -> None:
         """Serve these jobs from now on: the reader has gone back to where they ask for."""
@@ -70,27 +72,28 @@ class Dispatcher:
 
     def dispatch(self, batch: Sequence[ck.Message]) -> Delivery:
         """Return what these records have for the waiting jobs."""
-        waiting = self.waiting
         delivery: Delivery = []
-        for message in [each for each in batch if each.key() in waiting]:
-            subscription = waiting[message.key()]
-            if subscription is not None:
-                self._match(subscription, message, delivery)
+        for message in candidates(batch, ck.Message.key, self.waiting):
+            facts = facts_of(message)
+            if (subscription := _addressee(facts, self.waiting)) is not None:
+                self._match(subscription, facts, delivery)
             elif (error := message.error()) is not None:
                 self.on_error(error)
-            else:
+            elif message.key() is None and id_in_headers(facts[-1]) is None:
                 self._count_without_key(message)
         self.counts.records += len(batch)
         return delivery
 
-    def _match(self, subscription: Subscription, message: ck.Message, delivery: Delivery) -> None:
-        if not subscription.wants(message.partition(), message.offset()):  # type: ignore[arg-type]
+    def _match(self, subscription: Subscription, facts: Facts, delivery: Delivery) -> None:
+        _, partition, offset, value, headers = facts
+        if not subscription.wants(partition, offset):
             return
+        location = RecordLocation(self.topic, partition, offset)
         try:
-            notice: Notice = Arrival(read_head(message.value()), message)
+            notice: Notice = Arrival(subscription.read_head(value, headers), location, value)
             self.counts.matched += 1
         except RemoteProtocolError as error:
-            notice = error.at(location_of(message))
+            notice = error.at(location)
             self.counts.undecodable += 1
             if self.counts.undecodable == 1:
                 _log.warning(
@@ -106,3 +109,8 @@ class Dispatcher:
                 "the key of every response is the job's correlation id",
                 location_of(message),
             )
+
+
+def _addressee(facts: Facts, jobs: Mapping[bytes | None, Subscription]) -> Subscription | None:
+    key, *_, headers = facts
+    return jobs.get(key) or jobs.get(id_in_headers(headers))

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-import confluent_kafka as ck
-
-from kafka_bridge.kafka.records import Record, location_of
+from kafka_bridge.kafka.heads import HeadReader, event_head
+from kafka_bridge.kafka.records import decode_at
 from kafka_bridge.protocol.errors import KafkaBridgeError, RecordLocation
 from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.messages import StatusEvent
@@ -19,22 +18,18 @@ from kafka_bridge.protocol.messages import StatusEvent
 
 @dataclass(slots=True, eq=False)  # not frozen: thousands are made at once
 class Arrival:
-    """A status event as it arrived: its ``head`` is read, the rest on request."""
+    """A status event or a plain reply as it arrived: its ``head`` is read, the rest on request."""
 
     head: EventHead
-    message: ck.Message
-
-    @property
-    def location(self) -> RecordLocation:
-        """Where its record lies."""
-        return location_of(self.message)
+    location: RecordLocation
+    value: bytes | None
 
     def event(self) -> StatusEvent:
         """Return the whole event.
 
-        :raises RemoteProtocolError: what follows the head is damaged
+        :raises RemoteProtocolError: what follows the head is damaged, or this is a plain reply
         """
-        return Record.of(self.message).decode(StatusEvent)
+        return decode_at(StatusEvent, self.value, self.location)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +51,15 @@ Notice: TypeAlias = Arrival | Truncated | KafkaBridgeError
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """One waiting job. ``positions`` are, by partition, the offsets it has not seen yet."""
+    """One waiting job. ``positions`` are, by partition, the offsets it has not seen yet.
+
+    ``read_head`` says what it makes of its records: status events, or plain replies.
+    """
 
     key: bytes
     positions: array[int]
     notify: Callable[[Notice], None]
+    read_head: HeadReader = event_head
 
     def position(self, partition: int) -> int:
         """Return the first offset of a partition that the job has not seen."""
@@ -88,3 +87,8 @@ class Inbox:
     joined: deque[Subscription] = field(default_factory=deque)
     left: deque[Subscription] = field(default_factory=deque)
     closed: bool = False
+
+
+def drain(queue: deque[Subscription]) -> list[Subscription]:
+    """Take out what is there now; others may be adding."""
+    return [queue.popleft() for _ in range(len(queue))]

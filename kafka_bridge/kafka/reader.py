@@ -16,7 +16,6 @@ import os
 import threading
 import time
 from array import array
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import confluent_kafka as ck
@@ -25,28 +24,31 @@ from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.dispatcher import Dispatcher, ReaderCounts
 from kafka_bridge.kafka.failures import heals_by_itself, is_missing_topic, translate
+from kafka_bridge.kafka.heads import HeadReader, event_head
 from kafka_bridge.kafka.hearing import STATISTICS_MS, Hearing, hearing_of
-from kafka_bridge.kafka.notices import Delivery, Inbox, Notice, Subscription, Truncated
-from kafka_bridge.kafka.offsets import partition_count
-from kafka_bridge.protocol.errors import KafkaBridgeError, ReaderClosed, TopicNotFound
+from kafka_bridge.kafka.late_jobs import LateJobs
+from kafka_bridge.kafka.notices import Delivery, Inbox, Notice, Subscription, drain
+from kafka_bridge.kafka.retention import truncations, watermarks
+from kafka_bridge.kafka.topic_watch import METADATA_SECONDS, TopicWatch
+from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaBridgeError, ReaderClosed
 
 _log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
 """How long the thread waits for a record before it looks for new jobs."""
-BATCH_RECORDS = 1000
+FIRST_POLL_SECONDS = 0.001
+"""The same before the first job, for which the reader was opened."""
+FIRST_LOOK_SECONDS = 1.0
+"""How long to wait for the first answer of a broker before looking whether it refuses us."""
+BATCH_RECORDS = 500
+"""Fewer than the 700 new objects at which Python looks for garbage: a batch costs no collection."""
 MANY_RECORDS = 100
+BURST_RECORDS = 100_000
+"""So many records are kept after the reader went back: jobs come in bursts, with like offsets."""
 FILL_SECONDS = 0.005
-"""How long a batch may take to fill where they come so many at a time."""
+"""How long a batch may take to fill where records come so many at a time."""
 LINGER_SECONDS = 30.0
 """How long a reader without waiting jobs stays open: the next job often comes soon."""
-METADATA_SECONDS = 10.0
-PARTITIONS_SECONDS = 30.0
-"""How often the reader looks for new partitions; what they hold is read from its beginning."""
-MISSING_SECONDS = 5.0
-"""How long a topic must be missing until it counts as deleted: brokers that start say so, too."""
-BEHIND_SECONDS = 2.0
-"""The longest that a job which asks to go back waits for others that do."""
 
 
 class ResponseReader:
@@ -74,15 +76,14 @@ class ResponseReader:
         self._linger = linger
         self._process = os.getpid()
         self._inbox = Inbox()
-        self._dispatcher = Dispatcher(self._on_error)
-        self._behind: list[Subscription] = []
-        self._behind_since = 0.0
+        self._dispatcher = Dispatcher(topic, self._on_error)
+        self._late = LateJobs()
+        self._watch = TopicWatch(topic, config.bootstrap_servers)
         self._positions: dict[int, int] = {}
         self._read_since_rewind = 0
+        self._to_head = 0
         self._last_batch = 0
         self._fatal: ck.KafkaError | None = None
-        self._missing_since: float | None = None
-        self._next_look = 0.0
         self._idle_since = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(
@@ -98,12 +99,12 @@ class ResponseReader:
     @property
     def waiting(self) -> int:
         """How many jobs wait."""
-        return self.served + len(self._behind) + len(self._inbox.joined)
+        return self.served + len(self._late) + len(self._inbox.joined)
 
     @property
     def served(self) -> int:
         """How many of them hear what comes from now on."""
-        return len(self._dispatcher.waiting) - 1
+        return len(self._dispatcher.waiting)
 
     @property
     def is_open(self) -> bool:
@@ -111,14 +112,22 @@ class ResponseReader:
         return not self._inbox.closed
 
     def subscribe(
-        self, correlation_id: str, start_offsets: Sequence[int], notify: Callable[[Notice], None]
+        self,
+        correlation_id: str,
+        start_offsets: Sequence[int],
+        notify: Callable[[Notice], None],
+        *,
+        read_head: HeadReader = event_head,
     ) -> Subscription:
         """Wait for a job's events from these offsets on (by partition; others from 0).
 
+        :param read_head: :func:`~kafka_bridge.kafka.heads.plain_head` for plain replies
         :raises ReaderClosed: the reader has ended, or belongs to the process that this one was
             forked from: open another one
         """
-        subscription = Subscription(correlation_id.encode(), array("q", start_offsets), notify)
+        subscription = Subscription(
+            correlation_id.encode(), array("q", start_offsets), notify, read_head
+        )
         if self._process != os.getpid():
             raise ReaderClosed(f"the reader of {self.topic!r} belongs to the parent process")
         with self._inbox.lock:
@@ -162,7 +171,7 @@ class ResponseReader:
             while not self._stopping.is_set() and not self._closes_for_idleness():
                 self._admit(consumer)
                 self._dispatch(consumer, self._poll(consumer))
-                self._look_for_partitions(consumer)
+                self._look_at_topic(consumer)
         finally:
             consumer.close()
 
@@ -178,72 +187,67 @@ class ResponseReader:
     def _end(self, failure: KafkaBridgeError) -> None:
         with self._inbox.lock:
             self._inbox.closed = True
-        everyone = [*self._dispatcher.subscriptions(), *self._behind, *self._inbox.joined]
+        everyone = [*self._dispatcher.waiting.values(), *self._late, *self._inbox.joined]
         if everyone:
             self._hand_over([(subscription, failure) for subscription in everyone])
 
     def _on_error(self, error: ck.KafkaError) -> None:
         if is_missing_topic(error):
-            self._missing_since = self._missing_since or time.monotonic()
-            self._next_look = 0.0
+            self._watch.note_missing()
         elif not heals_by_itself(error):
             self._fatal = error
 
     def _on_statistics(self, statistics: str) -> None:
         self.hearing = hearing_of(statistics, self.topic, self._positions)
+        self._to_head = self.hearing.lag
 
     # Jobs come and go.
 
     def _admit(self, consumer: ck.Consumer) -> None:
         """Take in the jobs that came and let go those that left."""
-        newcomers = _drain(self._inbox.joined)
-        if newcomers:
-            earlier = self._behind
-            self._behind = [*earlier, *newcomers]  # known, should what follows fail
-            if not self._positions:
-                self._open(consumer, newcomers)
-            missed, late = self._dispatcher.admit(newcomers)
-            if late and not earlier:
-                self._behind_since = time.monotonic()
-            self._behind = [*earlier, *late]
+        if self._inbox.joined:
+            partitions = self._positions or self._first_look(consumer)
+            missed, late = self._dispatcher.admit(drain(self._inbox.joined))
+            self._late.add(late, partitions)
             if missed:
                 self._hand_over(missed)
-        for leaving in _drain(self._inbox.left):
+        for leaving in drain(self._inbox.left):
             self._dispatcher.release(leaving)
-            if leaving in self._behind:
-                self._behind.remove(leaving)
-        if self._behind:
-            self._go_back_if_worth_it(consumer)
-
-    def _open(self, consumer: ck.Consumer, newcomers: list[Subscription]) -> None:
-        """Begin to read, where the first jobs ask for."""
-        count = partition_count(
-            consumer, self.topic, self._config.bootstrap_servers, METADATA_SECONDS
-        )
-        starts = {p: min(each.position(p) for each in newcomers) for p in range(count)}
-        self._tell_of_truncation(consumer, newcomers, starts)
-        self._assign(consumer, starts)
-        self._next_look = time.monotonic() + PARTITIONS_SECONDS
-
-    def _go_back_if_worth_it(self, consumer: ck.Consumer) -> None:
-        """Go back for the jobs that ask for it, once for all of them.
-
-        Not before as much was read as would be read again, or the first of them has waited long
-        enough: jobs that come steadily, each a little behind, must not stop the reader.
-        """
-        starts = {
-            partition: min(position, *(each.position(partition) for each in self._behind))
-            for partition, position in self._positions.items()
-        }
-        again = sum(position - starts[number] for number, position in self._positions.items())
-        waited = time.monotonic() - self._behind_since
-        if again > self._read_since_rewind and waited <= BEHIND_SECONDS:
+            self._late.discard(leaving)
+        if not self._late:
             return
-        self.counts.rewinds += 1
-        self._tell_of_truncation(consumer, self._behind, starts)
-        self._dispatcher.serve(self._behind)
-        self._behind = []
+        if not self._positions:
+            self._read_for_the_late(consumer)
+        elif self._late.are_worth_it(self._positions, self._read_since_rewind):
+            self.counts.rewinds += 1
+            self._read_for_the_late(consumer)
+
+    def _first_look(self, consumer: ck.Consumer) -> range:
+        """Return the topic's partitions, or raise why they cannot be had.
+
+        To be asked is all that librdkafka does meanwhile: that a password was refused, it tells in
+        between, and until then it looks like a broker that does not answer.
+        """
+        give_up = time.monotonic() + METADATA_SECONDS
+        while True:
+            try:
+                return self._watch.partitions(consumer, FIRST_LOOK_SECONDS)
+            except BrokerUnreachable:
+                consumer.poll(0)
+                self._raise_what_will_not_heal()
+                if time.monotonic() > give_up:
+                    raise
+
+    def _read_for_the_late(self, consumer: ck.Consumer) -> None:
+        """Begin, or go back, to where the late jobs ask for."""
+        starts = self._late.starts(self._positions)
+        jobs = self._late.take()
+        self._dispatcher.serve(jobs)
         self._assign(consumer, starts)
+        limits = watermarks(consumer, self.topic, starts, METADATA_SECONDS)
+        self._to_head = sum(max(0, end - starts[number]) for number, (_, end) in limits.items())
+        if truncated := truncations(jobs, {number: first for number, (first, _) in limits.items()}):
+            self._hand_over(truncated)
 
     def _assign(self, consumer: ck.Consumer, starts: dict[int, int]) -> None:
         self._positions = starts
@@ -251,45 +255,12 @@ class ResponseReader:
         self._read_since_rewind = 0
         consumer.assign([ck.TopicPartition(self.topic, p, at) for p, at in starts.items()])
 
-    def _tell_of_truncation(
-        self, consumer: ck.Consumer, askers: Sequence[Subscription], starts: dict[int, int]
-    ) -> None:
-        """Tell the jobs that ask for records which retention has removed."""
-        delivery: Delivery = []
-        for partition in starts:
-            where = ck.TopicPartition(self.topic, partition)
-            try:
-                first, _ = consumer.get_watermark_offsets(where, timeout=METADATA_SECONDS)
-            except ck.KafkaException:
-                return  # the broker is away: the jobs go on under their deadlines in any case
-            for each in askers:
-                wanted = each.position(partition)
-                if wanted < first and partition < len(each.positions):
-                    delivery.append((each, Truncated(partition, wanted, first)))
-        if delivery:
-            self._hand_over(delivery)
-
-    def _look_for_partitions(self, consumer: ck.Consumer) -> None:
-        """Take in partitions that were added, and find out whether a missing topic is gone."""
-        now = time.monotonic()
-        if not self._positions or now < self._next_look:
-            return
-        self._next_look = now + (PARTITIONS_SECONDS if self._missing_since is None else 1.0)
-        try:
-            count = partition_count(
-                consumer, self.topic, self._config.bootstrap_servers, METADATA_SECONDS
-            )
-        except TopicNotFound:
-            self._missing_since = self._missing_since or now
-            if now - self._missing_since > MISSING_SECONDS:
-                raise
-        except KafkaBridgeError:
-            pass  # no broker answers: ask again later
-        else:
-            new = {partition: 0 for partition in range(count) if partition not in self._positions}
-            if new or self._missing_since is not None:
-                self._missing_since = None
-                self._assign(consumer, {**self._positions, **new})
+    def _look_at_topic(self, consumer: ck.Consumer) -> None:
+        """Read new partitions, too, from their beginning."""
+        if self._positions:
+            new = self._watch.changed(consumer, self._positions)
+            if new is not None:
+                self._assign(consumer, {**self._positions, **dict.fromkeys(new, 0)})
 
     # Records.
 
@@ -298,7 +269,17 @@ class ResponseReader:
 
         Nothing is held back in the hope of a fuller batch, but where records come in masses.
         """
-        first = consumer.poll(POLL_SECONDS)
+        if self._last_batch >= MANY_RECORDS:
+            batch = consumer.consume(BATCH_RECORDS, timeout=FILL_SECONDS)
+        else:
+            first = consumer.poll(POLL_SECONDS if self._positions else FIRST_POLL_SECONDS)
+            more = [] if first is None else consumer.consume(BATCH_RECORDS - 1, timeout=0)
+            batch = [] if first is None else [first, *more]
+        self._raise_what_will_not_heal()
+        self._last_batch = len(batch)
+        return batch
+
+    def _raise_what_will_not_heal(self) -> None:
         if self._fatal is not None:
             raise translate(
                 self._fatal,
@@ -306,12 +287,6 @@ class ResponseReader:
                 servers=self._config.bootstrap_servers,
                 topic=self.topic,
             )
-        if first is None:
-            return []
-        patience = FILL_SECONDS if self._last_batch >= MANY_RECORDS else 0
-        batch = [first, *consumer.consume(BATCH_RECORDS - 1, timeout=patience)]
-        self._last_batch = len(batch)
-        return batch
 
     def _dispatch(self, consumer: ck.Consumer, batch: list[ck.Message]) -> None:
         if not batch:
@@ -320,8 +295,13 @@ class ResponseReader:
         if delivery:
             self._hand_over(delivery)
         self._read_since_rewind += len(batch)
+        self._to_head -= len(batch)
         self._note_positions(consumer)
-        self._dispatcher.recent.add(batch, self._positions)
+        recent = self._dispatcher.recent
+        if self._read_since_rewind > BURST_RECORDS and self._to_head > recent.capacity:
+            recent.start_at(self._positions)
+        else:
+            recent.add(batch, self._positions)
 
     def _note_positions(self, consumer: ck.Consumer) -> None:
         partitions = [ck.TopicPartition(self.topic, partition) for partition in self._positions]
@@ -331,8 +311,3 @@ class ResponseReader:
             if each.offset >= 0  # else nothing of it was read since the assignment
         }
         self._positions = {**self._positions, **moved}
-
-
-def _drain(queue: deque[Subscription]) -> list[Subscription]:
-    """Take out what is there now; others may be adding."""
-    return [queue.popleft() for _ in range(len(queue))]

@@ -2,19 +2,45 @@
 
 A task publishes its request, defers, and is picked up by a triggerer seconds later; its first
 events, or all of them, have gone by until then. Found here, they need not be read from Kafka again.
+
+Tens of thousands of objects that live for seconds are what Python's garbage collector is worst at:
+each time a quarter has been added to what it knows, it looks at everything in the process. So
+records are kept as plain tuples, which it forgets about; confluent_kafka's messages it would not.
+And the reader keeps nothing while it is further behind the head than the window is long: it would
+be gone from the window before the reader is there.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias, cast
 
 import confluent_kafka as ck
 
+from kafka_bridge.protocol.headers import Headers
+
 WINDOW_BYTES = 64 * 1024 * 1024
-RECORD_BYTES = 400
+RECORD_BYTES = 300
 """What a record takes in memory besides its value: measured, Python 3.11, keys of 36 bytes."""
+
+Facts: TypeAlias = tuple[bytes | None, int, int, bytes | None, Headers | None]
+"""A record's key, partition, offset, value and headers."""
+
+
+def facts_of(message: ck.Message) -> Facts:
+    """Return what is to be known of a message."""
+    return cast(
+        Facts,
+        (
+            message.key(),
+            message.partition(),
+            message.offset(),
+            message.value(),
+            message.headers(),
+        ),
+    )
 
 
 @dataclass(slots=True)
@@ -26,11 +52,16 @@ class RecentRecords:
 
     limit: int = WINDOW_BYTES
     floor: dict[int, int] = field(default_factory=dict)
-    _batches: deque[tuple[Sequence[ck.Message], dict[int, int], int]] = field(default_factory=deque)
+    _batches: deque[tuple[list[Facts], dict[int, int], int]] = field(default_factory=deque)
     _bytes: int = 0
 
+    @property
+    def capacity(self) -> int:
+        """How many records can fit at the most."""
+        return self.limit // RECORD_BYTES
+
     def start_at(self, positions: Mapping[int, int]) -> None:
-        """Forget everything: reading goes on from these positions."""
+        """Forget everything: what is kept begins at these positions."""
         self._batches.clear()
         self._bytes = 0
         self.floor = dict(positions)
@@ -38,22 +69,22 @@ class RecentRecords:
     def add(self, batch: Sequence[ck.Message], positions: dict[int, int]) -> None:
         """Keep a batch; ``positions`` are those after it."""
         size = sum(map(len, batch)) + RECORD_BYTES * len(batch)
-        self._batches.append((batch, positions, size))
+        self._batches.append(([facts_of(each) for each in batch], positions, size))
         self._bytes += size
         while self._bytes > self.limit:
             _, self.floor, gone = self._batches.popleft()
             self._bytes -= gone
 
     def covers(self, positions: Sequence[int]) -> bool:
-        """Tell whether every record from these offsets on (by partition, else 0) is here."""
-        return all(
+        """Tell whether every record from these offsets on (by partition, else 0) is here.
+
+        It is not where nothing was read yet.
+        """
+        return bool(self.floor) and all(
             floor <= (positions[partition] if partition < len(positions) else 0)
             for partition, floor in self.floor.items()
         )
 
-    def with_key_in(self, keys: Container[bytes]) -> Iterator[ck.Message]:
-        """Yield the kept records whose key is one of these, oldest first."""
-        for batch, _, _ in self._batches:
-            for message in batch:
-                if message.key() in keys:
-                    yield message
+    def __iter__(self) -> Iterator[Facts]:
+        """Go through what is kept, oldest first."""
+        return (record for records, _, _ in self._batches for record in records)

@@ -39,10 +39,18 @@ class Record:
 
         :raises RemoteProtocolError: it holds none; the error names topic, partition and offset
         """
-        try:
-            return decode(message_type, self.value)
-        except RemoteProtocolError as error:
-            raise error.at(self.location) from error
+        return decode_at(message_type, self.value, self.location)
+
+
+def decode_at(message_type: type[M], value: bytes | None, location: RecordLocation) -> M:
+    """Return the message in a value that comes from this place.
+
+    :raises RemoteProtocolError: it holds none; the error names topic, partition and offset
+    """
+    try:
+        return decode(message_type, value)
+    except RemoteProtocolError as error:
+        raise error.at(location) from error
 
 
 class Received:

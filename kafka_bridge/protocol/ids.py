@@ -6,6 +6,9 @@ import itertools
 import re
 import uuid
 
+CORRELATION_ID_LENGTH = 36
+"""Characters of a correlation id, which are bytes in a record's key."""
+
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -42,7 +45,7 @@ def is_correlation_id(text: str) -> bool:
 
 def correlation_id_from_key(key: bytes | None) -> str | None:
     """Return the correlation id that a record's key holds, or None where it holds none."""
-    if key is None or len(key) != 36:
+    if key is None or len(key) != CORRELATION_ID_LENGTH:
         return None
     try:
         text = key.decode("ascii")

@@ -52,7 +52,8 @@ class ApacheKafka(Broker):
     address with the same data. It does not outlive the Python process that started it, however
     that one ends.
 
-    `properties` are broker settings that replace or add to those of ``server.properties``.
+    `properties` are broker settings that replace or add to those of ``server.properties``, and may
+    contain ``${port}``, where clients connect.
     """
 
     kind: ClassVar[str] = "apache"
@@ -148,13 +149,13 @@ class ApacheKafka(Broker):
     def _write_settings(self, directory: Path) -> int:
         """Write the broker's settings with fresh ports; return the one for clients."""
         port = free_port()
-        settings = string.Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-            port=port, controller_port=free_port(), data=directory / "data"
-        )
         # Of a setting that stands twice, Java takes the last.
         own = "".join(f"{name}={value}\n" for name, value in self._properties.items())
+        settings = string.Template(_TEMPLATE.read_text(encoding="utf-8") + own).substitute(
+            port=port, controller_port=free_port(), data=directory / "data"
+        )
         self._settings = directory / "server.properties"
-        self._settings.write_text(settings + own, encoding="utf-8")
+        self._settings.write_text(settings, encoding="utf-8")
         return port
 
     def _format(self, directory: Path) -> None:

@@ -10,12 +10,13 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, TopicPartition
 
-from kafka_bridge.kafka import reader as reader_module
+from kafka_bridge.kafka import topic_watch
 from kafka_bridge.kafka.config import GROUP_PREFIX, KafkaConfig
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer
@@ -62,11 +63,12 @@ async def test_late_early_and_present_jobs(config: KafkaConfig, topic: str) -> N
     assert set(waiting.ends.values()) == {1}
 
 
-async def test_broker_killed_under_load(private_broker: ApacheKafka) -> None:
-    """A broker that is killed with -9 and comes back costs no job.
+@pytest.mark.parametrize("dead_seconds", [10, pytest.param(30, marks=pytest.mark.long)])
+async def test_broker_killed_under_load(private_broker: ApacheKafka, dead_seconds: float) -> None:
+    """A broker that is killed with -9 and comes back after a while costs no job.
 
     Replies are published before, during and after; the reader says that it does not hear meanwhile,
-    so that silence is held against nobody.
+    so that silence is held against nobody. Nor is anybody told that the reader has ended.
     """
     config = config_of(private_broker.bootstrap_servers)
     await asyncio.to_thread(private_broker.create_topic, "responses", 3)
@@ -78,10 +80,13 @@ async def test_broker_killed_under_load(private_broker: ApacheKafka) -> None:
             await asyncio.to_thread(answer, producer, "responses", jobs[:500])
             await waiting.until_heard()
             private_broker.kill()
+            killed_at = time.monotonic()
             sending = asyncio.create_task(
                 asyncio.to_thread(answer, producer, "responses", jobs[500:1000])
             )
             await waiting.until_heard(False)
+            await asyncio.sleep(killed_at + dead_seconds - time.monotonic())
+            assert not any(task.done() for task in waiting.tasks[500:])
             await asyncio.to_thread(private_broker.start)
             await sending
             await asyncio.to_thread(answer, producer, "responses", jobs[1000:])
@@ -109,7 +114,7 @@ async def test_partitions_added_while_waiting(
     config: KafkaConfig, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Replies in partitions that were added while a job waits are found, from their beginning."""
-    monkeypatch.setattr(reader_module, "PARTITIONS_SECONDS", 0.3)
+    monkeypatch.setattr(topic_watch, "PARTITIONS_SECONDS", 0.3)
     jobs = new_jobs(40)
     async with waiting_on(config, topic) as waiting:
         waiting.join(jobs, [0, 0, 0])
@@ -196,7 +201,7 @@ async def test_open_transaction_is_not_held_against_jobs(config: KafkaConfig, to
             await asyncio.to_thread(stranger.flush)
             await asyncio.to_thread(answer, producer, topic, jobs)
             await waiting.until_heard(False)
-            assert waiting.hub.served > 0
+            assert waiting.hub.reader.served > 0
             await asyncio.to_thread(stranger.commit_transaction)
             await waiting.all_ended()
             await waiting.until_heard()
@@ -209,12 +214,15 @@ async def test_nothing_blocks_the_loop(
     """With 2,000 jobs that come, wait and end, no callback of the loop takes over 100 ms."""
     loop, jobs = asyncio.get_running_loop(), new_jobs(2000)
     records = [(job.encode(), encode(event(job))) for job in jobs]
+    all_wait = threading.Event()
 
     def publish() -> None:
         with RecordProducer(config) as producer:
+            all_wait.wait(30)
             for key, value in records:
                 producer.send(topic, key, value, [])
 
+    publishing = asyncio.create_task(asyncio.to_thread(publish))  # to start a thread takes a while
     async with waiting_on(config, topic) as waiting:
         gc.collect()
         gc.freeze()  # what the tests before have left is no part of this
@@ -224,23 +232,41 @@ async def test_nothing_blocks_the_loop(
             for first in range(0, len(jobs), 50):
                 waiting.join(jobs[first : first + 50], [0, 0, 0])
                 await asyncio.sleep(0)
-            await asyncio.to_thread(publish)
+            all_wait.set()
             async with asyncio.timeout(60):  # to gather 2,000 tasks would be slow in itself
                 while len(waiting.ends) < len(jobs):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
         loop.set_debug(False)
+        await publishing
         gc.unfreeze()
     assert [each.message for each in caplog.records if "Executing" in each.message] == []
     assert waiting.ends == dict.fromkeys(jobs, 1)
 
 
+def connections_to(broker: ApacheKafka) -> int:
+    """Return how many connections from clients the broker's process has."""
+    (port,) = {int(each.rpartition(":")[2]) for each in broker.bootstrap_servers.split(",")}
+    return sum(
+        each.status == psutil.CONN_ESTABLISHED and each.laddr.port == port
+        for each in psutil.Process(broker.pid).net_connections("tcp")
+    )
+
+
 async def test_one_consumer_for_all(private_broker: ApacheKafka) -> None:
-    """However many jobs wait, the process has one consumer, in a group of its own kind."""
+    """However many jobs wait, the process has one consumer, in a group of its own kind.
+
+    Counted on the broker: it has no more connections for 2,000 jobs than for one, and no group but
+    of our kind.
+    """
     config = config_of(private_broker.bootstrap_servers, group_id="theirs")
     await asyncio.to_thread(private_broker.create_topic, "responses", 3)
     async with waiting_on(config, "responses") as waiting:
+        waiting.join(new_jobs(1), [0, 0, 0])
+        await waiting.until_heard()
+        for_one = connections_to(private_broker)
         waiting.join(new_jobs(2000), [0, 0, 0])
-        await waiting.until_served(2000)
+        await waiting.until_served(2001)
+        assert 0 < connections_to(private_broker) <= for_one
         threads = {
             t.name for t in threading.enumerate() if t.name.startswith("kafka-bridge-reader")
         }
@@ -250,8 +276,11 @@ async def test_one_consumer_for_all(private_broker: ApacheKafka) -> None:
     assert [each for each in groups if not each.startswith(GROUP_PREFIX)] == []
 
 
-async def test_deleted_topic_reaches_every_job(config: KafkaConfig, topics: TopicFactory) -> None:
+async def test_deleted_topic_reaches_every_job(
+    config: KafkaConfig, topics: TopicFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A topic that is deleted ends every wait within seconds, in words."""
+    monkeypatch.setattr(topic_watch, "MISSING_SECONDS", 1.0)
     name = topics("gone", partitions=1)
     async with waiting_on(config, name) as waiting:
         waiting.join(new_jobs(20), [0])

@@ -52,7 +52,9 @@ def test_killed_under_load(
     with RecordProducer(config) as producer:
         for life in range(kills):
             process = _start(real_broker, triggers, events)
-            traffic = threading.Thread(target=_answer, args=(producer, topic, ids[life::kills]))
+            traffic = threading.Thread(
+                target=answer_one_by_one, args=(producer, topic, ids[life::kills])
+            )
             traffic.start()
             _until_something_fired(process, events)
             time.sleep(chance.uniform(0, 0.4))
@@ -97,8 +99,8 @@ def _until_something_fired(process: subprocess.Popen[bytes], events: Path) -> No
         time.sleep(0.02)
 
 
-def _answer(producer: RecordProducer, topic: str, jobs: list[str]) -> None:
-    """Answer some jobs, one by one."""
+def answer_one_by_one(producer: RecordProducer, topic: str, jobs: list[str]) -> None:
+    """Answer some jobs, among ten times as many records to others, and with progress."""
     chance, strangers = random.Random(SEED), new_jobs(200)
     for job in jobs:
         running = event(job, JobState.RUNNING, progress=Progress(1, 2))

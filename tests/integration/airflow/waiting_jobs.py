@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
+from kafka_bridge.airflow.hub import ResponseHub
 from kafka_bridge.airflow.metrics import ReaderMetrics
-from kafka_bridge.airflow.responses import ResponseHub
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.notices import Arrival, Notice, Truncated
 from kafka_bridge.kafka.producer import RecordProducer
@@ -69,7 +69,7 @@ class Waiting:
     async def until_served(self, count: int) -> None:
         """Wait until the reader serves so many jobs."""
         async with asyncio.timeout(30):
-            while self.hub.served < count:  # noqa: ASYNC110  the reader's thread changes it
+            while self.hub.reader.served < count:  # noqa: ASYNC110  the reader's thread changes it
                 await asyncio.sleep(0.02)
 
     async def until_heard(self, hears: bool = True) -> None:

@@ -3,117 +3,32 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from queue import Empty, Queue
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
-from integration.jobs import WAIT_SECONDS, committed, config_of, event
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.notices import Arrival, Delivery, Notice
+from kafka_bridge.kafka.notices import Arrival
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.reader import ResponseReader
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import (
-    BrokerUnreachable,
     KafkaBridgeError,
-    ReaderClosed,
-    TopicNotFound,
     Undecodable,
 )
-from kafka_bridge.protocol.ids import new_correlation_id
-from kafka_bridge.protocol.messages import JobState, StatusEvent
-from kafka_bridge.testing import Broker
-from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.protocol.messages import JobState
+
+from ..jobs import WAIT_SECONDS, event
+from .waiters import Waiter, say
 
 if TYPE_CHECKING:
     from conftest import Eventually, TopicFactory
 
 R, S = JobState.RUNNING, JobState.SUCCEEDED
-
-
-def hand_over(delivery: Delivery) -> None:
-    """Tell each job on the reader's own thread."""
-    for subscription, notice in delivery:
-        subscription.notify(notice)
-
-
-class Waiter:
-    """A job that waits: what it was told, in order."""
-
-    def __init__(self, job: str | None = None) -> None:
-        self.job = job or new_correlation_id()
-        self.told: Queue[Notice] = Queue()
-
-    def join(self, reader: ResponseReader, start: Sequence[int] = ()) -> Waiter:
-        """Wait at a reader from these offsets on."""
-        reader.subscribe(self.job, start, self.told.put)
-        return self
-
-    def next(self) -> Notice:
-        """Return the next thing that it is told."""
-        return self.told.get(timeout=WAIT_SECONDS)
-
-    def event(self) -> StatusEvent:
-        """Return the next event that it is told of."""
-        notice = self.next()
-        assert isinstance(notice, Arrival), notice
-        return notice.event()
-
-    def sequences(self, count: int) -> list[int]:
-        """Return the sequence numbers of so many events."""
-        return [self.event().sequence for _ in range(count)]
-
-    def is_told_nothing(self, seconds: float = 0.3) -> bool:
-        """Tell whether nothing more comes for a while."""
-        try:
-            self.told.get(timeout=seconds)
-        except Empty:
-            return True
-        return False
-
-
-@pytest.fixture
-def config(real_broker: Broker) -> KafkaConfig:
-    """Give the configuration of an Airflow connection, which has a group of its own."""
-    return config_of(
-        real_broker.bootstrap_servers, group_id="their-group", enable_auto_commit="true"
-    )
-
-
-@pytest.fixture
-def open_reader(config: KafkaConfig) -> Iterator[Callable[..., ResponseReader]]:
-    """Give a function that opens a reader of a topic, closed after the test."""
-    opened: list[ResponseReader] = []
-
-    def make(topic: str, linger: float = 30) -> ResponseReader:
-        opened.append(ResponseReader(config, topic, hand_over, linger=linger))
-        return opened[-1]
-
-    yield make
-    for reader in opened:
-        reader.close()
-
-
-@pytest.fixture
-def producer(config: KafkaConfig) -> Iterator[RecordProducer]:
-    """Give a producer."""
-    with RecordProducer(config) as producer:
-        yield producer
-
-
-def say(producer: RecordProducer, topic: str, *events: StatusEvent) -> None:
-    """Publish status events and see them acknowledged."""
-    sent = [producer.send(topic, each.correlation_id.encode(), encode(each), []) for each in events]
-    for each in sent:
-        each.result()
 
 
 def test_reply_from_before_the_subscription_is_found(
@@ -317,147 +232,6 @@ def test_records_without_a_key_or_of_others_are_passed_over(
     assert (reader.counts.undecodable, reader.counts.matched, reader.counts.records) == (0, 1, 10)
     (line,) = [each.getMessage() for each in caplog.records if topic in each.getMessage()]
     assert f"Record {topic}[0]@0 has no key and is passed over" in line
-
-
-def test_missing_topic_is_told_to_every_waiter(open_reader: Callable[..., ResponseReader]) -> None:
-    """All that wait learn that the topic does not exist, by its name; so do those who come then."""
-    reader = open_reader("no.such.topic")
-    waiters = [Waiter().join(reader, [0]) for _ in range(3)]
-    for waiter in waiters:
-        error = waiter.next()
-        assert isinstance(error, TopicNotFound)
-        assert "'no.such.topic'" in str(error)
-    with pytest.raises(ReaderClosed):
-        Waiter().join(reader)
-
-
-def test_deleted_topic_is_told_to_every_waiter(
-    real_broker: Broker, topics: TopicFactory, open_reader: Callable[..., ResponseReader]
-) -> None:
-    """A topic that is deleted while jobs wait on it ends their waiting."""
-    topic = topics()
-    waiter = Waiter().join(open_reader(topic), [0])
-    assert waiter.is_told_nothing()
-    real_broker.delete_topics([topic])
-    assert isinstance(waiter.next(), TopicNotFound)
-
-
-def test_unreachable_brokers_are_told_to_every_waiter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing listens, waiting ends with an error that names the servers."""
-    monkeypatch.setattr("kafka_bridge.kafka.reader.METADATA_SECONDS", 1.0)
-    servers = f"127.0.0.1:{free_port()}"
-    reader = ResponseReader(config_of(servers), "t", hand_over)
-    try:
-        error = Waiter().join(reader).next()
-    finally:
-        reader.close()
-    assert isinstance(error, BrokerUnreachable)
-    assert servers in str(error)
-
-
-def test_idle_reader_closes_and_says_so(
-    topics: TopicFactory,
-    producer: RecordProducer,
-    open_reader: Callable[..., ResponseReader],
-    eventually: Eventually,
-) -> None:
-    """It stays while a job waits, closes soon after the last one left, and takes none then."""
-    topic = topics()
-    reader, waiter = open_reader(topic, linger=0.5), Waiter()
-    subscription = reader.subscribe(waiter.job, [0], waiter.told.put)
-    assert waiter.is_told_nothing(1.2)  # longer than it lingers
-    say(producer, topic, event(waiter.job))
-    assert waiter.event().state is S
-    reader.unsubscribe(subscription)
-
-    def closed() -> bool:
-        try:
-            reader.unsubscribe(reader.subscribe(waiter.job, [0], waiter.told.put))
-        except ReaderClosed:
-            return True
-        return False
-
-    time.sleep(0.4)
-    assert not closed()  # which begins the lingering anew
-    eventually(lambda: not reader._thread.is_alive(), "the reader's thread ends")
-    with pytest.raises(ReaderClosed, match=f"the reader of '{topic}' has ended"):
-        Waiter().join(reader)
-
-
-def test_closing_is_told_to_those_who_wait(
-    topics: TopicFactory, open_reader: Callable[..., ResponseReader]
-) -> None:
-    """A job whose reader is closed is told, so that it can open another one."""
-    reader = open_reader(topics())
-    waiter = Waiter().join(reader, [0])
-    reader.close()
-    assert isinstance(waiter.next(), ReaderClosed)
-    with pytest.raises(ReaderClosed):
-        Waiter().join(reader)
-
-
-FORK = """
-import os, sys
-from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.reader import ResponseReader
-from kafka_bridge.protocol.errors import ReaderClosed
-reader = ResponseReader(KafkaConfig({"bootstrap.servers": sys.argv[1]}), sys.argv[2], print)
-reader.subscribe(sys.argv[3], [0], print)
-child = os.fork()
-if child == 0:
-    try:
-        reader.subscribe(sys.argv[3], [0], print)
-    except ReaderClosed as error:
-        print("child refused:", error, flush=True)
-        os._exit(7)
-    os._exit(0)
-_, status = os.waitpid(child, 0)
-reader.subscribe(sys.argv[3], [0], print)
-reader.close()
-print("parent:", os.waitstatus_to_exitcode(status))
-"""
-
-
-def test_forked_child_refuses_its_parents_reader(real_broker: Broker, topics: TopicFactory) -> None:
-    """A reader's thread is not in a forked child, so the child must open its own; it is told."""
-    topic = topics()
-    result = subprocess.run(
-        [sys.executable, "-c", FORK, real_broker.bootstrap_servers, topic, new_correlation_id()],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert f"child refused: the reader of '{topic}'" in result.stdout
-    assert "parent: 7" in result.stdout, result.stderr
-
-
-def test_reader_leaves_the_connections_group_alone(
-    config: KafkaConfig,
-    topics: TopicFactory,
-    producer: RecordProducer,
-    open_reader: Callable[..., ResponseReader],
-) -> None:
-    """It is no member of any group while it reads, and has committed nothing when it is closed."""
-    topic = topics()
-    reader, waiter = open_reader(topic), Waiter()
-    waiter.join(reader, [0])
-    say(producer, topic, event(waiter.job))
-    assert waiter.event().state is S
-    admin = AdminClient({"bootstrap.servers": config.bootstrap_servers})
-
-    def groups() -> set[str]:
-        listed = admin.list_consumer_groups(request_timeout=WAIT_SECONDS).result()
-        return {
-            each.group_id
-            for each in listed.valid
-            if each.group_id == "their-group" or each.group_id.startswith("kafka-bridge-responses")
-        }
-
-    assert groups() == set()
-    reader.close()
-    assert groups() == set()
-    assert committed(config, "their-group", topic) == [-1001]
 
 
 def test_bad_notice_is_a_protocol_error(

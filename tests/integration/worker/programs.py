@@ -122,6 +122,15 @@ class Stage:
         lines = [line.split() for line in self.notes.read_text().splitlines()]
         return [job for word, job, _ in lines if word == what]
 
+    def started(self) -> dict[str, list[int]]:
+        """Return by job when each start of its handler was, milliseconds since 1970."""
+        starts: dict[str, list[int]] = {}
+        for line in self.notes.read_text().splitlines():
+            word, job, _ = line.split()
+            if word.startswith("began-at-"):
+                starts.setdefault(job, []).append(int(word.removeprefix("began-at-")))
+        return starts
+
     def request(self, job_type: str, payload: Any = None, **fields: Any) -> JobRequest:
         """Return a request that is to be answered on this stage."""
         return request(job_type, self.responses, payload, **fields)

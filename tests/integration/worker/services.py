@@ -78,6 +78,14 @@ async def tell_async(job: JobContext) -> None:
     await asyncio.to_thread(log.info, "told %s", job.correlation_id)
 
 
+@worker.job("work")
+def work(job: JobContext, payload: int) -> int:
+    """Take so many milliseconds; say when it began."""
+    note(f"began-at-{time.time_ns() // 1_000_000}", job)
+    time.sleep(payload / 1000)
+    return payload
+
+
 @worker.job("wait")
 def wait(job: JobContext) -> str:
     """Block the thread until the gate is open."""

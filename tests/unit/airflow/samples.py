@@ -79,8 +79,8 @@ def _message(content: StatusEvent, place: RecordLocation) -> ck.Message:
 
 def arrival(content: StatusEvent, partition: int = 2, offset: int = 17) -> Arrival:
     """Return an event as the reader hands it over."""
-    message = _message(content, RecordLocation(TOPIC, partition, offset))
-    return Arrival(read_head(message.value()), message)
+    value = encode(content)
+    return Arrival(read_head(value), RecordLocation(TOPIC, partition, offset), value)
 
 
 def record(content: StatusEvent, place: RecordLocation) -> Record:

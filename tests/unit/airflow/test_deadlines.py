@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 
-from kafka_bridge.airflow.deadlines import Deadlines
+from kafka_bridge.airflow.deadlines import SPARE_ENTRIES, Deadlines
 
 
 class Sleeper:
@@ -68,3 +69,29 @@ async def test_passed_deadline_wakes_at_once() -> None:
     deadlines.set(sleeper, time.time() - 5)
     await asyncio.sleep(0.05)
     assert len(sleeper.woken) == 1
+
+
+async def test_who_has_left_is_let_go_long_before_the_deadline() -> None:
+    """A day's deadlines of jobs that end in seconds do not pile up until the day is over."""
+    deadlines, gone = Deadlines(), list[weakref.ref[Sleeper]]()
+    for _ in range(10 * SPARE_ENTRIES):
+        sleeper = Sleeper()
+        deadlines.set(sleeper, time.time() + 86_400)
+        deadlines.remove(sleeper)
+        gone.append(weakref.ref(sleeper))
+    del sleeper
+    assert sum(each() is not None for each in gone) <= SPARE_ENTRIES + 1
+
+
+async def test_deadlines_that_stand_survive_clearing_away() -> None:
+    """Among thousands that left, those who stay are woken at their deadlines."""
+    deadlines, begin = Deadlines(), time.time()
+    stays = [Sleeper() for _ in range(10)]
+    for sleeper in stays:
+        deadlines.set(sleeper, begin + 0.1)
+        for _ in range(SPARE_ENTRIES):
+            other = Sleeper()
+            deadlines.set(other, begin + 86_400)
+            deadlines.remove(other)
+    await asyncio.sleep(0.3)
+    assert [len(sleeper.woken) for sleeper in stays] == [1] * 10

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from kafka_bridge.airflow import job_wait, kills, triggers
+from kafka_bridge.airflow import job_log, job_wait, kills, triggers
+from kafka_bridge.airflow.job_log import LogBudget
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.airflow.waiting import MARGIN_SECONDS
 from kafka_bridge.kafka.config import KafkaConfig
@@ -95,17 +95,19 @@ class Reader:
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     open: bool = False
 
-    @contextlib.asynccontextmanager
     async def waiting_for(
         self, correlation_id: str, kafka_config_id: str, topic: str, start_offsets: Sequence[int]
-    ) -> AsyncIterator[Reader]:
+    ) -> Reader:
         """Be subscribed to, until the block ends."""
         self.asked.append((correlation_id, kafka_config_id, topic, start_offsets))
+        return self
+
+    def __enter__(self) -> Self:
         self.open = True
-        try:
-            yield self
-        finally:
-            self.open = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open = False
 
     async def next(self, deadline: float | None) -> Notice | None:
         """Return the next notice, or None at the deadline."""
@@ -168,6 +170,8 @@ class Runner:
         self._patch.setattr(triggers, "time", clock)
         self._patch.setattr(triggers, "asyncio", SimpleNamespace(sleep=clock.sleep))
         self._patch.setattr(job_wait, "time", clock)
+        self._patch.setattr(job_log, "time", clock)
+        self._patch.setattr(job_wait, "PROCESS_BUDGET", LogBudget())
         self._patch.setattr(job_wait, "waiting_for", reader.waiting_for)
         self._patch.setattr(KafkaJobTrigger, "log", log)
         trigger = KafkaJobTrigger(**{**ARGUMENTS, **changes})
@@ -263,10 +267,8 @@ async def test_connection_that_cannot_be_used(run: Runner, monkeypatch: pytest.M
     assert wait.events == [{"error": "ConfigurationError", "message": "no such connection"}]
 
 
-@contextlib.asynccontextmanager
-async def _refuse(*_: object) -> AsyncIterator[Reader]:
+async def _refuse(*_: object) -> Reader:
     raise ConfigurationError("no such connection")
-    yield  # a context manager needs one
 
 
 async def test_unreadable_response(run: Runner) -> None:

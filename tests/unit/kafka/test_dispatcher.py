@@ -6,7 +6,6 @@ import random
 from array import array
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import cast
 
 import confluent_kafka as ck
 import pytest
@@ -25,39 +24,17 @@ from ..protocol.strategies import repeatable
 VALUE = encode(EVENT)
 
 
-class StandIn:
-    """A record as confluent_kafka gives it."""
-
-    def __init__(self, key: bytes | None, partition: int, offset: int, value: bytes | None) -> None:
-        self._facts = key, partition, offset, value
-
-    def key(self) -> bytes | None:
-        return self._facts[0]
-
-    def topic(self) -> str:
-        return "t"
-
-    def partition(self) -> int:
-        return self._facts[1]
-
-    def offset(self) -> int:
-        return self._facts[2]
-
-    def value(self) -> bytes | None:
-        return self._facts[3]
-
-    def error(self) -> None:
-        return None
-
-    def __len__(self) -> int:
-        return len(self._facts[3] or b"")
-
-
 def record(
-    key: bytes | None, offset: int, partition: int = 0, value: bytes | None = VALUE
+    key: bytes | None,
+    offset: int,
+    partition: int = 0,
+    value: bytes | None = VALUE,
+    headers: list[tuple[str, str | bytes | None]] | None = None,
 ) -> ck.Message:
-    """Return a record."""
-    return cast(ck.Message, StandIn(key, partition, offset, value))
+    """Return a record as confluent_kafka gives it."""
+    return ck.Message(
+        topic="t", partition=partition, offset=offset, key=key, value=value, headers=headers
+    )
 
 
 def job(key: bytes, *positions: int) -> Subscription:
@@ -68,7 +45,7 @@ def job(key: bytes, *positions: int) -> Subscription:
 def told(delivery: Delivery) -> list[tuple[bytes, int]]:
     """Return who is told of which offset."""
     return [
-        (each.key, notice.message.offset() or 0)
+        (each.key, notice.location.offset)
         for each, notice in delivery
         if isinstance(notice, Arrival)
     ]
@@ -76,7 +53,7 @@ def told(delivery: Delivery) -> list[tuple[bytes, int]]:
 
 def dispatcher(*jobs: Subscription, limit: int = 10**9) -> Dispatcher:
     """Return a dispatcher that serves these jobs from offset 0 on."""
-    made = Dispatcher(on_error=lambda error: pytest.fail(str(error)))
+    made = Dispatcher("t", on_error=lambda error: pytest.fail(str(error)))
     made.recent.limit = limit
     made.recent.start_at({0: 0})
     made.serve(jobs)
@@ -131,6 +108,41 @@ def test_job_from_before_the_window_is_handed_back() -> None:
     assert late == [asker]
     assert delivery == []
     assert told(feed(made, [record(b"a", 5), record(b"b", 6)])) == [(b"b", 6)]
+
+
+ID = b"0b8f3c4e-8a55-4b1e-9f0e-3d2c1b0a9f8e"
+NAMED: list[tuple[str, str | bytes | None]] = [("kafka_correlationId", ID), ("x", b"y")]
+
+
+@pytest.mark.parametrize("key", [None, b"", b"order-4711"], ids=["null", "empty", "other"])
+@pytest.mark.parametrize("comes", ["before", "after"])
+def test_header_names_the_job_where_the_key_does_not(key: bytes | None, comes: str) -> None:
+    """A job is told of a record whose key is no correlation id, by the record's header."""
+    asker = job(ID, 0)
+    made = dispatcher(*([asker] if comes == "before" else []))
+    delivery = feed(made, [record(key, 0), record(key, 1, headers=NAMED)])
+    if comes == "after":
+        delivery, late = made.admit([asker])
+        assert late == []
+    assert told(delivery) == [(ID, 1)]
+    assert made.counts.without_key == (key is None)
+
+
+def test_headers_of_other_jobs_are_not_looked_at() -> None:
+    """Where the key is a correlation id, it counts, whatever the headers say."""
+    other = b"1" + ID[1:]
+    made = dispatcher(job(ID, 0))
+    assert made.dispatch([record(other, 0, headers=NAMED)]) == []
+
+
+def test_of_two_waits_for_one_job_the_later_one_counts() -> None:
+    """A trigger that has moved may register before its former self has left."""
+    old, new = job(b"a", 0), job(b"a", 0)
+    made = dispatcher()
+    feed(made, [record(b"a", 0)])
+    delivery, late = made.admit([old, new])
+    assert [each for each, _ in delivery] == [new]
+    assert late == []
 
 
 def test_partition_that_is_younger_than_the_job() -> None:

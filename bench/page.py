@@ -1,0 +1,81 @@
+"""``docs/benchmarks.md`` and its plot: what was measured, on what machine, with which versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import confluent_kafka as ck
+import psutil
+
+from bench.measure import Result
+from bench.plot import plot
+from bench.report import markdown_table
+from kafka_bridge.testing.brokers.jars import KAFKA_VERSION
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "benchmarks.md"
+PLOT = DOCS / "images" / "benchmarks.svg"
+PACKAGES = (
+    "apache-airflow",
+    "apache-airflow-providers-apache-kafka",
+    "confluent-kafka",
+    "fastavro",
+)
+CPU_FACTS = Path("/proc/cpuinfo")
+
+INTRODUCTION = """\
+# Benchmarks
+
+Each row measures ours and a peer, or the least that any implementation must do, in the same run on
+the same broker, round by round. The figure that has a target is a ratio or a difference of the two;
+the table gives the median of the rounds, and the lowest and the highest of them. Broker, publisher
+and both sides share the machine, so absolute numbers say little, and ratios more.
+
+    make bench                     # everything, and this page anew
+    make bench SHORT=1             # fewer rounds and records, no page: under 3 minutes
+    make bench ROWS="waiting steady"
+
+What a row measures exactly stands at the top of its module in `bench/rows/`.
+
+![Each row's figure as a share of its target](images/benchmarks.svg)
+"""
+
+
+def write_page(results: Sequence[Result], broker: str, *, short: bool) -> None:
+    """Write the page and its plot.
+
+    :param broker: the kind of broker that was measured on
+    :param short: whether this was the short form, which the page then says
+    """
+    PLOT.write_text(plot(results), encoding="utf-8")
+    lines = [INTRODUCTION, *markdown_table(results), "", *_circumstances(broker, short=short), ""]
+    PAGE.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _circumstances(broker: str, *, short: bool) -> list[str]:
+    kafka = f"Apache Kafka {KAFKA_VERSION}" if broker == "apache" else f"the broker {broker!r}"
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    command = "make bench SHORT=1" if short else "make bench"
+    return [
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{command}`.",
+        "",
+        f"- Machine: {_processor()}, {os.cpu_count()} cores, "
+        f"{psutil.virtual_memory().total / 2**30:.0f} GiB of memory, "
+        f"{platform.system()} {platform.release().split('-')[0]}",
+        f"- Versions: Python {platform.python_version()}, {kafka}, "
+        f"librdkafka {ck.libversion()[0]}, {versions}",
+    ]
+
+
+def _processor() -> str:
+    """Return the processor's name, or else its kind."""
+    if CPU_FACTS.exists():
+        for line in CPU_FACTS.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

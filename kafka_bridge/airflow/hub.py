@@ -1,0 +1,177 @@
+"""The event loop's side of a response reader: who waits, and how its notices reach them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from kafka_bridge.airflow.deadlines import Deadlines
+from kafka_bridge.airflow.metrics import ReaderMetrics
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.heads import HeadReader, event_head
+from kafka_bridge.kafka.notices import Delivery, Notice, Subscription
+from kafka_bridge.kafka.reader import LINGER_SECONDS, ResponseReader
+
+NOTICES_AT_ONCE = 250
+"""How many notices one callback of the loop passes on: some milliseconds' worth."""
+WATCH_SECONDS = 1.0
+"""How often a hub looks whether its reader hears, and reports its metrics."""
+
+
+class Waiter:
+    """One waiting job's side of a hub: what it is told, and until when it waits.
+
+    There are tens of thousands of them, so each has few objects of its own. The ``with`` block ends
+    the wait.
+    """
+
+    __slots__ = ("_future", "_hub", "_notices", "_subscription", "deadline")
+
+    def __init__(
+        self,
+        hub: ResponseHub,
+        correlation_id: str,
+        start_offsets: Sequence[int],
+        read_head: HeadReader,
+    ) -> None:
+        self.deadline: float | None = None
+        self._hub = hub
+        self._future: asyncio.Future[None] | None = None
+        self._notices: list[Notice] | None = None
+        self._subscription: Subscription | None = hub.reader.subscribe(
+            correlation_id, start_offsets, self.notify, read_head=read_head
+        )
+        hub.waited_for.add(self._subscription.key)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._hub.deadlines.remove(self)
+        if self._subscription is not None:
+            self._hub.reader.unsubscribe(self._subscription)
+            self._hub.waited_for.discard(self._subscription.key)
+            self._subscription = None  # it refers to this: nothing is left to the garbage collector
+
+    @property
+    def hearing_since(self) -> float:
+        """Since when the reader hears all that is said (seconds since 1970); infinite: not now."""
+        return self._hub.hearing_since
+
+    async def next(self, deadline: float | None) -> Notice | None:
+        """Wait for the next notice, or return None.
+
+        :param deadline: seconds since 1970. None comes then at the latest; it may come earlier, so
+            that a deadline which has moved can be looked at again
+        """
+        if not self._notices:
+            self._future = asyncio.get_running_loop().create_future()
+            self._hub.deadlines.set(self, deadline)
+            try:
+                await self._future
+            finally:
+                self._future = None
+        return self._notices.pop(0) if self._notices else None  # there are rarely two
+
+    def notify(self, notice: Notice) -> None:
+        """Take a notice in."""
+        if self._notices is None:
+            self._notices = []
+        self._notices.append(notice)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let :meth:`next` return."""
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+
+class ResponseHub:
+    """Brings what a reader hears to those who wait on one event loop. Lives as long as the reader.
+
+    :param linger: seconds that the reader stays open without a waiting job
+    """
+
+    def __init__(
+        self,
+        config: KafkaConfig,
+        topic: str,
+        metrics: ReaderMetrics,
+        *,
+        linger: float = LINGER_SECONDS,
+    ) -> None:
+        self.hearing_since = math.inf
+        self.deadlines = Deadlines()
+        self.waited_for: set[bytes] = set()
+        self._loop = asyncio.get_running_loop()
+        self._arrived: deque[tuple[Subscription, Notice]] = deque()
+        self._is_notifying = False
+        self._metrics = metrics
+        self.reader = ResponseReader(config, topic, self._hand_over, linger=linger)
+        self._loop.call_later(WATCH_SECONDS, self._look)
+
+    @property
+    def hears(self) -> bool:
+        """Whether the reader hears all that is said."""
+        return self.reader.hearing.clear
+
+    def waits_for(self, correlation_id: str) -> bool:
+        """Tell whether somebody waits for this job here: a reader tells one waiter of each."""
+        return correlation_id.encode() in self.waited_for
+
+    def close(self) -> None:
+        """End the reader; jobs that still wait are told so. Blocks for a moment."""
+        self.reader.close()
+
+    def wait_for(
+        self,
+        correlation_id: str,
+        start_offsets: Sequence[int],
+        *,
+        read_head: HeadReader = event_head,
+    ) -> Waiter:
+        """Begin to wait for a job, until the end of the ``with`` block that the waiter is used in.
+
+        :raises ReaderClosed: the reader has ended; open another hub
+        """
+        return Waiter(self, correlation_id, start_offsets, read_head)
+
+    def _hand_over(self, delivery: Delivery) -> None:
+        """Bring a batch to the loop; called on the reader's thread."""
+        self._arrived.extend(delivery)
+        if not self._is_notifying:
+            self._is_notifying = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._notify)
+
+    def _notify(self) -> None:
+        """Tell the waiting jobs, some at a time: others use the loop, too."""
+        for _ in range(min(NOTICES_AT_ONCE, len(self._arrived))):
+            subscription, notice = self._arrived.popleft()
+            subscription.notify(notice)
+        # In this order: what arrives after the next line wakes the loop by itself.
+        self._is_notifying = False
+        if self._arrived:
+            self._is_notifying = True
+            self._loop.call_soon(self._notify)
+
+    def _look(self) -> None:
+        """Follow whether the reader hears, and report."""
+        if not self.hears:
+            self.hearing_since = math.inf
+        elif self.hearing_since == math.inf:
+            self.hearing_since = time.time()
+        self._metrics.report(self.reader)
+        if self.reader.is_open:
+            self._loop.call_later(WATCH_SECONDS, self._look)

@@ -1,0 +1,35 @@
+"""For which job a record is: its key says so, or else a header.
+
+Our workers' keys are correlation ids. A service that answers as Spring's or NestJS's request-reply
+does may leave the key out, or use one of its own; it repeats the id in a header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable
+from typing import TypeVar
+
+from kafka_bridge.protocol.headers import CORRELATION_ID, Headers
+from kafka_bridge.protocol.ids import CORRELATION_ID_LENGTH
+
+R = TypeVar("R")
+
+
+def candidates(
+    records: Iterable[R], key_of: Callable[[R], bytes | None], jobs: Container[bytes | None]
+) -> list[R]:
+    """Return the records that may be for one of these jobs.
+
+    All others have the correlation id of another job as their key; of those, nothing but the key is
+    looked at.
+    """
+    return [
+        each
+        for each in records
+        if (key := key_of(each)) in jobs or key is None or len(key) != CORRELATION_ID_LENGTH
+    ]
+
+
+def id_in_headers(headers: Headers | None) -> bytes | None:
+    """Return the correlation id in a record's headers, or None; of several the last counts."""
+    return dict(headers).get(CORRELATION_ID) if headers else None
