@@ -29,6 +29,15 @@ class OnRetry(StrEnum):
     RESUBMIT = "resubmit"
 
 
+class Reply(StrEnum):
+    """How a service answers."""
+
+    EVENTS = "events"
+    """With status events, as this protocol says."""
+    PLAIN = "plain"
+    """With one plain reply, as stock request-reply services do."""
+
+
 _ENCODINGS = (Encoding.AVRO, Encoding.JSON)
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kafka_bridge.airflow import job_metrics
-from kafka_bridge.airflow.arguments import OnRetry
+from kafka_bridge.airflow.arguments import OnRetry, Reply
 from kafka_bridge.airflow.requests import new_request, same_request
 from kafka_bridge.airflow.stored_job import StateStore, StoredJob, load
 from kafka_bridge.airflow.submission import Submitter
+from kafka_bridge.kafka.heads import event_head, plain_head
 from kafka_bridge.kafka.job_trace import JobEnd, TopicPart, find_job
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState
@@ -46,7 +47,9 @@ class Attempts:
         self._context = context
         self._store: StateStore = context["task_state_store"]
         self._renew_ended = renew_ended
-        self._submitter = Submitter(operator.kafka, operator.encoding, operator.delivery_timeout)
+        self._submitter = Submitter(
+            operator.kafka, operator.encoding, operator.reply, operator.delivery_timeout
+        )
 
     def begin(self) -> Begun:
         """Return the job to wait for, published.
@@ -114,6 +117,7 @@ class Attempts:
             TopicPart(job.request_topic, job.request_offsets),
             TopicPart(job.response_topic, job.response_offsets),
             operator.delivery_timeout,
+            read_head=plain_head if operator.reply is Reply.PLAIN else event_head,
         )
         if trace.end and self._renew_ended and trace.end.state is not JobState.SUCCEEDED:
             return self._renew(replace(job, outcome=trace.end.state), f"it is {trace.end.state}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.ids import is_correlation_id
 
@@ -16,7 +17,7 @@ class JobHandle:
 
     ``attempt`` counts the submissions of the task that published it. ``start_offsets`` say by
     partition where the response topic ended before that; ``submitted_at`` is when it was, seconds
-    since 1970.
+    since 1970; ``reply`` is how the service answers.
     """
 
     correlation_id: str
@@ -27,6 +28,7 @@ class JobHandle:
     response_topic: str
     start_offsets: list[int]
     submitted_at: float
+    reply: str = Reply.EVENTS
 
     def to_json(self) -> dict[str, Any]:
         """Return what XCom holds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.publish import PublishJobOperator
 from kafka_bridge.airflow.stored_job import load, save_outcome
@@ -67,6 +68,10 @@ class KafkaJobOperator(WaitingOperator, PublishJobOperator):
         except JobError as error:
             self._remember(context, error)
             raise
+
+    def what_needs_a_worker(self) -> dict[str, bool]:
+        """Return what only a worker can do, by name, and whether it is asked for."""
+        return {**super().what_needs_a_worker(), "reply='plain'": self.reply is Reply.PLAIN}
 
     def known_job(self, context: Context) -> JobHandle:
         """Return the handle of the job that this task has submitted last."""

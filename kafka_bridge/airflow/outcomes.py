@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kafka_bridge.airflow import exceptions, job_metrics
-from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.kafka.diagnosis import diagnose
 from kafka_bridge.kafka.offsets import read_record
+from kafka_bridge.kafka.records import Record
 from kafka_bridge.payloads import from_bytes
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation, Undecodable
 from kafka_bridge.protocol.messages import ErrorType, JobState, StatusEvent
+from kafka_bridge.protocol.plain_replies import plain_end
 
 if TYPE_CHECKING:
     from kafka_bridge.airflow.handles import JobHandle
@@ -28,6 +31,12 @@ _ADVICE = {
     ),
 }
 """What a person is to do about a time-out; about NOT_STARTED, a diagnosis says it."""
+
+
+_SPRING = (
+    "A Spring listener that throws sends no reply: give it an errorHandler that returns one "
+    "(@KafkaListener(errorHandler = …))."
+)
 
 
 class JobOutcome:
@@ -50,9 +59,8 @@ class JobOutcome:
             self._raise_wait_failure(event["error"], event["message"])
         location = RecordLocation(self._job.response_topic, event["partition"], event["offset"])
         operator = self._operator
-        ended = read_end(
-            operator.kafka, location, self._job.correlation_id, operator.delivery_timeout
-        )
+        record = read_record(operator.kafka, location, operator.delivery_timeout)
+        ended = end_in(record, self._job)
         operator.log.info("Job %s: %s", ended.correlation_id, ended.state)
         if ended.error is not None and ended.error.details:
             operator.log.error("The worker's own details:\n%s", ended.error.details)
@@ -65,6 +73,8 @@ class JobOutcome:
         if error not in {*_ADVICE, ErrorType.NOT_STARTED}:
             raise exceptions.KafkaJobWaitFailed(words)
         job_metrics.completed(self._job.job_type, error, None)
+        if self._job.reply == Reply.PLAIN:
+            words = f"{error}: no reply came in time"
         advice = self._diagnosis() if error == ErrorType.NOT_STARTED else _ADVICE[ErrorType(error)]
         if self._operator.cancel_on_kill:
             self._operator.cancel_job(self._job.correlation_id, words)
@@ -72,21 +82,25 @@ class JobOutcome:
 
     def _diagnosis(self) -> str:
         operator = self._operator
-        return str(diagnose(operator.kafka, self._job.request_topic, operator.delivery_timeout))
+        report = diagnose(operator.kafka, self._job.request_topic, operator.delivery_timeout)
+        return f"{report} {_SPRING}" if self._job.reply == Reply.PLAIN else str(report)
 
 
-def read_end(
-    config: KafkaConfig, location: RecordLocation, correlation_id: str, timeout: float
-) -> StatusEvent:
-    """Return the terminal event of a job, which lies at a known place.
+def end_in(record: Record, job: JobHandle) -> StatusEvent:
+    """Return the terminal event of a job, which a record at a known place holds.
 
-    :param timeout: seconds
-    :raises RecordGone: it is not there, or another job's is
+    :raises RecordGone: another job's is there
+    :raises RemoteProtocolError: it is no terminal event
     """
-    ended = read_record(config, location, timeout).decode(StatusEvent)
-    if correlation_id != ended.correlation_id:
+    if job.reply == Reply.PLAIN:
+        at = datetime.fromtimestamp(record.timestamp_ms // 1000, UTC)
+        ended = plain_end(record.key, record.value, record.headers, at)
+    else:
+        ended = record.decode(StatusEvent)
+    if ended is None or ended.correlation_id != job.correlation_id:
+        whose = ended.correlation_id if ended else "it names none"
         raise RecordGone(
-            f"record {location} belongs to another job ({ended.correlation_id}): "
+            f"record {record.location} belongs to another job ({whose}): "
             "was the topic deleted and made anew?"
         )
     return ended

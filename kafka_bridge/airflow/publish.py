@@ -10,6 +10,8 @@ from kafka_bridge.airflow.base import BridgeOperator
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.links import JobLink
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -33,6 +35,10 @@ class PublishJobOperator(BridgeOperator):
     :param request_topic: where the service takes its jobs from (templated)
     :param response_topic: where it answers (templated)
     :param heartbeat_interval: how often the worker must at least speak, a timedelta or seconds
+    :param reply: ``"plain"`` for a stock request-reply service (Spring's ``@SendTo``, NestJS): it
+        gets the payload itself, as JSON, and what it answers is the result. Needs
+        ``encoding="json"``. There is no progress, no heartbeat and no cancel then: the reply must
+        come within both time-outs together
     :param on_retry: ``"reattach"``: a retry goes on with the job of the earlier try unless that has
         failed; ``"resubmit"``: it cancels that and submits another. Clearing a task always does.
     :raises ConfigurationError: a value makes no sense
@@ -60,6 +66,7 @@ class PublishJobOperator(BridgeOperator):
         request_topic: str | Setting = CONFIGURED,
         response_topic: str | Setting = CONFIGURED,
         heartbeat_interval: Duration | Setting = CONFIGURED,
+        reply: str = "events",
         on_retry: str = "reattach",
         **kwargs: Any,
     ) -> None:
@@ -70,6 +77,11 @@ class PublishJobOperator(BridgeOperator):
         self.request_topic = arguments.text("request_topic", request_topic)
         self.response_topic = arguments.text("response_topic", response_topic)
         self.heartbeat_interval = arguments.seconds("heartbeat_interval", heartbeat_interval)
+        self.reply = arguments.Reply(arguments.choice("reply", reply, tuple(arguments.Reply)))
+        if self.reply is arguments.Reply.PLAIN and self.encoding is not Encoding.JSON:
+            raise ConfigurationError(
+                "reply='plain' needs encoding='json': a stock service reads no Avro"
+            )
         self.on_retry = arguments.OnRetry(
             arguments.choice("on_retry", on_retry, tuple(arguments.OnRetry))
         )
@@ -88,6 +100,11 @@ class PublishJobOperator(BridgeOperator):
         self.job = job.to_json()
         return self.job
 
+    def cancel_job(self, correlation_id: str, reason: str) -> None:
+        """Tell the workers to stop a job; a stock service cannot be told."""
+        if self.reply is arguments.Reply.EVENTS:
+            super().cancel_job(correlation_id, reason)
+
     def handle_of(self, job: StoredJob) -> JobHandle:
         """Return the handle of a job that this task has published."""
         return JobHandle(
@@ -99,4 +116,5 @@ class PublishJobOperator(BridgeOperator):
             job.response_topic,
             job.response_offsets,
             job.submitted_at,
+            self.reply,
         )

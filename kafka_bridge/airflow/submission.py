@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.stored_job import StateStore, StoredJob, save
 from kafka_bridge.airflow.tracing import trace_headers
 from kafka_bridge.kafka.config import KafkaConfig
@@ -13,16 +14,21 @@ from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.headers import Headers, request_headers
 from kafka_bridge.protocol.messages import JobRequest
+from kafka_bridge.protocol.plain_replies import plain_request
 
 
 class Submitter:
     """Publishes a task's requests.
 
+    :param reply: how the service answers, and so what it is asked with
     :param timeout: seconds for each question to the brokers, and for the delivery
     """
 
-    def __init__(self, config: KafkaConfig, encoding: Encoding, timeout: float) -> None:
+    def __init__(
+        self, config: KafkaConfig, encoding: Encoding, reply: Reply, timeout: float
+    ) -> None:
         self._config = config
+        self._reply = reply
         self._encoding = encoding
         self._timeout = timeout
 
@@ -72,8 +78,12 @@ class Submitter:
             return producer.publish(topic, request.correlation_id.encode(), value, headers)
 
     def _encoded(self, request: JobRequest, topic: str) -> tuple[bytes, Headers]:
-        value = encode(request, self._encoding)
-        headers = request_headers(request, self._encoding) + trace_headers()
+        if self._reply is Reply.PLAIN:
+            value, headers = plain_request(request)
+        else:
+            value = encode(request, self._encoding)
+            headers = request_headers(request, self._encoding)
+        headers += trace_headers()
         size = len(value) + sum(len(name) + len(text) for name, text in headers)
         require_fitting(self._config, topic, size, self._timeout)
         return value, headers

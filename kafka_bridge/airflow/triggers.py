@@ -34,6 +34,7 @@ class KafkaJobTrigger(BaseTrigger):
     :param encoding: how that is written, ``"avro"`` or ``"json"``
     :param cancel_on_kill: cancel it when a person ends or clears the task
     :param end_from_trigger: end the task here when the job has succeeded
+    :param reply: how the service answers: ``"events"``, or ``"plain"``, with its result alone
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class KafkaJobTrigger(BaseTrigger):
         encoding: str = "avro",
         cancel_on_kill: bool = False,
         end_from_trigger: bool = False,
+        reply: str = "events",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.correlation_id = correlation_id
@@ -71,6 +73,7 @@ class KafkaJobTrigger(BaseTrigger):
         self.encoding = encoding
         self.cancel_on_kill = cancel_on_kill
         self.end_from_trigger = end_from_trigger
+        self.reply = reply
         self._fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -93,6 +96,7 @@ class KafkaJobTrigger(BaseTrigger):
                 "encoding": self.encoding,
                 "cancel_on_kill": self.cancel_on_kill,
                 "end_from_trigger": self.end_from_trigger,
+                "reply": self.reply,
             },
         )
 

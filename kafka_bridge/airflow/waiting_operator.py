@@ -58,21 +58,21 @@ class WaitingOperator(BridgeOperator):
         self.result_handler = result_handler
         self.deferrable = deferrable
         self.end_from_trigger = end_from_trigger
-        if end_from_trigger:
-            self._refuse_what_needs_a_worker()
+        asked_for = [name for name, is_set in self.what_needs_a_worker().items() if is_set]
+        if end_from_trigger and asked_for:
+            raise ConfigurationError(
+                f"end_from_trigger=True ends the task without a worker, and {asked_for[0]} needs "
+                "one: leave out one of the two"
+            )
 
-    def _refuse_what_needs_a_worker(self) -> None:
-        needs = {
+    def what_needs_a_worker(self) -> dict[str, bool]:
+        """Return what only a worker can do, by name, and whether it is asked for."""
+        return {
             "deferrable=False": not self.deferrable,
             "result_handler": self.result_handler is not None,
             "outlets": bool(self.outlets),
             "multiple_outputs": self.multiple_outputs,
         }
-        for name in (name for name, is_set in needs.items() if is_set):
-            raise ConfigurationError(
-                f"end_from_trigger=True ends the task without a worker, and {name} needs one: "
-                "leave out one of the two"
-            )
 
     def wait_for(self, context: Context, job: JobHandle) -> Any:
         """Defer until the job ends, or wait here; return what :meth:`execute_complete` returns.
@@ -115,14 +115,24 @@ class WaitingOperator(BridgeOperator):
             encoding=self.encoding.value,
             start_offsets=job.start_offsets,
             submitted_at=job.submitted_at,
-            schedule_to_start_timeout=self.schedule_to_start_timeout,
-            heartbeat_timeout=self.heartbeat_timeout,
-            start_to_close_timeout=self.start_to_close_timeout,
+            **self._limits(job.reply),
             progress_log_interval=self.progress_log_interval,
             not_before=not_before,
             cancel_on_kill=self.cancel_on_kill,
             end_from_trigger=self.end_from_trigger and self.deferrable,
+            reply=job.reply,
         )
+
+    def _limits(self, reply: str) -> dict[str, float | None]:
+        """Return the waiting rules. A plain reply is all that is ever heard: one limit for it."""
+        start, close = self.schedule_to_start_timeout, self.start_to_close_timeout
+        if reply == arguments.Reply.PLAIN:
+            return {"schedule_to_start_timeout": start and start + (close or 0.0)}
+        return {
+            "schedule_to_start_timeout": start,
+            "heartbeat_timeout": self.heartbeat_timeout,
+            "start_to_close_timeout": close,
+        }
 
     def execute_complete(
         self,

@@ -147,5 +147,6 @@ def handle(**changes: Any) -> JobHandle:
         "response_topic": TOPIC,
         "start_offsets": [4, 5, 6],
         "submitted_at": T0,
+        "reply": "events",
     }
     return JobHandle(**{**values, **changes})

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.diagnosis import QueueReport
+from kafka_bridge.kafka.heads import HeadReader
 from kafka_bridge.kafka.job_trace import JobTrace
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol.codec import decode
@@ -37,6 +38,7 @@ class Kafka:
     ended: StatusEvent | None = None
     failure: Exception | None = None
     state: str = "running"
+    read_head: HeadReader | None = None
     report: QueueReport = field(default_factory=lambda: QueueReport("jobs.requests"))
 
     @property
@@ -74,9 +76,10 @@ class Kafka:
         self.cancelled.append((job, reason))
         return RecordLocation(topic, 0, 3)
 
-    def find_job(self, _: KafkaConfig, *asked: Any) -> JobTrace:
+    def find_job(self, _: KafkaConfig, *asked: Any, read_head: HeadReader) -> JobTrace:
         """Tell what became of a job."""
         self.looked_for.append(asked)
+        self.read_head = read_head
         assert self.trace is not None, "nobody should have asked"
         return self.trace
 

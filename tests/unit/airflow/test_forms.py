@@ -173,6 +173,7 @@ def test_waits_in_the_worker(kafka: Kafka, store: Store, monkeypatch: pytest.Mon
         ({"result_handler": str}, "result_handler"),
         ({"outlets": [Asset("x")]}, "outlets"),
         ({"multiple_outputs": True}, "multiple_outputs"),
+        ({"reply": "plain", "encoding": "json"}, "reply='plain'"),
     ],
 )
 def test_end_from_trigger_is_refused_with_what_needs_a_worker(

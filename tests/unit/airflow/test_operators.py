@@ -54,6 +54,8 @@ BAD_FORMS: list[tuple[dict[str, Any], str]] = [
     ({"encoding": "registry"}, "encoding must be 'avro' or 'json', not 'registry'"),
     ({"encoding": None}, "encoding must be 'avro' or 'json', not None"),
     ({"heartbeat_interval": None}, f"heartbeat_interval {NO_DURATION} None"),
+    ({"reply": "none"}, "reply must be 'events' or 'plain', not 'none'"),
+    ({"reply": "plain"}, "reply='plain' needs encoding='json': a stock service reads no Avro"),
     ({"on_retry": "retry"}, "on_retry must be 'reattach' or 'resubmit', not 'retry'"),
     (
         {"heartbeat_interval": 90},
@@ -244,6 +246,7 @@ def test_trigger(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
         "progress_log_interval": 5.0,
         "cancel_on_kill": False,
         "end_from_trigger": True,
+        "reply": "events",
     }
     assert told.method_name == "execute_complete"
     assert told.kwargs is not None

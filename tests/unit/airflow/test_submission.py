@@ -11,6 +11,7 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from kafka_bridge.airflow import submission
+from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.stored_job import STORE_KEY, load, save, save_outcome
 from kafka_bridge.airflow.submission import Submitter
 from kafka_bridge.kafka.config import KafkaConfig
@@ -38,10 +39,13 @@ def request(attempt: int = 1) -> JobRequest:
 
 
 def submit(
-    store: Store, asked: JobRequest, encoding: Encoding = Encoding.AVRO
+    store: Store,
+    asked: JobRequest,
+    encoding: Encoding = Encoding.AVRO,
+    reply: Reply = Reply.EVENTS,
 ) -> tuple[Any, RecordLocation]:
     """Submit a request, as the first try of two retries."""
-    submitter = Submitter(CONFIG, encoding, 12)
+    submitter = Submitter(CONFIG, encoding, reply, 12)
     return submitter.submit(asked, "jobs.requests", store, try_number=1, max_tries=2)
 
 
@@ -97,7 +101,7 @@ def test_missing_topic_stores_nothing(
 
 def test_submitting_again_stores_nothing(store: Store, kafka: Kafka) -> None:
     """What is stored of a job stays as it was before its first publish."""
-    place = Submitter(CONFIG, Encoding.AVRO, 12).submit_again(request(), "q")
+    place = Submitter(CONFIG, Encoding.AVRO, Reply.EVENTS, 12).submit_again(request(), "q")
     assert place == RecordLocation("q", 1, 17)
     assert kafka.journal == ["opened for 12 s", "published", "closed"]
 

@@ -21,6 +21,7 @@ from kafka_bridge.airflow.job_log import LogBudget
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.airflow.waiting import MARGIN_SECONDS
 from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.heads import HeadReader, event_head, plain_head
 from kafka_bridge.kafka.notices import Arrival, Notice, Truncated
 from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.errors import (
@@ -58,6 +59,7 @@ ARGUMENTS: dict[str, Any] = {
     "encoding": "json",
     "cancel_on_kill": True,
     "end_from_trigger": False,
+    "reply": "events",
 }
 UNREADABLE = Undecodable("neither Avro nor JSON", RecordLocation(TOPIC, 2, 16))
 DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
@@ -94,12 +96,20 @@ class Reader:
     hearing_since: float = 0.0
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     open: bool = False
+    read_head: HeadReader | None = None
 
     async def waiting_for(
-        self, correlation_id: str, kafka_config_id: str, topic: str, start_offsets: Sequence[int]
+        self,
+        correlation_id: str,
+        kafka_config_id: str,
+        topic: str,
+        start_offsets: Sequence[int],
+        *,
+        read_head: HeadReader,
     ) -> Reader:
         """Be subscribed to, until the block ends."""
         self.asked.append((correlation_id, kafka_config_id, topic, start_offsets))
+        self.read_head = read_head
         return self
 
     def __enter__(self) -> Self:
@@ -267,7 +277,7 @@ async def test_connection_that_cannot_be_used(run: Runner, monkeypatch: pytest.M
     assert wait.events == [{"error": "ConfigurationError", "message": "no such connection"}]
 
 
-async def _refuse(*_: object) -> Reader:
+async def _refuse(*_: object, **__: object) -> Reader:
     raise ConfigurationError("no such connection")
 
 
@@ -446,6 +456,13 @@ async def test_all_else_is_for_a_worker(run: Runner, end: Arrival) -> None:
     only = await fired(run, end)
     assert not isinstance(only, TaskSuccessEvent)
     assert only.payload["state"] == end.head.state
+
+
+@pytest.mark.parametrize(("reply", "head"), [("events", event_head), ("plain", plain_head)])
+async def test_how_responses_are_read(run: Runner, reply: str, head: HeadReader) -> None:
+    """A service that knows no status events is heard as one that answers plainly."""
+    wait = await run(arrival(event(JobState.SUCCEEDED)), reply=reply)
+    assert wait.reader.read_head is head
 
 
 # Killed.
