@@ -1,4 +1,4 @@
-"""A job for a stock request-reply service (Spring's @SendTo, NestJS): it gets the payload itself."""
+"""A job for a stock request-reply service (Spring, NestJS): it gets the payload itself."""
 
 from __future__ import annotations
 
