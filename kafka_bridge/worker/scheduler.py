@@ -152,7 +152,7 @@ class Scheduler:
             return Skip()
         page = self.ledger.page_for(claim.request, claim.partition.epoch)
         if page is None:
-            self._read_ledger(claim.request.response_topic)
+            self._read_ledger(claim.request)
             return None
         return judge(
             claim.request,
@@ -163,10 +163,13 @@ class Scheduler:
             now=utc_now(),
         )
 
-    def _read_ledger(self, topic: str) -> None:
+    def _read_ledger(self, request: JobRequest) -> None:
+        """Read what this request's response topic says, for it and for those that wait behind."""
         if not self.ledger.is_reading:
-            asking = [each.request for each in self.backlog if each.request.response_topic == topic]
-            oldest = min((each.created_at for each in asking), default=utc_now())
+            topic = request.response_topic
+            waiting = [each.request for each in self.backlog]  # this one is just taken out of it
+            asking = [request, *(each for each in waiting if each.response_topic == topic)]
+            oldest = min(each.created_at for each in asking)
             self.ledger.read(topic, oldest, self.epoch, self._ledger_read)
 
     def _ledger_read(self, page: Page) -> None:

@@ -1,0 +1,126 @@
+"""What the scheduler does with requests while partitions come, go and are lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.records import Received
+from kafka_bridge.protocol.codec import decode, encode
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
+from kafka_bridge.worker import JobContext, ledger
+from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.job_run import JobRun
+from kafka_bridge.worker.ledger import Ledger, Page
+from kafka_bridge.worker.observation import Observer
+from kafka_bridge.worker.scheduler import Posts, Scheduler
+from kafka_bridge.worker.slots import Slots
+from kafka_bridge.worker.standing import Standing
+
+Delivered = Callable[[Exception | None], None]
+
+
+class Brokers:
+    """Takes events, and acknowledges them when told to."""
+
+    def __init__(self) -> None:
+        self.events: list[StatusEvent] = []
+        self._waiting: list[Delivered] = []
+
+    def deliver(self, *record: Any) -> None:
+        """Take an event."""
+        self.events.append(decode(StatusEvent, record[2]))
+        self._waiting.append(record[-1])
+
+    def acknowledge(self, error: Exception | None = None) -> None:
+        """Acknowledge, or refuse, all that came."""
+        waiting, self._waiting = self._waiting, []
+        for delivered in waiting:
+            delivered(error)
+
+    @property
+    def states(self) -> list[JobState]:
+        """Of the events that came."""
+        return [event.state for event in self.events]
+
+
+class Stage:
+    """A scheduler with everything around it in the test's hands."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.brokers = Brokers()
+        self.submitted: list[JobRun] = []
+        self.reads: list[float] = []
+        self.finished: set[bytes] = set()
+        monkeypatch.setattr(ledger, "read_page", self._read_page)
+        control: Any = SimpleNamespace(reasons={}, catch_up=lambda _: None)
+        posts = Posts()
+        self.scheduler = Scheduler(
+            handlers={"a.job": Handler.of("a.job", _nothing)},
+            worker_id="w-1",
+            max_deliveries=5,
+            producer=cast(Any, self.brokers),
+            control=control,
+            ledger=Ledger(
+                KafkaConfig({"bootstrap.servers": "nobody"}), control, Observer(), posts.post
+            ),
+            dead_letters=cast(Any, None),
+            executor=cast(Any, SimpleNamespace(submit=self.submitted.append, started=0)),
+            heartbeats=cast(Any, SimpleNamespace(add=lambda _: None, remove=lambda _: None)),
+            standing=Standing(30.0),
+            observer=Observer(),
+            posts=posts,
+            slots=Slots(1),
+        )
+
+    def _read_page(self, _config: object, _topic: str, since: float, epoch: int) -> Page:
+        self.reads.append(since)
+        return Page(since, epoch, frozenset(self.finished))
+
+    def request(self, **fields: Any) -> JobRequest:
+        """Return a request that the scheduler has a handler for."""
+        defaults = {"job_type": "a.job", "response_topic": "answers", "created_at": utc_now()}
+        return JobRequest(correlation_id=new_correlation_id(), **{**defaults, **fields})
+
+    def arrives(self, job: JobRequest, offset: int, partition: int = 0) -> None:
+        """Have a request come in."""
+        value = encode(job, Encoding.AVRO)
+        record = SimpleNamespace(partition=partition, offset=offset, value=value)
+        record.decode = lambda kind: decode(kind, value)
+        self.scheduler.receive([cast(Received, record)])
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Have the scheduler work until something is so."""
+        give_up = time.monotonic() + 5
+        while not condition():
+            assert time.monotonic() < give_up
+            self.scheduler.work()
+            self.scheduler.posts.wait(0.01)
+        self.scheduler.work()
+
+
+def _nothing(_: JobContext) -> None:
+    """Do nothing."""
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Give a scheduler that has partition 0."""
+    stage = Stage(monkeypatch)
+    stage.scheduler.assigned([0])
+    return stage
+
+
+def test_request_that_waited_long_is_begun(stage: Stage) -> None:
+    """One reading of the response topic reaches back to the request that it was begun for."""
+    stage.arrives(stage.request(created_at=utc_now() - timedelta(hours=1)), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    assert len(stage.reads) == 1
