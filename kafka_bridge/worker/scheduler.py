@@ -202,7 +202,6 @@ class Scheduler:
             return False
         if start.suspect:
             self._suspect = claim
-        self.slots.take(start.handler)
         reporter = self._take_in_hand(claim, start.delivery)
         run = claim.run = JobRun(
             claim.request,
@@ -211,6 +210,7 @@ class Scheduler:
             self.observer,
             settled=lambda error: self.posts.post(lambda: self._settled(claim, error)),
         )
+        self.slots.take(run)
 
         def accepted(error: BaseException | None) -> None:
             if error is None:
@@ -268,7 +268,7 @@ class Scheduler:
 
     def handler_ended(self, run: JobRun) -> None:
         """Let another job have the place of this one."""
-        self.slots.give_back(run.handler)
+        self.slots.give_back(run)
 
     def _settled(
         self,
@@ -302,6 +302,8 @@ class Scheduler:
 
     def _put_down(self, claim: Claim) -> None:
         self.heartbeats.remove(claim)
+        if claim.run is not None and claim.run.began is None:
+            self.slots.give_back(claim.run)  # told to stop before it began: it never will
         if self.in_hand.get(claim.correlation_id) is claim:
             del self.in_hand[claim.correlation_id]
             self._look_at_all = self._look_at_all or claim is self._suspect

@@ -14,6 +14,7 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.records import Received
 from kafka_bridge.protocol.codec import decode, encode
 from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.errors import BrokerUnreachable
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
 from kafka_bridge.worker import JobContext, ledger
@@ -124,3 +125,26 @@ def test_request_that_waited_long_is_begun(stage: Stage) -> None:
     stage.arrives(stage.request(created_at=utc_now() - timedelta(hours=1)), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     assert len(stage.reads) == 1
+
+
+def test_place_is_free_again_where_a_job_is_lost_before_it_is_accepted(stage: Stage) -> None:
+    """A job that nobody starts holds no place: here its ACCEPTED never reached the brokers."""
+    stage.arrives(stage.request(), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.scheduler.lost([0])
+    stage.brokers.acknowledge(BrokerUnreachable("gone"))
+    stage.scheduler.assigned([1])
+    stage.arrives(stage.request(), 0, partition=1)
+    stage.until(lambda: len(stage.brokers.events) == 2)
+
+
+def test_place_is_given_back_once(stage: Stage) -> None:
+    """An ACCEPTED that arrives after its job was given up has it submitted, to end at once."""
+    stage.arrives(stage.request(), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.scheduler.lost([0])
+    stage.scheduler.assigned([])
+    stage.brokers.acknowledge()
+    (run,) = stage.submitted
+    stage.scheduler.handler_ended(run)
+    assert stage.scheduler.slots.taken == 0
