@@ -169,7 +169,8 @@ class Scheduler:
             topic = request.response_topic
             waiting = [each.request for each in self.backlog]  # this one is just taken out of it
             asking = [request, *(each for each in waiting if each.response_topic == topic)]
-            oldest = min(each.created_at for each in asking)
+            # A sender's clock may be wrong: nothing was said later than now.
+            oldest = min(utc_now(), *(each.created_at for each in asking))
             self.ledger.read(topic, oldest, self.epoch, self._ledger_read)
 
     def _ledger_read(self, page: Page) -> None:

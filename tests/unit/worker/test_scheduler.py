@@ -20,7 +20,7 @@ from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, ut
 from kafka_bridge.worker import JobContext, ledger
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.job_run import JobRun
-from kafka_bridge.worker.ledger import Ledger, Page
+from kafka_bridge.worker.ledger import CLOCK_SKEW_SECONDS, Ledger, Page
 from kafka_bridge.worker.observation import Observer
 from kafka_bridge.worker.scheduler import Posts, Scheduler
 from kafka_bridge.worker.slots import Slots
@@ -125,6 +125,13 @@ def test_request_that_waited_long_is_begun(stage: Stage) -> None:
     stage.arrives(stage.request(created_at=utc_now() - timedelta(hours=1)), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     assert len(stage.reads) == 1
+
+
+def test_request_from_the_future_has_the_present_read(stage: Stage) -> None:
+    """A wrong clock at the sender must not hide what was said of its job a moment ago."""
+    stage.arrives(stage.request(created_at=utc_now() + timedelta(hours=1)), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    assert stage.reads[0] <= time.time() - CLOCK_SKEW_SECONDS
 
 
 def test_place_is_free_again_where_a_job_is_lost_before_it_is_accepted(stage: Stage) -> None:
