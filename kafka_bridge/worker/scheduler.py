@@ -326,12 +326,17 @@ class Scheduler:
         self._lost.clear()
 
     def lost(self, numbers: Iterable[int]) -> None:
-        """Let the jobs of these partitions run on, unheard: the group may give them back."""
+        """Let the jobs of these partitions run on, unheard: the group may give them back.
+
+        Those that were ended without a start have nothing to lose: they are judged anew.
+        """
         gone = {number: self.partitions.pop(number) for number in numbers}
         self._lost |= gone
         self.backlog.drop(gone.values())
         for claim in self.jobs_of(gone.values()):
             claim.is_ours = False
+            if claim.run is None:
+                self._give_up(claim)
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Leave partitions to others. Jobs of theirs that could not be handed back are given up."""

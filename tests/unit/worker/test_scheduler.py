@@ -155,3 +155,17 @@ def test_place_is_given_back_once(stage: Stage) -> None:
     (run,) = stage.submitted
     stage.scheduler.handler_ended(run)
     assert stage.scheduler.slots.taken == 0
+
+
+def test_end_that_was_lost_on_its_way_is_said_once_its_partition_is_back(stage: Stage) -> None:
+    """A job that is ended without a start ends, though its partition was lost meanwhile."""
+    job = stage.request(job_type="unheard.of")
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.FAILED])
+    stage.scheduler.lost([0])
+    stage.brokers.acknowledge(BrokerUnreachable("gone"))
+    stage.scheduler.assigned([0])
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.FAILED] * 2)
+    stage.brokers.acknowledge()
+    stage.until(lambda: stage.scheduler.positions([0]) == {0: 1})
