@@ -303,6 +303,7 @@ class Scheduler:
 
     def _put_down(self, claim: Claim) -> None:
         self.heartbeats.remove(claim)
+        claim.partition.orphans.pop(claim.offset, None)
         if claim.run is not None and claim.run.began is None:
             self.slots.give_back(claim.run)  # told to stop before it began: it never will
         if self.in_hand.get(claim.correlation_id) is claim:

@@ -14,7 +14,7 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.records import Received
 from kafka_bridge.protocol.codec import decode, encode
 from kafka_bridge.protocol.encodings import Encoding
-from kafka_bridge.protocol.errors import BrokerUnreachable
+from kafka_bridge.protocol.errors import BrokerUnreachable, TopicNotFound
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
 from kafka_bridge.worker import JobContext, ledger
@@ -73,7 +73,7 @@ class Stage:
             ledger=Ledger(
                 KafkaConfig({"bootstrap.servers": "nobody"}), control, Observer(), posts.post
             ),
-            dead_letters=cast(Any, None),
+            dead_letters=cast(Any, SimpleNamespace(set_aside=lambda _record, _error, done: done())),
             executor=cast(Any, SimpleNamespace(submit=self.submitted.append, started=0)),
             heartbeats=cast(Any, SimpleNamespace(add=lambda _: None, remove=lambda _: None)),
             standing=Standing(30.0),
@@ -94,7 +94,7 @@ class Stage:
     def arrives(self, job: JobRequest, offset: int, partition: int = 0) -> None:
         """Have a request come in."""
         value = encode(job, Encoding.AVRO)
-        record = SimpleNamespace(partition=partition, offset=offset, value=value)
+        record = SimpleNamespace(partition=partition, offset=offset, value=value, record=None)
         record.decode = lambda kind: decode(kind, value)
         self.scheduler.receive([cast(Received, record)])
 
@@ -169,3 +169,21 @@ def test_end_that_was_lost_on_its_way_is_said_once_its_partition_is_back(stage: 
     stage.until(lambda: stage.brokers.states == [JobState.FAILED] * 2)
     stage.brokers.acknowledge()
     stage.until(lambda: stage.scheduler.positions([0]) == {0: 1})
+
+
+def test_job_that_was_set_aside_while_its_partition_was_lost_is_judged_anew(stage: Stage) -> None:
+    """What is done with in the meantime is not taken up again: nothing would ever finish it."""
+    job = stage.request()
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.brokers.acknowledge()
+    run = stage.submitted.pop()
+    run.run()
+    stage.scheduler.handler_ended(run)
+    stage.scheduler.lost([0])
+    stage.scheduler.assigned([0])
+    stage.brokers.acknowledge(TopicNotFound("no topic 'answers'"))
+    stage.until(lambda: not stage.scheduler.in_hand)
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.brokers.states[-1] is JobState.ACCEPTED)
+    assert list(stage.scheduler.in_hand) == [job.correlation_id]
