@@ -165,8 +165,8 @@ class Scheduler:
 
     def _read_ledger(self, request: JobRequest) -> None:
         """Read what this request's response topic says, for it and for those that wait behind."""
-        if not self.ledger.is_reading:
-            topic = request.response_topic
+        topic = request.response_topic
+        if self.ledger.may_read(topic):
             waiting = [each.request for each in self.backlog]  # this one is just taken out of it
             asking = [request, *(each for each in waiting if each.response_topic == topic)]
             # A sender's clock may be wrong: nothing was said later than now.

@@ -60,9 +60,11 @@ class Stage:
         self.brokers = Brokers()
         self.submitted: list[JobRun] = []
         self.reads: list[float] = []
+        self.unreadable: dict[str, Exception] = {}
         self.finished: set[bytes] = set()
         monkeypatch.setattr(ledger, "read_page", self._read_page)
-        control: Any = SimpleNamespace(reasons={}, catch_up=lambda _: None)
+        self.control_failures: list[Exception] = []
+        control: Any = SimpleNamespace(reasons={}, catch_up=self._catch_up)
         posts = Posts()
         self.scheduler = Scheduler(
             handlers={"a.job": Handler.of("a.job", _nothing)},
@@ -82,8 +84,14 @@ class Stage:
             slots=Slots(1),
         )
 
-    def _read_page(self, _config: object, _topic: str, since: float, epoch: int) -> Page:
+    def _catch_up(self, _: float) -> None:
+        if self.control_failures:
+            raise self.control_failures.pop()
+
+    def _read_page(self, _config: object, topic: str, since: float, epoch: int) -> Page:
         self.reads.append(since)
+        if (error := self.unreadable.get(topic)) is not None:
+            raise error
         return Page(since, epoch, frozenset(self.finished))
 
     def request(self, **fields: Any) -> JobRequest:
@@ -187,3 +195,23 @@ def test_job_that_was_set_aside_while_its_partition_was_lost_is_judged_anew(stag
     stage.arrives(job, 0)
     stage.until(lambda: stage.brokers.states[-1] is JobState.ACCEPTED)
     assert list(stage.scheduler.in_hand) == [job.correlation_id]
+
+
+@pytest.mark.parametrize("error", [BrokerUnreachable("an open transaction"), RuntimeError("oh")])
+def test_response_topic_that_cannot_be_read_holds_up_no_other(
+    stage: Stage, error: Exception
+) -> None:
+    """Its jobs wait; those that answer elsewhere are begun, whatever it is that fails."""
+    stage.unreadable["broken"] = error
+    stage.arrives(stage.request(response_topic="broken"), 0)
+    job = stage.request()
+    stage.arrives(job, 1)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    assert list(stage.scheduler.in_hand) == [job.correlation_id]
+
+
+def test_control_topic_that_is_gone_condemns_no_request(stage: Stage) -> None:
+    """Requests go to the dead letters for want of a topic to answer on, and of no other."""
+    stage.control_failures.append(TopicNotFound("no topic 'jobs.control'"))
+    stage.arrives(stage.request(), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
