@@ -18,8 +18,8 @@ from kafka_bridge.kafka.heads import HeadReader, event_head
 from kafka_bridge.kafka.notices import Delivery, Notice, Subscription
 from kafka_bridge.kafka.reader import LINGER_SECONDS, ResponseReader
 
-NOTICES_AT_ONCE = 250
-"""How many notices one callback of the loop passes on: some milliseconds' worth."""
+SLICE_SECONDS = 0.005
+"""How long one callback of the loop passes notices on: others use the loop, too."""
 WATCH_SECONDS = 1.0
 """How often a hub looks whether its reader hears, and reports its metrics."""
 
@@ -156,8 +156,9 @@ class ResponseHub:
                 self._loop.call_soon_threadsafe(self._notify)
 
     def _notify(self) -> None:
-        """Tell the waiting jobs, some at a time: others use the loop, too."""
-        for _ in range(min(NOTICES_AT_ONCE, len(self._arrived))):
+        """Tell the waiting jobs, for a moment; the rest is told in the loop's next round."""
+        until = self._loop.time() + SLICE_SECONDS
+        while self._arrived and self._loop.time() < until:
             subscription, notice = self._arrived.popleft()
             subscription.notify(notice)
         # In this order: what arrives after the next line wakes the loop by itself.

@@ -94,7 +94,7 @@ class RequestConsumer:
 
     def _on_error(self, error: ck.KafkaError) -> None:
         if heals_by_itself(error):
-            _log.warning("Kafka: %s", error.str())
+            _log.debug("Kafka: %s", error.str())  # librdkafka's own lines say it, too
         else:
             self._fatal = error
 

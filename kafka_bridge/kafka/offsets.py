@@ -45,7 +45,7 @@ def partition_count(client: Any, topic: str, servers: str, timeout: float) -> in
     """
     try:
         metadata = client.list_topics(topic, timeout=timeout).topics[topic]
-    except ValueError as error:  # a name with a NUL: confluent_kafka does not even ask
+    except (ValueError, RuntimeError) as error:  # with a NUL, or too long: they do not even ask
         raise topic_not_found(topic, servers) from error
     except ck.KafkaException as error:
         raise translate(

@@ -13,7 +13,7 @@ import confluent_kafka as ck
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import kafka_error, too_large, translate
+from kafka_bridge.kafka.failures import kafka_error, too_large, topic_not_found, translate
 from kafka_bridge.kafka.records import location_of
 from kafka_bridge.protocol.errors import DeliveryFailed, RecordLocation
 from kafka_bridge.protocol.headers import Headers
@@ -128,6 +128,8 @@ class RecordProducer:
                 time.sleep(_POLL_SECONDS)
             except ck.KafkaException as error:
                 return self._failure(error, topic, value)
+            except ValueError:  # a name with a NUL: confluent_kafka does not even try
+                return topic_not_found(topic, self._servers)
             else:
                 return None
 

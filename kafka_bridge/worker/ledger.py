@@ -135,11 +135,16 @@ class Ledger:
         self._pages: dict[str, Page] = {}
         self._own: dict[bytes, None] = {}
         self._reading: str | None = None
+        self._again_at: dict[str, float] = {}
 
     @property
     def is_reading(self) -> bool:
         """Whether a topic is being read."""
         return self._reading is not None
+
+    def may_read(self, topic: str) -> bool:
+        """Tell whether a reading may begin: one at a time, and of what failed not the next one."""
+        return self._reading is None and time.monotonic() >= self._again_at.get(topic, 0.0)
 
     def finished_here(self, correlation_id: str) -> None:
         """Note that a job's end, written here, is acknowledged."""
@@ -160,7 +165,7 @@ class Ledger:
         return page if page is not None and page.covers(request.created_at, epoch) else None
 
     def read(self, topic: str, oldest: datetime, epoch: int, then: Callable[[Page], None]) -> None:
-        """Begin to read a topic. One at a time: not while :attr:`is_reading`.
+        """Begin to read a topic, where :meth:`may_read` says so.
 
         :param oldest: when the oldest request at hand was made
         :param epoch: the present assignment
@@ -177,34 +182,41 @@ class Ledger:
         ).start()
 
     def _read(self, topic: str, since: float, epoch: int, then: Callable[[Page], None]) -> None:
-        began = time.monotonic()
-        page: Page | None
+        page: Page | None = None
         try:
             self._control.catch_up(SCAN_SECONDS)
-            page = read_page(self._config, topic, since, epoch)
-        except (TopicNotFound, AccessDenied) as error:
-            page = Page(since, epoch, failure=error)
+            page = self._page(topic, since, epoch)
         except KafkaBridgeError as error:
             _log.warning(
                 "What is finished cannot be learnt from %s: %s; trying again", topic, error
             )
-            page = None
-            time.sleep(RETRY_SECONDS)
-        else:
-            seconds = time.monotonic() - began
-            self._observer.ledger_read(records=page.records, seconds=seconds)
-            _log.info(
-                "Read %d records of %s in %.1f s: %d jobs are finished, %d begun",
-                page.records,
-                topic,
-                seconds,
-                len(page.finished),
-                len(page.unfinished),
-            )
+        except Exception:  # were this thread to end without a word, no job would begin any more
+            _log.exception("What is finished cannot be learnt from %s; trying again", topic)
         self._post(lambda: self._turn(topic, page, then))
+
+    def _page(self, topic: str, since: float, epoch: int) -> Page:
+        began = time.monotonic()
+        try:
+            page = read_page(self._config, topic, since, epoch)
+        except (TopicNotFound, AccessDenied) as error:
+            return Page(since, epoch, failure=error)
+        seconds = time.monotonic() - began
+        self._observer.ledger_read(records=page.records, seconds=seconds)
+        _log.info(
+            "Read %d records of %s in %.1f s: %d jobs are finished, %d begun",
+            page.records,
+            topic,
+            seconds,
+            len(page.finished),
+            len(page.unfinished),
+        )
+        return page
 
     def _turn(self, topic: str, page: Page | None, then: Callable[[Page], None]) -> None:
         self._reading = None
-        if page is not None:
+        if page is None:
+            self._again_at[topic] = time.monotonic() + RETRY_SECONDS
+        else:
+            self._again_at.pop(topic, None)
             self._pages[topic] = page
             then(page)

@@ -152,7 +152,7 @@ class Scheduler:
             return Skip()
         page = self.ledger.page_for(claim.request, claim.partition.epoch)
         if page is None:
-            self._read_ledger(claim.request.response_topic)
+            self._read_ledger(claim.request)
             return None
         return judge(
             claim.request,
@@ -163,10 +163,14 @@ class Scheduler:
             now=utc_now(),
         )
 
-    def _read_ledger(self, topic: str) -> None:
-        if not self.ledger.is_reading:
-            asking = [each.request for each in self.backlog if each.request.response_topic == topic]
-            oldest = min((each.created_at for each in asking), default=utc_now())
+    def _read_ledger(self, request: JobRequest) -> None:
+        """Read what this request's response topic says, for it and for those that wait behind."""
+        topic = request.response_topic
+        if self.ledger.may_read(topic):
+            waiting = [each.request for each in self.backlog]  # this one is just taken out of it
+            asking = [request, *(each for each in waiting if each.response_topic == topic)]
+            # A sender's clock may be wrong: nothing was said later than now.
+            oldest = min(utc_now(), *(each.created_at for each in asking))
             self.ledger.read(topic, oldest, self.epoch, self._ledger_read)
 
     def _ledger_read(self, page: Page) -> None:
@@ -199,7 +203,6 @@ class Scheduler:
             return False
         if start.suspect:
             self._suspect = claim
-        self.slots.take(start.handler)
         reporter = self._take_in_hand(claim, start.delivery)
         run = claim.run = JobRun(
             claim.request,
@@ -208,6 +211,7 @@ class Scheduler:
             self.observer,
             settled=lambda error: self.posts.post(lambda: self._settled(claim, error)),
         )
+        self.slots.take(run)
 
         def accepted(error: BaseException | None) -> None:
             if error is None:
@@ -265,7 +269,7 @@ class Scheduler:
 
     def handler_ended(self, run: JobRun) -> None:
         """Let another job have the place of this one."""
-        self.slots.give_back(run.handler)
+        self.slots.give_back(run)
 
     def _settled(
         self,
@@ -299,6 +303,9 @@ class Scheduler:
 
     def _put_down(self, claim: Claim) -> None:
         self.heartbeats.remove(claim)
+        claim.partition.orphans.pop(claim.offset, None)
+        if claim.run is not None and claim.run.began is None:
+            self.slots.give_back(claim.run)  # told to stop before it began: it never will
         if self.in_hand.get(claim.correlation_id) is claim:
             del self.in_hand[claim.correlation_id]
             self._look_at_all = self._look_at_all or claim is self._suspect
@@ -320,12 +327,17 @@ class Scheduler:
         self._lost.clear()
 
     def lost(self, numbers: Iterable[int]) -> None:
-        """Let the jobs of these partitions run on, unheard: the group may give them back."""
+        """Let the jobs of these partitions run on, unheard: the group may give them back.
+
+        Those that were ended without a start have nothing to lose: they are judged anew.
+        """
         gone = {number: self.partitions.pop(number) for number in numbers}
         self._lost |= gone
         self.backlog.drop(gone.values())
         for claim in self.jobs_of(gone.values()):
             claim.is_ours = False
+            if claim.run is None:
+                self._give_up(claim)
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Leave partitions to others. Jobs of theirs that could not be handed back are given up."""

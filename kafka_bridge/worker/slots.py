@@ -6,6 +6,7 @@ import time
 from collections import Counter
 
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.job_run import JobRun
 
 WINDOW_SECONDS = 0.1
 MOST_AHEAD = 500
@@ -22,8 +23,8 @@ class Slots:
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
-        self._taken: Counter[str] = Counter()
-        self._total = 0
+        self._holders: set[JobRun] = set()
+        self._by_type: Counter[str] = Counter()
         self._ahead = 0
         self._is_full = False
         self._started = 0
@@ -32,7 +33,7 @@ class Slots:
     @property
     def taken(self) -> int:
         """How many are in use."""
-        return self._total
+        return len(self._holders)
 
     def look(self, started: int) -> None:
         """Follow how many jobs were started so far."""
@@ -50,7 +51,7 @@ class Slots:
         limit = self._concurrency + self._ahead
         if self._is_full:
             limit -= self._ahead // REFILL_SHARE
-        self._is_full = self._total >= limit
+        self._is_full = self.taken >= limit
         return not self._is_full
 
     def free_for(self, handler: Handler) -> bool:
@@ -58,15 +59,16 @@ class Slots:
         if handler.concurrency is None:
             return self.any_free()
         return (
-            self._total < self._concurrency and self._taken[handler.job_type] < handler.concurrency
+            self.taken < self._concurrency and self._by_type[handler.job_type] < handler.concurrency
         )
 
-    def take(self, handler: Handler) -> None:
+    def take(self, run: JobRun) -> None:
         """Count a job in."""
-        self._taken[handler.job_type] += 1
-        self._total += 1
+        self._holders.add(run)
+        self._by_type[run.handler.job_type] += 1
 
-    def give_back(self, handler: Handler) -> None:
-        """Count it out."""
-        self._taken[handler.job_type] -= 1
-        self._total -= 1
+    def give_back(self, run: JobRun) -> None:
+        """Count it out, unless that was done before."""
+        if run in self._holders:
+            self._holders.remove(run)
+            self._by_type[run.handler.job_type] -= 1
