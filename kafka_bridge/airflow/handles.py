@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
-from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.ids import is_correlation_id
 
@@ -28,7 +27,7 @@ class JobHandle:
     response_topic: str
     start_offsets: list[int]
     submitted_at: float
-    reply: str = Reply.EVENTS
+    reply: str
 
     def to_json(self) -> dict[str, Any]:
         """Return what XCom holds."""

@@ -84,11 +84,14 @@ class KafkaJobOperator(WaitingOperator, PublishJobOperator):
         from kafka_bridge.airflow.attempts import Attempts
         from kafka_bridge.airflow.exceptions import KafkaJobKilled
 
+        if self.killed:
+            self._remember(context, error)
+            raise KafkaJobKilled(str(error)) from error
         begun = Attempts(self, context, renew_ended=True).after_cancelled()
-        if begun is not None:
-            return self._go_on(context, begun)
-        self._remember(context, error)
-        raise KafkaJobKilled(str(error)) if self.killed else error
+        if begun is None:
+            self._remember(context, error)
+            raise error
+        return self._go_on(context, begun)
 
     def _remember(self, context: Context, error: JobError) -> None:
         from kafka_bridge.airflow.exceptions import outcome_of

@@ -187,9 +187,15 @@ def test_own_job_that_was_cancelled(kafka: Kafka, store: Store) -> None:
     assert kafka.published == []
 
 
-def test_job_that_was_cancelled_with_its_process(kafka: Kafka, store: Store) -> None:
-    """A worker that is shut down cancels its job, and the task's retries apply."""
-    save(store, stored(try_number=2))
+@pytest.mark.parametrize("try_number", [1, 2])
+def test_job_that_was_cancelled_with_its_process(
+    kafka: Kafka, store: Store, try_number: int
+) -> None:
+    """A worker that is shut down cancels its job, this try's or not, and the retries apply.
+
+    It submits no other one: nobody would wait for that.
+    """
+    save(store, stored(try_number=try_number))
     kafka.ended = event(JobState.CANCELLED)
     made = operator()
     made.on_kill()
@@ -197,6 +203,8 @@ def test_job_that_was_cancelled_with_its_process(kafka: Kafka, store: Store) -> 
         made.execute_complete(context(store, 2), CANCELLED, job=handle().to_json())
     assert isinstance(caught.value, AirflowException)
     assert not isinstance(caught.value, AirflowFailException)
+    assert kafka.published == []
+    assert current(store).outcome == "CANCELLED"
 
 
 def test_killed_between_publish_and_deferral(kafka: Kafka, store: Store) -> None:
