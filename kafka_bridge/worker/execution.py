@@ -51,6 +51,16 @@ class Executor:
         with self._lock:
             self._waiting.append(job)
         self._start_next()
+        job.stop.listen(lambda: self._end_unstarted(job))
+
+    def _end_unstarted(self, job: JobRun) -> None:
+        """Let a job that is to stop end at once where it still waits: its end needs no room."""
+        with self._lock:
+            if job not in self._waiting:
+                return
+            self._waiting.remove(job)
+            self.running += 1
+        self._run(job)
 
     def _start_next(self) -> None:
         if (job := self._next()) is None:
@@ -82,13 +92,16 @@ class Executor:
 
     def _work(self, job: JobRun) -> None:
         while True:
-            failure: BaseException | None = None
-            try:
-                job.run()
-            except BaseException as error:
-                failure = error
-            self._end(job, failure)
+            self._run(job)
             job = self._next() or self._wait_for_job()
+
+    def _run(self, job: JobRun) -> None:
+        failure: BaseException | None = None
+        try:
+            job.run()
+        except BaseException as error:
+            failure = error
+        self._end(job, failure)
 
     def _wait_for_job(self) -> JobRun:
         with self._lock:

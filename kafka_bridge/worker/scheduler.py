@@ -111,7 +111,9 @@ class Scheduler:
         claim = self._orphan(partition, offset) or Claim(
             partition, received, request, detect(received.value)
         )
-        self._look_at_all = self._look_at_all or claim.run is not None
+        # These need no slot, so they must not wait for one.
+        if claim.run is not None or claim.correlation_id in self.control.reasons:
+            self._look_at_all = True
         self.backlog.add(claim)
 
     def _orphan(self, partition: Partition, offset: int) -> Claim | None:
