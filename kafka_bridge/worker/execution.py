@@ -24,7 +24,8 @@ class Executor:
     """Runs jobs, at most so many at a time; others wait their turn in the order they came.
 
     A thread that has done a job goes on with the next one that waits; to hand each to a thread
-    would cost more than many jobs do.
+    would cost more than many jobs do. None is started while the worker may not speak for it: a
+    process that was frozen would begin, as it thaws, what others have done meanwhile.
 
     :param concurrency: how many handlers run at a time, sync and async together
     :param ended: called on any thread when a handler has ended, however it did
@@ -50,7 +51,7 @@ class Executor:
         """Run a job as soon as there is room. Any thread may call this; it returns at once."""
         with self._lock:
             self._waiting.append(job)
-        self._start_next()
+        self.start_waiting()
         job.stop.listen(lambda: self._end_unstarted(job))
 
     def _end_unstarted(self, job: JobRun) -> None:
@@ -62,27 +63,30 @@ class Executor:
             self.running += 1
         self._run(job)
 
-    def _start_next(self) -> None:
-        if (job := self._next()) is None:
-            return
-        with self._lock:
-            is_idle = self._idle_threads > 0
-            self._idle_threads -= is_idle
-        if is_idle:
-            self._for_idle_threads.put(job)
-        else:
-            # Daemon threads: a handler that never returns must not keep the process alive.
-            threading.Thread(
-                target=self._work, args=(job,), name="kafka-bridge-job", daemon=True
-            ).start()
+    def start_waiting(self) -> None:
+        """Start the jobs that wait, as far as there is room and they may be started."""
+        while (job := self._next()) is not None:
+            with self._lock:
+                is_idle = self._idle_threads > 0
+                self._idle_threads -= is_idle
+            if is_idle:
+                self._for_idle_threads.put(job)
+            else:
+                # Daemon threads: a handler that never returns must not keep the process alive.
+                threading.Thread(
+                    target=self._work, args=(job,), name="kafka-bridge-job", daemon=True
+                ).start()
 
     def _next(self) -> JobRun | None:
         """Start the coroutines whose turn it is, and return the first job that wants a thread."""
         while True:
             with self._lock:
-                if not self._waiting or self.running >= self._concurrency:
+                if self.running >= self._concurrency:
                     return None
-                job = self._waiting.popleft()
+                job = next((each for each in self._waiting if each.may_start()), None)
+                if job is None:
+                    return None
+                self._waiting.remove(job)  # the first one, as a rule
                 self.running += 1
                 self.started += 1
             if not job.handler.is_async:
@@ -110,7 +114,7 @@ class Executor:
 
     def _end_async(self, job: JobRun, done: Future[None]) -> None:
         self._end(job, done.exception())
-        self._start_next()
+        self.start_waiting()
 
     def _end(self, job: JobRun, failure: BaseException | None) -> None:
         if failure is not None:

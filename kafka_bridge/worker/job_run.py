@@ -47,6 +47,10 @@ class JobRun:
     stop: StopSignal = field(default_factory=StopSignal)
     began: float | None = None
 
+    def may_start(self) -> bool:
+        """Tell whether the worker may speak for the job, or the job is to end without a start."""
+        return self.stop.reason is not None or self.reporter.may_speak()
+
     def run(self) -> None:
         """Do the job on this thread."""
         self.began = time.monotonic()

@@ -127,6 +127,7 @@ class Scheduler:
     def work(self) -> None:
         """Do what other threads have asked for, and see to the requests that can be."""
         self.posts.work_off()
+        self.executor.start_waiting()
         self.slots.look(self.executor.started)
         everyone, self._look_at_all = self._look_at_all, False
         self.backlog.sift(self._see_to, until=lambda: not everyone and not self.slots.any_free())

@@ -76,7 +76,12 @@ class Stage:
                 KafkaConfig({"bootstrap.servers": "nobody"}), control, Observer(), posts.post
             ),
             dead_letters=cast(Any, SimpleNamespace(set_aside=lambda _record, _error, done: done())),
-            executor=cast(Any, SimpleNamespace(submit=self.submitted.append, started=0)),
+            executor=cast(
+                Any,
+                SimpleNamespace(
+                    submit=self.submitted.append, start_waiting=lambda: None, started=0
+                ),
+            ),
             heartbeats=cast(Any, SimpleNamespace(add=lambda _: None, remove=lambda _: None)),
             standing=Standing(30.0),
             observer=Observer(),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import cast
 
 import pytest
 
 from kafka_bridge.worker import slots
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.job_run import JobRun
 from kafka_bridge.worker.slots import MOST_AHEAD, WINDOW_SECONDS, Slots
 
 
@@ -31,19 +32,28 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def take(taken: Slots, count: int, **options: Any) -> None:
-    """Count in so many jobs."""
-    for _ in range(count):
-        taken.take(handler(**options))
+class Run:
+    """As much of a job as slots look at."""
+
+    def __init__(self, of: Handler) -> None:
+        self.handler = of
+
+
+def take(taken: Slots, count: int, of: Handler | None = None) -> list[JobRun]:
+    """Count in so many jobs, and return them."""
+    runs = [cast(JobRun, Run(of or handler())) for _ in range(count)]
+    for run in runs:
+        taken.take(run)
+    return runs
 
 
 def test_as_many_jobs_as_the_concurrency() -> None:
     """Two of two are taken; one that ends makes room."""
     two = Slots(2)
-    take(two, 2)
+    first, _ = take(two, 2)
     assert not two.any_free()
     assert not two.free_for(handler())
-    two.give_back(handler())
+    two.give_back(first)
     assert two.free_for(handler())
     assert two.taken == 1
 
@@ -52,13 +62,12 @@ def test_type_with_a_limit_of_its_own() -> None:
     """Others have what it leaves; a type that would have more than the worker has no more."""
     three = Slots(3)
     narrow, wide = handler("narrow", 1), handler("wide", 9)
-    three.take(narrow)
+    (one,) = take(three, 1, narrow)
     assert not three.free_for(narrow)
     assert three.free_for(handler())
-    three.take(wide)
-    three.take(wide)
+    take(three, 2, wide)
     assert not three.free_for(wide)
-    three.give_back(narrow)
+    three.give_back(one)
     assert three.free_for(narrow)
 
 
@@ -79,14 +88,14 @@ def test_quick_jobs_are_accepted_ahead_while_they_are_quick(clock: Clock) -> Non
     four.look(0)
     clock.now += WINDOW_SECONDS
     four.look(104)
-    take(four, 103)
+    runs = take(four, 103)
     assert four.any_free()
     take(four, 1)
     assert not four.any_free()
     clock.now += WINDOW_SECONDS
     four.look(104)
-    for _ in range(100):
-        four.give_back(handler())
+    for run in runs[:100]:
+        four.give_back(run)
     assert not four.any_free()
 
 
@@ -96,13 +105,13 @@ def test_more_are_taken_only_once_some_have_started(clock: Clock) -> None:
     one.look(0)
     clock.now += WINDOW_SECONDS
     one.look(101)
-    take(one, 101)
+    runs = take(one, 101)
     assert not one.any_free()
-    for _ in range(24):
-        one.give_back(handler())
+    for run in runs[:24]:
+        one.give_back(run)
         assert not one.any_free()
-    one.give_back(handler())
-    one.give_back(handler())
+    for run in runs[24:26]:
+        one.give_back(run)
     assert one.any_free()
     take(one, 25)
     assert one.any_free()
