@@ -1,0 +1,273 @@
+"""Four workers, jobs all the while, and at random: kill -9, frozen and thawed, stopped and started.
+
+The seed fixes what is done and in which order; what the machine makes of it differs between runs.
+``make chaos`` runs the long form: thousands of jobs and two minutes.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import signal
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from integration.jobs import config_of, request
+from integration.worker.programs import Program, Stage
+from kafka_bridge.kafka.notices import Arrival, Delivery, Notice
+from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.kafka.reader import ResponseReader
+from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.scan import scan
+from kafka_bridge.protocol.lifecycle import TERMINAL
+from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent
+from kafka_bridge.testing import ApacheKafka
+
+SEED = 20261122
+WORKERS = 4
+CONCURRENCY = 4
+SESSION_SECONDS = 3.0
+PARTITIONS = 8
+LONGEST_MS = 200
+
+
+@pytest.fixture
+def quick_broker(kafka_jars: None) -> Iterator[ApacheKafka]:
+    """Give a broker of the test's own that takes short session time-outs."""
+    settings = {"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}
+    with ApacheKafka(settings) as broker:
+        yield broker
+
+
+@dataclass
+class Chaos:
+    """Does harm to a stage's workers, and keeps them four."""
+
+    stage: Stage
+    broker: ApacheKafka
+    chance: random.Random
+    did: Counter[str] = field(default_factory=Counter)
+    log: list[str] = field(default_factory=list)
+    running: list[Program] = field(default_factory=list)
+    _deck: list[Callable[[Program], None]] = field(default_factory=list)
+    _thaws: list[threading.Timer] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start a worker; do not wait for it."""
+        self.running.append(
+            self.stage.start(
+                "--concurrency",
+                str(CONCURRENCY),
+                ready=False,
+                KAFKA_BRIDGE_GRACE_SECONDS="1",
+                KAFKA_BRIDGE_KAFKA_SESSION_TIMEOUT_MS=str(int(SESSION_SECONDS * 1000)),
+                KAFKA_BRIDGE_KAFKA_HEARTBEAT_INTERVAL_MS="300",
+            )
+        )
+
+    def harm(self) -> None:
+        """Do one thing to a worker chosen at random: each thing once, and again."""
+        if not self._deck:
+            self._deck = self.chance.sample([self._kill, self._freeze, self._terminate], 3)
+        act = self._deck.pop()
+        victim = self.chance.choice(self.running)
+        name = act.__name__.strip("_")
+        self.did[name] += 1
+        self.log.append(f"{time.time():.3f} {name} {victim.process.pid}")
+        act(victim)
+
+    def _kill(self, victim: Program) -> None:
+        victim.kill()
+        self.running.remove(victim)
+        self.start()
+
+    def _freeze(self, victim: Program) -> None:
+        """Stop it for longer than its session lasts; others take over meanwhile."""
+        victim.process.send_signal(signal.SIGSTOP)
+        thaw = SESSION_SECONDS + self.chance.uniform(0.5, 2.0)
+        self.running.remove(victim)
+
+        def later() -> None:
+            self.log.append(f"{time.time():.3f} thaw {victim.process.pid}")
+            victim.process.send_signal(signal.SIGCONT)
+            self.running.append(victim)
+
+        self._thaws.append(threading.Timer(thaw, later))
+        self._thaws[-1].start()
+
+    def _terminate(self, victim: Program) -> None:
+        victim.process.terminate()
+        self.running.remove(victim)
+        self.start()
+
+    def settle(self) -> None:
+        """Wait until every worker is thawed, and has had the time to say what it should not."""
+        for thaw in self._thaws:
+            thaw.join()
+        threading.Event().wait(SESSION_SECONDS)
+
+    def restart_broker(self) -> None:
+        """Kill the broker and start it again."""
+        self.did["broker restart"] += 1
+        self.log.append(f"{time.time():.3f} broker")
+        self.broker.kill()
+        self.broker.start()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("jobs", "seconds"), [(1_000, 10.0), pytest.param(6_000, 120.0, marks=pytest.mark.long)]
+)
+def test_every_job_ends_once_whatever_dies(
+    quick_broker: ApacheKafka,
+    unique_name: Callable[[str], str],
+    tmp_path: Path,
+    jobs: int,
+    seconds: float,
+) -> None:
+    """Every job ends and none is started once its end is on record; a waiting task hears the first.
+
+    Second ends are counted: none is expected, as a thawed worker asks before it speaks.
+    """
+    config = config_of(quick_broker.bootstrap_servers)
+    with RecordProducer(config) as producer:
+        stage = _stage(quick_broker, producer, unique_name, tmp_path)
+        requests = [
+            request("work", stage.responses, number % (LONGEST_MS + 1)) for number in range(jobs)
+        ]
+        chaos = Chaos(stage, quick_broker, random.Random(SEED))
+        reader, heard = _reader(stage, requests)
+        try:
+            for _ in range(WORKERS):
+                chaos.start()
+            _run(chaos, requests, seconds)
+            _until_all_ended(stage, requests)
+            chaos.settle()
+            ends = _ends(stage)
+        finally:
+            reader.close()
+            stage.close()
+    _check(stage, chaos, ends, heard, jobs)
+
+
+def _stage(
+    broker: ApacheKafka, producer: RecordProducer, name: Callable[[str], str], folder: Path
+) -> Stage:
+    names = [name(each) for each in ("requests", "responses", "dead-letters", "control")]
+    log_append = {"message.timestamp.type": "LogAppendTime"}
+    for topic, config in zip(names, ({}, log_append, {}, {}), strict=True):
+        broker.create_topic(topic, PARTITIONS, config)
+    requests, responses, dead_letters, control = names
+    return Stage(
+        config_of(broker.bootstrap_servers),
+        producer,
+        requests=requests,
+        responses=responses,
+        dead_letters=dead_letters,
+        control=control,
+        group=name("service"),
+        folder=folder,
+    )
+
+
+def _run(chaos: Chaos, requests: list[JobRequest], seconds: float) -> None:
+    """Do harm for some seconds while another thread publishes the requests."""
+    publishing = threading.Thread(target=_publish, args=(chaos.stage, requests, seconds))
+    publishing.start()
+    begin = time.monotonic()
+    restarts_at = begin + seconds / 2
+    while time.monotonic() < begin + seconds:
+        threading.Event().wait(chaos.chance.uniform(0.5, 2.5))
+        chaos.harm()
+        if time.monotonic() >= restarts_at:
+            chaos.restart_broker()
+            restarts_at = math.inf
+    publishing.join()
+
+
+def _publish(stage: Stage, requests: list[JobRequest], seconds: float) -> None:
+    steps = int(seconds * 10)
+    begin = time.monotonic()
+    for step in range(steps):
+        stage.publish(*requests[step::steps])
+        time.sleep(max(0.0, begin + (step + 1) * seconds / steps - time.monotonic()))
+
+
+def _reader(
+    stage: Stage, requests: list[JobRequest]
+) -> tuple[ResponseReader, dict[str, tuple[int, int]]]:
+    """Wait for every job as a trigger does; note by job where the first end lies that was heard."""
+    heard: dict[str, tuple[int, int]] = {}
+
+    def hand_over(delivery: Delivery) -> None:
+        for subscription, notice in delivery:
+            subscription.notify(notice)
+
+    def listener(job: str) -> Callable[[Notice], None]:
+        def hear(notice: Notice) -> None:
+            if isinstance(notice, Arrival) and notice.head.state in TERMINAL:
+                heard.setdefault(job, (notice.location.partition, notice.location.offset))
+
+        return hear
+
+    reader = ResponseReader(stage.config, stage.responses, hand_over)
+    for each in requests:
+        reader.subscribe(each.correlation_id, [0] * PARTITIONS, listener(each.correlation_id))
+    return reader, heard
+
+
+def _until_all_ended(stage: Stage, requests: list[JobRequest]) -> None:
+    jobs = {each.correlation_id for each in requests}
+    give_up = time.monotonic() + 90
+    while left := jobs - _ends(stage).keys():
+        assert time.monotonic() < give_up, f"{len(left)} jobs have not ended, such as {left.pop()}"
+        time.sleep(0.2)
+
+
+def _ends(stage: Stage) -> dict[str, list[tuple[Record, StatusEvent]]]:
+    """Return by job its terminal events, in the order of their partition."""
+    ends: dict[str, list[tuple[Record, StatusEvent]]] = defaultdict(list)
+    for batch in scan(stage.config, stage.responses, [], timeout=30):
+        for record in map(Record.of, batch):
+            event = record.decode(StatusEvent)
+            if event.state in TERMINAL:
+                ends[event.correlation_id].append((record, event))
+    return ends
+
+
+def _check(
+    stage: Stage,
+    chaos: Chaos,
+    ends: dict[str, list[tuple[Record, StatusEvent]]],
+    heard: dict[str, tuple[int, int]],
+    jobs: int,
+) -> None:
+    first = {job: found[0] for job, found in ends.items()}
+    second = [event for found in ends.values() for _, event in found[1:]]
+    starts = stage.started()
+    after_the_end = [
+        (job, at, first[job][0].timestamp_ms)
+        for job, times in starts.items()
+        for at in times
+        if at > first[job][0].timestamp_ms
+    ]
+    again = sum(len(times) - 1 for times in starts.values())
+    print(  # noqa: T201  this is what the long form is run for
+        f"{jobs} jobs; {dict(chaos.did)}; {again} were begun again after a worker went; "
+        f"{len(second)} second ends; {len(after_the_end)} starts after the end"
+    )
+    story = "\n".join([*chaos.log, *map(str, after_the_end), *map(str, second)])
+    assert len(first) == jobs
+    assert Counter(event.state for _, event in first.values()) == {JobState.SUCCEEDED: jobs}
+    assert after_the_end == [], story
+    assert second == [], story
+    places = {job: (at.location.partition, at.location.offset) for job, (at, _) in first.items()}
+    assert heard == places
+    assert min(chaos.did.values()) >= 1
+    assert chaos.did["broker restart"] == 1
