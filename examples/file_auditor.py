@@ -50,6 +50,7 @@ def audit(job: JobContext, payload: AuditRequest) -> AuditReport:
     lines: Counter[str] = Counter()
     begun = time.monotonic()
     for number, path in enumerate(paths, start=1):
+        job.check_cancelled()
         if payload.files_per_second:
             time.sleep(max(0, begun + number / payload.files_per_second - time.monotonic()))
         content = path.read_bytes()

@@ -5,22 +5,26 @@ Importing this package loads no Kafka client and no Avro: DAG files are parsed o
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kafka_bridge.airflow.operators import KafkaJobOperator
+    from kafka_bridge.airflow.publish import PublishJobOperator
+    from kafka_bridge.airflow.sensors import KafkaJobSensor
     from kafka_bridge.airflow.triggers import KafkaJobTrigger
 
-__all__ = ["KafkaJobOperator", "KafkaJobTrigger"]
+__all__ = ["KafkaJobOperator", "KafkaJobSensor", "KafkaJobTrigger", "PublishJobOperator"]
+
+_MODULES = {
+    "KafkaJobOperator": "operators",
+    "KafkaJobSensor": "sensors",
+    "KafkaJobTrigger": "triggers",
+    "PublishJobOperator": "publish",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "KafkaJobOperator":
-        from kafka_bridge.airflow.operators import KafkaJobOperator
-
-        return KafkaJobOperator
-    if name == "KafkaJobTrigger":
-        from kafka_bridge.airflow.triggers import KafkaJobTrigger
-
-        return KafkaJobTrigger
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,29 +1,15 @@
-"""Airflow's ``kafka`` connections as client configuration, through the official provider's hook."""
+"""Airflow's Kafka connections as client configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from airflow.providers.apache.kafka.hooks.base import KafkaBaseHook
 from airflow.sdk.exceptions import AirflowException
 
+from kafka_bridge.airflow.hooks import KafkaBridgeHook
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 
 _FAULTY_EXTRA = (ValueError, ImportError, AttributeError, TypeError)
 """What the hook raises: a callback that cannot be imported, a list where it wants text, …"""
-
-
-class _ConfigHook(KafkaBaseHook):
-    """Gives what the provider's hook would make its client from.
-
-    So Amazon MSK IAM, Google's managed Kafka and the allow-list of callbacks work as they do in the
-    provider's own operators.
-    """
-
-    def _get_client(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
-        return config
 
 
 def kafka_config(kafka_config_id: str) -> KafkaConfig:
@@ -32,7 +18,7 @@ def kafka_config(kafka_config_id: str) -> KafkaConfig:
     :raises ConfigurationError: there is no such connection, or it does not say enough
     """
     try:
-        settings = _ConfigHook(kafka_config_id).get_conn  # type: ignore[no-untyped-call]
+        settings = KafkaBridgeHook(kafka_config_id).get_conn  # type: ignore[no-untyped-call]
     except AirflowException as error:
         raise ConfigurationError(
             f"Airflow has no usable connection {kafka_config_id!r} ({error}): create one of type "

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from kafka_bridge.protocol.errors import JobCancelled, JobFailed, JobTimedOut
-from kafka_bridge.protocol.messages import JobFailure
+from kafka_bridge.protocol.errors import JobCancelled, JobError, JobFailed, JobTimedOut
+from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobState
 
 
 class KafkaJobFailed(JobFailed, AirflowException):
@@ -25,7 +25,15 @@ class KafkaJobCancelled(JobCancelled, AirflowFailException):
 
 
 class KafkaJobTimedOut(JobTimedOut, AirflowException):
-    """A waiting rule ended the job; the task's retries apply."""
+    """A waiting rule ended the job; the task's retries apply. ``rule`` is which one."""
+
+    def __init__(self, message: str, rule: ErrorType) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+class KafkaJobKilled(JobCancelled, AirflowException):
+    """The job was cancelled because its task's process was told to end; retries apply."""
 
 
 class KafkaJobWaitFailed(AirflowException):
@@ -36,3 +44,10 @@ def failed(error: JobFailure) -> KafkaJobFailed | KafkaJobFailedForGood:
     """Return the exception for a worker's error."""
     kind = KafkaJobFailed if error.retryable else KafkaJobFailedForGood
     return kind(error.type, error.message, error.details, retryable=error.retryable)
+
+
+def outcome_of(error: JobError) -> str:
+    """Return what a job came to, as it is stored and counted: its state, or the waiting rule."""
+    if isinstance(error, KafkaJobTimedOut):
+        return error.rule
+    return JobState.CANCELLED if isinstance(error, JobCancelled) else JobState.FAILED

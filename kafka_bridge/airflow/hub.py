@@ -47,6 +47,7 @@ class Waiter:
         self._subscription: Subscription | None = hub.reader.subscribe(
             correlation_id, start_offsets, self.notify, read_head=read_head
         )
+        hub.waited_for.add(self._subscription.key)
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +61,7 @@ class Waiter:
         self._hub.deadlines.remove(self)
         if self._subscription is not None:
             self._hub.reader.unsubscribe(self._subscription)
+            self._hub.waited_for.discard(self._subscription.key)
             self._subscription = None  # it refers to this: nothing is left to the garbage collector
 
     @property
@@ -111,6 +113,7 @@ class ResponseHub:
     ) -> None:
         self.hearing_since = math.inf
         self.deadlines = Deadlines()
+        self.waited_for: set[bytes] = set()
         self._loop = asyncio.get_running_loop()
         self._arrived: deque[tuple[Subscription, Notice]] = deque()
         self._is_notifying = False
@@ -122,6 +125,10 @@ class ResponseHub:
     def hears(self) -> bool:
         """Whether the reader hears all that is said."""
         return self.reader.hearing.clear
+
+    def waits_for(self, correlation_id: str) -> bool:
+        """Tell whether somebody waits for this job here: a reader tells one waiter of each."""
+        return correlation_id.encode() in self.waited_for
 
     def close(self) -> None:
         """End the reader; jobs that still wait are told so. Blocks for a moment."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.hub import Waiter
 from kafka_bridge.airflow.job_log import PROCESS_BUDGET, JobLog
-from kafka_bridge.airflow.progress_text import line_of
+from kafka_bridge.airflow.progress_text import JobLines
 from kafka_bridge.airflow.responses import waiting_for
 from kafka_bridge.airflow.waiting import MARGIN_SECONDS, JobWatch, WaitLimits
+from kafka_bridge.kafka.heads import event_head, plain_head
 from kafka_bridge.kafka.notices import Arrival, Notice, Truncated
 from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
 from kafka_bridge.protocol.lifecycle import TERMINAL, Verdict
@@ -23,7 +25,10 @@ class JobWait:
     """Waits as a trigger says; its lines go to the trigger's log, which is the task's."""
 
     def __init__(self, trigger: KafkaJobTrigger) -> None:
+        self.end: Arrival | None = None
+        """The job's terminal event, once it has come."""
         self._trigger = trigger
+        self._lines = JobLines()
         self._log = JobLog(trigger.log, trigger.progress_log_interval, PROCESS_BUDGET)
 
     async def outcome(self) -> dict[str, Any]:
@@ -43,6 +48,7 @@ class JobWait:
             trigger.kafka_config_id,
             trigger.response_topic,
             trigger.start_offsets,
+            read_head=plain_head if trigger.reply == Reply.PLAIN else event_head,
         )
         with waiter:
             try:
@@ -102,6 +108,7 @@ class JobWait:
         )
 
     def _ended(self, arrival: Arrival) -> dict[str, Any]:
+        self.end = arrival
         location = arrival.location
         return {
             "state": arrival.head.state.value,
@@ -110,6 +117,6 @@ class JobWait:
         }
 
     def _log_progress(self, event: StatusEvent) -> None:
-        line = line_of(event)
+        line = self._lines.line_of(event)
         if line is not None:
             self._log.progress(line, is_rare=event.state is not JobState.RUNNING)

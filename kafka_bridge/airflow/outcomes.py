@@ -3,43 +3,104 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, NoReturn
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from kafka_bridge.airflow import exceptions
-from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.airflow import exceptions, job_metrics
+from kafka_bridge.airflow.arguments import Reply
+from kafka_bridge.kafka.diagnosis import diagnose
 from kafka_bridge.kafka.offsets import read_record
+from kafka_bridge.kafka.records import Record
 from kafka_bridge.payloads import from_bytes
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation, Undecodable
 from kafka_bridge.protocol.messages import ErrorType, JobState, StatusEvent
+from kafka_bridge.protocol.plain_replies import plain_end
 
-_TIME_OUTS = {ErrorType.NOT_STARTED, ErrorType.WORKER_LOST, ErrorType.DEADLINE_EXCEEDED}
+if TYPE_CHECKING:
+    from kafka_bridge.airflow.handles import JobHandle
+    from kafka_bridge.airflow.waiting_operator import WaitingOperator
+
+_ADVICE = {
+    ErrorType.WORKER_LOST: (
+        "Look at that worker's log. A worker that is alive speaks at least every "
+        "heartbeat_interval; a dead one's job goes to another worker of its group within the "
+        "session time-out, so a heartbeat_timeout well above both is needed."
+    ),
+    ErrorType.DEADLINE_EXCEEDED: (
+        "See in the lines above how far it had come; allow more time with start_to_close_timeout."
+    ),
+}
+"""What a person is to do about a time-out; about NOT_STARTED, a diagnosis says it."""
 
 
-def raise_wait_failure(event: dict[str, Any]) -> NoReturn:
-    """Raise what a trigger's event says when the wait, not the job, has ended.
+_SPRING = (
+    "A Spring listener that throws sends no reply: give it an errorHandler that returns one "
+    "(@KafkaListener(errorHandler = …))."
+)
 
-    :raises KafkaJobTimedOut: by a waiting rule
-    :raises KafkaJobWaitFailed: because the reader could not go on
+
+class JobOutcome:
+    """The end of a task's wait for a job."""
+
+    def __init__(self, operator: WaitingOperator, job: JobHandle) -> None:
+        self._operator = operator
+        self._job = job
+
+    def result(self, event: dict[str, Any]) -> Any:
+        """Return the result of a job that has succeeded, as XCom can hold it.
+
+        :param event: what the trigger fired
+        :raises JobError: it did not succeed, in one of Airflow's kinds
+        :raises KafkaJobWaitFailed: the reader could not go on
+        :raises RecordGone: the terminal record is no longer there
+        :raises Undecodable: the result is not what its media type says
+        """
+        if "error" in event:
+            self._raise_wait_failure(event["error"], event["message"])
+        location = RecordLocation(self._job.response_topic, event["partition"], event["offset"])
+        operator = self._operator
+        record = read_record(operator.kafka, location, operator.delivery_timeout)
+        ended = end_in(record, self._job)
+        operator.log.info("Job %s: %s", ended.correlation_id, ended.state)
+        if ended.error is not None and ended.error.details:
+            operator.log.error("The worker's own details:\n%s", ended.error.details)
+        duration = ended.occurred_at.timestamp() - self._job.submitted_at
+        job_metrics.completed(self._job.job_type, ended.state, duration)
+        return result_of(ended, location)
+
+    def _raise_wait_failure(self, error: str, message: str) -> NoReturn:
+        words = f"{error}: {message}"
+        if error not in {*_ADVICE, ErrorType.NOT_STARTED}:
+            raise exceptions.KafkaJobWaitFailed(words)
+        job_metrics.completed(self._job.job_type, error, None)
+        if self._job.reply == Reply.PLAIN:
+            words = f"{error}: no reply came in time"
+        advice = self._diagnosis() if error == ErrorType.NOT_STARTED else _ADVICE[ErrorType(error)]
+        if self._operator.cancel_on_kill:
+            self._operator.cancel_job(self._job.correlation_id, words)
+        raise exceptions.KafkaJobTimedOut(f"{words}. {advice}", ErrorType(error))
+
+    def _diagnosis(self) -> str:
+        operator = self._operator
+        report = diagnose(operator.kafka, self._job.request_topic, operator.delivery_timeout)
+        return f"{report} {_SPRING}" if self._job.reply == Reply.PLAIN else str(report)
+
+
+def end_in(record: Record, job: JobHandle) -> StatusEvent:
+    """Return the terminal event of a job, which a record at a known place holds.
+
+    :raises RecordGone: another job's is there
+    :raises RemoteProtocolError: it is no terminal event
     """
-    words = f"{event['error']}: {event['message']}"
-    if event["error"] in _TIME_OUTS:
-        raise exceptions.KafkaJobTimedOut(words)
-    raise exceptions.KafkaJobWaitFailed(words)
-
-
-def read_end(
-    config: KafkaConfig, location: RecordLocation, correlation_id: str | None, timeout: float
-) -> StatusEvent:
-    """Return the terminal event of a job, which lies at a known place.
-
-    :param correlation_id: the job, or None where it is not known
-    :param timeout: seconds
-    :raises RecordGone: it is not there, or another job's is
-    """
-    ended = read_record(config, location, timeout).decode(StatusEvent)
-    if correlation_id not in (None, ended.correlation_id):
+    if job.reply == Reply.PLAIN:
+        at = datetime.fromtimestamp(record.timestamp_ms // 1000, UTC)
+        ended = plain_end(record.key, record.value, record.headers, at)
+    else:
+        ended = record.decode(StatusEvent)
+    if ended is None or ended.correlation_id != job.correlation_id:
+        whose = ended.correlation_id if ended else "it names none"
         raise RecordGone(
-            f"record {location} belongs to another job ({ended.correlation_id}): "
+            f"record {record.location} belongs to another job ({whose}): "
             "was the topic deleted and made anew?"
         )
     return ended

@@ -2,34 +2,85 @@
 
 from __future__ import annotations
 
+import math
+
 from kafka_bridge.protocol.messages import JobState, Progress, StatusEvent
 
+LEAST_SECONDS = 1.0
+"""How long a job must have been seen to come on before its pace is told."""
+_PER = (("s", 1.0), ("min", 60.0), ("h", 3600.0))
 
-def line_of(event: StatusEvent) -> str | None:
-    """Return what an event tells a person, or None when it only says that the worker is alive."""
-    match event.state:
-        case JobState.ACCEPTED:
-            return f"Accepted by worker {event.worker_id}{_delivery(event)}"
-        case JobState.RELEASED:
-            return f"Handed back by worker {event.worker_id}; waiting for another one"
-        case JobState.RUNNING if event.progress is not None:
-            return " – ".join(filter(None, (_progress(event.progress), event.message)))
-        case JobState.RUNNING:
-            return event.message or None
-        case _:
+
+class JobLines:
+    """One job's events as lines. Knows how fast the job comes on, by its worker's own clock."""
+
+    __slots__ = ("_since",)
+
+    def __init__(self) -> None:
+        self._since: tuple[int, float, float] | None = None
+        """Of this delivery's first progress: delivery, when (seconds since 1970), how far."""
+
+    def line_of(self, event: StatusEvent) -> str | None:
+        """Return what an event tells a person, or None when it only says that the job is alive."""
+        match event.state:
+            case JobState.ACCEPTED:
+                return f"Accepted by worker {event.worker_id}{_delivery(event)}"
+            case JobState.RELEASED:
+                return f"Handed back by worker {event.worker_id}; waiting for another one"
+            case JobState.RUNNING if event.progress is not None:
+                progress = _progress(event.progress, self._rate(event, event.progress))
+                return " – ".join(filter(None, (progress, event.message)))
+            case JobState.RUNNING:
+                return event.message or None
+            case _:
+                return None
+
+    def _rate(self, event: StatusEvent, progress: Progress) -> float | None:
+        """Return how much the job does in a second, or None while that cannot be told."""
+        now = event.occurred_at.timestamp()
+        if self._since is None or self._since[0] != event.delivery:
+            self._since = (event.delivery, now, progress.completed)
             return None
+        _, begun, had = self._since
+        if now - begun < LEAST_SECONDS or progress.completed <= had:
+            return None
+        rate = (progress.completed - had) / (now - begun)
+        return rate if math.isfinite(rate) else None
 
 
 def _delivery(event: StatusEvent) -> str:
     return "" if event.delivery == 1 else f" (delivery {event.delivery})"
 
 
-def _progress(progress: Progress) -> str:
+def _progress(progress: Progress, rate: float | None) -> str:
     unit = f" {progress.unit}" if progress.unit else ""
+    pace = f", {_pace(rate)}" if rate else ""
     if not progress.total:
-        return f"{_number(progress.completed)}{unit}"
+        return f"{_number(progress.completed)}{unit}{pace}"
     share = 100 * progress.completed / progress.total
-    return f"{share:.0f} %: {_number(progress.completed)} of {_number(progress.total)}{unit}"
+    left = (progress.total - progress.completed) / rate if rate else 0.0
+    if 0 < left < math.inf:
+        pace += f", {duration(left)} left"
+    return f"{share:.0f} %: {_number(progress.completed)} of {_number(progress.total)}{unit}{pace}"
+
+
+def _pace(rate: float) -> str:
+    """Return a rate in the unit of time in which it is at least 1."""
+    name, seconds = next((each for each in _PER if rate * each[1] >= 1), _PER[-1])
+    amount = rate * seconds
+    return f"{amount:,.0f}/{name}" if amount >= 10 else f"{amount:.1f}/{name}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as a person says it: ``45 s``, ``12 min``, ``3 h 20 min``, ``5 days``."""
+    minutes = round(seconds / 60)
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes / 1440:,.0f} days"
 
 
 def _number(value: float) -> str:

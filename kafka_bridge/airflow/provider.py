@@ -4,30 +4,78 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafka_bridge.airflow.settings import SECTION, config_section
+
+NAME = "kafka-bridge"
+
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's description, in the form of Airflow's provider_info schema."""
     return {
         "package-name": "airflow-kafka-bridge",
-        "name": "kafka-bridge",
+        "name": NAME,
         "description": "Hand an Airflow task's work to a service outside Airflow over Kafka.",
         "integrations": [
             {
-                "integration-name": "kafka-bridge",
+                "integration-name": NAME,
                 "external-doc-url": "https://kafka.apache.org/",
                 "tags": ["apache"],
             }
         ],
-        "operators": [
-            {
-                "integration-name": "kafka-bridge",
-                "python-modules": ["kafka_bridge.airflow.operators"],
-            }
+        "operators": _modules("operators", "publish"),
+        "sensors": _modules("sensors"),
+        "hooks": _modules("hooks"),
+        "triggers": _modules("triggers"),
+        "task-decorators": [
+            {"name": "kafka_job", "class-name": "kafka_bridge.airflow.decorators.kafka_job_task"}
         ],
-        "triggers": [
-            {
-                "integration-name": "kafka-bridge",
-                "python-modules": ["kafka_bridge.airflow.triggers"],
-            }
-        ],
+        "extra-links": ["kafka_bridge.airflow.links.JobLink"],
+        "connection-types": [_connection_type()],
+        "config": {SECTION: config_section()},
     }
+
+
+def _modules(*names: str) -> list[dict[str, Any]]:
+    modules = [f"kafka_bridge.airflow.{name}" for name in names]
+    return [{"integration-name": NAME, "python-modules": modules}]
+
+
+def _connection_type() -> dict[str, Any]:
+    """Return the form of a connection. Its fields are librdkafka's own properties, in the extra."""
+    return {
+        "connection-type": "kafka_bridge",
+        "hook-class-name": "kafka_bridge.airflow.hooks.KafkaBridgeHook",
+        "hook-name": "Apache Kafka (kafka-bridge)",
+        "conn-fields": {
+            "bootstrap.servers": _field("Brokers", "host:port, several with commas between"),
+            "security.protocol": _field(
+                "Protocol", choices=["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+            ),
+            "sasl.mechanism": _field(
+                "SASL mechanism",
+                choices=["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"],
+            ),
+            "sasl.username": _field("User name"),
+            "sasl.password": _field("Password", format="password"),
+        },
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "login", "password", "port", "host"],
+            "relabeling": {"extra": "More properties of librdkafka"},
+            "placeholders": {"extra": '{"ssl.ca.location": "/etc/ssl/kafka.pem"}'},
+        },
+    }
+
+
+def _field(
+    label: str,
+    description: str | None = None,
+    *,
+    choices: list[str] | None = None,
+    format: str | None = None,  # noqa: A002  JSON Schema's own word
+) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": ["string", "null"]}
+    if choices:
+        schema["enum"] = choices
+    if format:
+        schema["format"] = format
+    return {"label": label, "description": description, "schema": schema}

@@ -14,7 +14,8 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.heads import HeadReader, event_head
 from kafka_bridge.protocol.errors import ReaderClosed
 
-_Key: TypeAlias = tuple[asyncio.AbstractEventLoop, str, str]
+_Key: TypeAlias = tuple[asyncio.AbstractEventLoop, str, str, int]
+"""Loop, connection, topic, and 0; more than that where many wait for one and the same job."""
 
 _hubs: dict[_Key, ResponseHub] = {}
 _opening: defaultdict[_Key, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -32,14 +33,21 @@ async def waiting_for(
 
     The wait ends with the ``with`` block that the returned waiter is to be used in.
 
+    A reader tells one waiter of each job. Who is the second to wait for the same one, two sensors
+    with one handle for example, waits on a reader of its own.
+
     :param start_offsets: by partition, the first offset that can concern the job
     :param read_head: what to make of its records;
         :func:`~kafka_bridge.kafka.heads.plain_head` where plain replies are expected
     :raises ConfigurationError: the connection cannot be used
     """
-    key = (asyncio.get_running_loop(), kafka_config_id, topic)
+    loop, copy = asyncio.get_running_loop(), 0
     while True:
+        key = (loop, kafka_config_id, topic, copy)
         hub = _hubs.get(key) or await _open(key)
+        if hub.waits_for(correlation_id):
+            copy += 1
+            continue
         try:
             return hub.wait_for(correlation_id, start_offsets, read_head=read_head)
         except ReaderClosed:
@@ -50,7 +58,7 @@ async def waiting_for(
 async def _open(key: _Key) -> ResponseHub:
     async with _opening[key]:
         if key not in _hubs:
-            _, kafka_config_id, topic = key
+            _, kafka_config_id, topic, _ = key
             # Looked up once for each reader, and on a thread: both block.
             config, metrics = await asyncio.to_thread(_prepare, kafka_config_id, topic)
             _hubs[key] = ResponseHub(config, topic, metrics)

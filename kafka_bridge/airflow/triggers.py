@@ -10,6 +10,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from kafka_bridge.protocol.errors import KafkaBridgeError
+from kafka_bridge.protocol.topics import CONTROL_TOPIC
 
 
 class KafkaJobTrigger(BaseTrigger):
@@ -28,6 +29,12 @@ class KafkaJobTrigger(BaseTrigger):
     :param start_to_close_timeout: seconds that an accepted job may run
     :param progress_log_interval: seconds between two progress lines in the task's log
     :param not_before: fire no event before this moment, seconds since 1970
+    :param job_type: what kind of job it is, for metrics
+    :param control_topic: where it is cancelled
+    :param encoding: how that is written, ``"avro"`` or ``"json"``
+    :param cancel_on_kill: cancel it when a person ends or clears the task
+    :param end_from_trigger: end the task here when the job has succeeded
+    :param reply: how the service answers: ``"events"``, or ``"plain"``, with its result alone
     """
 
     def __init__(
@@ -43,6 +50,12 @@ class KafkaJobTrigger(BaseTrigger):
         start_to_close_timeout: float | None = None,
         progress_log_interval: float = 5.0,
         not_before: float = 0.0,
+        job_type: str = "",
+        control_topic: str = CONTROL_TOPIC,
+        encoding: str = "avro",
+        cancel_on_kill: bool = False,
+        end_from_trigger: bool = False,
+        reply: str = "events",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.correlation_id = correlation_id
@@ -55,6 +68,13 @@ class KafkaJobTrigger(BaseTrigger):
         self.start_to_close_timeout = start_to_close_timeout
         self.progress_log_interval = progress_log_interval
         self.not_before = not_before
+        self.job_type = job_type
+        self.control_topic = control_topic
+        self.encoding = encoding
+        self.cancel_on_kill = cancel_on_kill
+        self.end_from_trigger = end_from_trigger
+        self.reply = reply
+        self._fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow stores: plain JSON, no secret, no payload."""
@@ -71,6 +91,12 @@ class KafkaJobTrigger(BaseTrigger):
                 "start_to_close_timeout": self.start_to_close_timeout,
                 "progress_log_interval": self.progress_log_interval,
                 "not_before": self.not_before,
+                "job_type": self.job_type,
+                "control_topic": self.control_topic,
+                "encoding": self.encoding,
+                "cancel_on_kill": self.cancel_on_kill,
+                "end_from_trigger": self.end_from_trigger,
+                "reply": self.reply,
             },
         )
 
@@ -78,10 +104,28 @@ class KafkaJobTrigger(BaseTrigger):
         """Yield one event when the job has ended, or the wait for it has."""
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
         from kafka_bridge.airflow.job_wait import JobWait
+        from kafka_bridge.airflow.success import success_event
 
+        wait = JobWait(self)
         try:
-            outcome = await JobWait(self).outcome()
+            event = TriggerEvent(await wait.outcome())
+            if self.end_from_trigger and wait.end is not None:
+                event = success_event(self, wait.end) or event
         except KafkaBridgeError as error:
-            outcome = {"error": type(error).__name__, "message": str(error)}
+            event = TriggerEvent({"error": type(error).__name__, "message": str(error)})
         await asyncio.sleep(self.not_before - time.time())
-        yield TriggerEvent(outcome)
+        # Airflow may call on_kill for a trigger that has fired: it is not needed any more.
+        self._fired = True
+        yield event
+
+    async def on_kill(self) -> None:
+        """Cancel the job, unless the task goes on without this trigger. Airflow calls this.
+
+        A person has marked the task failed or succeeded, or cleared it; or another triggerer has
+        taken the trigger over after this one's heartbeat was late (Airflow 3.3.2 tells the two not
+        apart), and then the task is still deferred.
+        """
+        if self.cancel_on_kill and not self._fired:
+            from kafka_bridge.airflow.kills import cancel_unless_deferred
+
+            await cancel_unless_deferred(self)

@@ -8,13 +8,11 @@ from typing import TypeAlias
 from kafka_bridge.protocol.event_head import EventHead, read_head
 from kafka_bridge.protocol.headers import Headers
 from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.protocol.plain_replies import NEST_ERROR
 
 HeadReader: TypeAlias = Callable[[bytes | None, Headers | None], EventHead]
 """Reads a head from a record's value and headers; raises :class:`RemoteProtocolError` where there
 is none."""
-
-NEST_ERROR = "kafka_nest-err"
-"""The header in which a NestJS service says why it failed; the reply's value is null then."""
 
 _ANSWERED = EventHead(delivery=1, state=JobState.SUCCEEDED)
 _FAILED = EventHead(delivery=1, state=JobState.FAILED)

@@ -86,6 +86,20 @@ def plan_topics(
     ]
 
 
+def broker_count(config: KafkaConfig, timeout: float = ANSWER_SECONDS) -> int:
+    """Return how many brokers the cluster has.
+
+    :raises KafkaError: none answered, or they refused
+    """
+    admin = make(AdminClient, config.admin())
+    try:
+        return len(admin.list_topics(timeout=timeout).brokers)
+    except ck.KafkaException as error:
+        raise translate(
+            error, doing="asking for the brokers", servers=config.bootstrap_servers
+        ) from error
+
+
 def create_topics(config: KafkaConfig, plans: Iterable[TopicPlan]) -> dict[str, bool]:
     """Create what is missing and return, by topic, whether it was created just now.
 

@@ -7,6 +7,7 @@
     ├── ProtocolError
     │   ├── LocalProtocolError      we were about to break the rules: nothing was sent
     │   │   ├── InvalidMessage      a message with fields that the protocol forbids
+    │   │   ├── InvalidPayload      a payload that does not fit its model
     │   │   └── PayloadNotSerialisable
     │   └── RemoteProtocolError     the peer broke them: names topic, partition and offset
     │       ├── Undecodable         the bytes are no message of the expected type
@@ -51,6 +52,10 @@ class LocalProtocolError(ProtocolError):
 
 class InvalidMessage(LocalProtocolError, ValueError):
     """A message has a field that the protocol forbids."""
+
+
+class InvalidPayload(LocalProtocolError, ValueError):
+    """A payload does not fit the model that its sender declared."""
 
 
 class PayloadNotSerialisable(LocalProtocolError, TypeError):

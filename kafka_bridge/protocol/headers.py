@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
 from kafka_bridge.protocol.errors import RecordLocation
-from kafka_bridge.protocol.messages import JobRequest, Task
+from kafka_bridge.protocol.messages import JobCommand, JobRequest, Task
 
 Headers: TypeAlias = list[tuple[str, bytes]]
 
@@ -38,6 +38,17 @@ def request_headers(request: JobRequest, encoding: Encoding) -> Headers:
         CORRELATION_ID: request.correlation_id,
         REPLY_TOPIC: request.response_topic,
     }
+    return _encoded(texts)
+
+
+def command_headers(command: JobCommand, encoding: Encoding) -> Headers:
+    """Return the headers of a job command: how its value is written, and for which job it is."""
+    return _encoded(
+        {"content-type": CONTENT_TYPES[encoding], CORRELATION_ID: command.correlation_id}
+    )
+
+
+def _encoded(texts: dict[str, str]) -> Headers:
     return [(name, text.encode("utf-8")) for name, text in texts.items()]
 
 

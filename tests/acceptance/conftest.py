@@ -24,7 +24,7 @@ COMMAND = [sys.executable, "-m", "kafka_bridge", "worker", "run"]
 @pytest.fixture(scope="session")
 def jobs_broker(real_broker: Broker) -> Broker:
     """Prepare the session's Kafka: the default topics, the tests' own, and one nobody reads."""
-    for name in (*TopicNames(), "test.requests", "jobs.nobody"):
+    for name in (*TopicNames(), "test.requests", "patient.requests", "jobs.nobody"):
         with contextlib.suppress(TopicExists):
             real_broker.create_topic(name, 4)
     return real_broker
@@ -43,7 +43,15 @@ def airflow(
         "kafka_default": _connection(jobs_broker.bootstrap_servers),
         "dead": _connection("127.0.0.1:9"),
     }
-    with LocalAirflow(home, dags, connections=connections) as running:
+    settings = {
+        # Short, for the test that lets a triggerer's heartbeat lapse.
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+        "AIRFLOW__KAFKA_BRIDGE__SOURCE": "acceptance",
+        "AIRFLOW__KAFKA_BRIDGE__JOB_URL": (
+            "http://127.0.0.1/topics/{response_topic}?key={correlation_id}"
+        ),
+    }
+    with LocalAirflow(home, dags, connections=connections, env=settings) as running:
         yield running
 
 
@@ -91,3 +99,11 @@ def workers(start_worker: Callable[..., subprocess.Popen[bytes]]) -> list[subpro
 def file_auditor(start_worker: Callable[..., subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
     """Run the example's worker."""
     return start_worker("file_auditor:worker", PROJECT / "examples")
+
+
+@pytest.fixture(scope="session")
+def patient_service(
+    start_worker: Callable[..., subprocess.Popen[bytes]],
+) -> subprocess.Popen[bytes]:
+    """Run the worker whose jobs wait to be stopped."""
+    return start_worker("patient_service:worker")

@@ -12,9 +12,9 @@ WORDS = {
         "of type NoJson",
     ],
     "too_large": [
-        "RecordTooLarge: a record of 2,000,3",
-        "is too large for topic 'jobs.requests'",
-        "message.max.bytes",
+        "RecordTooLarge: a record of 2,000,",
+        "is too large for topic 'jobs.requests': the producer's 'message.max.bytes' is 1,000,000.",
+        "Put large data elsewhere and send a reference to it",
     ],
     "no_topic": [
         "TopicNotFound: topic 'jobs.nowhere' does not exist",
@@ -28,7 +28,6 @@ WORDS = {
     "unknown_job_type": [
         "unknown_job_type: this worker has no handler for job type 'test.nothing'"
     ],
-    "nobody_there": ["KafkaJobTimedOut: not_started: no worker accepted the job within 1 s"],
 }
 
 

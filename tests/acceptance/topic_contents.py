@@ -9,7 +9,7 @@ from typing import TypeVar
 import confluent_kafka as ck
 
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.protocol.messages import JobRequest, StatusEvent
+from kafka_bridge.protocol.messages import JobCommand, JobRequest, StatusEvent
 
 M = TypeVar("M", JobRequest, StatusEvent)
 
@@ -58,3 +58,9 @@ def events_of_job(servers: str, topic: str, correlation_id: str) -> list[StatusE
     key = correlation_id.encode()
     found = [record for record in records_of(servers, topic) if record.key == key]
     return [record.decode(StatusEvent) for record in sorted(found, key=lambda r: r.location.offset)]
+
+
+def commands_for(servers: str, topic: str, correlation_id: str) -> list[JobCommand]:
+    """Return what workers were told about one job, in order."""
+    key = correlation_id.encode()
+    return [r.decode(JobCommand) for r in records_of(servers, topic) if r.key == key]

@@ -91,6 +91,13 @@ class LocalAirflow(DagRuns):
         self._processes[component].start()
         self._wait_healthy([component], timeout)
 
+    def another(self, component: Component) -> ManagedProcess:
+        """Return one more process of a component, not started: another triggerer, say.
+
+        Whoever starts it stops it.
+        """
+        return self._process(f"{component}_2", *ARGUMENTS[component])
+
     def stop(self, component: Component, grace: float = STOP_SECONDS) -> None:
         """Ask a component to end; after ``grace`` seconds kill what is left of it."""
         self._processes[component].stop(grace)

@@ -111,6 +111,20 @@ class DagRuns(ABC):
         url = path("dags", dag_id, "dagRuns", run_id, "taskInstances")
         return self.api.get_all(url, "task_instances")
 
+    def mark_task(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """Set the state of a task as a person does: ``success`` or ``failed``."""
+        url = path("dags", dag_id, "dagRuns", run_id, "taskInstances", task_id)
+        self.api.patch(url, {"new_state": state})
+
+    def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
+        """Set the state of a run as a person does; its unfinished tasks end likewise."""
+        self.api.patch(path("dags", dag_id, "dagRuns", run_id), {"state": state})
+
+    def clear_task(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Clear a task as a person does: it runs again, whatever it is doing."""
+        body = {"dag_run_id": run_id, "task_ids": [task_id], "dry_run": False, "only_failed": False}
+        self.api.post(path("dags", dag_id, "clearTaskInstances"), body)
+
     def task_log(
         self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
     ) -> list[LogLine]:

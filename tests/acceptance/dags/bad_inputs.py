@@ -27,9 +27,3 @@ with DAG(dag_id="bad_inputs", schedule=None):
         request_topic="test.requests",
         retries=3,
     )
-    KafkaJobOperator(
-        task_id="nobody_there",
-        job_type="test.count",
-        request_topic="jobs.nobody",
-        schedule_to_start_timeout=1,
-    )

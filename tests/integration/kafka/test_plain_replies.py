@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kafka_bridge.kafka.heads import NEST_ERROR, plain_head
+from kafka_bridge.kafka.heads import plain_head
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.reader import ResponseReader
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.headers import CORRELATION_ID
 from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.protocol.plain_replies import NEST_ERROR
 
 from ..jobs import event
 from .waiters import Waiter

@@ -10,6 +10,8 @@ from typing import Any, cast
 import confluent_kafka as ck
 from airflow.sdk import Context
 
+from kafka_bridge.airflow.handles import JobHandle
+from kafka_bridge.airflow.stored_job import StoredJob
 from kafka_bridge.kafka.notices import Arrival
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol.codec import encode
@@ -105,9 +107,46 @@ class Store:
         self.retentions[key] = retention
 
 
-def context(store: Store | None = None) -> Context:
+def context(store: Store | None = None, try_number: int = 1, max_tries: int = 2) -> Context:
     """Return what Airflow hands to an operator, as far as the bridge looks at it."""
     instance = SimpleNamespace(
-        dag_id="nightly", run_id="r-1", task_id="work", map_index=None, try_number=2
+        dag_id="nightly",
+        run_id="r-1",
+        task_id="work",
+        map_index=None,
+        try_number=try_number,
+        max_tries=max_tries,
     )
     return cast(Context, {"ti": instance, "task_state_store": store or Store()})
+
+
+def stored(**changes: Any) -> StoredJob:
+    """Return what the first try of a task has stored of its job."""
+    values: dict[str, Any] = {
+        "correlation_id": JOB,
+        "attempt": 1,
+        "try_number": 1,
+        "max_tries": 2,
+        "request_topic": "jobs.requests",
+        "response_topic": TOPIC,
+        "request_offsets": [3, 0],
+        "response_offsets": [4, 5, 6],
+        "created_at": int(T0 * 1000),
+    }
+    return StoredJob(**{**values, **changes})
+
+
+def handle(**changes: Any) -> JobHandle:
+    """Return the handle of that job."""
+    values: dict[str, Any] = {
+        "correlation_id": JOB,
+        "attempt": 1,
+        "job_type": "files.audit",
+        "kafka_config_id": "kafka_default",
+        "request_topic": "jobs.requests",
+        "response_topic": TOPIC,
+        "start_offsets": [4, 5, 6],
+        "submitted_at": T0,
+        "reply": "events",
+    }
+    return JobHandle(**{**values, **changes})

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from kafka_bridge.airflow import hooks
 from kafka_bridge.airflow.connections import kafka_config
+from kafka_bridge.airflow.hooks import KafkaBridgeHook
 from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.testing import EmbeddedBroker
 
 ALLOW_LIST = "AIRFLOW__APACHE_KAFKA__CALLBACK_ALLOWLIST"
 SERVERS = {"bootstrap.servers": "kafka:9092"}
@@ -102,3 +105,42 @@ def test_callback_that_may_not_or_cannot_be_loaded(
     with pytest.raises(ConfigurationError, match="the extra of connection 'mine'") as caught:
         kafka_config("mine")
     assert words in str(caught.value)
+
+
+def test_form_with_fields_left_blank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection of the bridge's own type holds what its form was filled in with, no blanks."""
+    extra = {**SERVERS, "sasl.username": "", "sasl.password": None, "security.protocol": "SSL"}
+    value = json.dumps({"conn_type": "kafka_bridge", "extra": extra})
+    monkeypatch.setenv("AIRFLOW_CONN_MINE", value)
+    assert dict(kafka_config("mine").settings) == {**SERVERS, "security.protocol": "SSL"}
+
+
+def press() -> tuple[bool, str]:
+    """Press the button."""
+    return KafkaBridgeHook("mine").test_connection()  # type: ignore[no-untyped-call]
+
+
+def test_test_button(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The button in the connection form says that brokers answer, and how many."""
+    with EmbeddedBroker() as broker:
+        connect(monkeypatch, {"bootstrap.servers": broker.bootstrap_servers})
+        assert press() == (True, "Connected: 1 broker.")
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({"bootstrap.servers": "127.0.0.1:9"}, "no Kafka broker answered at 127.0.0.1:9 while"),
+        ({}, f"the extra of connection 'mine' cannot be used: {MISSING}"),
+        ({**SERVERS, "sasl.nothing": "x"}, "the Kafka configuration is not accepted: "),
+    ],
+)
+def test_test_button_that_fails(
+    monkeypatch: pytest.MonkeyPatch, extra: dict[str, str], words: str
+) -> None:
+    """What is wrong is said in the words that a task would say it in."""
+    monkeypatch.setattr(hooks, "ANSWER_SECONDS", 0.5)
+    connect(monkeypatch, extra)
+    ok, said = press()
+    assert not ok
+    assert said.startswith(words)

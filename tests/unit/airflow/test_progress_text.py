@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafka_bridge.airflow.progress_text import line_of
+from kafka_bridge.airflow.progress_text import JobLines, duration
 from kafka_bridge.protocol.messages import JobFailure, JobState, Progress
 
 from .samples import event
@@ -45,7 +45,7 @@ LINES: list[tuple[JobState, dict[str, Any], str | None]] = [
 @pytest.mark.parametrize(("state", "fields", "line"), LINES)
 def test_line_of_an_event(state: JobState, fields: dict[str, Any], line: str | None) -> None:
     """Each event has its line; a mere heartbeat has none, nor has the end, which the task tells."""
-    assert line_of(event(state, **fields)) == line
+    assert JobLines().line_of(event(state, **fields)) == line
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,85 @@ def test_line_of_an_event(state: JobState, fields: dict[str, Any], line: str | N
 )
 def test_any_progress_has_a_line(progress: Progress) -> None:
     """Absurd numbers are shown, not raised: a trigger must not end because of them."""
-    assert line_of(event(JobState.RUNNING, progress=progress))
+    assert JobLines().line_of(event(JobState.RUNNING, progress=progress))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(-1e308, 1e308), (0, 5e-324), (1e308, 1.5e308), (-1.7e308, -1.6e308)]
+)
+@pytest.mark.parametrize("total", [None, 1.7e308, -1.7e308, 5e-324])
+def test_any_pace_has_a_line(first: float, second: float, total: float | None) -> None:
+    """Nor do absurd steps end a trigger."""
+    assert lines((0, first), (1e6, second), total=total)
+
+
+def lines(*steps: tuple[float, float], total: float | None = 1000, delivery: int = 1) -> str | None:
+    """Return the last line of a job that was so far at these moments."""
+    job, line = JobLines(), None
+    for at, completed in steps:
+        progress = Progress(completed, total, "files")
+        line = job.line_of(event(JobState.RUNNING, at=at, progress=progress, delivery=delivery))
+    return line
+
+
+PACES = [
+    ([(0, 0), (10, 250)], "25 %: 250 of 1,000 files, 25/s, 30 s left"),
+    ([(0, 100), (10, 200)], "20 %: 200 of 1,000 files, 10/s, 1 min left"),
+    ([(0, 0), (10, 25)], "2 %: 25 of 1,000 files, 2.5/s, 6 min left"),
+    ([(0, 0), (100, 10)], "1 %: 10 of 1,000 files, 6.0/min, 2 h 45 min left"),
+    ([(0, 0), (36_000, 20)], "2 %: 20 of 1,000 files, 2.0/h, 20 days left"),
+    ([(0, 0), (10, 1000)], "100 %: 1,000 of 1,000 files, 100/s"),
+]
+
+
+@pytest.mark.parametrize(("steps", "line"), PACES)
+def test_pace(steps: list[tuple[float, float]], line: str) -> None:
+    """A job that comes on tells how fast, since it was first seen, and how long it will take."""
+    assert lines(*steps) == line
+
+
+def test_pace_without_a_total() -> None:
+    """Where nobody knows the end, there is a pace and no time left."""
+    assert lines((0, 0), (10, 250), total=None) == "250 files, 25/s"
+
+
+@pytest.mark.parametrize(
+    "steps", [[(0, 5)], [(0, 5), (0.9, 50)], [(0, 5), (10, 5)], [(0, 5), (10, 3)], [(5, 5), (0, 9)]]
+)
+def test_pace_that_cannot_be_told(steps: list[tuple[float, float]]) -> None:
+    """Too early, no step forward, a step back, a clock that was set: the line goes without."""
+    line = lines(*steps)
+    assert line is not None
+    assert "/s" not in line
+
+
+def test_pace_begins_anew_with_each_delivery() -> None:
+    """A job that another worker has begun again is measured from there."""
+    job = JobLines()
+
+    def line(at: float, completed: int, delivery: int) -> str | None:
+        progress = Progress(completed, 1000)
+        return job.line_of(event(JobState.RUNNING, at=at, progress=progress, delivery=delivery))
+
+    line(0, 0, 1)
+    assert line(10, 500, 1) == "50 %: 500 of 1,000, 50/s, 10 s left"
+    assert line(60, 100, 2) == "10 %: 100 of 1,000"
+    assert line(70, 200, 2) == "20 %: 200 of 1,000, 10/s, 1 min left"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.4, "0 s"),
+        (59, "59 s"),
+        (59.6, "1 min"),
+        (3540, "59 min"),
+        (3600, "1 h 0 min"),
+        (12_000, "3 h 20 min"),
+        (172_800, "2 days"),
+        (1e9, "11,574 days"),
+    ],
+)
+def test_duration(seconds: float, words: str) -> None:
+    """As exact as a person wants it."""
+    assert duration(seconds) == words

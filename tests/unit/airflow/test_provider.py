@@ -10,14 +10,25 @@ from pathlib import Path
 import airflow
 import jsonschema
 import pytest
+from airflow.configuration import conf
 from airflow.providers_manager import ProvidersManager
+from airflow.sdk import task
+from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
 import kafka_bridge
 from kafka_bridge.airflow import __all__ as public_names
+from kafka_bridge.airflow.links import JobLink
 from kafka_bridge.airflow.provider import get_provider_info
+from kafka_bridge.airflow.settings import OPTIONS
 
 INFO = get_provider_info()
 SCHEMA = json.loads((Path(airflow.__path__[0]) / "provider_info.schema.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def manager() -> ProvidersManager:
+    """Give Airflow's provider manager."""
+    return ProvidersManager()
 
 
 def test_description_is_what_airflow_asks_for() -> None:
@@ -28,9 +39,9 @@ def test_description_is_what_airflow_asks_for() -> None:
         jsonschema.validate({**INFO, "operators": "all"}, SCHEMA)
 
 
-def test_provider_manager_finds_it() -> None:
+def test_provider_manager_finds_it(manager: ProvidersManager) -> None:
     """Airflow lists the distribution under its own name, with its version."""
-    provider = ProvidersManager().providers["airflow-kafka-bridge"]
+    provider = manager.providers["airflow-kafka-bridge"]
     assert provider.version == kafka_bridge.__version__
     assert provider.data["package-name"] == "airflow-kafka-bridge"
 
@@ -45,7 +56,11 @@ def test_name_is_the_distributions() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "names"),
-    [("operators", {"KafkaJobOperator"}), ("triggers", {"KafkaJobTrigger"})],
+    [
+        ("operators", {"KafkaJobOperator", "PublishJobOperator"}),
+        ("sensors", {"KafkaJobSensor"}),
+        ("triggers", {"KafkaJobTrigger"}),
+    ],
 )
 def test_modules_are_there(kind: str, names: set[str]) -> None:
     """Each module that the description names can be imported and holds what its kind says."""
@@ -53,3 +68,40 @@ def test_modules_are_there(kind: str, names: set[str]) -> None:
     found = {name for module in modules for name in vars(importlib.import_module(module))}
     assert names <= found
     assert names <= set(public_names)
+
+
+def test_decorator_and_link_are_there(manager: ProvidersManager) -> None:
+    """`@task.kafka_job` is known to Airflow, and so is the extra link."""
+    assert callable(task.kafka_job)
+    assert "kafka_bridge.airflow.links.JobLink" in manager.extra_links_class_names
+    assert JobLink().name == "Kafka job"
+
+
+def test_connection_form(manager: ProvidersManager) -> None:
+    """The form has a field for each usual property, and does not show the password."""
+    hook = ProvidersManagerTaskRuntime().hooks["kafka_bridge"]
+    assert hook is not None
+    assert hook.hook_name == "Apache Kafka (kafka-bridge)"
+    prefix = "extra__kafka_bridge__"
+    fields = {
+        name.removeprefix(prefix): field
+        for name, field in manager.connection_form_widgets.items()
+        if name.startswith(prefix)
+    }
+    assert fields.keys() == {
+        "bootstrap.servers",
+        "security.protocol",
+        "sasl.mechanism",
+        "sasl.username",
+        "sasl.password",
+    }
+    assert [name for name, field in fields.items() if field.is_sensitive] == ["sasl.password"]
+    assert "host" in manager.field_behaviours["kafka_bridge"]["hidden_fields"]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_configuration_section(name: str) -> None:
+    """Each option is one that Airflow knows, with its default and a text that explains it."""
+    option = INFO["config"]["kafka_bridge"]["options"][name]
+    assert conf.get("kafka_bridge", name) == option["default"] == OPTIONS[name].default
+    assert option["description"].endswith(".")

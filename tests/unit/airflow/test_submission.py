@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from kafka_bridge.airflow import submission
-from kafka_bridge.airflow.submission import STORE_KEY, last_attempt, submit
+from kafka_bridge.airflow.arguments import Reply
+from kafka_bridge.airflow.stored_job import STORE_KEY, load, save, save_outcome
+from kafka_bridge.airflow.submission import Submitter
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import BrokerUnreachable, RecordLocation, TopicNotFound
-from kafka_bridge.protocol.headers import Headers
-from kafka_bridge.protocol.messages import JobRequest, utc_now
+from kafka_bridge.protocol.headers import text_header
+from kafka_bridge.protocol.messages import JobRequest
 
-from .samples import JOB, Store
+from .samples import JOB, TOPIC, Store, stored
+from .stand_ins import Kafka
 
 CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
-ENDS = {"q": [3, 0], "a": [7, 8, 9]}
 
 
 def request(attempt: int = 1) -> JobRequest:
@@ -31,72 +33,28 @@ def request(attempt: int = 1) -> JobRequest:
         correlation_id=JOB,
         attempt=attempt,
         job_type="files.audit",
-        response_topic="a",
-        created_at=utc_now(),
+        response_topic=TOPIC,
+        created_at=stored().created,
     )
 
 
-class Kafka:
-    """Stands in for the brokers; notes in the store's journal what is asked of them."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.published: list[tuple[str, bytes, bytes, Headers]] = []
-        self.failure: Exception | None = None
-
-    def end_offsets(
-        self, _: KafkaConfig, topics: Iterable[str], timeout: float
-    ) -> dict[str, list[int]]:
-        """Say where topics end."""
-        self.store.journal.append(f"asked for {', '.join(sorted(topics))} within {timeout:g} s")
-        return ENDS
-
-    def producer(self, _: KafkaConfig, timeout: float) -> Self:
-        """Be the producer."""
-        self.store.journal.append(f"opened for {timeout:g} s")
-        return self
-
-    def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> RecordLocation:
-        """Take a record, or fail."""
-        self.store.journal.append("published")
-        if self.failure:
-            raise self.failure
-        self.published.append((topic, key, value, headers))
-        return RecordLocation(topic, 1, 17)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.store.journal.append("closed")
-
-
-@pytest.fixture
-def store() -> Store:
-    """Give an empty task state store."""
-    return Store()
-
-
-@pytest.fixture
-def kafka(store: Store, monkeypatch: pytest.MonkeyPatch) -> Kafka:
-    """Put the stand-in where the brokers are spoken to."""
-    stand_in = Kafka(store)
-    monkeypatch.setattr(submission, "end_offsets", stand_in.end_offsets)
-    monkeypatch.setattr(submission, "RecordProducer", stand_in.producer)
-    return stand_in
+def submit(
+    store: Store,
+    asked: JobRequest,
+    encoding: Encoding = Encoding.AVRO,
+    reply: Reply = Reply.EVENTS,
+) -> tuple[Any, RecordLocation]:
+    """Submit a request, as the first try of two retries."""
+    submitter = Submitter(CONFIG, encoding, reply, 12)
+    return submitter.submit(asked, "jobs.requests", store, try_number=1, max_tries=2)
 
 
 def test_order(store: Store, kafka: Kafka) -> None:
     """First where the topics end, then the stored id, then the request."""
-    submit(CONFIG, request(), "q", Encoding.AVRO, store, 12)
-    assert store.journal == [
+    submit(store, request())
+    assert kafka.journal == [
         "opened for 12 s",
-        "asked for a, q within 12 s",
+        "asked for jobs.requests, jobs.responses within 12 s",
         "stored",
         "published",
         "closed",
@@ -106,30 +64,23 @@ def test_order(store: Store, kafka: Kafka) -> None:
 @pytest.mark.parametrize("encoding", [Encoding.AVRO, Encoding.JSON])
 def test_what_is_published(store: Store, kafka: Kafka, encoding: Encoding) -> None:
     """The record's key is the correlation id, its value the request, in the encoding asked for."""
-    submitted, location = submit(CONFIG, request(), "q", encoding, store, 12)
+    job, location = submit(store, request(), encoding)
     ((topic, key, value, headers),) = kafka.published
-    assert (topic, key) == ("q", JOB.encode())
+    assert (topic, key) == ("jobs.requests", JOB.encode())
     assert decode(JobRequest, value).job_type == "files.audit"
     assert (value[:1] == b"{") == (encoding is Encoding.JSON)
     assert ("kafka_correlationId", JOB.encode()) in headers
-    assert location == RecordLocation("q", 1, 17)
-    assert (submitted.request_offsets, submitted.response_offsets) == (ENDS["q"], ENDS["a"])
+    assert location == RecordLocation("jobs.requests", 1, 17)
+    assert job == stored()
 
 
 def test_id_is_known_when_the_publish_fails(store: Store, kafka: Kafka) -> None:
     """A request that may or may not have gone out has left its id and offsets behind, for ever."""
     kafka.failure = BrokerUnreachable("no broker answered")
     with pytest.raises(BrokerUnreachable, match="no broker answered"):
-        submit(CONFIG, request(attempt=4), "q", Encoding.AVRO, store, 12)
+        submit(store, request(attempt=4))
     assert kafka.published == []
-    assert store.values[STORE_KEY] == {
-        "correlation_id": JOB,
-        "attempt": 4,
-        "request_topic": "q",
-        "response_topic": "a",
-        "request_offsets": [3, 0],
-        "response_offsets": [7, 8, 9],
-    }
+    assert load(store) == stored(attempt=4)
     assert store.retentions[STORE_KEY] is NEVER_EXPIRE
     assert json.loads(json.dumps(store.values)) == store.values
 
@@ -144,17 +95,36 @@ def test_missing_topic_stores_nothing(
 
     monkeypatch.setattr(submission, "end_offsets", missing)
     with pytest.raises(TopicNotFound):
-        submit(CONFIG, request(), "q", Encoding.AVRO, store, 12)
-    assert store.journal == ["opened for 12 s", "closed"]
+        submit(store, request())
+    assert kafka.journal == ["opened for 12 s", "closed"]
 
 
-def test_attempts_count_up(store: Store, kafka: Kafka) -> None:
-    """Each submission of a task instance has the next number, those whose publish failed too."""
-    assert last_attempt(store) == 0
-    kafka.failure = BrokerUnreachable("no broker answered")
-    with pytest.raises(BrokerUnreachable):
-        submit(CONFIG, request(1), "q", Encoding.AVRO, store, 12)
-    assert last_attempt(store) == 1
-    kafka.failure = None
-    submit(CONFIG, request(2), "q", Encoding.AVRO, store, 12)
-    assert last_attempt(store) == 2
+def test_submitting_again_stores_nothing(store: Store, kafka: Kafka) -> None:
+    """What is stored of a job stays as it was before its first publish."""
+    place = Submitter(CONFIG, Encoding.AVRO, Reply.EVENTS, 12).submit_again(request(), "q")
+    assert place == RecordLocation("q", 1, 17)
+    assert kafka.journal == ["opened for 12 s", "published", "closed"]
+
+
+def test_outcome_is_remembered(store: Store, kafka: Kafka) -> None:
+    """What a job came to is added to what is stored of it, if there is anything."""
+    save_outcome(store, "FAILED")
+    assert load(store) is None
+    save(store, stored())
+    save_outcome(store, "FAILED")
+    assert load(store) == stored(outcome="FAILED")
+
+
+def test_without_a_trace(store: Store, kafka: Kafka) -> None:
+    """Where nothing is traced, no header says so."""
+    submit(store, request())
+    assert text_header(kafka.published[0][3], "traceparent") is None
+
+
+def test_trace_of_the_task(store: Store, kafka: Kafka) -> None:
+    """The task's trace travels in the request, in the form of W3C Trace Context."""
+    context = SpanContext(0xAB, 0xCD, is_remote=False, trace_flags=TraceFlags(1))
+    with trace.use_span(NonRecordingSpan(context)):
+        submit(store, request())
+    parent = f"00-{0xAB:032x}-{0xCD:016x}-01"
+    assert text_header(kafka.published[0][3], "traceparent") == parent

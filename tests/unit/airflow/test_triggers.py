@@ -7,17 +7,23 @@ import json
 import math
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from kafka_bridge.airflow import job_log, job_wait, triggers
+from kafka_bridge.airflow import job_log, job_wait, kills, triggers
 from kafka_bridge.airflow.job_log import LogBudget
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.airflow.waiting import MARGIN_SECONDS
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.heads import HeadReader, event_head, plain_head
 from kafka_bridge.kafka.notices import Arrival, Notice, Truncated
+from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.errors import (
     AccessDenied,
     ConfigurationError,
@@ -25,8 +31,15 @@ from kafka_bridge.protocol.errors import (
     RecordLocation,
     Undecodable,
 )
+from kafka_bridge.protocol.headers import Headers
 from kafka_bridge.protocol.lifecycle import TERMINAL
-from kafka_bridge.protocol.messages import JobFailure, JobState, Progress
+from kafka_bridge.protocol.messages import (
+    Command,
+    JobCommand,
+    JobFailure,
+    JobState,
+    Progress,
+)
 
 from .samples import JOB, T0, TOPIC, arrival, event
 
@@ -41,6 +54,12 @@ ARGUMENTS: dict[str, Any] = {
     "start_to_close_timeout": 1000.0,
     "progress_log_interval": 5.0,
     "not_before": T0 + 8,
+    "job_type": "files.audit",
+    "control_topic": "jobs.control",
+    "encoding": "json",
+    "cancel_on_kill": True,
+    "end_from_trigger": False,
+    "reply": "events",
 }
 UNREADABLE = Undecodable("neither Avro nor JSON", RecordLocation(TOPIC, 2, 16))
 DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
@@ -77,12 +96,20 @@ class Reader:
     hearing_since: float = 0.0
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     open: bool = False
+    read_head: HeadReader | None = None
 
     async def waiting_for(
-        self, correlation_id: str, kafka_config_id: str, topic: str, start_offsets: Sequence[int]
+        self,
+        correlation_id: str,
+        kafka_config_id: str,
+        topic: str,
+        start_offsets: Sequence[int],
+        *,
+        read_head: HeadReader,
     ) -> Reader:
         """Be subscribed to, until the block ends."""
         self.asked.append((correlation_id, kafka_config_id, topic, start_offsets))
+        self.read_head = read_head
         return self
 
     def __enter__(self) -> Self:
@@ -122,10 +149,16 @@ class Log:
 class Wait:
     """What came of a wait: the events, the log, and who was asked for what."""
 
-    events: list[dict[str, Any]]
+    fired: list[TriggerEvent]
     log: list[tuple[str, str]]
     reader: Reader
     clock: Clock
+    trigger: KafkaJobTrigger
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What the events say."""
+        return [each.payload for each in self.fired]
 
 
 class Runner:
@@ -153,9 +186,9 @@ class Runner:
         self._patch.setattr(KafkaJobTrigger, "log", log)
         trigger = KafkaJobTrigger(**{**ARGUMENTS, **changes})
         async with asyncio.timeout(10):
-            events = [fired.payload async for fired in trigger.run()]
+            fired = [each async for each in trigger.run()]
         assert not reader.open
-        return Wait(events, log.lines, reader, clock)
+        return Wait(fired, log.lines, reader, clock, trigger)
 
 
 @pytest.fixture
@@ -181,7 +214,7 @@ def test_what_airflow_stores() -> None:
 def test_stored_arguments_name_the_connection_and_nothing_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither a secret nor a payload stands in Airflow's database: only these ten facts do."""
+    """Neither a secret nor a payload stands in Airflow's database: only these facts do."""
     secret = {"conn_type": "kafka", "extra": {"sasl.password": "very-secret"}}
     monkeypatch.setenv("AIRFLOW_CONN_MINE", json.dumps(secret))
     _, arguments = KafkaJobTrigger(**ARGUMENTS).serialize()
@@ -244,7 +277,7 @@ async def test_connection_that_cannot_be_used(run: Runner, monkeypatch: pytest.M
     assert wait.events == [{"error": "ConfigurationError", "message": "no such connection"}]
 
 
-async def _refuse(*_: object) -> Reader:
+async def _refuse(*_: object, **__: object) -> Reader:
     raise ConfigurationError("no such connection")
 
 
@@ -380,3 +413,208 @@ async def test_heartbeats_and_stale_events_are_not_logged(run: Runner) -> None:
         "Accepted by worker w-1 (delivery 2)",
         "20 %: 2 of 10",
     ]
+
+
+# Ending the task here.
+
+
+def result(data: bytes | None, media_type: str | None = "application/json") -> Arrival:
+    """Return the end of a job that has succeeded."""
+    return arrival(event(JobState.SUCCEEDED, result=data, result_type=data and media_type))
+
+
+async def fired(run: Runner, end: Arrival) -> TriggerEvent:
+    """Return what a trigger fires that may end its task."""
+    wait = await run(end, end_from_trigger=True)
+    (only,) = wait.fired
+    return only
+
+
+async def test_success_ends_the_task_here(run: Runner) -> None:
+    """The result is the task's XCom, and no worker is needed; not before its moment, as ever."""
+    wait = await run(result(b'{"files":3}'), end_from_trigger=True)
+    (only,) = wait.fired
+    assert isinstance(only, TaskSuccessEvent)
+    assert only.xcoms == {"return_value": {"files": 3}}
+    assert wait.clock.now == T0 + 8
+
+
+async def test_success_without_a_result_ends_the_task_here(run: Runner) -> None:
+    """A job that returns nothing leaves no XCom."""
+    only = await fired(run, result(None))
+    assert isinstance(only, TaskSuccessEvent)
+    assert only.xcoms is None
+
+
+@pytest.mark.parametrize(
+    "end",
+    [arrival(event(JobState.FAILED)), arrival(event(JobState.CANCELLED)), result(b"{")],
+    ids=["failed", "cancelled", "unreadable"],
+)
+async def test_all_else_is_for_a_worker(run: Runner, end: Arrival) -> None:
+    """A task that is to fail is resumed: there the error is raised, and retries apply."""
+    only = await fired(run, end)
+    assert not isinstance(only, TaskSuccessEvent)
+    assert only.payload["state"] == end.head.state
+
+
+@pytest.mark.parametrize(("reply", "head"), [("events", event_head), ("plain", plain_head)])
+async def test_how_responses_are_read(run: Runner, reply: str, head: HeadReader) -> None:
+    """A service that knows no status events is heard as one that answers plainly."""
+    wait = await run(arrival(event(JobState.SUCCEEDED)), reply=reply)
+    assert wait.reader.read_head is head
+
+
+# Killed.
+
+
+class Airflow:
+    """Stands in for Airflow's count of the task's instances that are deferred."""
+
+    def __init__(self, deferred: int) -> None:
+        self.deferred = deferred
+        self.asked: list[dict[str, Any]] = []
+
+    def get_ti_count(self, **asked: Any) -> int:
+        """Count."""
+        self.asked.append(asked)
+        return self.deferred
+
+
+class Commands:
+    """Stands in for a producer, and keeps what is sent with it."""
+
+    def __init__(self) -> None:
+        self.opened = self.closed = 0
+        self.sent: list[JobCommand] = []
+        self.topics: set[str] = set()
+
+    def open(self, _config: KafkaConfig, _timeout: float) -> Commands:
+        """Be made."""
+        self.opened += 1
+        return self
+
+    def send(
+        self, topic: str, key: bytes, value: bytes, _headers: Headers
+    ) -> Future[RecordLocation]:
+        """Take a command."""
+        command = decode(JobCommand, value)
+        assert value[:1] == b"{", "in the encoding that the task asks for"
+        assert key == command.correlation_id.encode()
+        self.sent.append(command)
+        self.topics.add(topic)
+        done: Future[RecordLocation] = Future()
+        done.set_result(RecordLocation(topic, 0, 3))
+        return done
+
+    def close(self) -> None:
+        """Be closed."""
+        self.closed += 1
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """Put a stand-in in the producer's place."""
+    stand_in = Commands()
+    monkeypatch.setattr(kills, "RecordProducer", stand_in.open)
+    monkeypatch.setattr(kills, "kafka_config", lambda _: None)
+    return stand_in
+
+
+def killable(monkeypatch: pytest.MonkeyPatch, deferred: int, **changes: Any) -> KafkaJobTrigger:
+    """Return a trigger of a mapped task, of which so many instances are deferred."""
+    airflow = Airflow(deferred)
+    monkeypatch.setattr(RuntimeTaskInstance, "get_ti_count", airflow.get_ti_count)
+    trigger = KafkaJobTrigger(**{**ARGUMENTS, **changes})
+    trigger.task_instance = SimpleNamespace(  # type: ignore[assignment]
+        dag_id="nightly", run_id="r-1", task_id="work", map_index=3
+    )
+    trigger.airflow = airflow  # type: ignore[attr-defined]
+    return trigger
+
+
+async def test_killed_by_a_person(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that is no longer deferred was marked or cleared: its job gets CANCEL."""
+    trigger = killable(monkeypatch, deferred=0)
+    await trigger.on_kill()
+    (command,) = commands.sent
+    assert (command.correlation_id, command.command) == (JOB, Command.CANCEL)
+    assert command.reason == "the task was marked, cleared or removed"
+    assert commands.topics == {"jobs.control"}
+    assert trigger.airflow.asked == [  # type: ignore[attr-defined]
+        {
+            "dag_id": "nightly",
+            "run_ids": ["r-1"],
+            "task_ids": ["work"],
+            "map_index": 3,
+            "states": ["deferred"],
+        }
+    ]
+
+
+async def test_moved_to_another_triggerer(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that is still deferred goes on elsewhere: its job is left alone."""
+    await killable(monkeypatch, deferred=1).on_kill()
+    assert commands.sent == []
+
+
+async def test_killed_after_it_has_fired(
+    run: Runner, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow ends triggers that have fired as if a person had: the job is not cancelled."""
+    wait = await run(arrival(event(JobState.SUCCEEDED)))
+    await wait.trigger.on_kill()
+    assert commands.sent == []
+
+
+async def test_kill_that_is_to_cancel_nothing(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without cancel_on_kill, nobody is even asked."""
+    trigger = killable(monkeypatch, deferred=0, cancel_on_kill=False)
+    await trigger.on_kill()
+    assert commands.sent == []
+    assert trigger.airflow.asked == []  # type: ignore[attr-defined]
+
+
+async def test_many_killed_at_once_share_a_producer(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cleared run of a thousand tasks opens one producer, and closes it; the next run another."""
+    trigger = killable(monkeypatch, deferred=0)
+    for rounds in (1, 2):
+        await asyncio.gather(*(trigger.on_kill() for _ in range(100)))
+        assert len(commands.sent) == 100 * rounds
+        assert (commands.opened, commands.closed) == (rounds, rounds)
+
+
+async def test_kill_without_a_usable_connection(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in the way of the cancel is raised, for Airflow to log; the next one tries anew."""
+
+    def refuse(_: str) -> None:
+        raise ConfigurationError("no such connection")
+
+    monkeypatch.setattr(kills, "kafka_config", refuse)
+    trigger = killable(monkeypatch, deferred=0)
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="no such connection"):
+            await trigger.on_kill()
+
+
+async def test_kill_that_is_cut_short(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow cancels on_kill when it looks again, a second later: the job is cancelled anyway."""
+    trigger = killable(monkeypatch, deferred=0)
+    killing = asyncio.create_task(trigger.on_kill())
+    await asyncio.sleep(0)
+    killing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await killing
+    assert commands.sent == []
+    async with asyncio.timeout(10):
+        while not commands.closed:  # noqa: ASYNC110  a thread closes it
+            await asyncio.sleep(0.01)
+    assert len(commands.sent) == 1

@@ -12,6 +12,7 @@ from kafka_bridge.protocol.errors import RecordLocation, Undecodable
 from kafka_bridge.protocol.headers import (
     Headers,
     SetAside,
+    command_headers,
     dead_letter_headers,
     read_dead_letter_headers,
     request_headers,
@@ -19,7 +20,7 @@ from kafka_bridge.protocol.headers import (
     without_dead_letter_headers,
 )
 
-from .samples import JOB, NOW, REQUEST, TASK
+from .samples import COMMAND, JOB, NOW, REQUEST, TASK
 
 
 def test_request_headers_in_full() -> None:
@@ -135,3 +136,11 @@ def test_dead_letter_headers_of_somebody_else(headers: Headers) -> None:
 def test_text_header(headers: list[tuple[str, bytes | None]] | None, text: str | None) -> None:
     """The last value of a name counts; what is no text is as good as absent."""
     assert text_header(headers, "name") == text
+
+
+def test_command_headers() -> None:
+    """A command says how it is written and for which job it is."""
+    assert command_headers(COMMAND, Encoding.JSON) == [
+        ("content-type", b"application/json"),
+        ("kafka_correlationId", JOB.encode()),
+    ]

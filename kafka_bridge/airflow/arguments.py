@@ -1,0 +1,100 @@
+"""What a DAG's author may say: operators' arguments, checked when the DAG is parsed.
+
+An argument that is ``CONFIGURED`` is what the section ``[kafka_bridge]`` of the configuration says,
+and an error names that section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+from kafka_bridge.airflow.settings import CONFIGURED, SECTION, Setting, configured
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.errors import ConfigurationError
+
+Duration: TypeAlias = timedelta | float
+"""A timedelta, or seconds."""
+
+MAX_SECONDS = 100 * 365 * 86_400.0
+"""A century: far longer, and the moment when a time-out ends can no longer be written."""
+
+
+class OnRetry(StrEnum):
+    """What a retry does about the job of the try before."""
+
+    REATTACH = "reattach"
+    RESUBMIT = "resubmit"
+
+
+class Reply(StrEnum):
+    """How a service answers."""
+
+    EVENTS = "events"
+    """With status events, as this protocol says."""
+    PLAIN = "plain"
+    """With one plain reply, as stock request-reply services do."""
+
+
+_ENCODINGS = (Encoding.AVRO, Encoding.JSON)
+
+
+def text(name: str, value: str | Setting) -> str:
+    """Return a name: of a topic, of a connection."""
+    return configured(name) if isinstance(value, Setting) else value
+
+
+def seconds(name: str, value: Duration | Setting) -> float:
+    """Return a duration in seconds.
+
+    :raises ConfigurationError: it is none, or not longer than nothing
+    """
+    if isinstance(value, Setting):
+        return _seconds(f"[{SECTION}] {name}", configured(name))
+    return _seconds(name, value)
+
+
+def limit(name: str, value: Duration | Setting | None) -> float | None:
+    """Return a time-out in seconds; None is for ever, as is an empty option.
+
+    :raises ConfigurationError: as in :func:`seconds`
+    """
+    if value is None or (value is CONFIGURED and not configured(name)):
+        return None
+    return seconds(name, value)
+
+
+def encoding(value: str | Setting) -> Encoding:
+    """Return the encoding of that name.
+
+    :raises ConfigurationError: there is none
+    """
+    if isinstance(value, Setting):
+        name = configured("encoding")
+        return Encoding(choice(f"[{SECTION}] encoding", name, _ENCODINGS))
+    return Encoding(choice("encoding", value, _ENCODINGS))
+
+
+def choice(name: str, value: str, choices: Collection[str]) -> str:
+    """Return a value that is one of a few.
+
+    :raises ConfigurationError: it is none of them
+    """
+    if value not in choices:
+        *others, last = (repr(str(each)) for each in choices)
+        raise ConfigurationError(f"{name} must be {', '.join(others)} or {last}, not {value!r}")
+    return value
+
+
+def _seconds(name: str, value: Duration | str) -> float:
+    try:
+        amount = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{name} must be a timedelta or seconds, not {value!r}") from error
+    if not amount > 0:  # nor is NaN
+        raise ConfigurationError(f"{name} must be longer than nothing, not {amount:g} s")
+    if amount > MAX_SECONDS:
+        raise ConfigurationError(f"{name} must be 100 years at most, not {amount:g} s")
+    return amount

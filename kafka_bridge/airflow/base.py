@@ -1,0 +1,96 @@
+"""What all operators of the bridge share: the connection, the time-outs, and how to cancel."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from kafka_bridge.airflow import arguments
+from kafka_bridge.airflow.settings import CONFIGURED, Setting
+
+if TYPE_CHECKING:
+    from kafka_bridge.airflow.arguments import Duration
+    from kafka_bridge.kafka.config import KafkaConfig
+
+
+class BridgeOperator(BaseOperator):
+    """The base of the bridge's operators. Arguments that are CONFIGURED are explained in settings.
+
+    :param kafka_config_id: the Airflow connection
+    :param control_topic: where jobs are cancelled (templated)
+    :param encoding: ``"avro"`` or ``"json"``; the service answers in the same one
+    :param schedule_to_start_timeout: how long the job may wait for a worker, a timedelta or
+        seconds; None is for ever
+    :param start_to_close_timeout: how long it may run; None is for ever
+    :param delivery_timeout: how long the brokers have for each answer
+    :param cancel_on_kill: the job is cancelled when its task is marked failed or succeeded, cleared
+        or killed, and when a time-out ends the wait
+    :raises ConfigurationError: a value makes no sense
+    """
+
+    under_way: str | None = None
+    """The correlation id of the job that is to be cancelled when this process is killed."""
+    killed = False
+    """Whether this process was told to end."""
+
+    def __init__(
+        self,
+        *,
+        kafka_config_id: str | Setting = CONFIGURED,
+        control_topic: str | Setting = CONFIGURED,
+        encoding: str | Setting = CONFIGURED,
+        schedule_to_start_timeout: Duration | Setting | None = CONFIGURED,
+        start_to_close_timeout: Duration | Setting | None = CONFIGURED,
+        delivery_timeout: Duration = 30.0,
+        cancel_on_kill: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kafka_config_id = arguments.text("kafka_config_id", kafka_config_id)
+        self.control_topic = arguments.text("control_topic", control_topic)
+        self.encoding = arguments.encoding(encoding)
+        self.schedule_to_start_timeout = arguments.limit(
+            "schedule_to_start_timeout", schedule_to_start_timeout
+        )
+        self.start_to_close_timeout = arguments.limit(
+            "start_to_close_timeout", start_to_close_timeout
+        )
+        self.delivery_timeout = arguments.seconds("delivery_timeout", delivery_timeout)
+        self.cancel_on_kill = cancel_on_kill
+
+    @cached_property
+    def kafka(self) -> KafkaConfig:
+        """How the connection reaches Kafka; looked up once.
+
+        :raises ConfigurationError: there is no such connection, or it does not say enough
+        """
+        from kafka_bridge.airflow.connections import kafka_config
+
+        return kafka_config(self.kafka_config_id)
+
+    def cancel_job(self, correlation_id: str, reason: str) -> None:
+        """Tell the workers to stop a job. That this could not be done is logged, not raised."""
+        from kafka_bridge.kafka.commands import cancel
+        from kafka_bridge.protocol.errors import KafkaBridgeError
+
+        try:
+            place = cancel(
+                self.kafka,
+                self.control_topic,
+                correlation_id,
+                reason,
+                encoding=self.encoding,
+                timeout=self.delivery_timeout,
+            )
+        except KafkaBridgeError as error:
+            self.log.warning("Job %s could not be cancelled: %s", correlation_id, error)
+        else:
+            self.log.info("Job %s: CANCEL is sent (%s): %s", correlation_id, place, reason)
+
+    def on_kill(self) -> None:
+        """Cancel the job that this process has published or waits for; Airflow calls this."""
+        self.killed = True
+        if self.under_way is not None and self.cancel_on_kill:
+            self.cancel_job(self.under_way, "the task was killed")

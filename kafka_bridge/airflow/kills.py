@@ -1,0 +1,103 @@
+"""Cancels that a triggerer sends when a person ends or clears a deferred task."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from kafka_bridge.airflow.connections import kafka_config
+from kafka_bridge.airflow.task_state import is_in_state
+from kafka_bridge.kafka.commands import send_cancel
+from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.errors import KafkaBridgeError
+
+if TYPE_CHECKING:
+    from kafka_bridge.airflow.triggers import KafkaJobTrigger
+
+DELIVERY_SECONDS = 20.0
+"""Less than the 30 s that Airflow grants (``[triggerer] on_kill_timeout``)."""
+REASON = "the task was marked, cleared or removed"
+
+
+_at_work: set[asyncio.Task[None]] = set()
+"""The event loop itself keeps only weak references."""
+
+
+async def cancel_unless_deferred(trigger: KafkaJobTrigger) -> None:
+    """Cancel a trigger's job, where its task no longer waits for it.
+
+    Airflow 3.3.2 cancels ``on_kill`` itself when it looks again, a second later; what is begun here
+    goes on to its end all the same.
+
+    :raises KafkaBridgeError: it could not be cancelled; Airflow logs that
+    """
+    task = asyncio.create_task(_cancel_unless_deferred(trigger))
+    _at_work.add(task)
+    task.add_done_callback(_at_work.discard)
+    await asyncio.shield(task)
+
+
+async def _cancel_unless_deferred(trigger: KafkaJobTrigger) -> None:
+    # On a thread: the question to Airflow's API blocks.
+    if await asyncio.to_thread(is_in_state, trigger.task_instance, "deferred"):
+        trigger.log.info(
+            "Job %s goes on: its task is still deferred, so another triggerer waits for it",
+            trigger.correlation_id,
+        )
+        return
+    async with _producer(trigger.kafka_config_id) as producer:
+        sent = send_cancel(
+            producer,
+            trigger.control_topic,
+            trigger.correlation_id,
+            REASON,
+            Encoding(trigger.encoding),
+        )
+        place = await asyncio.wrap_future(sent)
+    trigger.log.info("Job %s: CANCEL is sent (%s): %s", trigger.correlation_id, place, REASON)
+
+
+class _Shared:
+    """One producer for all the jobs that are cancelled at a time."""
+
+    def __init__(self, kafka_config_id: str) -> None:
+        self.users = 0
+        self._opened = asyncio.create_task(asyncio.to_thread(_open, kafka_config_id))
+
+    async def producer(self) -> RecordProducer:
+        return await asyncio.shield(self._opened)
+
+    async def close(self) -> None:
+        with contextlib.suppress(KafkaBridgeError):  # its users were told
+            producer = await self._opened
+            await asyncio.to_thread(producer.close)
+
+
+def _open(kafka_config_id: str) -> RecordProducer:
+    return RecordProducer(kafka_config(kafka_config_id), DELIVERY_SECONDS)
+
+
+_shared: dict[tuple[asyncio.AbstractEventLoop, str], _Shared] = {}
+
+
+@contextlib.asynccontextmanager
+async def _producer(kafka_config_id: str) -> AsyncIterator[RecordProducer]:
+    """Share a producer with whoever needs one of that connection at the same time.
+
+    A cleared DAG run may have thousands of jobs, and each new producer takes half a second.
+    """
+    key = (asyncio.get_running_loop(), kafka_config_id)
+    if key not in _shared:
+        _shared[key] = _Shared(kafka_config_id)
+    shared = _shared[key]
+    shared.users += 1
+    try:
+        yield await shared.producer()
+    finally:
+        shared.users -= 1
+        if not shared.users:
+            del _shared[key]
+            await shared.close()

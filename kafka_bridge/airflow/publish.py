@@ -1,0 +1,120 @@
+"""The operator that publishes a job and does not wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from kafka_bridge.airflow import arguments
+from kafka_bridge.airflow.base import BridgeOperator
+from kafka_bridge.airflow.handles import JobHandle
+from kafka_bridge.airflow.links import JobLink
+from kafka_bridge.airflow.settings import CONFIGURED, Setting
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+    from kafka_bridge.airflow.arguments import Duration
+    from kafka_bridge.airflow.stored_job import StoredJob
+
+
+class PublishJobOperator(BridgeOperator):
+    """Hands a job to a service over Kafka, and is done once the brokers have the request.
+
+    Its XCom is a handle, a small JSON object. :class:`KafkaJobSensor` waits for the job, in this
+    DAG or in another one. The arguments that all operators share are those of
+    :class:`BridgeOperator`.
+
+    :param job_type: what the service is to do, a dotted name such as ``files.audit`` (templated)
+    :param payload: what it needs for that: a dictionary, dataclass, pydantic model, anything with a
+        JSON form, or bytes (templated)
+    :param payload_model: a pydantic model, dataclass or other type; a payload that does not fit it
+        fails the task before anything is sent
+    :param request_topic: where the service takes its jobs from (templated)
+    :param response_topic: where it answers (templated)
+    :param heartbeat_interval: how often the worker must at least speak, a timedelta or seconds
+    :param reply: ``"plain"`` for a stock request-reply service (Spring's ``@SendTo``, NestJS): it
+        gets the payload itself, as JSON, and what it answers is the result. Needs
+        ``encoding="json"``. There is no progress, no heartbeat and no cancel then: the reply must
+        come within both time-outs together
+    :param on_retry: ``"reattach"``: a retry goes on with the job of the earlier try unless that has
+        failed; ``"resubmit"``: it cancels that and submits another. Clearing a task always does.
+    :raises ConfigurationError: a value makes no sense
+    """
+
+    template_fields: Sequence[str] = (
+        "job_type",
+        "payload",
+        "request_topic",
+        "response_topic",
+        "control_topic",
+        "job",
+    )
+    template_fields_renderers = {"payload": "json", "job": "json"}  # noqa: RUF012  Airflow's form
+    operator_extra_links = (JobLink(),)
+    overwrite_rtif_after_execution = True  # so that the rendered view shows the job
+    ui_color = "#e8f0e4"
+
+    def __init__(
+        self,
+        *,
+        job_type: str,
+        payload: Any = None,
+        payload_model: Any = None,
+        request_topic: str | Setting = CONFIGURED,
+        response_topic: str | Setting = CONFIGURED,
+        heartbeat_interval: Duration | Setting = CONFIGURED,
+        reply: str = "events",
+        on_retry: str = "reattach",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.job_type = job_type
+        self.payload = payload
+        self.payload_model = payload_model
+        self.request_topic = arguments.text("request_topic", request_topic)
+        self.response_topic = arguments.text("response_topic", response_topic)
+        self.heartbeat_interval = arguments.seconds("heartbeat_interval", heartbeat_interval)
+        self.reply = arguments.Reply(arguments.choice("reply", reply, tuple(arguments.Reply)))
+        if self.reply is arguments.Reply.PLAIN and self.encoding is not Encoding.JSON:
+            raise ConfigurationError(
+                "reply='plain' needs encoding='json': a stock service reads no Avro"
+            )
+        self.on_retry = arguments.OnRetry(
+            arguments.choice("on_retry", on_retry, tuple(arguments.OnRetry))
+        )
+        self.job: dict[str, Any] | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Publish the job request and return the job's handle.
+
+        :raises InvalidPayload: the payload does not fit its model
+        :raises PayloadNotSerialisable: the payload has no JSON form
+        :raises KafkaError: a topic is missing, or the brokers did not take the request
+        """
+        from kafka_bridge.airflow.attempts import Attempts
+
+        job = self.handle_of(Attempts(self, context, renew_ended=False).begin().job)
+        self.job = job.to_json()
+        return self.job
+
+    def cancel_job(self, correlation_id: str, reason: str) -> None:
+        """Tell the workers to stop a job; a stock service cannot be told."""
+        if self.reply is arguments.Reply.EVENTS:
+            super().cancel_job(correlation_id, reason)
+
+    def handle_of(self, job: StoredJob) -> JobHandle:
+        """Return the handle of a job that this task has published."""
+        return JobHandle(
+            job.correlation_id,
+            job.attempt,
+            self.job_type,
+            self.kafka_config_id,
+            job.request_topic,
+            job.response_topic,
+            job.response_offsets,
+            job.submitted_at,
+            self.reply,
+        )

@@ -1,0 +1,92 @@
+"""The section ``[kafka_bridge]`` of Airflow's configuration: what holds where a DAG says nothing.
+
+``airflow.cfg``, or environment variables such as ``AIRFLOW__KAFKA_BRIDGE__REQUEST_TOPIC``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from kafka_bridge.protocol.topics import CONTROL_TOPIC, REQUEST_TOPIC, RESPONSE_TOPIC
+
+SECTION = "kafka_bridge"
+
+
+class Setting(Enum):
+    """The default of an operator's argument: whatever the configuration says."""
+
+    CONFIGURED = "as the section [kafka_bridge] says"
+
+    def __repr__(self) -> str:
+        return "CONFIGURED"
+
+
+CONFIGURED = Setting.CONFIGURED
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: what it is without a word, and what it is for."""
+
+    default: str
+    description: str
+    example: str
+
+
+OPTIONS = {
+    "kafka_config_id": Option(
+        "kafka_default", "The Airflow connection to Kafka.", "kafka_production"
+    ),
+    "request_topic": Option(REQUEST_TOPIC, "Where jobs are asked for.", "images.requests"),
+    "response_topic": Option(RESPONSE_TOPIC, "Where services answer.", "images.responses"),
+    "control_topic": Option(CONTROL_TOPIC, "Where jobs are cancelled.", "images.control"),
+    "source": Option(
+        "",
+        "The name of this Airflow deployment in job requests. Empty: [api] base_url.",
+        "production",
+    ),
+    "encoding": Option("avro", "How requests are written: avro or json.", "json"),
+    "heartbeat_interval": Option(
+        "10", "Seconds between two signs of life of a job's worker, at the most.", "30"
+    ),
+    "heartbeat_timeout": Option(
+        "90", "Seconds of silence after which a job's worker counts as lost.", "300"
+    ),
+    "schedule_to_start_timeout": Option(
+        "86400", "Seconds that a job may wait for a worker. Empty: for ever.", "3600"
+    ),
+    "start_to_close_timeout": Option(
+        "", "Seconds that a job may run. Empty: as long as its worker is alive.", "7200"
+    ),
+    "job_url": Option(
+        "",
+        "Where a person can see a job's records, for the task's extra link. {correlation_id}, "
+        "{request_topic} and {response_topic} are filled in. Empty: no link.",
+        "https://kafka-ui.example.com/topics/{response_topic}?key={correlation_id}",
+    ),
+}
+
+
+def configured(name: str) -> str:
+    """Return what an option is set to, or its default."""
+    from airflow.sdk.configuration import conf
+
+    return str(conf.get(SECTION, name, fallback=OPTIONS[name].default))
+
+
+def config_section() -> dict[str, object]:
+    """Return the section in the form of Airflow's provider_info schema."""
+    return {
+        "description": "Defaults of kafka-bridge's operators.",
+        "options": {
+            name: {
+                "description": option.description,
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": option.example,
+                "default": option.default,
+            }
+            for name, option in OPTIONS.items()
+        },
+    }

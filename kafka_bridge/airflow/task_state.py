@@ -1,0 +1,23 @@
+"""What Airflow says of a task, to the task's own process and to its trigger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def is_in_state(instance: Any, state: str) -> bool:
+    """Ask Airflow whether a task instance is in a state. Blocks.
+
+    :param instance: the task instance, as a task or a trigger knows it
+    :raises AirflowRuntimeError: Airflow's API refused the question
+    """
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    count: int = RuntimeTaskInstance.get_ti_count(
+        dag_id=instance.dag_id,
+        map_index=-1 if instance.map_index is None else instance.map_index,
+        task_ids=[instance.task_id],
+        run_ids=[instance.run_id],
+        states=[state],
+    )
+    return count > 0

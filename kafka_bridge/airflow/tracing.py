@@ -1,0 +1,14 @@
+"""The trace that a task is part of, as headers of its request."""
+
+from __future__ import annotations
+
+from kafka_bridge.protocol.headers import Headers
+
+
+def trace_headers() -> Headers:
+    """Return ``traceparent`` and ``tracestate`` (W3C Trace Context), or nothing without a trace."""
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier)
+    return [(name, text.encode("utf-8")) for name, text in carrier.items()]

@@ -1,0 +1,179 @@
+"""What the operators that wait for a job share: how they wait, and what they make of its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kafka_bridge.airflow import arguments
+from kafka_bridge.airflow.base import BridgeOperator
+from kafka_bridge.airflow.handles import JobHandle
+from kafka_bridge.airflow.settings import CONFIGURED, Setting
+from kafka_bridge.airflow.triggers import KafkaJobTrigger
+from kafka_bridge.protocol.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+    from kafka_bridge.airflow.arguments import Duration
+
+SCHEDULER_SECONDS = 3.0
+"""How long the scheduler may take until it has looked at what its executor reports."""
+
+
+class WaitingOperator(BridgeOperator):
+    """The base of the operators that wait for a job's end, and whose XCom is its result.
+
+    :param heartbeat_timeout: silence after which the worker counts as lost. Longer than Kafka needs
+        to give a dead worker's job to another one (session time-out, 30 s by default)
+    :param progress_log_interval: the shortest time between two progress lines in the task's log
+    :param result_handler: called with the result; what it returns is the task's XCom. A retry after
+        it has failed calls it again, and does not run the job again
+    :param deferrable: wait in a triggerer, which holds no worker slot; False for deployments
+        without one
+    :param end_from_trigger: a job that succeeds ends its task in the triggerer, with no worker
+        started for that. Not together with what needs one. Airflow 3.3 stores such a result as JSON
+        text: who pulls it parses it
+    :raises ConfigurationError: a value makes no sense, or contradicts another one
+    """
+
+    def __init__(
+        self,
+        *,
+        heartbeat_timeout: Duration | Setting = CONFIGURED,
+        progress_log_interval: Duration = 5.0,
+        result_handler: Callable[[Any], Any] | None = None,
+        deferrable: bool = True,
+        end_from_trigger: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.heartbeat_timeout = arguments.seconds("heartbeat_timeout", heartbeat_timeout)
+        self.progress_log_interval = arguments.seconds(
+            "progress_log_interval", progress_log_interval
+        )
+        self.result_handler = result_handler
+        self.deferrable = deferrable
+        self.end_from_trigger = end_from_trigger
+        asked_for = [name for name, is_set in self.what_needs_a_worker().items() if is_set]
+        if end_from_trigger and asked_for:
+            raise ConfigurationError(
+                f"end_from_trigger=True ends the task without a worker, and {asked_for[0]} needs "
+                "one: leave out one of the two"
+            )
+
+    def what_needs_a_worker(self) -> dict[str, bool]:
+        """Return what only a worker can do, by name, and whether it is asked for."""
+        return {
+            "deferrable=False": not self.deferrable,
+            "result_handler": self.result_handler is not None,
+            "outlets": bool(self.outlets),
+            "multiple_outputs": self.multiple_outputs,
+        }
+
+    def wait_for(self, context: Context, job: JobHandle) -> Any:
+        """Defer until the job ends, or wait here; return what :meth:`execute_complete` returns.
+
+        :raises KafkaJobKilled: a person has ended or cleared the task meanwhile
+        """
+        kwargs = {"job": job.to_json()}
+        if self.deferrable:
+            self._stop_if_ended(context)
+            self.log.info("Waiting in a triggerer for job %s", job.correlation_id)
+            trigger = self._trigger(job, not_before=time.time() + _settle_seconds())
+            self.defer(trigger=trigger, method_name="execute_complete", kwargs=kwargs)
+        self.log.info("Waiting here for job %s", job.correlation_id)
+        event = asyncio.run(_first_event(self._trigger(job, not_before=0.0)))
+        return self.execute_complete(context, event, **kwargs)
+
+    def _stop_if_ended(self, context: Context) -> None:
+        """Cancel the job of a task that a person has ended: such a task cannot defer.
+
+        Its process would be told only within some seconds, and is gone by then.
+        """
+        from kafka_bridge.airflow.exceptions import KafkaJobKilled
+        from kafka_bridge.airflow.task_state import is_in_state
+
+        if not is_in_state(context["ti"], "running"):
+            self.on_kill()
+            raise KafkaJobKilled("the task was marked or cleared before it could wait for its job")
+
+    @abstractmethod
+    def known_job(self, context: Context) -> JobHandle:
+        """Return the handle of the job that this task waits for."""
+
+    def _trigger(self, job: JobHandle, not_before: float) -> KafkaJobTrigger:
+        return KafkaJobTrigger(
+            correlation_id=job.correlation_id,
+            job_type=job.job_type,
+            kafka_config_id=self.kafka_config_id,
+            response_topic=job.response_topic,
+            control_topic=self.control_topic,
+            encoding=self.encoding.value,
+            start_offsets=job.start_offsets,
+            submitted_at=job.submitted_at,
+            **self._limits(job.reply),
+            progress_log_interval=self.progress_log_interval,
+            not_before=not_before,
+            cancel_on_kill=self.cancel_on_kill,
+            end_from_trigger=self.end_from_trigger and self.deferrable,
+            reply=job.reply,
+        )
+
+    def _limits(self, reply: str) -> dict[str, float | None]:
+        """Return the waiting rules. A plain reply is all that is ever heard: one limit for it."""
+        start, close = self.schedule_to_start_timeout, self.start_to_close_timeout
+        if reply == arguments.Reply.PLAIN:
+            return {"schedule_to_start_timeout": start and start + (close or 0.0)}
+        return {
+            "schedule_to_start_timeout": start,
+            "heartbeat_timeout": self.heartbeat_timeout,
+            "start_to_close_timeout": close,
+        }
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: dict[str, Any],
+        job: dict[str, Any] | None = None,
+    ) -> Any:
+        """Read the job's terminal record and return its result.
+
+        :param event: what the trigger fired
+        :param job: the job's handle; ``dag.test()`` drops it, and it is looked up again
+        :raises KafkaJobFailed: the worker failed it
+        :raises KafkaJobFailedForGood: the worker failed it, and trying again cannot help
+        :raises KafkaJobCancelled: it was cancelled
+        :raises KafkaJobTimedOut: a waiting rule ended it
+        :raises RecordGone: the terminal record is no longer there
+        :raises Undecodable: the result is not what its media type says
+        """
+        from kafka_bridge.airflow.outcomes import JobOutcome
+
+        handle = JobHandle.from_json(job) if job else self.known_job(context)
+        self.under_way = None  # it has ended; after a time-out, it is cancelled here
+        result = JobOutcome(self, handle).result(event)
+        return self.result_handler(result) if self.result_handler else result
+
+
+async def _first_event(trigger: KafkaJobTrigger) -> dict[str, Any]:
+    async for event in trigger.run():
+        payload: dict[str, Any] = event.payload
+        return payload
+    raise AssertionError("a trigger fires one event")
+
+
+def _settle_seconds() -> float:
+    """Return how long after its deferral a task must not be resumed.
+
+    The supervisor of the deferring process notices its end within ``min_heartbeat_interval``, the
+    scheduler in one of its next loops. Resumed before that, the task is failed by Airflow up to
+    3.3.2, which takes the old process's end for the new one's (apache/airflow issues 67287, 72716).
+    """
+    from airflow.sdk.configuration import conf
+
+    noticed: int = conf.getint("workers", "min_heartbeat_interval", fallback=5)
+    return noticed + SCHEDULER_SECONDS

@@ -1,0 +1,59 @@
+"""Commands on the control topic, which every worker reads whole."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.protocol.codec import encode
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.errors import RecordLocation
+from kafka_bridge.protocol.headers import command_headers
+from kafka_bridge.protocol.messages import Command, JobCommand, utc_now
+
+
+def send_cancel(
+    producer: RecordProducer,
+    topic: str,
+    correlation_id: str,
+    reason: str | None,
+    encoding: Encoding = Encoding.AVRO,
+) -> Future[RecordLocation]:
+    """Tell the workers to stop a job, or not to start it, and return at once.
+
+    A job that has ended is left as it is; to cancel one twice is to cancel it once.
+
+    :param topic: the control topic
+    :param reason: in words, for the worker's log and for the job's CANCELLED event
+    :returns: as :meth:`RecordProducer.send`
+    :raises InvalidMessage: the correlation id is none
+    """
+    command = JobCommand(
+        correlation_id=correlation_id, command=Command.CANCEL, reason=reason, issued_at=utc_now()
+    )
+    return producer.send(
+        topic,
+        correlation_id.encode(),
+        encode(command, encoding),
+        command_headers(command, encoding),
+    )
+
+
+def cancel(
+    config: KafkaConfig,
+    topic: str,
+    correlation_id: str,
+    reason: str | None,
+    *,
+    encoding: Encoding = Encoding.AVRO,
+    timeout: float,
+) -> RecordLocation:
+    """Cancel one job, and return where the command lies once the brokers have it.
+
+    :param timeout: seconds until the brokers must have it
+    :raises InvalidMessage: the correlation id is none
+    :raises KafkaError: the brokers do not have it
+    """
+    with RecordProducer(config, timeout) as producer:
+        return send_cancel(producer, topic, correlation_id, reason, encoding).result()

@@ -1,0 +1,72 @@
+"""One DAG for each way in which a task and its job can part."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any, NoReturn
+
+from airflow.sdk import DAG, Context
+
+from kafka_bridge.airflow import KafkaJobOperator
+
+
+def die(*_: Any) -> NoReturn:
+    """End this process as a lost machine does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("nobody survives this")
+
+
+class DiesBeforeDeferral(KafkaJobOperator):
+    """The first try's process dies when the job is published and its task not deferred yet."""
+
+    def wait_for(self, context: Context, job: Any) -> Any:
+        """Die, or wait."""
+        if context["ti"].try_number == 1:
+            die()
+        return super().wait_for(context, job)
+
+
+class DiesBeforePublish(KafkaJobOperator):
+    """The first try's process dies when the job is stored and not published yet."""
+
+    def execute(self, context: Context) -> Any:
+        """Die on the way, or do as the operator does."""
+        from kafka_bridge.kafka.producer import RecordProducer
+
+        if context["ti"].try_number == 1:
+            setattr(RecordProducer, "publish", die)  # noqa: B010  mypy knows that it is none
+        return super().execute(context)
+
+
+def one(
+    dag_id: str, job_type: str, kind: type[KafkaJobOperator] = KafkaJobOperator, **arguments: Any
+) -> None:
+    """Make a DAG of one task."""
+    common = {"request_topic": "patient.requests", "retry_delay": 0, "heartbeat_interval": 1}
+    with DAG(dag_id=dag_id, schedule=None):
+        kind(task_id="work", job_type=job_type, **{**common, **arguments})
+
+
+one("dies_before_deferral", "patient.works", DiesBeforeDeferral, payload=12, retries=1)
+one("dies_before_publish", "patient.works", DiesBeforePublish, payload=0, retries=1)
+one("first_fails", "patient.first_fails", retries=1)
+one("cleared", "patient.first_waits")
+one("cleared_while_running", "patient.first_waits", deferrable=False)
+one("marked_failed", "patient.waits")
+one("marked_success", "patient.waits")
+one("killed_while_running", "patient.waits", deferrable=False)
+one("left_alone", "patient.waits", cancel_on_kill=False)
+one("moved", "patient.works", payload=30)
+
+one("overdue", "patient.waits", start_to_close_timeout=5)
+one("silent", "patient.nothing", request_topic="jobs.nobody", heartbeat_timeout=2)
+one("nobody", "patient.nothing", request_topic="jobs.nobody", schedule_to_start_timeout=2)
+
+for dag_id, job_type in (("hundred_jobs", "patient.numbers"), ("hundred_waiting", "patient.waits")):
+    with DAG(dag_id=dag_id, schedule=None):
+        KafkaJobOperator.partial(
+            task_id="work",
+            job_type=job_type,
+            request_topic="patient.requests",
+        ).expand(payload=list(range(100)))

@@ -1,0 +1,45 @@
+"""A worker whose jobs wait to be stopped, or fail at first: for retries, clears and cancels."""
+
+from __future__ import annotations
+
+from kafka_bridge.worker import ApplicationError, JobContext, Worker
+
+worker = Worker(group_id="patient", request_topic="patient.requests", concurrency=16, grace=1)
+
+LONGEST = 90.0
+"""Seconds after which a job that nobody stops ends by itself, and its test fails."""
+
+
+@worker.job("patient.first_waits")
+def first_waits(job: JobContext) -> int:
+    """Wait to be stopped, at the first attempt; the next ones are done at once."""
+    if job.attempt == 1:
+        job.sleep(LONGEST)
+    return job.attempt
+
+
+@worker.job("patient.waits")
+def waits(job: JobContext) -> None:
+    """Wait to be stopped."""
+    job.sleep(LONGEST)
+
+
+@worker.job("patient.works")
+def works(job: JobContext, payload: float) -> int:
+    """Work for so many seconds."""
+    job.sleep(payload)
+    return job.attempt
+
+
+@worker.job("patient.numbers")
+def numbers(job: JobContext, payload: int) -> int:
+    """Return the number that was asked for."""
+    return payload
+
+
+@worker.job("patient.first_fails")
+def first_fails(job: JobContext) -> int:
+    """Fail at the first attempt."""
+    if job.attempt == 1:
+        raise ApplicationError("the disk is full", type="disk_full", retryable=True)
+    return job.attempt

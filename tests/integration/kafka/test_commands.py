@@ -1,0 +1,86 @@
+"""Job commands on a real Kafka, and ``kafka-bridge jobs cancel``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration.jobs import WAIT_SECONDS, config_of
+from kafka_bridge.kafka.commands import cancel
+from kafka_bridge.kafka.offsets import read_record
+from kafka_bridge.kafka.records import Record
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.errors import RecordLocation, TopicNotFound
+from kafka_bridge.protocol.headers import text_header
+from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.messages import Command, JobCommand
+from kafka_bridge.testing import Broker
+
+if TYPE_CHECKING:
+    from conftest import TopicFactory
+
+PROGRAM = "from kafka_bridge.cli import main; main()"
+
+
+def read(broker: Broker, location: RecordLocation) -> Record:
+    """Return the record at a place."""
+    return read_record(config_of(broker.bootstrap_servers), location, WAIT_SECONDS)
+
+
+@pytest.mark.parametrize("encoding", [Encoding.AVRO, Encoding.JSON])
+def test_cancel(real_broker: Broker, topics: TopicFactory, encoding: Encoding) -> None:
+    """The command stands under the job's id, with the reason and the headers of the protocol."""
+    topic, job = topics("control"), new_correlation_id()
+    config = config_of(real_broker.bootstrap_servers)
+    place = cancel(config, topic, job, "too slow", encoding=encoding, timeout=WAIT_SECONDS)
+    record = read(real_broker, place)
+    command = record.decode(JobCommand)
+    assert record.key == job.encode()
+    assert (command.correlation_id, command.command) == (job, Command.CANCEL)
+    assert command.reason == "too slow"
+    assert text_header(record.headers, "kafka_correlationId") == job
+    assert ("json" in (text_header(record.headers, "content-type") or "")) == (
+        encoding is Encoding.JSON
+    )
+
+
+def test_missing_control_topic(real_broker: Broker) -> None:
+    """A control topic that does not exist is an error by its name, and is not created."""
+    config = config_of(real_broker.bootstrap_servers)
+    with pytest.raises(TopicNotFound, match=r"topic 'no.control' does not exist"):
+        cancel(config, "no.control", new_correlation_id(), None, timeout=WAIT_SECONDS)
+
+
+def run(broker: Broker, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``kafka-bridge jobs cancel`` on a broker."""
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, "jobs", "cancel", *arguments],
+        env={"KAFKA_BRIDGE_BOOTSTRAP_SERVERS": broker.bootstrap_servers, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_cancel_from_the_command_line(real_broker: Broker, topics: TopicFactory) -> None:
+    """Each job gets its own command, and the output says where it lies."""
+    topic, jobs = topics("control", partitions=1), [new_correlation_id(), new_correlation_id()]
+    result = run(real_broker, *jobs, "--reason", "not needed", "--control", topic)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        f"{job}: CANCEL is sent ({topic}[0]@{offset})" for offset, job in enumerate(jobs)
+    ]
+    for offset, job in enumerate(jobs):
+        command = read(real_broker, RecordLocation(topic, 0, offset)).decode(JobCommand)
+        assert (command.correlation_id, command.reason) == (job, "not needed")
+
+
+def test_command_line_says_what_failed(real_broker: Broker) -> None:
+    """A missing topic is one line and exit code 1."""
+    result = run(real_broker, new_correlation_id(), "--control", "no.control")
+    assert result.returncode == 1
+    assert result.stderr.startswith("kafka-bridge: topic 'no.control' does not exist on Kafka at ")

@@ -1,0 +1,143 @@
+"""Why nobody takes a job: what a real Kafka tells of a topic and its readers, in words."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import confluent_kafka as ck
+import pytest
+
+from integration.jobs import config_of
+from kafka_bridge.kafka.diagnosis import GroupReport, QueueReport, diagnose
+from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.testing import Broker, EmbeddedBroker
+
+if TYPE_CHECKING:
+    from conftest import Eventually, TopicFactory
+
+SECONDS = 10.0
+
+
+@contextlib.contextmanager
+def member(broker: Broker, topic: str, group: str) -> Iterator[ck.Consumer]:
+    """Be a member of a group, with all partitions of a topic, inside the block."""
+    consumer = ck.Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap_servers,
+            "group.id": group,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+        }
+    )
+    consumer.subscribe([topic])
+    try:
+        for _ in range(200):
+            consumer.poll(0.1)
+            if consumer.assignment():
+                break
+        assert consumer.assignment(), "the group never gave out its partitions"
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def fill(broker: Broker, topic: str, count: int) -> None:
+    """Write some records."""
+    with RecordProducer(config_of(broker.bootstrap_servers)) as producer:
+        for sent in [producer.send(topic, b"%d" % n, b"x", []) for n in range(count)]:
+            sent.result()
+
+
+def look(broker: Broker, topic: str) -> QueueReport:
+    """Diagnose a topic."""
+    return diagnose(config_of(broker.bootstrap_servers), topic, SECONDS)
+
+
+def test_topic_that_is_gone(real_broker: Broker) -> None:
+    """A topic that does not exist is said so, with what to do."""
+    assert str(look(real_broker, "no.requests")) == (
+        "Topic 'no.requests' does not exist any more: create it (`kafka-bridge topics create`) "
+        "or correct the name."
+    )
+
+
+def test_topic_that_nobody_reads(real_broker: Broker, topics: TopicFactory) -> None:
+    """A topic without any group says that no worker was ever there."""
+    topic = topics("unread")
+    fill(real_broker, topic, 3)
+    assert str(look(real_broker, topic)) == (
+        f"Topic '{topic}' exists, but no consumer group reads it. Start the service's workers, or "
+        "correct the name of the topic."
+    )
+
+
+def test_group_at_work_and_group_that_is_down(
+    real_broker: Broker,
+    topics: TopicFactory,
+    unique_name: Callable[[str], str],
+    eventually: Eventually,
+) -> None:
+    """Members and lag of each group are told, and the advice fits: busy, all taken, or down."""
+    topic, other = topics("read", partitions=2), topics("other")
+    group = unique_name("group")
+    fill(real_broker, topic, 10)
+    with member(real_broker, topic, group) as consumer, member(real_broker, other, "elsewhere"):
+        report = look(real_broker, topic)
+        assert report.groups == (GroupReport(group, 1, None),)
+        assert f"consumer groups on it: '{group}' (1 member, has committed nothing yet)." in str(
+            report
+        )
+        assert "The workers are busy with what came before, or stuck" in str(report)
+        _commit(consumer, topic, 10)
+        assert look(real_broker, topic).groups == (GroupReport(group, 1, 0),)
+        assert "have taken all that there is, and none answered" in str(look(real_broker, topic))
+        fill(real_broker, topic, 3)
+        assert f"'{group}' (1 member, lags by 3)" in str(look(real_broker, topic))
+    report = look(real_broker, topic)
+    assert report.groups == (GroupReport(group, 0, 3),)
+    assert str(report).endswith(
+        f"consumer groups on it: '{group}' (no members, lags by 3). None of them has a member: "
+        "start the service's workers."
+    )
+
+
+def _commit(consumer: ck.Consumer, topic: str, count: int) -> None:
+    """Read so many records and commit them."""
+    seen = 0
+    for _ in range(200):
+        seen += len([m for m in consumer.consume(100, 0.1) if m.error() is None])
+        if seen >= count:
+            break
+    assert seen == count
+    consumer.commit(asynchronous=False)
+
+
+def test_broker_that_does_not_tell() -> None:
+    """The embedded broker knows nothing of groups: the words say so, and what to look at."""
+    with EmbeddedBroker(["q"]) as broker:
+        words = str(look(broker, "q"))
+    assert words.startswith("Topic 'q' exists; who reads it is not known (")
+    assert words.endswith("). Check that the service's workers run and that they read this topic.")
+
+
+def test_broker_that_does_not_answer() -> None:
+    """A diagnosis never fails: without brokers it says that it knows nothing, and why."""
+    report = diagnose(config_of("127.0.0.1:9"), "q", 1)
+    assert str(report).startswith(
+        "What Kafka knows of topic 'q' could not be asked: no Kafka broker answered at 127.0.0.1:9 "
+    )
+
+
+@pytest.mark.parametrize(
+    ("members", "lag", "words"),
+    [
+        (0, None, "'g' (no members, has committed nothing yet)"),
+        (1, 0, "'g' (1 member, lags by 0)"),
+        (3, 12345, "'g' (3 members, lags by 12,345)"),
+    ],
+)
+def test_words_for_a_group(members: int, lag: int | None, words: str) -> None:
+    """A group's line is plain English, with thousands set apart."""
+    assert str(GroupReport("g", members, lag)) == words

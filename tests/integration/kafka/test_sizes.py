@@ -1,0 +1,58 @@
+"""Whether a record fits, asked of a real Kafka before anything is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration.jobs import WAIT_SECONDS, config_of
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.sizes import require_fitting
+from kafka_bridge.protocol.errors import RecordTooLarge
+from kafka_bridge.testing import Broker
+
+if TYPE_CHECKING:
+    from conftest import TopicFactory
+
+
+def check(config: KafkaConfig, topic: str, size: int) -> None:
+    """Ask."""
+    require_fitting(config, topic, size, WAIT_SECONDS)
+
+
+def test_limit_of_the_topic(real_broker: Broker, topics: TopicFactory) -> None:
+    """A topic that takes less than the producer would send refuses in words that name its limit."""
+    topic = topics(config={"max.message.bytes": "60000"})
+    config = config_of(real_broker.bootstrap_servers)
+    check(config, topic, 60_000)
+    with pytest.raises(RecordTooLarge) as caught:
+        check(config, topic, 60_001)
+    assert str(caught.value).startswith(
+        f"a record of 60,001 bytes is too large for topic '{topic}': "
+        "the topic's 'max.message.bytes' is 60,000. Put large data elsewhere"
+    )
+
+
+def test_compressed_records_are_for_the_broker_to_judge(
+    real_broker: Broker, topics: TopicFactory
+) -> None:
+    """How small a record will be is not known before it is compressed: nothing is refused."""
+    topic = topics(config={"max.message.bytes": "60000"})
+    check(config_of(real_broker.bootstrap_servers, compression_type="gzip"), topic, 600_000)
+
+
+def test_raised_limit_of_the_producer(real_broker: Broker, topics: TopicFactory) -> None:
+    """Who raises both limits sends more; who raises one is told of the other."""
+    config = config_of(real_broker.bootstrap_servers, message_max_bytes=3_000_000)
+    check(config, topics(config={"max.message.bytes": "3000000"}), 2_500_000)
+    with pytest.raises(RecordTooLarge, match=r"the topic's 'max.message.bytes' is 1,0"):
+        check(config, topics(), 2_500_000)
+
+
+def test_brokers_that_do_not_tell() -> None:
+    """Without an answer nothing is refused but what the producer itself would not send."""
+    config = config_of("127.0.0.1:9")
+    require_fitting(config, "q", 900_000, 0.5)
+    with pytest.raises(RecordTooLarge, match=r"the producer's 'message.max.bytes' is 1,000,000"):
+        require_fitting(config, "q", 1_000_001, 0.5)

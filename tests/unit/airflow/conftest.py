@@ -1,0 +1,47 @@
+"""Operators without brokers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.sdk import BaseOperator
+from airflow.sdk.bases.operator import ExecutorSafeguard
+
+from kafka_bridge.airflow import attempts, outcomes, submission, task_state
+from kafka_bridge.kafka import commands
+
+from .samples import Store
+from .stand_ins import Kafka, Log
+
+CONNECTION = {"conn_type": "kafka", "extra": {"bootstrap.servers": "127.0.0.1:9"}}
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
+    """Put a stand-in where operators speak to brokers; there is a default connection."""
+    stand_in = Kafka()
+    monkeypatch.setattr(ExecutorSafeguard, "test_mode", True)
+    monkeypatch.setenv("AIRFLOW_CONN_KAFKA_DEFAULT", json.dumps(CONNECTION))
+    monkeypatch.setattr(submission, "end_offsets", stand_in.end_offsets)
+    monkeypatch.setattr(submission, "RecordProducer", stand_in.producer)
+    monkeypatch.setattr(commands, "cancel", stand_in.cancel)
+    monkeypatch.setattr(attempts, "find_job", stand_in.find_job)
+    monkeypatch.setattr(outcomes, "read_record", stand_in.read_record)
+    monkeypatch.setattr(outcomes, "diagnose", stand_in.diagnose)
+    monkeypatch.setattr(task_state, "is_in_state", stand_in.is_in_state)
+    return stand_in
+
+
+@pytest.fixture
+def store(kafka: Kafka) -> Store:
+    """Give an empty task state store that notes in the same journal when something is stored."""
+    return Store(journal=kafka.journal)
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Log:
+    """Keep what operators log."""
+    kept = Log()
+    monkeypatch.setattr(BaseOperator, "log", kept)
+    return kept

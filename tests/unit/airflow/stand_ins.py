@@ -1,0 +1,123 @@
+"""What stands in for Kafka, and for Airflow, where operators are tested without them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.diagnosis import QueueReport
+from kafka_bridge.kafka.heads import HeadReader
+from kafka_bridge.kafka.job_trace import JobTrace
+from kafka_bridge.kafka.records import Record
+from kafka_bridge.protocol.codec import decode
+from kafka_bridge.protocol.errors import RecordGone, RecordLocation
+from kafka_bridge.protocol.headers import Headers
+from kafka_bridge.protocol.messages import JobRequest, StatusEvent
+
+from .samples import record
+
+ENDS = {"jobs.requests": [3, 0], "jobs.responses": [4, 5, 6]}
+
+
+@dataclass
+class Kafka:
+    """Notes in ``journal`` what is asked of the brokers, in order.
+
+    ``trace`` is what it knows of an earlier try's job, ``ended`` the record that is read, and
+    ``failure`` what a publish raises. ``state`` is what Airflow says of the task.
+    """
+
+    journal: list[str] = field(default_factory=list)
+    published: list[tuple[str, bytes, bytes, Headers]] = field(default_factory=list)
+    cancelled: list[tuple[str, str]] = field(default_factory=list)
+    looked_for: list[tuple[Any, ...]] = field(default_factory=list)
+    trace: JobTrace | None = None
+    ended: StatusEvent | None = None
+    failure: Exception | None = None
+    state: str = "running"
+    read_head: HeadReader | None = None
+    report: QueueReport = field(default_factory=lambda: QueueReport("jobs.requests"))
+
+    @property
+    def requests(self) -> list[JobRequest]:
+        """The requests that were published."""
+        return [decode(JobRequest, value) for _, _, value, _ in self.published]
+
+    def end_offsets(
+        self, _: KafkaConfig, topics: Iterable[str], timeout: float
+    ) -> dict[str, list[int]]:
+        """Say where topics end."""
+        self.journal.append(f"asked for {', '.join(sorted(topics))} within {timeout:g} s")
+        return {topic: ENDS.get(topic, [0]) for topic in topics}
+
+    def producer(self, _: KafkaConfig, timeout: float) -> Self:
+        """Be the producer."""
+        self.journal.append(f"opened for {timeout:g} s")
+        return self
+
+    def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> RecordLocation:
+        """Take a record, or fail."""
+        self.journal.append("published")
+        if self.failure:
+            raise self.failure
+        self.published.append((topic, key, value, headers))
+        return RecordLocation(topic, 1, 17)
+
+    def cancel(
+        self, _: KafkaConfig, topic: str, job: str, reason: str, **_options: Any
+    ) -> RecordLocation:
+        """Take a command, or fail."""
+        self.journal.append("cancelled")
+        if self.failure:
+            raise self.failure
+        self.cancelled.append((job, reason))
+        return RecordLocation(topic, 0, 3)
+
+    def find_job(self, _: KafkaConfig, *asked: Any, read_head: HeadReader) -> JobTrace:
+        """Tell what became of a job."""
+        self.looked_for.append(asked)
+        self.read_head = read_head
+        assert self.trace is not None, "nobody should have asked"
+        return self.trace
+
+    def read_record(self, _: KafkaConfig, location: RecordLocation, _timeout: float) -> Record:
+        """Return the terminal record."""
+        if self.ended is None:
+            raise RecordGone(f"record {location} is no longer there")
+        return record(self.ended, location)
+
+    def diagnose(self, _: KafkaConfig, topic: str, _timeout: float) -> QueueReport:
+        """Tell what is known of a topic."""
+        self.journal.append(f"diagnosed {topic}")
+        return self.report
+
+    def is_in_state(self, _: Any, state: str) -> bool:
+        """Tell whether the task is in a state."""
+        return self.state == state
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.journal.append("closed")
+
+
+@dataclass
+class Log:
+    """Keeps the lines that an operator logs."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def info(self, words: str, *arguments: object) -> None:
+        """Keep a line."""
+        self.lines.append(words % arguments)
+
+    warning = error = info

@@ -1,0 +1,48 @@
+"""The link from a task's page to its job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kafka_bridge.airflow import PublishJobOperator
+from kafka_bridge.airflow.links import JobLink
+from kafka_bridge.protocol.errors import ConfigurationError
+
+from .samples import JOB, handle
+
+JOB_URL = "AIRFLOW__KAFKA_BRIDGE__JOB_URL"
+
+
+def link(job: dict[str, Any] | None) -> str:
+    """Return the link of a task with that job."""
+    operator = PublishJobOperator(task_id="work", job_type="files.audit")
+    operator.job = job
+    return JobLink().get_link(operator, ti_key=None)
+
+
+def test_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address is the configured one with the job's id and topics in it, fit for an address."""
+    monkeypatch.setenv(JOB_URL, "http://ui/{request_topic}/{response_topic}?key={correlation_id}")
+    job = handle(request_topic="a b", response_topic="c/d").to_json()
+    assert link(job) == f"http://ui/a%20b/c%2Fd?key={JOB}"
+
+
+@pytest.mark.parametrize(("url", "job"), [("", handle().to_json()), ("http://ui", None)])
+def test_no_link(monkeypatch: pytest.MonkeyPatch, url: str, job: dict[str, Any] | None) -> None:
+    """Without an address, or without a job, there is nothing to lead to."""
+    monkeypatch.setenv(JOB_URL, url)
+    assert link(job) == ""
+
+
+@pytest.mark.parametrize("url", ["http://ui/{topic}", "http://ui/{0}", "http://ui/{"])
+def test_address_that_asks_for_too_much(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """The error names the option and what it may hold."""
+    monkeypatch.setenv(JOB_URL, url)
+    with pytest.raises(ConfigurationError) as caught:
+        link(handle().to_json())
+    assert str(caught.value) == (
+        "[kafka_bridge] job_url may hold {correlation_id}, {request_topic}, {response_topic}, "
+        f"each in braces, and no other braces: it is {url!r}"
+    )

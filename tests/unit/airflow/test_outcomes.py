@@ -1,0 +1,239 @@
+"""What an operator makes of the end of its job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from kafka_bridge.airflow import KafkaJobOperator
+from kafka_bridge.airflow.exceptions import (
+    KafkaJobCancelled,
+    KafkaJobFailed,
+    KafkaJobFailedForGood,
+    KafkaJobTimedOut,
+    KafkaJobWaitFailed,
+)
+from kafka_bridge.airflow.stored_job import load, save
+from kafka_bridge.kafka.diagnosis import QueueReport
+from kafka_bridge.protocol import errors
+from kafka_bridge.protocol.messages import JobFailure, JobState, StatusEvent
+
+from .samples import JOB, OTHER_JOB, TOPIC, Store, context, event, handle, stored
+from .stand_ins import Kafka, Log
+
+ENDED = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
+Complete = Callable[..., Any]
+
+
+def operator(**arguments: Any) -> KafkaJobOperator:
+    """Return an operator."""
+    return KafkaJobOperator(**{"task_id": "work", "job_type": "files.audit", **arguments})
+
+
+@pytest.fixture
+def complete(kafka: Kafka, store: Store) -> Complete:
+    """Give a function that resumes the task with the record that is said to lie in Kafka."""
+    save(store, stored())
+
+    def complete(ended: StatusEvent, **arguments: Any) -> Any:
+        kafka.ended = ended
+        return operator(**arguments).execute_complete(context(store), ENDED, job=handle().to_json())
+
+    return complete
+
+
+RESULTS: list[tuple[bytes | None, str | None, Any]] = [
+    (None, None, None),
+    (b'{"files":3}', "application/json", {"files": 3}),
+    (b"null", "application/json", None),
+    (b"[1]", "application/vnd.example+json", [1]),
+    ("é".encode(), "text/plain", "é"),
+    (b"\x00\xff", "application/octet-stream", "AP8="),
+    (b"", "image/png", ""),
+]
+
+
+@pytest.mark.parametrize(("result", "media_type", "value"), RESULTS)
+def test_result(complete: Complete, result: bytes, media_type: str, value: Any) -> None:
+    """The result is the task's: JSON as its value, text as text, other bytes in base64."""
+    ended = event(JobState.SUCCEEDED, result=result, result_type=media_type)
+    assert complete(ended) == value
+
+
+@pytest.mark.parametrize(
+    ("result", "media_type"),
+    [(b"{", "application/json"), (b"NaN", "application/json"), (b"\xff", "text/plain")],
+)
+def test_result_that_is_not_what_it_says(
+    complete: Complete, result: bytes, media_type: str
+) -> None:
+    """The error says which record is wrong, and how: the worker broke the protocol."""
+    with pytest.raises(errors.Undecodable) as caught:
+        complete(event(JobState.SUCCEEDED, result=result, result_type=media_type))
+    words = f"{TOPIC}[2]@17: the result is not the {media_type} that it is said to be: "
+    assert str(caught.value).startswith(words)
+
+
+def test_result_handler(complete: Complete) -> None:
+    """What the handler makes of the result is the task's XCom."""
+    ended = event(JobState.SUCCEEDED, result=b'{"files":3}', result_type="application/json")
+    assert complete(ended, result_handler=lambda result: result["files"] + 1) == 4
+
+
+def test_result_handler_that_fails(complete: Complete, store: Store) -> None:
+    """Its error is the task's, and the job counts as done: a retry does not run it again."""
+    ended = event(JobState.SUCCEEDED)
+    with pytest.raises(ZeroDivisionError):
+        complete(ended, result_handler=lambda _: 1 / 0)
+    assert load(store) == stored()
+
+
+def failure(*, retryable: bool, details: str | None = None) -> StatusEvent:
+    """Return the end of a job that failed."""
+    error = JobFailure("disk_full", "No space left", details, retryable=retryable)
+    return event(JobState.FAILED, error=error)
+
+
+ENDS: list[tuple[StatusEvent, type[errors.JobError], bool, str]] = [
+    (failure(retryable=True), KafkaJobFailed, True, "disk_full: No space left"),
+    (failure(retryable=False), KafkaJobFailedForGood, False, "disk_full: No space left"),
+    (event(JobState.FAILED), KafkaJobFailed, True, "FAILED: the worker gave no reason"),
+    (event(JobState.FAILED, message="too hot"), KafkaJobFailed, True, "FAILED: too hot"),
+    (event(JobState.CANCELLED), KafkaJobCancelled, False, "the job was cancelled"),
+    (event(JobState.CANCELLED, message="by alice"), KafkaJobCancelled, False, "by alice"),
+]
+
+
+@pytest.mark.parametrize(("ended", "kind", "retries", "words"), ENDS)
+def test_job_that_did_not_succeed(
+    complete: Complete,
+    store: Store,
+    ended: StatusEvent,
+    kind: type[errors.JobError],
+    retries: bool,
+    words: str,
+) -> None:
+    """The task fails with the worker's words; it is retried only where that may help.
+
+    Airflow retries whatever is an exception of its own but no AirflowFailException. What the job
+    came to is stored: a retry gets a job of its own.
+    """
+    with pytest.raises(kind) as caught:
+        complete(ended)
+    assert type(caught.value) is kind
+    assert str(caught.value) == words
+    assert isinstance(caught.value, AirflowException)
+    assert isinstance(caught.value, AirflowFailException) == (not retries)
+    assert caught.value.retryable == retries
+    assert load(store) == stored(outcome=ended.state.value)
+
+
+def test_error_carries_the_workers_own_facts(complete: Complete) -> None:
+    """Type, message and details can be told apart by who handles the error."""
+    with pytest.raises(errors.JobFailed) as caught:
+        complete(failure(retryable=True, details="Traceback …"))
+    error = caught.value
+    facts = (error.error_type, error.error_message, error.details, error.retryable)
+    assert facts == ("disk_full", "No space left", "Traceback …", True)
+
+
+def test_details_are_logged(complete: Complete, log: Log) -> None:
+    """The worker's traceback stands in the task's log."""
+    with pytest.raises(KafkaJobFailed):
+        complete(failure(retryable=True, details="Traceback …"))
+    assert log.lines == [f"Job {JOB}: FAILED", "The worker's own details:\nTraceback …"]
+
+
+def wait_failed(store: Store, error: str, **arguments: Any) -> Exception:
+    """Return what the task raises when the wait for its job has failed."""
+    save(store, stored())
+    with pytest.raises(AirflowException) as caught:
+        operator(**arguments).execute_complete(
+            context(store), {"error": error, "message": "in words"}, job=handle().to_json()
+        )
+    return caught.value
+
+
+TIME_OUTS = {
+    "not_started": (
+        "not_started: in words. Topic 'jobs.requests' exists, but no consumer group reads it. "
+        "Start the service's workers, or correct the name of the topic."
+    ),
+    "worker_lost": (
+        "worker_lost: in words. Look at that worker's log. A worker that is alive speaks at least "
+        "every heartbeat_interval; a dead one's job goes to another worker of its group within "
+        "the session time-out, so a heartbeat_timeout well above both is needed."
+    ),
+    "deadline_exceeded": (
+        "deadline_exceeded: in words. See in the lines above how far it had come; allow more time "
+        "with start_to_close_timeout."
+    ),
+}
+
+
+@pytest.mark.parametrize("error", TIME_OUTS)
+def test_time_out(kafka: Kafka, store: Store, error: str) -> None:
+    """Each says what happened and what to do; the job is cancelled, and a retry gets another."""
+    raised = wait_failed(store, error)
+    assert type(raised) is KafkaJobTimedOut
+    assert str(raised) == TIME_OUTS[error]
+    assert not isinstance(raised, AirflowFailException)
+    assert kafka.cancelled == [(JOB, f"{error}: in words")]
+    assert load(store) == stored(outcome=error)
+    assert ("diagnosed jobs.requests" in kafka.journal) == (error == "not_started")
+
+
+def test_diagnosis_is_what_kafka_knows(kafka: Kafka, store: Store) -> None:
+    """A job that nobody took says that its topic is gone, where it is."""
+    kafka.report = QueueReport("jobs.requests", exists=False)
+    assert "Topic 'jobs.requests' does not exist any more" in str(wait_failed(store, "not_started"))
+
+
+def test_time_out_without_cancel(kafka: Kafka, store: Store) -> None:
+    """Who does not want jobs cancelled gets none cancelled, and the same error."""
+    raised = wait_failed(store, "worker_lost", cancel_on_kill=False)
+    assert str(raised) == TIME_OUTS["worker_lost"]
+    assert kafka.cancelled == []
+
+
+def test_time_out_whose_cancel_fails(kafka: Kafka, store: Store, log: Log) -> None:
+    """The time-out is the task's error; that the job could not be cancelled stands in its log."""
+    kafka.failure = errors.BrokerUnreachable("no broker answered")
+    assert str(wait_failed(store, "worker_lost")) == TIME_OUTS["worker_lost"]
+    assert f"Job {JOB} could not be cancelled: no broker answered" in log.lines
+
+
+@pytest.mark.parametrize("error", ["AccessDenied", "ConfigurationError", "ReaderClosed"])
+def test_reader_that_failed(kafka: Kafka, store: Store, error: str) -> None:
+    """A job whose wait failed may be alive: it is left alone, and a retry waits for it again."""
+    raised = wait_failed(store, error)
+    assert type(raised) is KafkaJobWaitFailed
+    assert str(raised) == f"{error}: in words"
+    assert kafka.cancelled == []
+    assert load(store) == stored()
+
+
+def test_record_of_another_job(complete: Complete) -> None:
+    """A topic made anew holds other jobs' records at the old places: none is taken for ours."""
+    with pytest.raises(errors.RecordGone) as caught:
+        complete(event(JobState.SUCCEEDED, correlation_id=OTHER_JOB))
+    assert str(caught.value) == (
+        f"record {TOPIC}[2]@17 belongs to another job ({OTHER_JOB}): "
+        "was the topic deleted and made anew?"
+    )
+
+
+def test_resumed_without_keyword_arguments(kafka: Kafka, store: Store) -> None:
+    """`dag.test()` drops the deferral's arguments: the job is then the one that was stored."""
+    save(store, stored())
+    kafka.ended = event(JobState.SUCCEEDED, result=b"1", result_type="application/json")
+    assert operator().execute_complete(context(store), ENDED) == 1
+
+
+def test_resumed_without_anything(kafka: Kafka, store: Store) -> None:
+    """A task that is resumed and never submitted a job says so."""
+    with pytest.raises(errors.ConfigurationError, match="resumed without a job: clear it"):
+        operator().execute_complete(context(store), ENDED)

@@ -1,0 +1,125 @@
+"""Tasks whose service knows nothing of the bridge: ``reply="plain"``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+
+from kafka_bridge.airflow import KafkaJobOperator
+from kafka_bridge.airflow.exceptions import KafkaJobFailed, KafkaJobTimedOut
+from kafka_bridge.airflow.stored_job import save
+from kafka_bridge.kafka.diagnosis import QueueReport
+from kafka_bridge.kafka.heads import plain_head
+from kafka_bridge.kafka.job_trace import JobTrace
+from kafka_bridge.kafka.records import Record
+from kafka_bridge.protocol.errors import RecordGone, RecordLocation
+from kafka_bridge.protocol.headers import Headers
+
+from .samples import JOB, OTHER_JOB, T0, TOPIC, Store, context, handle, stored
+from .stand_ins import Kafka
+
+ENDED = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
+
+
+def operator(**arguments: Any) -> KafkaJobOperator:
+    """Return an operator."""
+    common = {"task_id": "work", "job_type": "x", "encoding": "json", "reply": "plain"}
+    return KafkaJobOperator(**{**common, **arguments})
+
+
+def deferred(made: KafkaJobOperator, store: Store | None = None, try_number: int = 1) -> Any:
+    """Execute an operator; return its trigger's arguments."""
+    with pytest.raises(TaskDeferred) as caught:
+        made.execute(context(store, try_number))
+    return caught.value.trigger.serialize()[1]
+
+
+def test_request(kafka: Kafka) -> None:
+    """What goes out is the payload, under the job's id, with the two headers."""
+    arguments = deferred(operator(payload={"n": 1}))
+    ((_, key, value, headers),) = kafka.published
+    assert (key, value) == (arguments["correlation_id"].encode(), b'{"n":1}')
+    assert headers == [("kafka_correlationId", key), ("kafka_replyTopic", TOPIC.encode())]
+    assert arguments["reply"] == "plain"
+
+
+@pytest.mark.parametrize(
+    ("start", "close", "together"), [(60, 30, 90), (60, None, 60), (None, 30, None)]
+)
+def test_one_limit(
+    kafka: Kafka, start: float | None, close: float | None, together: float | None
+) -> None:
+    """Nobody accepts and nobody beats: the reply must come within both limits together."""
+    made = operator(schedule_to_start_timeout=start, start_to_close_timeout=close)
+    arguments = deferred(made)
+    assert arguments["schedule_to_start_timeout"] == together
+    assert arguments["heartbeat_timeout"] is None
+    assert arguments["start_to_close_timeout"] is None
+
+
+def test_retry_finds_plain_replies(kafka: Kafka, store: Store) -> None:
+    """A retry looks for the reply as the trigger does."""
+    save(store, stored())
+    kafka.trace = JobTrace(published=True)
+    assert deferred(operator(), store, try_number=2)["correlation_id"] == JOB
+    assert kafka.read_head is plain_head
+
+
+def resumed(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, value: bytes | None, headers: Headers
+) -> Any:
+    """Resume a task whose reply is said to lie in Kafka."""
+    location = RecordLocation(TOPIC, 2, 17)
+    record = Record(location, None, value, headers, int(T0 * 1000))
+    monkeypatch.setattr(kafka, "read_record", lambda *_: record)
+    monkeypatch.setattr("kafka_bridge.airflow.outcomes.read_record", lambda *_: record)
+    job = replace(handle(), reply="plain").to_json()
+    store = Store()
+    save(store, stored())
+    return operator().execute_complete(context(store), ENDED, job=job)
+
+
+CORRELATED: Headers = [("kafka_correlationId", JOB.encode())]
+
+
+def test_result(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reply's value is the result."""
+    assert resumed(kafka, monkeypatch, b'{"made":2}', CORRELATED) == {"made": 2}
+
+
+def test_failure(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NestJS's failure is the task's, with its message; retries apply."""
+    header = ("kafka_nest-err", b'{"status":"error","message":"no such file"}')
+    with pytest.raises(KafkaJobFailed, match="error: no such file"):
+        resumed(kafka, monkeypatch, None, [*CORRELATED, header])
+
+
+@pytest.mark.parametrize("headers", [[], [("kafka_correlationId", OTHER_JOB.encode())]])
+def test_reply_to_another(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, headers: Headers) -> None:
+    """A record that is not this job's is no result of it."""
+    with pytest.raises(RecordGone, match="belongs to another job"):
+        resumed(kafka, monkeypatch, b"1", headers)
+
+
+def test_silence(kafka: Kafka, store: Store) -> None:
+    """The time-out says what Kafka knows, and that Spring sends nothing when a listener throws.
+
+    Nobody is told to stop: a stock service does not listen.
+    """
+    kafka.report = QueueReport("jobs.requests", exists=False)
+    save(store, stored())
+    event = {"error": "not_started", "message": "no worker accepted the job within 60 s"}
+    with pytest.raises(KafkaJobTimedOut) as caught:
+        operator().execute_complete(
+            context(store), event, job=replace(handle(), reply="plain").to_json()
+        )
+    assert str(caught.value) == (
+        "not_started: no reply came in time. Topic 'jobs.requests' does not exist any more: "
+        "create it (`kafka-bridge topics create`) or correct the name. A Spring listener that "
+        "throws sends no reply: give it an errorHandler that returns one "
+        "(@KafkaListener(errorHandler = …))."
+    )
+    assert kafka.cancelled == []
