@@ -132,22 +132,21 @@ class JobRun:
 
     def _succeed(self, value: Any) -> dict[str, Any]:
         result, result_type = to_bytes(value, "result")
-        outcome: dict[str, Any] = {
-            "state": JobState.SUCCEEDED,
-            "result": result,
-            "result_type": result_type,
-        }
-        if self.stop.reason is not None:
-            # A job that was done before it could stop is done; its event says that it was asked to.
-            outcome["attributes"] = {"stop_requested": self.stop.reason.value}
-        return outcome
+        outcome = {"state": JobState.SUCCEEDED, "result": result, "result_type": result_type}
+        return outcome | self._stop_requested()
 
     def _end_by(self, error: BaseException) -> dict[str, Any]:
         if isinstance(error, JobStopped | asyncio.CancelledError) and self.stop.reason is not None:
             return _stopped(self.stop)
         reason = _reason(error)
         _log.warning("Job %s failed: %s: %s", self, reason.type, reason.message)
-        return {"state": JobState.FAILED, "error": reason}
+        return {"state": JobState.FAILED, "error": reason} | self._stop_requested()
+
+    def _stop_requested(self) -> dict[str, Any]:
+        """Return what the end of a job says that was asked to stop and ended another way."""
+        if self.stop.reason is None:
+            return {}
+        return {"attributes": {"stop_requested": self.stop.reason.value}}
 
     def _finish(self, outcome: dict[str, Any]) -> None:
         """Send the end; where no record can hold it, send that."""

@@ -64,6 +64,15 @@ def stubborn(job: JobContext) -> str:
     return "done"
 
 
+@worker.job("clumsy")
+def clumsy(job: JobContext) -> None:
+    """Fail at cleaning up once told to stop."""
+    try:
+        job.sleep(60)
+    finally:
+        raise OSError("the disk is full")
+
+
 @pytest.mark.parametrize("job_type", ["double", "double.async"])
 @pytest.mark.parametrize("payload", [{"number": 21}, Order(number=21)])
 def test_outcome_is_what_the_task_gets(job_type: str, payload: Any) -> None:
@@ -114,11 +123,15 @@ def test_retries_are_made() -> None:
 
 
 def test_job_can_be_cancelled() -> None:
-    """One that stops is CANCELLED; one that does not says that it was asked to."""
-    assert run_job(worker, "patient", cancel_after=0.05).state is S.CANCELLED
-    outcome = run_job(worker, "stubborn", cancel_after=0.05)
-    assert (outcome.state, outcome.result) == (S.SUCCEEDED, "done")
-    assert outcome.events[-1].attributes == {"stop_requested": "cancelled"}
+    """One that stops is CANCELLED; one that ends another way says that it was asked to."""
+    stopped = run_job(worker, "patient", cancel_after=0.05)
+    assert (stopped.state, stopped.events[-1].attributes) == (S.CANCELLED, {})
+    done, failed = (run_job(worker, each, cancel_after=0.05) for each in ("stubborn", "clumsy"))
+    assert (done.state, done.result) == (S.SUCCEEDED, "done")
+    assert failed.error is not None
+    assert (failed.error.type, failed.error.message) == ("OSError", "the disk is full")
+    for outcome in (done, failed):
+        assert outcome.events[-1].attributes == {"stop_requested": "cancelled"}
 
 
 def test_cancel_that_is_not_needed_any_more_keeps_nobody_waiting() -> None:
