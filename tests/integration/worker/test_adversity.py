@@ -79,6 +79,7 @@ def pids(stage: Stage, what: str) -> list[int]:
     return [int(pid) for word, _, pid in lines if word == what]
 
 
+@pytest.mark.long
 def test_frozen_worker_keeps_its_result_to_itself_once_another_has_the_job(
     scene: Stage, eventually: Eventually
 ) -> None:

@@ -7,6 +7,8 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
+
 from integration.jobs import events_until
 from integration.worker.endings import ends_of, how_often_ended, shares, told
 from integration.worker.programs import Stage
@@ -46,6 +48,7 @@ def test_job_that_outlasts_the_grace_is_handed_back(stage: Stage, eventually: Ev
     assert how_often_ended(stage, jobs) == [1, 1]
 
 
+@pytest.mark.long
 def test_jobs_accepted_ahead_are_handed_back_at_once(
     stage: Stage, topics: TopicFactory, eventually: Eventually
 ) -> None:
