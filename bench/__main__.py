@@ -15,7 +15,18 @@ from bench.page import write_page
 from bench.report import print_table
 from kafka_bridge.testing import find_broker
 
-ROWS = ("waiting", "provider", "latency", "memory", "steady", "triggerer", "worker", "imports")
+ROWS = (
+    "waiting",
+    "provider",
+    "latency",
+    "memory",
+    "steady",
+    "triggerer",
+    "worker",
+    "batch",
+    "mapped",
+    "imports",
+)
 
 
 def main(

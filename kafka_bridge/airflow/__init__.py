@@ -9,14 +9,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kafka_bridge.airflow.batch.operator import KafkaJobBatchOperator
+    from kafka_bridge.airflow.batch.trigger import KafkaJobBatchTrigger
     from kafka_bridge.airflow.operators import KafkaJobOperator
     from kafka_bridge.airflow.publish import PublishJobOperator
     from kafka_bridge.airflow.sensors import KafkaJobSensor
     from kafka_bridge.airflow.triggers import KafkaJobTrigger
 
-__all__ = ["KafkaJobOperator", "KafkaJobSensor", "KafkaJobTrigger", "PublishJobOperator"]
+__all__ = [
+    "KafkaJobBatchOperator",
+    "KafkaJobBatchTrigger",
+    "KafkaJobOperator",
+    "KafkaJobSensor",
+    "KafkaJobTrigger",
+    "PublishJobOperator",
+]
 
 _MODULES = {
+    "KafkaJobBatchOperator": "batch.operator",
+    "KafkaJobBatchTrigger": "batch.trigger",
     "KafkaJobOperator": "operators",
     "KafkaJobSensor": "sensors",
     "KafkaJobTrigger": "triggers",

@@ -11,6 +11,8 @@ from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
 
 if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
     from kafka_bridge.airflow.arguments import Duration
     from kafka_bridge.kafka.config import KafkaConfig
 
@@ -94,3 +96,17 @@ class BridgeOperator(BaseOperator):
         self.killed = True
         if self.under_way is not None and self.cancel_on_kill:
             self.cancel_job(self.under_way, "the task was killed")
+
+    def stop_if_ended(self, context: Context) -> None:
+        """Cancel the job of a task that a person has ended: such a task cannot defer.
+
+        Its process would be told only within some seconds, and is gone by then.
+
+        :raises KafkaJobKilled: that is so
+        """
+        from kafka_bridge.airflow.exceptions import KafkaJobKilled
+        from kafka_bridge.airflow.task_state import is_in_state
+
+        if not is_in_state(context["ti"], "running"):
+            self.on_kill()
+            raise KafkaJobKilled("the task was marked or cleared before it could wait for its job")

@@ -13,17 +13,22 @@ from importlib import import_module
 PREFIX = "kafka_bridge.job."
 
 
-def submitted(job_type: str) -> None:
-    """Count a request that the brokers have."""
+def submitted(job_type: str, count: int = 1) -> None:
+    """Count requests that the brokers have."""
     from airflow.sdk.observability import stats
 
-    stats.incr(f"{PREFIX}submitted", tags={"job_type": job_type})
+    stats.incr(f"{PREFIX}submitted", count, tags={"job_type": job_type})
 
 
 def completed(
-    job_type: str, outcome: str, duration: float | None, *, triggerer: bool = False
+    job_type: str,
+    outcome: str,
+    duration: float | None,
+    *,
+    count: int = 1,
+    triggerer: bool = False,
 ) -> None:
-    """Count the end of a wait.
+    """Count the end of a job, or of so many.
 
     :param outcome: the job's state or the reserved error type, in lower case
     :param duration: seconds from the request to the end, where they are known
@@ -31,6 +36,6 @@ def completed(
     """
     stats = import_module(f"airflow{'' if triggerer else '.sdk'}.observability.stats")
     tags = {"job_type": job_type, "outcome": outcome.lower()}
-    stats.incr(f"{PREFIX}completed", tags=tags)
+    stats.incr(f"{PREFIX}completed", count, tags=tags)
     if duration is not None:
         stats.timing(f"{PREFIX}duration", timedelta(seconds=max(0.0, duration)), tags=tags)

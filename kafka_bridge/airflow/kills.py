@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow.connections import kafka_config
 from kafka_bridge.airflow.task_state import is_in_state
@@ -15,6 +15,8 @@ from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import KafkaBridgeError
 
 if TYPE_CHECKING:
+    from airflow.triggers.base import BaseTrigger
+
     from kafka_bridge.airflow.triggers import KafkaJobTrigger
 
 DELIVERY_SECONDS = 20.0
@@ -29,25 +31,40 @@ _at_work: set[asyncio.Task[None]] = set()
 async def cancel_unless_deferred(trigger: KafkaJobTrigger) -> None:
     """Cancel a trigger's job, where its task no longer waits for it.
 
+    :raises KafkaBridgeError: it could not be cancelled; Airflow logs that
+    """
+    await unless_deferred(trigger, f"Job {trigger.correlation_id}", lambda: _cancel(trigger))
+
+
+async def unless_deferred(
+    trigger: BaseTrigger, what: str, cancel: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    """Cancel what a trigger waits for, where its task no longer does.
+
     Airflow 3.3.2 cancels ``on_kill`` itself when it looks again, a second later; what is begun here
     goes on to its end all the same.
 
-    :raises KafkaBridgeError: it could not be cancelled; Airflow logs that
+    :param what: what to call it in the log
     """
-    task = asyncio.create_task(_cancel_unless_deferred(trigger))
+    task = asyncio.create_task(_unless_deferred(trigger, what, cancel))
     _at_work.add(task)
     task.add_done_callback(_at_work.discard)
     await asyncio.shield(task)
 
 
-async def _cancel_unless_deferred(trigger: KafkaJobTrigger) -> None:
+async def _unless_deferred(
+    trigger: BaseTrigger, what: str, cancel: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
     # On a thread: the question to Airflow's API blocks.
     if await asyncio.to_thread(is_in_state, trigger.task_instance, "deferred"):
         trigger.log.info(
-            "Job %s goes on: its task is still deferred, so another triggerer waits for it",
-            trigger.correlation_id,
+            "%s goes on: its task is still deferred, so another triggerer waits for it", what
         )
-        return
+    else:
+        await cancel()
+
+
+async def _cancel(trigger: KafkaJobTrigger) -> None:
     async with _producer(trigger.kafka_config_id) as producer:
         sent = send_cancel(
             producer,

@@ -54,17 +54,17 @@ def _delivery(event: StatusEvent) -> str:
 
 def _progress(progress: Progress, rate: float | None) -> str:
     unit = f" {progress.unit}" if progress.unit else ""
-    pace = f", {_pace(rate)}" if rate else ""
+    how = f", {pace(rate)}" if rate else ""
     if not progress.total:
-        return f"{_number(progress.completed)}{unit}{pace}"
+        return f"{_number(progress.completed)}{unit}{how}"
     share = 100 * progress.completed / progress.total
     left = (progress.total - progress.completed) / rate if rate else 0.0
     if 0 < left < math.inf:
-        pace += f", {duration(left)} left"
-    return f"{share:.0f} %: {_number(progress.completed)} of {_number(progress.total)}{unit}{pace}"
+        how += f", {duration(left)} left"
+    return f"{share:.0f} %: {_number(progress.completed)} of {_number(progress.total)}{unit}{how}"
 
 
-def _pace(rate: float) -> str:
+def pace(rate: float) -> str:
     """Return a rate in the unit of time in which it is at least 1."""
     name, seconds = next((each for each in _PER if rate * each[1] >= 1), _PER[-1])
     amount = rate * seconds

@@ -22,10 +22,10 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["apache"],
             }
         ],
-        "operators": _modules("operators", "publish"),
+        "operators": _modules("operators", "publish", "batch.operator"),
         "sensors": _modules("sensors"),
         "hooks": _modules("hooks"),
-        "triggers": _modules("triggers"),
+        "triggers": _modules("triggers", "batch.trigger"),
         "task-decorators": [
             {"name": "kafka_job", "class-name": "kafka_bridge.airflow.decorators.kafka_job_task"}
         ],

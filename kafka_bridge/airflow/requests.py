@@ -46,7 +46,7 @@ def new_request(operator: PublishJobOperator, context: Context, attempt: int) ->
         expires_at=expires_at,
         deadline=_later(expires_at, operator.start_to_close_timeout),
         heartbeat_interval_ms=max(1, int(operator.heartbeat_interval * 1000)),  # 0 asks for none
-        task=_task(context),
+        task=task_of(context),
     )
 
 
@@ -94,7 +94,8 @@ def _words(error: ValidationError, model: str) -> str:
     return f"the payload does not fit {model}: {words}"
 
 
-def _task(context: Context) -> Task:
+def task_of(context: Context) -> Task:
+    """Return the task that asks, as requests name it."""
     instance = context["ti"]
     return Task(
         source=configured("source") or conf.get("api", "base_url", fallback=None) or "airflow",

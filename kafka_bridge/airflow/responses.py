@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
 
 from kafka_bridge.airflow.connections import kafka_config
 from kafka_bridge.airflow.hub import ResponseHub, Waiter
@@ -16,6 +16,8 @@ from kafka_bridge.protocol.errors import ReaderClosed
 
 _Key: TypeAlias = tuple[asyncio.AbstractEventLoop, str, str, int]
 """Loop, connection, topic, and 0; more than that where many wait for one and the same job."""
+
+W = TypeVar("W")
 
 _hubs: dict[_Key, ResponseHub] = {}
 _opening: defaultdict[_Key, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -41,15 +43,32 @@ async def waiting_for(
         :func:`~kafka_bridge.kafka.heads.plain_head` where plain replies are expected
     :raises ConfigurationError: the connection cannot be used
     """
+
+    def wait(hub: ResponseHub) -> Waiter:
+        return hub.wait_for(correlation_id, start_offsets, read_head=read_head)
+
+    return await begin_on_hub([correlation_id], kafka_config_id, topic, wait)
+
+
+async def begin_on_hub(
+    correlation_ids: Sequence[str],
+    kafka_config_id: str,
+    topic: str,
+    wait: Callable[[ResponseHub], W],
+) -> W:
+    """Begin to wait for jobs on a hub of that connection and topic; return what ``wait`` returns.
+
+    :raises ConfigurationError: the connection cannot be used
+    """
     loop, copy = asyncio.get_running_loop(), 0
     while True:
         key = (loop, kafka_config_id, topic, copy)
         hub = _hubs.get(key) or await _open(key)
-        if hub.waits_for(correlation_id):
+        if any(map(hub.waits_for, correlation_ids)):
             copy += 1
             continue
         try:
-            return hub.wait_for(correlation_id, start_offsets, read_head=read_head)
+            return wait(hub)
         except ReaderClosed:
             if _hubs.get(key) is hub:
                 del _hubs[key]

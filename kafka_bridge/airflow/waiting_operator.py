@@ -17,6 +17,7 @@ from kafka_bridge.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
+    from airflow.triggers.base import BaseTrigger
 
     from kafka_bridge.airflow.arguments import Duration
 
@@ -81,25 +82,13 @@ class WaitingOperator(BridgeOperator):
         """
         kwargs = {"job": job.to_json()}
         if self.deferrable:
-            self._stop_if_ended(context)
+            self.stop_if_ended(context)
             self.log.info("Waiting in a triggerer for job %s", job.correlation_id)
-            trigger = self._trigger(job, not_before=time.time() + _settle_seconds())
+            trigger = self._trigger(job, not_before=time.time() + settle_seconds())
             self.defer(trigger=trigger, method_name="execute_complete", kwargs=kwargs)
         self.log.info("Waiting here for job %s", job.correlation_id)
-        event = asyncio.run(_first_event(self._trigger(job, not_before=0.0)))
+        event = asyncio.run(first_event(self._trigger(job, not_before=0.0)))
         return self.execute_complete(context, event, **kwargs)
-
-    def _stop_if_ended(self, context: Context) -> None:
-        """Cancel the job of a task that a person has ended: such a task cannot defer.
-
-        Its process would be told only within some seconds, and is gone by then.
-        """
-        from kafka_bridge.airflow.exceptions import KafkaJobKilled
-        from kafka_bridge.airflow.task_state import is_in_state
-
-        if not is_in_state(context["ti"], "running"):
-            self.on_kill()
-            raise KafkaJobKilled("the task was marked or cleared before it could wait for its job")
 
     @abstractmethod
     def known_job(self, context: Context) -> JobHandle:
@@ -159,14 +148,15 @@ class WaitingOperator(BridgeOperator):
         return self.result_handler(result) if self.result_handler else result
 
 
-async def _first_event(trigger: KafkaJobTrigger) -> dict[str, Any]:
+async def first_event(trigger: BaseTrigger) -> dict[str, Any]:
+    """Run a trigger here, and return the payload of its event."""
     async for event in trigger.run():
         payload: dict[str, Any] = event.payload
         return payload
     raise AssertionError("a trigger fires one event")
 
 
-def _settle_seconds() -> float:
+def settle_seconds() -> float:
     """Return how long after its deferral a task must not be resumed.
 
     The supervisor of the deferring process notices its end within ``min_heartbeat_interval``, the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import Future
 
 from kafka_bridge.kafka.config import KafkaConfig
@@ -57,3 +58,23 @@ def cancel(
     """
     with RecordProducer(config, timeout) as producer:
         return send_cancel(producer, topic, correlation_id, reason, encoding).result()
+
+
+def cancel_all(
+    config: KafkaConfig,
+    topic: str,
+    correlation_ids: Iterable[str],
+    reason: str | None,
+    *,
+    encoding: Encoding = Encoding.AVRO,
+    timeout: float,
+) -> None:
+    """Cancel many jobs; return once the brokers have all the commands.
+
+    :param timeout: seconds until the brokers must have them
+    :raises KafkaError: the brokers do not have one of them
+    """
+    with RecordProducer(config, timeout) as producer:
+        sent = [send_cancel(producer, topic, job, reason, encoding) for job in correlation_ids]
+        for each in sent:
+            each.result()

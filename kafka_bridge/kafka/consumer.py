@@ -21,6 +21,15 @@ START_SECONDS = 30.0
 
 BATCH_RECORDS = 200
 
+_REBALANCING = frozenset(
+    {
+        ck.KafkaError.ILLEGAL_GENERATION,
+        ck.KafkaError.REBALANCE_IN_PROGRESS,
+        ck.KafkaError.STALE_MEMBER_EPOCH,
+        ck.KafkaError.UNKNOWN_MEMBER_ID,
+    }
+)
+
 Partitions: TypeAlias = Iterable[int]
 
 
@@ -145,7 +154,9 @@ class RequestConsumer:
         if error is None:
             self._yes = self._answered
         else:
-            _log.warning("Offsets are not committed: %s", error.str())
+            # While the group rebalances that is usual, and the next commit says it all again.
+            level = logging.DEBUG if error.code() in _REBALANCING else logging.WARNING
+            _log.log(level, "Offsets are not committed: %s", error.str())
 
     def close(self) -> None:
         """Leave the group."""

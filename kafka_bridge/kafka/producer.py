@@ -163,8 +163,12 @@ class RecordProducer:
             else:
                 self._producer.poll(_POLL_SECONDS)
 
+    def flush(self) -> None:
+        """Wait until every record that was handed over is acknowledged or has failed."""
+        self._producer.flush(self._delivery_timeout)
+
     def close(self) -> None:
         """Wait until every record is acknowledged or has failed, then let go."""
-        self._producer.flush(self._delivery_timeout)
+        self.flush()
         self._closing.set()
         self._poller.join()

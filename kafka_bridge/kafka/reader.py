@@ -128,13 +128,23 @@ class ResponseReader:
         subscription = Subscription(
             correlation_id.encode(), array("q", start_offsets), notify, read_head
         )
+        self.join([subscription])
+        return subscription
+
+    def join(self, subscriptions: Sequence[Subscription]) -> None:
+        """Wait for the events of many jobs at once, which may share one array of positions.
+
+        They are taken in together, so that of each partition they have all seen the same.
+
+        :raises ReaderClosed: as in :meth:`subscribe`
+        """
         if self._process != os.getpid():
             raise ReaderClosed(f"the reader of {self.topic!r} belongs to the parent process")
         with self._inbox.lock:
             if self._inbox.closed:
                 raise ReaderClosed(f"the reader of {self.topic!r} has ended")
-            self._inbox.joined.append(subscription)
-        return subscription
+            # One step for the reader's thread, which takes no lock: it finds all of them or none.
+            self._inbox.joined.extend(subscriptions)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Wait for this job no longer."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import math
+from functools import cached_property
 
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
@@ -18,28 +19,46 @@ ASK_FROM_BYTES = 50_000
 them in the same words."""
 
 
-def require_fitting(config: KafkaConfig, topic: str, size: int, timeout: float) -> None:
-    """Make sure that a record of so many bytes is taken by the producer and by the topic.
-
-    A topic's limit is on what was compressed, so with compression only the broker can tell; where
-    the topic's settings may not be seen, too.
+class SizeCheck:
+    """Whether records fit into a topic. The topic's own limit is asked for once, if ever.
 
     :param timeout: seconds for the question to the brokers
-    :raises RecordTooLarge: it does not fit
     """
-    own = int(config.settings.get("message.max.bytes", PRODUCER_BYTES))
-    if size > own:
-        raise too_large(topic, size, f"the producer's 'message.max.bytes' is {own:,}")
-    if size < ASK_FROM_BYTES or config.settings.get("compression.type", "none") != "none":
-        return
-    with contextlib.suppress(ck.KafkaException):
-        theirs = _limit_of(config, topic, timeout)
-        if size > theirs:
-            raise too_large(topic, size, f"the topic's 'max.message.bytes' is {theirs:,}")
+
+    def __init__(self, config: KafkaConfig, topic: str, timeout: float) -> None:
+        self._config = config
+        self._topic = topic
+        self._timeout = timeout
+        self._own = int(config.settings.get("message.max.bytes", PRODUCER_BYTES))
+
+    def require_fitting(self, size: int) -> None:
+        """Make sure that a record of so many bytes is taken by the producer and by the topic.
+
+        A topic's limit is on what was compressed, so with compression only the broker can tell;
+        where the topic's settings may not be seen, too.
+
+        :raises RecordTooLarge: it does not fit
+        """
+        if size > self._own:
+            limit = f"the producer's 'message.max.bytes' is {self._own:,}"
+            raise too_large(self._topic, size, limit)
+        if size >= ASK_FROM_BYTES and size > self._theirs:
+            limit = f"the topic's 'max.message.bytes' is {self._theirs:,.0f}"
+            raise too_large(self._topic, size, limit)
+
+    @cached_property
+    def _theirs(self) -> float:
+        if self._config.settings.get("compression.type", "none") != "none":
+            return math.inf
+        resource = ConfigResource(ResourceType.TOPIC, self._topic)
+        admin = make(AdminClient, self._config.admin())
+        try:
+            (answer,) = admin.describe_configs([resource], request_timeout=self._timeout).values()
+            return int(answer.result()["max.message.bytes"].value)
+        except ck.KafkaException:
+            return math.inf
 
 
-def _limit_of(config: KafkaConfig, topic: str, timeout: float) -> int:
-    resource = ConfigResource(ResourceType.TOPIC, topic)
-    admin = make(AdminClient, config.admin())
-    (answer,) = admin.describe_configs([resource], request_timeout=timeout).values()
-    return int(answer.result()["max.message.bytes"].value)
+def require_fitting(config: KafkaConfig, topic: str, size: int, timeout: float) -> None:
+    """Make sure that one record fits, as :meth:`SizeCheck.require_fitting` does."""
+    SizeCheck(config, topic, timeout).require_fitting(size)

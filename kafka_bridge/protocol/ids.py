@@ -52,3 +52,13 @@ def correlation_id_from_key(key: bytes | None) -> str | None:
     except UnicodeDecodeError:
         return None
     return text if is_correlation_id(text) else None
+
+
+def batch_job_ids(batch_id: str, count: int) -> list[str]:
+    """Return the correlation ids of a batch's jobs: UUIDs of version 5 of its id and their index.
+
+    :param batch_id: itself a UUID
+    :param count: how many jobs the batch has
+    """
+    namespace = uuid.UUID(batch_id)
+    return [str(uuid.uuid5(namespace, str(index))) for index in range(count)]

@@ -14,8 +14,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from kafka_bridge.protocol.messages import JobState, StatusEvent
+
+if TYPE_CHECKING:
+    from kafka_bridge.protocol.event_head import EventHead
 
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
@@ -59,8 +63,8 @@ class JobHistory:
         """Whether a terminal event was taken."""
         return self.state in TERMINAL
 
-    def take(self, event: StatusEvent) -> Verdict:
-        """Take in one event, in the order of its partition, and say whether it counts."""
+    def take(self, event: StatusEvent | EventHead) -> Verdict:
+        """Take in one event, or its head, in the order of its partition; say whether it counts."""
         if self.finished:
             return Verdict.STALE
         if event.state not in TERMINAL and event.delivery < self.delivery:

@@ -21,7 +21,7 @@ def to_json(value: Any) -> bytes:
     :raises ValueError: a number is not finite, text is not Unicode, or it is nested too deep
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _ENCODER.encode(value)
     except RecursionError as error:
         raise ValueError("nested too deep, or containing itself") from error
     return text.encode("utf-8")
@@ -33,10 +33,15 @@ def from_json(data: bytes) -> Any:
     :raises ValueError: the bytes are not JSON as RFC 8259 has it
     """
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+        return _DECODER.decode(data.decode("utf-8"))
     except RecursionError as error:
         raise ValueError("JSON is nested too deep") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+# Made once: json.dumps() and json.loads() would make one for each call that is not as by default.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

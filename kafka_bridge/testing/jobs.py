@@ -153,10 +153,14 @@ def do_job(
         reporter.accepted(
             lambda error: executor.submit(run) if error is None else settled.set_result(error)
         )
+        cancel = threading.Timer(
+            cancel_after or 0.0, run.ask_to_stop, (StopReason.CANCELLED, "the test cancelled it")
+        )
         if cancel_after is not None:
-            stop = (StopReason.CANCELLED, "the test cancelled it")
-            threading.Timer(cancel_after, run.ask_to_stop, stop).start()
+            cancel.start()
         try:
             return settled.result(timeout)
         except TimeoutError:
             raise TimeoutError(f"job {run} did not end within {timeout:g} s") from None
+        finally:
+            cancel.cancel()  # or it would keep the process from ending

@@ -83,7 +83,7 @@ class JobContext:
         :param total: of how much, where that is known
         :param unit: of what, for example ``"files"``
         :param message: what is going on, in a few words
-        :raises InvalidMessage: a number is not finite
+        :raises InvalidMessage: a number is not finite, or the message is no text
         """
         self._reporter.progress(Progress(completed, total, unit), message)
 
@@ -92,6 +92,7 @@ class JobContext:
 
         It is sent at once, so that whoever takes the job over after a crash finds it.
 
-        :param name: for example the number of a batch job, or of a row
+        :param name: for example the number of a batch job, or of a row, as text
+        :raises InvalidMessage: it is no text
         """
         self._reporter.external_id(name)

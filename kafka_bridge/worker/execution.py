@@ -24,7 +24,8 @@ class Executor:
     """Runs jobs, at most so many at a time; others wait their turn in the order they came.
 
     A thread that has done a job goes on with the next one that waits; to hand each to a thread
-    would cost more than many jobs do.
+    would cost more than many jobs do. None is started while the worker may not speak for it: a
+    process that was frozen would begin, as it thaws, what others have done meanwhile.
 
     :param concurrency: how many handlers run at a time, sync and async together
     :param ended: called on any thread when a handler has ended, however it did
@@ -50,29 +51,42 @@ class Executor:
         """Run a job as soon as there is room. Any thread may call this; it returns at once."""
         with self._lock:
             self._waiting.append(job)
-        self._start_next()
+        self.start_waiting()
+        job.stop.listen(lambda: self._end_unstarted(job))
 
-    def _start_next(self) -> None:
-        if (job := self._next()) is None:
-            return
+    def _end_unstarted(self, job: JobRun) -> None:
+        """Let a job that is to stop end at once where it still waits: its end needs no room."""
         with self._lock:
-            is_idle = self._idle_threads > 0
-            self._idle_threads -= is_idle
-        if is_idle:
-            self._for_idle_threads.put(job)
-        else:
-            # Daemon threads: a handler that never returns must not keep the process alive.
-            threading.Thread(
-                target=self._work, args=(job,), name="kafka-bridge-job", daemon=True
-            ).start()
+            if job not in self._waiting:
+                return
+            self._waiting.remove(job)
+            self.running += 1
+        self._run(job)
+
+    def start_waiting(self) -> None:
+        """Start the jobs that wait, as far as there is room and they may be started."""
+        while (job := self._next()) is not None:
+            with self._lock:
+                is_idle = self._idle_threads > 0
+                self._idle_threads -= is_idle
+            if is_idle:
+                self._for_idle_threads.put(job)
+            else:
+                # Daemon threads: a handler that never returns must not keep the process alive.
+                threading.Thread(
+                    target=self._work, args=(job,), name="kafka-bridge-job", daemon=True
+                ).start()
 
     def _next(self) -> JobRun | None:
         """Start the coroutines whose turn it is, and return the first job that wants a thread."""
         while True:
             with self._lock:
-                if not self._waiting or self.running >= self._concurrency:
+                if self.running >= self._concurrency:
                     return None
-                job = self._waiting.popleft()
+                job = next((each for each in self._waiting if each.may_start()), None)
+                if job is None:
+                    return None
+                self._waiting.remove(job)  # the first one, as a rule
                 self.running += 1
                 self.started += 1
             if not job.handler.is_async:
@@ -82,13 +96,16 @@ class Executor:
 
     def _work(self, job: JobRun) -> None:
         while True:
-            failure: BaseException | None = None
-            try:
-                job.run()
-            except BaseException as error:
-                failure = error
-            self._end(job, failure)
+            self._run(job)
             job = self._next() or self._wait_for_job()
+
+    def _run(self, job: JobRun) -> None:
+        failure: BaseException | None = None
+        try:
+            job.run()
+        except BaseException as error:
+            failure = error
+        self._end(job, failure)
 
     def _wait_for_job(self) -> JobRun:
         with self._lock:
@@ -97,7 +114,7 @@ class Executor:
 
     def _end_async(self, job: JobRun, done: Future[None]) -> None:
         self._end(job, done.exception())
-        self._start_next()
+        self.start_waiting()
 
     def _end(self, job: JobRun, failure: BaseException | None) -> None:
         if failure is not None:
@@ -117,11 +134,20 @@ class Executor:
 def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
     """Run an event loop on a thread of its own, for handlers that are coroutines."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="kafka-bridge-async", daemon=True)
+    stopping = threading.Event()
+
+    def run() -> None:
+        while not stopping.is_set():
+            # asyncio lets these two through where a task of a handler's own raises them.
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                loop.run_forever()
+
+    thread = threading.Thread(target=run, name="kafka-bridge-async", daemon=True)
     thread.start()
     try:
         yield loop
     finally:
+        stopping.set()
         loop.call_soon_threadsafe(loop.stop)
         thread.join(LOOP_STOP_SECONDS)
         if not thread.is_alive():  # else a handler blocks it, and that must not hold up the end

@@ -12,10 +12,17 @@ from typing import Any
 
 from kafka_bridge.payloads import to_bytes
 from kafka_bridge.protocol.errors import PayloadNotSerialisable, RecordTooLarge
-from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobRequest, JobState
+from kafka_bridge.protocol.messages import (
+    ErrorType,
+    JobFailure,
+    JobRequest,
+    JobState,
+    utc_now,
+)
 from kafka_bridge.worker.context import JobContext
 from kafka_bridge.worker.errors import failure, failure_of
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.lateness import too_late
 from kafka_bridge.worker.logs import job_logging
 from kafka_bridge.worker.observation import Observer
 from kafka_bridge.worker.reporter import JobReporter, Settled
@@ -40,12 +47,16 @@ class JobRun:
     stop: StopSignal = field(default_factory=StopSignal)
     began: float | None = None
 
+    def may_start(self) -> bool:
+        """Tell whether the worker may speak for the job, or the job is to end without a start."""
+        return self.stop.reason is not None or self.reporter.may_speak()
+
     def run(self) -> None:
         """Do the job on this thread."""
         self.began = time.monotonic()
         with job_logging(self.request):
             try:
-                outcome = self._succeed(self._call())
+                outcome = self._too_late() or self._succeed(self._call())
             except BaseException as error:
                 # SystemExit too: a handler that calls sys.exit() ends its job, not the worker.
                 outcome = self._end_by(error)
@@ -64,18 +75,22 @@ class JobRun:
         self.stop.listen(cancel)
         with job_logging(self.request):
             try:
-                outcome = self._succeed(await self._call_async())
+                outcome = self._too_late() or self._succeed(await self._call_async())
             except BaseException as error:
                 outcome = self._end_by(error)
             self._finish(outcome)
 
-    def _call(self) -> Any:
+    def _too_late(self) -> dict[str, Any] | None:
+        """Return how the job ends where its time ran out while it waited for its turn."""
         self.stop.check()
+        late = too_late(self.request, utc_now())
+        return None if late is None else {"state": JobState.FAILED, "error": late}
+
+    def _call(self) -> Any:
         call = functools.partial(self.handler.function, self._context(), *self._arguments())
         return self.handler.retry.call(call, self.stop.wait, self._tell_of_retry)
 
     async def _call_async(self) -> Any:
-        self.stop.check()
         call = functools.partial(self.handler.function, self._context(), *self._arguments())
         return await self.handler.retry.call_async(call, self._tell_of_retry)
 
@@ -117,22 +132,21 @@ class JobRun:
 
     def _succeed(self, value: Any) -> dict[str, Any]:
         result, result_type = to_bytes(value, "result")
-        outcome: dict[str, Any] = {
-            "state": JobState.SUCCEEDED,
-            "result": result,
-            "result_type": result_type,
-        }
-        if self.stop.reason is not None:
-            # A job that was done before it could stop is done; its event says that it was asked to.
-            outcome["attributes"] = {"stop_requested": self.stop.reason.value}
-        return outcome
+        outcome = {"state": JobState.SUCCEEDED, "result": result, "result_type": result_type}
+        return outcome | self._stop_requested()
 
     def _end_by(self, error: BaseException) -> dict[str, Any]:
         if isinstance(error, JobStopped | asyncio.CancelledError) and self.stop.reason is not None:
             return _stopped(self.stop)
         reason = _reason(error)
         _log.warning("Job %s failed: %s: %s", self, reason.type, reason.message)
-        return {"state": JobState.FAILED, "error": reason}
+        return {"state": JobState.FAILED, "error": reason} | self._stop_requested()
+
+    def _stop_requested(self) -> dict[str, Any]:
+        """Return what the end of a job says that was asked to stop and ended another way."""
+        if self.stop.reason is None:
+            return {}
+        return {"attributes": {"stop_requested": self.stop.reason.value}}
 
     def _finish(self, outcome: dict[str, Any]) -> None:
         """Send the end; where no record can hold it, send that."""

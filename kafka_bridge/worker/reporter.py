@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
-from kafka_bridge.protocol.errors import BrokerUnreachable, DeliveryFailed
+from kafka_bridge.protocol.errors import BrokerUnreachable, DeliveryFailed, InvalidMessage
 from kafka_bridge.protocol.event_writer import EventWriter
 from kafka_bridge.protocol.headers import CORRELATION_ID, Headers
 from kafka_bridge.protocol.ids import new_event_id
@@ -185,14 +185,23 @@ class JobReporter:
         )
 
     def progress(self, progress: Progress, message: str | None) -> None:
-        """Send progress now, or shortly when the last event has only just gone."""
+        """Send progress now, or shortly when the last event has only just gone.
+
+        :raises InvalidMessage: the message is no text
+        """
+        if message is not None:
+            _require_text("message", message)
         with self._lock:
             self._unsent = (progress, message)
             if self._silence() >= PROGRESS_SECONDS:
                 self._say_unsent()
 
     def external_id(self, name: str) -> None:
-        """Send what the real system calls the job; every later event says it, too."""
+        """Send what the real system calls the job; every later event says it, too.
+
+        :raises InvalidMessage: it is no text: no event could say it, nor the end of the job
+        """
+        _require_text("external_id", name)
         with self._lock:
             self._external_id = name
             self._say_running()
@@ -231,6 +240,13 @@ class JobReporter:
         """Send an event that nobody waits for; after the end of the job, nothing."""
         if may_follow(self._state, JobState.RUNNING) and self.may_speak():
             self._send(self._next_event(JobState.RUNNING, facts), _ignore)
+
+
+def _require_text(what: str, value: object) -> None:
+    try:
+        str.encode(value)  # type: ignore[arg-type]
+    except (TypeError, UnicodeEncodeError):
+        raise InvalidMessage(f"{what} must be text, not {value!r:.60}: use str(…)") from None
 
 
 def _ignore(_: Exception | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,9 +38,11 @@ class Backoff:
     jitter: float = 1.0
 
     def __post_init__(self) -> None:
-        if min(self.initial, self.maximum, self.jitter) < 0 or self.factor < 1:
+        seconds = (self.initial, self.maximum, self.jitter)
+        if not (all(0 <= each < math.inf for each in seconds) and 1 <= self.factor < math.inf):
             raise ConfigurationError(
-                f"{self} makes no sense: seconds must not be negative, factor must be at least 1"
+                f"{self} makes no sense: seconds must be finite and not negative, factor must be "
+                "finite and at least 1"
             )
 
 

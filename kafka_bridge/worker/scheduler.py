@@ -6,10 +6,8 @@ brokers have an event) is posted to that thread and done in :meth:`Scheduler.wor
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kafka_bridge.kafka.control import ControlReader
@@ -23,10 +21,11 @@ from kafka_bridge.worker.claims import Backlog, Claim, Partition
 from kafka_bridge.worker.dead_letters import DeadLetters
 from kafka_bridge.worker.execution import Executor
 from kafka_bridge.worker.handlers import Handler
-from kafka_bridge.worker.heartbeats import Heartbeats
+from kafka_bridge.worker.holdings import Holdings
 from kafka_bridge.worker.job_run import JobRun
 from kafka_bridge.worker.ledger import Ledger, Page
 from kafka_bridge.worker.observation import Observer
+from kafka_bridge.worker.posts import Posts
 from kafka_bridge.worker.reporter import JobReporter
 from kafka_bridge.worker.slots import Slots
 from kafka_bridge.worker.standing import Standing
@@ -34,37 +33,9 @@ from kafka_bridge.worker.stopping import StopReason
 from kafka_bridge.worker.triage import End, SetAside, Skip, Start, Verdict, judge
 
 
-class Posts:
-    """What other threads have the polling thread do."""
-
-    def __init__(self) -> None:
-        self._calls: deque[Callable[[], None]] = deque()
-        self._come = threading.Event()
-
-    def post(self, call: Callable[[], None]) -> None:
-        """Have this called on the polling thread, soon."""
-        self._calls.append(call)
-        if not self._come.is_set():
-            self._come.set()
-
-    def wait(self, seconds: float) -> None:
-        """Wait until something is posted."""
-        self._come.wait(seconds)
-
-    def work_off(self) -> None:
-        """Do what was posted."""
-        self._come.clear()
-        while self._calls:
-            self._calls.popleft()()
-
-
 @dataclass(slots=True)
 class Scheduler:
-    """Sees to the requests of the partitions that this worker has.
-
-    ``epoch`` numbers the assignments. ``in_hand`` are the jobs that are accepted, or ended without
-    that, and whose end is not on record yet, by correlation id.
-    """
+    """Sees to the requests of the partitions that this worker has."""
 
     handlers: Mapping[str, Handler]
     worker_id: str
@@ -74,16 +45,12 @@ class Scheduler:
     ledger: Ledger
     dead_letters: DeadLetters
     executor: Executor
-    heartbeats: Heartbeats
+    holdings: Holdings
     standing: Standing
     observer: Observer
     posts: Posts
     slots: Slots
-    epoch: int = 0
-    partitions: dict[int, Partition] = field(default_factory=dict)
-    in_hand: dict[str, Claim] = field(default_factory=dict)
     backlog: Backlog = field(default_factory=Backlog)
-    _lost: dict[int, Partition] = field(default_factory=dict)
     _event_ids: EventIds = field(default_factory=EventIds)
     _suspect: Claim | None = None
     _look_at_all: bool = False
@@ -93,7 +60,7 @@ class Scheduler:
     def receive(self, arrived: Iterable[Received]) -> None:
         """Take in requests that have arrived."""
         for received in arrived:
-            partition = self.partitions[received.partition]
+            partition = self.holdings.partitions[received.partition]
             partition.positions.take(received.offset)
             if received.value is None:  # a tombstone asks for nothing
                 partition.positions.finish(received.offset)
@@ -111,13 +78,15 @@ class Scheduler:
         claim = self._orphan(partition, offset) or Claim(
             partition, received, request, detect(received.value)
         )
-        self._look_at_all = self._look_at_all or claim.run is not None
+        # These need no slot, so they must not wait for one.
+        if claim.run is not None or claim.correlation_id in self.control.reasons:
+            self._look_at_all = True
         self.backlog.add(claim)
 
     def _orphan(self, partition: Partition, offset: int) -> Claim | None:
         """Return the job in hand whose request has come again; those passed over were not ours."""
         for passed in [each for each in partition.orphans if each < offset]:
-            self._give_up(partition.orphans.pop(passed))
+            self.holdings.give_up(partition.orphans.pop(passed))
         return partition.orphans.pop(offset, None)
 
     # Requests are seen to.
@@ -125,13 +94,19 @@ class Scheduler:
     def work(self) -> None:
         """Do what other threads have asked for, and see to the requests that can be."""
         self.posts.work_off()
+        self.executor.start_waiting()
         self.slots.look(self.executor.started)
+        if self._suspect is not None and not self._is_in_hand(self._suspect):
+            self._suspect, self._look_at_all = None, True
         everyone, self._look_at_all = self._look_at_all, False
         self.backlog.sift(self._see_to, until=lambda: not everyone and not self.slots.any_free())
 
+    def _is_in_hand(self, claim: Claim) -> bool:
+        return self.holdings.in_hand.get(claim.correlation_id) is claim
+
     def _see_to(self, claim: Claim) -> bool:
         """See to a request, and tell whether it need not wait any longer."""
-        if self.in_hand.get(claim.correlation_id, claim) is not claim:
+        if self.holdings.in_hand.get(claim.correlation_id, claim) is not claim:
             return False  # published twice: the first one's end will tell
         verdict = self._verdict(claim)
         if isinstance(verdict, Start | End) and claim.run is not None:
@@ -143,7 +118,7 @@ class Scheduler:
         elif isinstance(verdict, Skip):
             self._skip(claim)
         elif isinstance(verdict, SetAside):
-            self._set_aside(claim.received, verdict.error, lambda: self._done(claim))
+            self._set_aside(claim.received, verdict.error, lambda: self.holdings.done(claim))
         return verdict is not None
 
     def _verdict(self, claim: Claim) -> Verdict | None:
@@ -171,21 +146,21 @@ class Scheduler:
             asking = [request, *(each for each in waiting if each.response_topic == topic)]
             # A sender's clock may be wrong: nothing was said later than now.
             oldest = min(utc_now(), *(each.created_at for each in asking))
-            self.ledger.read(topic, oldest, self.epoch, self._ledger_read)
+            self.ledger.read(topic, oldest, self.holdings.epoch, self._ledger_read)
 
     def _ledger_read(self, page: Page) -> None:
         """Give up the jobs in hand that somebody has ended; look at all that waited for this."""
         self._look_at_all = True
-        for claim in list(self.in_hand.values()):
+        for claim in list(self.holdings.in_hand.values()):
             if claim.correlation_id.encode() in page.finished:
-                self._give_up(claim)
-                self._done(claim)
+                self.holdings.give_up(claim)
+                self.holdings.done(claim)
 
     def _skip(self, claim: Claim) -> None:
         self.observer.skipped()
         if claim.run is not None:
-            self._give_up(claim)
-        self._done(claim)
+            self.holdings.give_up(claim)
+        self.holdings.done(claim)
 
     def _end(self, claim: Claim, end: End) -> None:
         """End a job that is not started."""
@@ -248,13 +223,12 @@ class Scheduler:
             delivery=delivery,
             new_event_id=self._event_ids,
         )
-        self.in_hand[claim.correlation_id] = claim
-        self.heartbeats.add(claim)
+        self.holdings.take(claim)
         return reporter
 
     def cancel(self, correlation_id: str) -> None:
         """Stop a job, or end it before it starts; a CANCEL for it was read."""
-        claim = self.in_hand.get(correlation_id)
+        claim = self.holdings.in_hand.get(correlation_id)
         if claim is not None:
             self._cancel_if_asked(claim)
         else:
@@ -281,92 +255,15 @@ class Scheduler:
         if error is None:
             self.ledger.finished_here(claim.correlation_id)
         if (reason := error or poison) is None:
-            self._done(claim)
+            self.holdings.done(claim)
         else:
-            self._set_aside(claim.received, reason, lambda: self._done(claim))
+            self._set_aside(claim.received, reason, lambda: self.holdings.done(claim))
 
     def _set_aside(
         self, received: Received, error: BaseException, done: Callable[[], None]
     ) -> None:
         self.dead_letters.set_aside(received.record, error, lambda: self.posts.post(done))
 
-    def _done(self, claim: Claim) -> None:
-        """Nothing is left to do for a request: its offset may be committed."""
-        self._put_down(claim)
-        claim.partition.positions.finish(claim.offset)
-
-    def _give_up(self, claim: Claim) -> None:
-        """Leave a job to others, in silence."""
-        self.observer.given_up(claim.request.job_type)
-        claim.give_up()
-        self._put_down(claim)
-
-    def _put_down(self, claim: Claim) -> None:
-        self.heartbeats.remove(claim)
-        claim.partition.orphans.pop(claim.offset, None)
-        if claim.run is not None and claim.run.began is None:
-            self.slots.give_back(claim.run)  # told to stop before it began: it never will
-        if self.in_hand.get(claim.correlation_id) is claim:
-            del self.in_hand[claim.correlation_id]
-            self._look_at_all = self._look_at_all or claim is self._suspect
-        if claim is self._suspect:
-            self._suspect = None
-
-    # Partitions come and go.
-
-    def assigned(self, numbers: Iterable[int]) -> None:
-        """Take over partitions; jobs of lost ones that do not come back are given up."""
-        self.epoch += 1
-        for number in numbers:
-            partition = self.partitions[number] = Partition(self.epoch)
-            for claim in self.jobs_of([self._lost.pop(number, partition)]):
-                claim.partition = partition
-                partition.orphans[claim.offset] = claim
-        for claim in self.jobs_of(self._lost.values()):
-            self._give_up(claim)
-        self._lost.clear()
-
     def lost(self, numbers: Iterable[int]) -> None:
-        """Let the jobs of these partitions run on, unheard: the group may give them back.
-
-        Those that were ended without a start have nothing to lose: they are judged anew.
-        """
-        gone = {number: self.partitions.pop(number) for number in numbers}
-        self._lost |= gone
-        self.backlog.drop(gone.values())
-        for claim in self.jobs_of(gone.values()):
-            claim.is_ours = False
-            if claim.run is None:
-                self._give_up(claim)
-
-    def forget(self, numbers: Iterable[int]) -> None:
-        """Leave partitions to others. Jobs of theirs that could not be handed back are given up."""
-        gone = [self.partitions.pop(number) for number in numbers]
-        for claim in self.jobs_of(gone):
-            self._give_up(claim)
-
-    def jobs_of(self, partitions: Iterable[Partition]) -> list[Claim]:
-        """Return the jobs in hand of these partitions."""
-        wanted = set(map(id, partitions))
-        return [each for each in self.in_hand.values() if id(each.partition) in wanted]
-
-    def release(self, claims: Sequence[Claim], why: str) -> None:
-        """Hand jobs back: others will do them. Whose end is on its way is left to end."""
-        for claim in claims:
-            if not claim.is_ours:
-                self._give_up(claim)
-            elif claim.run is not None:
-                claim.run.release(why, lambda _, claim=claim: self._released(claim))  # type: ignore[misc]
-
-    def _released(self, claim: Claim) -> None:
-        self.posts.post(lambda: self._put_down(claim))
-
-    def positions(self, numbers: Iterable[int]) -> dict[int, int]:
-        """Return by partition the offset to go on from, where anything was taken."""
-        known = {n: self.partitions[n].positions.position for n in numbers if n in self.partitions}
-        return {number: at for number, at in known.items() if at is not None}
-
-    def moved_positions(self) -> dict[int, int]:
-        """Return the positions that have moved since this was last asked."""
-        moved = {number: each.positions.to_commit() for number, each in self.partitions.items()}
-        return {number: at for number, at in moved.items() if at is not None}
+        """Leave partitions that the group has given to others, or may have."""
+        self.backlog.drop(self.holdings.lost(numbers))

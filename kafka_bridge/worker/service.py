@@ -24,10 +24,12 @@ from kafka_bridge.worker.claims import Claim
 from kafka_bridge.worker.dead_letters import DeadLetters
 from kafka_bridge.worker.execution import Executor, event_loop
 from kafka_bridge.worker.heartbeats import Heartbeats
+from kafka_bridge.worker.holdings import Holdings
 from kafka_bridge.worker.job_run import JobRun
 from kafka_bridge.worker.ledger import Ledger
 from kafka_bridge.worker.observation import Observer, WorkerStatus
-from kafka_bridge.worker.scheduler import Posts, Scheduler
+from kafka_bridge.worker.posts import Posts
+from kafka_bridge.worker.scheduler import Scheduler
 from kafka_bridge.worker.slots import Slots
 from kafka_bridge.worker.standing import Standing
 
@@ -69,31 +71,10 @@ class Service:
         end_offsets(config, [worker.dead_letter_topic], START_SECONDS)
         with contextlib.ExitStack() as stack:
             stack.enter_context(_stop_on_signals(self._stopping))
-            heartbeats = stack.enter_context(contextlib.closing(Heartbeats()))
-            producer = stack.enter_context(RecordProducer(config))
-            loop = stack.enter_context(event_loop())
-            control = stack.enter_context(contextlib.closing(self._control_reader(config)))
-            self._control = control
             self._standing = Standing(config.session_timeout)
-            self._scheduler = Scheduler(
-                handlers=worker.handlers,
-                worker_id=worker.worker_id,
-                max_deliveries=worker.max_deliveries,
-                producer=producer,
-                control=control,
-                ledger=Ledger(config, control, observer, self._posts.post),
-                dead_letters=DeadLetters(
-                    producer, worker.dead_letter_topic, worker.worker_id, observer
-                ),
-                executor=Executor(worker.concurrency, loop, self._handler_ended),
-                heartbeats=heartbeats,
-                standing=self._standing,
-                observer=observer,
-                posts=self._posts,
-                slots=Slots(worker.concurrency),
-            )
+            self._scheduler = self._make_scheduler(config, observer, stack)
             self._started = True
-            control.catch_up(START_SECONDS)
+            self._scheduler.control.catch_up(START_SECONDS)
             self._consumer = RequestConsumer(
                 config,
                 worker.request_topic,
@@ -107,6 +88,32 @@ class Service:
                 self._finish_jobs()
             finally:
                 self._consumer.close()
+
+    def _make_scheduler(
+        self, config: KafkaConfig, observer: Observer, stack: contextlib.ExitStack
+    ) -> Scheduler:
+        """Return a scheduler with its threads and clients, which end with the stack."""
+        worker, slots = self._worker, Slots(self._worker.concurrency)
+        heartbeats = stack.enter_context(contextlib.closing(Heartbeats()))
+        producer = stack.enter_context(RecordProducer(config))
+        loop = stack.enter_context(event_loop())
+        control = stack.enter_context(contextlib.closing(self._control_reader(config)))
+        dead_letters = DeadLetters(producer, worker.dead_letter_topic, worker.worker_id, observer)
+        return Scheduler(
+            handlers=worker.handlers,
+            worker_id=worker.worker_id,
+            max_deliveries=worker.max_deliveries,
+            producer=producer,
+            control=control,
+            ledger=Ledger(config, control, observer, self._posts.post),
+            dead_letters=dead_letters,
+            executor=Executor(worker.concurrency, loop, self._handler_ended),
+            holdings=Holdings(observer, heartbeats, slots, self._posts.post),
+            standing=self._standing,
+            observer=observer,
+            posts=self._posts,
+            slots=slots,
+        )
 
     def _control_reader(self, config: KafkaConfig) -> ControlReader:
         return ControlReader(
@@ -128,7 +135,7 @@ class Service:
         return WorkerStatus(
             running=scheduler.executor.running,
             waiting=len(scheduler.backlog),
-            partitions=len(scheduler.partitions),
+            partitions=len(scheduler.holdings.partitions),
             ready=self._joined and not scheduler.ledger.is_reading,
             seconds_since_poll=self._standing.seconds_since_poll,
         )
@@ -163,14 +170,14 @@ class Service:
         self._standing.about_to_poll()
         records = self._consumer.poll(timeout)
         self._scheduler.receive(records)
-        self._control.check()
+        self._scheduler.control.check()
         if self._standing.in_doubt:
-            partitions = self._scheduler.partitions
-            if self._consumer.is_member(self._scheduler.positions(partitions)):
+            partitions = self._scheduler.holdings.partitions
+            if self._consumer.is_member(self._scheduler.holdings.positions(partitions)):
                 self._standing.confirmed()
         if time.monotonic() >= self._next_commit:
             self._next_commit = time.monotonic() + COMMIT_SECONDS
-            self._consumer.commit(self._scheduler.moved_positions())
+            self._consumer.commit(self._scheduler.holdings.moved_positions())
         return bool(records)
 
     # Stopping.
@@ -180,18 +187,24 @@ class Service:
         scheduler, grace = self._scheduler, self._worker.grace
         scheduler.backlog.clear()  # uncommitted: others will do these
         why = f"worker {self._worker.worker_id} shuts down"
-        scheduler.release(
-            [each for each in scheduler.in_hand.values() if _has_not_begun(each)], why
+        scheduler.holdings.release(
+            [each for each in scheduler.holdings.in_hand.values() if _has_not_begun(each)], why
         )
-        if scheduler.in_hand:
-            _log.info("Stopping: %d jobs get %g s to finish", len(scheduler.in_hand), grace)
-        self._until_done(lambda: bool(scheduler.in_hand), grace, self._poll_held)
-        left = list(scheduler.in_hand.values())
+        if scheduler.holdings.in_hand:
+            _log.info(
+                "Stopping: %d jobs get %g s to finish", len(scheduler.holdings.in_hand), grace
+            )
+        self._until_done(lambda: bool(scheduler.holdings.in_hand), grace, self._poll_held)
+        left = list(scheduler.holdings.in_hand.values())
         if left:
             _log.warning("%d jobs are unfinished and handed back: others will do them", len(left))
-            scheduler.release(left, why)
-            self._until_done(lambda: bool(scheduler.in_hand), RELEASE_SECONDS, self._poll_held)
-        self._consumer.commit(scheduler.positions(scheduler.partitions), wait=True)
+            scheduler.holdings.release(left, why)
+            self._until_done(
+                lambda: bool(scheduler.holdings.in_hand), RELEASE_SECONDS, self._poll_held
+            )
+        self._consumer.commit(
+            scheduler.holdings.positions(scheduler.holdings.partitions), wait=True
+        )
 
     def _poll_held(self) -> None:
         self._consumer.hold(held=True)
@@ -211,7 +224,7 @@ class Service:
     # Partitions come and go, within poll() and close().
 
     def _assigned(self, numbers: Iterable[int]) -> None:
-        self._scheduler.assigned(numbers)
+        self._scheduler.holdings.assigned(numbers)
         self._standing.confirmed()
         if not self._joined:
             self._joined = True
@@ -221,19 +234,19 @@ class Service:
         """Let the jobs of these partitions end, or hand them back, before others get them."""
         numbers = list(numbers)
         scheduler = self._scheduler
-        leaving = [scheduler.partitions[each] for each in numbers]
+        leaving = [scheduler.holdings.partitions[each] for each in numbers]
         scheduler.backlog.drop(leaving)
 
         def jobs() -> list[Claim]:
-            return scheduler.jobs_of(leaving)
+            return scheduler.holdings.jobs_of(leaving)
 
         why = f"another worker takes over from {self._worker.worker_id}"
-        scheduler.release([each for each in jobs() if _has_not_begun(each)], why)
+        scheduler.holdings.release([each for each in jobs() if _has_not_begun(each)], why)
         self._until_done(lambda: bool(jobs()), REVOKE_GRACE_SECONDS, self._standing.about_to_poll)
-        scheduler.release(jobs(), why)
+        scheduler.holdings.release(jobs(), why)
         self._until_done(lambda: bool(jobs()), RELEASE_SECONDS, self._standing.about_to_poll)
-        self._consumer.commit(scheduler.positions(numbers), wait=True)
-        scheduler.forget(numbers)
+        self._consumer.commit(scheduler.holdings.positions(numbers), wait=True)
+        scheduler.holdings.forget(numbers)
 
     def _lost(self, numbers: Iterable[int]) -> None:
         _log.warning("The group has gone on without this worker: its jobs wait to be confirmed")

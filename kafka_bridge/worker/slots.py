@@ -17,8 +17,9 @@ class Slots:
     """Counts the jobs that are accepted and whose handlers have not ended.
 
     ACCEPTED is acknowledged before work starts. So that quick jobs do not wait for that one by one,
-    as many are accepted ahead as were started in the last tenth of a second: each starts within
-    about that time. Of slow jobs that is none, and other workers can still have them.
+    some are accepted ahead: as many as were started in the last tenth of a second, less those that
+    may still run. Each starts within about that time. Of slow jobs that is none: who reads ACCEPTED
+    takes them for begun.
     """
 
     def __init__(self, concurrency: int) -> None:
@@ -39,7 +40,8 @@ class Slots:
         """Follow how many jobs were started so far."""
         now = time.monotonic()
         if now >= self._window_ends:
-            self._ahead = min(started - self._started, MOST_AHEAD)
+            quick = max(0, started - self._started - self._concurrency)
+            self._ahead = min(quick, MOST_AHEAD)
             self._started, self._window_ends = started, now + WINDOW_SECONDS
 
     def any_free(self) -> bool:

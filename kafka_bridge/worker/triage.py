@@ -11,6 +11,7 @@ from kafka_bridge.protocol.errors import KafkaBridgeError
 from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobRequest, JobState
 from kafka_bridge.worker.errors import failure
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.lateness import too_late
 from kafka_bridge.worker.ledger import Page, Unfinished
 
 SUSPECT_AFTER = 2
@@ -91,19 +92,8 @@ def judge(
 
 
 def _unfit(request: JobRequest, handler: Handler | None, now: datetime) -> JobFailure | None:
-    if request.expires_at is not None and now > request.expires_at:
-        return failure(
-            ErrorType.EXPIRED,
-            f"the job was not to be started after {request.expires_at.isoformat()}, and only now "
-            "is there a worker free for it: run more workers, or let it wait longer",
-            retryable=True,
-        )
-    if request.deadline is not None and now > request.deadline:
-        return failure(
-            ErrorType.DEADLINE_EXCEEDED,
-            f"its deadline, {request.deadline.isoformat()}, had passed before the job was started",
-            retryable=True,
-        )
+    if (late := too_late(request, now)) is not None:
+        return late
     if handler is None:
         return failure(
             ErrorType.UNKNOWN_JOB_TYPE,

@@ -24,7 +24,8 @@ COMMAND = [sys.executable, "-m", "kafka_bridge", "worker", "run"]
 @pytest.fixture(scope="session")
 def jobs_broker(real_broker: Broker) -> Broker:
     """Prepare the session's Kafka: the default topics, the tests' own, and one nobody reads."""
-    for name in (*TopicNames(), "test.requests", "patient.requests", "jobs.nobody"):
+    others = ("test.requests", "patient.requests", "batch.requests", "jobs.nobody")
+    for name in (*TopicNames(), *others):
         with contextlib.suppress(TopicExists):
             real_broker.create_topic(name, 4)
     return real_broker

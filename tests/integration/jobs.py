@@ -79,12 +79,16 @@ def events_until(
 ) -> list[StatusEvent]:
     """Return the events of a job from the first on, once there are enough."""
     seen: list[StatusEvent] = []
+    give_up = time.monotonic() + WAIT_SECONDS
     with records(config, topic) as arriving:
         for record in arriving:
             if record.key == job.encode():
+                give_up = time.monotonic() + WAIT_SECONDS
                 seen.append(record.decode(StatusEvent))
                 if enough(seen):
                     return seen
+            elif time.monotonic() > give_up:
+                break  # other jobs' heartbeats would keep this waiting for ever
     raise AssertionError(f"waited in vain for more of job {job} than {[e.state for e in seen]}")
 
 

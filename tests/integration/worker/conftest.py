@@ -45,3 +45,33 @@ def stage(
     )
     yield stage
     stage.close()
+
+
+@pytest.fixture(scope="module")
+def shared(
+    real_broker: Broker,
+    producer: RecordProducer,
+    unique_name: Callable[[str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stage]:
+    """Give a stage with one worker, for all tests that leave it as it was."""
+    stage = Stage(
+        config_of(real_broker.bootstrap_servers),
+        producer,
+        requests=unique_name("requests"),
+        responses=unique_name("responses"),
+        dead_letters=unique_name("dead-letters"),
+        control=unique_name("control"),
+        group=unique_name("service"),
+        folder=tmp_path_factory.mktemp("worker"),
+    )
+    names = [stage.requests, stage.responses, stage.dead_letters, stage.control]
+    for name in names:
+        real_broker.create_topic(name, 2)
+    try:
+        stage.start("--concurrency", "2")
+        yield stage
+        assert stage.programs[0].stop() == 0
+    finally:
+        stage.close()
+        real_broker.delete_topics(names)

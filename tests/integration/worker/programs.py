@@ -18,7 +18,7 @@ from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.headers import request_headers
-from kafka_bridge.protocol.messages import JobRequest
+from kafka_bridge.protocol.messages import Command, JobCommand, JobRequest, utc_now
 
 HERE = Path(__file__).parent
 PROGRAM = "from kafka_bridge.cli import main; main()"
@@ -149,6 +149,18 @@ class Stage:
             for job in jobs
         ]
         return [each.result() for each in sent]
+
+    def cancel(self, job: JobRequest, reason: str) -> None:
+        """Publish a CANCEL as Airflow does."""
+        command = JobCommand(
+            correlation_id=job.correlation_id,
+            command=Command.CANCEL,
+            reason=reason,
+            issued_at=utc_now(),
+        )
+        self.producer.publish(
+            self.control, job.correlation_id.encode(), encode(command, Encoding.AVRO), []
+        )
 
     def close(self) -> None:
         """Kill every worker that still runs."""

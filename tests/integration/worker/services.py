@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from kafka_bridge.worker import ApplicationError, JobContext, Worker
+from kafka_bridge.worker import ApplicationError, Backoff, JobContext, Worker
 from kafka_bridge.worker import service as service_module
 
 if seconds := os.environ.get("START_SECONDS"):
@@ -148,3 +149,110 @@ def opaque(job: JobContext) -> Any:
 def large(job: JobContext, payload: int) -> bytes:
     """Return so many bytes."""
     return bytes(payload)
+
+
+@worker.job("patient")
+def patient(job: JobContext) -> None:
+    """Sleep until told to stop; note why."""
+    note("started", job)
+    try:
+        job.sleep(120)
+    finally:
+        note(f"stopped-{job.stop_reason}", job)
+
+
+@worker.job("looks.up")
+def looks_up(job: JobContext) -> None:
+    """Work in small steps until told to stop; note why."""
+    note("started", job)
+    try:
+        while True:
+            job.check_cancelled()
+            time.sleep(0.02)
+    finally:
+        note(f"stopped-{job.stop_reason}", job)
+
+
+@worker.job("patient.async")
+async def patient_async(job: JobContext) -> None:
+    """Await until cancelled; note why."""
+    note("started", job)
+    try:
+        await asyncio.sleep(120)
+    finally:
+        note(f"stopped-{job.stop_reason}", job)
+
+
+@worker.job("stubborn")
+def stubborn(job: JobContext) -> str:
+    """Hear that it should stop, and go on for a second."""
+    note("started", job)
+    while not job.cancelled:
+        time.sleep(0.02)
+    time.sleep(1.0)
+    return "done all the same"
+
+
+@worker.job("narrow", concurrency=1)
+def narrow(job: JobContext) -> None:
+    """Wait for the gate; never two at a time in one process."""
+    note("started", job)
+    while not GATE.exists():
+        time.sleep(0.02)
+    time.sleep(0.05)
+    note("done", job)
+
+
+SOON = Backoff(initial=0.1, jitter=0)
+
+
+def _fail_at_first(job: JobContext, times: int) -> str:
+    note("tried", job)
+    tries = sum(line.startswith(f"tried {job.correlation_id} ") for line in NOTES.open())
+    if tries <= times:
+        raise Failure(f"not yet at try {tries}")
+    return f"done at try {tries}"
+
+
+@worker.job("flaky", retries=2, backoff=SOON)
+def flaky(job: JobContext, payload: int) -> str:
+    """Fail so many times."""
+    return _fail_at_first(job, payload)
+
+
+@worker.job("flaky.async", retries=2, backoff=SOON)
+async def flaky_async(job: JobContext, payload: int) -> str:
+    """Fail so many times, as a coroutine."""
+    await asyncio.sleep(0)
+    return _fail_at_first(job, payload)
+
+
+@worker.job("picky", retries=2, backoff=SOON, non_retryable=(Failure,))
+def picky(job: JobContext, payload: int) -> str:
+    """Fail so many times, with what is not to be tried again."""
+    return _fail_at_first(job, payload)
+
+
+@worker.job("hopeless", retries=2, backoff=SOON)
+def hopeless(job: JobContext) -> None:
+    """Say that no retry can help."""
+    note("tried", job)
+    raise ApplicationError("no such table", type="table_missing", retryable=False)
+
+
+@worker.job("slow.retries", retries=2, backoff=Backoff(initial=60))
+def slow_retries(job: JobContext) -> None:
+    """Fail, to be tried again in a minute."""
+    note("tried", job)
+    raise Failure("not now")
+
+
+@worker.job("die")
+def die(job: JobContext, payload: int) -> None:
+    """Take the whole process along, in two ways by turns, once so many jobs run in it."""
+    note("started", job)
+    while NOTES.read_text().count("started") < payload * job.delivery:
+        time.sleep(0.02)
+    if job.delivery % 2:
+        os._exit(1)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -262,7 +262,7 @@ def _check(
         f"{jobs} jobs; {dict(chaos.did)}; {again} were begun again after a worker went; "
         f"{len(second)} second ends; {len(after_the_end)} starts after the end"
     )
-    story = "\n".join([*chaos.log, *map(str, second)])
+    story = "\n".join([*chaos.log, *map(str, after_the_end), *map(str, second)])
     assert len(first) == jobs
     assert Counter(event.state for _, event in first.values()) == {JobState.SUCCEEDED: jobs}
     assert after_the_end == [], story

@@ -8,47 +8,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
-from integration.jobs import WAIT_SECONDS, committed, events, events_until, records
+from integration.jobs import events, events_until
+from integration.worker.endings import end_of, ends_of, positions, shares
 from integration.worker.programs import SESSION_MS, Stage
-from kafka_bridge.protocol.lifecycle import TERMINAL
-from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent
+from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.testing.brokers.ports import free_port
 
 if TYPE_CHECKING:
     from conftest import Eventually
 
 S = JobState
-
-
-def end_of(stage: Stage, job: JobRequest) -> StatusEvent:
-    """Return how a job ended."""
-    return events(stage.config, stage.responses, job.correlation_id)[-1]
-
-
-def ends_of(stage: Stage, jobs: list[JobRequest]) -> list[StatusEvent]:
-    """Return how jobs ended, in the order in which they did."""
-    waiting, ends = {job.correlation_id for job in jobs}, []
-    with records(stage.config, stage.responses) as arriving:
-        while waiting:
-            event = next(arriving).decode(StatusEvent)
-            if event.state in TERMINAL and event.correlation_id in waiting:
-                waiting.remove(event.correlation_id)
-                ends.append(event)
-    return ends
-
-
-def shares(stage: Stage) -> list[int]:
-    """Return how many partitions each member of the group has."""
-    admin = AdminClient({"bootstrap.servers": stage.config.bootstrap_servers})
-    group = admin.describe_consumer_groups([stage.group])[stage.group].result(WAIT_SECONDS)
-    return [len(member.assignment.topic_partitions) for member in group.members]
-
-
-def positions(stage: Stage) -> int:
-    """Return how many requests the group has committed, of all partitions."""
-    return sum(max(each, 0) for each in committed(stage.config, stage.group, stage.requests, 4))
 
 
 def test_concurrency_is_how_many_jobs_run_at_a_time(stage: Stage, eventually: Eventually) -> None:
@@ -62,6 +32,22 @@ def test_concurrency_is_how_many_jobs_run_at_a_time(stage: Stage, eventually: Ev
     stage.gate.touch()
     assert {end.state for end in ends_of(stage, jobs)} == {S.SUCCEEDED}
     assert sorted(stage.noted("done")) == sorted(job.correlation_id for job in jobs)
+
+
+def test_job_type_with_a_limit_of_its_own(stage: Stage, eventually: Eventually) -> None:
+    """Of a type with concurrency 1 one job runs at a time, and others have the worker's rest."""
+    stage.start("--concurrency", "3")
+    narrow = [stage.request("narrow") for _ in range(3)]
+    others = [stage.request("wait") for _ in range(2)]
+    stage.publish(*narrow, *others)
+    waiting = {job.correlation_id for job in others}
+    eventually(lambda: waiting < set(stage.noted("started")), "those without a limit run")
+    assert len(stage.noted("started")) == 3
+    stage.gate.touch()
+    assert {end.state for end in ends_of(stage, narrow + others)} == {S.SUCCEEDED}
+    lines = [line.split() for line in stage.notes.read_text().splitlines()]
+    steps = [word for word, job, _ in lines if job not in waiting]
+    assert steps == ["started", "done"] * 3
 
 
 def test_job_longer_than_the_poll_interval_runs_once(stage: Stage) -> None:
@@ -207,6 +193,10 @@ def test_jobs_from_before_the_first_worker_are_done(stage: Stage) -> None:
             "kafka-bridge: topic 'no.such.topic' does not exist on Kafka at",
         ),
         (
+            lambda: {"KAFKA_BRIDGE_CONTROL_TOPIC": "no.such.topic"},
+            "kafka-bridge: topic 'no.such.topic' does not exist on Kafka at",
+        ),
+        (
             lambda: {
                 "KAFKA_BRIDGE_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
                 "START_SECONDS": "1.5",
@@ -214,7 +204,7 @@ def test_jobs_from_before_the_first_worker_are_done(stage: Stage) -> None:
             "kafka-bridge: no Kafka broker answered at 127.0.0.1:",
         ),
     ],
-    ids=["no request topic", "no dead letters", "no broker"],
+    ids=["no request topic", "no dead letters", "no control topic", "no broker"],
 )
 def test_worker_that_cannot_start_says_why(
     stage: Stage, environ: Callable[[], dict[str, str]], words: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -11,63 +11,25 @@ import pytest
 from integration.jobs import (
     WAIT_SECONDS,
     committed,
-    config_of,
     events,
     events_until,
     first_record,
     records,
 )
+from integration.worker.endings import outcome
 from integration.worker.programs import Stage
 from kafka_bridge.kafka.offsets import end_offsets
-from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol.codec import detect
 from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
 from kafka_bridge.protocol.headers import REPLY_TOPIC, text_header
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, StatusEvent
-from kafka_bridge.testing import Broker
 
 if TYPE_CHECKING:
     from conftest import Eventually
 
 S = JobState
-
-
-@pytest.fixture(scope="module")
-def shared(
-    real_broker: Broker,
-    producer: RecordProducer,
-    unique_name: Callable[[str], str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Stage]:
-    """Give a stage with one worker, for all tests that leave it as it was."""
-    stage = Stage(
-        config_of(real_broker.bootstrap_servers),
-        producer,
-        requests=unique_name("requests"),
-        responses=unique_name("responses"),
-        dead_letters=unique_name("dead-letters"),
-        control=unique_name("control"),
-        group=unique_name("service"),
-        folder=tmp_path_factory.mktemp("worker"),
-    )
-    names = [stage.requests, stage.responses, stage.dead_letters, stage.control]
-    for name in names:
-        real_broker.create_topic(name, 2)
-    try:
-        stage.start("--concurrency", "2")
-        yield stage
-        assert stage.programs[0].stop() == 0
-    finally:
-        stage.close()
-        real_broker.delete_topics(names)
-
-
-def outcome(stage: Stage, job: JobRequest) -> StatusEvent:
-    """Publish a request and return how the job ended."""
-    stage.publish(job)
-    return events(stage.config, stage.responses, job.correlation_id)[-1]
 
 
 def test_job_goes_from_accepted_by_progress_to_its_result(shared: Stage) -> None:

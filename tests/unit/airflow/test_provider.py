@@ -57,9 +57,9 @@ def test_name_is_the_distributions() -> None:
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("operators", {"KafkaJobOperator", "PublishJobOperator"}),
+        ("operators", {"KafkaJobOperator", "PublishJobOperator", "KafkaJobBatchOperator"}),
         ("sensors", {"KafkaJobSensor"}),
-        ("triggers", {"KafkaJobTrigger"}),
+        ("triggers", {"KafkaJobTrigger", "KafkaJobBatchTrigger"}),
     ],
 )
 def test_modules_are_there(kind: str, names: set[str]) -> None:

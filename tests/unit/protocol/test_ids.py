@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_bridge.protocol.ids import (
+    batch_job_ids,
     correlation_id_from_key,
     is_correlation_id,
     new_correlation_id,
@@ -64,3 +65,13 @@ def test_an_id_survives_the_key(text: str) -> None:
 def test_any_other_key_is_none(key: bytes | None) -> None:
     """Other people's keys are no error: they are not ours."""
     assert correlation_id_from_key(key) is None
+
+
+def test_batch_jobs() -> None:
+    """A batch's jobs have the UUIDs of version 5 of its id and their index, however many."""
+    ids = batch_job_ids(JOB, 1000)
+    assert ids[:3] == batch_job_ids(JOB, 3)
+    assert ids[17] == str(uuid.uuid5(uuid.UUID(JOB), "17"))
+    assert ids[17] == "27c2f856-ccf8-5f07-907d-09a265f839d7"
+    assert len(set(ids)) == 1000
+    assert all(is_correlation_id(each) for each in ids)

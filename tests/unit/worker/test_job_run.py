@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import sys
 import threading
@@ -31,6 +32,9 @@ S = JobState
 def handler(function: Callable[..., Any]) -> Handler:
     """Return the handler of ``a.job`` that a function is."""
     return Handler.of("a.job", function)
+
+
+INVALID = "kafka_bridge.protocol.errors.InvalidMessage"
 
 
 def states(events: list[StatusEvent]) -> list[JobState]:
@@ -71,6 +75,9 @@ def test_job_is_accepted_and_ended() -> None:
         (lambda _: {"a": "\ud800"}, "result_not_serialisable", False, "result['a']"),
         (lambda _: 1 / 0, "ZeroDivisionError", True, "division by zero"),
         (lambda _: sys.exit(1), "SystemExit", True, "1"),
+        (lambda job: job.external_id(7), INVALID, True, "external_id must be text, not 7"),
+        (lambda job: job.external_id("\ud800"), INVALID, True, "external_id must be text"),
+        (lambda job: job.progress(1, message=7), INVALID, True, "message must be text, not 7"),
     ],
 )
 def test_job_that_cannot_succeed_fails_in_words(
@@ -140,6 +147,20 @@ def test_progress_is_sparing_and_the_latest_wins() -> None:
     assert figures == sorted(set(figures))
     assert all(e.message == f"row {e.progress.completed:.0f}" for e in events if e.progress)
     assert [event.sequence for event in events] == list(range(len(events)))
+
+
+def test_coroutine_that_exits_ends_its_job_and_no_other() -> None:
+    """sys.exit() in a task of the handler's own stops the event loop: it is started again."""
+
+    async def leave() -> None:
+        sys.exit(3)
+
+    async def work(_: JobContext) -> None:
+        await asyncio.gather(leave())
+
+    event = run_job(handler(work), timeout=10)[-1]
+    assert event.error is not None
+    assert (event.state, event.error.type) == (S.FAILED, "SystemExit")
 
 
 @pytest.mark.parametrize("figure", [math.nan, math.inf, "3"])

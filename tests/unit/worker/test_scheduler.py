@@ -19,10 +19,12 @@ from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
 from kafka_bridge.worker import JobContext, ledger
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.holdings import Holdings
 from kafka_bridge.worker.job_run import JobRun
 from kafka_bridge.worker.ledger import CLOCK_SKEW_SECONDS, Ledger, Page
 from kafka_bridge.worker.observation import Observer
-from kafka_bridge.worker.scheduler import Posts, Scheduler
+from kafka_bridge.worker.posts import Posts
+from kafka_bridge.worker.scheduler import Scheduler
 from kafka_bridge.worker.slots import Slots
 from kafka_bridge.worker.standing import Standing
 
@@ -65,7 +67,8 @@ class Stage:
         monkeypatch.setattr(ledger, "read_page", self._read_page)
         self.control_failures: list[Exception] = []
         control: Any = SimpleNamespace(reasons={}, catch_up=self._catch_up)
-        posts = Posts()
+        posts, slots = Posts(), Slots(1)
+        heartbeats: Any = SimpleNamespace(add=lambda _: None, remove=lambda _: None)
         self.scheduler = Scheduler(
             handlers={"a.job": Handler.of("a.job", _nothing)},
             worker_id="w-1",
@@ -76,12 +79,17 @@ class Stage:
                 KafkaConfig({"bootstrap.servers": "nobody"}), control, Observer(), posts.post
             ),
             dead_letters=cast(Any, SimpleNamespace(set_aside=lambda _record, _error, done: done())),
-            executor=cast(Any, SimpleNamespace(submit=self.submitted.append, started=0)),
-            heartbeats=cast(Any, SimpleNamespace(add=lambda _: None, remove=lambda _: None)),
+            executor=cast(
+                Any,
+                SimpleNamespace(
+                    submit=self.submitted.append, start_waiting=lambda: None, started=0
+                ),
+            ),
+            holdings=Holdings(Observer(), heartbeats, slots, posts.post),
             standing=Standing(30.0),
             observer=Observer(),
             posts=posts,
-            slots=Slots(1),
+            slots=slots,
         )
 
     def _catch_up(self, _: float) -> None:
@@ -124,7 +132,7 @@ def _nothing(_: JobContext) -> None:
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     """Give a scheduler that has partition 0."""
     stage = Stage(monkeypatch)
-    stage.scheduler.assigned([0])
+    stage.scheduler.holdings.assigned([0])
     return stage
 
 
@@ -148,7 +156,7 @@ def test_place_is_free_again_where_a_job_is_lost_before_it_is_accepted(stage: St
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.scheduler.lost([0])
     stage.brokers.acknowledge(BrokerUnreachable("gone"))
-    stage.scheduler.assigned([1])
+    stage.scheduler.holdings.assigned([1])
     stage.arrives(stage.request(), 0, partition=1)
     stage.until(lambda: len(stage.brokers.events) == 2)
 
@@ -158,7 +166,7 @@ def test_place_is_given_back_once(stage: Stage) -> None:
     stage.arrives(stage.request(), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.scheduler.lost([0])
-    stage.scheduler.assigned([])
+    stage.scheduler.holdings.assigned([])
     stage.brokers.acknowledge()
     (run,) = stage.submitted
     stage.scheduler.handler_ended(run)
@@ -172,11 +180,11 @@ def test_end_that_was_lost_on_its_way_is_said_once_its_partition_is_back(stage: 
     stage.until(lambda: stage.brokers.states == [JobState.FAILED])
     stage.scheduler.lost([0])
     stage.brokers.acknowledge(BrokerUnreachable("gone"))
-    stage.scheduler.assigned([0])
+    stage.scheduler.holdings.assigned([0])
     stage.arrives(job, 0)
     stage.until(lambda: stage.brokers.states == [JobState.FAILED] * 2)
     stage.brokers.acknowledge()
-    stage.until(lambda: stage.scheduler.positions([0]) == {0: 1})
+    stage.until(lambda: stage.scheduler.holdings.positions([0]) == {0: 1})
 
 
 def test_job_that_was_set_aside_while_its_partition_was_lost_is_judged_anew(stage: Stage) -> None:
@@ -189,12 +197,12 @@ def test_job_that_was_set_aside_while_its_partition_was_lost_is_judged_anew(stag
     run.run()
     stage.scheduler.handler_ended(run)
     stage.scheduler.lost([0])
-    stage.scheduler.assigned([0])
+    stage.scheduler.holdings.assigned([0])
     stage.brokers.acknowledge(TopicNotFound("no topic 'answers'"))
-    stage.until(lambda: not stage.scheduler.in_hand)
+    stage.until(lambda: not stage.scheduler.holdings.in_hand)
     stage.arrives(job, 0)
     stage.until(lambda: stage.brokers.states[-1] is JobState.ACCEPTED)
-    assert list(stage.scheduler.in_hand) == [job.correlation_id]
+    assert list(stage.scheduler.holdings.in_hand) == [job.correlation_id]
 
 
 @pytest.mark.parametrize("error", [BrokerUnreachable("an open transaction"), RuntimeError("oh")])
@@ -207,7 +215,7 @@ def test_response_topic_that_cannot_be_read_holds_up_no_other(
     job = stage.request()
     stage.arrives(job, 1)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
-    assert list(stage.scheduler.in_hand) == [job.correlation_id]
+    assert list(stage.scheduler.holdings.in_hand) == [job.correlation_id]
 
 
 def test_control_topic_that_is_gone_condemns_no_request(stage: Stage) -> None:

@@ -1,0 +1,57 @@
+"""A process that does jobs of no work: the least that the protocol asks of a worker."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+from collections.abc import Iterator
+from multiprocessing.synchronize import Event
+
+from bench.traffic import ends_of, producer, raw_consumer
+from kafka_bridge.protocol.codec import decode, encode
+from kafka_bridge.protocol.ids import new_event_id
+from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
+
+
+@contextlib.contextmanager
+def responder(servers: str, topic: str) -> Iterator[None]:
+    """Inside the block, answer each request of a topic with one event: SUCCEEDED, its payload."""
+    context = multiprocessing.get_context("spawn")
+    ready, stopping = context.Event(), context.Event()
+    process = context.Process(target=_serve, args=(servers, topic, ready, stopping), daemon=True)
+    process.start()
+    try:
+        if not ready.wait(30):
+            raise RuntimeError("the responder is not ready")
+        yield
+    finally:
+        stopping.set()
+        process.join(30)
+
+
+def _serve(servers: str, topic: str, ready: Event, stopping: Event) -> None:
+    consumer, sender = raw_consumer(servers, topic, ends_of(servers, topic)), producer(servers)
+    consumer.poll(1)  # by now it fetches
+    ready.set()
+    while not stopping.is_set():
+        first = consumer.poll(0.05)
+        for message in [] if first is None else [first, *consumer.consume(999, 0)]:
+            request = decode(JobRequest, message.value())
+            reply = encode(_reply_to(request))
+            sender.produce(request.response_topic, reply, key=request.correlation_id)
+        sender.poll(0)
+    sender.flush()
+    consumer.close()
+
+
+def _reply_to(request: JobRequest) -> StatusEvent:
+    return StatusEvent(
+        correlation_id=request.correlation_id,
+        event_id=new_event_id(),
+        sequence=0,
+        state=JobState.SUCCEEDED,
+        occurred_at=utc_now(),
+        worker_id="bench-responder-1",
+        result=request.payload,
+        result_type=request.payload_type,
+    )

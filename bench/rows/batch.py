@@ -1,0 +1,159 @@
+"""Ten thousand jobs in one batch task, against as many requests and replies on bare clients.
+
+Ours is the operator's own path, as Airflow goes it: ``execute`` (every payload is checked and
+encoded, the batch stored, all requests acknowledged by the broker), the trigger, made from its
+stored arguments, on a reader that is opened for it, and ``execute_complete`` (all results read, in
+order). Left out is what Airflow itself takes to go from one to the next, and the time for which
+decision 0007 holds events back. A round of each goes before, untimed: the first producer of a new
+broker waits for its coordinator.
+
+The peer is the least that any implementation must do: a producer sends the same requests, encoded
+beforehand, and a consumer reads until all replies are there. One and the same process does the jobs
+for both: it decodes each request and answers with one event, as the simplest worker must. Of the
+two peers, one has the producer's defaults, the other our guarantees (``acks=all``, idempotent): a
+new idempotent producer of librdkafka takes half a second until its first record goes out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import confluent_kafka as ck
+from airflow.sdk import Context
+from airflow.sdk.bases.operator import ExecutorSafeguard
+from airflow.sdk.exceptions import TaskDeferred
+
+from bench.measure import Result, Round, Scale, Target
+from bench.responder import responder
+from bench.traffic import ends_of, new_topic, producer, raw_consumer
+from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger, task_state
+from kafka_bridge.kafka.config import KafkaConfig
+
+JOBS = 10_000
+CONNECTION = "bench_batch"
+GIVE_UP_SECONDS = 120.0
+
+
+def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
+    """Measure the rows."""
+    connection = {"conn_type": "kafka", "extra": {"bootstrap.servers": servers}}
+    os.environ[f"AIRFLOW_CONN_{CONNECTION.upper()}"] = json.dumps(connection)
+    # The operator is executed outside a task, so nobody can say that this one still runs.
+    ExecutorSafeguard.test_mode = True
+    task_state.is_in_state = lambda *_: True
+    plain, careful = (
+        Result(
+            f"{JOBS:,} no-op jobs through one batch task: payloads to results",
+            f"as many requests and replies on {clients}, with the same worker",
+            "s",
+            target,
+        )
+        for clients, target in (
+            ("a raw producer and consumer", Target("<=", 2.0)),
+            ("the same, the producer idempotent", None),
+        )
+    )
+    config = KafkaConfig({"bootstrap.servers": servers})
+    with new_topic(servers) as requests, new_topic(servers) as responses:
+        for number in range(scale.rounds() + 1):
+            say(f"{JOBS:,} jobs in one batch, round {number}, of which 0 is to warm up")
+            with responder(servers, requests):
+                ours = _time_batch(requests, responses)
+            for row, sender in (
+                (plain, lambda: producer(servers)),
+                (careful, lambda: ck.Producer(config.producer(30))),
+            ):
+                with responder(servers, requests):
+                    peer = _time_raw(servers, requests, responses, sender)
+                if number:
+                    row.rounds.append(Round(ours, peer))
+    return [plain, careful]
+
+
+# Ours.
+
+
+class _Store(dict[str, Any]):
+    """Airflow's task state store, in memory."""
+
+    def set(self, key: str, value: Any, *, retention: Any) -> None:  # noqa: ARG002
+        """Store a value."""
+        self[key] = json.loads(json.dumps(value))
+
+
+def _time_batch(requests: str, responses: str) -> float:
+    payloads = [{"number": number} for number in range(JOBS)]
+    operator = KafkaJobBatchOperator(
+        task_id="batch",
+        job_type="bench.nothing",
+        payloads=payloads,
+        kafka_config_id=CONNECTION,
+        request_topic=requests,
+        response_topic=responses,
+    )
+    instance = SimpleNamespace(
+        dag_id="bench", run_id="r", task_id="batch", map_index=-1, try_number=1, max_tries=0
+    )
+    context = cast(Context, {"ti": instance, "task_state_store": _Store()})
+    begin = time.perf_counter()
+    event = asyncio.run(_first_event(_trigger_of(operator, context)))
+    results = operator.execute_complete(context, event)
+    took = time.perf_counter() - begin
+    if results != payloads:
+        raise RuntimeError("the results are not those of the jobs")
+    return took
+
+
+def _trigger_of(operator: KafkaJobBatchOperator, context: Context) -> KafkaJobBatchTrigger:
+    try:
+        operator.execute(context)
+    except TaskDeferred as deferred:
+        _, arguments = deferred.trigger.serialize()
+        stored = json.loads(json.dumps(arguments))
+        return KafkaJobBatchTrigger(**{**stored, "not_before": 0.0})
+    raise RuntimeError("the operator did not defer")
+
+
+async def _first_event(trigger: KafkaJobBatchTrigger) -> dict[str, Any]:
+    async with asyncio.timeout(GIVE_UP_SECONDS):
+        async for event in trigger.run():
+            return cast(dict[str, Any], event.payload)
+    raise RuntimeError("the trigger ended without an event")
+
+
+# The peer.
+
+
+def _time_raw(
+    servers: str, requests: str, responses: str, new_producer: Callable[[], ck.Producer]
+) -> float:
+    """Send the requests of the batch that went before, and read as many replies."""
+    records = _read(servers, requests, [0] * len(ends_of(servers, requests)), JOBS)
+    starts = ends_of(servers, responses)
+    begin = time.perf_counter()
+    sender = new_producer()
+    for value, key, headers in records:
+        sender.produce(requests, value, key=key, headers=headers)
+        sender.poll(0)
+    sender.flush()
+    _read(servers, responses, starts, JOBS)
+    return time.perf_counter() - begin
+
+
+def _read(servers: str, topic: str, starts: list[int], count: int) -> list[tuple[Any, Any, Any]]:
+    """Read so many records of a topic."""
+    consumer = raw_consumer(servers, topic, starts)
+    records: list[tuple[Any, Any, Any]] = []
+    give_up = time.monotonic() + GIVE_UP_SECONDS
+    while len(records) < count:
+        if time.monotonic() > give_up:
+            raise RuntimeError(f"{len(records)} of {count} records came")
+        records += [(m.value(), m.key(), m.headers()) for m in consumer.consume(1000, 0.05)]
+    consumer.close()
+    return records[:count]

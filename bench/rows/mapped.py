@@ -1,0 +1,60 @@
+"""One batch task against mapped tasks, on a real Airflow (on SQLite, one machine), from run to end.
+
+Ten thousand no-op jobs as one ``KafkaJobBatchOperator``, and a hundred as mapped
+``KafkaJobOperator`` tasks: jobs/s of each, the time being that of the whole DAG run, with the task
+that makes the payloads. The same process does the jobs of both. It takes minutes: long form only.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.measure import Result, Round, Scale
+from bench.responder import responder
+from bench.traffic import new_topic
+from kafka_bridge.testing.local_airflow import LocalAirflow
+
+DAGS = Path(__file__).parents[1] / "dags"
+BATCH_JOBS = 10_000
+MAPPED_JOBS = 100
+ROUNDS = 2
+RUN_SECONDS = 600.0
+
+
+def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
+    """Measure the row."""
+    if scale.short:
+        return []
+    result = Result(
+        f"{BATCH_JOBS:,} no-op jobs as one batch task on a real Airflow: jobs/s of the DAG run",
+        f"{MAPPED_JOBS} mapped KafkaJobOperator tasks",
+        "jobs/s",
+        None,
+    )
+    connection = {"conn_type": "kafka", "extra": {"bootstrap.servers": servers}}
+    with (
+        tempfile.TemporaryDirectory(prefix="kafka-bridge-bench-") as home,
+        LocalAirflow(Path(home), DAGS, connections={"kafka_default": connection}) as airflow,
+        new_topic(servers) as requests,
+        new_topic(servers) as responses,
+        responder(servers, requests),
+    ):
+        topics = {"request_topic": requests, "response_topic": responses}
+        for number in range(ROUNDS):
+            say(f"one batch and {MAPPED_JOBS} mapped tasks, round {number + 1}")
+            ours = BATCH_JOBS / _time_run(airflow, "bench_batch", BATCH_JOBS, topics)
+            peer = MAPPED_JOBS / _time_run(airflow, "bench_mapped", MAPPED_JOBS, topics)
+            result.rounds.append(Round(ours, peer))
+    return [result]
+
+
+def _time_run(airflow: LocalAirflow, dag_id: str, count: int, topics: dict[str, str]) -> float:
+    begin = time.perf_counter()
+    run_id = airflow.trigger(dag_id, conf={"count": count, **topics})
+    state = airflow.wait_for_run(dag_id, run_id, RUN_SECONDS)
+    if state != "success":
+        raise RuntimeError(airflow.run_report(dag_id, run_id))
+    return time.perf_counter() - begin

@@ -1,0 +1,72 @@
+"""The requests of a batch on their way out: alike but for their ids and payloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from uuid import UUID
+
+from kafka_bridge.airflow.batch.payloads import Payload
+from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.kafka.sizes import SizeCheck
+from kafka_bridge.protocol.errors import RecordTooLarge
+from kafka_bridge.protocol.request_series import RequestSeries
+
+
+class JobPublisher:
+    """Checks payloads, and publishes them as requests of a series.
+
+    :param sizes: what fits into the topic
+    """
+
+    def __init__(
+        self, producer: RecordProducer, topic: str, requests: RequestSeries, sizes: SizeCheck
+    ) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._requests = requests
+        self._sizes = sizes
+        self._failure: Exception | None = None
+
+    def check(self, payloads: Iterable[Payload]) -> int:
+        """Go through all payloads, and return how many there are.
+
+        :raises PayloadNotSerialisable: one has no JSON form
+        :raises RecordTooLarge: one is too large for the producer or the topic
+        """
+        count, job = 0, str(UUID(int=0))
+        rest = len(job) + sum(len(name) + len(text) for name, text in self._requests.headers(job))
+        for payload in payloads:
+            value = self._requests.value(job, payload.data, payload.media_type)
+            try:
+                self._sizes.require_fitting(rest + len(value))
+            except RecordTooLarge as error:
+                raise RecordTooLarge(f"{payload.name}: {error}") from error
+            count += 1
+        return count
+
+    def publish(self, jobs: Iterable[tuple[str, Payload]]) -> int:
+        """Send a request for each job; return how many, once the brokers have all of them.
+
+        :raises KafkaError: the brokers do not have one of them; it is named
+        """
+        count = 0
+        for job, payload in jobs:
+            value = self._requests.value(job, payload.data, payload.media_type)
+            headers = self._requests.headers(job)
+            delivered = partial(self._note, payload.name)
+            self._producer.deliver(self._topic, job.encode(), value, headers, delivered)
+            self._producer.serve_reports()
+            self._raise_failure()
+            count += 1
+        self._producer.flush()
+        self._raise_failure()
+        return count
+
+    def _note(self, name: str, failure: Exception | None) -> None:
+        if failure is not None and self._failure is None:
+            self._failure = type(failure)(f"{name}: {failure}")
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure

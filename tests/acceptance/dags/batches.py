@@ -1,0 +1,37 @@
+"""Batches: one whose failures are collected, one that fails fast and is retried, one that waits."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from kafka_bridge.airflow import KafkaJobBatchOperator
+
+with DAG(dag_id="batch_collects", schedule=None):
+    KafkaJobBatchOperator(
+        task_id="work",
+        job_type="batch.double",
+        payloads=list(range(2000)),
+        on_failure="collect",
+        request_topic="batch.requests",
+        progress_log_interval=0.5,
+    )
+
+with DAG(dag_id="batch_fails_fast", schedule=None):
+    KafkaJobBatchOperator(
+        task_id="work",
+        job_type="batch.double",
+        payloads=list(range(200)),
+        request_topic="batch.requests",
+        retries=1,
+        retry_delay=timedelta(seconds=0),
+    )
+
+with DAG(dag_id="batch_marked", schedule=None):
+    KafkaJobBatchOperator(
+        task_id="work",
+        job_type="batch.waits",
+        payloads=[None] * 20,
+        request_topic="batch.requests",
+    )

@@ -1,0 +1,114 @@
+"""Batches on a real Airflow: one task, many jobs, whatever dies meanwhile.
+
+All runs begin at once.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import airflow as installed_airflow
+import pytest
+
+from kafka_bridge.protocol.event_head import read_head
+from kafka_bridge.protocol.lifecycle import TERMINAL
+from kafka_bridge.protocol.messages import JobRequest, JobState
+from kafka_bridge.protocol.topics import RESPONSE_TOPIC
+from kafka_bridge.testing import Broker
+from kafka_bridge.testing.local_airflow import Component, LocalAirflow
+
+from .topic_contents import records_of, requests_of_run
+
+DAGS = ("batch_marked", "batch_fails_fast", "batch_collects")
+Eventually = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def runs(
+    airflow: LocalAirflow, start_worker: Callable[..., subprocess.Popen[bytes]]
+) -> dict[str, str]:
+    """Begin one run of each DAG, with a worker for the jobs."""
+    start_worker("batch_service:worker")
+    return {dag_id: airflow.trigger(dag_id) for dag_id in DAGS}
+
+
+def requests(broker: Broker, run_id: str) -> list[JobRequest]:
+    """Return the requests of a run."""
+    return requests_of_run(broker.bootstrap_servers, "batch.requests", run_id)
+
+
+def log(airflow: LocalAirflow, dag_id: str, run_id: str, try_number: int = 1) -> str:
+    """Return a task's log."""
+    return "\n".join(map(str, airflow.task_log(dag_id, run_id, "work", try_number)))
+
+
+def test_triggerer_killed_amid_two_thousand_jobs(
+    airflow: LocalAirflow, runs: dict[str, str], eventually: Eventually
+) -> None:
+    """A triggerer killed with -9 amid a batch costs nothing: all results come, in order, once."""
+    dag_id, run_id = "batch_collects", runs["batch_collects"]
+    airflow.wait_for_task(dag_id, run_id, "work", {"deferred"}, 60)
+    eventually(lambda: " jobs done" in log(airflow, dag_id, run_id), "it waits", 60)
+    airflow.kill(Component.TRIGGERER)
+    airflow.wait_for_task(dag_id, run_id, "work", {"deferred"}, 0)
+    airflow.start(Component.TRIGGERER)
+    assert airflow.wait_for_run(dag_id, run_id, 120) == "success"
+    results = airflow.xcom(dag_id, run_id, "work")
+    for number, result in enumerate(results):
+        if number % 20 == 7:
+            words = {"type": "unlucky", "message": f"{number} is unlucky", "retryable": True}
+            assert result == {"error": words}
+        else:
+            assert result == 2 * number
+    assert len(results) == 2000
+    assert "of 2000 jobs: 1,900 SUCCEEDED, 100 FAILED" in log(airflow, dag_id, run_id)
+
+
+def test_fail_fast_and_retry(
+    airflow: LocalAirflow, runs: dict[str, str], jobs_broker: Broker
+) -> None:
+    """The first failure fails the task; its retry does what is left, and nothing that succeeded."""
+    dag_id, run_id = "batch_fails_fast", runs["batch_fails_fast"]
+    assert airflow.wait_for_run(dag_id, run_id, 120) == "success"
+    assert airflow.xcom(dag_id, run_id, "work") == [2 * number for number in range(200)]
+    attempts = Counter(request.attempt for request in requests(jobs_broker, run_id))
+    assert attempts[1] == 200
+    assert 10 <= attempts[2] < 200
+    assert "of 200 jobs failed: " in log(airflow, dag_id, run_id)
+
+
+def test_marked_failed(
+    airflow: LocalAirflow, runs: dict[str, str], jobs_broker: Broker, eventually: Eventually
+) -> None:
+    """When somebody marks the task failed, the worker confirms for every job that it is stopped."""
+    dag_id, run_id = "batch_marked", runs["batch_marked"]
+    airflow.wait_for_task(dag_id, run_id, "work", {"deferred"}, 60)
+    eventually(lambda: " 20 running" in log(airflow, dag_id, run_id), "all run", 60)
+    airflow.mark_task(dag_id, run_id, "work", "failed")
+    jobs = {r.correlation_id.encode() for r in requests(jobs_broker, run_id)}
+
+    def ends() -> Counter[JobState]:
+        records = records_of(jobs_broker.bootstrap_servers, RESPONSE_TOPIC)
+        return Counter(
+            head.state
+            for record in records
+            if record.key in jobs and (head := read_head(record.value)).state in TERMINAL
+        )
+
+    # Airflow is asked first whether the task is still deferred, which takes seconds under load.
+    eventually(lambda: ends() == {JobState.CANCELLED: 20}, "all are cancelled", 30)
+
+
+def test_example(airflow: LocalAirflow, file_auditor: subprocess.Popen[bytes]) -> None:
+    """The example's total is that of an independent count, though one of its jobs has failed."""
+    run_id = airflow.trigger("batch_files")
+    assert airflow.wait_for_run("batch_files", run_id, 120) == "success"
+    root = Path(installed_airflow.__path__[0])
+    folders = [path for path in root.iterdir() if path.is_dir()]
+    count = sum(1 for folder in folders for path in folder.rglob("*") if path.is_file())
+    assert airflow.xcom("batch_files", run_id, "total") == count
+    *_, last = airflow.xcom("batch_files", run_id, "audit")
+    assert last["error"]["type"] == "directory_not_found"

@@ -1,0 +1,201 @@
+"""A batch operator's task, run as Airflow runs it, and a service that does its jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self, cast
+
+import confluent_kafka as ck
+from airflow.sdk import Context
+from airflow.sdk.bases.operator import ExecutorSafeguard
+from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
+
+from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger, task_state
+from kafka_bridge.airflow.waiting_operator import first_event
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.kafka.scan import scan
+from kafka_bridge.protocol.codec import decode, encode
+from kafka_bridge.protocol.media_types import JSON, from_json, to_json
+from kafka_bridge.protocol.messages import (
+    JobCommand,
+    JobFailure,
+    JobRequest,
+    JobState,
+    StatusEvent,
+)
+
+from ..jobs import event
+
+Answer = Callable[[JobRequest], StatusEvent | None]
+
+
+class Store:
+    """Airflow's task state store, in a file: it outlives the processes that use it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value stored under a key."""
+        return self._values().get(key, default)
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        """Store a value under a key, for ever."""
+        assert retention is NEVER_EXPIRE
+        self.path.write_text(json.dumps({**self._values(), key: value}))
+
+    def _values(self) -> dict[str, Any]:
+        return dict(json.loads(self.path.read_text())) if self.path.exists() else {}
+
+
+@dataclass
+class BatchTask:
+    """One task instance, from try to try. ``arguments`` are its operator's."""
+
+    arguments: dict[str, Any]
+    store: Store
+    try_number: int = 1
+    max_tries: int = 3
+
+    @property
+    def operator(self) -> KafkaJobBatchOperator:
+        """A new operator, as each process of the task has one."""
+        return KafkaJobBatchOperator(task_id="batch", job_type="test.number", **self.arguments)
+
+    @property
+    def context(self) -> Context:
+        """What Airflow hands to it."""
+        instance = SimpleNamespace(
+            dag_id="d",
+            run_id="r",
+            task_id="batch",
+            map_index=None,
+            try_number=self.try_number,
+            max_tries=self.max_tries,
+        )
+        return cast(Context, {"ti": instance, "task_state_store": self.store})
+
+    def submit(self) -> KafkaJobBatchTrigger:
+        """Execute the operator; return its trigger as the triggerer makes it."""
+        try:
+            done = self.operator.execute(self.context)
+        except TaskDeferred as deferred:
+            _, arguments = deferred.trigger.serialize()
+            stored = json.loads(json.dumps(arguments))
+            return KafkaJobBatchTrigger(**{**stored, "not_before": 0.0})
+        raise AssertionError(f"the task did not defer, but returned {done!r}")
+
+    def resume(self, fired: dict[str, Any]) -> Any:
+        """Resume the task with a trigger's event; return its XCom."""
+        return self.operator.execute_complete(self.context, fired)
+
+    def run(self) -> Any:
+        """Run one try to its end, and count it."""
+        try:
+            return self.resume(fired_by(self.submit()))
+        finally:
+            self.try_number += 1
+
+
+def fired_by(trigger: KafkaJobBatchTrigger, seconds: float = 60) -> dict[str, Any]:
+    """Run a trigger until it fires, and return the event."""
+    return asyncio.run(asyncio.wait_for(first_event(trigger), seconds))
+
+
+def submit_and_die(arguments: dict[str, Any], store: Path, after: int) -> None:
+    """Submit a batch in this process, which dies when so many requests have been sent."""
+    sent = itertools.count()
+    deliver = RecordProducer.deliver
+
+    def deliver_or_die(producer: RecordProducer, *of_the_record: Any) -> None:
+        if next(sent) == after:
+            producer.flush()  # what was sent is really there
+            os.kill(os.getpid(), signal.SIGKILL)
+        deliver(producer, *of_the_record)
+
+    RecordProducer.deliver = deliver_or_die  # type: ignore[assignment, method-assign]
+    ExecutorSafeguard.test_mode = True
+    task_state.is_in_state = lambda *_: True
+    BatchTask(arguments, Store(store)).submit()
+
+
+class Service:
+    """Does jobs inside the block: what ``answer`` returns is said of each, None is silence."""
+
+    def __init__(self, config: KafkaConfig, request_topic: str, answer: Answer) -> None:
+        self.requests: list[JobRequest] = []
+        self._config = config
+        self._topic = request_topic
+        self._answer = answer
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        consumer = ck.Consumer(self._config.worker(f"{self._topic}-service"))
+        consumer.subscribe([self._topic])
+        with RecordProducer(self._config) as producer:
+            while not self._stopping.is_set():
+                for message in consumer.consume(500, 0.05):
+                    if message.error() is None:
+                        self._serve_one(producer, decode(JobRequest, message.value()))
+        consumer.close()
+
+    def _serve_one(self, producer: RecordProducer, request: JobRequest) -> None:
+        self.requests.append(request)
+        said = self._answer(request)
+        if said is not None:
+            key = request.correlation_id.encode()
+            producer.send(request.response_topic, key, encode(said), [])
+
+
+def number_of(request: JobRequest) -> int:
+    """Return the number that a request's payload holds."""
+    return int(from_json(request.payload or b"null")["n"])
+
+
+def doubled(request: JobRequest) -> StatusEvent:
+    """Say that a job has doubled its number."""
+    result = to_json(2 * number_of(request))
+    return event(request.correlation_id, result=result, result_type=JSON)
+
+
+def failed(request: JobRequest, *, retryable: bool = True) -> StatusEvent:
+    """Say that a job has failed."""
+    error = JobFailure("OddNumber", f"{number_of(request)} is odd", "Traceback …", retryable)
+    return event(request.correlation_id, JobState.FAILED, error=error)
+
+
+def requests_in(config: KafkaConfig, topic: str) -> list[JobRequest]:
+    """Return all the requests that stand in a topic."""
+    found = [each.value() for batch in scan(config, topic, [], timeout=30) for each in batch]
+    return [decode(JobRequest, value) for value in found]
+
+
+def commands_in(config: KafkaConfig, topic: str) -> list[JobCommand]:
+    """Return all the commands that stand in a topic."""
+    found = [each.value() for batch in scan(config, topic, [], timeout=30) for each in batch]
+    return [decode(JobCommand, value) for value in found]

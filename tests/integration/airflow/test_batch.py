@@ -1,0 +1,295 @@
+"""Batches on real Kafka: the operator's own path, with a service that does the jobs."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from airflow.sdk.bases.operator import ExecutorSafeguard
+
+from kafka_bridge.airflow import task_state
+from kafka_bridge.airflow.batch.exceptions import KafkaBatchFailed, KafkaBatchFailedForGood
+from kafka_bridge.airflow.batch.ledger import Batch
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.protocol.errors import ConfigurationError, RecordTooLarge
+from kafka_bridge.protocol.messages import JobRequest, StatusEvent
+from kafka_bridge.testing import Broker
+
+from ..jobs import config_of
+from .batches import (
+    BatchTask,
+    Service,
+    Store,
+    commands_in,
+    doubled,
+    failed,
+    fired_by,
+    number_of,
+    requests_in,
+    submit_and_die,
+)
+
+if TYPE_CHECKING:
+    from conftest import Eventually, TopicFactory
+
+SEED = 20261123
+JOBS = 10_000
+FAILING = frozenset(random.Random(SEED).sample(range(JOBS), JOBS // 20))
+
+
+@pytest.fixture(autouse=True)
+def airflow(monkeypatch: pytest.MonkeyPatch, real_broker: Broker) -> None:
+    """Let Airflow have a connection, and let operators be executed outside a running task."""
+    extra = {"bootstrap.servers": real_broker.bootstrap_servers}
+    connection = {"conn_type": "kafka", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_THE_BROKER", json.dumps(connection))
+    monkeypatch.setattr(ExecutorSafeguard, "test_mode", True)
+    monkeypatch.setattr(task_state, "is_in_state", lambda *_: True)
+
+
+@pytest.fixture
+def config(real_broker: Broker) -> KafkaConfig:
+    """Give the configuration of the session's broker."""
+    return config_of(real_broker.bootstrap_servers)
+
+
+@pytest.fixture
+def where(topics: TopicFactory) -> dict[str, Any]:
+    """Give the arguments that say where a batch goes: topics of its own."""
+    return {
+        "kafka_config_id": "the_broker",
+        "request_topic": topics("requests", partitions=3),
+        "response_topic": topics("responses", partitions=3),
+        "control_topic": topics("control", partitions=1),
+    }
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Give an empty task state store."""
+    return Store(tmp_path / "store.json")
+
+
+def numbers(count: int) -> list[dict[str, int]]:
+    """Return payloads."""
+    return [{"n": n} for n in range(count)]
+
+
+def mostly_doubled(request: JobRequest) -> StatusEvent:
+    """Say that one job in twenty has failed, and that the others have doubled their number."""
+    return failed(request) if number_of(request) in FAILING else doubled(request)
+
+
+def test_ten_thousand_collected(config: KafkaConfig, where: dict[str, Any], store: Store) -> None:
+    """Of 10,000 jobs, 500 fail: the results come in order, with an error where there is none."""
+    task = BatchTask({**where, "payloads": numbers(JOBS), "on_failure": "collect"}, store)
+    with Service(config, where["request_topic"], mostly_doubled):
+        results = task.run()
+    assert results == [
+        {"error": {"type": "OddNumber", "message": f"{n} is odd", "retryable": True}}
+        if n in FAILING
+        else 2 * n
+        for n in range(JOBS)
+    ]
+
+
+def test_ten_thousand_fail_fast(
+    config: KafkaConfig, where: dict[str, Any], store: Store, eventually: Eventually
+) -> None:
+    """The first failure ends the batch and cancels what is unfinished; a retry does the rest.
+
+    What has succeeded is not done again: the retry submits what has failed or was cancelled.
+    """
+    silent_from = JOBS - 1000
+
+    def answer(request: JobRequest) -> StatusEvent | None:
+        if request.attempt == 2:
+            return doubled(request)
+        return mostly_doubled(request) if number_of(request) < silent_from else None
+
+    task = BatchTask({**where, "payloads": numbers(JOBS)}, store)
+    with Service(config, where["request_topic"], answer) as service:
+        with pytest.raises(KafkaBatchFailed, match=r"of 10,000 jobs failed: .* × OddNumber"):
+            task.run()
+        topic = where["response_topic"]
+        eventually(
+            lambda: sum(end_offsets(config, [topic], 10)[topic]) == silent_from,
+            "the service has answered all that it answers",
+        )
+        unfinished = {
+            request.correlation_id
+            for request in service.requests
+            if number_of(request) >= silent_from
+        }
+        cancelled = {c.correlation_id for c in commands_in(config, where["control_topic"])}
+        assert unfinished <= cancelled
+        assert task.run() == [2 * n for n in range(JOBS)]
+        again = [number_of(r) for r in service.requests if r.attempt == 2]
+    assert sorted(again) == sorted({*FAILING, *range(silent_from, JOBS)})
+
+
+@pytest.mark.parametrize("sent", [0, 500])
+def test_killed_while_it_publishes(
+    config: KafkaConfig, where: dict[str, Any], store: Store, sent: int
+) -> None:
+    """A process killed with -9 before or amid the publishing: the retry publishes what is missing.
+
+    Every job is published once, under the id and with the time of the first try.
+    """
+    arguments = {**where, "payloads": numbers(1000)}
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=submit_and_die, args=(arguments, store.path, sent))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert len(requests_in(config, where["request_topic"])) == sent
+    first = Batch.load(store)
+    with Service(config, where["request_topic"], doubled):
+        assert BatchTask(arguments, store, try_number=2).run() == [2 * n for n in range(1000)]
+    assert Batch.load(store) == first
+    assert first is not None
+    found = requests_in(config, where["request_topic"])
+    assert Counter(r.correlation_id for r in found) == dict.fromkeys(first.last.job_ids(), 1)
+    assert {request.created_at for request in found} == {first.last.created_at}
+
+
+def test_trigger_process_killed(
+    config: KafkaConfig,
+    where: dict[str, Any],
+    store: Store,
+    tmp_path: Path,
+    eventually: Eventually,
+) -> None:
+    """A trigger's process that is killed with -9 in the middle costs nothing: another one fires."""
+    second_half = threading.Event()
+
+    def answer(request: JobRequest) -> StatusEvent:
+        if number_of(request) >= 500:
+            second_half.wait(60)
+        return doubled(request)
+
+    arguments = {**where, "payloads": numbers(1000), "progress_log_interval": 0.1}
+    task = BatchTask(arguments, store)
+    with Service(config, where["request_topic"], answer):
+        trigger = task.submit()
+        log = tmp_path / "trigger.log"
+        context = multiprocessing.get_context("spawn")
+        process = context.Process(target=_run_trigger, args=(trigger.serialize()[1], log))
+        process.start()
+        eventually(lambda: log.exists() and " jobs done" in log.read_text(), "it waits", 30)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join(10)
+        second_half.set()
+        fired = fired_by(trigger)
+    assert fired == {"succeeded": 1000, "failed": 0, "total": 1000}
+    assert task.resume(fired) == [2 * n for n in range(1000)]
+
+
+def _run_trigger(arguments: dict[str, Any], log: Path) -> None:
+    from kafka_bridge.airflow import KafkaJobBatchTrigger
+
+    with log.open("w", buffering=1) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        fired_by(KafkaJobBatchTrigger(**arguments))
+
+
+def test_clear(config: KafkaConfig, where: dict[str, Any], store: Store) -> None:
+    """A cleared task begins a new batch; what the old one left unfinished is cancelled."""
+    arguments = {**where, "payloads": numbers(20)}
+    BatchTask(arguments, store).submit()
+    old = Batch.load(store)
+    with Service(config, where["request_topic"], lambda r: doubled(r) if r.attempt > 1 else None):
+        cleared = BatchTask(arguments, store, try_number=2, max_tries=4)
+        assert cleared.run() == [2 * n for n in range(20)]
+    new = Batch.load(store)
+    assert old is not None
+    assert new is not None
+    assert (new.last.attempt, len(new.rounds)) == (2, 1)
+    cancelled = [command.correlation_id for command in commands_in(config, where["control_topic"])]
+    assert cancelled == old.last.job_ids()
+    assert not set(old.last.job_ids()) & set(new.last.job_ids())
+
+
+def test_failed_for_good(config: KafkaConfig, where: dict[str, Any], store: Store) -> None:
+    """Where more jobs than may have failed for good, no retry is to follow; the first is named."""
+
+    def answer(request: JobRequest) -> StatusEvent:
+        odd = number_of(request) % 2
+        return failed(request, retryable=False) if odd else doubled(request)
+
+    arguments = {**where, "payloads": numbers(6), "on_failure": "collect", "max_failures": 2}
+    with (
+        Service(config, where["request_topic"], answer),
+        pytest.raises(KafkaBatchFailedForGood) as caught,
+    ):
+        BatchTask(arguments, store).run()
+    assert str(caught.value) == (
+        "3 of 6 jobs failed (2 may): 3 × OddNumber. "
+        "The first is that of payloads[1]: OddNumber: 1 is odd"
+    )
+
+
+def test_files(config: KafkaConfig, where: dict[str, Any], store: Store, tmp_path: Path) -> None:
+    """Payloads come from a Parquet file, results go to a file, and a summary is returned."""
+    source, target = tmp_path / "numbers.parquet", tmp_path / "new" / "results.jsonl"
+    pq.write_table(pa.Table.from_pylist(numbers(2500)), source)
+    arguments = {
+        **where,
+        "payloads_file": str(source),
+        "results_file": str(target),
+        "on_failure": "collect",
+        "encoding": "json",
+    }
+    with Service(config, where["request_topic"], mostly_doubled):
+        summary = BatchTask(arguments, store).run()
+    odd = sum(n < 2500 for n in FAILING)
+    assert summary == {
+        "total": 2500,
+        "succeeded": 2500 - odd,
+        "failed": odd,
+        "results_file": str(target),
+    }
+    lines = [json.loads(line) for line in target.read_text().splitlines()]
+    assert [line["index"] for line in lines] == list(range(2500))
+    assert Counter(line["state"] for line in lines) == {"SUCCEEDED": 2500 - odd, "FAILED": odd}
+    assert lines[min(FAILING)]["error"]["details"] == "Traceback …"
+    assert lines[0] == {"index": 0, "state": "SUCCEEDED", "result": 0}
+
+
+def test_other_payloads_on_a_retry(
+    config: KafkaConfig, where: dict[str, Any], store: Store
+) -> None:
+    """A retry whose payloads have become more or fewer is refused, and says what to do."""
+    with Service(config, where["request_topic"], failed), pytest.raises(KafkaBatchFailed):
+        BatchTask({**where, "payloads": numbers(10)}, store).run()
+    with pytest.raises(ConfigurationError) as caught:
+        BatchTask({**where, "payloads": numbers(12)}, store, try_number=2).submit()
+    assert str(caught.value) == (
+        "there are 12 payloads now, and were 10 when the batch was submitted: "
+        "a retry needs the same ones. Clear the task to submit these anew."
+    )
+
+
+def test_too_large_for_the_topic(
+    config: KafkaConfig, where: dict[str, Any], store: Store, topics: TopicFactory
+) -> None:
+    """A payload that the topic does not take is named before anything is sent."""
+    where["request_topic"] = topics("small", 1, {"max.message.bytes": "60000"})
+    payloads = [b"x" * 40_000] * 7 + [b"x" * 70_000]
+    with pytest.raises(RecordTooLarge, match=r"^payloads\[7\]: a record of 70,\d+ bytes is too "):
+        BatchTask({**where, "payloads": payloads}, store).submit()
+    assert requests_in(config, where["request_topic"]) == []
+    assert Batch.load(store) is None

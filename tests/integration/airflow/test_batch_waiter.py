@@ -1,0 +1,60 @@
+"""All jobs of a batch at one waiter, on real Kafka, on a reader that serves others as well."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from kafka_bridge.airflow.batch.waiter import BatchWaiter
+from kafka_bridge.kafka.notices import Arrival
+from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.protocol.lifecycle import TERMINAL
+from kafka_bridge.testing import Broker
+
+from ..jobs import config_of
+from .waiting_jobs import answer, new_jobs, waiting_on
+
+if TYPE_CHECKING:
+    from conftest import TopicFactory
+
+SEED = 20261123
+JOBS = 2000
+
+
+async def test_each_end_once(real_broker: Broker, topics: TopicFactory) -> None:
+    """A batch hears of each job's end once: of those before it came, while it waits, and after.
+
+    Other jobs join meanwhile that make the reader go back, past what the batch has seen.
+    """
+    topic, jobs, others = topics("responses", partitions=3), new_jobs(JOBS), new_jobs(40)
+    random.Random(SEED).shuffle(jobs)
+    config = config_of(real_broker.bootstrap_servers)
+    heard: Counter[str] = Counter()
+
+    async def listen(waiter: BatchWaiter, count: int) -> None:
+        async with asyncio.timeout(30):
+            while len(heard) < count:
+                told = await waiter.next(time.time() + 1)
+                if told is not None and isinstance(told[1], Arrival):
+                    assert told[1].head.state in TERMINAL
+                    heard[told[0]] += 1
+
+    async with waiting_on(config, topic) as waiting:
+        waiting.hub.reader._dispatcher.recent.limit = 0  # who comes late makes the reader go back
+        with RecordProducer(config) as producer:
+            await asyncio.to_thread(answer, producer, topic, others + jobs[:700])
+            with BatchWaiter(jobs, [0, 0, 0]).join(waiting.hub) as waiter:
+                await listen(waiter, 700)
+                waiting.join(others, [0, 0, 0])
+                await asyncio.to_thread(answer, producer, topic, jobs[700:1400])
+                await listen(waiter, 1400)
+                await waiting.all_ended()
+                await asyncio.to_thread(answer, producer, topic, jobs[1400:])
+                await listen(waiter, JOBS)
+                assert waiting.hub.reader.counts.rewinds > 0
+            assert not waiting.hub.waited_for
+    assert heard == dict.fromkeys(jobs, 1)
+    assert waiting.ends == dict.fromkeys(others, 1)

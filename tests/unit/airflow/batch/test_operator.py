@@ -1,0 +1,350 @@
+"""The batch operator without brokers: what it takes, how it waits, what it refuses to send."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowException, TaskDeferred
+
+from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger
+from kafka_bridge.airflow.batch import completion, submission
+from kafka_bridge.airflow.batch.ends import BatchEnds, JobEnd
+from kafka_bridge.airflow.batch.exceptions import KafkaBatchFailed, KafkaBatchTimedOut
+from kafka_bridge.airflow.batch.ledger import STORE_KEY, Batch, Round
+from kafka_bridge.airflow.exceptions import KafkaJobWaitFailed
+from kafka_bridge.kafka import commands
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.diagnosis import QueueReport
+from kafka_bridge.protocol.errors import (
+    BrokerUnreachable,
+    ConfigurationError,
+    JobTimedOut,
+    PayloadNotSerialisable,
+    RecordGone,
+    RecordTooLarge,
+)
+from kafka_bridge.protocol.messages import JobFailure, JobState
+
+from ..samples import JOB, TOPIC, Store, context
+from ..stand_ins import Kafka, Log
+
+BATCH = Batch(2, "jobs.requests", TOPIC, [Round(JOB, 1, 3, 1_800_000_000_000, [3, 0], [4, 5, 6])])
+
+
+def operator(**arguments: Any) -> KafkaJobBatchOperator:
+    """Return an operator of three jobs."""
+    given = {"task_id": "work", "job_type": "files.audit", "payloads": [0, 1, 2], **arguments}
+    return KafkaJobBatchOperator(**given)
+
+
+# What its author may say.
+
+EITHER = "a batch needs either payloads or payloads_file"
+BAD_FORMS: list[tuple[dict[str, Any], str]] = [
+    ({"payloads": None}, EITHER),
+    ({"payloads_file": "numbers.jsonl"}, EITHER),
+    ({"on_failure": "ignore"}, "on_failure must be 'fail_fast' or 'collect', not 'ignore'"),
+    ({"max_failures": 1}, "max_failures goes with on_failure='collect' only"),
+    (
+        {"on_failure": "collect", "max_failures": -1},
+        "max_failures must be 0 or more, not -1",
+    ),
+    (
+        {"start_to_close_timeout": 5},
+        "a batch has no start_to_close_timeout: set timeout, for all of its jobs together",
+    ),
+    ({"timeout": 0}, "timeout must be longer than nothing, not 0 s"),
+    (
+        {"heartbeat_interval": 90},
+        "heartbeat_timeout (90 s) must be longer than heartbeat_interval (90 s)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD_FORMS)
+def test_bad_form(arguments: dict[str, Any], words: str) -> None:
+    """What makes no sense is refused when the DAG is parsed, in words that name the argument."""
+    with pytest.raises(ConfigurationError) as caught:
+        operator(**arguments)
+    assert str(caught.value) == words
+
+
+def test_templates() -> None:
+    """Payloads, files and topics are rendered with the run's context."""
+    made = operator(
+        payloads=[{"path": "{{ name }}/a"}],
+        results_file="/data/{{ name }}.jsonl",
+        request_topic="{{ name }}.requests",
+    )
+    made.render_template_fields({"name": "files"})  # type: ignore[typeddict-unknown-key]
+    assert made.payloads == [{"path": "files/a"}]
+    assert (made.results_file, made.request_topic) == ("/data/files.jsonl", "files.requests")
+
+
+def test_payloads_from_another_task() -> None:
+    """The payloads may be another task's output, and the other task goes first."""
+    with DAG("batch", schedule=None):
+        first = KafkaJobBatchOperator(task_id="first", job_type="a", payloads=[1])
+        second = KafkaJobBatchOperator(task_id="second", job_type="a", payloads=first.output)
+    assert second.upstream_task_ids == {"first"}
+
+
+# How it waits.
+
+
+@pytest.fixture
+def submitted(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the submission bring a batch of three on its way."""
+    monkeypatch.setattr(submission, "submit", lambda *_: BATCH)
+
+
+def test_trigger(submitted: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One trigger waits for the batch; what Airflow stores of it is small, whatever its size."""
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "4")
+    with pytest.raises(TaskDeferred) as caught:
+        operator(timeout=600, on_failure="collect").execute(context())
+    trigger = caught.value.trigger
+    assert isinstance(trigger, KafkaJobBatchTrigger)
+    path, arguments = trigger.serialize()
+    assert path == "kafka_bridge.airflow.batch.trigger.KafkaJobBatchTrigger"
+    assert KafkaJobBatchTrigger(**json.loads(json.dumps(arguments))).serialize() == (
+        path,
+        arguments,
+    )
+    assert arguments.pop("not_before") > 0
+    assert arguments == {
+        "batch_id": JOB,
+        "count": 3,
+        "kafka_config_id": "kafka_default",
+        "response_topic": TOPIC,
+        "control_topic": "jobs.control",
+        "encoding": "avro",
+        "start_offsets": [4, 5, 6],
+        "submitted_at": 1_800_000_000.0,
+        "on_failure": "collect",
+        "timeout": 600.0,
+        "heartbeat_timeout": 90.0,
+        "schedule_to_start_timeout": 86_400.0,
+        "cancel_on_kill": True,
+        "progress_log_interval": 5.0,
+    }
+    assert (caught.value.method_name, caught.value.kwargs) == ("execute_complete", None)
+
+
+def test_killed(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
+    """A process that is killed while it publishes cancels what it has published, if it can."""
+    told: list[tuple[Any, ...]] = []
+
+    def cancel_all(config: KafkaConfig, topic: str, jobs: list[str], reason: str, **_: Any) -> None:
+        told.append((topic, jobs, reason))
+        if len(told) > 1:
+            raise BrokerUnreachable("no broker answered")
+
+    monkeypatch.setattr(commands, "cancel_all", cancel_all)
+    made = operator()
+    made.on_kill()
+    assert told == []
+    made.published = BATCH.last
+    made.on_kill()
+    made.on_kill()
+    assert told == [("jobs.control", BATCH.last.job_ids(), "the task was killed")] * 2
+    assert [line for line in log.lines if "jobs" in line] == [
+        "3 jobs: CANCEL is sent: the task was killed",
+        "3 jobs could not be cancelled: no broker answered",
+    ]
+
+
+# What it does not send.
+
+NOTHING_SENT: list[tuple[dict[str, Any], type[Exception], str]] = [
+    (
+        {"payloads": [1, 2, 3, {"x": object}]},
+        PayloadNotSerialisable,
+        "payloads[3]['x'] cannot be written as JSON",
+    ),
+    (
+        {"payloads": [b"", b"x" * 1_000_000]},
+        RecordTooLarge,
+        "payloads[1]: a record of 1,000,",
+    ),
+    (
+        {"payloads": range(10_001)},
+        ConfigurationError,
+        "the results of 10,001 jobs are too many for an XCom",
+    ),
+    (
+        {"kafka_config_id": "nowhere"},
+        ConfigurationError,
+        "Airflow has no usable connection 'nowhere'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "error", "words"), NOTHING_SENT)
+def test_nothing_goes_out(
+    kafka: Kafka, store: Store, arguments: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    """What can be known beforehand is known before anything is stored or sent."""
+    with pytest.raises(error) as caught:
+        operator(**arguments).execute(context(store))
+    assert str(caught.value).startswith(words)
+    assert store.values == {}
+
+
+@pytest.mark.parametrize("arguments", [{"results_file": "results.jsonl"}, {"do_xcom_push": False}])
+def test_many_results_elsewhere(kafka: Kafka, store: Store, arguments: dict[str, Any]) -> None:
+    """Where they are not returned, there may be any number: it goes on to ask the brokers."""
+    made = operator(payloads=range(10_001), delivery_timeout=0.2, **arguments)
+    with pytest.raises(BrokerUnreachable):
+        made.execute(context(store))
+
+
+def test_empty_batch(kafka: Kafka, store: Store, tmp_path: Path, log: Log) -> None:
+    """An empty batch is done at once, without Kafka: an empty list, or an empty file."""
+    file = tmp_path / "results.jsonl"
+    assert operator(payloads=[]).execute(context(store)) == []
+    assert operator(payloads=[], results_file=str(file)).execute(context(store)) == {
+        "total": 0,
+        "succeeded": 0,
+        "failed": 0,
+        "results_file": str(file),
+    }
+    assert file.read_bytes() == b""
+    assert log.lines == ["The batch is empty: nothing is submitted"] * 2
+    assert store.values == {}
+
+
+# What it makes of the end.
+
+
+@pytest.fixture
+def known(store: Store) -> Store:
+    """Give a store that knows the batch."""
+    BATCH.save(store)
+    return store
+
+
+def resume(
+    monkeypatch: pytest.MonkeyPatch, store: Store, ends: list[JobEnd | None], **arguments: Any
+) -> Any:
+    """Resume the task of a batch whose jobs came to that."""
+    stand = BatchEnds(BATCH, ends, [0, 1, 2])
+    monkeypatch.setattr(completion, "read_ends", lambda *_: stand)
+    return operator(**arguments).execute_complete(context(store), {"total": 3})
+
+
+DONE = JobEnd(JobState.SUCCEEDED, result=1)
+FAILED = JobEnd(JobState.FAILED, error=JobFailure("busy", "later", "Traceback …", retryable=True))
+
+
+def test_results(known: Store, monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
+    """The results are the XCom; the log says how many there are of each kind."""
+    assert resume(monkeypatch, known, [DONE, DONE, DONE]) == [1, 1, 1]
+    assert log.lines == [f"Batch {JOB} of 3 jobs: 3 SUCCEEDED"]
+    assert resume(monkeypatch, known, [DONE, DONE, DONE], do_xcom_push=False) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fails"),
+    [
+        ({}, True),
+        ({"on_failure": "collect"}, False),
+        ({"on_failure": "collect", "max_failures": 2}, False),
+        ({"on_failure": "collect", "max_failures": 1}, True),
+        ({"on_failure": "collect", "max_failures": 0}, True),
+    ],
+)
+def test_how_many_may_fail(
+    known: Store, monkeypatch: pytest.MonkeyPatch, log: Log, arguments: dict[str, Any], fails: bool
+) -> None:
+    """Two failures of three fail the task as its author said; a batch that fails it is given up."""
+    ends: list[JobEnd | None] = [DONE, FAILED, FAILED]
+    if not fails:
+        assert resume(monkeypatch, known, ends, **arguments)[0] == 1
+    else:
+        with pytest.raises(KafkaBatchFailed, match=r"^2 of 3 jobs failed"):
+            resume(monkeypatch, known, ends, **arguments)
+        assert "The worker's own details of payloads[1]:\nTraceback …" in log.lines
+    batch = Batch.load(known)
+    assert batch is not None
+    assert batch.last.given_up == fails
+
+
+def test_nothing_succeeded(known: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many may fail: when all of them have, the task has."""
+    with pytest.raises(KafkaBatchFailed, match=r"^3 of 3 jobs failed \(2 may\)"):
+        resume(monkeypatch, known, [FAILED, FAILED, FAILED], on_failure="collect")
+
+
+def test_results_file_of_a_batch_that_fails(
+    known: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """When all jobs have ended, their results are in the file even if too many failed."""
+    file = tmp_path / "results.jsonl"
+    arguments = {"on_failure": "collect", "max_failures": 0, "results_file": str(file)}
+    with pytest.raises(KafkaBatchFailed):
+        resume(monkeypatch, known, [DONE, FAILED, DONE], **arguments)
+    assert len(file.read_text().splitlines()) == 3
+
+
+def test_responses_that_are_gone(known: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A response that retention has removed since the trigger saw it is missed, not invented."""
+    with pytest.raises(RecordGone) as caught:
+        resume(monkeypatch, known, [DONE, None, DONE])
+    assert str(caught.value) == (
+        "the responses to 1 of 3 jobs are no longer in topic 'jobs.responses': "
+        "its retention is shorter than the batch takes"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "given_up"),
+    [
+        ("not_started", f"not_started: in words. {QueueReport('jobs.requests')}", True),
+        ("worker_lost", "worker_lost: in words", True),
+        ("deadline_exceeded", "deadline_exceeded: in words", True),
+        ("ReaderClosed", "ReaderClosed: in words", False),
+    ],
+)
+def test_wait_that_failed(
+    known: Store,
+    kafka: Kafka,
+    monkeypatch: pytest.MonkeyPatch,
+    error: str,
+    words: str,
+    given_up: bool,
+) -> None:
+    """After a time-out, a retry submits anew; after a reader that failed, it goes on waiting."""
+    monkeypatch.setattr(completion, "diagnose", kafka.diagnose)
+    with pytest.raises(KafkaBatchTimedOut if given_up else KafkaJobWaitFailed) as caught:
+        operator().execute_complete(context(known), {"error": error, "message": "in words"})
+    assert str(caught.value) == words
+    assert isinstance(caught.value, AirflowException)
+    assert isinstance(caught.value, JobTimedOut) == given_up
+    batch = Batch.load(known)
+    assert batch is not None
+    assert batch.last.given_up == given_up
+
+
+def test_emptied_store(store: Store) -> None:
+    """Without what was stored, the jobs' ids are not known, and the error says so."""
+    with pytest.raises(ConfigurationError) as caught:
+        operator().execute_complete(context(store), {"total": 3})
+    assert str(caught.value) == (
+        "the task state store knows no batch of this task: it was emptied while the batch ran"
+    )
+
+
+def test_what_is_stored(store: Store) -> None:
+    """The store keeps plain JSON, for ever, and little of it: no list of ids."""
+    BATCH.with_round(BATCH.last).given_up().save(store)
+    assert json.loads(json.dumps(store.values)) == store.values
+    assert len(json.dumps(store.values[STORE_KEY])) < 500
+    loaded = Batch.load(store)
+    assert loaded is not None
+    assert [each.given_up for each in loaded.rounds] == [False, True]
+    assert Batch.load(Store()) is None

@@ -1,0 +1,164 @@
+"""Where the payloads of a batch come from, and what is said of those that cannot be used."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from kafka_bridge.airflow.batch.payloads import payloads_of
+from kafka_bridge.protocol.errors import ConfigurationError, PayloadNotSerialisable
+from kafka_bridge.protocol.media_types import JSON
+
+
+def contents(values: Any, file: Path | None = None) -> list[tuple[bytes | None, str | None]]:
+    """Go through payloads twice; return what they were both times."""
+    source = payloads_of(values, None if file is None else str(file))
+    first, second = ([(p.data, p.media_type) for p in source] for _ in range(2))
+    assert first == second
+    return first
+
+
+def test_values() -> None:
+    """Every payload has the form that it has as that of a single job."""
+    assert contents([{"n": 1}, "é", b"\x00", None]) == [
+        (b'{"n":1}', JSON),
+        ('"é"'.encode(), JSON),
+        (b"\x00", "application/octet-stream"),
+        (None, None),
+    ]
+
+
+def test_generator() -> None:
+    """What can be gone through only once is kept."""
+
+    def squares() -> Iterator[int]:
+        yield from (n * n for n in range(3))
+
+    assert contents(squares()) == [(b"0", JSON), (b"1", JSON), (b"4", JSON)]
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".ndjson"])
+def test_json_lines(tmp_path: Path, ending: str) -> None:
+    """Each line is a payload as it stands, numbers that no float holds included."""
+    file = tmp_path / f"numbers{ending}"
+    file.write_bytes(b'{"n": 12345678901234567890.5}\r\n  "x"\nnull')
+    assert contents(None, file) == [
+        (b'{"n": 12345678901234567890.5}', JSON),
+        (b'"x"', JSON),
+        (b"null", JSON),
+    ]
+
+
+def test_parquet(tmp_path: Path) -> None:
+    """Each row is a payload: a dictionary by column, from all the file's row groups."""
+    file, rows = tmp_path / "rows.parquet", [{"n": n, "name": f"file {n}"} for n in range(2500)]
+    pq.write_table(pa.Table.from_pylist(rows), file, row_group_size=700)
+    found = contents(None, file)
+    assert len(found) == 2500
+    assert found[1234] == (b'{"n":1234,"name":"file 1234"}', JSON)
+
+
+def test_empty_file(tmp_path: Path) -> None:
+    """A file without a line is an empty batch."""
+    file = tmp_path / "none.jsonl"
+    file.touch()
+    assert contents(None, file) == []
+
+
+BAD_LINES = [
+    (b"{'n': 1}", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+    (b"", "Expecting value: line 1 column 1 (char 0)"),
+    (b"NaN", "NaN is not JSON"),
+    (b"\xff", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+]
+
+
+@pytest.mark.parametrize(("line", "why"), BAD_LINES)
+def test_bad_line(tmp_path: Path, line: bytes, why: str) -> None:
+    """A line that is not JSON is named by its number."""
+    file = tmp_path / "numbers.jsonl"
+    file.write_bytes(b"1\n" * 16 + line + b"\n1\n")
+    with pytest.raises(PayloadNotSerialisable) as caught:
+        contents(None, file)
+    begins = line.decode(errors="replace")
+    assert str(caught.value) == (
+        f"{file}, line 17 is not JSON ({why}): each line must hold one payload, "
+        f"and this one begins with {begins!r}"
+    )
+
+
+def test_value_without_json_form() -> None:
+    """An item that cannot be written is named by its index, and so is the part of it."""
+    with pytest.raises(PayloadNotSerialisable) as caught:
+        contents([1, 2, 3, {"x": object}])
+    assert str(caught.value).startswith(
+        "payloads[3]['x'] cannot be written as JSON: it is <class 'object'> of type type. "
+    )
+
+
+def test_row_without_json_form(tmp_path: Path) -> None:
+    """A row that cannot be written is named by its number."""
+    file = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"data": [b"text", b"\xff"]}), file)
+    with pytest.raises(PayloadNotSerialisable, match=r"rows.parquet, row 2\['data'\] cannot be "):
+        contents(None, file)
+
+
+@pytest.mark.parametrize("values", ["abc", b"abc", {"n": 1}, 17])
+def test_one_value_instead_of_many(values: Any) -> None:
+    """A value that would be taken apart letter by letter, or key by key, is refused."""
+    with pytest.raises(ConfigurationError) as caught:
+        contents(values)
+    assert str(caught.value) == (
+        f"payloads must be a list or another iterable with one payload for each job, not {values!r}"
+    )
+
+
+@pytest.mark.parametrize("name", ["missing.jsonl", "missing.parquet"])
+def test_missing_file(tmp_path: Path, name: str) -> None:
+    """A file that is not there is named, and the error says where it must be."""
+    with pytest.raises(ConfigurationError) as caught:
+        contents(None, tmp_path / name)
+    assert str(caught.value) == (
+        f"payloads_file {tmp_path / name} cannot be read on this worker: No such file or "
+        "directory. It must lie where every worker that may run this task finds it"
+    )
+
+
+@pytest.mark.parametrize("name", ["payloads.csv", "payloads", "payloads.JSONL"])
+def test_other_file(name: str) -> None:
+    """Only endings that say how to read the file are taken."""
+    with pytest.raises(ConfigurationError) as caught:
+        payloads_of(None, name)
+    assert str(caught.value) == (
+        f"payloads_file must end in .jsonl, .ndjson or .parquet, not {name!r}"
+    )
+
+
+def test_no_parquet_file(tmp_path: Path) -> None:
+    """A file that is no Parquet in spite of its name is refused by name."""
+    file = tmp_path / "rows.parquet"
+    file.write_text("n\n1\n")
+    with pytest.raises(ConfigurationError) as caught:
+        contents(None, file)
+    assert str(caught.value).startswith(
+        f"payloads_file {file} is not a Parquet file that can be read: "
+    )
+
+
+def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the extra is missing, the error names it."""
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigurationError) as caught:
+        contents(None, tmp_path / "rows.parquet")
+    assert str(caught.value) == (
+        f"payloads_file {tmp_path / 'rows.parquet'} needs pyarrow, which is not installed here: "
+        "pip install 'airflow-kafka-bridge[parquet]'"
+    )

@@ -1,0 +1,340 @@
+"""The batch's trigger with a scripted reader and a clock that only moves when somebody waits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self, TypeAlias
+
+import pytest
+
+from kafka_bridge.airflow import KafkaJobBatchTrigger, job_log, kills
+from kafka_bridge.airflow.batch import trigger as trigger_module
+from kafka_bridge.airflow.batch import wait as wait_module
+from kafka_bridge.airflow.batch.waiter import JobNotice
+from kafka_bridge.airflow.waiting import MARGIN_SECONDS
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.notices import Truncated
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.errors import (
+    AccessDenied,
+    BrokerUnreachable,
+    RecordLocation,
+    Undecodable,
+)
+from kafka_bridge.protocol.ids import batch_job_ids
+from kafka_bridge.protocol.messages import JobState
+
+from ..samples import JOB, T0, TOPIC, arrival, event
+
+JOBS = batch_job_ids(JOB, 4)
+ARGUMENTS: dict[str, Any] = {
+    "batch_id": JOB,
+    "count": 4,
+    "kafka_config_id": "mine",
+    "response_topic": TOPIC,
+    "control_topic": "control",
+    "encoding": "json",
+    "start_offsets": [4, 5, 6],
+    "submitted_at": T0,
+    "on_failure": "collect",
+    "timeout": 1000.0,
+    "heartbeat_timeout": 90.0,
+    "schedule_to_start_timeout": 500.0,
+    "progress_log_interval": 5.0,
+    "not_before": T0 + 8,
+}
+CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
+
+
+Step: TypeAlias = tuple[float, JobNotice]
+"""A pause, and what a job is told after it."""
+
+
+@dataclass
+class Stage:
+    """Stands in for the clock, the reader, the log and the control topic.
+
+    The reader gives the notices of a script, each after a pause; at the script's end time goes by.
+    """
+
+    script: deque[Step] = field(default_factory=deque)
+    now: float = T0
+    hearing_since: float = 0.0
+    log: list[str] = field(default_factory=list)
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+    cancelled: list[tuple[str, list[str], str | None]] = field(default_factory=list)
+    deaf: Exception | None = None
+    """What is raised when jobs are to be cancelled."""
+
+    def time(self) -> float:
+        """Return seconds since 1970."""
+        return self.now
+
+    monotonic = time
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time go by."""
+        self.now += max(0.0, seconds)
+
+    async def begin_on_hub(
+        self, jobs: Sequence[str], kafka_config_id: str, topic: str, _: Any
+    ) -> Self:
+        """Be joined."""
+        self.asked.append((jobs, kafka_config_id, topic))
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Be left."""
+
+    async def next(self, deadline: float) -> JobNotice | None:
+        """Return what comes before the deadline, or None."""
+        if self.script and self.now + self.script[0][0] <= max(self.now, deadline):
+            pause, told = self.script.popleft()
+            self.now += pause
+            return told
+        passed = max(0.0, deadline - self.now)
+        if self.script:
+            self.script[0] = (self.script[0][0] - passed, self.script[0][1])
+        self.now += passed
+        return None
+
+    def cancel_all(
+        self,
+        config: KafkaConfig,
+        topic: str,
+        jobs: list[str],
+        reason: str | None,
+        *,
+        encoding: Encoding,
+        timeout: float,
+    ) -> None:
+        """Take commands, or fail."""
+        assert (config, encoding, timeout) == (CONFIG, Encoding.JSON, kills.DELIVERY_SECONDS)
+        if self.deaf:
+            raise self.deaf
+        self.cancelled.append((topic, jobs, reason))
+
+    def info(self, words: str, *arguments: object) -> None:
+        """Keep a line."""
+        self.log.append(words % arguments)
+
+    warning = info
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Put the stand-ins in their places."""
+    stand_in = Stage()
+    threads = SimpleNamespace(to_thread=asyncio.to_thread, sleep=stand_in.sleep)
+    for module in (trigger_module, wait_module):
+        monkeypatch.setattr(module, "time", stand_in)
+        monkeypatch.setattr(module, "asyncio", threads)
+    monkeypatch.setattr(job_log, "time", stand_in)
+    monkeypatch.setattr(wait_module, "PROCESS_BUDGET", job_log.LogBudget())
+    monkeypatch.setattr(wait_module, "begin_on_hub", stand_in.begin_on_hub)
+    monkeypatch.setattr(wait_module, "kafka_config", {"mine": CONFIG}.get)
+    monkeypatch.setattr(wait_module, "cancel_all", stand_in.cancel_all)
+    monkeypatch.setattr(KafkaJobBatchTrigger, "log", stand_in)
+    return stand_in
+
+
+def said(number: int, state: JobState, pause: float = 0.0, **fields: Any) -> Step:
+    """Return what a worker says of one of the jobs, some seconds after what was said before."""
+    job = JOBS[number]
+    return pause, (job, arrival(event(state, correlation_id=job, **fields)))
+
+
+async def run(stage: Stage, *script: Step, **changes: Any) -> dict[str, Any]:
+    """Run a trigger on a script; return its one event."""
+    stage.script.extend(script)
+    trigger = KafkaJobBatchTrigger(**{**ARGUMENTS, **changes})
+    async with asyncio.timeout(10):
+        (fired,) = [each.payload async for each in trigger.run()]
+    return dict(fired)
+
+
+async def test_collect(stage: Stage) -> None:
+    """All jobs are waited for together; the event has the counts, and comes not too early."""
+    fired = await run(
+        stage,
+        said(2, JobState.FAILED),
+        said(0, JobState.ACCEPTED),
+        said(0, JobState.SUCCEEDED, 2),
+        said(0, JobState.FAILED),
+        said(3, JobState.CANCELLED),
+        said(1, JobState.SUCCEEDED, 1),
+    )
+    assert fired == {"succeeded": 2, "failed": 2, "total": 4}
+    assert stage.asked == [(JOBS, "mine", TOPIC)]
+    assert stage.now == T0 + 8
+    assert stage.cancelled == []
+
+
+async def test_fail_fast(stage: Stage) -> None:
+    """The first failure cancels what is unfinished at once, and ends the wait."""
+    fired = await run(
+        stage,
+        said(2, JobState.SUCCEEDED),
+        said(0, JobState.FAILED, 1),
+        said(1, JobState.SUCCEEDED, 100),
+        on_failure="fail_fast",
+    )
+    assert fired == {"succeeded": 1, "failed": 1, "total": 4}
+    assert stage.cancelled == [
+        ("control", [JOBS[1], JOBS[3]], "another job of the batch has failed")
+    ]
+    assert stage.now == T0 + 8
+    assert "2 unfinished jobs: CANCEL is sent: another job of the batch has failed" in stage.log
+
+
+async def test_cancel_that_fails(stage: Stage) -> None:
+    """That the others could not be cancelled is said, and hides no failure."""
+    stage.deaf = BrokerUnreachable("no broker answered")
+    fired = await run(stage, said(0, JobState.FAILED), on_failure="fail_fast")
+    assert fired == {"succeeded": 0, "failed": 1, "total": 4}
+    assert "3 unfinished jobs could not be cancelled: no broker answered" in stage.log
+
+
+@pytest.mark.parametrize("cancels", [True, False])
+async def test_time_out(stage: Stage, cancels: bool) -> None:
+    """When time is up, what is unfinished is cancelled if it may be, and the event says why."""
+    fired = await run(
+        stage, said(0, JobState.ACCEPTED), said(1, JobState.SUCCEEDED, 20), cancel_on_kill=cancels
+    )
+    words = "all workers have been silent for 90 s: 1 of 4 jobs done, 1 running, 2 queued"
+    assert fired == {"error": "worker_lost", "message": words}
+    assert stage.now == pytest.approx(T0 + 110, abs=1)
+    left = [("control", [JOBS[0], JOBS[2], JOBS[3]], words)]
+    assert stage.cancelled == (left if cancels else [])
+
+
+async def test_no_rule_while_the_reader_hears_nothing(stage: Stage) -> None:
+    """While the brokers are away, no time goes by for the batch."""
+    stage.hearing_since = math.inf
+    script = [said(n, JobState.SUCCEEDED, 2000) for n in range(4)]
+    assert await run(stage, *script) == {"succeeded": 4, "failed": 0, "total": 4}
+
+
+async def test_late_trigger(stage: Stage) -> None:
+    """A trigger that begins when time is up reads first what was said before."""
+    script = [said(n, JobState.SUCCEEDED, 7) for n in range(4)]
+    assert (await run(stage, *script, submitted_at=T0 - 9999))["succeeded"] == 4
+    fired = await run(stage, submitted_at=T0 - 9999)
+    assert fired["error"] == "deadline_exceeded"
+    assert stage.now == pytest.approx(T0 + 28 + MARGIN_SECONDS, abs=1)
+
+
+async def test_log_is_sparing(stage: Stage) -> None:
+    """A hundred events make few lines: one each interval in which something has changed."""
+    script = [said(0, JobState.RUNNING, 0.1) for _ in range(97)]
+    script += [said(n, JobState.SUCCEEDED, 6) for n in range(4)]
+    await run(stage, *script)
+    assert stage.log == [
+        "0 %: 0 of 4 jobs done, 0 running, 4 queued",
+        "0 %: 0 of 4 jobs done, 1 running, 3 queued",
+        "25 %: 1 of 4 jobs done, 0 running, 3 queued – 3.8/min, 48 s left",
+        "50 %: 2 of 4 jobs done, 0 running, 2 queued – 5.5/min, 22 s left",
+        "75 %: 3 of 4 jobs done, 0 running, 1 queued – 6.4/min, 9 s left",
+    ]
+
+
+async def test_faults_are_told_sparingly(stage: Stage) -> None:
+    """What is wrong with many records is said once in an interval."""
+    unreadable = Undecodable("neither Avro nor JSON", RecordLocation(TOPIC, 2, 16))
+    script: list[Step] = [(0.1, (JOBS[0], unreadable))] * 60
+    script += [(0, (JOBS[1], Truncated(1, 7, 9)))] * 60
+    script += [said(n, JobState.SUCCEEDED) for n in range(4)]
+    await run(stage, *script)
+    unread = "A response to a job of this batch cannot be read: jobs.responses[2]@16: "
+    assert [line for line in stage.log if "%" not in line] == [
+        *[f"{unread}neither Avro nor JSON"] * 2,
+        "Responses to this batch may be lost: jobs.responses[1] begins at offset 9, the batch's "
+        "records at 7 or later. The topic's retention is too short; the batch goes on under its "
+        "time-outs.",
+    ]
+
+
+async def test_reader_that_ends(stage: Stage) -> None:
+    """When the reader fails, the event says so, and nothing is cancelled: a retry goes on."""
+    fired = await run(stage, (0.0, (JOBS[0], AccessDenied("Kafka refused access"))))
+    assert fired == {"error": "AccessDenied", "message": "Kafka refused access"}
+    assert stage.cancelled == []
+    assert stage.now == T0 + 8
+
+
+async def killed(trigger: KafkaJobBatchTrigger, *, after: str) -> None:
+    """Run a trigger as Airflow does, and kill it when it waits, has fired or was never begun."""
+    running = trigger.run()
+    if after == "firing":
+        await anext(running)
+    elif after == "waiting":
+        task = asyncio.ensure_future(anext(running))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    await trigger.on_kill()
+
+
+@pytest.mark.parametrize(
+    ("after", "cancel_on_kill", "left"),
+    [
+        ("waiting", True, [JOBS[1], JOBS[3]]),
+        ("waiting", False, []),
+        ("firing", True, []),
+        ("nothing", True, []),
+    ],
+)
+async def test_killed(
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    after: str,
+    cancel_on_kill: bool,
+    left: list[str],
+) -> None:
+    """A person who ends the task cancels what is unfinished; not once the event was fired."""
+    stage.script.extend([said(0, JobState.SUCCEEDED), said(2, JobState.FAILED)])
+    if after == "firing":
+        stage.script.extend([said(1, JobState.SUCCEEDED), said(3, JobState.SUCCEEDED)])
+
+    async def next_or_never(self: Stage, _: float) -> JobNotice | None:
+        if not self.script:
+            await asyncio.Event().wait()
+        return self.script.popleft()[1]
+
+    monkeypatch.setattr(Stage, "next", next_or_never)
+    monkeypatch.setattr(kills, "is_in_state", lambda *_: False)
+    await killed(
+        KafkaJobBatchTrigger(**{**ARGUMENTS, "cancel_on_kill": cancel_on_kill}), after=after
+    )
+    assert [job for _, jobs, _ in stage.cancelled for job in jobs] == left
+
+
+async def test_taken_over(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the task is still deferred, another triggerer waits for the batch: nothing happens."""
+    monkeypatch.setattr(kills, "is_in_state", lambda _, state: state == "deferred")
+
+    async def never(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Stage, "next", never)
+    trigger = KafkaJobBatchTrigger(**ARGUMENTS)
+    monkeypatch.setattr(KafkaJobBatchTrigger, "task_instance", SimpleNamespace())
+    await killed(trigger, after="waiting")
+    assert stage.cancelled == []
+    words = "goes on: its task is still deferred, so another triggerer waits for it"
+    assert stage.log[-1] == f"Batch {JOB} {words}"

@@ -1,0 +1,188 @@
+"""``run_job``: a service tests its handlers as its worker would run them, without any broker."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import textwrap
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from kafka_bridge.protocol.errors import InvalidMessage, PayloadNotSerialisable
+from kafka_bridge.protocol.messages import JobState, Progress, utc_now
+from kafka_bridge.testing import run_job
+from kafka_bridge.worker import ApplicationError, Backoff, JobContext, Worker
+
+S = JobState
+worker = Worker("test")
+
+
+class Order(BaseModel):
+    """A payload."""
+
+    number: int
+
+
+@worker.job("double")
+def double(job: JobContext, payload: Order) -> dict[str, int]:
+    """Say how far it is, and double."""
+    job.progress(1, total=1, unit="numbers")
+    return {"double": payload.number * 2}
+
+
+@worker.job("double.async")
+async def double_async(job: JobContext, payload: Order) -> dict[str, int]:
+    """Double, as a coroutine."""
+    await asyncio.sleep(0)
+    return {"double": payload.number * 2}
+
+
+@worker.job("refuse", retries=1, backoff=Backoff(initial=0, jitter=0))
+def refuse(job: JobContext) -> None:
+    """Fail, with a type of its own, also when tried again."""
+    raise ApplicationError("no such table", type="table_missing")
+
+
+@worker.job("patient")
+def patient(job: JobContext) -> None:
+    """Sleep until told to stop."""
+    job.sleep(60)
+
+
+@worker.job("stubborn")
+def stubborn(job: JobContext) -> str:
+    """Finish all the same once told to stop."""
+    while not job.cancelled:
+        time.sleep(0.01)
+    return "done"
+
+
+@worker.job("clumsy")
+def clumsy(job: JobContext) -> None:
+    """Fail at cleaning up once told to stop."""
+    try:
+        job.sleep(60)
+    finally:
+        raise OSError("the disk is full")
+
+
+@pytest.mark.parametrize("job_type", ["double", "double.async"])
+@pytest.mark.parametrize("payload", [{"number": 21}, Order(number=21)])
+def test_outcome_is_what_the_task_gets(job_type: str, payload: Any) -> None:
+    """The payload is validated, the result is what JSON makes of it, the events are in order."""
+    outcome = run_job(worker, job_type, payload)
+    assert (outcome.state, outcome.result, outcome.error) == (S.SUCCEEDED, {"double": 42}, None)
+    assert [event.sequence for event in outcome.events] == list(range(len(outcome.events)))
+    assert outcome.events[0].state is S.ACCEPTED
+
+
+def test_progress_is_seen() -> None:
+    """As far as it is sent: of figures that come at once, the last before the end may not be."""
+    ticks: list[int] = []
+
+    def slow(job: JobContext) -> None:
+        for done in range(1, 3):
+            ticks.append(done)
+            job.progress(done, total=2, unit="steps")
+            job.sleep(0.6)
+
+    steps = Worker("steps")
+    steps.job("steps")(slow)
+    assert run_job(steps, "steps").progress == [Progress(1, 2, "steps"), Progress(2, 2, "steps")]
+
+
+@pytest.mark.parametrize(
+    ("job_type", "payload", "kind", "words"),
+    [
+        ("refuse", None, "table_missing", "no such table"),
+        ("double", {"number": "x"}, "invalid_payload", "number: Input should be a valid integer"),
+        ("double", None, "invalid_payload", "payload: Input should be"),
+        ("duoble", None, "unknown_job_type", "no handler for job type 'duoble'"),
+    ],
+)
+def test_failure_is_an_outcome_too(job_type: str, payload: Any, kind: str, words: str) -> None:
+    """Nothing is raised in the test: it sees the error that the task would."""
+    outcome = run_job(worker, job_type, payload)
+    assert (outcome.state, outcome.result) == (S.FAILED, None)
+    assert outcome.error is not None
+    assert outcome.error.type == kind
+    assert words in outcome.error.message
+
+
+def test_retries_are_made() -> None:
+    """Each is a message, as the task's log would have it."""
+    messages = [event.message for event in run_job(worker, "refuse").events if event.message]
+    assert messages == ["Try 1 of 2 failed: table_missing: no such table; the next one is in 0.0 s"]
+
+
+def test_job_can_be_cancelled() -> None:
+    """One that stops is CANCELLED; one that ends another way says that it was asked to."""
+    stopped = run_job(worker, "patient", cancel_after=0.05)
+    assert (stopped.state, stopped.events[-1].attributes) == (S.CANCELLED, {})
+    done, failed = (run_job(worker, each, cancel_after=0.05) for each in ("stubborn", "clumsy"))
+    assert (done.state, done.result) == (S.SUCCEEDED, "done")
+    assert failed.error is not None
+    assert (failed.error.type, failed.error.message) == ("OSError", "the disk is full")
+    for outcome in (done, failed):
+        assert outcome.events[-1].attributes == {"stop_requested": "cancelled"}
+
+
+def test_cancel_that_is_not_needed_any_more_keeps_nobody_waiting() -> None:
+    """The job ends first: no thread is left that would keep the test's process from ending."""
+    run_job(worker, "double", {"number": 1}, cancel_after=600)
+    left = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+    for each in left:
+        each.join(5)
+    assert not any(each.is_alive() for each in left)
+
+
+def test_request_may_have_any_field() -> None:
+    """Deadlines, for example."""
+    late = run_job(worker, "patient", deadline=utc_now() + timedelta(seconds=0.1))
+    assert late.error is not None
+    assert late.error.type == "deadline_exceeded"
+    overdue = run_job(worker, "patient", expires_at=utc_now() - timedelta(seconds=1))
+    assert overdue.error is not None
+    assert overdue.error.type == "expired"
+
+
+def test_payload_without_json_form_is_the_tests_own_mistake() -> None:
+    """It is raised, and the part is named."""
+    with pytest.raises(PayloadNotSerialisable, match=re.escape("payload['handle'] cannot be")):
+        run_job(worker, "double", {"handle": object()})
+
+
+def test_field_that_makes_no_sense_is_the_tests_own_mistake() -> None:
+    """It is raised with the field's name, whether it is unknown or has no sensible value."""
+    with pytest.raises(TypeError, match="unexpected keyword argument 'prioritty'"):
+        run_job(worker, "double", {"number": 1}, prioritty=1)
+    with pytest.raises(InvalidMessage, match=r"JobRequest\.attempt"):
+        run_job(worker, "double", {"number": 1}, attempt=0)
+
+
+def test_job_that_does_not_end_fails_the_test() -> None:
+    """In good time, with the job in the words."""
+    with pytest.raises(TimeoutError, match=r"job [0-9a-f-]{36} \(patient\) did not end within 0.1"):
+        run_job(worker, "patient", timeout=0.1)
+
+
+def test_docstring_shows_what_works(tmp_path: Path) -> None:
+    """The example is run as it stands, with a service that counts files."""
+    service = ModuleType("my_service")
+    service.worker = Worker("auditors")  # type: ignore[attr-defined]
+
+    @service.worker.job("files.audit")  # type: ignore[untyped-decorator]
+    def audit(job: JobContext, payload: dict[str, str]) -> dict[str, int]:
+        return {"files": len(list(Path(payload["path"]).iterdir()))}
+
+    example = textwrap.dedent((run_job.__doc__ or "").partition("::\n")[2].partition(":param")[0])
+    names: dict[str, Any] = {"run_job": run_job, "my_service": service}
+    exec(example, names)  # noqa: S102  our own docstring
+    names["test_audit_counts_files"](tmp_path)

@@ -1,0 +1,129 @@
+"""Where handlers run, and what becomes of jobs that wait for their turn."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
+from kafka_bridge.worker import StopReason
+from kafka_bridge.worker.execution import Executor, event_loop
+from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.job_run import JobRun
+from kafka_bridge.worker.observation import Observer
+from kafka_bridge.worker.reporter import JobReporter
+
+from .samples import Collector
+
+if TYPE_CHECKING:
+    from conftest import Eventually
+
+S = JobState
+WAIT_SECONDS = 10.0
+
+
+class Hall:
+    """An executor with one place, and a job that has it until the gate opens."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.gate = threading.Event()
+        self.collector = Collector()
+        self.ended: list[JobRun] = []
+        self.executor = Executor(1, loop, self.ended.append)
+        self.first = self.submit(lambda _: self.gate.wait(WAIT_SECONDS))
+
+    def submit(self, function: Callable[..., Any], **fields: Any) -> JobRun:
+        """Accept and submit a job."""
+        request = JobRequest(
+            correlation_id=new_correlation_id(),
+            job_type="a.job",
+            response_topic="answers",
+            created_at=utc_now(),
+            **fields,
+        )
+        reporter = JobReporter(self.collector, request, Encoding.AVRO, "w-1", lambda: True)
+        run = JobRun(
+            request, Handler.of("a.job", function), reporter, Observer(), settled=lambda _: None
+        )
+        reporter.accepted(lambda _: self.executor.submit(run))
+        return run
+
+    def end_of(self, run: JobRun) -> StatusEvent:
+        """Return how a job ended."""
+        job = run.request.correlation_id
+        return [event for event in self.collector.events if event.correlation_id == job][-1]
+
+
+@pytest.fixture
+def hall() -> Iterator[Hall]:
+    """Give an executor whose one place is taken."""
+    with event_loop() as loop:
+        hall = Hall(loop)
+        yield hall
+        hall.gate.set()
+
+
+async def never(_: object) -> None:
+    """Be a coroutine that must not be begun."""
+    pytest.fail("it was begun")
+
+
+@pytest.mark.parametrize("function", [lambda _: pytest.fail("it was begun"), never])
+def test_waiting_job_that_is_to_stop_ends_without_its_turn(
+    hall: Hall, function: Callable[..., Any], eventually: Eventually
+) -> None:
+    """Its cancel is confirmed while another job has the place, and its handler is never called."""
+    waiting = hall.submit(function)
+    waiting.ask_to_stop(StopReason.CANCELLED, "no longer wanted")
+    ended = hall.end_of(waiting)
+    assert (ended.state, ended.message) == (S.CANCELLED, "no longer wanted")
+    assert (hall.ended, hall.executor.running) == ([waiting], 1)
+    hall.gate.set()
+    eventually(lambda: hall.ended == [waiting, hall.first], "the other one ends, too")
+    assert hall.end_of(hall.first).state is S.SUCCEEDED
+    assert hall.executor.running == 0
+
+
+def test_job_that_was_told_to_stop_before_it_was_submitted_ends_at_once(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancel may come between the acceptance and its acknowledgement."""
+    submitted: list[JobRun] = []
+    monkeypatch.setattr(hall.executor, "submit", submitted.append)
+    waiting = hall.submit(lambda _: pytest.fail("it was begun"))
+    waiting.ask_to_stop(StopReason.CANCELLED, "no longer wanted")
+    assert hall.end_of(waiting).state is S.ACCEPTED
+    monkeypatch.undo()
+    hall.executor.submit(*submitted)
+    assert hall.end_of(waiting).state is S.CANCELLED
+
+
+@pytest.mark.parametrize("function", [lambda _: pytest.fail("it was begun"), never])
+def test_waiting_job_whose_time_ran_out_is_not_started(
+    hall: Hall, function: Callable[..., Any], eventually: Eventually
+) -> None:
+    """It was accepted in time and its turn came too late: after ``expires_at`` nothing starts."""
+    expires_at = utc_now() + timedelta(seconds=0.1)
+    waiting = hall.submit(function, expires_at=expires_at)
+    eventually(lambda: utc_now() > expires_at, "it has expired")
+    hall.gate.set()
+    eventually(lambda: waiting in hall.ended, "its turn comes")
+    ended = hall.end_of(waiting)
+    assert ended.state is S.FAILED
+    assert ended.error is not None
+    assert ended.error.type == "expired"
+
+
+def test_released_job_that_waits_says_no_more(hall: Hall) -> None:
+    """RELEASED is its last word, and its place in the queue is free."""
+    waiting = hall.submit(lambda _: pytest.fail("it was begun"))
+    assert waiting.release("shutting down", lambda _: None)
+    assert hall.end_of(waiting).state is S.RELEASED
+    assert hall.ended == [waiting]

@@ -1,0 +1,59 @@
+"""Whether a worker may speak: not after a silence as long as its session, until it is confirmed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from kafka_bridge.worker import standing
+from kafka_bridge.worker.standing import Standing
+
+SESSION = 30.0
+
+
+class Clock:
+    """Time as the test has it."""
+
+    now = 100.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Give a clock that stands still until it is moved."""
+    clock = Clock()
+    monkeypatch.setattr(standing, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def test_worker_that_polls_may_speak(clock: Clock) -> None:
+    """As long as no gap is longer than the session."""
+    worker = Standing(SESSION)
+    for _ in range(3):
+        clock.now += SESSION
+        assert worker.may_speak()
+        assert worker.seconds_since_poll == SESSION
+        worker.about_to_poll()
+    assert not worker.in_doubt
+
+
+def test_worker_that_was_frozen_may_not_speak_until_it_is_confirmed(clock: Clock) -> None:
+    """Not before it polls, and not when it has polled: the answer may not be there yet."""
+    worker = Standing(SESSION)
+    clock.now += SESSION + 0.001
+    assert not worker.may_speak()
+    worker.about_to_poll()
+    assert worker.in_doubt
+    worker.about_to_poll()
+    assert not worker.may_speak()
+    worker.confirmed()
+    assert worker.may_speak()
+
+
+def test_confirmation_does_not_outlast_the_session(clock: Clock) -> None:
+    """That the group knew this member once says nothing after another silence."""
+    worker = Standing(SESSION)
+    worker.about_to_poll()
+    worker.confirmed()
+    clock.now += SESSION + 1
+    assert not worker.may_speak()
