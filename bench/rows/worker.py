@@ -180,7 +180,7 @@ def _latency(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Res
         )
         for name in ("p50", "p99")
     ]
-    for number in range(scale.rounds()):
+    for number in range(scale.rounds(2)):
         say(f"worker, latency, round {number + 1}")
         ours = _delays(servers, "ours", scale)
         peer = _delays(servers, "handwritten", scale)
