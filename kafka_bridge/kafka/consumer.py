@@ -58,7 +58,7 @@ class RequestConsumer:
         self._servers = config.bootstrap_servers
         self._held: bool | None = False
         self._fatal: ck.KafkaError | None = None
-        self._asked = self._answered = self._question = self._yes = 0
+        self._asked = self._answered = self._question = self._yes = self._doubt = 0
         settings = {
             **config.worker(group_id),
             "error_cb": self._on_error,
@@ -135,12 +135,16 @@ class RequestConsumer:
         except ck.KafkaException as error:
             _log.warning("Offsets are not committed: %s", kafka_error(error).str())
 
-    def is_member(self, positions: Mapping[int, int]) -> bool:
+    def is_member(self, positions: Mapping[int, int], doubt: int) -> bool:
         """Tell whether the group knows this member; ask again until it does.
 
         It is asked by a commit of these positions, since it refuses a stranger's. The answer comes
         within :meth:`poll`, so the first call never tells.
+
+        :param doubt: numbers the doubts; what was answered to another one proves nothing
         """
+        if doubt != self._doubt:
+            self._doubt, self._question = doubt, 0
         if self._question and self._yes >= self._question:
             self._question = 0
             return True

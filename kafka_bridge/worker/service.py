@@ -172,8 +172,9 @@ class Service:
         self._scheduler.receive(records)
         self._scheduler.control.check()
         if self._standing.in_doubt:
-            partitions = self._scheduler.holdings.partitions
-            if self._consumer.is_member(self._scheduler.holdings.positions(partitions)):
+            holdings = self._scheduler.holdings
+            positions = holdings.positions(holdings.partitions)
+            if self._consumer.is_member(positions, self._standing.doubts):
                 self._standing.confirmed()
         if time.monotonic() >= self._next_commit:
             self._next_commit = time.monotonic() + COMMIT_SECONDS
@@ -225,7 +226,6 @@ class Service:
 
     def _assigned(self, numbers: Iterable[int]) -> None:
         self._scheduler.holdings.assigned(numbers)
-        self._standing.confirmed()
         if not self._joined:
             self._joined = True
             self._on_ready()

@@ -1,0 +1,53 @@
+"""A worker's consumer on a real Kafka: what it may believe of its group."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from integration.jobs import WAIT_SECONDS, config_of
+from kafka_bridge.kafka.consumer import Partitions, RequestConsumer
+from kafka_bridge.testing import Broker
+
+if TYPE_CHECKING:
+    from conftest import TopicFactory
+
+
+def ignore(_: Partitions) -> None:
+    """Nobody needs to know."""
+
+
+def poll_until(consumer: RequestConsumer, condition: Callable[[], object]) -> None:
+    """Poll until something is so."""
+    give_up = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < give_up
+        consumer.poll(0.05)
+
+
+def test_an_answer_counts_for_the_doubt_that_asked(
+    real_broker: Broker, topics: TopicFactory, unique_name: Callable[[str], str]
+) -> None:
+    """Each doubt asks the group anew: it believes no answer to a commit from before."""
+    config = config_of(real_broker.bootstrap_servers)
+    joined: list[int] = []
+    consumer = RequestConsumer(
+        config,
+        topics("requests", 1),
+        unique_name("group"),
+        assigned=joined.extend,
+        revoked=ignore,
+        lost=ignore,
+    )
+    with contextlib.closing(consumer):
+        poll_until(consumer, lambda: joined)
+        assert not consumer.is_member({0: 0}, doubt=1)
+        poll_until(consumer, lambda: consumer.is_member({0: 0}, doubt=1))
+        assert not consumer.is_member({0: 0}, doubt=2)  # and then the doubt ends in another way
+        consumer.commit({0: 0})
+        for _ in range(10):
+            consumer.poll(0.05)
+        assert not consumer.is_member({0: 0}, doubt=3)
+        poll_until(consumer, lambda: consumer.is_member({0: 0}, doubt=3))
