@@ -178,8 +178,15 @@ class Service:
                 self._standing.confirmed()
         if time.monotonic() >= self._next_commit:
             self._next_commit = time.monotonic() + COMMIT_SECONDS
-            self._consumer.commit(self._scheduler.holdings.moved_positions())
+            self._commit()
         return bool(records)
+
+    def _commit(self) -> None:
+        """Commit what has moved; all, where the last time failed, as in a rebalance it may."""
+        holdings = self._scheduler.holdings
+        moved = holdings.moved_positions()
+        again = self._consumer.has_failed_to_commit()
+        self._consumer.commit(holdings.positions(holdings.partitions) if again else moved)
 
     # Stopping.
 

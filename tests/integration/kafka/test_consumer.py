@@ -51,3 +51,24 @@ def test_an_answer_counts_for_the_doubt_that_asked(
             consumer.poll(0.05)
         assert not consumer.is_member({0: 0}, doubt=3)
         poll_until(consumer, lambda: consumer.is_member({0: 0}, doubt=3))
+
+
+def test_commit_that_fails_is_known_to_have_failed(
+    real_broker: Broker, topics: TopicFactory, unique_name: Callable[[str], str]
+) -> None:
+    """Whoever commits only what has moved hears that the rest has to be committed again."""
+    joined: list[int] = []
+    consumer = RequestConsumer(
+        config_of(real_broker.bootstrap_servers),
+        topics("requests", 1),
+        unique_name("group"),
+        assigned=joined.extend,
+        revoked=ignore,
+        lost=ignore,
+    )
+    with contextlib.closing(consumer):
+        poll_until(consumer, lambda: joined)
+        consumer.commit({7: 0})  # there is no such partition
+        poll_until(consumer, consumer.has_failed_to_commit)
+        consumer.commit({0: 0}, wait=True)
+        assert not consumer.has_failed_to_commit()
