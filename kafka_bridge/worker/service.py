@@ -171,6 +171,7 @@ class Service:
         records = self._consumer.poll(timeout)
         self._scheduler.receive(records)
         self._scheduler.control.check()
+        self._scheduler.producer.check()
         if self._standing.in_doubt:
             holdings = self._scheduler.holdings
             positions = holdings.positions(holdings.partitions)
