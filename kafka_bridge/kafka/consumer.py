@@ -58,7 +58,8 @@ class RequestConsumer:
         self._servers = config.bootstrap_servers
         self._held: bool | None = False
         self._fatal: ck.KafkaError | None = None
-        self._asked = self._answered = self._question = self._yes = 0
+        self._commit_failed = False
+        self._asked = self._answered = self._question = self._yes = self._doubt = 0
         settings = {
             **config.worker(group_id),
             "error_cb": self._on_error,
@@ -133,14 +134,29 @@ class RequestConsumer:
                 self._consumer.commit(offsets=offsets)
                 self._asked += 1
         except ck.KafkaException as error:
-            _log.warning("Offsets are not committed: %s", kafka_error(error).str())
+            self._not_committed(kafka_error(error))
 
-    def is_member(self, positions: Mapping[int, int]) -> bool:
+    def _not_committed(self, error: ck.KafkaError) -> None:
+        self._commit_failed = True
+        # While the group rebalances that is usual.
+        level = logging.DEBUG if error.code() in _REBALANCING else logging.WARNING
+        _log.log(level, "Offsets are not committed: %s", error.str())
+
+    def has_failed_to_commit(self) -> bool:
+        """Tell whether a commit has failed since this was last asked."""
+        failed, self._commit_failed = self._commit_failed, False
+        return failed
+
+    def is_member(self, positions: Mapping[int, int], doubt: int) -> bool:
         """Tell whether the group knows this member; ask again until it does.
 
         It is asked by a commit of these positions, since it refuses a stranger's. The answer comes
         within :meth:`poll`, so the first call never tells.
+
+        :param doubt: numbers the doubts; what was answered to another one proves nothing
         """
+        if doubt != self._doubt:
+            self._doubt, self._question = doubt, 0
         if self._question and self._yes >= self._question:
             self._question = 0
             return True
@@ -154,9 +170,7 @@ class RequestConsumer:
         if error is None:
             self._yes = self._answered
         else:
-            # While the group rebalances that is usual, and the next commit says it all again.
-            level = logging.DEBUG if error.code() in _REBALANCING else logging.WARNING
-            _log.log(level, "Offsets are not committed: %s", error.str())
+            self._not_committed(error)
 
     def close(self) -> None:
         """Leave the group."""

@@ -34,6 +34,7 @@ class RecordProducer:
     def __init__(self, config: KafkaConfig, delivery_timeout: float = DELIVERY_TIMEOUT) -> None:
         self._servers = config.bootstrap_servers
         self._delivery_timeout = delivery_timeout
+        self._fatal: ck.KafkaError | None = None
         self._producer = make(ck.Producer, config.producer(delivery_timeout))
         self._closing = threading.Event()
         self._served_at = 0.0
@@ -147,6 +148,15 @@ class RecordProducer:
             return too_large(topic, len(value or b""), cause.str())
         return translate(cause, doing=doing, servers=self._servers, topic=topic)
 
+    def check(self) -> None:
+        """Return if the producer is of use.
+
+        :raises KafkaError: librdkafka has given it up, as it does where the brokers lost records
+            that it counts on; every record fails from then on
+        """
+        if self._fatal is not None:
+            raise translate(self._fatal, doing="sending", servers=self._servers)
+
     def serve_reports(self) -> None:
         """Take what reports have come on this thread, for who is busy and calls this all the time.
 
@@ -154,14 +164,20 @@ class RecordProducer:
         Python's lock, which the busy one holds.
         """
         self._served_at = time.monotonic()
-        self._producer.poll(0)
+        self._poll(0)
 
     def _serve_reports(self) -> None:
         while not self._closing.is_set():
             if time.monotonic() - self._served_at < _STILL_SECONDS:
                 self._closing.wait(_STILL_SECONDS)
             else:
-                self._producer.poll(_POLL_SECONDS)
+                self._poll(_POLL_SECONDS)
+
+    def _poll(self, seconds: float) -> None:
+        try:
+            self._producer.poll(seconds)
+        except ck.KafkaException as error:  # of an error that is fatal we hear here, and once
+            self._fatal = kafka_error(error)
 
     def flush(self) -> None:
         """Wait until every record that was handed over is acknowledged or has failed."""

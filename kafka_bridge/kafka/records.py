@@ -30,7 +30,7 @@ class Record:
             location_of(message),
             message.key(),
             message.value(),
-            cast(Headers, message.headers() or []),
+            _headers(message),
             message.timestamp()[1],
         )
 
@@ -40,6 +40,15 @@ class Record:
         :raises RemoteProtocolError: it holds none; the error names topic, partition and offset
         """
         return decode_at(message_type, self.value, self.location)
+
+
+def _headers(message: ck.Message) -> Headers:
+    try:
+        return cast(Headers, message.headers() or [])
+    except (SystemError, UnicodeDecodeError):
+        # A name in them is no UTF-8. Asked again, confluent_kafka would give a list with holes.
+        message.set_headers([])
+        return []
 
 
 def decode_at(message_type: type[M], value: bytes | None, location: RecordLocation) -> M:

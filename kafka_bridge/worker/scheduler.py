@@ -58,9 +58,13 @@ class Scheduler:
     # Requests come in.
 
     def receive(self, arrived: Iterable[Received]) -> None:
-        """Take in requests that have arrived."""
+        """Take in requests that have arrived.
+
+        Their partition may have gone within the poll that brought them: they are its new owner's.
+        """
         for received in arrived:
-            partition = self.holdings.partitions[received.partition]
+            if (partition := self.holdings.partitions.get(received.partition)) is None:
+                continue
             partition.positions.take(received.offset)
             if received.value is None:  # a tombstone asks for nothing
                 partition.positions.finish(received.offset)

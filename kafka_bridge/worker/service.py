@@ -171,14 +171,23 @@ class Service:
         records = self._consumer.poll(timeout)
         self._scheduler.receive(records)
         self._scheduler.control.check()
+        self._scheduler.producer.check()
         if self._standing.in_doubt:
-            partitions = self._scheduler.holdings.partitions
-            if self._consumer.is_member(self._scheduler.holdings.positions(partitions)):
+            holdings = self._scheduler.holdings
+            positions = holdings.positions(holdings.partitions)
+            if self._consumer.is_member(positions, self._standing.doubts):
                 self._standing.confirmed()
         if time.monotonic() >= self._next_commit:
             self._next_commit = time.monotonic() + COMMIT_SECONDS
-            self._consumer.commit(self._scheduler.holdings.moved_positions())
+            self._commit()
         return bool(records)
+
+    def _commit(self) -> None:
+        """Commit what has moved; all, where the last time failed, as in a rebalance it may."""
+        holdings = self._scheduler.holdings
+        moved = holdings.moved_positions()
+        again = self._consumer.has_failed_to_commit()
+        self._consumer.commit(holdings.positions(holdings.partitions) if again else moved)
 
     # Stopping.
 
@@ -225,7 +234,6 @@ class Service:
 
     def _assigned(self, numbers: Iterable[int]) -> None:
         self._scheduler.holdings.assigned(numbers)
-        self._standing.confirmed()
         if not self._joined:
             self._joined = True
             self._on_ready()

@@ -14,6 +14,8 @@ class Standing:
 
     Set by the polling thread; asked by whoever is about to publish an event.
 
+    ``doubts`` counts how often it could not be.
+
     :param session_timeout: seconds after which the group gives up a member that it does not hear of
     """
 
@@ -21,6 +23,7 @@ class Standing:
         self._session_timeout = session_timeout
         self._polled_at = time.monotonic()
         self.in_doubt = False
+        self.doubts = 0
 
     @property
     def seconds_since_poll(self) -> float:
@@ -38,8 +41,12 @@ class Standing:
         """
         if self.seconds_since_poll > self._session_timeout:
             self.in_doubt = True
+            self.doubts += 1
         self._polled_at = time.monotonic()
 
     def confirmed(self) -> None:
-        """Note that the group knows this member: it accepted a commit, or assigned partitions."""
+        """Note that the group knows this member: it accepted a commit.
+
+        Not so where it assigned partitions: that may have been before the process was frozen.
+        """
         self.in_doubt = False

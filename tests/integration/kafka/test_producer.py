@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import confluent_kafka as ck
@@ -14,6 +16,7 @@ from kafka_bridge.kafka.offsets import end_offsets, read_record
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.errors import (
     BrokerUnreachable,
+    DeliveryFailed,
     KafkaError,
     RecordLocation,
     RecordTooLarge,
@@ -183,3 +186,33 @@ def test_closed_producer_holds_no_record_back(real_broker: Broker, topics: Topic
         assert consumer.get_watermark_offsets(partition, timeout=WAIT_SECONDS) == (0, 1)
     finally:
         consumer.close()
+
+
+def test_producer_that_is_of_no_use_any_more_says_so(
+    real_broker: Broker, topics: TopicFactory
+) -> None:
+    """What librdkafka calls fatal is raised to who asks; reports of records come all the same."""
+    topic = topics(partitions=1)
+    with RecordProducer(config_of(real_broker.bootstrap_servers)) as producer:
+        producer.publish(topic, b"k", b"v", [])
+        producer.check()
+        provoke_fatal_error(producer)
+        with pytest.raises(DeliveryFailed, match="Local: Fatal error"):
+            producer.publish(topic, b"k", b"v", [])
+        with pytest.raises(DeliveryFailed, match="failed while sending: test_fatal_error: the log"):
+            check_for_seconds(producer)
+
+
+def check_for_seconds(producer: RecordProducer) -> None:
+    """Ask for some time: librdkafka tells of its errors on a thread of its own."""
+    for _ in range(200):
+        producer.check()
+        time.sleep(0.02)
+
+
+def provoke_fatal_error(producer: RecordProducer) -> None:
+    """Have librdkafka give up a producer, as its own tests do."""
+    (library,) = Path(ck.__file__).parent.parent.glob("confluent_kafka.libs/librdkafka*")
+    handle = ctypes.c_void_p.from_address(id(producer._producer) + object.__basicsize__)
+    code = ck.KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER
+    ctypes.CDLL(str(library)).rd_kafka_test_fatal_error(handle, code, b"the log was cut")

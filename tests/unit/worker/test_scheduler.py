@@ -223,3 +223,12 @@ def test_control_topic_that_is_gone_condemns_no_request(stage: Stage) -> None:
     stage.control_failures.append(TopicNotFound("no topic 'jobs.control'"))
     stage.arrives(stage.request(), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+
+
+def test_request_of_a_partition_that_has_just_gone_is_left_to_its_new_owner(stage: Stage) -> None:
+    """One poll may bring a request, and then take its partition away."""
+    job = stage.request()
+    stage.scheduler.holdings.forget([0])
+    stage.arrives(job, 0)
+    stage.scheduler.work()
+    assert (len(stage.scheduler.backlog), stage.brokers.states) == (0, [])

@@ -57,3 +57,13 @@ def test_confirmation_does_not_outlast_the_session(clock: Clock) -> None:
     worker.confirmed()
     clock.now += SESSION + 1
     assert not worker.may_speak()
+
+
+def test_each_gap_is_a_doubt_of_its_own(clock: Clock) -> None:
+    """So that no answer to an earlier question ends it."""
+    worker = Standing(SESSION)
+    assert worker.doubts == 0
+    for doubt in (1, 2):
+        clock.now += SESSION + 0.1
+        worker.about_to_poll()
+        assert worker.doubts == doubt
