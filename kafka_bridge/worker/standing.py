@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import time
 
+DOUBT_SHARE = 0.5
+"""The share of the session after which membership is in doubt. The group counts from the last
+heartbeat, which is older than the last poll: it may go on before this side's time is over."""
+
 
 class Standing:
     """Knows whether the consumer's membership of its group can be taken for granted.
@@ -20,7 +24,7 @@ class Standing:
     """
 
     def __init__(self, session_timeout: float) -> None:
-        self._session_timeout = session_timeout
+        self._sure_for = session_timeout * DOUBT_SHARE
         self._polled_at = time.monotonic()
         self.in_doubt = False
         self.doubts = 0
@@ -32,14 +36,14 @@ class Standing:
 
     def may_speak(self) -> bool:
         """Tell whether events may go out now."""
-        return not self.in_doubt and self.seconds_since_poll <= self._session_timeout
+        return not self.in_doubt and self.seconds_since_poll <= self._sure_for
 
     def about_to_poll(self) -> None:
-        """Note that the consumer polls; after a gap as long as the session, membership is in doubt.
+        """Note that the consumer polls; after half a session without, membership is in doubt.
 
         It stays so until :meth:`confirmed`: a poll may well return before the group's answer.
         """
-        if self.seconds_since_poll > self._session_timeout:
+        if self.seconds_since_poll > self._sure_for:
             self.in_doubt = True
             self.doubts += 1
         self._polled_at = time.monotonic()

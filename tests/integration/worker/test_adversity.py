@@ -1,4 +1,7 @@
-"""Workers that are frozen, and a broker that dies: what is said afterwards, and what is not."""
+"""Short sessions on a broker of their own: long jobs, frozen workers, and the broker dies.
+
+What is said afterwards, and what is not.
+"""
 
 from __future__ import annotations
 
@@ -61,6 +64,27 @@ def start(stage: Stage) -> Program:
     """Start a worker that the group misses soon."""
     session = str(int(SESSION_SECONDS * 1000))
     return stage.start("--concurrency", "4", KAFKA_BRIDGE_KAFKA_SESSION_TIMEOUT_MS=session)
+
+
+def test_job_three_times_as_long_as_the_poll_interval_runs_once(
+    scene: Stage, eventually: Eventually
+) -> None:
+    """A worker with no free slot polls on: a long job neither ends its membership nor repeats."""
+    worker = scene.start(
+        KAFKA_BRIDGE_KAFKA_SESSION_TIMEOUT_MS="1000",
+        KAFKA_BRIDGE_KAFKA_MAX_POLL_INTERVAL_MS="1000",
+    )
+    long, next_one = scene.request("block", 3.2), scene.request("note")
+    scene.publish(long)
+    eventually(lambda: scene.noted("started") != [], "the slot is taken")
+    scene.publish(next_one)
+    ends = ends_of(scene, [long, next_one])
+    assert [(end.state, end.delivery) for end in ends] == [(S.SUCCEEDED, 1)] * 2
+    assert scene.noted("started") == [long.correlation_id]
+    assert worker.stop() == 0
+    assert positions(scene) == 2
+    assert how_often_ended(scene, [long, next_one]) == [1, 1]
+    assert "max.poll.interval" not in worker.said.lower()
 
 
 def freeze(program: Program) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from integration.jobs import events, events_until
 from integration.worker.endings import end_of, ends_of, positions, shares
-from integration.worker.programs import SESSION_MS, Stage
+from integration.worker.programs import Stage
 from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.testing.brokers.ports import free_port
 
@@ -48,19 +48,6 @@ def test_job_type_with_a_limit_of_its_own(stage: Stage, eventually: Eventually) 
     lines = [line.split() for line in stage.notes.read_text().splitlines()]
     steps = [word for word, job, _ in lines if job not in waiting]
     assert steps == ["started", "done"] * 3
-
-
-def test_job_longer_than_the_poll_interval_runs_once(stage: Stage) -> None:
-    """A worker with no free slot polls on: a long job neither ends its membership nor repeats."""
-    program = stage.start(KAFKA_BRIDGE_KAFKA_MAX_POLL_INTERVAL_MS=str(SESSION_MS))
-    long, next_one = stage.request("block", SESSION_MS / 1000 + 1.5), stage.request("note")
-    stage.publish(long, next_one)
-    assert end_of(stage, long).state is S.SUCCEEDED
-    assert end_of(stage, next_one).state is S.SUCCEEDED
-    assert stage.noted("started") == [long.correlation_id]
-    assert program.stop() == 0
-    assert positions(stage) == 2
-    assert "max.poll.interval" not in program.said.lower()
 
 
 def test_stopped_worker_finishes_what_it_has(stage: Stage, eventually: Eventually) -> None:
