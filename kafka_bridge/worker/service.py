@@ -19,7 +19,7 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.consumer import START_SECONDS, RequestConsumer
 from kafka_bridge.kafka.control import ControlReader
 from kafka_bridge.kafka.offsets import end_offsets
-from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.kafka.producer import DELIVERY_TIMEOUT, RecordProducer
 from kafka_bridge.worker.claims import Claim
 from kafka_bridge.worker.dead_letters import DeadLetters
 from kafka_bridge.worker.execution import Executor, event_loop
@@ -95,7 +95,9 @@ class Service:
         """Return a scheduler with its threads and clients, which end with the stack."""
         worker, slots = self._worker, Slots(self._worker.concurrency)
         heartbeats = stack.enter_context(contextlib.closing(Heartbeats()))
-        producer = stack.enter_context(RecordProducer(config))
+        # No longer than the session: what was sent before a freeze must not go out after it.
+        delivery_timeout = min(DELIVERY_TIMEOUT, config.session_timeout)
+        producer = stack.enter_context(RecordProducer(config, delivery_timeout))
         loop = stack.enter_context(event_loop())
         control = stack.enter_context(contextlib.closing(self._control_reader(config)))
         dead_letters = DeadLetters(producer, worker.dead_letter_topic, worker.worker_id, observer)
