@@ -83,10 +83,12 @@ def _ends(
 
 
 def _is_passing(error: ck.KafkaError) -> bool:
-    """Tell whether the brokers are only choosing a new leader."""
+    """Tell whether the brokers are only choosing a new leader, or not all know it yet."""
     return error.code() in {
         ck.KafkaError.NOT_LEADER_FOR_PARTITION,
         ck.KafkaError.LEADER_NOT_AVAILABLE,
+        ck.KafkaError.FENCED_LEADER_EPOCH,
+        ck.KafkaError.UNKNOWN_LEADER_EPOCH,
     }
 
 

@@ -56,8 +56,8 @@ def event(job: str, state: JobState = JobState.SUCCEEDED, **fields: Any) -> Stat
 @contextmanager
 def records(config: KafkaConfig, topic: str) -> Iterator[Iterator[Record]]:
     """Give the records of a topic from its beginning, in order, as they come."""
-    consumer = ck.Consumer(config.reader("test"))
     count = len(end_offsets(config, [topic], WAIT_SECONDS)[topic])
+    consumer = ck.Consumer(config.reader("test"))
     consumer.assign([ck.TopicPartition(topic, partition, 0) for partition in range(count)])
 
     def arriving() -> Iterator[Record]:

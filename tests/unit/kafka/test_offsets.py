@@ -1,0 +1,67 @@
+"""Asking where a topic ends while its brokers are not of one mind."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import confluent_kafka as ck
+import pytest
+
+from kafka_bridge.kafka import offsets
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.protocol.errors import DeliveryFailed
+
+CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
+
+
+class Admin:
+    """Knows of a topic with two partitions; the first questions about their ends fail."""
+
+    def __init__(self, *failures: int) -> None:
+        self._failures = list(failures)
+
+    def list_topics(self, topic: str, **_: float) -> Any:
+        """Return the topic's two partitions."""
+        found = SimpleNamespace(error=None, partitions={0: None, 1: None})
+        return SimpleNamespace(topics={topic: found})
+
+    def list_offsets(self, asked: dict[ck.TopicPartition, Any], **_: float) -> Any:
+        """Fail, or say that each partition ends at ten times its number."""
+        failure = self._failures.pop(0) if self._failures else None
+        answers: dict[ck.TopicPartition, Future[Any]] = {}
+        for each in asked:
+            answers[each] = Future()
+            if failure is None:
+                answers[each].set_result(SimpleNamespace(offset=each.partition * 10))
+            else:
+                answers[each].set_exception(ck.KafkaException(ck.KafkaError(failure)))
+        return answers
+
+
+def ends(monkeypatch: pytest.MonkeyPatch, *failures: int) -> list[int]:
+    """Ask where a topic ends, of brokers that fail so at first."""
+    monkeypatch.setattr(offsets, "make", lambda *_: Admin(*failures))
+    monkeypatch.setattr(offsets, "RETRY_SECONDS", 0.001)
+    return offsets.end_offsets(CONFIG, ["a.topic"], 5.0)["a.topic"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        ck.KafkaError.NOT_LEADER_FOR_PARTITION,
+        ck.KafkaError.LEADER_NOT_AVAILABLE,
+        ck.KafkaError.FENCED_LEADER_EPOCH,
+        ck.KafkaError.UNKNOWN_LEADER_EPOCH,
+    ],
+)
+def test_change_of_leaders_passes(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """A broker that has just started does not know yet what the client knows: asked again."""
+    assert ends(monkeypatch, code, code) == [0, 10]
+
+
+def test_other_failures_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what was asked in the words."""
+    with pytest.raises(DeliveryFailed, match=r"while asking where topic 'a\.topic' ends"):
+        ends(monkeypatch, ck.KafkaError.INVALID_REQUEST)
