@@ -105,7 +105,7 @@ def test_rolling_restart_under_load_costs_no_job(stage: Stage) -> None:
     ends = ends_of(stage, jobs)
     made = {job.correlation_id: job.created_at for job in jobs}
     walls = [(end.occurred_at - made[end.correlation_id]).total_seconds() for end in ends]
-    print(  # noqa: T201  the issue asks for the figure
+    print(  # noqa: T201  a figure to look at
         f"{len(jobs)} jobs by {len({end.worker_id for end in ends})} workers: the slowest took "
         f"{max(walls):.2f} s, half of them less than {sorted(walls)[len(walls) // 2]:.2f} s; "
         f"deliveries {dict(Counter(end.delivery for end in ends))}"
