@@ -90,7 +90,7 @@ class JobContext:
     def external_id(self, name: str) -> None:
         """Say what the system that really does the work calls this job.
 
-        It is sent at once, so that whoever takes the job over after a crash finds it.
+        It is sent at once and stands in every later event, for people and for other systems.
 
         :param name: for example the number of a batch job, or of a row, as text
         :raises InvalidMessage: it is no text
