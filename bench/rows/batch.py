@@ -2,10 +2,10 @@
 
 Ours is the operator's own path, as Airflow goes it: ``execute`` (every payload is checked and
 encoded, the batch stored, all requests acknowledged by the broker), the trigger, made from its
-stored arguments, on a reader that is opened for it, and ``execute_complete`` (all results read, in
-order). Left out is what Airflow itself takes to go from one to the next, and the time for which
-decision 0007 holds events back. A round of each goes before, untimed: the first producer of a new
-broker waits for its coordinator.
+stored arguments in another process, where a reader is open, and ``execute_complete`` (all results
+read, in order). Left out is what Airflow itself takes to go from one to the next, and the time for
+which decision 0007 holds events back. A round of each goes before, untimed: the first producer of a
+new broker waits for its coordinator, and the first trigger for its reader.
 
 The peer is the least that any implementation must do: a producer sends the same requests, encoded
 beforehand, and a consumer reads until all replies are there. One and the same process does the jobs
@@ -16,7 +16,6 @@ new idempotent producer of librdkafka takes half a second until its first record
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import time
@@ -32,7 +31,8 @@ from airflow.sdk.exceptions import TaskDeferred
 from bench.measure import Result, Round, Scale, Target
 from bench.responder import responder
 from bench.traffic import ends_of, new_topic, producer, raw_consumer
-from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger, task_state
+from bench.trigger_process import RunTrigger, trigger_process
+from kafka_bridge.airflow import KafkaJobBatchOperator, task_state
 from kafka_bridge.kafka.config import KafkaConfig
 
 JOBS = 10_000
@@ -44,27 +44,22 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
     """Measure the rows."""
     connection = {"conn_type": "kafka", "extra": {"bootstrap.servers": servers}}
     os.environ[f"AIRFLOW_CONN_{CONNECTION.upper()}"] = json.dumps(connection)
+    plain = _row("a raw producer and consumer")
+    plain.note = "half a second of ours goes by before an idempotent producer sends: see next row"
+    careful = _row("a raw idempotent producer, as ours is, and consumer")
+    config = KafkaConfig({"bootstrap.servers": servers})
     # The operator is executed outside a task, so nobody can say that this one still runs.
     ExecutorSafeguard.test_mode = True
     task_state.is_in_state = lambda *_: True
-    plain, careful = (
-        Result(
-            f"{JOBS:,} no-op jobs through one batch task: payloads to results",
-            f"as many requests and replies on {clients}, with the same worker",
-            "s",
-            target,
-        )
-        for clients, target in (
-            ("a raw producer and consumer", Target("<=", 2.0)),
-            ("the same, the producer idempotent", None),
-        )
-    )
-    config = KafkaConfig({"bootstrap.servers": servers})
-    with new_topic(servers) as requests, new_topic(servers) as responses:
+    with (
+        new_topic(servers) as requests,
+        new_topic(servers) as responses,
+        trigger_process() as run_trigger,
+    ):
         for number in range(scale.rounds() + 1):
             say(f"{JOBS:,} jobs in one batch, round {number}, of which 0 is to warm up")
             with responder(servers, requests):
-                ours = _time_batch(requests, responses)
+                ours = _time_batch(requests, responses, run_trigger)
             for row, sender in (
                 (plain, lambda: producer(servers)),
                 (careful, lambda: ck.Producer(config.producer(30))),
@@ -74,6 +69,15 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
                 if number:
                     row.rounds.append(Round(ours, peer))
     return [plain, careful]
+
+
+def _row(clients: str) -> Result:
+    return Result(
+        f"{JOBS:,} no-op jobs through one batch task: payloads to results",
+        f"as many requests and replies on {clients}, with the same worker",
+        "s",
+        Target("<=", 2.0),
+    )
 
 
 # Ours.
@@ -87,7 +91,7 @@ class _Store(dict[str, Any]):
         self[key] = json.loads(json.dumps(value))
 
 
-def _time_batch(requests: str, responses: str) -> float:
+def _time_batch(requests: str, responses: str, run_trigger: RunTrigger) -> float:
     payloads = [{"number": number} for number in range(JOBS)]
     operator = KafkaJobBatchOperator(
         task_id="batch",
@@ -102,7 +106,7 @@ def _time_batch(requests: str, responses: str) -> float:
     )
     context = cast(Context, {"ti": instance, "task_state_store": _Store()})
     begin = time.perf_counter()
-    event = asyncio.run(_first_event(_trigger_of(operator, context)))
+    event = run_trigger(_deferred_to(operator, context))
     results = operator.execute_complete(context, event)
     took = time.perf_counter() - begin
     if results != payloads:
@@ -110,21 +114,14 @@ def _time_batch(requests: str, responses: str) -> float:
     return took
 
 
-def _trigger_of(operator: KafkaJobBatchOperator, context: Context) -> KafkaJobBatchTrigger:
+def _deferred_to(operator: KafkaJobBatchOperator, context: Context) -> dict[str, Any]:
+    """Execute an operator; return the arguments of the trigger that it defers to."""
     try:
         operator.execute(context)
     except TaskDeferred as deferred:
         _, arguments = deferred.trigger.serialize()
-        stored = json.loads(json.dumps(arguments))
-        return KafkaJobBatchTrigger(**{**stored, "not_before": 0.0})
+        return {**json.loads(json.dumps(arguments)), "not_before": 0.0}
     raise RuntimeError("the operator did not defer")
-
-
-async def _first_event(trigger: KafkaJobBatchTrigger) -> dict[str, Any]:
-    async with asyncio.timeout(GIVE_UP_SECONDS):
-        async for event in trigger.run():
-            return cast(dict[str, Any], event.payload)
-    raise RuntimeError("the trigger ended without an event")
 
 
 # The peer.

@@ -60,14 +60,11 @@ def from_record(message_type: type[M], record: Any) -> M:
 
     :raises InvalidMessage: a field has a value that the protocol forbids
     """
-    return message_type(**{name: _rich(name, value) for name, value in record.items()})
-
-
-def _rich(name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if name in _PARTS:
-        return _PARTS[name](**value)
-    if name in _ENUMS:
-        return _ENUMS[name](value)
-    return value
+    values = dict(record)
+    for name, part in _PARTS.items():
+        if values.get(name) is not None:
+            values[name] = part(**values[name])
+    for name, symbols in _ENUMS.items():
+        if values.get(name) is not None:
+            values[name] = symbols(values[name])
+    return message_type(**values)

@@ -22,13 +22,15 @@ from kafka_bridge.testing.local_airflow import Component, LocalAirflow
 
 from .topic_contents import records_of, requests_of_run
 
-DAGS = ("batch_marked", "batch_fails_fast", "batch_collects")
+DAGS = ("batch_marked", "batch_fails_fast", "batch_collects", "batch_files")
 Eventually = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
 def runs(
-    airflow: LocalAirflow, start_worker: Callable[..., subprocess.Popen[bytes]]
+    airflow: LocalAirflow,
+    start_worker: Callable[..., subprocess.Popen[bytes]],
+    file_auditor: subprocess.Popen[bytes],
 ) -> dict[str, str]:
     """Begin one run of each DAG, with a worker for the jobs."""
     start_worker("batch_service:worker")
@@ -102,9 +104,9 @@ def test_marked_failed(
     eventually(lambda: ends() == {JobState.CANCELLED: 20}, "all are cancelled", 30)
 
 
-def test_example(airflow: LocalAirflow, file_auditor: subprocess.Popen[bytes]) -> None:
+def test_example(airflow: LocalAirflow, runs: dict[str, str]) -> None:
     """The example's total is that of an independent count, though one of its jobs has failed."""
-    run_id = airflow.trigger("batch_files")
+    run_id = runs["batch_files"]
     assert airflow.wait_for_run("batch_files", run_id, 120) == "success"
     root = Path(installed_airflow.__path__[0])
     folders = [path for path in root.iterdir() if path.is_dir()]

@@ -9,9 +9,16 @@ from typing import Any
 from kafka_bridge.airflow.batch.ledger import Batch
 from kafka_bridge.airflow.outcomes import result_of
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.records import location_of
 from kafka_bridge.kafka.scan import scan
-from kafka_bridge.protocol.errors import JobCancelled, JobFailed, RecordGone, RemoteProtocolError
+from kafka_bridge.protocol.codec import decode
+from kafka_bridge.protocol.errors import (
+    JobCancelled,
+    JobFailed,
+    RecordGone,
+    RecordLocation,
+    RemoteProtocolError,
+)
 from kafka_bridge.protocol.event_head import read_head
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobState, StatusEvent
@@ -118,34 +125,34 @@ def _ends_by_round(
             if place is None:
                 continue
             number, position = place
-            record, before = Record.of(message), closed[number]
-            if position in found[number] or (before and not _precedes(record, before)):
+            location, before = location_of(message), closed[number]
+            if position in found[number] or (before and not _precedes(location, before)):
                 continue
-            if (end := end_of(record)) is not None:
+            if (end := end_of(message.value(), location)) is not None:
                 found[number][position] = end
     return found
 
 
-def _precedes(record: Record, offsets: Sequence[int]) -> bool:
-    place = record.location
+def _precedes(place: RecordLocation, offsets: Sequence[int]) -> bool:
     return place.partition < len(offsets) and place.offset < offsets[place.partition]
 
 
-def end_of(record: Record) -> JobEnd | None:
-    """Return what a record says of its job's end, or None where it is no end."""
+def end_of(value: bytes | None, location: RecordLocation) -> JobEnd | None:
+    """Return what the value of a record says of its job's end, or None where it is no end."""
     try:
-        if read_head(record.value).state not in TERMINAL:
+        if read_head(value).state not in TERMINAL:
             return None
     except RemoteProtocolError:
         return None  # nor was it one for the trigger
     try:
-        event = record.decode(StatusEvent)
-        return JobEnd(event.state, result=result_of(event, record.location))
+        event = decode(StatusEvent, value)
+        return JobEnd(event.state, result=result_of(event, location))
     except JobFailed as error:
-        words = (error.error_type, error.error_message, error.details, error.retryable)
-        return JobEnd(JobState.FAILED, error=JobFailure(*words))
+        facts = (error.error_type, error.error_message, error.details, error.retryable)
+        return JobEnd(JobState.FAILED, error=JobFailure(*facts))
     except JobCancelled as error:
         return JobEnd(JobState.CANCELLED, error=JobFailure(CANCELLED, str(error)))
     except RemoteProtocolError as error:
-        unreadable = JobFailure(ErrorType.UNREADABLE, str(error), retryable=True)
+        words = str(error if error.location else error.at(location))
+        unreadable = JobFailure(ErrorType.UNREADABLE, words, retryable=True)
         return JobEnd(JobState.FAILED, error=unreadable)

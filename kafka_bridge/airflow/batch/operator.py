@@ -132,13 +132,17 @@ class KafkaJobBatchOperator(BridgeOperator):
         :raises PayloadNotSerialisable: one has no JSON form; it is named, and nothing was sent
         :raises RecordTooLarge: one is too large; it is named
         :raises KafkaError: a topic is missing, or the brokers did not take a request
+        :raises KafkaJobKilled: the process was told to end meanwhile, or a person ended the task
         """
         from kafka_bridge.airflow.batch.completion import nothing
         from kafka_bridge.airflow.batch.submission import submit
+        from kafka_bridge.airflow.exceptions import KafkaJobKilled
 
         batch = submit(self, context)
         if batch is None:
             return nothing(self)
+        if self.killed and self.cancel_on_kill:
+            raise KafkaJobKilled("the task was told to end while it published its batch")
         if self.deferrable:
             self.stop_if_ended(context)
             not_before = time.time() + settle_seconds()

@@ -12,12 +12,11 @@ from kafka_bridge.airflow.batch import ends as ends_module
 from kafka_bridge.airflow.batch.ends import JobEnd, end_of, read_ends
 from kafka_bridge.airflow.batch.ledger import Batch, Round
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.messages import JobFailure, JobState, StatusEvent
 
-from ..samples import JOB, OTHER_JOB, TOPIC, Message, event, record
+from ..samples import JOB, OTHER_JOB, TOPIC, Message, event
 
 CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
 AGAIN = JobFailure("busy", "come back", "Traceback …", retryable=True)
@@ -133,8 +132,8 @@ def test_damaged_records() -> None:
     """A record whose head cannot be read is no end; one whose rest is damaged is a failure."""
     good = encode(event(JobState.SUCCEEDED))
     place = RecordLocation(TOPIC, 0, 3)
-    assert end_of(Record(place, JOB.encode(), b"junk", [], 0)) is None
-    end = end_of(Record(place, JOB.encode(), good[:-3], [], 0))
+    assert end_of(b"junk", place) is None
+    end = end_of(good[:-3], place)
     assert end is not None
     assert end.error is not None
     assert (end.state, end.error.type, end.error.retryable) == (JobState.FAILED, "unreadable", True)
@@ -144,7 +143,7 @@ def test_damaged_records() -> None:
 def test_result_that_is_not_what_it_says() -> None:
     """A result that contradicts its media type fails this job, and no other."""
     ended = event(JobState.SUCCEEDED, result=b"{", result_type="application/json")
-    end = end_of(record(ended, RecordLocation(TOPIC, 0, 3)))
+    end = end_of(encode(ended), RecordLocation(TOPIC, 0, 3))
     assert end is not None
     assert end.error is not None
     assert end.error.message.startswith(

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowException, TaskDeferred
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger
 from kafka_bridge.airflow.batch import completion, submission
 from kafka_bridge.airflow.batch.ends import BatchEnds, JobEnd
 from kafka_bridge.airflow.batch.exceptions import KafkaBatchFailed, KafkaBatchTimedOut
 from kafka_bridge.airflow.batch.ledger import STORE_KEY, Batch, Round
-from kafka_bridge.airflow.exceptions import KafkaJobWaitFailed
+from kafka_bridge.airflow.exceptions import KafkaJobKilled, KafkaJobWaitFailed
 from kafka_bridge.kafka import commands
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.diagnosis import QueueReport
@@ -156,6 +156,16 @@ def test_killed(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, log: Log) -> None
         "3 jobs: CANCEL is sent: the task was killed",
         "3 jobs could not be cancelled: no broker answered",
     ]
+
+
+def test_killed_while_it_publishes(submitted: None) -> None:
+    """A process that has cancelled its batch does not defer to it; the retry submits it anew."""
+    made = operator()
+    made.on_kill()
+    with pytest.raises(KafkaJobKilled) as caught:
+        made.execute(context())
+    assert str(caught.value) == "the task was told to end while it published its batch"
+    assert not isinstance(caught.value, AirflowFailException)
 
 
 # What it does not send.

@@ -1,0 +1,50 @@
+"""A process that runs triggers, as Airflow's triggerer is: its reader stays open between them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from typing import Any, TypeAlias
+
+from kafka_bridge.airflow import KafkaJobBatchTrigger
+from kafka_bridge.airflow.waiting_operator import first_event
+
+GIVE_UP_SECONDS = 120.0
+
+RunTrigger: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+"""Takes a batch trigger's arguments, and returns the payload of its event."""
+
+
+@contextlib.contextmanager
+def trigger_process() -> Iterator[RunTrigger]:
+    """Inside the block, have a process that runs triggers, one after the other."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    process.start()
+
+    def run(arguments: dict[str, Any]) -> dict[str, Any]:
+        ours.send(arguments)
+        if not ours.poll(GIVE_UP_SECONDS):
+            raise RuntimeError("the trigger did not fire")
+        event: dict[str, Any] = ours.recv()
+        return event
+
+    try:
+        yield run
+    finally:
+        process.kill()
+        process.join()
+
+
+def _serve(asked: Connection) -> None:
+    asyncio.run(_run_triggers(asked))
+
+
+async def _run_triggers(asked: Connection) -> None:
+    while True:
+        arguments = await asyncio.to_thread(asked.recv)
+        asked.send(await first_event(KafkaJobBatchTrigger(**arguments)))
