@@ -114,11 +114,15 @@ class Stage:
                 process.wait()
 
     def ends(self, count: int, *, any_reply: bool = False) -> list[ck.Message]:
-        """Return the first event and then the ends of so many jobs, as they come."""
+        """Return the first event and then the ends of so many jobs, as they come.
+
+        :param any_reply: each job has one record alone, and that is its end
+        """
+        wanted = count if any_reply else count + 1
         consumer = raw_consumer(self.servers, self.responses, [0] * PARTITIONS)
         found: list[ck.Message] = []
         give_up = time.monotonic() + 300
-        while len(found) < count + 1:
+        while len(found) < wanted:
             for message in consumer.consume(1000, 0.05):
                 if not found or any_reply or _is_end(message):
                     found.append(message)
