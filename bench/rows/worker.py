@@ -46,13 +46,11 @@ PROGRAMS = {
 
 
 def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
-    """Measure the rows."""
-    return [
-        *_throughput(servers, scale, say),
-        *_latency(servers, scale, say),
-        _memory(servers, scale, say),
-        _old_records(servers, scale, say),
-    ]
+    """Measure the rows; the last two in the long form only."""
+    quick = [*_throughput(servers, scale, say), *_latency(servers, scale, say)]
+    if scale.short:
+        return quick
+    return [*quick, _memory(servers, scale, say), _old_records(servers, scale, say)]
 
 
 class Stage:
@@ -155,7 +153,7 @@ def _throughput(servers: str, scale: Scale, say: Callable[[str], None]) -> list[
             None,
         ),
     }
-    for number in range(scale.rounds()):
+    for number in range(1 if scale.short else scale.rounds()):
         say(f"worker, no-op jobs, round {number + 1}")
         ours = _rate(servers, "ours", count)
         for peer, result in ours_and.items():
@@ -184,7 +182,7 @@ def _latency(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Res
         )
         for name in ("p50", "p99")
     ]
-    for number in range(scale.rounds(2)):
+    for number in range(1 if scale.short else scale.rounds(2)):
         say(f"worker, latency, round {number + 1}")
         ours = _delays(servers, "ours", scale)
         peer = _delays(servers, "handwritten", scale)
