@@ -36,7 +36,7 @@ class Result:
     """A measured row.
 
     ``figure`` makes a round into the figure that the target speaks of: by default ours divided by
-    the peer's. ``explanation`` says where the time goes, for a reader of a row that misses its
+    the peer's; ``figure_unit`` is its unit where there is no target to say so. ``explanation`` says where the time goes, for a reader of a row that misses its
     target; ``note`` is always shown.
     """
 
@@ -46,6 +46,7 @@ class Result:
     target: Target | None
     rounds: list[Round] = field(default_factory=list)
     figure: Callable[[Round], float] = lambda each: each.ours / each.peer
+    figure_unit: str = "×"
     note: str = ""
     explanation: str = ""
     has_failed: bool = False

@@ -25,7 +25,7 @@ def cells(result: Result) -> list[str]:
     if not result.rounds:
         return [result.name, result.peer, "–", "–", "–", target, result.remarks]
     figures = sorted(result.figures)
-    unit = result.target.unit if result.target else "×"
+    unit = result.target.unit if result.target else result.figure_unit
     spread = f"{number(result.median)} {unit} ({number(figures[0])} … {number(figures[-1])})"
     return [
         result.name,

@@ -98,7 +98,7 @@ def _row(name: str, target: Target | None) -> Result:
         "ms",
         target,
         figure=lambda each: each.ours - each.peer,
-        note="" if target else "the figure is the difference in ms",
+        figure_unit="ms more",
     )
 
 

@@ -178,7 +178,6 @@ def _latency(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Res
             "the hand-written loop",
             "ms",
             None,
-            note="ours and the loop's, in ms",
         )
         for name in ("p50", "p99")
     ]
@@ -225,7 +224,7 @@ def _memory(servers: str, scale: Scale, say: Callable[[str], None]) -> Result:
         "MB",
         None,
         figure=lambda each: each.ours - each.peer,
-        note="the figure is the difference in MB",
+        figure_unit="MB more",
     )
     for number in range(scale.rounds(2)):
         say(f"worker, memory, round {number + 1}")
@@ -269,7 +268,7 @@ def _old_records(servers: str, scale: Scale, say: Callable[[str], None]) -> Resu
         "s",
         None,
         figure=lambda each: each.ours - each.peer,
-        note="the figure is the difference in s",
+        figure_unit="s more",
     )
     for number in range(scale.rounds(2)):
         say(f"worker, start, round {number + 1}")
