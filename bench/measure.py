@@ -36,8 +36,8 @@ class Result:
     """A measured row.
 
     ``figure`` makes a round into the figure that the target speaks of: by default ours divided by
-    the peer's; ``figure_unit`` is its unit where there is no target to say so. ``explanation`` says where the time goes, for a reader of a row that misses its
-    target; ``note`` is always shown.
+    the peer's; ``figure_unit`` is its unit where there is no target to say so. ``explanation`` says
+    where the time goes, for a reader of a row that misses its target; ``note`` is always shown.
     """
 
     name: str
