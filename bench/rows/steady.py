@@ -44,7 +44,7 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
         Target("<=", 250, "ms"),
         figure=lambda each: each.ours,
     )
-    for number in range(scale.rounds(2)):
+    for number in range(1 if scale.short else scale.rounds(2)):
         say(f"steady registration, round {number + 1}")
         with new_topic(servers) as topic:
             read, p99 = asyncio.run(_measure(servers, topic, seconds))
