@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 BUNDLE_NAME = "local"
-SQLITE_LOCK_SECONDS = 30
-"""SQLite takes one writer: the others wait this long instead of failing."""
+SQLITE_LOCK_SECONDS = 10
+"""SQLite takes one writer: the others wait this long instead of failing.
+
+No longer: Airflow's API server writes its audit log on its event loop. Where that waits for a lock
+whose holder needs the loop to commit, nothing but this time ends it, with a 500 for the request."""
 MAX_ACTIVE_TASKS = 128
 """For each DAG; what really limits is the executor's parallelism."""
 REFRESH_SECONDS = 5

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 TaskInstance = dict[str, Any]
 T = TypeVar("T")
 NOT_FOUND = 404
+CONFLICT = 409
 TERMINAL_RUN_STATES = frozenset({"success", "failed"})
-NEW_DAG_SECONDS = 20.0
-"""How long :meth:`DagRuns.trigger` waits for a DAG whose file was only just written."""
+NEW_DAG_SECONDS = 90.0
+"""How long :meth:`DagRuns.trigger` waits for a DAG whose file was only just written, and for an API
+server that does not answer at once."""
 
 
 class DagRuns(ABC):
@@ -45,11 +47,16 @@ class DagRuns(ABC):
 
         Raises :class:`WaitTimedOut` if the DAG does not turn up, :class:`ApiError` on a refusal.
         """
-        run_id = run_id or f"local_{uuid.uuid4()}"
-        body = {"dag_run_id": run_id, "conf": dict(conf or {}), "logical_date": None}
+        new_id = run_id or f"local_{uuid.uuid4()}"
+        body = {"dag_run_id": new_id, "conf": dict(conf or {}), "logical_date": None}
 
         def attempt() -> dict[str, Any] | None:
-            return _unless_missing(lambda: self.api.post(path("dags", dag_id, "dagRuns"), body))
+            try:
+                return _unless_missing(lambda: self.api.post(path("dags", dag_id, "dagRuns"), body))
+            except ApiError as error:
+                if error.status != CONFLICT or run_id is not None:
+                    raise
+                return body  # the id is our own: an earlier request went through, unanswered
 
         return str(self._wait(attempt, f"DAG {dag_id}", NEW_DAG_SECONDS)["dag_run_id"])
 
