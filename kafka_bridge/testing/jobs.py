@@ -85,6 +85,7 @@ def run_job(
     payload: Any = None,
     *,
     cancel_after: float | None = None,
+    external_id: str | None = None,
     timeout: float = 60.0,
     **fields: Any,
 ) -> JobOutcome:
@@ -99,6 +100,7 @@ def run_job(
 
     :param payload: as in the operator: a dictionary, dataclass, pydantic model, or bytes
     :param cancel_after: cancel the job after so many seconds
+    :param external_id: what an earlier delivery of the job said that the real system calls it
     :param timeout: seconds until the test is told that the job does not end
     :param fields: other fields of the :class:`JobRequest`, such as ``deadline``
     :raises PayloadNotSerialisable: the payload has no JSON form
@@ -114,7 +116,14 @@ def run_job(
         job_type=job_type, payload=data, payload_type=media_type, **(defaults | fields)
     )
     collected = CollectedEvents()
-    do_job(worker, request, collected, cancel_after=cancel_after, timeout=timeout)
+    do_job(
+        worker,
+        request,
+        collected,
+        cancel_after=cancel_after,
+        external_id=external_id,
+        timeout=timeout,
+    )
     return JobOutcome(tuple(collected.events))
 
 
@@ -124,6 +133,7 @@ def do_job(
     sender: Sender,
     *,
     cancel_after: float | None = None,
+    external_id: str | None = None,
     timeout: float = 60.0,
 ) -> BaseException | None:
     """Have a worker do the job of a request and send its events; return once its end is sent.
@@ -141,7 +151,14 @@ def do_job(
         max_deliveries=worker.max_deliveries,
         now=utc_now(),
     )
-    reporter = JobReporter(sender, request, Encoding.AVRO, worker.worker_id, may_speak=lambda: True)
+    reporter = JobReporter(
+        sender,
+        request,
+        Encoding.AVRO,
+        worker.worker_id,
+        may_speak=lambda: True,
+        external_id=external_id,
+    )
     if isinstance(verdict, End):
         reporter.finished(verdict.state, settled.set_result, **verdict.facts)
     if not isinstance(verdict, Start):

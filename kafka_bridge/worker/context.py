@@ -87,12 +87,31 @@ class JobContext:
         """
         self._reporter.progress(Progress(completed, total, unit), message)
 
-    def external_id(self, name: str) -> None:
-        """Say what the system that really does the work calls this job.
+    def message(self, text: str) -> None:
+        """Say what is going on, in a few words; it shows in the Airflow task's log.
 
-        It is sent at once and stands in every later event, for people and for other systems.
+        At most two events a second are sent, the latest text wins. Returns at once.
+
+        :raises InvalidMessage: it is no text
+        """
+        self._reporter.progress(None, text)
+
+    @property
+    def external_id(self) -> str | None:
+        """What the system that does the work calls this job, None while nobody has said so.
+
+        In a job that is delivered again it is what the delivery before said: the work has begun,
+        and may be found there.
+        """
+        return self._reporter.external_id
+
+    def set_external_id(self, name: str) -> None:
+        """Say what the system that does the work calls this job.
+
+        It is sent at once and stands in every later event, for people, for other systems, and for
+        the worker that goes on with the job when this one dies.
 
         :param name: for example the number of a batch job, or of a row, as text
         :raises InvalidMessage: it is no text
         """
-        self._reporter.external_id(name)
+        self._reporter.set_external_id(name)

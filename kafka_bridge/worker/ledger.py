@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.control import ControlReader
 from kafka_bridge.kafka.scan import scan
+from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.errors import (
     AccessDenied,
     KafkaBridgeError,
@@ -26,7 +27,7 @@ from kafka_bridge.protocol.errors import (
 )
 from kafka_bridge.protocol.event_head import read_head
 from kafka_bridge.protocol.lifecycle import TERMINAL
-from kafka_bridge.protocol.messages import JobRequest, JobState
+from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent
 from kafka_bridge.worker.observation import Observer
 
 _log = logging.getLogger(__name__)
@@ -45,15 +46,27 @@ again within moments; Airflow looks for it before it publishes anew."""
 
 @dataclass(slots=True)
 class Unfinished:
-    """A job that was begun: the highest delivery seen, and how many were handed back."""
+    """A job that was begun: the highest delivery seen, and how many were handed back.
+
+    ``last`` is the latest event of that delivery, as it lies in the topic.
+    """
 
     delivery: int = 0
     released: int = 0
+    last: bytes | None = field(default=None, compare=False, repr=False)
 
     @property
     def broken_off(self) -> int:
         """How many deliveries ended without a word."""
         return max(0, self.delivery - self.released)
+
+    @property
+    def external_id(self) -> str | None:
+        """What the system that does the work calls the job, as far as its events say."""
+        try:
+            return None if self.last is None else decode(StatusEvent, self.last).external_id
+        except RemoteProtocolError:
+            return None  # its head could be read, what follows is damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +122,8 @@ def _note(
         unfinished.pop(key, None)
         return
     known = unfinished.setdefault(key, Unfinished())
-    known.delivery = max(known.delivery, head.delivery)
+    if head.delivery >= known.delivery:
+        known.delivery, known.last = head.delivery, value
     known.released += head.state is JobState.RELEASED
 
 

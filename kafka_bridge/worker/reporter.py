@@ -77,6 +77,8 @@ class JobReporter:
     worker_id: str
     may_speak: Callable[[], bool]
     delivery: int = 1
+    external_id: str | None = None
+    """What the system that does the work calls the job; every event says it."""
     new_event_id: Callable[[], str] = new_event_id
     note: str | None = None
     """What heartbeats say, where there is something to say."""
@@ -86,9 +88,8 @@ class JobReporter:
     _state: JobState | None = None
     _sequence: int = 0
     _last_sent: float = 0.0
-    _unsent: tuple[Progress, str | None] | None = None
+    _unsent: tuple[Progress | None, str | None] | None = None
     _surely: _Surely | None = None
-    _external_id: str | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -163,7 +164,7 @@ class JobReporter:
                 delivery=self.delivery,
                 sequence=sequence,
                 occurred_at_ms=time.time_ns() // 1_000_000,
-                external_id=self._external_id,
+                external_id=self.external_id,
                 **facts,
             )
         event = StatusEvent(
@@ -174,7 +175,7 @@ class JobReporter:
             state=state,
             occurred_at=utc_now(),
             worker_id=self.worker_id,
-            external_id=self._external_id,
+            external_id=self.external_id,
             **facts,
         )
         return encode(event, self.encoding)
@@ -184,26 +185,29 @@ class JobReporter:
             self.request.response_topic, self._key, value, self._headers, delivered
         )
 
-    def progress(self, progress: Progress, message: str | None) -> None:
-        """Send progress now, or shortly when the last event has only just gone.
+    def progress(self, progress: Progress | None, message: str | None) -> None:
+        """Send progress, a message or both: now, or shortly when the last event has only just gone.
+
+        Of each, the latest counts.
 
         :raises InvalidMessage: the message is no text
         """
         if message is not None:
             _require_text("message", message)
         with self._lock:
-            self._unsent = (progress, message)
+            before = self._unsent or (None, None)
+            self._unsent = (progress or before[0], message or before[1])
             if self._silence() >= PROGRESS_SECONDS:
                 self._say_unsent()
 
-    def external_id(self, name: str) -> None:
-        """Send what the real system calls the job; every later event says it, too.
+    def set_external_id(self, name: str) -> None:
+        """Send what the system that does the work calls the job.
 
         :raises InvalidMessage: it is no text: no event could say it, nor the end of the job
         """
         _require_text("external_id", name)
         with self._lock:
-            self._external_id = name
+            self.external_id = name
             self._say_running()
 
     def say(self, message: str) -> None:

@@ -182,7 +182,7 @@ class Scheduler:
             return False
         if start.suspect:
             self._suspect = claim
-        reporter = self._take_in_hand(claim, start.delivery)
+        reporter = self._take_in_hand(claim, start.delivery, start.external_id)
         run = claim.run = JobRun(
             claim.request,
             start.handler,
@@ -217,7 +217,9 @@ class Scheduler:
         claim.is_ours = True
         self._cancel_if_asked(claim)
 
-    def _take_in_hand(self, claim: Claim, delivery: int) -> JobReporter:
+    def _take_in_hand(
+        self, claim: Claim, delivery: int, external_id: str | None = None
+    ) -> JobReporter:
         reporter = claim.reporter = JobReporter(
             self.producer,
             claim.request,
@@ -225,6 +227,7 @@ class Scheduler:
             self.worker_id,
             may_speak=lambda: claim.is_ours and self.standing.may_speak(),
             delivery=delivery,
+            external_id=external_id,
             new_event_id=self._event_ids,
         )
         self.holdings.take(claim)

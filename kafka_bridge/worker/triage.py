@@ -43,11 +43,15 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Run it. ``suspect``: it may be what killed the workers that had it before."""
+    """Run it. ``suspect``: it may be what killed the workers that had it before.
+
+    ``external_id``: what the system that does the work calls it, where an earlier delivery said so.
+    """
 
     handler: Handler
     delivery: int
     suspect: bool
+    external_id: str | None = None
 
 
 Verdict: TypeAlias = Skip | SetAside | End | Start
@@ -88,7 +92,9 @@ def judge(
     if (unfit := _unfit(request, handler, now)) is not None:
         return End(JobState.FAILED, {"error": unfit}, delivery)
     assert handler is not None  # noqa: S101  _unfit says so otherwise
-    return Start(handler, delivery, suspect=before.broken_off >= SUSPECT_AFTER)
+    return Start(
+        handler, delivery, before.broken_off >= SUSPECT_AFTER, external_id=before.external_id
+    )
 
 
 def _unfit(request: JobRequest, handler: Handler | None, now: datetime) -> JobFailure | None:

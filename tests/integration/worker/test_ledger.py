@@ -67,6 +67,25 @@ def test_page_begins_where_it_is_told_to(
     assert read_page(config, topic, time.time() + 60, 1).records == 0
 
 
+def test_page_knows_what_the_system_that_does_the_work_calls_a_job(
+    real_broker: Broker, producer: RecordProducer, topics: Callable[..., str]
+) -> None:
+    """As the latest event of its last delivery says, whoever wrote that in between."""
+    topic = topics("responses", 1)
+    lives: dict[str, list[tuple[int, str | None]]] = {
+        "batch-2": [(1, None), (1, "batch-1"), (2, "batch-1"), (2, "batch-2"), (1, "batch-1")],
+        "unnamed": [(1, None)],
+    }
+    jobs = {new_correlation_id(): name for name in lives}
+    for job, name in jobs.items():
+        for delivery, external_id in lives[name]:
+            said = event(job, S.RUNNING, delivery=delivery, external_id=external_id)
+            producer.publish(topic, job.encode(), encode(said, Encoding.AVRO), [])
+    page = read_page(config_of(real_broker.bootstrap_servers), topic, 0.0, 1)
+    known = {jobs[key.decode()]: each.external_id for key, each in page.unfinished.items()}
+    assert known == {"batch-2": "batch-2", "unnamed": None}
+
+
 def test_missing_topic_is_told_apart_from_an_empty_one(real_broker: Broker) -> None:
     """Nobody could be told of the jobs' ends: it is an error, with the topic's name."""
     with pytest.raises(TopicNotFound, match=r"topic 'no\.such\.topic' does not exist"):

@@ -186,3 +186,20 @@ def test_docstring_shows_what_works(tmp_path: Path) -> None:
     names: dict[str, Any] = {"run_job": run_job, "my_service": service}
     exec(example, names)  # noqa: S102  our own docstring
     names["test_audit_counts_files"](tmp_path)
+
+
+def test_job_that_was_begun_before() -> None:
+    """What an earlier delivery said the real system calls it is at hand and in every event."""
+    worker = Worker("resumers")
+
+    @worker.job("resume")
+    def resume(job: JobContext) -> str:
+        found = job.external_id or "submitted anew"
+        job.set_external_id(found)
+        job.message("watching")
+        return found
+
+    begun, fresh = run_job(worker, "resume", external_id="batch-7"), run_job(worker, "resume")
+    assert (begun.result, fresh.result) == ("batch-7", "submitted anew")
+    assert [event.external_id for event in begun.events] == ["batch-7"] * len(begun.events)
+    assert (fresh.events[0].external_id, fresh.events[-1].external_id) == (None, fresh.result)

@@ -75,8 +75,8 @@ def test_job_is_accepted_and_ended() -> None:
         (lambda _: {"a": "\ud800"}, "result_not_serialisable", False, "result['a']"),
         (lambda _: 1 / 0, "ZeroDivisionError", True, "division by zero"),
         (lambda _: sys.exit(1), "SystemExit", True, "1"),
-        (lambda job: job.external_id(7), INVALID, True, "external_id must be text, not 7"),
-        (lambda job: job.external_id("\ud800"), INVALID, True, "external_id must be text"),
+        (lambda job: job.set_external_id(7), INVALID, True, "external_id must be text, not 7"),
+        (lambda job: job.set_external_id("\ud800"), INVALID, True, "external_id must be text"),
         (lambda job: job.progress(1, message=7), INVALID, True, "message must be text, not 7"),
     ],
 )
