@@ -1,0 +1,1 @@
+"""Jobs that programs do: one is started for each."""

@@ -1,0 +1,1 @@
+"""Jobs that HTTP services do: polled for, called back about, or answered at once."""

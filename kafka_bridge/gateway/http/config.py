@@ -1,0 +1,228 @@
+"""What the file says of services and of the jobs they do."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, FilePath, model_validator
+
+from kafka_bridge.gateway.callbacks.config import Signature
+from kafka_bridge.gateway.expressions import Expression, JmesPath, Template, TextTemplate
+from kafka_bridge.gateway.http.url import BaseUrl
+from kafka_bridge.gateway.secret import Secret
+from kafka_bridge.gateway.strict import Strict
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+MaybeNoSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+SYNCHRONOUS_SECONDS = 300.0
+
+JOB_NAMES = frozenset({"job_id", "job_type", "attempt", "delivery", "payload"})
+"""What the expressions of a submit see, besides ``callback_url``."""
+
+
+def _sees(*names: str) -> Any:
+    """Return a validator: expressions look at these names of the scope only."""
+    known = frozenset(names)
+
+    def check(value: JmesPath | Template | None) -> JmesPath | Template | None:
+        if value is not None and (unknown := value.names() - known):
+            raise ValueError(
+                f"unknown name {', '.join(sorted(unknown))!s} in {value.text!r}: expressions see "
+                f"{', '.join(sorted(known))} here"
+            )
+        return value
+
+    return AfterValidator(check)
+
+
+OfJob = Annotated[TextTemplate, _sees(*JOB_NAMES)]
+OfSubmit = Annotated[TextTemplate, _sees(*JOB_NAMES, "callback_url")]
+BodyOfSubmit = Annotated[Expression, _sees(*JOB_NAMES, "callback_url")]
+OfSubmitted = Annotated[TextTemplate, _sees(*JOB_NAMES, "external_id")]
+BodyOfSubmitted = Annotated[Expression, _sees(*JOB_NAMES, "external_id")]
+Method = Annotated[str, Field(pattern=r"^(GET|POST|PUT|PATCH|DELETE)$")]
+
+
+class Basic(Strict):
+    """HTTP's basic authentication."""
+
+    username: str
+    password: Secret
+
+
+class Auth(Strict):
+    """How to show who we are: one of these."""
+
+    bearer: Secret | None = None
+    basic: Basic | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Auth:
+        if (self.bearer is None) == (self.basic is None):
+            raise ValueError("expected one of bearer and basic")
+        return self
+
+
+class Retries(Strict):
+    """How often a request is sent again that met a 5xx, 408, 425, 429 or no answer, and how soon.
+
+    ``Retry-After`` is honoured. In seconds; see :class:`~kafka_bridge.worker.Backoff`.
+    """
+
+    limit: Annotated[int, Field(ge=0)] = 5
+    initial: MaybeNoSeconds = 0.5
+    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
+    maximum: MaybeNoSeconds = 30.0
+    jitter: MaybeNoSeconds = 0.5
+
+
+class Service(Strict):
+    """A service: where it is, who we are to it, and how much it bears.
+
+    :ivar rate: requests a second at the most
+    :ivar concurrency: jobs at a time at the most
+    """
+
+    url: BaseUrl
+    auth: Auth | None = None
+    headers: dict[str, str | Secret] = Field(default_factory=dict)
+    ca_bundle: FilePath | None = None
+    timeout: Seconds = 30.0
+    max_connections: Annotated[int, Field(ge=1)] = 100
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    concurrency: Annotated[int, Field(ge=1)] | None = None
+    retries: Retries = Retries()
+
+
+class Submit(Strict):
+    """The request that starts a job.
+
+    :ivar body: by default the payload; with ``job_id`` and ``callback_url`` in it where the service
+        calls back
+    :ivar idempotency_header: carries the job's id, so that a service can tell a repetition
+    :ivar external_id: where in the answer the service's own name for the job stands; by default it
+        is the job's id
+    :ivar timeout: seconds for the answer; by default the service's, and 300 s in synchronous mode
+    """
+
+    method: Method = "POST"
+    path: OfSubmit = Template.parse("/jobs/{job_id}")
+    headers: dict[str, OfSubmit] = Field(default_factory=dict)
+    body: BodyOfSubmit | None = None
+    idempotency_header: Annotated[str, Field(min_length=1)] | None = "Idempotency-Key"
+    external_id: Expression | None = None
+    timeout: Seconds | None = None
+
+
+class Request(Strict):
+    """A request about a job that was submitted."""
+
+    method: Method = "GET"
+    path: OfSubmitted
+    headers: dict[str, OfSubmitted] = Field(default_factory=dict)
+    body: BodyOfSubmitted | None = None
+
+
+class ResultRequest(Request):
+    """Fetches the result of a job that succeeded. ``value``: where in the answer it stands."""
+
+    value: Expression = JmesPath.parse("@")
+
+
+class Polling(Strict):
+    """How a service is asked how a job is. In seconds.
+
+    Before the nth question pass ``interval`` * ``factor`` ** (n - 1), at most ``maximum``, and up
+    to ``jitter`` times that more at random; ``Retry-After`` is honoured. Without a usable answer
+    for ``give_up_after`` the job fails.
+    """
+
+    method: Method = "GET"
+    path: OfSubmitted = Template.parse("/jobs/{external_id}")
+    headers: dict[str, OfSubmitted] = Field(default_factory=dict)
+    interval: Seconds = 1.0
+    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.5
+    maximum: Seconds = 30.0
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
+    give_up_after: Seconds = 300.0
+
+
+class ProgressAnswer(Strict):
+    """Where in an answer the progress stands."""
+
+    completed: Expression = JmesPath.parse("progress.completed")
+    total: Expression | None = JmesPath.parse("progress.total")
+    unit: Expression | None = JmesPath.parse("progress.unit")
+
+
+class ErrorAnswer(Strict):
+    """Where in an answer the error stands."""
+
+    type: Expression = JmesPath.parse("error.type || error.code || code")
+    message: Expression = JmesPath.parse("error.message || error || message")
+    details: Expression = JmesPath.parse("error.details || details")
+
+
+Words = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Answer(Strict):
+    """How to read what a service says of a job, when polled or when it calls back.
+
+    ``running`` are the words for a job that goes on; by default all that are not in the others.
+    """
+
+    state: Expression = JmesPath.parse("status")
+    succeeded: Words = ("completed",)
+    failed: Words = ("failed",)
+    cancelled: Words = ("cancelled",)
+    running: Words | None = None
+    progress: ProgressAnswer = ProgressAnswer()
+    message: Expression = JmesPath.parse("message")
+    result: Expression = JmesPath.parse("result")
+    error: ErrorAnswer = ErrorAnswer()
+
+
+class Mode(StrEnum):
+    """How the end of a job comes to be known."""
+
+    POLLING = "polling"
+    CALLBACK = "callback"
+    SYNCHRONOUS = "synchronous"
+
+
+class HttpJob(Strict):
+    """A job type that a service does: a ``service`` of the file, or a ``url`` and all by default.
+
+    :ivar polling: how the service is asked; in callback mode, what to fall back to, if anything
+    :ivar signature: how callbacks are signed
+    :ivar result: a request for the result, where the end does not bring it
+    :ivar cancel: the request that cancels a job; without one a job that is cancelled is abandoned
+    :ivar already_exists: HTTP status codes by which a submit says that the job is there; by default
+        409 where the service calls the job as we do
+    """
+
+    url: BaseUrl | None = None
+    service: str | None = None
+    mode: Mode = Mode.POLLING
+    submit: Submit = Submit()
+    polling: Polling | None = None
+    answer: Answer = Answer()
+    signature: Signature | None = None
+    result: ResultRequest | None = None
+    cancel: Request | None = None
+    already_exists: frozenset[int] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> HttpJob:
+        if (self.url is None) == (self.service is None):
+            raise ValueError("expected one of url, service and command")
+        if self.mode is Mode.SYNCHRONOUS:
+            for name in ("polling", "cancel", "result"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} makes no sense in mode synchronous")
+        if self.signature is not None and self.mode is not Mode.CALLBACK:
+            raise ValueError("signature makes sense in mode callback only")
+        return self
