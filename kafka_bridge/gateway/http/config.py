@@ -91,6 +91,7 @@ class Service(Strict):
     ca_bundle: FilePath | None = None
     timeout: Seconds = 30.0
     max_connections: Annotated[int, Field(ge=1)] = 100
+    max_answer_bytes: Annotated[int, Field(ge=1)] = 10_000_000
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     concurrency: Annotated[int, Field(ge=1)] | None = None
     retries: Retries = Retries()
@@ -144,7 +145,7 @@ class Polling(Strict):
     headers: dict[str, OfSubmitted] = Field(default_factory=dict)
     interval: Seconds = 1.0
     factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.5
-    maximum: Seconds = 30.0
+    maximum: Seconds = 10.0
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
     give_up_after: Seconds = 300.0
 
@@ -152,7 +153,7 @@ class Polling(Strict):
 class ProgressAnswer(Strict):
     """Where in an answer the progress stands."""
 
-    completed: Expression = JmesPath.parse("progress.completed")
+    completed: Expression = JmesPath.parse("progress.completed || progress")
     total: Expression | None = JmesPath.parse("progress.total")
     unit: Expression | None = JmesPath.parse("progress.unit")
 
@@ -163,6 +164,7 @@ class ErrorAnswer(Strict):
     type: Expression = JmesPath.parse("error.type || error.code || code")
     message: Expression = JmesPath.parse("error.message || error || message")
     details: Expression = JmesPath.parse("error.details || details")
+    retryable: Expression = JmesPath.parse("error.retryable")
 
 
 Words = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -171,7 +173,9 @@ Words = Annotated[tuple[str, ...], Field(min_length=1)]
 class Answer(Strict):
     """How to read what a service says of a job, when polled or when it calls back.
 
-    ``running`` are the words for a job that goes on; by default all that are not in the others.
+    :ivar running: the words for a job that goes on; by default all that are not in the others
+    :ivar result: where the result stands; by default ``result``, and in synchronous mode the whole
+        answer
     """
 
     state: Expression = JmesPath.parse("status")
@@ -181,7 +185,7 @@ class Answer(Strict):
     running: Words | None = None
     progress: ProgressAnswer = ProgressAnswer()
     message: Expression = JmesPath.parse("message")
-    result: Expression = JmesPath.parse("result")
+    result: Expression | None = None
     error: ErrorAnswer = ErrorAnswer()
 
 
@@ -198,6 +202,8 @@ class HttpJob(Strict):
 
     :ivar polling: how the service is asked; in callback mode, what to fall back to, if anything
     :ivar signature: how callbacks are signed
+    :ivar silence_timeout: seconds without a callback after which the job fails; by default as long
+        as a callback URL is good
     :ivar result: a request for the result, where the end does not bring it
     :ivar cancel: the request that cancels a job; without one a job that is cancelled is abandoned
     :ivar already_exists: HTTP status codes by which a submit says that the job is there; by default
@@ -211,6 +217,7 @@ class HttpJob(Strict):
     polling: Polling | None = None
     answer: Answer = Answer()
     signature: Signature | None = None
+    silence_timeout: Seconds | None = None
     result: ResultRequest | None = None
     cancel: Request | None = None
     already_exists: frozenset[int] | None = None
@@ -223,6 +230,7 @@ class HttpJob(Strict):
             for name in ("polling", "cancel", "result"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name} makes no sense in mode synchronous")
-        if self.signature is not None and self.mode is not Mode.CALLBACK:
-            raise ValueError("signature makes sense in mode callback only")
+        for name in ("signature", "silence_timeout"):
+            if getattr(self, name) is not None and self.mode is not Mode.CALLBACK:
+                raise ValueError(f"{name} makes sense in mode callback only")
         return self

@@ -1,0 +1,127 @@
+"""What a service says of a job, read as the file says, whether it was asked or calls back."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from kafka_bridge.gateway.expressions import ExpressionFailed, JmesPath
+from kafka_bridge.gateway.http.config import Answer, ErrorAnswer, ProgressAnswer
+from kafka_bridge.protocol.messages import Progress
+from kafka_bridge.worker import ApplicationError
+
+EXCERPT_CHARACTERS = 500
+_RESULT = JmesPath.parse("result")
+
+
+class State(StrEnum):
+    """How a job is, in whatever words the service says it."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A service's word on a job. ``result`` and ``error`` come with its end only."""
+
+    state: State
+    progress: Progress | None = None
+    message: str | None = None
+    result: Any = None
+    error: ApplicationError | None = None
+
+
+class AnswerUnreadable(Exception):
+    """An answer does not say how the job is; the text says what was looked for, and what came."""
+
+
+def read_answer(answer: Answer, body: Any) -> Report:
+    """Return what an answer says.
+
+    :param body: the answer, as JSON gives it
+    :raises AnswerUnreadable: it does not say how the job is
+    """
+    try:
+        state = _state(answer, body)
+        return Report(
+            state,
+            progress=_progress(answer.progress, body),
+            message=_text(answer.message.search(body)),
+            result=(answer.result or _RESULT).search(body) if state is State.SUCCEEDED else None,
+            error=_error(answer.error, body) if state is State.FAILED else None,
+        )
+    except ExpressionFailed as error:
+        raise AnswerUnreadable(f"{error}; the answer is {excerpt(body)}") from None
+
+
+def _state(answer: Answer, body: Any) -> State:
+    found = answer.state.search(body)
+    word = json.dumps(found) if isinstance(found, bool) else str(found)
+    for state, words in (
+        (State.SUCCEEDED, answer.succeeded),
+        (State.FAILED, answer.failed),
+        (State.CANCELLED, answer.cancelled),
+        (State.RUNNING, answer.running),
+    ):
+        if words is not None and word in words:
+            return state
+    if answer.running is None and isinstance(found, str | int | float):
+        return State.RUNNING
+    known = [
+        *answer.succeeded,
+        *answer.failed,
+        *answer.cancelled,
+        *(answer.running or ["any other word while it runs"]),
+    ]
+    raise AnswerUnreadable(
+        f"{answer.state.text!r} should say how the job is ({', '.join(known)}), but is "
+        f"{excerpt(found)} in {excerpt(body)}"
+    )
+
+
+def _progress(where: ProgressAnswer, body: Any) -> Progress | None:
+    """Return the progress, None where there is none that makes sense: the job goes on without."""
+    completed = _number(where.completed.search(body))
+    if completed is None:
+        return None
+    total = None if where.total is None else _number(where.total.search(body))
+    unit = None if where.unit is None else _text(where.unit.search(body))
+    return Progress(completed, total, unit)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _error(where: ErrorAnswer, body: Any) -> ApplicationError:
+    retryable = where.retryable.search(body)
+    return ApplicationError(
+        _text(where.message.search(body)) or f"the service says no more than {excerpt(body)}",
+        type=_text(where.type.search(body)) or "job_failed",
+        details=_text(where.details.search(body)) or "",
+        retryable=retryable if isinstance(retryable, bool) else True,
+    )
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def excerpt(body: Any) -> str:
+    """Return the beginning of what came, on one line, for an error."""
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=repr)
+    text = " ".join(text.split())
+    return text if len(text) <= EXCERPT_CHARACTERS else f"{text[:EXCERPT_CHARACTERS]} …"
