@@ -137,7 +137,7 @@ class JobRun:
 
     def _end_by(self, error: BaseException) -> dict[str, Any]:
         if isinstance(error, JobStopped | asyncio.CancelledError) and self.stop.reason is not None:
-            return _stopped(self.stop)
+            return _stopped(self.stop, error)
         reason = _reason(error)
         _log.warning("Job %s failed: %s: %s", self, reason.type, reason.message)
         return {"state": JobState.FAILED, "error": reason} | self._stop_requested()
@@ -177,11 +177,13 @@ def _smaller(outcome: dict[str, Any], error: RecordTooLarge) -> dict[str, Any] |
     return {**outcome, "error": dataclasses.replace(reason, details=None)}
 
 
-def _stopped(stop: StopSignal) -> dict[str, Any]:
+def _stopped(stop: StopSignal, error: BaseException) -> dict[str, Any]:
+    """Return the end of a job that stopped when asked to, in the handler's words if it has some."""
+    message = str(error) if isinstance(error, JobStopped) else stop.message
     if stop.reason is StopReason.DEADLINE:
-        reason = failure(ErrorType.DEADLINE_EXCEEDED, f"stopped: {stop.message}", retryable=True)
+        reason = failure(ErrorType.DEADLINE_EXCEEDED, f"stopped: {message}", retryable=True)
         return {"state": JobState.FAILED, "error": reason}
-    return {"state": JobState.CANCELLED, "message": stop.message}
+    return {"state": JobState.CANCELLED, "message": message}
 
 
 def _reason(error: BaseException) -> JobFailure:

@@ -52,7 +52,7 @@ def read_answer(answer: Answer, body: Any) -> Report:
         return Report(
             state,
             progress=_progress(answer.progress, body),
-            message=_text(answer.message.search(body)),
+            message=text_of(answer.message.search(body)),
             result=(answer.result or _RESULT).search(body) if state is State.SUCCEEDED else None,
             error=_error(answer.error, body) if state is State.FAILED else None,
         )
@@ -91,7 +91,7 @@ def _progress(where: ProgressAnswer, body: Any) -> Progress | None:
     if completed is None:
         return None
     total = None if where.total is None else _number(where.total.search(body))
-    unit = None if where.unit is None else _text(where.unit.search(body))
+    unit = None if where.unit is None else text_of(where.unit.search(body))
     return Progress(completed, total, unit)
 
 
@@ -107,17 +107,19 @@ def _number(value: Any) -> float | None:
 def _error(where: ErrorAnswer, body: Any) -> ApplicationError:
     retryable = where.retryable.search(body)
     return ApplicationError(
-        _text(where.message.search(body)) or f"the service says no more than {excerpt(body)}",
-        type=_text(where.type.search(body)) or "job_failed",
-        details=_text(where.details.search(body)) or "",
+        text_of(where.message.search(body)) or f"the service says no more than {excerpt(body)}",
+        type=text_of(where.type.search(body)) or "job_failed",
+        details=text_of(where.details.search(body)) or "",
         retryable=retryable if isinstance(retryable, bool) else True,
     )
 
 
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
+def text_of(value: Any) -> str | None:
+    """Return a value as text that has a UTF-8 form: JSON can hold half a character."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def excerpt(body: Any) -> str:

@@ -16,8 +16,6 @@ from kafka_bridge.gateway.strict import Strict
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 MaybeNoSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-SYNCHRONOUS_SECONDS = 300.0
-
 JOB_NAMES = frozenset({"job_id", "job_type", "attempt", "delivery", "payload"})
 """What the expressions of a submit see, besides ``callback_url``."""
 
@@ -127,9 +125,12 @@ class Request(Strict):
 
 
 class ResultRequest(Request):
-    """Fetches the result of a job that succeeded. ``value``: where in the answer it stands."""
+    """Fetches the result of a job that succeeded.
 
-    value: Expression = JmesPath.parse("@")
+    :ivar value: where in the answer it stands; by default it is the whole answer
+    """
+
+    value: Expression | None = None
 
 
 class Polling(Strict):

@@ -1,0 +1,286 @@
+"""Requests to one service, within its limits, as who we are to it, and again where that helps."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import httpx
+from aiolimiter import AsyncLimiter
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
+from tenacity.wait import wait_base
+
+from kafka_bridge.gateway.http.config import Retries, Service
+from kafka_bridge.gateway.http.failures import (
+    RequestFailed,
+    refused,
+    retry_after,
+    unanswered,
+    unreadable,
+)
+from kafka_bridge.gateway.secret import Secret
+from kafka_bridge.worker import ApplicationError
+
+_FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+"""Headers of a body as it travels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to a service. ``body``: JSON; None sends none. ``timeout``: in seconds."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that is a success, or has one of the status codes that the caller takes.
+
+    ``retry_after``: the seconds that the service asks to be left alone, 0 for none.
+    """
+
+    response: httpx.Response
+    retry_after: float
+    secrets: tuple[str, ...]
+
+    @property
+    def status(self) -> int:
+        """The HTTP status code."""
+        return self.response.status_code
+
+    def json(self) -> Any:
+        """Return the body as JSON gives it, None where there is none.
+
+        :raises ApplicationError: it is no JSON
+        """
+        if not self.response.content:
+            return None
+        try:
+            return self.response.json()
+        except ValueError:
+            raise self.unreadable(f"its body is no JSON: {self.response.text[:200]!r}") from None
+
+    def value(self) -> Any:
+        """Return the body: as JSON gives it, or text, or bytes, as its media type says."""
+        media_type = self.response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type == "application/json" or media_type.endswith("+json"):
+            return self.json()
+        if media_type.startswith("text/") or not media_type:
+            return self.response.text or None
+        return self.response.content
+
+    def unreadable(self, why: str, *, retryable: bool = True) -> RequestFailed:
+        """Return the error that this answer is, which cannot be used."""
+        return unreadable(self.response, why, self.secrets, retryable=retryable)
+
+
+class _Resources:
+    """What an event loop has for a service: connections, and how much it bears."""
+
+    def __init__(self, service: Service) -> None:
+        self.client = httpx.AsyncClient(
+            verify=_tls(service),
+            timeout=None,  # noqa: S113  each request has its own, for the whole of it
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+        )
+        # httpx has a limit of its own, which gets slow where thousands wait for it.
+        self.connections = asyncio.Semaphore(service.max_connections)
+        self.jobs = asyncio.Semaphore(service.concurrency) if service.concurrency else None
+        # One at a time, evenly spaced: a burst is what the limit is to keep from the service.
+        self.rate = AsyncLimiter(1, 1 / service.rate) if service.rate else None
+
+
+class ServiceClient:
+    """Sends requests to a service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Resources] = (
+            WeakKeyDictionary()
+        )
+
+    @property
+    def _here(self) -> _Resources:
+        loop = asyncio.get_running_loop()
+        if loop not in self._by_loop:
+            self._by_loop[loop] = _Resources(self._service)
+        return self._by_loop[loop]
+
+    @contextlib.asynccontextmanager
+    async def place(self, tell: Callable[[str], None]) -> AsyncIterator[None]:
+        """Hold one of the places that the service has for jobs; wait for one where all are taken.
+
+        :param tell: is told that there is none, if so
+        """
+        jobs = self._here.jobs
+        if jobs is None:
+            yield
+            return
+        if jobs.locked():
+            tell(f"Waits: the service does {self._service.concurrency} jobs at a time")
+        async with jobs:
+            yield
+
+    async def send(
+        self,
+        call: Call,
+        *,
+        takes: frozenset[int] = frozenset(),
+        again: bool = True,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> Reply:
+        """Send a request until it is answered, as often as the service's ``retries`` say.
+
+        :param takes: status codes that are answers to the caller, no errors
+        :param again: False for one try only
+        :param tell: is told of each failure after which the request is sent again
+        :raises ApplicationError: it failed, in the service's words
+        """
+        if not again:
+            return await self._once(call, takes)
+        rules = self._service.retries
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(rules.limit + 1),
+            wait=_Wait(rules),
+            retry=retry_if_exception(_is_worth_it),
+            before_sleep=lambda state: tell(_words(state, rules)),
+            reraise=True,
+        )
+        reply: Reply = await retrying(self._once, call, takes)
+        return reply
+
+    async def _once(self, call: Call, takes: frozenset[int]) -> Reply:
+        here = self._here
+        if here.rate is not None:
+            await here.rate.acquire()
+        async with here.connections:
+            return await self._answered(call, takes)
+
+    async def _answered(self, call: Call, takes: frozenset[int]) -> Reply:
+        timeout = call.timeout or self._service.timeout
+        secrets = tuple(_secrets(self._service))
+        request = self._request(call)
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._read(await self._here.client.send(request, stream=True))
+        except TimeoutError:
+            raise unanswered(request, httpx.ReadTimeout(""), timeout) from None
+        except httpx.LocalProtocolError as error:
+            raise _unsendable(str(error)) from None
+        except httpx.HTTPError as error:
+            raise unanswered(request, error, timeout) from None
+        if response.is_success or response.status_code in takes:
+            return Reply(response, retry_after(response), secrets)
+        raise refused(response, secrets)
+
+    async def _read(self, stream: httpx.Response) -> httpx.Response:
+        """Return an answer with its body, of which no more is read than the service may send."""
+        limit = self._service.max_answer_bytes
+        body = bytearray()
+        try:
+            async for part in stream.aiter_bytes():
+                body += part
+                if len(body) > limit:
+                    why = f"its body is larger than max_answer_bytes, {limit}"
+                    raise unreadable(stream, why, ())
+        finally:
+            await stream.aclose()
+        headers = [each for each in stream.headers.multi_items() if each[0] not in _FRAMING]
+        return httpx.Response(
+            stream.status_code, headers=headers, content=bytes(body), request=stream.request
+        )
+
+    def _request(self, call: Call) -> httpx.Request:
+        headers = {**_headers(self._service), **call.headers}
+        content = {} if call.body is None else {"json": call.body}
+        try:
+            return self._here.client.build_request(
+                call.method, f"{self._service.url}{call.path}", headers=headers, **content
+            )
+        except (httpx.InvalidURL, ValueError) as error:
+            raise _unsendable(str(error)) from None
+
+
+def _unsendable(why: str) -> ApplicationError:
+    return ApplicationError(
+        f"the payload makes a request that cannot be sent: {why}",
+        type="invalid_payload",
+        details="",
+        retryable=False,
+    )
+
+
+class _Wait(wait_base):
+    """Exponential and with jitter, but no sooner than the service asks."""
+
+    def __init__(self, rules: Retries) -> None:
+        self._usual = wait_exponential(rules.initial, rules.maximum, rules.factor) + wait_random(
+            0, rules.jitter
+        )
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        failure = _failure(retry_state)
+        asked = failure.retry_after if isinstance(failure, RequestFailed) else 0.0
+        return max(asked, self._usual(retry_state))
+
+
+def _is_worth_it(error: BaseException) -> bool:
+    return isinstance(error, RequestFailed) and error.retryable
+
+
+def _failure(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome is not None else None
+
+
+def _words(state: RetryCallState, rules: Retries) -> str:
+    return (
+        f"Try {state.attempt_number} of {rules.limit + 1} failed: {_failure(state)}; the next one "
+        f"is in {state.upcoming_sleep:.1f} s"
+    )
+
+
+def _tls(service: Service) -> ssl.SSLContext | bool:
+    if service.ca_bundle is None:
+        return True
+    return ssl.create_default_context(cafile=str(service.ca_bundle))
+
+
+def _headers(service: Service) -> dict[str, str]:
+    headers = {
+        name: value if isinstance(value, str) else value.reveal()
+        for name, value in service.headers.items()
+    }
+    if service.auth is not None and service.auth.bearer is not None:
+        headers["Authorization"] = f"Bearer {service.auth.bearer.reveal()}"
+    if service.auth is not None and (basic := service.auth.basic) is not None:
+        pair = f"{basic.username}:{basic.password.reveal()}".encode()
+        headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+    return headers
+
+
+def _secrets(service: Service) -> Iterator[str]:
+    """Yield what must not appear in any text: what a service was sent, it may send back."""
+    auth = service.auth
+    held = [*service.headers.values()]
+    if auth is not None:
+        held += [each for each in (auth.bearer, auth.basic and auth.basic.password) if each]
+    for each in held:
+        if isinstance(each, Secret):
+            yield each.reveal()
