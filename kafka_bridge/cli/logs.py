@@ -44,6 +44,8 @@ def set_up_logging(level: LogLevel, log_format: LogFormat) -> None:
     handler.setFormatter(formatter(log_format))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.captureWarnings(capture=True)
+    if level is not LogLevel.DEBUG:
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it has a line for each request
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -30,6 +30,8 @@ class GatewayConfig(Strict):
     :ivar jobs: by job type
     :ivar group_id: the consumer group that all gateways with this file share
     :ivar concurrency: how many jobs one gateway has in hand at a time
+    :ivar max_deliveries: how often a job may be in the hands of gateways that die, until it counts as
+        what kills them; many, for a job may outlast many of them
     :ivar grace: seconds that jobs get to finish when the gateway is told to stop; then others go on
         with them
     """
@@ -42,6 +44,7 @@ class GatewayConfig(Strict):
     dead_letter_topic: str = DEAD_LETTER_TOPIC
     control_topic: str = CONTROL_TOPIC
     concurrency: Annotated[int, Field(ge=1)] = 10_000
+    max_deliveries: Annotated[int, Field(ge=1)] = 100
     grace: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
 
     def service_of(self, job: HttpJob) -> Service:

@@ -30,6 +30,7 @@ class Gateway:
             control_topic=config.control_topic,
             concurrency=config.concurrency,
             grace=config.grace,
+            max_deliveries=config.max_deliveries,
         )
         for job_type, job in config.jobs.items():
             if isinstance(job, HttpJob):

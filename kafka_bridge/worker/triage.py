@@ -14,9 +14,9 @@ from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.lateness import too_late
 from kafka_bridge.worker.ledger import Page, Unfinished
 
-SUSPECT_AFTER = 2
-"""After so many deliveries without an end a job is run with no other such job beside it: when the
-process dies again, what killed it is known, and the others are not blamed."""
+SUSPECT_SHARE = 2
+"""After half of its deliveries without an end a job is run with no other such job beside it: when
+the process dies again, what killed it is known, and the others are not blamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,8 @@ def judge(
     if (unfit := _unfit(request, handler, now)) is not None:
         return End(JobState.FAILED, {"error": unfit}, delivery)
     assert handler is not None  # noqa: S101  _unfit says so otherwise
-    return Start(
-        handler, delivery, before.broken_off >= SUSPECT_AFTER, external_id=before.external_id
-    )
+    suspect = before.broken_off >= max(1, max_deliveries // SUSPECT_SHARE)
+    return Start(handler, delivery, suspect, before.external_id)
 
 
 def _unfit(request: JobRequest, handler: Handler | None, now: datetime) -> JobFailure | None:

@@ -28,7 +28,7 @@ SESSION_MS = 6_000
 
 @dataclass
 class Program:
-    """One ``kafka-bridge worker run`` and all that it said so far."""
+    """One ``kafka-bridge worker run``, or another of its commands, and all that it said so far."""
 
     process: subprocess.Popen[bytes]
     output: Path
@@ -59,7 +59,10 @@ class Program:
 
 @dataclass
 class Stage:
-    """Topics, a group and a folder for one test, and the workers that it starts on them."""
+    """Topics, a group and a folder for one test, and the workers that it starts on them.
+
+    ``runs`` is what ``kafka-bridge`` is told to run.
+    """
 
     config: KafkaConfig
     producer: RecordProducer
@@ -69,6 +72,7 @@ class Stage:
     control: str
     group: str
     folder: Path
+    runs: tuple[str, ...] = ("worker", "run", "services:worker")
     programs: list[Program] = field(default_factory=list)
 
     def start(self, *options: str, ready: bool = True, **environ: str) -> Program:
@@ -76,7 +80,7 @@ class Stage:
         output = self.folder / f"worker-{len(self.programs)}.log"
         with output.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, "worker", "run", "services:worker", *options],
+                [sys.executable, "-c", PROGRAM, *self.runs, *options],
                 cwd=HERE,
                 env={**self._environ(), **environ},
                 stdout=file,

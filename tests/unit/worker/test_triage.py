@@ -12,7 +12,6 @@ from kafka_bridge.protocol.messages import JobRequest, JobState
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.ledger import Page, Unfinished
 from kafka_bridge.worker.triage import (
-    SUSPECT_AFTER,
     End,
     SetAside,
     Skip,
@@ -70,7 +69,7 @@ def test_new_job_is_started() -> None:
     ("delivery", "released", "suspect"),
     [
         (1, 0, False),
-        (SUSPECT_AFTER, 0, True),
+        (2, 0, True),
         (4, 0, True),
         (4, 3, False),
         (9, 9, False),

@@ -1,0 +1,147 @@
+"""Gateways that die and services that have bad moments: no job is lost, none is begun twice."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from integration.gateway.conftest import SetUp
+from integration.gateway.service import CountingService, moods
+from integration.jobs import request
+from integration.worker.endings import ends_of, how_often_ended, told
+from integration.worker.programs import Stage
+from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent
+
+if TYPE_CHECKING:
+    from conftest import Eventually
+
+JOBS = 500
+QUICK = {"interval": 0.2, "maximum": 1}
+SOON = {"limit": 8, "initial": 0.1, "maximum": 1, "jitter": 0.2}
+
+
+def jobs_of(
+    stage: Stage, seed: int, seconds: tuple[float, float], count: int = JOBS
+) -> list[JobRequest]:
+    """Return requests for jobs that take some time."""
+    chance = random.Random(seed)
+    return [
+        request(
+            "count",
+            stage.responses,
+            {"number": number, "seconds": chance.uniform(*seconds)},
+            heartbeat_interval_ms=5_000,
+        )
+        for number in range(count)
+    ]
+
+
+def check(stage: Stage, service: CountingService, jobs: list[JobRequest]) -> None:
+    """Each job has succeeded, once, and was begun once."""
+    ends = ends_of(stage, jobs)
+    assert Counter(end.state for end in ends) == {JobState.SUCCEEDED: len(jobs)}
+    assert how_often_ended(stage, jobs) == [1] * len(jobs)
+    assert service.begun == Counter(job.correlation_id for job in jobs)
+
+
+def test_gateway_killed_while_500_jobs_are_polled_for(
+    set_up: SetUp, service: CountingService, eventually: Eventually
+) -> None:
+    """Twice: while they are submitted, and while they run. The next gateway only asks on."""
+    stage = set_up(
+        {"count": {"service": "counts", "polling": QUICK}},
+        services={"counts": {"url": service.url, "retries": SOON, "rate": 400}},
+    )
+    jobs = jobs_of(stage, 1, (6, 10))
+    first = stage.start()
+    stage.publish(*jobs)
+    eventually(lambda: len(service.begun) > JOBS // 4, "a quarter is submitted")
+    first.kill()
+    assert len(service.begun) < JOBS
+    second = stage.start()
+    eventually(lambda: len(service.begun) == JOBS, "all are submitted", timeout=40)
+    eventually(lambda: sum(map(named, told(stage).values())) == JOBS, "that is on record")
+    submits = service.submits
+    second.kill()
+    stage.start()
+    check(stage, service, jobs)
+    print(  # noqa: T201  figures to look at
+        f"{JOBS} jobs: {submits} submits before the second kill, {service.submits - submits} "
+        f"after it, {service.polls} polls"
+    )
+    assert service.submits == submits
+
+
+def named(events: list[StatusEvent]) -> bool:
+    """Tell whether a job's external id stands in one of its events."""
+    return any(event.external_id for event in events)
+
+
+def test_service_with_bad_moments_is_borne(set_up: SetUp, service: CountingService) -> None:
+    """Errors, refusals, garbage and slowness, a third of all answers, cost no job."""
+    patient = {"limit": 20, "initial": 0.05, "maximum": 0.5, "jitter": 0.1}
+    stage = set_up(
+        {"count": {"service": "counts", "polling": QUICK}},
+        services={"counts": {"url": service.url, "retries": patient, "timeout": 1}},
+    )
+    service.fault = moods(seed=7)
+    jobs = jobs_of(stage, 2, (0.1, 2), 200)
+    stage.start()
+    stage.publish(*jobs)
+    check(stage, service, jobs)
+
+
+def test_gateway_that_is_told_to_stop_hands_its_jobs_over(
+    set_up: SetUp, service: CountingService, eventually: Eventually
+) -> None:
+    """Soon, however long they take; nothing is cancelled at the service, nor begun again."""
+    cancel = {"method": "DELETE", "path": "/jobs/{external_id}"}
+    stage = set_up({"count": {"url": service.url, "polling": QUICK, "cancel": cancel}}, grace=0.2)
+    jobs = jobs_of(stage, 3, (4, 6), 200)
+    first = stage.start()
+    stage.publish(*jobs)
+    eventually(lambda: sum(map(named, told(stage).values())) == len(jobs), "all are submitted")
+    assert first.stop() == 0
+    submits = service.submits
+    stage.start()
+    check(stage, service, jobs)
+    assert (service.submits, service.cancelled) == (submits, [])
+
+
+def test_cancel_reaches_the_service(
+    set_up: SetUp, service: CountingService, eventually: Eventually
+) -> None:
+    """From the control topic to the request that the file names; CANCELLED says so."""
+    cancel = {"method": "DELETE", "path": "/jobs/{external_id}"}
+    stage = set_up({"count": {"url": service.url, "polling": QUICK, "cancel": cancel}})
+    job = request("count", stage.responses, {"number": 1, "seconds": 60})
+    stage.start()
+    stage.publish(job)
+    eventually(lambda: job.correlation_id in service.begun, "it is submitted")
+    stage.cancel(job, "enough")
+    [end] = ends_of(stage, [job])
+    assert (end.state, end.message) == (
+        JobState.CANCELLED,
+        "enough; the service has cancelled it",
+    )
+    assert service.cancelled == [job.correlation_id]
+
+
+def test_failure_in_the_services_own_words(set_up: SetUp, service: CountingService) -> None:
+    """What it says of a job that failed, or answers to a submit, is what the task gets."""
+    stage = set_up({"count": {"url": service.url, "polling": QUICK}})
+    stage.start()
+    failing = request("count", stage.responses, {"number": 1, "seconds": 0, "fails": True})
+    stage.publish(failing)
+    refused = request("count", stage.responses, [])
+    stage.publish(refused)
+    ends = {end.correlation_id: end.error for end in ends_of(stage, [failing, refused])}
+    error = ends[failing.correlation_id]
+    assert error is not None
+    assert (error.type, error.message) == ("bad_input", "No such file")
+    error = ends[refused.correlation_id]
+    assert error is not None
+    assert (error.type, error.retryable) == ("http_422", False)
+    assert "422 Unprocessable" in error.message
+    assert "Input should be a valid dictionary" in error.message
