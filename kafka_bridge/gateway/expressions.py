@@ -18,6 +18,8 @@ from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 from pydantic import BeforeValidator
 
+from kafka_bridge.gateway.values import expect
+
 Scope: TypeAlias = Mapping[str, Any]
 """What an expression sees: JSON values by name."""
 
@@ -46,9 +48,7 @@ class JmesPath:
         :raises ValueError: it is none
         """
         if not isinstance(text, str):
-            raise ValueError(  # noqa: TRY004  pydantic's own way to hear of it
-                f"expected a JMESPath expression, a text, not {text!r}"
-            )
+            expect("a text with a JMESPath expression")
         try:
             return cls(text, jmespath.compile(text))
         except JMESPathError as error:
@@ -94,7 +94,7 @@ class Template:
         :raises ValueError: it is none
         """
         if not isinstance(text, str):
-            raise ValueError(f"expected a text, not {text!r}")  # noqa: TRY004  as above
+            expect("a text")
         return cls(text, tuple(_parts(text)))
 
     def render(self, scope: Scope, escape: Callable[[str], str] = str) -> str:

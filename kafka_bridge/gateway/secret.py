@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ class Secret(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _is_no_text(cls, value: Any) -> Any:
-        if isinstance(value, str):
+    def _is_reference(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping | Secret):
             raise ValueError(  # noqa: TRY004  pydantic's own way to hear of it
                 "expected {env: NAME} or {file: PATH}: a secret does not stand in the file itself"
             )

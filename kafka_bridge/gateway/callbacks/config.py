@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
 from kafka_bridge.gateway.http.url import BaseUrl
 from kafka_bridge.gateway.secret import Secret
 from kafka_bridge.gateway.strict import Strict
+from kafka_bridge.gateway.values import AtLeastOne, HeaderName, Port, Seconds, Text, TopicName
 
 CALLBACK_TOPIC = "jobs.callbacks"
 
@@ -21,7 +18,7 @@ class Signature(Strict):
     """
 
     secret: Secret
-    header: Annotated[str, Field(min_length=1)] = "X-Signature-256"
+    header: HeaderName = "X-Signature-256"
     prefix: str = ""
 
 
@@ -39,8 +36,8 @@ class Receiver(Strict):
 
     public_url: BaseUrl
     secret: Secret
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
-    max_body_bytes: Annotated[int, Field(ge=1)] = 1_000_000
-    expires_after: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 7 * 24 * 3600.0
-    topic: str = CALLBACK_TOPIC
+    host: Text = "127.0.0.1"
+    port: Port = 8080
+    max_body_bytes: AtLeastOne = 1_000_000
+    expires_after: Seconds = 7 * 24 * 3600.0
+    topic: TopicName = CALLBACK_TOPIC

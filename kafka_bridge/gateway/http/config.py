@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, FilePath, model_validator
+from pydantic import AfterValidator, Discriminator, Field, FilePath, Tag
 
 from kafka_bridge.gateway.callbacks.config import Signature
 from kafka_bridge.gateway.expressions import Expression, JmesPath, Template, TextTemplate
 from kafka_bridge.gateway.http.url import BaseUrl
 from kafka_bridge.gateway.secret import Secret
-from kafka_bridge.gateway.strict import Strict
-
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-MaybeNoSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from kafka_bridge.gateway.strict import Problem, Strict
+from kafka_bridge.gateway.values import (
+    AboveZero,
+    AtLeastOne,
+    Factor,
+    HeaderName,
+    HeaderText,
+    MaybeNone,
+    MaybeNoSeconds,
+    Method,
+    Seconds,
+    Share,
+    Status,
+    Text,
+)
 
 JOB_NAMES = frozenset({"job_id", "job_type", "attempt", "delivery", "payload"})
 """What the expressions of a submit see, besides ``callback_url``."""
@@ -35,18 +47,25 @@ def _sees(*names: str) -> Any:
     return AfterValidator(check)
 
 
+def _begins_with_slash(path: Template) -> Template:
+    if not path.text.startswith("/"):
+        raise ValueError(f"expected a path that begins with '/', not {path.text!r}")
+    return path
+
+
 OfJob = Annotated[TextTemplate, _sees(*JOB_NAMES)]
 OfSubmit = Annotated[TextTemplate, _sees(*JOB_NAMES, "callback_url")]
 BodyOfSubmit = Annotated[Expression, _sees(*JOB_NAMES, "callback_url")]
 OfSubmitted = Annotated[TextTemplate, _sees(*JOB_NAMES, "external_id")]
 BodyOfSubmitted = Annotated[Expression, _sees(*JOB_NAMES, "external_id")]
-Method = Annotated[str, Field(pattern=r"^(GET|POST|PUT|PATCH|DELETE)$")]
+PathOfSubmit = Annotated[OfSubmit, AfterValidator(_begins_with_slash)]
+PathOfSubmitted = Annotated[OfSubmitted, AfterValidator(_begins_with_slash)]
 
 
 class Basic(Strict):
     """HTTP's basic authentication."""
 
-    username: str
+    username: Text
     password: Secret
 
 
@@ -56,11 +75,10 @@ class Auth(Strict):
     bearer: Secret | None = None
     basic: Basic | None = None
 
-    @model_validator(mode="after")
-    def _is_one(self) -> Auth:
+    def problems(self) -> Iterator[Problem]:
+        """Yield it where none is given, or both."""
         if (self.bearer is None) == (self.basic is None):
-            raise ValueError("expected one of bearer and basic")
-        return self
+            yield Problem((), "expected one of bearer and basic")
 
 
 class Retries(Strict):
@@ -69,11 +87,17 @@ class Retries(Strict):
     ``Retry-After`` is honoured. In seconds; see :class:`~kafka_bridge.worker.Backoff`.
     """
 
-    limit: Annotated[int, Field(ge=0)] = 5
+    limit: MaybeNone = 5
     initial: MaybeNoSeconds = 0.5
-    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
+    factor: Factor = 2.0
     maximum: MaybeNoSeconds = 30.0
     jitter: MaybeNoSeconds = 0.5
+
+
+HeaderValue = Annotated[
+    Annotated[HeaderText, Tag("(text)")] | Annotated[Secret, Tag("(secret)")],
+    Discriminator(lambda value: "(secret)" if isinstance(value, dict | Secret) else "(text)"),
+]
 
 
 class Service(Strict):
@@ -85,13 +109,13 @@ class Service(Strict):
 
     url: BaseUrl
     auth: Auth | None = None
-    headers: dict[str, str | Secret] = Field(default_factory=dict)
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     ca_bundle: FilePath | None = None
     timeout: Seconds = 30.0
-    max_connections: Annotated[int, Field(ge=1)] = 100
-    max_answer_bytes: Annotated[int, Field(ge=1)] = 10_000_000
-    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    concurrency: Annotated[int, Field(ge=1)] | None = None
+    max_connections: AtLeastOne = 100
+    max_answer_bytes: AtLeastOne = 10_000_000
+    rate: AboveZero | None = None
+    concurrency: AtLeastOne | None = None
     retries: Retries = Retries()
 
 
@@ -107,20 +131,26 @@ class Submit(Strict):
     """
 
     method: Method = "POST"
-    path: OfSubmit = Template.parse("/jobs/{job_id}")
-    headers: dict[str, OfSubmit] = Field(default_factory=dict)
+    path: PathOfSubmit = Template.parse("/jobs/{job_id}")
+    headers: dict[HeaderName, OfSubmit] = Field(default_factory=dict)
     body: BodyOfSubmit | None = None
-    idempotency_header: Annotated[str, Field(min_length=1)] | None = "Idempotency-Key"
+    idempotency_header: HeaderName | None = "Idempotency-Key"
     external_id: Expression | None = None
     timeout: Seconds | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the scope that its expressions look at."""
+        body = () if self.body is None else (self.body,)
+        return frozenset().union(*(e.names() for e in (self.path, *body, *self.headers.values())))
 
 
 class Request(Strict):
     """A request about a job that was submitted."""
 
     method: Method = "GET"
-    path: OfSubmitted
-    headers: dict[str, OfSubmitted] = Field(default_factory=dict)
+    path: PathOfSubmitted
+    headers: dict[HeaderName, OfSubmitted] = Field(default_factory=dict)
     body: BodyOfSubmitted | None = None
 
 
@@ -142,12 +172,12 @@ class Polling(Strict):
     """
 
     method: Method = "GET"
-    path: OfSubmitted = Template.parse("/jobs/{external_id}")
-    headers: dict[str, OfSubmitted] = Field(default_factory=dict)
+    path: PathOfSubmitted = Template.parse("/jobs/{external_id}")
+    headers: dict[HeaderName, OfSubmitted] = Field(default_factory=dict)
     interval: Seconds = 1.0
-    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.5
+    factor: Factor = 1.5
     maximum: Seconds = 10.0
-    jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
+    jitter: Share = 0.1
     give_up_after: Seconds = 300.0
 
 
@@ -189,6 +219,14 @@ class Answer(Strict):
     result: Expression | None = None
     error: ErrorAnswer = ErrorAnswer()
 
+    def problems(self) -> Iterator[Problem]:
+        """Yield words that mean two things."""
+        meaning: dict[str, str] = {}
+        for state in ("succeeded", "failed", "cancelled", "running"):
+            for word in getattr(self, state) or ():
+                if meaning.setdefault(word, state) != state:
+                    yield Problem((state,), f"{word!r} means {meaning[word]} already")
+
 
 class Mode(StrEnum):
     """How the end of a job comes to be known."""
@@ -212,7 +250,7 @@ class HttpJob(Strict):
     """
 
     url: BaseUrl | None = None
-    service: str | None = None
+    service: Text | None = None
     mode: Mode = Mode.POLLING
     submit: Submit = Submit()
     polling: Polling | None = None
@@ -221,17 +259,36 @@ class HttpJob(Strict):
     silence_timeout: Seconds | None = None
     result: ResultRequest | None = None
     cancel: Request | None = None
-    already_exists: frozenset[int] | None = None
+    already_exists: frozenset[Status] | None = None
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> HttpJob:
+    @classmethod
+    def advice(cls, key: str) -> str:
+        """Return what to do about a key that a job does not have."""
+        if key in Service.model_fields:
+            return "it belongs to a service: put the service under services, and name it here"
+        return super().advice(key)
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield settings that contradict each other."""
         if (self.url is None) == (self.service is None):
-            raise ValueError("expected one of url, service and command")
+            yield Problem((), "expected one of url, service and command")
+        yield from self._out_of_mode()
+        yield from self._callback_url()
+
+    def _callback_url(self) -> Iterator[Problem]:
+        told = "callback_url" in self.submit.names
+        if told and self.mode is not Mode.CALLBACK:
+            yield Problem(("submit",), "there is a callback_url in mode callback only")
+        if not told and self.mode is Mode.CALLBACK and self.submit.body is not None:
+            words = "nothing tells the service its callback_url: put it into body, path or headers"
+            yield Problem(("submit",), words)
+
+    def _out_of_mode(self) -> Iterator[Problem]:
         if self.mode is Mode.SYNCHRONOUS:
             for name in ("polling", "cancel", "result"):
                 if getattr(self, name) is not None:
-                    raise ValueError(f"{name} makes no sense in mode synchronous")
-        for name in ("signature", "silence_timeout"):
-            if getattr(self, name) is not None and self.mode is not Mode.CALLBACK:
-                raise ValueError(f"{name} makes sense in mode callback only")
-        return self
+                    yield Problem((name,), "makes no sense in mode synchronous")
+        if self.mode is not Mode.CALLBACK:
+            for name in ("signature", "silence_timeout"):
+                if getattr(self, name) is not None:
+                    yield Problem((name,), "makes sense in mode callback only")

@@ -7,17 +7,19 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
+from kafka_bridge.gateway.values import expect
+
 
 def _base_url(text: str) -> str:
+    if "@" in text:  # told apart from others first: the text must not be shown
+        raise ValueError("expected a URL without a password, and without '@': use auth")
     try:
         parts = urlsplit(text)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if not usable:
-        raise ValueError(f"expected an http:// or https:// URL, not {text!r}")
-    if parts.username or parts.password:
-        raise ValueError("expected a URL without a password in it: use auth")
+        expect("an http:// or https:// URL")
     if parts.query or parts.fragment:
         raise ValueError("expected a URL without '?' and '#': parameters go into path")
     return text.rstrip("/")

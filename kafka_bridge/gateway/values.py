@@ -1,0 +1,72 @@
+"""The kinds of values that the file has, each with the words for what was expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
+
+from pydantic import AfterValidator, Field, ValidationError, WrapValidator
+from pydantic_core import PydanticCustomError
+
+EXPECTED = "expected"
+"""The type of the errors that say what was expected; who knows the file adds what stands there."""
+
+
+def expect(what: str) -> NoReturn:
+    """Refuse a value.
+
+    :param what: what was expected instead, for example "a number above 0"
+    :raises PydanticCustomError: always
+    """
+    raise PydanticCustomError(EXPECTED, "expected {what}", {"what": what})
+
+
+def expected(what: str) -> Any:
+    """Return a validator: what the type refuses, and true and false, is refused in these words."""
+
+    def check(value: Any, handler: Callable[[Any], Any]) -> Any:
+        try:
+            if not isinstance(value, bool):  # pydantic takes those for 1 and 0
+                return handler(value)
+        except ValidationError:
+            pass
+        return expect(what)
+
+    return WrapValidator(check)
+
+
+AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False), expected("a number above 0")]
+Seconds = AboveZero
+MaybeNoSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False), expected("a number from 0 on")]
+Factor = Annotated[float, Field(ge=1, allow_inf_nan=False), expected("a number from 1 on")]
+Share = Annotated[float, Field(ge=0, le=1), expected("a number from 0 to 1")]
+AtLeastOne = Annotated[int, Field(ge=1), expected("a whole number from 1 on")]
+MaybeNone = Annotated[int, Field(ge=0), expected("a whole number from 0 on")]
+Port = Annotated[int, Field(ge=0, le=65_535), expected("a port, 0 to 65535")]
+Status = Annotated[int, Field(ge=100, le=599), expected("an HTTP status code, 100 to 599")]
+
+Text = Annotated[str, Field(min_length=1)]
+Method = Annotated[
+    str, Field(pattern="^(GET|POST|PUT|PATCH|DELETE)$"), expected("GET, POST, PUT, PATCH or DELETE")
+]
+TopicName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9._-]{1,249}$"),
+    expected("a topic's name: at most 249 letters, digits, '.', '_' and '-'"),
+]
+HeaderName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"),  # RFC 9110, section 5.6.2
+    expected("a header's name: letters, digits and '-'"),
+]
+
+
+def _one_line(text: str) -> str:
+    if _BREAKS.search(text):
+        raise ValueError("expected one line, without control characters")
+    return text
+
+
+_BREAKS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+HeaderText = Annotated[str, AfterValidator(_one_line)]

@@ -1,0 +1,187 @@
+"""A YAML document whose every part knows its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.reader import ReaderError
+
+_TAG = "tag:yaml.org,2002:"
+_PLAIN_KEY = re.compile(r"[\w.-]+")
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes for numbers, true, false and null what YAML 1.2 does; yes, no and dates are texts."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012  as its base has it
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|", ["~", "n", ""]),
+    ("bool", r"true|false", ["t", "f"]),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"{_TAG}{_tag}", re.compile(f"^({_pattern})$"), _first)
+
+
+class YamlError(Exception):
+    """A text is no YAML, or not what we take. ``line`` counts from 1; ``words`` say what it is."""
+
+    def __init__(self, line: int, words: str) -> None:
+        self.line = line
+        self.words = words
+        super().__init__(f"line {line}: {words}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands: its line, from 1, the keys that lead there, and the thing itself.
+
+    ``is_key``: the thing is the last of the keys, not its value.
+    """
+
+    line: int
+    keys: tuple[str | int, ...]
+    node: Node
+    is_key: bool = False
+
+    def __str__(self) -> str:
+        """Return the keys as a person writes them: ``jobs.files.audit.command[0]``."""
+        text = ""
+        for key in self.keys:
+            if isinstance(key, int):
+                text += f"[{key}]"
+            else:
+                text += "." * bool(text) + (key if _PLAIN_KEY.fullmatch(key) else repr(key))
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a YAML text says, as plain values, and where each of them stands."""
+
+    value: Any
+    root: Node
+
+    def place(self, location: Sequence[str | int]) -> Place:
+        """Return where a location is, in pydantic's terms.
+
+        Steps that lead nowhere are passed over: tags of a union, and a key that is missing.
+        """
+        place = _top(self.root)
+        for step in location:
+            place = _below(place, step) or place
+        return place
+
+
+def _top(root: Node) -> Place:
+    return Place(_line(root), (), root)
+
+
+def _below(place: Place, step: str | int) -> Place | None:
+    node = place.node
+    if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+        item = node.value[step]
+        return Place(_line(item), (*place.keys, step), item)
+    if isinstance(node, MappingNode):
+        for key, value in reversed(node.value):  # what was merged in comes first, and counts less
+            if key.value == step:
+                return Place(_line(key), (*place.keys, key.value), value)
+    if step == "[key]":
+        return Place(place.line, place.keys, ScalarNode(f"{_TAG}str", place.keys[-1]), is_key=True)
+    return None
+
+
+def _line(node: Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def parse(text: str) -> tuple[Document, list[YamlError]]:
+    """Return what a YAML text says, and where it says something twice.
+
+    :raises YamlError: it is no YAML, or says nothing
+    """
+    try:
+        return _parsed(_Loader(text))
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error) from None
+    except ReaderError as error:
+        words = f"the character U+{error.character:04X} cannot stand in YAML"
+        raise YamlError(text.count("\n", 0, error.position) + 1, words) from None
+    except RecursionError:
+        raise YamlError(1, "it is nested too deeply") from None
+
+
+def _parsed(loader: _Loader) -> tuple[Document, list[YamlError]]:
+    root = loader.get_single_node()
+    if root is None:
+        raise YamlError(1, "there is nothing in it")
+    twice = [error for mapping in _mappings(root) for error in _check_keys(mapping)]
+    return Document(loader.construct_document(root), root), twice
+
+
+def _mappings(root: Node) -> Iterator[Place]:
+    """Yield each mapping once, however many aliases it has."""
+    seen: set[int] = set()
+    left = [_top(root)]
+    while left:
+        place = left.pop()
+        if isinstance(place.node, ScalarNode) or id(place.node) in seen:
+            continue
+        seen.add(id(place.node))
+        if isinstance(place.node, MappingNode):
+            yield place
+        left += _parts(place)
+
+
+def _parts(place: Place) -> Iterator[Place]:
+    if isinstance(place.node, MappingNode):
+        for key, value in place.node.value:
+            yield Place(_line(key), (*place.keys, key.value), value)
+    else:
+        for number, item in enumerate(place.node.value):
+            yield Place(_line(item), (*place.keys, number), item)
+
+
+def _check_keys(mapping: Place) -> Iterator[YamlError]:
+    """Make all keys texts, also 404 and true, and yield those that stand there twice."""
+    lines: dict[str, int] = {}
+    for key, _ in mapping.node.value:
+        if not isinstance(key, ScalarNode):
+            raise YamlError(_line(key), "expected a text as a key: put it in quotes")
+        if key.tag == f"{_TAG}merge":
+            continue
+        key.tag = f"{_TAG}str"
+        if key.value in lines:
+            place = Place(_line(key), (*mapping.keys, key.value), key)
+            yield YamlError(place.line, f"{place}: stands in line {lines[key.value]} already")
+        lines.setdefault(key.value, _line(key))
+
+
+_ADVICE = (
+    (r"'\\t'", "YAML is indented by spaces, not by tabs"),
+    (r"found character|undefined alias|a constructor for the tag", "put the value in quotes"),
+    (r"mapping values are not allowed", "a text with ': ' in it belongs in quotes"),
+    (r"expected <block end>", "it is indented otherwise than what is above, or needs quotes"),
+    (r"expected ',' or|end of stream", "something is opened and not closed"),
+    (r"another document", "put all into one"),
+)
+
+
+def _syntax_error(error: yaml.MarkedYAMLError) -> YamlError:
+    """Return PyYAML's words, but for the excerpt of the file: it may show a secret."""
+    mark, begun = error.problem_mark, error.context_mark
+    assert mark is not None  # noqa: S101  all its errors have one
+    words = error.problem or ""
+    if begun is not None and error.context is not None:
+        since = f" in line {begun.line + 1}" if begun.line != mark.line else ""
+        words = f"{error.context}{since}: {words}"
+    advice = [text for pattern, text in _ADVICE if re.search(pattern, words)][:1]
+    return YamlError(mark.line + 1, "; ".join([f"this is no YAML, {words}", *advice]))

@@ -1,0 +1,127 @@
+"""The gateway's file: read, checked, and all that is wrong in it said at once, with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from yaml import CollectionNode, Node, ScalarNode
+
+from kafka_bridge.gateway.config import GatewayConfig
+from kafka_bridge.gateway.values import EXPECTED
+from kafka_bridge.gateway.yaml_document import Document, Place, YamlError, parse
+from kafka_bridge.protocol.errors import ConfigurationError
+
+_MAPPING = "a mapping"
+_EXPECTED = {
+    "model_type": _MAPPING,
+    "dict_type": _MAPPING,
+    "tuple_type": "a list",
+    "frozen_set_type": "a list",
+    "string_type": "a text",
+    "string_too_short": "a text that is not empty",
+    "too_short": "at least one",
+    "path_type": "a path",
+    "path_not_file": "the path of a file that is there",
+}
+"""By pydantic's name for an error, what was expected."""
+
+_KINDS = {
+    "map": _MAPPING,
+    "seq": "a list",
+    "str": "a text",
+    "int": "a number",
+    "float": "a number",
+    "bool": "true or false",
+}
+"""By YAML's name for a kind of thing, ours."""
+
+_UNSHOWN = frozenset({"auth", "env", "environment", "headers", "secret"})
+"""What stands below these keys may be a secret that was put into the wrong place."""
+
+_SHOWN_CHARACTERS = 60
+_FOR_ANCHORS = "x-"
+
+
+def load(path: Path) -> GatewayConfig:
+    """Return what a gateway's file says.
+
+    Keys at its top that begin with ``x-`` are for YAML anchors, and are passed over.
+
+    :raises ConfigurationError: it cannot be read, or something in it is wrong; a line for each
+        error: the file, its line, the keys that lead there, what was expected and what stands there
+    """
+    try:
+        document, twice = parse(_text(path))
+    except YamlError as error:
+        raise _refusal(path, [error]) from None
+    try:
+        config = GatewayConfig.model_validate(_relevant(document.value))
+    except ValidationError as error:
+        found = [_in_file(each, document) for each in error.errors(include_url=False)]
+        raise _refusal(path, [*twice, *found]) from None
+    if twice:
+        raise _refusal(path, twice)
+    return config
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is no text in UTF-8: {error}") from error
+
+
+def _relevant(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key: part for key, part in value.items() if not key.startswith(_FOR_ANCHORS)}
+
+
+def _refusal(path: Path, errors: list[YamlError]) -> ConfigurationError:
+    errors = sorted(errors, key=lambda error: (error.line, error.words))
+    return ConfigurationError("\n".join(f"{path}:{each.line}: {each.words}" for each in errors))
+
+
+def _in_file(error: ErrorDetails, document: Document) -> YamlError:
+    place = document.place(error["loc"])
+    words = _words(error, place)
+    return YamlError(place.line, f"{place}: {words}" if place.keys else words)
+
+
+def _words(error: ErrorDetails, place: Place) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    is_secret = not _UNSHOWN.isdisjoint(place.keys) and not place.is_key
+    if kind == "missing":
+        return f"{error['loc'][-1]} is missing"
+    if kind == "value_error":
+        said = str(context["error"])
+        return said.replace(repr(place.node.value), "the text") if is_secret else said
+    what = context["what"] if kind == EXPECTED else _EXPECTED.get(kind, context.get("expected"))
+    if what is None:
+        return error["msg"]
+    is_shown = not is_secret and what != _MAPPING  # signature: s3cret is as likely as auth: s3cret
+    return f"expected {what}{_instead(place.node, is_shown=is_shown)}{_quotes(what, place.node)}"
+
+
+def _instead(node: Node, *, is_shown: bool) -> str:
+    """Return what stands there: itself, or what kind of thing it is."""
+    kind = node.tag.rpartition(":")[2]
+    if kind == "null" or not node.value:
+        return ", but there is nothing"
+    if not is_shown or not isinstance(node, ScalarNode):
+        return f", not {_KINDS.get(kind, kind)}"
+    text = node.value[:_SHOWN_CHARACTERS]
+    return f", not {text!r}" if kind == "str" else f", not {text}"
+
+
+def _quotes(what: str, node: Node) -> str:
+    """Return advice where YAML takes for something else what may be meant as a text."""
+    is_text = node.tag.endswith(":str")
+    in_line = not isinstance(node, CollectionNode) or node.flow_style
+    mistaken = what.startswith("a text") and not is_text and in_line and node.value
+    return "; put it in quotes" if mistaken else ""
