@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import time
-from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -15,11 +13,10 @@ from kafka_bridge.airflow.deadlines import Deadlines
 from kafka_bridge.airflow.metrics import ReaderMetrics
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.heads import HeadReader, event_head
-from kafka_bridge.kafka.notices import Delivery, Notice, Subscription
+from kafka_bridge.kafka.loop_delivery import LoopDelivery
+from kafka_bridge.kafka.notices import Notice, Subscription
 from kafka_bridge.kafka.reader import LINGER_SECONDS, ResponseReader
 
-SLICE_SECONDS = 0.005
-"""How long one callback of the loop passes notices on: others use the loop, too."""
 WATCH_SECONDS = 1.0
 """How often a hub looks whether its reader hears, and reports its metrics."""
 
@@ -115,10 +112,8 @@ class ResponseHub:
         self.deadlines = Deadlines()
         self.waited_for: set[bytes] = set()
         self._loop = asyncio.get_running_loop()
-        self._arrived: deque[tuple[Subscription, Notice]] = deque()
-        self._is_notifying = False
         self._metrics = metrics
-        self.reader = ResponseReader(config, topic, self._hand_over, linger=linger)
+        self.reader = ResponseReader(config, topic, LoopDelivery().hand_over, linger=linger)
         self._loop.call_later(WATCH_SECONDS, self._look)
 
     @property
@@ -146,26 +141,6 @@ class ResponseHub:
         :raises ReaderClosed: the reader has ended; open another hub
         """
         return Waiter(self, correlation_id, start_offsets, read_head)
-
-    def _hand_over(self, delivery: Delivery) -> None:
-        """Bring a batch to the loop; called on the reader's thread."""
-        self._arrived.extend(delivery)
-        if not self._is_notifying:
-            self._is_notifying = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._notify)
-
-    def _notify(self) -> None:
-        """Tell the waiting jobs, for a moment; the rest is told in the loop's next round."""
-        until = self._loop.time() + SLICE_SECONDS
-        while self._arrived and self._loop.time() < until:
-            subscription, notice = self._arrived.popleft()
-            subscription.notify(notice)
-        # In this order: what arrives after the next line wakes the loop by itself.
-        self._is_notifying = False
-        if self._arrived:
-            self._is_notifying = True
-            self._loop.call_soon(self._notify)
 
     def _look(self) -> None:
         """Follow whether the reader hears, and report."""

@@ -21,6 +21,10 @@ Requests = Annotated[str, typer.Option("--requests", help="The request topic.")]
 Responses = Annotated[str, typer.Option("--responses", help="The response topic.")]
 Control = Annotated[str, typer.Option("--control", help="The control topic.")]
 DeadLetters = Annotated[str, typer.Option("--dead-letters", help="The dead-letter topic.")]
+Callbacks = Annotated[
+    str | None,
+    typer.Option("--callbacks", help="The topic of callbacks, where a gateway is called back."),
+]
 Longest = Annotated[timedelta, typer.Option(parser=duration, metavar="DURATION")]
 
 
@@ -30,8 +34,12 @@ def create(
     responses: Responses = default.RESPONSE_TOPIC,
     control: Control = default.CONTROL_TOPIC,
     dead_letters: DeadLetters = default.DEAD_LETTER_TOPIC,
+    callbacks: Callbacks = None,
     partitions: Annotated[
-        int, typer.Option(min=1, help="Of requests and responses: the most workers at a time.")
+        int,
+        typer.Option(
+            min=1, help="Of requests, responses and callbacks: the most workers at a time."
+        ),
     ] = 6,
     replication: Annotated[
         int, typer.Option(help="Copies of each partition; -1 is the brokers' default.")
@@ -46,7 +54,7 @@ def create(
     from kafka_bridge.kafka.config import KafkaConfig
     from kafka_bridge.kafka.topics import TopicNames, create_topics, plan_topics
 
-    names = TopicNames(requests, responses, control, dead_letters)
+    names = TopicNames(requests, responses, control, dead_letters, callbacks)
     plans = plan_topics(
         names,
         partitions=partitions,
@@ -66,6 +74,7 @@ def check(
     responses: Responses = default.RESPONSE_TOPIC,
     control: Control = default.CONTROL_TOPIC,
     dead_letters: DeadLetters = default.DEAD_LETTER_TOPIC,
+    callbacks: Callbacks = None,
     longest_job: Longest = "7d",  # type: ignore[assignment]
     longest_wait: Longest = "7d",  # type: ignore[assignment]
 ) -> None:
@@ -73,7 +82,7 @@ def check(
     from kafka_bridge.kafka.config import KafkaConfig
     from kafka_bridge.kafka.topics import TopicNames, plan_topics
 
-    names = TopicNames(requests, responses, control, dead_letters)
+    names = TopicNames(requests, responses, control, dead_letters, callbacks)
     plans = plan_topics(names, longest_job=longest_job, longest_wait=longest_wait)
     _report(KafkaConfig.from_env(), plans)
 
@@ -115,6 +124,7 @@ def acls(
     responses: Responses = default.RESPONSE_TOPIC,
     control: Control = default.CONTROL_TOPIC,
     dead_letters: DeadLetters = default.DEAD_LETTER_TOPIC,
+    callbacks: Callbacks = None,
     airflow: Annotated[str, typer.Option(help="Airflow's Kafka principal.")] = "User:airflow",
     worker: Annotated[str, typer.Option(help="The workers' Kafka principal.")] = "User:worker",
     group: Annotated[str, typer.Option(help="The workers' consumer group.")] = "my-service",
@@ -123,7 +133,7 @@ def acls(
     from kafka_bridge.kafka.acls import airflow_acls, worker_acls
     from kafka_bridge.kafka.topics import TopicNames
 
-    names: TopicNames = TopicNames(requests, responses, control, dead_letters)
+    names: TopicNames = TopicNames(requests, responses, control, dead_letters, callbacks)
     for side, needed in (
         ("Airflow: workers and triggerers", airflow_acls(names, airflow, group)),
         ("The service's workers", worker_acls(names, worker, group)),

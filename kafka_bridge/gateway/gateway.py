@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kafka_bridge.gateway.callbacks.channel import CallbackChannel
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.http.client import ServiceClient
-from kafka_bridge.gateway.http.config import HttpJob
+from kafka_bridge.gateway.http.config import HttpJob, Mode
 from kafka_bridge.gateway.http.job import HttpHandler
 from kafka_bridge.worker import Worker
 
@@ -32,6 +34,7 @@ class Gateway:
             grace=config.grace,
             max_deliveries=config.max_deliveries,
         )
+        self._channel = _channel(config)
         for job_type, job in config.jobs.items():
             if isinstance(job, HttpJob):
                 self._serve(job_type, job)
@@ -40,8 +43,26 @@ class Gateway:
         service = self._config.service_of(job)
         client = self._clients.setdefault(job.service or service.url, ServiceClient(service))
         register = self.worker.job(job_type, concurrency=service.concurrency)
-        register(HttpHandler(job, client).handle)
+        register(HttpHandler(job, client, self._channel).handle)
 
     def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Do jobs until told to stop; see :meth:`kafka_bridge.worker.Worker.run`."""
-        self.worker.run(on_ready=on_ready)
+        """Do jobs until told to stop; see :meth:`kafka_bridge.worker.Worker.run`.
+
+        :raises ConfigurationError: the port for callbacks cannot be opened, or Kafka is not configured
+        :raises KafkaError: Kafka cannot be used, and waiting would not help
+        """
+        with contextlib.ExitStack() as stack:
+            if self._channel is not None:
+                stack.enter_context(self._channel.open(self.worker.kafka_config()))
+            self.worker.run(on_ready=on_ready)
+
+
+def _channel(config: GatewayConfig) -> CallbackChannel | None:
+    jobs = {
+        job_type: job
+        for job_type, job in config.jobs.items()
+        if isinstance(job, HttpJob) and job.mode is Mode.CALLBACK
+    }
+    if config.callbacks is None or not jobs:
+        return None
+    return CallbackChannel(config.callbacks, jobs)

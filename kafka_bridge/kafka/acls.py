@@ -36,16 +36,23 @@ def airflow_acls(names: TopicNames, principal: str, worker_group: str) -> Iterab
     yield Acl(principal, ("Read", "Describe"), "topic", names.requests, "look for a request again")
     yield Acl(principal, ("Read", "Describe"), "topic", names.responses, "wait for jobs")
     yield Acl(principal, ("Write", "Describe"), "topic", names.control, "cancel jobs")
-    yield Acl(principal, ("Read",), "group", GROUP_PREFIX, "readers' own groups", prefixed=True)
+    yield _readers(principal)
     yield Acl(principal, ("Describe",), "group", worker_group, "say why nobody takes a job")
 
 
 def worker_acls(names: TopicNames, principal: str, worker_group: str) -> Iterable[Acl]:
-    """Return what a service's workers need."""
+    """Return what a service's workers, or gateways, need."""
     yield Acl(principal, ("Read", "Describe"), "topic", names.requests, "take jobs")
     yield Acl(principal, ("Read",), "group", worker_group, "share them out")
     yield Acl(principal, ("Write", "Describe"), "topic", names.responses, "answer")
     yield Acl(principal, ("Read", "Describe"), "topic", names.responses, "know what has finished")
     yield Acl(principal, ("Read", "Describe"), "topic", names.control, "hear of cancels")
     yield Acl(principal, ("Write", "Describe"), "topic", names.dead_letters, "set aside")
-    yield Acl(principal, ("Read",), "group", GROUP_PREFIX, "readers' own groups", prefixed=True)
+    yield _readers(principal)
+    if names.callbacks is not None:
+        yield Acl(principal, ("Write", "Describe"), "topic", names.callbacks, "keep callbacks")
+        yield Acl(principal, ("Read", "Describe"), "topic", names.callbacks, "hear them")
+
+
+def _readers(principal: str) -> Acl:
+    return Acl(principal, ("Read",), "group", GROUP_PREFIX, "readers' own groups", prefixed=True)

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import confluent_kafka as ck
-
-from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import heals_by_itself, translate
-from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.kafka.follower import TopicFollower
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaBridgeError, RemoteProtocolError
+from kafka_bridge.protocol.errors import RemoteProtocolError
 from kafka_bridge.protocol.messages import Command, JobCommand
 
 _log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.1
-BATCH_RECORDS = 500
-_END = ck.KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's local codes begin so
 
-
-class ControlReader:
+class ControlReader(TopicFollower):
     """Knows which jobs are to be cancelled, and tells of each as it hears of it.
 
     ``reasons`` has the reason of every CANCEL by correlation id, for jobs that are yet to come.
@@ -39,95 +30,14 @@ class ControlReader:
         self, config: KafkaConfig, topic: str, heard: Callable[[str], None], *, timeout: float
     ) -> None:
         self.reasons: dict[str, str] = {}
-        self._config = config
-        self._topic = topic
         self._heard = heard
-        self._reached: dict[int, int] = {}
-        self._moved = threading.Condition()
-        self._failure: KafkaBridgeError | None = None
-        self._stopping = threading.Event()
-        partitions = len(end_offsets(config, [topic], timeout)[topic])
-        self._consumer = make(
-            ck.Consumer, {**config.reader("control"), "enable.partition.eof": True}
-        )
-        self._assign(range(partitions))
-        self._thread = threading.Thread(target=self._run, name="kafka-bridge-control", daemon=True)
-        self._thread.start()
+        super().__init__(config, topic, "control", self._obey, timeout=timeout)
 
-    def catch_up(self, timeout: float) -> None:
-        """Return once everything that stands in the topic now has been read.
-
-        :raises BrokerUnreachable: that took longer than ``timeout`` seconds
-        :raises KafkaBridgeError: the topic can no longer be read
-        """
-        ends = end_offsets(self._config, [self._topic], timeout)[self._topic]
-        if new := [number for number in range(len(ends)) if number not in self._reached]:
-            self._assign(new)
-        with self._moved:
-            if not self._moved.wait_for(lambda: self._is_past(ends), timeout):
-                raise BrokerUnreachable(
-                    f"control topic {self._topic!r} was not read to its end within {timeout:g} s"
-                )
-        self.check()
-
-    def _is_past(self, ends: Sequence[int]) -> bool:
-        return self._failure is not None or all(
-            self._reached[number] >= end for number, end in enumerate(ends)
-        )
-
-    def check(self) -> None:
-        """Raise what ended the reading, where something did."""
-        if self._failure is not None:
-            raise self._failure
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._stopping.set()
-        self._thread.join()
-        self._consumer.close()
-
-    def _assign(self, partitions: Sequence[int]) -> None:
-        self._reached |= dict.fromkeys(partitions, 0)
-        self._consumer.incremental_assign(
-            [ck.TopicPartition(self._topic, number, 0) for number in partitions]
-        )
-
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                for message in self._consumer.consume(BATCH_RECORDS, POLL_SECONDS):
-                    self._take(message)
-        except KafkaBridgeError as error:
-            with self._moved:
-                self._failure = error
-                self._moved.notify_all()
-
-    def _take(self, message: ck.Message) -> None:
-        error, offset = message.error(), message.offset()
-        if error is None:
-            self._obey(message)
-            self._note(message.partition(), offset + 1)  # type: ignore[operator]
-        elif error.code() == _END:
-            self._note(message.partition(), offset)
-        elif not heals_by_itself(error):
-            raise translate(
-                error,
-                doing=f"reading commands from topic {self._topic!r}",
-                servers=self._config.bootstrap_servers,
-                topic=self._topic,
-            )
-
-    def _note(self, partition: int | None, offset: int | None) -> None:
-        if partition is not None and offset is not None:
-            with self._moved:
-                self._reached[partition] = offset
-                self._moved.notify_all()
-
-    def _obey(self, message: ck.Message) -> None:
-        if message.value() is None:
+    def _obey(self, record: Record) -> None:
+        if record.value is None:
             return
         try:
-            command = Record.of(message).decode(JobCommand)
+            command = record.decode(JobCommand)
         except RemoteProtocolError as error:
             _log.warning("A command is passed over: %s", error)
             return

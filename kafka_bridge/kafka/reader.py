@@ -16,7 +16,7 @@ import os
 import threading
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import confluent_kafka as ck
 
@@ -105,6 +105,11 @@ class ResponseReader:
     def served(self) -> int:
         """How many of them hear what comes from now on."""
         return len(self._dispatcher.waiting)
+
+    @property
+    def positions(self) -> Mapping[int, int]:
+        """By partition, the offset that is read next; empty while the reader has not begun."""
+        return self._positions
 
     @property
     def is_open(self) -> bool:

@@ -62,6 +62,22 @@ def scan(
                 raise _stuck(config, topic, left, timeout)
 
 
+def offsets_since(
+    config: KafkaConfig, topic: str, moment: datetime, *, timeout: float
+) -> list[int]:
+    """Return for each partition the offset of its first record since a moment, or its end.
+
+    :param timeout: seconds for each question to the brokers
+    :raises TopicNotFound: the topic does not exist
+    :raises AccessDenied: it may not be read
+    :raises BrokerUnreachable: no broker answered in time
+    """
+    ends = dict(enumerate(end_offsets(config, [topic], timeout)[topic]))
+    with contextlib.closing(make(ck.Consumer, config.reader("scan"))) as consumer:
+        starts = _starts(consumer, config, topic, ends, moment, timeout)
+    return [starts[number] for number in ends]
+
+
 def _arrived(consumer: ck.Consumer) -> list[ck.Message]:
     """Return what is there; ``consume`` alone would wait for a full batch."""
     first = consumer.poll(POLL_SECONDS)

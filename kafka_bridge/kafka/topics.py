@@ -1,13 +1,13 @@
-"""The four topics: how they should be set, made so, and checked.
+"""The topics: how they should be set, made so, and checked.
 
 The rules: deletion, never compaction (a job has many records under one key, and all count);
-responses are kept longer than the longest job, requests and commands longer than the longest wait
-in the queue.
+responses and callbacks are kept longer than the longest job, requests and commands longer than the
+longest wait in the queue.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -33,15 +33,18 @@ DEAD_LETTER_RETENTION = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class TopicNames:
-    """The names of the four topics of one service."""
+    """The names of the four topics of one service; a gateway that is called back has a fifth."""
 
     requests: str = default.REQUEST_TOPIC
     responses: str = default.RESPONSE_TOPIC
     control: str = default.CONTROL_TOPIC
     dead_letters: str = default.DEAD_LETTER_TOPIC
+    callbacks: str | None = None
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter((self.requests, self.responses, self.control, self.dead_letters))
+    def __iter__(self) -> Iterator[str]:
+        yield from (self.requests, self.responses, self.control, self.dead_letters)
+        if self.callbacks is not None:
+            yield self.callbacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def plan_topics(
     longest_job: timedelta = timedelta(days=7),
     longest_wait: timedelta = timedelta(days=7),
 ) -> list[TopicPlan]:
-    """Return how the four topics should be for jobs and queue waits of the given lengths.
+    """Return how the topics should be for jobs and queue waits of the given lengths.
 
     The control topic has one partition: every worker reads all of it.
 
@@ -78,12 +81,15 @@ def plan_topics(
     if min(longest_job, longest_wait) <= timedelta(0):
         raise ConfigurationError("the longest job and the longest wait must be longer than nothing")
     wait, job = longest_wait + MARGIN, longest_wait + longest_job + MARGIN
-    return [
+    plans = [
         TopicPlan(names.requests, partitions, replication, wait),
         TopicPlan(names.responses, partitions, replication, job),
         TopicPlan(names.control, 1, replication, wait),
         TopicPlan(names.dead_letters, 1, replication, DEAD_LETTER_RETENTION),
     ]
+    if names.callbacks is not None:
+        plans.append(TopicPlan(names.callbacks, partitions, replication, job))
+    return plans
 
 
 def broker_count(config: KafkaConfig, timeout: float = ANSWER_SECONDS) -> int:

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
+from kafka_bridge.gateway.callbacks.order import ReportOrder
 from kafka_bridge.gateway.http.answers import Report, State, read_answer, text_of
 from kafka_bridge.gateway.http.client import Reply, ServiceClient
 from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling, Request
@@ -139,7 +140,7 @@ class HttpHandler:
 
     async def _heard(self, job: JobContext, callbacks: CalledBack) -> Report:
         """Return the end that is called back."""
-        patience = self._config.silence_timeout
+        patience, order = self._config.silence_timeout, ReportOrder()
         while True:
             try:
                 async with asyncio.timeout(patience):
@@ -153,7 +154,8 @@ class HttpHandler:
             report = read_answer(self._config.answer, body)
             if report.state is not State.RUNNING:
                 return report
-            _tell(job, report)
+            if not order.is_old(report):
+                _tell(job, report)
 
     # Ending.
 

@@ -1,0 +1,68 @@
+"""The body of a callback: read no further than it may be long, and as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn
+
+from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome, CallbackRefused
+
+READ_SECONDS = 30.0
+"""How long a body may take to arrive."""
+DISCARD_BYTES = 64 * 1024 * 1024
+"""How much of a body that is too long is taken in, and dropped, before it is refused.
+
+Many clients look for an answer only once they have sent it all, and take a connection that is
+closed before for a fault of the network: they would send it again and again.
+"""
+
+
+async def read_body(chunks: AsyncIterator[bytes], limit: int) -> bytes:
+    """Return a body that arrives in chunks.
+
+    :param limit: bytes
+    :raises CallbackRefused: it is longer, or does not arrive in time
+    """
+    kept, size = bytearray(), 0
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > limit + DISCARD_BYTES:
+                    break
+                if size <= limit:
+                    kept += chunk
+    except TimeoutError:
+        raise CallbackRefused(
+            CallbackOutcome.TOO_SLOW, f"the body did not arrive within {READ_SECONDS:g} s"
+        ) from None
+    if size > limit:
+        raise CallbackRefused(
+            CallbackOutcome.OVERSIZED,
+            f"the body is longer than {limit:,} bytes: call back with a reference to what is large",
+        )
+    return bytes(kept)
+
+
+def parse_body(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that a body is.
+
+    :raises CallbackRefused: it is none
+    """
+    try:
+        found = json.loads(body, parse_constant=_no_json)
+    except (ValueError, RecursionError) as error:
+        raise _malformed(f"the body is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise _malformed("the body is JSON, but no object: expected {…}")
+    return found
+
+
+def _no_json(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number in JSON")
+
+
+def _malformed(why: str) -> CallbackRefused:
+    return CallbackRefused(CallbackOutcome.MALFORMED, why)

@@ -1,0 +1,145 @@
+"""Where jobs wait for their callbacks: one reader of the topic for all jobs of a gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import math
+from array import array
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from kafka_bridge.gateway.callbacks.starts import Starts
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.loop_delivery import LoopDelivery
+from kafka_bridge.kafka.notices import Arrival, Notice, Subscription, Truncated
+from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.kafka.reader import ResponseReader
+from kafka_bridge.kafka.scan import offsets_since
+from kafka_bridge.protocol.errors import BrokerUnreachable, ReaderClosed
+from kafka_bridge.protocol.event_head import EventHead
+from kafka_bridge.protocol.headers import Headers
+from kafka_bridge.protocol.messages import JobState
+
+_log = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 10.0
+_HEAD = EventHead(delivery=1, state=JobState.RUNNING)
+
+
+def _no_head(_value: bytes | None, _headers: Headers | None) -> EventHead:
+    """Stand in for the reading of an event's head: callbacks have none."""
+    return _HEAD
+
+
+class Callbacks:
+    """The callbacks for one job, in the order in which they were taken."""
+
+    def __init__(self, inbox: CallbackInbox, job_id: str, start: Sequence[int]) -> None:
+        self._inbox = inbox
+        self._notices: asyncio.Queue[Notice] = asyncio.Queue()
+        self.subscription = Subscription(
+            job_id.encode(), array("q", start), self._notices.put_nowait, _no_head
+        )
+
+    async def next(self) -> dict[str, Any]:
+        """Return the body of the next callback; wait for it.
+
+        :raises KafkaBridgeError: callbacks can no longer be heard
+        """
+        while True:
+            notice = await self._notices.get()
+            if isinstance(notice, Arrival):
+                if (body := _object_in(notice)) is not None:
+                    return body
+            elif isinstance(notice, Truncated):
+                _log.warning(
+                    "Callbacks for job %s may be gone: the topic is kept too short",
+                    self.subscription.key.decode(),
+                )
+            elif isinstance(notice, BrokerUnreachable):
+                self._inbox.join(self.subscription)
+            else:
+                raise notice
+
+
+def _object_in(arrival: Arrival) -> dict[str, Any] | None:
+    try:
+        found = json.loads(arrival.value or b"")
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict):
+        return found
+    _log.warning("Record %s is no callback and is passed over", arrival.location)
+    return None
+
+
+class CallbackInbox:
+    """Hears the callbacks for the jobs of a gateway. All jobs wait on one event loop.
+
+    :param config: how to reach Kafka
+    :param topic: where callbacks are kept
+    :raises TopicNotFound: the topic does not exist
+    :raises AccessDenied: it may not be described
+    :raises BrokerUnreachable: no broker answered in time
+    """
+
+    def __init__(self, config: KafkaConfig, topic: str) -> None:
+        self._config = config
+        self._topic = topic
+        self._starts = Starts(partial(offsets_since, config, topic, timeout=ANSWER_SECONDS))
+        self._position: Sequence[int] = end_offsets(config, [topic], ANSWER_SECONDS)[topic]
+        self._reader: ResponseReader | None = None
+
+    @contextlib.asynccontextmanager
+    async def listen(self, job_id: str, since: datetime | None = None) -> AsyncIterator[Callbacks]:
+        """Hear the callbacks for a job inside the block.
+
+        One can listen for a job once at a time: who begins anew is heard for.
+
+        :param since: hear those that have been taken since then, too
+        :raises KafkaBridgeError: the topic cannot be used
+        """
+        start = self._now() if since is None else await self._starts.since(since)
+        callbacks = Callbacks(self, job_id, start)
+        self.join(callbacks.subscription)
+        try:
+            yield callbacks
+        finally:
+            if self._reader is not None:
+                self._reader.unsubscribe(callbacks.subscription)
+
+    def join(self, subscription: Subscription) -> None:
+        """Let a job hear its callbacks, by a new reader where there is none."""
+        while True:
+            try:
+                self._open_reader().join([subscription])
+            except ReaderClosed:
+                continue
+            return
+
+    def close(self) -> None:
+        """End the reader; jobs that still listen are told so. Blocks for a moment."""
+        if self._reader is not None:
+            self._reader.close()
+
+    def _now(self) -> Sequence[int]:
+        """Return a position that no callback for a job of this moment lies before.
+
+        Where the reader is, the topic goes on, so that nobody has to be asked where it ends.
+        """
+        if self._reader is not None and (positions := self._reader.positions):
+            self._position = [positions[number] for number in sorted(positions)]
+        return self._position
+
+    def _open_reader(self) -> ResponseReader:
+        if self._reader is None or not self._reader.is_open:
+            self._now()  # where the one before has come to
+            self._reader = ResponseReader(
+                self._config, self._topic, LoopDelivery().hand_over, linger=math.inf
+            )
+        return self._reader

@@ -1,0 +1,123 @@
+"""What is done with a callback: checked, kept in the topic, and only then accepted."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+from kafka_bridge.gateway.callbacks.bodies import parse_body, read_body
+from kafka_bridge.gateway.callbacks.config import Receiver
+from kafka_bridge.gateway.callbacks.ended import EndedJobs, Seen
+from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.callbacks.records import callback_headers
+from kafka_bridge.gateway.callbacks.signatures import check_signature
+from kafka_bridge.gateway.callbacks.tokens import CallbackToken, CallbackTokens
+from kafka_bridge.gateway.http.answers import AnswerUnreadable, State, read_answer
+from kafka_bridge.gateway.http.config import Answer, HttpJob
+from kafka_bridge.protocol.errors import KafkaBridgeError, RecordTooLarge
+from kafka_bridge.protocol.headers import Headers
+
+_log = logging.getLogger(__name__)
+
+Publish: TypeAlias = Callable[[str, bytes, Headers], Awaitable[None]]
+"""Keeps a job's callback; raises :class:`KafkaBridgeError` where that is not certain."""
+
+
+class CallbackReceiver:
+    """Takes callbacks for the jobs of a file. It holds nothing that must not be lost.
+
+    :param receiver: what the file says of callbacks
+    :param jobs: the job types that services call back about
+    :param ended: which jobs have ended
+    :param publish: keeps a callback
+    """
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        jobs: Mapping[str, HttpJob],
+        ended: EndedJobs,
+        publish: Publish,
+    ) -> None:
+        self._receiver = receiver
+        self._jobs = jobs
+        self._ended = ended
+        self._publish = publish
+        self._tokens = CallbackTokens(receiver)
+
+    async def take(
+        self, token: str, headers: Mapping[str, str], chunks: AsyncIterator[bytes]
+    ) -> CallbackOutcome:
+        """Take a callback; return once it is kept, or was before.
+
+        :param token: from the URL
+        :param headers: the request's; looked up without regard to case
+        :param chunks: the body as it arrives
+        :raises CallbackRefused: it is not taken
+        """
+        try:
+            return await self._take(token, headers, chunks)
+        except ValueError as error:
+            _log.error("A callback cannot be checked: %s", error)
+            raise CallbackRefused(
+                CallbackOutcome.UNAVAILABLE, "callbacks cannot be checked now: send it again later"
+            ) from None
+
+    async def _take(
+        self, token: str, headers: Mapping[str, str], chunks: AsyncIterator[bytes]
+    ) -> CallbackOutcome:
+        try:
+            callback = self._tokens.read(token)
+            job = self._job(callback)
+        except CallbackRefused:
+            with contextlib.suppress(CallbackRefused):
+                await read_body(chunks, 0)  # of who is nobody, nothing is kept
+            raise
+        body = await read_body(chunks, self._receiver.max_body_bytes)
+        if job.signature is not None:
+            check_signature(job.signature, headers, body)
+        is_end = _is_end(job.answer, body)
+        match self._ended.seen(callback.job_id, body):
+            case Seen.SAME:
+                return CallbackOutcome.DUPLICATE
+            case Seen.OTHER:
+                raise CallbackRefused(
+                    CallbackOutcome.CONFLICT, "the job has ended: another callback said so before"
+                )
+        await self._keep(callback, body, is_end=is_end)
+        return CallbackOutcome.ACCEPTED
+
+    def _job(self, callback: CallbackToken) -> HttpJob:
+        job = self._jobs.get(callback.job_type)
+        if job is None:
+            raise CallbackRefused(
+                CallbackOutcome.UNKNOWN_JOB_TYPE,
+                f"no callbacks are expected for jobs of type {callback.job_type!r}",
+            )
+        return job
+
+    async def _keep(self, callback: CallbackToken, body: bytes, *, is_end: bool) -> None:
+        headers = callback_headers(callback.job_type, ends_job=is_end)
+        try:
+            await self._publish(callback.job_id, body, headers)
+        except RecordTooLarge as error:
+            _log.warning("A callback for job %s is refused: %s", callback.job_id, error)
+            raise CallbackRefused(
+                CallbackOutcome.OVERSIZED, f"a body of {len(body):,} bytes is too long to be kept"
+            ) from None
+        except KafkaBridgeError as error:
+            _log.warning("A callback for job %s could not be kept: %s", callback.job_id, error)
+            raise CallbackRefused(
+                CallbackOutcome.UNAVAILABLE, "the callback could not be kept: send it again later"
+            ) from None
+        if is_end:
+            self._ended.note(callback.job_id, body)
+
+
+def _is_end(answer: Answer, body: bytes) -> bool:
+    try:
+        return read_answer(answer, parse_body(body)).state is not State.RUNNING
+    except AnswerUnreadable as error:
+        raise CallbackRefused(CallbackOutcome.MALFORMED, str(error)) from None

@@ -1,0 +1,128 @@
+"""The receiver's life: its port, its thread, and its two connections to Kafka."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import uvicorn
+from fastapi import FastAPI
+
+from kafka_bridge.gateway.callbacks.app import callback_app
+from kafka_bridge.gateway.callbacks.config import Receiver
+from kafka_bridge.gateway.callbacks.ended import MOST_JOBS, EndedJobs
+from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome
+from kafka_bridge.gateway.callbacks.publisher import CallbackPublisher
+from kafka_bridge.gateway.callbacks.receiver import CallbackReceiver
+from kafka_bridge.gateway.callbacks.records import ends_job
+from kafka_bridge.gateway.http.config import HttpJob
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.follower import TopicFollower
+from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.scan import offsets_since
+from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.protocol.messages import utc_now
+
+_log = logging.getLogger(__name__)
+
+KAFKA_SECONDS = 30.0
+STOP_SECONDS = 3.0
+"""How long callbacks that are being taken get when the gateway stops."""
+BACKLOG = 2048
+
+
+@contextlib.contextmanager
+def serve_callbacks(
+    config: Receiver,
+    jobs: Mapping[str, HttpJob],
+    kafka: KafkaConfig,
+    count: Callable[[CallbackOutcome], None] = lambda _: None,
+) -> Iterator[int]:
+    """Take callbacks inside the block, on a thread of its own; give the port.
+
+    :param jobs: the job types that services call back about
+    :param count: called on that thread with what became of each callback
+    :raises ConfigurationError: the port is taken, or cannot be opened there
+    :raises KafkaError: the topic of callbacks cannot be used
+    """
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(_bind(config.host, config.port))
+        ended = EndedJobs()
+        stack.enter_context(contextlib.closing(_follow(config, kafka, ended)))
+        publisher = stack.enter_context(contextlib.closing(CallbackPublisher(kafka, config.topic)))
+        receiver = CallbackReceiver(config, jobs, ended, publisher.publish)
+        app = callback_app(receiver, urlsplit(config.public_url).path, count)
+        stack.enter_context(_serving(app, port))
+        number = int(port.getsockname()[1])
+        _log.info("Callbacks are taken on %s port %d", config.host, number)
+        yield number
+
+
+def _follow(config: Receiver, kafka: KafkaConfig, ended: EndedJobs) -> TopicFollower:
+    """Learn from the topic which jobs have ended, whichever gateway was called back."""
+
+    def take(record: Record) -> None:
+        if record.key and record.value and ends_job(record.headers):
+            ended.note(record.key.decode("utf-8", "replace"), record.value)
+
+    oldest = utc_now() - timedelta(seconds=config.expires_after)
+    starts = offsets_since(kafka, config.topic, oldest, timeout=KAFKA_SECONDS)
+    ends = end_offsets(kafka, [config.topic], KAFKA_SECONDS)[config.topic]
+    follower = TopicFollower(
+        kafka,
+        config.topic,
+        "ended-jobs",
+        take,
+        starts=[max(start, end - MOST_JOBS) for start, end in zip(starts, ends, strict=True)],
+        timeout=KAFKA_SECONDS,
+    )
+    try:
+        follower.catch_up(KAFKA_SECONDS)
+    except BaseException:
+        follower.close()
+        raise
+    return follower
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Listen: who connects from now on is answered as soon as the server runs."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(
+            f"port {port} for callbacks cannot be opened on {host}: {error}. Choose another with "
+            "host and port under callbacks in the gateway's file"
+        ) from error
+
+
+@contextlib.contextmanager
+def _serving(app: FastAPI, port: socket.socket) -> Iterator[None]:
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            log_level=logging.WARNING,
+            access_log=False,  # it would tell the tokens
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=int(STOP_SECONDS),
+        )
+    )
+    thread = threading.Thread(
+        target=server.run, args=([port],), name="kafka-bridge-callbacks", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()

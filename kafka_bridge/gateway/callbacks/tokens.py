@@ -1,0 +1,70 @@
+"""The tokens in callback URLs: unguessable, good for one job, and for some time."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+from kafka_bridge.gateway.callbacks.config import Receiver
+from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome, CallbackRefused
+
+_SALT = "kafka-bridge.callback"
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackToken:
+    """The job that a callback URL is for."""
+
+    job_id: str
+    job_type: str
+
+
+class CallbackTokens:
+    """Makes callback URLs, and reads the tokens in them. All gateways with one secret agree.
+
+    A secret that stands in a file is read anew each time, for it may be renewed.
+    """
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+
+    def url(self, job_id: str, job_type: str) -> str:
+        """Return the URL to call back to for a job.
+
+        :raises ValueError: the secret cannot be read
+        """
+        token = self._serializer().dumps([job_id, job_type])
+        return f"{self._receiver.public_url}/callbacks/{token}"
+
+    def read(self, token: str) -> CallbackToken:
+        """Return what a token says.
+
+        :raises CallbackRefused: it is forged or damaged, or no longer good
+        :raises ValueError: the secret cannot be read
+        """
+        serializer = self._serializer()
+        try:
+            # Its age is not left to itsdangerous: a token from a gateway whose clock is a second
+            # ahead of this one's would count as expired there.
+            (job_id, job_type), signed_at = serializer.loads(token, return_timestamp=True)
+        except (BadData, ValueError, TypeError):  # signed, but otherwise: by another version
+            raise CallbackRefused(
+                CallbackOutcome.UNAUTHORIZED, "this is no callback URL of ours"
+            ) from None
+        if (datetime.now(UTC) - signed_at).total_seconds() > self._receiver.expires_after:
+            raise CallbackRefused(
+                CallbackOutcome.EXPIRED,
+                f"this callback URL was good for {self._receiver.expires_after:g} s, now over",
+            )
+        return CallbackToken(job_id, job_type)
+
+    def _serializer(self) -> URLSafeTimedSerializer:
+        secrets = (*reversed(self._receiver.previous_secrets), self._receiver.secret)
+        return URLSafeTimedSerializer(
+            [each.reveal() for each in secrets],  # the last one signs
+            salt=_SALT,
+            signer_kwargs={"digest_method": hashlib.sha256},
+        )
