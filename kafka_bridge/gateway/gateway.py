@@ -48,7 +48,8 @@ class Gateway:
     def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
         """Do jobs until told to stop; see :meth:`kafka_bridge.worker.Worker.run`.
 
-        :raises ConfigurationError: the port for callbacks cannot be opened, or Kafka is not configured
+        :raises ConfigurationError: the port for callbacks cannot be opened, or Kafka is not
+            configured
         :raises KafkaError: Kafka cannot be used, and waiting would not help
         """
         with contextlib.ExitStack() as stack:

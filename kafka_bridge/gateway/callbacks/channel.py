@@ -55,6 +55,11 @@ class CallbackChannel:
         ):
             yield port
 
+    @property
+    def expires_after(self) -> float:
+        """The seconds for which a URL is good."""
+        return self._receiver.expires_after
+
     def url(self, job_id: str, job_type: str) -> str:
         """Return the URL to call back at for a job.
 

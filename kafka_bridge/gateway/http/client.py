@@ -40,13 +40,18 @@ _FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"}
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to a service. ``body``: JSON; None sends none. ``timeout``: in seconds."""
+    """One request to a service.
+
+    ``body``: JSON; None sends none. ``timeout``: in seconds. ``secrets``: what of it must not
+    appear in an error, though the service sends it back.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     timeout: float | None = None
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +180,7 @@ class ServiceClient:
 
     async def _answered(self, call: Call, takes: frozenset[int]) -> Reply:
         timeout = call.timeout or self._service.timeout
-        secrets = tuple(_secrets(self._service))
+        secrets = (*_secrets(self._service), *call.secrets)
         request = self._request(call)
         try:
             async with asyncio.timeout(timeout):

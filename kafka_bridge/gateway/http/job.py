@@ -31,6 +31,10 @@ class CalledBack(Protocol):
 class Callbacks(Protocol):
     """Where callbacks arrive, and how a service gets there."""
 
+    @property
+    def expires_after(self) -> float:
+        """The seconds for which a URL is good."""
+
     def url(self, job_id: str, job_type: str) -> str:
         """Return the URL to call back to for a job."""
 
@@ -140,14 +144,17 @@ class HttpHandler:
 
     async def _heard(self, job: JobContext, callbacks: CalledBack) -> Report:
         """Return the end that is called back."""
-        patience, order = self._config.silence_timeout, ReportOrder()
+        assert self._callbacks is not None  # noqa: S101  as above
+        patience = self._config.silence_timeout or self._callbacks.expires_after
+        order = ReportOrder()
         while True:
             try:
                 async with asyncio.timeout(patience):
                     body = await callbacks.next()
             except TimeoutError:
                 raise ApplicationError(
-                    f"the service has not called back for {patience:g} s (silence_timeout)",
+                    f"the service has not called back for {patience:g} s: can it reach the "
+                    "public_url of callbacks, and does it still know of the job?",
                     type="no_callback",
                     details="",
                 ) from None

@@ -41,6 +41,7 @@ def submit_call(job: HttpJob, scope: Scope) -> Call:
         headers,
         _search(submit.body, scope) if submit.body else _default_body(submit.method, scope),
         timeout,
+        secrets=(scope["callback_url"],) if "callback_url" in scope else (),
     )
 
 

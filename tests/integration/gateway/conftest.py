@@ -43,10 +43,10 @@ def set_up(
     unique_name: Callable[[str], str],
     tmp_path: Path,
 ) -> Iterator[SetUp]:
-    """Give a function that lays a stage for gateways with a file; they end with the test."""
+    """Give a function that lays a stage for gateways with a file; ``port`` is for callbacks."""
     stages: list[Stage] = []
 
-    def lay(jobs: dict[str, Any], **rest: Any) -> Stage:
+    def lay(jobs: dict[str, Any], *, port: int | None = None, **rest: Any) -> Stage:
         stage = Stage(
             config_of(real_broker.bootstrap_servers),
             producer,
@@ -66,6 +66,14 @@ def set_up(
             "jobs": jobs,
             **rest,
         }
+        if port is not None:
+            (tmp_path / "secret").write_text("a secret of this test's own")
+            file["callbacks"] = {
+                "public_url": f"http://127.0.0.1:{port}",
+                "port": port,
+                "secret": {"file": str(tmp_path / "secret")},
+                "topic": topics("callbacks", 2),
+            }
         (tmp_path / "gateway.yaml").write_text(yaml.safe_dump(file, sort_keys=False))
         stages.append(stage)
         return stage

@@ -12,6 +12,7 @@ from integration.jobs import request
 from integration.worker.endings import ends_of, how_often_ended, told
 from integration.worker.programs import Stage
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent
+from kafka_bridge.testing.local_airflow.config import free_port
 
 if TYPE_CHECKING:
     from conftest import Eventually
@@ -71,6 +72,34 @@ def test_gateway_killed_while_500_jobs_are_polled_for(
         f"after it, {service.polls} polls"
     )
     assert service.submits == submits
+
+
+def test_gateway_killed_while_500_jobs_are_waited_for(
+    set_up: SetUp, service: CountingService, eventually: Eventually
+) -> None:
+    """Twice, as above, and nobody asks: what is called back while no gateway runs is sent again."""
+    port = free_port()
+    stage = set_up(
+        {"count": {"service": "counts", "mode": "callback"}},
+        port=port,
+        services={"counts": {"url": service.url, "retries": SOON, "rate": 400}},
+    )
+    jobs = jobs_of(stage, 4, (4, 9))
+    first = stage.start()
+    stage.publish(*jobs)
+    eventually(lambda: len(service.begun) > JOBS // 4, "a quarter is submitted")
+    first.kill()
+    second = stage.start()
+    eventually(lambda: sum(map(named, told(stage).values())) == JOBS, "all are submitted", 40)
+    submits = service.submits
+    second.kill()
+    stage.start()
+    check(stage, service, jobs)
+    print(  # noqa: T201  figures to look at
+        f"{JOBS} jobs: {submits} submits before the second kill, {service.submits - submits} "
+        f"after it; callbacks by status: {dict(service.callbacks)}"
+    )
+    assert (service.submits, service.polls) == (submits, 0)
 
 
 def named(events: list[StatusEvent]) -> bool:

@@ -1,0 +1,156 @@
+"""Jobs whose end a service calls back, by a real HTTP service; the callbacks are put in by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from kafka_bridge.gateway.http.client import ServiceClient
+from kafka_bridge.gateway.http.config import HttpJob, Service
+from kafka_bridge.gateway.http.job import HttpHandler
+from kafka_bridge.protocol.messages import JobState, Progress
+from kafka_bridge.testing.jobs import JobOutcome, run_job
+from kafka_bridge.worker import Worker
+from unit.gateway.http.conftest import JOB, QUICK
+from unit.gateway.http.scripted import Says, Scripted
+
+SUBMIT, STATUS = f"POST /jobs/{JOB}", f"GET /jobs/{JOB}"
+URL = "http://127.0.0.1:1/callbacks/token-of-this-job"
+DONE = {"status": "completed", "result": 5}
+
+
+class GivenCallbacks:
+    """Callbacks as a test gives them: a number is a pause; after the last one there are no more."""
+
+    expires_after = 60.0
+
+    def __init__(self, *given: Any) -> None:
+        self.given = list(given)
+        self.listened_since: list[datetime | None] = []
+
+    def url(self, job_id: str, job_type: str) -> str:
+        """Return a URL that nobody calls."""
+        assert (job_id, job_type) == (JOB, "work")
+        return URL
+
+    @contextlib.asynccontextmanager
+    async def listen(self, _job_id: str, since: datetime | None) -> AsyncIterator[GivenCallbacks]:
+        """Hear what is given."""
+        self.listened_since.append(since)
+        yield self
+
+    async def next(self) -> Any:
+        """Return the next one."""
+        if self.given and isinstance(self.given[0], float):
+            await asyncio.sleep(self.given.pop(0))
+        if not self.given:
+            await asyncio.Event().wait()
+        return self.given.pop(0)
+
+
+@pytest.fixture
+def do(service: Scripted) -> Callable[..., JobOutcome]:
+    """Give a function that has the service do a job that it calls back about."""
+
+    def run(callbacks: GivenCallbacks, payload: Any = None, **settings: Any) -> JobOutcome:
+        arguments = {"external_id": settings.pop("external_id", None)}
+        config = {"url": service.url, "mode": "callback", **settings}
+        handler = HttpHandler(
+            HttpJob.model_validate(config),
+            ServiceClient(Service(url=service.url)),
+            callbacks,
+        )
+        worker = Worker("gateway")
+        worker.job("work")(handler.handle)
+        return run_job(worker, "work", payload, correlation_id=JOB, timeout=20.0, **arguments)
+
+    return run
+
+
+Do = Callable[..., JobOutcome]
+
+
+@pytest.mark.parametrize(
+    ("payload", "body"),
+    [
+        ({"path": "/data"}, {"path": "/data"}),
+        (None, {}),
+        ([1, 2], {"payload": [1, 2]}),
+    ],
+)
+def test_service_is_told_where_to_call_back(
+    service: Scripted, do: Do, payload: Any, body: dict[str, Any]
+) -> None:
+    """By default the body has the URL and the job's id in it; the end is what is called back."""
+    service.on(SUBMIT, Says(status=202))
+    callbacks = GivenCallbacks(DONE)
+    outcome = do(callbacks, payload)
+    assert (outcome.state, outcome.result) == (JobState.SUCCEEDED, 5)
+    assert service.asked[0].body == {**body, "job_id": JOB, "callback_url": URL}
+    assert callbacks.listened_since == [None]
+
+
+def test_url_goes_where_the_file_says(service: Scripted, do: Do) -> None:
+    """A header, say, or another name in the body."""
+    service.on(SUBMIT, Says(status=202))
+    submit = {"headers": {"X-Hook": "{callback_url}"}, "body": "{hook: callback_url}"}
+    do(GivenCallbacks(DONE), submit=submit)
+    assert service.asked[0].body == {"hook": URL}
+    assert service.asked[0].headers["X-Hook"] == URL
+
+
+def test_progress_and_failure_are_called_back(service: Scripted, do: Do) -> None:
+    """What is old is left out: callbacks come twice, and out of order."""
+    service.on(SUBMIT, Says(status=202))
+
+    def running(completed: int) -> dict[str, Any]:
+        return {"status": "running", "progress": {"completed": completed, "total": 4}}
+
+    failed = {"status": "failed", "error": {"type": "disk_full", "message": "No space"}}
+    outcome = do(GivenCallbacks(running(3), running(2), 0.6, running(2), 0.6, failed))
+    assert outcome.progress == [Progress(3.0, 4.0)]
+    assert outcome.error is not None
+    assert (outcome.error.type, outcome.error.message) == ("disk_full", "No space")
+
+
+def test_service_that_never_calls_back_is_noticed(service: Scripted, do: Do) -> None:
+    """After as long as the file says, as a failure that says what to look at."""
+    service.on(SUBMIT, Says(status=202))
+    failed = do(GivenCallbacks({"status": "running"}), silence_timeout=0.3).error
+    assert failed is not None
+    assert (failed.type, failed.retryable) == ("no_callback", True)
+    assert failed.message == (
+        "the service has not called back for 0.3 s: can it reach the public_url of callbacks, and "
+        "does it still know of the job?"
+    )
+
+
+def test_polling_is_what_callbacks_fall_back_to(service: Scripted, do: Do) -> None:
+    """Where the file has both, the first end that is heard of counts."""
+    service.on(SUBMIT, Says(status=202))
+    service.on(STATUS, Says({"status": "running"}), Says({"status": "completed", "result": 6}))
+    assert do(GivenCallbacks(), polling=QUICK).result == 6
+    service.on(STATUS, Says({"status": "running"}))
+    assert do(GivenCallbacks(0.2, DONE), polling=QUICK).result == 5
+
+
+def test_job_of_an_earlier_delivery_hears_what_has_come_since(service: Scripted, do: Do) -> None:
+    """It is not submitted again; callbacks are looked for from the request's time on."""
+    callbacks = GivenCallbacks(DONE)
+    assert do(callbacks, external_id=JOB).result == 5
+    assert callbacks.listened_since[0] is not None
+    assert not service.asked
+
+
+def test_callback_url_is_never_told(service: Scripted, do: Do) -> None:
+    """Who has it may end the job; a service that sends its input back does not give it away."""
+    service.on(SUBMIT, Says({"detail": "unexpected", "input": {"callback_url": URL}}, status=422))
+    outcome = do(GivenCallbacks())
+    assert outcome.error is not None
+    assert '"callback_url": "***"' in outcome.error.message
+    assert "token-of-this-job" not in repr(outcome)
