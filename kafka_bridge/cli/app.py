@@ -8,6 +8,7 @@ import typer
 
 from kafka_bridge.cli.broker import broker
 from kafka_bridge.cli.dead_letters import dead_letters
+from kafka_bridge.cli.gateway import gateway
 from kafka_bridge.cli.jobs import jobs
 from kafka_bridge.cli.topics import topics
 from kafka_bridge.cli.worker import worker
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(topics, name="topics")
 app.add_typer(worker, name="worker")
+app.add_typer(gateway, name="gateway")
 app.add_typer(jobs, name="jobs")
 app.add_typer(dead_letters, name="dead-letters")
 app.command("broker")(broker)

@@ -12,6 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kafka_bridge.cli.logs import LogFormat, LogLevel, set_up_logging
+from kafka_bridge.cli.run_options import (
+    Concurrency,
+    Format,
+    Grace,
+    Level,
+    MetricsHost,
+    MetricsPort,
+    override,
+)
 from kafka_bridge.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,49 +39,8 @@ def _group() -> None:
 Target = Annotated[
     str, typer.Argument(help="Where the Worker is, as module:attribute.", metavar="MODULE:WORKER")
 ]
-Concurrency = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        envvar="KAFKA_BRIDGE_CONCURRENCY",
-        help="How many jobs run at a time in this process.",
-    ),
-]
-Grace = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        envvar="KAFKA_BRIDGE_GRACE_SECONDS",
-        help="Seconds that running jobs get when the worker is told to stop.",
-    ),
-]
-MetricsPort = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        max=65_535,
-        envvar="KAFKA_BRIDGE_METRICS_PORT",
-        help="Serve /metrics, /health/live and /health/ready here; 0 takes a free port.",
-    ),
-]
-MetricsHost = Annotated[
-    str | None,
-    typer.Option(
-        envvar="KAFKA_BRIDGE_METRICS_HOST",
-        help="The address to serve them on; all of this host's by default.",
-    ),
-]
 AppDir = Annotated[
     Path, typer.Option(help="The folder to import the module from.", file_okay=False)
-]
-Level = Annotated[LogLevel, typer.Option(envvar="KAFKA_BRIDGE_LOG_LEVEL", case_sensitive=False)]
-Format = Annotated[
-    LogFormat,
-    typer.Option(
-        envvar="KAFKA_BRIDGE_LOG_FORMAT",
-        case_sensitive=False,
-        help="text is for people, json for machines: one object a line.",
-    ),
 ]
 
 
@@ -96,14 +64,13 @@ def run(
     set_up_logging(log_level, log_format)
     sys.path.insert(0, str(app_dir.resolve()))
     found = _load(target)
-    for name, value in (
-        ("concurrency", concurrency),
-        ("grace", grace),
-        ("metrics_port", metrics_port),
-        ("metrics_host", metrics_host),
-    ):
-        if value is not None:
-            setattr(found, name, value)
+    override(
+        found,
+        concurrency=concurrency,
+        grace=grace,
+        metrics_port=metrics_port,
+        metrics_host=metrics_host,
+    )
     log = logging.getLogger("kafka_bridge.worker")
     log.info(
         "Worker %s of group %s: %s from %s, %d at a time",

@@ -30,6 +30,7 @@ from kafka_bridge.testing import EmbeddedBroker
 PACKAGE = Path(kafka_bridge.__file__).parent
 PROJECT = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
 HEAVY = ("confluent_kafka", "fastavro")
+GATEWAY_ONLY = ("fastapi", "httpx", "itsdangerous", "jmespath", "uvicorn", "yaml")
 
 
 def python(*arguments: str, paths: list[Path] | None = None) -> subprocess.CompletedProcess[str]:
@@ -140,6 +141,15 @@ def test_protocol_needs_fastavro_and_the_standard_library_only(tmp_path: Path) -
     assert "kafka_bridge.protocol.codec" in result.stdout.split()
 
 
+def test_command_line_loads_what_a_command_needs_and_no_more() -> None:
+    """--help and completion are quick: Kafka's client and the gateway's libraries come later."""
+    result = python("-c", "import kafka_bridge.cli, sys; print(*sys.modules)")
+    assert result.returncode == 0, result.stderr
+    loaded = {name.partition(".")[0] for name in result.stdout.split()}
+    assert "typer" in loaded
+    assert loaded.isdisjoint({*HEAVY, *GATEWAY_ONLY, "pydantic", "prometheus_client"})
+
+
 @pytest.mark.parametrize("module", ["airflow", "kafka_bridge.airflow.operators"])
 def test_airflow_is_not_there_without_its_extra(without_airflow: Path, module: str) -> None:
     """The environment of these tests is what it says: Airflow cannot be imported in it."""
@@ -158,6 +168,44 @@ def test_worker_sdk_can_be_imported_without_airflow(without_airflow: Path) -> No
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout == "Worker\n"
+
+
+@pytest.mark.parametrize("module", GATEWAY_ONLY)
+def test_worker_needs_nothing_of_the_gateway(without_airflow: Path, module: str) -> None:
+    """What only the gateway uses is not there where the tests above import the worker."""
+    result = python("-c", f"{ONLY_THERE}import {module}", paths=[without_airflow])
+    assert f"ModuleNotFoundError: No module named '{module}'" in result.stderr
+
+
+def test_gateway_without_its_extra_names_it(without_airflow: Path) -> None:
+    """The command says in one line what to install."""
+    result = python(
+        "-c",
+        ONLY_THERE + "sys.argv = ['kafka-bridge', 'gateway', 'check', 'gateway.yaml']\n"
+        "from kafka_bridge.cli import main\n"
+        "main()",
+        paths=[without_airflow],
+    )
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("kafka-bridge: the gateway needs the module ")
+    assert line.endswith("not installed: pip install 'airflow-kafka-bridge[gateway]'")
+
+
+def test_gateway_can_be_imported_without_airflow(tmp_path: Path) -> None:
+    """All of the gateway can be imported where only the package and its extra are installed."""
+    extra = PROJECT["optional-dependencies"]["gateway"]
+    site = environment(tmp_path, [*PROJECT["dependencies"], *extra])
+    result = python(
+        "-c",
+        ONLY_THERE + "import importlib, pkgutil, kafka_bridge.gateway as gateway\n"
+        "for module in pkgutil.walk_packages(gateway.__path__, 'kafka_bridge.gateway.'):\n"
+        "    print(importlib.import_module(module.name).__name__)\n"
+        "assert 'airflow' not in sys.modules",
+        paths=[site],
+    )
+    assert result.returncode == 0, result.stderr
+    assert "kafka_bridge.gateway.gateway" in result.stdout.split()
 
 
 SERVICE = """

@@ -94,6 +94,22 @@ def test_create_makes_topics_that_lose_no_job(real_broker: Broker, names: TopicN
     }
 
 
+def test_callback_topic_is_made_and_checked_where_named(
+    real_broker: Broker, names: TopicNames, unique_name: Callable[[str], str]
+) -> None:
+    """A gateway's topic takes one option more, of both commands."""
+    callbacks = unique_name("cb")
+    try:
+        assert row(run(real_broker, "create", names).stdout, names.requests)
+        missing = run(real_broker, "check", names, "--callbacks", callbacks)
+        assert "it does not exist" in row(missing.stdout, callbacks)
+        created = run(real_broker, "create", names, "--callbacks", callbacks)
+        assert f"{callbacks}: created" in created.stdout
+        assert "15 days" in row(created.stdout, callbacks)
+    finally:
+        real_broker.delete_topics([callbacks])
+
+
 def test_create_again_leaves_topics_as_they_are(real_broker: Broker, names: TopicNames) -> None:
     """Run twice it changes nothing, other numbers or not, and says so."""
     assert run(real_broker, "create", names, "--partitions", "2").returncode == 0

@@ -62,5 +62,7 @@ def test_acls_prints_lines_to_run_for_both_sides() -> None:
         assert all(f"kafka-acls --add --allow-principal '{principal}'" in line for line in lines)
         assert set("".join(re.findall("--topic '(.*?)'", part))) == set(topics)
         assert all("   # " in line for line in lines)
+    assert "--topic 'jobs.callbacks'" not in result.output
+    assert "--topic 'cb'" in run("acls", "--callbacks", "cb").output
     assert "--group 'grp'   # say why nobody takes a job" in airflow
     assert "--group 'kafka-bridge-' --resource-pattern-type prefixed" in worker

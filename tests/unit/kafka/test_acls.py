@@ -72,6 +72,18 @@ def test_workers_may_take_and_answer_and_nothing_more() -> None:
     }
 
 
+def test_gateways_may_keep_and_hear_callbacks() -> None:
+    """Where a gateway's topic is named, its gateways write and read it; Airflow does not."""
+    with_callbacks = TopicNames("q", "a", "c", "d", callbacks="cb")
+    more = granted(worker_acls(with_callbacks, "User:gw", "g")) - granted(
+        worker_acls(NAMES, "User:gw", "g")
+    )
+    assert more == {(each, "topic", "cb") for each in ("Write", "Read", "Describe")}
+    assert granted(airflow_acls(with_callbacks, "User:af", "g")) == granted(
+        airflow_acls(NAMES, "User:af", "g")
+    )
+
+
 @pytest.mark.parametrize("side", [airflow_acls, worker_acls])
 def test_readers_groups_are_covered_by_their_prefix(side) -> None:  # type: ignore[no-untyped-def]
     """The one prefixed line covers every group that a reader makes for itself."""

@@ -1,4 +1,4 @@
-"""How the four topics should be, and what is said of topics that are otherwise."""
+"""How the topics should be, and what is said of topics that are otherwise."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ def test_plan_keeps_records_for_the_longest_job_and_wait() -> None:
         TopicPlan("c", 1, 3, 3 * DAY),
         TopicPlan("d", 1, 3, 30 * DAY),
     ]
+
+
+def test_callbacks_are_kept_as_long_as_responses() -> None:
+    """A gateway's topic is planned where it is named, and outlives wait and job by a day."""
+    names = TopicNames("q", "a", "c", "d", callbacks="cb")
+    assert list(names) == ["q", "a", "c", "d", "cb"]
+    plans = plan_topics(names, partitions=5, replication=3, longest_job=HOUR, longest_wait=DAY)
+    assert plans[-1] == TopicPlan("cb", 5, 3, 2 * DAY + HOUR)
 
 
 def test_names_are_the_protocols_own_unless_set() -> None:
