@@ -49,17 +49,18 @@ class CallbackTokens:
         try:
             # Its age is not left to itsdangerous: a token from a gateway whose clock is a second
             # ahead of this one's would count as expired there.
-            (job_id, job_type), signed_at = serializer.loads(token, return_timestamp=True)
-        except (BadData, ValueError, TypeError):  # signed, but otherwise: by another version
-            raise CallbackRefused(
-                CallbackOutcome.UNAUTHORIZED, "this is no callback URL of ours"
-            ) from None
+            said, signed_at = serializer.loads(token, return_timestamp=True)
+        except BadData:
+            raise _forged() from None
         if (datetime.now(UTC) - signed_at).total_seconds() > self._receiver.expires_after:
             raise CallbackRefused(
                 CallbackOutcome.EXPIRED,
                 f"this callback URL was good for {self._receiver.expires_after:g} s, now over",
             )
-        return CallbackToken(job_id, job_type)
+        match said:
+            case [str(job_id), str(job_type)]:
+                return CallbackToken(job_id, job_type)
+        raise _forged()  # another version signed it
 
     def _serializer(self) -> URLSafeTimedSerializer:
         secrets = (*reversed(self._receiver.previous_secrets), self._receiver.secret)
@@ -68,3 +69,7 @@ class CallbackTokens:
             salt=_SALT,
             signer_kwargs={"digest_method": hashlib.sha256},
         )
+
+
+def _forged() -> CallbackRefused:
+    return CallbackRefused(CallbackOutcome.UNAUTHORIZED, "this is no callback URL of ours")

@@ -1,0 +1,128 @@
+"""Callbacks over HTTP into real Kafka: taken once, by any gateway, or refused in words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from integration.gateway.callbacks.conftest import Start
+from integration.gateway.callbacks.receivers import (
+    end,
+    gateway,
+    hear,
+    progress,
+    until_taken,
+)
+from integration.jobs import first_record
+from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.protocol.errors import ConfigurationError, TopicNotFound
+from kafka_bridge.protocol.ids import new_correlation_id
+
+TEN_MB = 10_000_000
+YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+async def test_accepted_means_kept(
+    start: Start, client: httpx.AsyncClient, config: KafkaConfig, topic: str
+) -> None:
+    """A callback that was accepted stands in the topic, under its job's id, byte by byte."""
+    job, body = new_correlation_id(), b'{ "status":"completed" }'
+    answer = await client.post(start().url(job), content=body)
+    assert (answer.status_code, answer.json()) == (202, {"detail": "accepted"})
+    record = await asyncio.to_thread(first_record, config, topic)
+    assert (record.key, record.value) == (job.encode(), body)
+
+
+@pytest.mark.parametrize("length_is_said", [True, False])
+@pytest.mark.parametrize("is_forged", [True, False])
+async def test_ten_megabytes(
+    start: Start, client: httpx.AsyncClient, *, length_is_said: bool, is_forged: bool
+) -> None:
+    """A body of 10 MB is answered, not cut off: 413, or 401 where the URL is forged as well.
+
+    The gateway takes callbacks after it as before.
+    """
+    running, job = start(), new_correlation_id()
+    whole = b'{"status": "running", "x": "' + b"x" * TEN_MB + b'"}'
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for at in range(0, len(whole), 65_536):
+            yield whole[at : at + 65_536]
+
+    url = running.url(job) + ("x" if is_forged else "")
+    answer = await client.post(url, content=whole if length_is_said else chunks())
+    assert answer.status_code == (401 if is_forged else 413)
+    words = "this is no callback URL" if is_forged else "the body is longer than 1,000,000 bytes"
+    assert words in answer.json()["detail"]
+    assert (await client.post(running.url(job), json=progress(1))).status_code == 202
+    refused = CallbackOutcome.UNAUTHORIZED if is_forged else CallbackOutcome.OVERSIZED
+    assert running.outcomes == {refused: 1, CallbackOutcome.ACCEPTED: 1}
+
+
+async def test_what_the_brokers_find_too_large(start: Start, client: httpx.AsyncClient) -> None:
+    """A body within the file's limit and above the brokers' is refused for good, not for now."""
+    running = start(max_body_bytes=2 * TEN_MB)
+    answer = await client.post(
+        running.url(new_correlation_id()), json={"status": "running", "x": "x" * TEN_MB}
+    )
+    assert answer.status_code == 413
+    assert answer.json()["detail"].endswith("bytes is too long to be kept")
+
+
+async def test_replicas_agree_on_what_has_ended(start: Start, client: httpx.AsyncClient) -> None:
+    """What one gateway took as a job's end, the other knows, and one that starts afterwards."""
+    one, other = start(), start()
+    job = new_correlation_id()
+    assert (await client.post(one.url(job), json=end(1))).status_code == 202
+    async with asyncio.timeout(10):
+        while (await client.post(other.url(job), json=end(2))).status_code != 409:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    later = start()
+    for each in (one, other, later):
+        assert (await client.post(each.url(job), json=end(1))).status_code == 200
+        assert (await client.post(each.url(job), json=progress(9))).status_code == 409
+    assert later.outcomes == {CallbackOutcome.DUPLICATE: 1, CallbackOutcome.CONFLICT: 1}
+
+
+async def test_down_and_up_again(
+    config: KafkaConfig, topic: str, client: httpx.AsyncClient
+) -> None:
+    """A service that tries again while the gateway is down loses nothing.
+
+    The one that starts then hears what was taken before, and what comes after, in order.
+    """
+    job = new_correlation_id()
+    with gateway(config, topic) as before:
+        assert (await client.post(before.url(job), json=progress(1))).status_code == 202
+    with pytest.raises(httpx.TransportError):
+        await client.post(before.url(job), json=progress(2))
+    trying = asyncio.create_task(until_taken(client, before.url(job), progress(2)))
+    with gateway(config, topic, port=before.port) as after:
+        assert await trying == 202
+        assert (await client.post(after.url(job), json=end())).status_code == 202
+        async with after.channel.listen(job, since=YEAR_2000) as callbacks:
+            heard = [await hear(callbacks) for _ in range(3)]
+    assert heard == [progress(1), progress(2), end()]
+
+
+async def test_a_port_that_is_taken(start: Start, config: KafkaConfig, topic: str) -> None:
+    """A port that is taken is an error that names it and says where to choose another."""
+    taken = start().port
+    words = rf"port {taken} for callbacks cannot be opened .* Choose another with host and port"
+    with (
+        pytest.raises(ConfigurationError, match=words),
+        gateway(config, topic, port=taken),
+    ):
+        pytest.fail("opened a port that was taken")
+
+
+async def test_no_topic(config: KafkaConfig) -> None:
+    """A topic that does not exist is an error at the start, with the command that creates it."""
+    words = r"'no\.callbacks', does not exist.*`kafka-bridge topics create --callbacks no\.call"
+    with pytest.raises(TopicNotFound, match=words), gateway(config, "no.callbacks"):
+        pytest.fail("started without its topic")

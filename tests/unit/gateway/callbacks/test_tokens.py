@@ -1,0 +1,113 @@
+"""Callback URLs: who can make one, and for how long it is good."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from itsdangerous import TimestampSigner, URLSafeTimedSerializer
+
+from kafka_bridge.gateway.callbacks.config import Receiver
+from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.callbacks.tokens import CallbackToken, CallbackTokens
+from unit.gateway.callbacks.conftest import JOB, PUBLIC_URL, Says
+
+SECRET = "a secret that nobody can guess"
+
+
+def token_in(url: str) -> str:
+    """Return the token in a callback URL."""
+    return url.removeprefix(f"{PUBLIC_URL}/callbacks/")
+
+
+def outcome_of(tokens: CallbackTokens, token: str) -> CallbackOutcome:
+    """Return why a token is refused."""
+    with pytest.raises(CallbackRefused) as refused:
+        tokens.read(token)
+    return refused.value.outcome
+
+
+def test_a_url_says_its_job(says: Says) -> None:
+    """What a URL is made for is read from it, by every gateway that has the same secret."""
+    url = CallbackTokens(says()).url(JOB, "wörk/../../x")
+    assert url.startswith(f"{PUBLIC_URL}/callbacks/")
+    assert url.removeprefix(PUBLIC_URL).count("/") == 2
+    assert CallbackTokens(says()).read(token_in(url)) == CallbackToken(JOB, "wörk/../../x")
+
+
+def test_forged_tokens_are_refused(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that is changed anywhere, made with another secret, or for another use, is none."""
+    tokens = CallbackTokens(says())
+    good = token_in(tokens.url(JOB, "work"))
+    for at in range(len(good)):
+        other = "A" if good[at] != "A" else "B"
+        forged = good[:at] + other + good[at + 1 :]
+        # The last digit of a signature has bits to spare, which decoding leaves out.
+        if at != len(good) - 1:
+            assert outcome_of(tokens, forged) is CallbackOutcome.UNAUTHORIZED
+    for nonsense in ("", ".", "..", "a.b.c", "ü", good[:-10], good + "x" * 5000):
+        assert outcome_of(tokens, nonsense) is CallbackOutcome.UNAUTHORIZED
+    assert outcome_of(tokens, URLSafeTimedSerializer(SECRET).dumps([JOB, "work"])) is (
+        CallbackOutcome.UNAUTHORIZED
+    )
+    monkeypatch.setenv("CALLBACK_SECRET", "quite another secret")
+    assert outcome_of(tokens, good) is CallbackOutcome.UNAUTHORIZED
+
+
+def test_what_another_version_signed_is_refused(says: Says) -> None:
+    """A token with our signature that says something else is refused, and breaks nothing."""
+    tokens = CallbackTokens(says())
+    for said in ([JOB], {"job": JOB, "type": "work"}, None, 5, [JOB, "work", 1]):
+        token = tokens._serializer().dumps(said)
+        assert outcome_of(tokens, token) is CallbackOutcome.UNAUTHORIZED
+
+
+def token_of(receiver: Receiver, seconds_ago: float) -> str:
+    """Return a token that was made so long ago, as that gateway's clock said."""
+    then = int(time.time() - seconds_ago)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TimestampSigner, "get_timestamp", lambda _: then)
+        return token_in(CallbackTokens(receiver).url(JOB, "work"))
+
+
+def test_a_url_expires(says: Says) -> None:
+    """After ``expires_after`` a URL is no longer good, and the refusal says how long it was."""
+    receiver = says(expires_after=60)
+    tokens = CallbackTokens(receiver)
+    assert tokens.read(token_of(receiver, 50)).job_id == JOB
+    with pytest.raises(CallbackRefused, match=r"good for 60 s, now over") as refused:
+        tokens.read(token_of(receiver, 62))
+    assert refused.value.outcome is CallbackOutcome.EXPIRED
+
+
+def test_clocks_may_differ(says: Says) -> None:
+    """A URL of a gateway whose clock is ahead of this one's is good."""
+    assert CallbackTokens(says()).read(token_of(says(), -30)).job_id == JOB
+
+
+def test_a_secret_can_be_renewed(says: Says, tmp_path: Path) -> None:
+    """A new secret signs from when its file is written; URLs of the one before stay good.
+
+    So they do until it is taken out of ``previous_secrets``.
+    """
+    file, before = tmp_path / "secret", tmp_path / "before"
+    file.write_text("the first secret of all\n")
+    before.write_text("a secret before the first")
+    config = says(secret={"file": str(file)}, previous_secrets=[{"file": str(before)}])
+    tokens = CallbackTokens(config)
+    old = token_in(tokens.url(JOB, "work"))
+    before.write_text(file.read_text())
+    file.write_text("the second secret of all")
+    new = token_in(tokens.url(JOB, "work"))
+    assert tokens.read(old) == tokens.read(new) == CallbackToken(JOB, "work")
+    only_new = CallbackTokens(says(secret={"file": str(file)}))
+    assert only_new.read(new).job_id == JOB
+    assert outcome_of(only_new, old) is CallbackOutcome.UNAUTHORIZED
+
+
+def test_a_short_secret_is_refused(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret that can be guessed is an error in the file, which says how to make a good one."""
+    monkeypatch.setenv("CALLBACK_SECRET", "hunter2")
+    with pytest.raises(ValueError, match=r"at least 16 characters: `openssl rand -hex 32`"):
+        says()
