@@ -30,6 +30,7 @@ from kafka_bridge.gateway.http.config import Answer
 from kafka_bridge.kafka import reader, topic_watch
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.kafka.scan import offsets_since
 from kafka_bridge.protocol.errors import TopicNotFound
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import utc_now
@@ -100,7 +101,6 @@ async def test_a_gateway_takes_over_hundreds_of_jobs(
         asked.append(moment)
         return offsets_since(config, topic, moment, timeout=timeout)
 
-    offsets_since = inbox.offsets_since
     monkeypatch.setattr(inbox, "offsets_since", asking)
     running, jobs = start(), [new_correlation_id() for _ in range(300)]
     began = datetime.now(UTC)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from kafka_bridge.gateway.callbacks import bodies
-from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome
+from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome, CallbackRefused
 from kafka_bridge.protocol.errors import BrokerUnreachable, RecordTooLarge
 from unit.gateway.callbacks.conftest import JOB, Receive
 
@@ -126,7 +126,7 @@ async def test_no_more_than_the_limit_is_held() -> None:
             read += len(chunk)
             yield chunk
 
-    with pytest.raises(bodies.CallbackRefused, match="longer than 10 bytes"):
+    with pytest.raises(CallbackRefused, match="longer than 10 bytes"):
         await bodies.read_body(endless(), 10)
     assert bodies.DISCARD_BYTES < read <= bodies.DISCARD_BYTES + 2 * len(chunk)
 

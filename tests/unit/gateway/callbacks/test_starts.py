@@ -82,7 +82,7 @@ async def test_brokers_that_are_away_are_asked_again(
     brokers: Brokers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No answer costs no job; that the topic is gone is told, and asked anew by the next."""
-    monkeypatch.setattr(Starts._answer.retry, "sleep", lambda _: asyncio.sleep(0))  # type: ignore[attr-defined]
+    monkeypatch.setattr(Starts._answer.retry, "sleep", lambda _: asyncio.sleep(0))
     brokers.may_answer.set()
     brokers.errors = [BrokerUnreachable("away"), BrokerUnreachable("away"), TopicNotFound("gone")]
     starts = Starts(brokers)
