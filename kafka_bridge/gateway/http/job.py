@@ -129,7 +129,9 @@ class HttpHandler:
         """Wait for the end that the service calls back; where the file says so, ask as well."""
         assert self._callbacks is not None  # noqa: S101  the file was checked for it
         scope["callback_url"] = self._callbacks.url(job.correlation_id, job.job_type)
-        since = None if job.external_id is None else job.request.created_at
+        # An earlier delivery may have submitted it and died before it said so.
+        is_new = job.delivery == 1 and job.external_id is None
+        since = None if is_new else job.request.created_at
         async with self._callbacks.listen(job.correlation_id, since) as callbacks:
             await self._begin(job, scope)
             ends = {asyncio.create_task(self._heard(job, callbacks))}

@@ -13,9 +13,12 @@ import pytest
 from kafka_bridge.gateway.http.client import ServiceClient
 from kafka_bridge.gateway.http.config import HttpJob, Service
 from kafka_bridge.gateway.http.job import HttpHandler
-from kafka_bridge.protocol.messages import JobState, Progress
-from kafka_bridge.testing.jobs import JobOutcome, run_job
-from kafka_bridge.worker import Worker
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, utc_now
+from kafka_bridge.testing.jobs import CollectedEvents, JobOutcome, run_job
+from kafka_bridge.worker import JobContext, Worker
+from kafka_bridge.worker.reporter import JobReporter
+from kafka_bridge.worker.stopping import StopSignal
 from unit.gateway.http.conftest import JOB, QUICK
 from unit.gateway.http.scripted import Says, Scripted
 
@@ -145,6 +148,37 @@ def test_job_of_an_earlier_delivery_hears_what_has_come_since(service: Scripted,
     assert do(callbacks, external_id=JOB).result == 5
     assert callbacks.listened_since[0] is not None
     assert not service.asked
+
+
+async def test_job_whose_first_delivery_died_as_it_submitted(service: Scripted) -> None:
+    """What it has called back since the request is looked for, though its external id is unknown.
+
+    It is submitted again: the idempotency key says that it is the same one.
+    """
+    service.on(SUBMIT, Says(status=202))
+    callbacks = GivenCallbacks(DONE)
+    config = HttpJob.model_validate({"url": service.url, "mode": "callback"})
+    request = JobRequest(
+        correlation_id=JOB,
+        job_type="work",
+        payload=None,
+        payload_type=None,
+        response_topic="jobs.responses",
+        created_at=utc_now(),
+    )
+    reporter = JobReporter(
+        CollectedEvents(),
+        request,
+        Encoding.AVRO,
+        "worker",
+        may_speak=lambda: True,
+        delivery=2,
+    )
+    job = JobContext(request, reporter, StopSignal())
+    handler = HttpHandler(config, ServiceClient(Service(url=service.url)), callbacks)
+    assert await handler.handle(job, None) == 5
+    assert callbacks.listened_since == [request.created_at]
+    assert len(service.asked) == 1
 
 
 def test_callback_url_is_never_told(service: Scripted, do: Do) -> None:
