@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafka_bridge.gateway.callbacks.channel import CallbackChannel
+from kafka_bridge.gateway.callbacks.counts import CallbackCounts
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.http.client import ServiceClient
 from kafka_bridge.gateway.http.config import HttpJob, Mode
@@ -35,6 +36,9 @@ class Gateway:
             max_deliveries=config.max_deliveries,
         )
         self._channel = _channel(config)
+        self._callback_counts = CallbackCounts()
+        if self._channel is not None:
+            self.worker.metric_sources.append(self._callback_counts)
         for job_type, job in config.jobs.items():
             if isinstance(job, HttpJob):
                 self._serve(job_type, job)
@@ -54,7 +58,8 @@ class Gateway:
         """
         with contextlib.ExitStack() as stack:
             if self._channel is not None:
-                stack.enter_context(self._channel.open(self.worker.kafka_config()))
+                kafka = self.worker.kafka_config()
+                stack.enter_context(self._channel.open(kafka, self._callback_counts.count))
             self.worker.run(on_ready=on_ready)
 
 

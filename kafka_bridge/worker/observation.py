@@ -6,7 +6,9 @@ Knows nothing of who watches: metrics and health are an :class:`Observer` and a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from kafka_bridge.protocol.messages import JobState
 
@@ -26,6 +28,13 @@ class WorkerStatus:
     partitions: int
     ready: bool
     seconds_since_poll: float
+
+
+class MetricSource(Protocol):
+    """Something else that is measured in the process, shown among the worker's metrics."""
+
+    def collect(self) -> Iterable[Any]:
+        """Return families of prometheus_client, as they are now. Any thread may ask."""
 
 
 class Observer:

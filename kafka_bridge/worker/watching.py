@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any, cast
 
-from kafka_bridge.worker.observation import Observer, WorkerStatus
+from kafka_bridge.worker.observation import MetricSource, Observer, WorkerStatus
 
 
 @contextlib.contextmanager
 def watched(
-    status: Callable[[], WorkerStatus], job_types: Collection[str], port: int | None, host: str
+    status: Callable[[], WorkerStatus],
+    job_types: Collection[str],
+    port: int | None,
+    host: str,
+    sources: Iterable[MetricSource] = (),
 ) -> Iterator[Observer]:
     """Give the observer that the worker is to tell what happens, for as long as the block lasts.
 
@@ -18,6 +23,7 @@ def watched(
     :param job_types: those that the worker has handlers for
     :param port: None opens none, 0 one that is free
     :param host: the address to listen on
+    :param sources: what else is shown among the metrics
     :raises ConfigurationError: the extra ``metrics`` is missing, or the port cannot be opened
     """
     if port is None:
@@ -28,5 +34,7 @@ def watched(
     from kafka_bridge.worker.prometheus import PrometheusObserver
 
     observer = PrometheusObserver(job_types)
+    for each in sources:
+        observer.registry.register(cast(Any, each))  # asked for a base class, it needs one method
     with serve(status, observer, port, host):
         yield observer

@@ -13,6 +13,7 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.topics import CONTROL_TOPIC, DEAD_LETTER_TOPIC, REQUEST_TOPIC
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.observation import MetricSource
 from kafka_bridge.worker.retries import Backoff, RetryPolicy
 from kafka_bridge.worker.service import Service
 from kafka_bridge.worker.settings import (
@@ -54,6 +55,7 @@ class Worker:
     :param worker_id: this process's name in events; by default host, process id and a random part
     :param metrics_port: where metrics and health are served; None: nowhere, 0: where a port is free
     :param metrics_host: the address that they are served on
+    :ivar metric_sources: what else is shown among the metrics, besides the worker
     :raises ConfigurationError: a value makes no sense
     """
 
@@ -94,6 +96,7 @@ class Worker:
         self.worker_id = worker_id or _default_worker_id()
         self.metrics_port = metrics_port
         self.metrics_host = metrics_host
+        self.metric_sources: list[MetricSource] = []
         self.handlers: dict[str, Handler] = {}
         self._kafka = kafka
 
@@ -164,7 +167,11 @@ class Worker:
             raise ConfigurationError("the worker has no handler: decorate one with @worker.job(…)")
         service = Service(self, on_ready)
         with watched(
-            lambda: service.status, self.handlers, self.metrics_port, self.metrics_host
+            lambda: service.status,
+            self.handlers,
+            self.metrics_port,
+            self.metrics_host,
+            self.metric_sources,
         ) as observer:
             service.run(observer)
 
