@@ -23,11 +23,11 @@ def ending(status: int) -> str:
 
 
 def signal_name(number: int) -> str:
-    """Return the name of a signal; those for real-time use have none."""
+    """Return the name of a signal; of those for real-time use, something like it."""
     try:
         return signal.Signals(number).name
     except ValueError:
-        return f"signal {number}"
+        return f"SIG{number}"
 
 
 def failed(job: CommandJob, status: int, output: Output, errors: Output) -> ApplicationError:

@@ -95,6 +95,9 @@ class Program:
                 asyncio.create_task(_read(guard.stderr, errors)),
             ]
             await self._converse()
+        if self._group is not None and self._status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._group, signal.SIGKILL)  # who killed the guard forgot the program
         await _reap(guard)
         await _finish(reading)
         return self._outcome()
@@ -132,12 +135,9 @@ class Program:
     def _outcome(self) -> int:
         if self._failure is not None:
             raise NotStarted(self._failure)
-        if self._status is not None:
-            return self._status
-        if self._group is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._group, signal.SIGKILL)
-        raise GuardGone
+        if self._status is None:
+            raise GuardGone
+        return self._status
 
 
 def _not_started(error: OSError) -> NotStarted:
