@@ -107,6 +107,20 @@ class Template:
             part if isinstance(part, str) else escape(_text(part, scope)) for part in self.parts
         )
 
+    def render_list(self, scope: Scope) -> list[str]:
+        """Return the texts that it stands for: one, as a rule.
+
+        Where it is one expression and nothing else, and its value is a list, there is a text for
+        each item.
+
+        :raises ExpressionFailed: a value or an item is null, or an expression cannot be used
+        """
+        if len(self.parts) == 1 and isinstance(only := self.parts[0], JmesPath):
+            value = only.search(scope)
+            if isinstance(value, list):
+                return [_text_of(item, only) for item in value]
+        return [self.render(scope)]
+
     def names(self) -> frozenset[str]:
         """Return the names of the scope that its expressions look at."""
         return frozenset().union(*(p.names() for p in self.parts if isinstance(p, JmesPath)))
@@ -133,7 +147,10 @@ def _parts(text: str) -> Iterator[str | JmesPath]:
 
 
 def _text(expression: JmesPath, scope: Scope) -> str:
-    value = expression.search(scope)
+    return _text_of(expression.search(scope), expression)
+
+
+def _text_of(value: Any, expression: JmesPath) -> str:
     if value is None:
         raise ExpressionFailed(f"{{{expression.text}}} is null or missing")
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

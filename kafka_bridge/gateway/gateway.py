@@ -8,6 +8,7 @@ from typing import Any
 
 from kafka_bridge.gateway.callbacks.channel import CallbackChannel
 from kafka_bridge.gateway.callbacks.counts import CallbackCounts
+from kafka_bridge.gateway.command.job import CommandHandler
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.http.client import ServiceClient
 from kafka_bridge.gateway.http.config import HttpJob, Mode
@@ -42,6 +43,8 @@ class Gateway:
         for job_type, job in config.jobs.items():
             if isinstance(job, HttpJob):
                 self._serve(job_type, job)
+            else:
+                self.worker.job(job_type, concurrency=job.concurrency)(CommandHandler(job).handle)
 
     def _serve(self, job_type: str, job: HttpJob) -> None:
         service = self._config.service_of(job)

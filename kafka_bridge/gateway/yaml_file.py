@@ -25,6 +25,7 @@ _EXPECTED = {
     "too_short": "at least one",
     "path_type": "a path",
     "path_not_file": "the path of a file that is there",
+    "path_not_directory": "the path of a folder that is there",
 }
 """By pydantic's name for an error, what was expected."""
 

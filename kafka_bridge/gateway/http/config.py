@@ -54,6 +54,7 @@ def _begins_with_slash(path: Template) -> Template:
 
 
 OfJob = Annotated[TextTemplate, _sees(*JOB_NAMES)]
+ValueOfJob = Annotated[Expression, _sees(*JOB_NAMES)]
 OfSubmit = Annotated[TextTemplate, _sees(*JOB_NAMES, "callback_url")]
 BodyOfSubmit = Annotated[Expression, _sees(*JOB_NAMES, "callback_url")]
 OfSubmitted = Annotated[TextTemplate, _sees(*JOB_NAMES, "external_id")]

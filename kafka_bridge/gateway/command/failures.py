@@ -1,0 +1,116 @@
+"""What went wrong with a program, in its own words."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+
+from kafka_bridge.gateway.command.config import CommandJob
+from kafka_bridge.gateway.command.invocation import Invocation
+from kafka_bridge.gateway.command.output import Output
+from kafka_bridge.worker import ApplicationError
+
+MESSAGE_LINES = 5
+DETAILS_LINES = 50
+PASSES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY})
+"""Of what keeps the system from starting a program, that which may be over in a moment."""
+
+
+def ending(status: int) -> str:
+    """Return in words how a program has ended."""
+    return f"exit code {status}" if status >= 0 else signal_name(-status)
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal; of those for real-time use, something like it."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"
+
+
+def failed(job: CommandJob, status: int, output: Output, errors: Output) -> ApplicationError:
+    """Return the error that an exit code other than 0 is, or a signal.
+
+    A signal says nothing of the work, so a retry may help.
+    """
+    codes = job.retryable_exit_codes
+    return ApplicationError(
+        f"{job.program} {_how(status)}: {_last_words(output, errors)}",
+        type=f"exit_code_{status}" if status >= 0 else f"signal_{signal_name(-status)}",
+        details=_details(output, errors),
+        retryable=status < 0 or codes is None or status in codes,
+    )
+
+
+def _how(status: int) -> str:
+    if status == -signal.SIGKILL:
+        return "was ended by SIGKILL, by hand or by the system for want of memory"
+    return f"was ended by {ending(status)}" if status < 0 else f"ended with {ending(status)}"
+
+
+def timed_out(job: CommandJob, output: Output, errors: Output) -> ApplicationError:
+    """Return the error that it is to take too long."""
+    return ApplicationError(
+        f"{job.program} took longer than {job.timeout:g} s (timeout) and was ended: "
+        f"{_last_words(output, errors)}",
+        type="program_timeout",
+        details=_details(output, errors),
+    )
+
+
+def guard_gone(job: CommandJob) -> ApplicationError:
+    """Return the error that it is when somebody kills a program's guard."""
+    return ApplicationError(
+        f"the process that guards {job.program} was killed, and {job.program} with it",
+        type="program_guard_killed",
+        details="",
+    )
+
+
+def not_started(job: CommandJob, number: int, invocation: Invocation) -> ApplicationError:
+    """Return the error that it is when the system does not start a program, by its errno."""
+    return ApplicationError(
+        f"{job.program} cannot be started: {_why_not(job, number, invocation)}",
+        type="program_not_started",
+        details="",
+        retryable=number in PASSES,
+    )
+
+
+def _why_not(job: CommandJob, number: int, invocation: Invocation) -> str:
+    directory = invocation.working_directory
+    if directory is not None and not directory.is_dir():
+        return f"its working directory, {directory}, is not there"
+    why = os.strerror(number)
+    match number:
+        case errno.ENOENT if "/" in job.program:
+            return f"{why}. Either that path does not exist, or what its first line names does not"
+        case errno.ENOENT | errno.EACCES if "/" not in job.program:
+            path = os.fsdecode(invocation.environment.get(b"PATH", os.fsencode(os.defpath)))
+            return f"{why}. It was looked for in PATH, {path}"
+        case errno.EACCES:
+            return f"{why}. It must be a file that this user may execute"
+        case errno.ENOEXEC:
+            return f"{why}. A script needs a first line such as #!/bin/sh"
+        case errno.E2BIG:
+            return f"{why}. Hand large values over with stdin"
+        case errno.EMFILE:
+            return f"{why}. Each program takes three: raise the gateway's limit (ulimit -n)"
+    return why
+
+
+def _last_words(output: Output, errors: Output) -> str:
+    lines = errors.lines() or output.lines()
+    return "\n".join(lines[-MESSAGE_LINES:]) or "it has written nothing"
+
+
+def _details(output: Output, errors: Output) -> str:
+    """Return the last lines of both outputs."""
+    parts = [("standard error", errors.lines()), ("standard output", output.lines())]
+    return "\n\n".join(
+        "\n".join([f"Last lines of {name}:", *lines[-DETAILS_LINES:]])
+        for name, lines in parts
+        if lines
+    )

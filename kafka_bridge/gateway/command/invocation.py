@@ -1,0 +1,116 @@
+"""What is started for a job: the file's templates with the job's own values."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kafka_bridge.gateway.command.config import CommandJob
+from kafka_bridge.gateway.expressions import ExpressionFailed, Scope
+from kafka_bridge.gateway.secret import Secret
+from kafka_bridge.protocol.media_types import to_json
+from kafka_bridge.protocol.messages import ErrorType
+from kafka_bridge.worker import ApplicationError
+
+INHERITED = (
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ"),
+    *("LANG", "LC_ALL", "LC_CTYPE"),
+)
+"""What every program gets of the gateway's own variables, where they are set: nothing secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A program and all that it is given.
+
+    :ivar stdin: what it can read; None: nothing
+    :ivar secrets: what must not be seen in what it says
+    """
+
+    arguments: list[bytes]
+    environment: dict[bytes, bytes]
+    working_directory: Path | None
+    stdin: bytes | None
+    kill_after: float
+    secrets: tuple[str, ...]
+
+
+def invocation_of(job: CommandJob, scope: Scope) -> Invocation:
+    """Return what is started for a job.
+
+    :raises ApplicationError: ``invalid_payload``, naming the placeholder that the payload does not
+        fill, or fills with what no program can be given
+    :raises ValueError: a secret is no longer where it was
+    """
+    secrets = {
+        name: value.reveal() for name, value in job.environment.items() if isinstance(value, Secret)
+    }
+    return Invocation(
+        _arguments(job, scope),
+        _environment(job, scope, secrets),
+        job.working_directory,
+        _stdin(job, scope),
+        job.kill_after,
+        tuple(secrets.values()),
+    )
+
+
+def _arguments(job: CommandJob, scope: Scope) -> list[bytes]:
+    arguments = []
+    for index, template in enumerate(job.command):
+        with _filling(where := f"command[{index}]"):
+            texts = template.render_list(scope)
+        arguments += [_bytes(where, text) for text in texts]
+    return arguments
+
+
+def _environment(job: CommandJob, scope: Scope, secrets: Mapping[str, str]) -> dict[bytes, bytes]:
+    environment = {
+        os.fsencode(name): os.fsencode(os.environ[name])
+        for name in (*INHERITED, *job.inherit_environment)
+        if name in os.environ
+    }
+    for name, value in job.environment.items():
+        where = f"environment.{name}"
+        with _filling(where):
+            text = secrets[name] if isinstance(value, Secret) else value.render(scope)
+        environment[os.fsencode(name)] = _bytes(where, text)
+    return environment
+
+
+def _stdin(job: CommandJob, scope: Scope) -> bytes | None:
+    if job.stdin is None:
+        return None
+    with _filling("stdin"):
+        value = job.stdin.search(scope)
+    return to_json(value) + b"\n"
+
+
+@contextlib.contextmanager
+def _filling(where: str) -> Iterator[None]:
+    try:
+        yield
+    except ExpressionFailed as error:
+        raise _invalid(f"{where}: {error}") from None
+
+
+def _bytes(where: str, text: str) -> bytes:
+    """Return text as the system hands it over, which ends texts with a NUL character."""
+    if "\0" in text:
+        raise _invalid(f"{where} has a NUL character in it, which no program can be given")
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise _invalid(f"{where} has half a character in it (a lone surrogate)") from None
+
+
+def _invalid(message: str) -> ApplicationError:
+    return ApplicationError(
+        f"the program cannot be started with this payload: {message}",
+        type=ErrorType.INVALID_PAYLOAD,
+        details="",
+        retryable=False,
+    )

@@ -1,0 +1,106 @@
+"""One job that a program does: from its start until nothing of it is left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from kafka_bridge.gateway.command.config import CommandJob
+from kafka_bridge.gateway.command.failures import (
+    ending,
+    failed,
+    guard_gone,
+    not_started,
+    timed_out,
+)
+from kafka_bridge.gateway.command.invocation import invocation_of
+from kafka_bridge.gateway.command.output import Output
+from kafka_bridge.gateway.command.program import GuardGone, NotStarted, Program
+from kafka_bridge.gateway.command.progress import newest
+from kafka_bridge.gateway.command.results import result_of
+from kafka_bridge.gateway.http.requests import scope_of
+from kafka_bridge.worker import JobContext, JobStopped
+
+
+class CommandHandler:
+    """Does jobs of one type by a program."""
+
+    def __init__(self, config: CommandJob) -> None:
+        self._config = config
+
+    async def handle(self, job: JobContext, payload: Any) -> Any:
+        """Run the program for a job, and return its result.
+
+        :raises ApplicationError: it failed, in its own words
+        :raises JobStopped: the job was to stop, and nothing of the program is left
+        """
+        config = self._config
+        invocation = invocation_of(config, scope_of(job, payload))
+        output, errors = (self._listen(job, invocation.secrets) for _ in range(2))
+        try:
+            status = await self._run(job, Program(invocation), output, errors)
+        except NotStarted as error:
+            raise not_started(config, error.number, invocation) from None
+        except GuardGone:
+            raise guard_gone(config) from None
+        if status != 0:
+            raise failed(config, status, output, errors)
+        return result_of(config, output)
+
+    def _listen(self, job: JobContext, secrets: Sequence[str]) -> Output:
+        """Return an output whose lines are told as progress and messages."""
+
+        def hear(lines: list[str]) -> None:
+            said = newest(lines, config.progress)
+            if (progress := said.progress) is not None:
+                job.progress(
+                    progress.completed,
+                    total=progress.total,
+                    unit=progress.unit,
+                    message=said.message,
+                )
+            elif said.message is not None:
+                job.message(said.message)
+
+        config = self._config
+        return Output(config.max_output_bytes, config.max_result_bytes, secrets, hear)
+
+    async def _run(self, job: JobContext, program: Program, output: Output, errors: Output) -> int:
+        """Return how the program has ended, which it does in time or when the job is to stop."""
+        running = asyncio.create_task(program.run(output, errors))
+        try:
+            done, _ = await asyncio.wait({running}, timeout=self._config.timeout)
+        except asyncio.CancelledError:
+            await _stop(program, running)
+            self._confirm(job, running)
+            raise
+        if not done:
+            await _stop(program, running)
+            self._confirm(job, running)
+            raise timed_out(self._config, output, errors)
+        return running.result()
+
+    def _confirm(self, job: JobContext, ended: asyncio.Task[int]) -> None:
+        """Say what has become of the program, where the job was asked to stop.
+
+        :raises JobStopped: it was
+        """
+        failure = ended.exception()
+        try:
+            job.check_cancelled()
+        except JobStopped as stopped:
+            how = "was not started" if failure else f"ended with {ending(ended.result())}"
+            raise JobStopped(
+                stopped.reason,
+                f"{stopped}; {self._config.program} {how}, and nothing of it is left",
+            ) from None
+
+
+async def _stop(program: Program, running: asyncio.Task[int]) -> None:
+    """Have the program ended, and wait until it is, whoever wants this task to stop meanwhile."""
+    program.stop()
+    while not running.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({running})

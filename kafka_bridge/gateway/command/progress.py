@@ -1,0 +1,136 @@
+"""How far a program is, as its lines tell."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from kafka_bridge.gateway.values import expect
+from kafka_bridge.protocol import messages
+from kafka_bridge.protocol.media_types import from_json
+
+GROUPS = ("completed", "total", "unit", "message")
+JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one or more lines say."""
+
+    progress: messages.Progress | None = None
+    message: str | None = None
+
+
+class JsonLines:
+    """Progress is a JSON object with ``progress``, ``message`` or both; all else is a message."""
+
+    def read(self, line: str) -> Said:
+        """Return what a line says."""
+        if not line.startswith("{"):
+            return Said(message=line)
+        try:
+            told = from_json(line.encode())
+        except ValueError:
+            return Said(message=line)
+        progress, message = _progress(told.get("progress")), told.get("message")
+        if not isinstance(message, str):
+            message = None if progress else line
+        return Said(progress, message)
+
+
+@dataclass(frozen=True, slots=True)
+class PatternLines:
+    """Progress is where a regular expression is found in a line; all else is a message."""
+
+    pattern: re.Pattern[str]
+
+    def read(self, line: str) -> Said:
+        """Return what a line says."""
+        found = self.pattern.search(line)
+        groups = found.groupdict() if found else {}
+        completed = _number_in(groups.get("completed"))
+        if completed is None:
+            return Said(message=line)
+        progress = messages.Progress(completed, _number_in(groups.get("total")), groups.get("unit"))
+        return Said(progress, groups.get("message"))
+
+
+def newest(lines: Sequence[str], reader: JsonLines | PatternLines) -> Said:
+    """Return the last progress and the last message of some lines.
+
+    Read from their end, so that a program that says a great deal does not keep others waiting.
+    """
+    progress = message = None
+    for line in reversed(lines):
+        if not line.strip():
+            continue
+        said = reader.read(line)
+        progress, message = progress or said.progress, message or said.message
+        if progress and message:
+            break
+    return Said(progress, message)
+
+
+def _progress(told: Any) -> messages.Progress | None:
+    """Return the progress that JSON tells, None where it makes no sense."""
+    if not isinstance(told, dict) or (completed := _number(told.get("completed"))) is None:
+        return None
+    unit = told.get("unit")
+    return messages.Progress(
+        completed, _number(told.get("total")), unit if isinstance(unit, str) else None
+    )
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _number_in(text: str | None) -> float | None:
+    """Return the number that a text is, with or without commas between its thousands."""
+    try:
+        return _number(float((text or "").replace(",", "")))
+    except ValueError:
+        return None
+
+
+JSON_LINES = JsonLines()
+
+
+def _reader(value: object) -> JsonLines | PatternLines:
+    if isinstance(value, JsonLines | PatternLines):
+        return value
+    if value == JSON:
+        return JSON_LINES
+    if not isinstance(value, str):
+        expect(f"{JSON}, or a text that is a regular expression")
+    try:
+        pattern = re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is no regular expression: {error}") from None
+    return _checked(pattern)
+
+
+def _checked(pattern: re.Pattern[str]) -> PatternLines:
+    if "completed" not in pattern.groupindex:
+        raise ValueError(
+            f"{pattern.pattern!r} has no group (?P<completed>…): expected one, or the word {JSON}"
+        )
+    if unknown := pattern.groupindex.keys() - set(GROUPS):
+        raise ValueError(
+            f"unknown group {', '.join(sorted(unknown))} in {pattern.pattern!r}: expected "
+            f"{', '.join(GROUPS)}"
+        )
+    return PatternLines(pattern)
+
+
+Progress = Annotated[JsonLines | PatternLines, BeforeValidator(_reader)]

@@ -1,0 +1,64 @@
+"""What the file says of jobs that programs do, and what is said of its mistakes."""
+
+from __future__ import annotations
+
+import pytest
+
+from kafka_bridge.gateway.command.config import CommandJob
+from unit.gateway.conftest import Load, Refusal
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("progress: '(\\d+)'", "5: jobs.a.progress: '(\\\\d+)' has no group (?P<completed>…): exp"),
+        ("progress: '(?P<completed'", "5: jobs.a.progress: '(?P<completed' is no regular expressi"),
+        (
+            "progress: '(?P<completed>.)(?P<done>.)'",
+            "5: jobs.a.progress: unknown group done in '(?P<completed>.)(?P<done>.)': expected com",
+        ),
+        (
+            "progress: {pattern: x}",
+            "5: jobs.a.progress: expected json, or a text that is a regula",
+        ),
+        ("result: xml", "5: jobs.a.result: expected 'auto', 'json', 'text' or 'none', not 'xml'"),
+        ("timeout: 0", "5: jobs.a.timeout: expected a number above 0, not 0"),
+        ("kill_after: soon", "5: jobs.a.kill_after: expected a number from 0 on, not 'soon'"),
+        ("max_output_bytes: 0", "5: jobs.a.max_output_bytes: expected a whole number from 1 on"),
+        ("concurrency: many", "5: jobs.a.concurrency: expected a whole number from 1 on, not 'man"),
+        ("retryable_exit_codes: [0]", "5: jobs.a.retryable_exit_codes[0]: expected an exit code"),
+        ("working_directory: /no/such", "5: jobs.a.working_directory: expected the path of a fold"),
+        ("stdin: '{x'", "5: jobs.a.stdin: '{x' is no JMESPath expression: "),
+        ("stdin: load", "5: jobs.a.stdin: unknown name load in 'load': expressions see attempt, "),
+        ("environment: {A=B: c}", "5: jobs.a.environment.'A=B': expected a variable's name, witho"),
+        ("environment: {A: '{b}'}", "5: jobs.a.environment.A: unknown name b in the text: express"),
+        ("environment: {A: {env: NONE_SUCH}}", "5: jobs.a.environment.A: the environment variable"),
+        ("enviroment: {}", "5: jobs.a.enviroment: unknown key, did you mean 'environment'?"),
+    ],
+)
+def test_mistake_in_the_file_is_named(refusal: Refusal, lines: str, words: str) -> None:
+    """With its line, its key, and what was expected."""
+    said = refusal(f"jobs:\n  a:\n    command:\n      - audit\n    {lines}\n")
+    assert said.startswith(f"gateway.yaml:{words}")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("[]", "2: jobs.a.command: expected at least one, but there is nothing"),
+        ("audit", "2: jobs.a.command: expected a list, not 'audit'"),
+        ("['{payload.program}', x]", "2: jobs.a.command: the program, '{payload.program}', is for"),
+        ("['']", "2: jobs.a.command: expected the name of a program first, not an empty text"),
+        ("[audit, 3]", "2: jobs.a.command[1]: expected a text, not 3; put it in quotes"),
+    ],
+)
+def test_command_that_is_none_is_named(refusal: Refusal, command: str, words: str) -> None:
+    """Which program runs is for the file to say, never for a payload."""
+    assert refusal(f"jobs:\n  a: {{command: {command}}}\n").startswith(f"gateway.yaml:{words}")
+
+
+def test_plainest_command_is_a_list(load_text: Load) -> None:
+    """All else has a default."""
+    job = load_text("jobs: {a: {command: [audit, '{payload.root}']}}\n").jobs["a"]
+    assert isinstance(job, CommandJob)
+    assert (job.program, job.timeout, job.retryable_exit_codes) == ("audit", None, None)

@@ -1,0 +1,167 @@
+"""What a program is given: its arguments, environment, folder and standard input."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kafka_bridge.gateway.config import GatewayConfig
+from kafka_bridge.gateway.gateway import Gateway
+from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.testing.jobs import run_job
+from unit.gateway.command.conftest import JOB, Do
+
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+SHOW = ["printf", r"%s\n"]
+
+
+@given(payload=st.fixed_dictionaries({"one": texts, "many": st.lists(texts, max_size=20)}))
+@settings(derandomize=True, max_examples=30, deadline=None)
+def test_any_text_arrives_as_it_was(payload: dict[str, Any]) -> None:
+    """Quotes, dollars, line breaks, options, emptiness: no shell and no template touches them."""
+    with tempfile.TemporaryDirectory() as folder:
+        write = ["sh", "-c", r'cd "$1"; shift; printf "%s\0" "$@" "$VARIABLE" > seen', "-", folder]
+        job = {
+            "command": [*write, "{payload.one}", "={payload.one}=", "{payload.many}"],
+            "environment": {"VARIABLE": "{payload.one}"},
+        }
+        config = GatewayConfig.model_validate({"jobs": {"work": job}})
+        assert run_job(Gateway(config).worker, "work", payload).state is JobState.SUCCEEDED
+        one = payload["one"]
+        seen = (Path(folder) / "seen").read_bytes().decode().split("\0")[:-1]
+    assert seen == [one, f"={one}=", *payload["many"], one]
+
+
+@pytest.mark.parametrize(
+    ("argument", "arguments"),
+    [
+        ("{payload.files}", ["a b", "3"]),
+        ("{payload.files[]}", ["a b", "3"]),
+        ("x{payload.files}", ['x["a b", 3]']),
+        ("{payload.none}", []),
+        ("{payload.object}", ['{"deep": true}']),
+        ("{payload.number}", ["1.5"]),
+        ("{job_id} {job_type} {attempt} {delivery}", [f"{JOB} work 1 1"]),
+        ("{{}}", ["{}"]),
+    ],
+)
+def test_list_becomes_arguments_and_all_else_is_one(
+    do: Do, argument: str, arguments: list[str]
+) -> None:
+    """A list counts as such only where nothing stands beside it; what is no text is JSON."""
+    payload = {"files": ["a b", 3], "none": [], "object": {"deep": True}, "number": 1.5}
+    outcome = do({"command": [*SHOW, "first", argument], "result": "text"}, payload)
+    assert outcome.result.split("\n") == ["first", *arguments]
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        ({"command": ["echo", "{payload.b}"]}, "command[1]: {payload.b} is null or missing"),
+        ({"command": ["echo", "-{payload.null}"]}, "command[1]: {payload.null} is null or missing"),
+        ({"command": ["echo", "{payload.holes}"]}, "command[1]: {payload.holes} is null or missin"),
+        ({"command": ["echo", "{sum(payload.a)}"]}, "command[1]: the expression 'sum(payload.a)'"),
+        ({"command": ["echo", "{payload.nul}"]}, "command[1] has a NUL character in it"),
+        (
+            {"command": ["env"], "environment": {"A": "{payload.b}"}},
+            "environment.A: {payload.b} is null or missing",
+        ),
+        ({"command": ["cat"], "stdin": "sum(payload.a)"}, "stdin: the expression 'sum(payload.a)'"),
+    ],
+)
+def test_payload_that_fills_no_placeholder_is_named(
+    do: Do, job: dict[str, Any], words: str
+) -> None:
+    """Nothing is started; a retry cannot help."""
+    outcome = do(job, {"a": "text", "null": None, "holes": [1, None], "nul": "a\0b"})
+    assert outcome.error is not None
+    assert (outcome.error.type, outcome.error.retryable) == ("invalid_payload", False)
+    said = f"the program cannot be started with this payload: {words}"
+    assert outcome.error.message.startswith(said)
+
+
+def test_environment_is_what_the_file_says(do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway's own variables stay with it, but for harmless ones and those that are named."""
+    for name, value in {
+        "KAFKA_BRIDGE_KAFKA_SASL_PASSWORD": "hunter2",
+        "AWS_SECRET_ACCESS_KEY": "hunter2",
+        "JAVA_HOME": "/opt/java",
+        "LANG": "C",
+        "A_TOKEN": "s3cr3t",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LC_ALL", "LC_CTYPE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/me")
+    outcome = do(
+        {
+            "command": ["env"],
+            "inherit_environment": ["JAVA_HOME", "NOT_SET"],
+            "environment": {"RUN": "{payload.run} for {job_id}", "TOKEN": {"env": "A_TOKEN"}},
+            "result": "text",
+        },
+        {"run": 7},
+    )
+    seen = dict(line.split("=", 1) for line in outcome.result.splitlines())
+    assert seen.pop("PATH")
+    assert seen == {
+        "HOME": "/home/me",
+        "LANG": "C",
+        "JAVA_HOME": "/opt/java",
+        "RUN": f"7 for {JOB}",
+        "TOKEN": "***",
+    }
+
+
+def test_secret_is_masked_in_all_that_the_program_says(
+    do: Do, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reaches the program, but no message, error or result, whichever output it is sent to."""
+    monkeypatch.setenv("A_TOKEN", "s3cr3t")
+    (tmp_path / "password").write_text("hunter2\n")
+    show = 'echo "$ONE and $TWO" >&2; printf %s "$ONE$TWO" > "$1"; '
+    job = {
+        "environment": {"ONE": {"env": "A_TOKEN"}, "TWO": {"file": str(tmp_path / "password")}},
+        "result": "json",
+    }
+    failed = do(job | {"command": ["sh", "-c", f"{show} exit 3", "-", str(tmp_path / "seen")]})
+    assert (tmp_path / "seen").read_text() == "s3cr3thunter2"
+    assert failed.error is not None
+    assert failed.error.message == "sh ended with exit code 3: *** and ***"
+    told = do(job | {"command": ["sh", "-c", """sleep 0.6; echo "[\\"$ONE\\"]" """]})
+    assert told.result == ["***"]
+    assert "s3cr3t" not in repr((failed, told))
+    assert '["***"]' in [event.message for event in told.events]
+
+
+@pytest.mark.parametrize(
+    ("stdin", "seen"), [("payload.a", '{"ä": [1]}\n'), ("payload.b", "null\n"), (None, "")]
+)
+def test_standard_input_is_a_line_of_json_or_empty(do: Do, stdin: str | None, seen: str) -> None:
+    """A program that reads it never waits for more."""
+    job = {"command": ["sh", "-c", "cat; echo ."], "stdin": stdin, "result": "text"}
+    outcome = do(job, {"a": {"ä": [1]}})
+    assert outcome.result.removesuffix(".") == seen.replace(" ", "")
+
+
+def test_large_standard_input_is_read_whenever_the_program_likes(do: Do) -> None:
+    """Or not at all: neither the program nor the gateway waits for the other."""
+    large = "x" * 500_000
+    reads = {"command": ["sh", "-c", "sleep 0.1; wc -c"], "stdin": "payload", "result": "json"}
+    assert do(reads, large).result == len(json.dumps(large)) + 1
+    assert do({"command": ["true"], "stdin": "payload"}, large).state is JobState.SUCCEEDED
+
+
+def test_working_directory_is_where_it_runs(do: Do, tmp_path: Path) -> None:
+    """A relative path of the program begins there too."""
+    program = tmp_path / "here"
+    program.write_text("#!/bin/sh\npwd -P\n")
+    program.chmod(0o755)
+    job = {"command": ["./here"], "working_directory": str(tmp_path), "result": "text"}
+    assert do(job).result == str(tmp_path.resolve())

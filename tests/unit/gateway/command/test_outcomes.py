@@ -1,0 +1,191 @@
+"""What becomes of a job when its program ends: its result, or its failure in its own words."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from kafka_bridge.protocol.messages import JobFailure, JobState
+from kafka_bridge.worker import ApplicationError
+from unit.gateway.command.conftest import Begun, Do, Script
+
+DONE = '{"progress": {"completed": 1}}'
+LONG = f'["{"x" * 300}"]'
+
+
+@pytest.mark.parametrize(
+    ("form", "written", "result"),
+    [
+        ("auto", r'Done\n{"files": 3}\n', {"files": 3}),
+        ("auto", r"[1, 2]\n\n", [1, 2]),
+        ("auto", rf"[1, 2]\n{DONE}\n", [1, 2]),
+        ("auto", r"3\n", {"exit_code": 0, "output": "3"}),
+        ("auto", r"{Done}\n", {"exit_code": 0, "output": "{Done}"}),
+        ("auto", r"One\nTwo\n", {"exit_code": 0, "output": "One\nTwo"}),
+        ("auto", "", {"exit_code": 0, "output": ""}),
+        ("auto", LONG, ["x" * 300]),
+        ("json", r"Done\n3\n", 3),
+        ("json", rf'"a"\n{DONE}\n', "a"),
+        ("json", LONG, ["x" * 300]),
+        ("text", rf"{'a' * 90}\n{'b' * 90}\n", "b" * 90),
+        ("text", r'{"files": 3}\n', '{"files": 3}'),
+        ("none", r'{"files": 3}\n', None),
+    ],
+)
+def test_exit_code_0_is_a_result(do: Do, form: str, written: str, result: Any) -> None:
+    """As the file wants it: the last line as JSON, all as text, or nothing."""
+    limits = {"max_output_bytes": 100, "max_result_bytes": 400}
+    outcome = do({"command": ["printf", literal(written)], "result": form} | limits)
+    assert (outcome.state, outcome.result) == (JobState.SUCCEEDED, result)
+
+
+def literal(text: str) -> str:
+    """Return a text whose braces mean themselves in a template, and its percent signs to printf."""
+    return text.replace("{", "{{").replace("}", "}}").replace("%", "%%")
+
+
+@pytest.mark.parametrize(
+    ("written", "kind", "words"),
+    [
+        ("", "result_not_json", "and there is none"),
+        ("Done", "result_not_json", "and it is Done"),
+        ("NaN", "result_not_json", "and it is NaN"),
+        (
+            LONG * 2,
+            "result_too_large",
+            "and it is longer than 400 bytes (max_result_bytes)",
+        ),
+        (
+            LONG * 9,
+            "result_too_large",
+            "and it is longer than 400 bytes (max_result_bytes)",
+        ),
+    ],
+)
+def test_result_that_is_none_fails_the_job(do: Do, written: str, kind: str, words: str) -> None:
+    """The work is done; to do it again would not help."""
+    limits = {"max_output_bytes": 100, "max_result_bytes": 400}
+    outcome = do({"command": ["printf", written], "result": "json"} | limits)
+    assert outcome.error == JobFailure(
+        kind,
+        "printf has ended with exit code 0, but the last line of its output should be its result "
+        f"as JSON, {words}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("ends", "kind", "words"),
+    [
+        ("exit 3", "exit_code_3", "sh ended with exit code 3: "),
+        ("exit 137", "exit_code_137", "sh ended with exit code 137: "),
+        ("kill -9 $$", "signal_SIGKILL", "sh was ended by SIGKILL, by hand or by the system for "),
+        ("kill -15 $$", "signal_SIGTERM", "sh was ended by SIGTERM: "),
+        ("kill -36 $$", "signal_SIG36", "sh was ended by SIG36: "),
+    ],
+)
+def test_other_ends_are_failures_in_the_programs_words(
+    do: Do, sh: Script, ends: str, kind: str, words: str
+) -> None:
+    """Exit codes and signals come through the guard; a retry may help, for all that we know."""
+    outcome = do({"command": sh(f"echo Reading; echo No such table >&2; {ends}")})
+    assert outcome.error is not None
+    assert (outcome.error.type, outcome.error.retryable) == (kind, True)
+    assert outcome.error.message.startswith(words)
+    assert outcome.error.message.endswith(": No such table")
+    assert outcome.error.details == (
+        "Last lines of standard error:\nNo such table\n\nLast lines of standard output:\nReading"
+    )
+
+
+def test_message_has_the_last_lines_and_the_details_have_more(do: Do, sh: Script) -> None:
+    """Without any on standard error, those of standard output."""
+    outcome = do({"command": sh("seq 200; exit 1")})
+    assert outcome.error is not None
+    assert outcome.error.message == "sh ended with exit code 1: 196\n197\n198\n199\n200"
+    lines = (outcome.error.details or "").split("\n")
+    assert lines == ["Last lines of standard output:", *map(str, range(151, 201))]
+
+
+def test_silent_program_is_said_to_be_silent(do: Do) -> None:
+    """Nothing is made up."""
+    outcome = do({"command": ["false"]})
+    assert outcome.error == JobFailure(
+        "exit_code_1", "false ended with exit code 1: it has written nothing", None, retryable=True
+    )
+
+
+@pytest.mark.parametrize(("code", "retryable"), [(75, True), (3, False)])
+def test_file_says_which_exit_codes_are_worth_a_retry(do: Do, code: int, retryable: bool) -> None:
+    """A program that keeps to sysexits.h says 75 for "try again"."""
+    outcome = do({"command": ["sh", "-c", f"exit {code}"], "retryable_exit_codes": [75]})
+    assert outcome.error is not None
+    assert outcome.error.retryable is retryable
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("no-such-program", "No such file or directory. It was looked for in PATH, /usr/bin:/bin"),
+        (
+            "{folder}/nothing",
+            "No such file or directory. Either that path does not exist, or what ",
+        ),
+        ("{folder}/no-interpreter", "No such file or directory. Either that path does not exist,"),
+        ("{folder}/plain", "Permission denied. It must be a file that this user may execute"),
+        ("{folder}", "Permission denied. It must be a file that this user may execute"),
+        ("{folder}/no-format", "Exec format error. A script needs a first line such as #!/bin/sh"),
+    ],
+)
+def test_program_that_cannot_be_started(
+    do: Do, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, words: str
+) -> None:
+    """The error says why, where it was looked for, and what to do; a retry cannot help."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    for name, text, mode in (
+        ("no-interpreter", "#!/no/such/sh\n", 0o755),
+        ("plain", "#!/bin/sh\n", 0o644),
+        ("no-format", "echo\n", 0o755),
+    ):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(mode)
+    path = program.format(folder=tmp_path)
+    outcome = do({"command": [path]})
+    assert outcome.error is not None
+    assert (outcome.error.type, outcome.error.retryable) == ("program_not_started", False)
+    assert outcome.error.message.startswith(f"{path} cannot be started: {words}")
+
+
+def test_argument_that_is_too_long_is_told_where_to_go(do: Do) -> None:
+    """Linux takes 128 KiB for each."""
+    outcome = do({"command": ["echo", "{payload}"]}, "x" * 200_000)
+    assert outcome.error is not None
+    assert outcome.error.message == (
+        "echo cannot be started: Argument list too long. Hand large values over with stdin"
+    )
+
+
+async def test_working_directory_that_has_gone_is_named(tmp_path: Path) -> None:
+    """It was there when the file was read."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    job = Begun({"command": ["true"], "working_directory": str(folder)})
+    folder.rmdir()
+    with pytest.raises(ApplicationError, match=f"its working directory, {folder}, is not there"):
+        await job.task
+
+
+async def test_want_of_open_files_is_worth_a_retry() -> None:
+    """The error says which limit it is."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (psutil.Process().num_fds(), before[1]))
+    try:
+        with pytest.raises(ApplicationError) as failed:
+            await Begun({"command": ["true"]}).task
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert (failed.value.type, failed.value.retryable) == ("program_not_started", True)
+    assert "raise the gateway's limit (ulimit -n)" in str(failed.value)

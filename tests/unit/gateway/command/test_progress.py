@@ -1,0 +1,92 @@
+"""How far a program is, and what it says meanwhile."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kafka_bridge.gateway.command.config import CommandJob
+from kafka_bridge.gateway.command.progress import Said, newest
+from kafka_bridge.protocol.messages import JobState, Progress
+from unit.gateway.command.conftest import Do, Script
+
+BAR = r"(?P<completed>[\d.,]+)/(?P<total>[\d.,]+|\?) ?(?P<unit>[a-z]+)?(: (?P<message>.+))?"
+
+
+def said(line: str, progress: str = "json") -> Said:
+    """Return what a line says."""
+    job = CommandJob.model_validate({"command": ["audit"], "progress": progress})
+    return job.progress.read(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "progress", "message"),
+    [
+        ('{"progress": {"completed": 3, "total": 10, "unit": "files"}}', (3, 10, "files"), None),
+        ('{"progress": {"completed": 3}, "message": "Reading"}', (3, None, None), "Reading"),
+        ('{"message": "Reading", "level": "info"}', None, "Reading"),
+        ('{"progress": {"completed": 3, "total": "ten", "unit": 7}}', (3, None, None), None),
+        *[
+            (line, None, line)
+            for line in (
+                "Reading",
+                "{Reading}",
+                '{"progress": 0.3}',
+                '{"progress": {"completed": "3"}}',
+                '{"progress": {"completed": true}}',
+                '{"progress": {"completed": 1e999}}',
+                '{"progress": {"completed": NaN}}',
+                '{"progress": null, "message": 3}',
+                "[3]",
+            )
+        ],
+    ],
+)
+def test_json_lines(line: str, progress: tuple[float, ...] | None, message: str | None) -> None:
+    """What is no progress as it should be is a message as it is; the job goes on."""
+    expected = None if progress is None else Progress(*progress)  # type: ignore[arg-type]
+    assert said(line) == Said(expected, message)
+
+
+@pytest.mark.parametrize(
+    ("line", "progress", "message"),
+    [
+        ("  30%|███  | 3/10 files: reading a.txt", Progress(3, 10, "files"), "reading a.txt"),
+        ("done 1,234.5/2,000", Progress(1234.5, 2000), None),
+        ("3/?", Progress(3), None),
+        ("nothing here", None, "nothing here"),
+        (".../10", None, ".../10"),
+        (f"{'9' * 400}/10", None, f"{'9' * 400}/10"),
+    ],
+)
+def test_pattern(line: str, progress: Progress | None, message: str | None) -> None:
+    """It is looked for anywhere in the line; a completed that is no number makes a message."""
+    assert said(line, BAR) == Said(progress, message)
+
+
+def test_newest_counts() -> None:
+    """Of many lines at once, the last progress and the last message."""
+    reader = CommandJob.model_validate({"command": ["audit"], "progress": BAR}).progress
+    lines = ["1/9: one", "2/9", "words", "3/9", " ", "more words", ""]
+    assert newest(lines, reader) == Said(Progress(3, 9), "more words")
+    assert newest([" ", ""], reader) == Said()
+
+
+def test_job_tells_what_its_program_says_on_both_outputs(do: Do, sh: Script) -> None:
+    """While it runs: progress by JSON lines, messages by the others."""
+    line = json.dumps({"progress": {"completed": 2, "total": 4, "unit": "files"}})
+    outcome = do(
+        {"command": sh(f"sleep 0.6; echo '{line}'; sleep 0.6; echo Nearly >&2; sleep 0.6")}
+    )
+    assert outcome.state is JobState.SUCCEEDED
+    assert outcome.progress == [Progress(2, 4, "files")]
+    assert "Nearly" in [event.message for event in outcome.events]
+
+
+def test_bar_that_is_drawn_with_carriage_returns_is_progress(do: Do, sh: Script) -> None:
+    """As many programs do, without a line's end until all is done."""
+    draw = r"for i in 1 2 3; do sleep 0.55; printf '\r%s/3 steps' $i >&2; done; sleep 0.6; echo"
+    outcome = do({"command": sh(draw), "progress": BAR})
+    assert outcome.progress[-1] == Progress(3, 3, "steps")
+    assert len(outcome.progress) >= 2
