@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BROKER ?= embedded
+DAG ?= audit_files
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
@@ -25,8 +26,8 @@ $(READY): requirements/dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY)  ## Watch an Airflow task be done by a worker. KEEP=1 leaves Airflow up; BROKER=kafka uses a real Kafka.
-	@$(BIN)/python -m demo --broker $(BROKER) $(if $(filter-out 0,$(KEEP)),--keep)
+demo: $(READY)  ## Watch an Airflow task be done by a worker. KEEP=1 leaves Airflow up; BROKER=kafka uses a real Kafka; DAG=three_patterns.
+	@$(BIN)/python -m demo --broker $(BROKER) --dag $(DAG) $(if $(filter-out 0,$(KEEP)),--keep)
 
 test: $(READY)  ## Run the tests (TESTS=tests/unit runs some).
 	@$(BIN)/python -m pytest -m "not long" $(TESTS)

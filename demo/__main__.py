@@ -10,9 +10,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from demo.scene import HOME, PROJECT, BrokerChoice, Scene
+from demo.scene import HOME, PROJECT, BrokerChoice, Dag, Scene
 from demo.show import Show
+from demo.steps import Steps
+from demo.three_patterns import ThreePatterns
 from kafka_bridge.protocol.errors import KafkaBridgeError
+
+SHOWS: dict[Dag, type[Show | ThreePatterns]] = {
+    Dag.AUDIT_FILES: Show,
+    Dag.THREE_PATTERNS: ThreePatterns,
+}
 
 
 def main(
@@ -20,16 +27,18 @@ def main(
         BrokerChoice,
         typer.Option(help="embedded needs nothing installed; kafka is a real Apache Kafka."),
     ] = BrokerChoice.EMBEDDED,
+    dag: Annotated[Dag, typer.Option(help="Which DAG to run.")] = Dag.AUDIT_FILES,
     keep: Annotated[bool, typer.Option(help="Leave Airflow up until Ctrl-C.")] = False,
 ) -> None:
-    """Run the DAG audit_files from end to end."""
+    """Run a DAG from end to end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     # A terminal gets lines broken between words; a file or a pipe gets them whole.
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     try:
-        with Scene(broker, console) as scene:
-            Show(scene, console).run()
+        steps = Steps(console)
+        with Scene(broker, dag, steps) as scene:
+            SHOWS[dag](scene, steps).run()
             if keep:
                 scene.keep()
     except KeyboardInterrupt:

@@ -1,58 +1,71 @@
-"""What Kafka says of one DAG run's job. Anybody may listen in: topics are there to be read."""
+"""What Kafka says of one DAG run's jobs. Anybody may listen in: topics are there to be read."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import confluent_kafka as ck
 
 from kafka_bridge.kafka.config import GROUP_PREFIX
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.kafka.topics import TopicNames
 from kafka_bridge.protocol.errors import BrokerUnreachable, RemoteProtocolError
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobRequest, StatusEvent
+from kafka_bridge.protocol.topics import REQUEST_TOPIC, RESPONSE_TOPIC
 
-NAMES = TopicNames()
 
-
-def job_of_run(servers: str, run_id: str, timeout: float) -> JobRequest:
-    """Wait until a DAG run has published its job request, and return that.
+def jobs_of_run(
+    servers: str,
+    run_id: str,
+    timeout: float,
+    *,
+    count: int = 1,
+    topics: Collection[str] = (REQUEST_TOPIC,),
+) -> list[JobRequest]:
+    """Wait until a DAG run has published so many job requests, and return those.
 
     :param timeout: seconds
-    :raises BrokerUnreachable: it did not turn up in time
+    :raises BrokerUnreachable: they did not turn up in time
     """
-    for record in _records(servers, NAMES.requests, timeout):
+    found: list[JobRequest] = []
+    for record in _records(servers, topics, timeout):
         try:
             request = record.decode(JobRequest)
         except RemoteProtocolError:
             continue
         if request.task is not None and request.task.run_id == run_id:
-            return request
-    raise BrokerUnreachable(f"run {run_id} published no job request within {timeout:g} s")
+            found.append(request)
+        if len(found) == count:
+            return found
+    raise BrokerUnreachable(
+        f"run {run_id} published {len(found)} job requests of {count} within {timeout:g} s"
+    )
 
 
-def events_of_job(servers: str, correlation_id: str, timeout: float) -> Iterator[StatusEvent]:
-    """Yield what the worker says of a job, as it says it, until the job ends.
+def events_of_jobs(servers: str, jobs: Collection[str], timeout: float) -> Iterator[StatusEvent]:
+    """Yield what is said of jobs, as it is said, until each has ended.
 
+    :param jobs: their correlation ids
     :param timeout: seconds
     """
-    for record in _records(servers, NAMES.responses, timeout):
-        if record.key == correlation_id.encode():
+    running = set(jobs)
+    for record in _records(servers, [RESPONSE_TOPIC], timeout):
+        if record.key is not None and record.key.decode() in running:
             event = record.decode(StatusEvent)
             yield event
             if event.state in TERMINAL:
-                return
+                running.remove(event.correlation_id)
+                if not running:
+                    return
 
 
-def _records(servers: str, topic: str, timeout: float) -> Iterator[Record]:
+def _records(servers: str, topics: Collection[str], timeout: float) -> Iterator[Record]:
     settings = {"bootstrap.servers": servers, "group.id": f"{GROUP_PREFIX}demo-{uuid.uuid4()}"}
     consumer = ck.Consumer({**settings, "enable.auto.commit": False})
     try:
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        consumer.assign([ck.TopicPartition(topic, p, ck.OFFSET_BEGINNING) for p in partitions])
+        consumer.assign([each for topic in topics for each in _partitions(consumer, topic)])
         give_up = time.monotonic() + timeout
         while time.monotonic() < give_up:
             message = consumer.poll(0.2)
@@ -60,3 +73,8 @@ def _records(servers: str, topic: str, timeout: float) -> Iterator[Record]:
                 yield Record.of(message)
     finally:
         consumer.close()
+
+
+def _partitions(consumer: ck.Consumer, topic: str) -> list[ck.TopicPartition]:
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    return [ck.TopicPartition(topic, number, ck.OFFSET_BEGINNING) for number in partitions]

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.markup import escape
-
+from demo.gateway import CALLBACK_TOPIC, GATEWAY_TOPIC, gateway, http_service
+from demo.steps import Steps
 from kafka_bridge.kafka.topics import TopicNames
 from kafka_bridge.testing import Broker, EmbeddedBroker, TopicExists, find_broker
+from kafka_bridge.testing.brokers.ports import free_port
 from kafka_bridge.testing.local_airflow import LocalAirflow
 from kafka_bridge.testing.local_airflow.processes import ManagedProcess
 
@@ -33,24 +33,35 @@ class BrokerChoice(StrEnum):
     KAFKA = "kafka"
 
 
+class Dag(StrEnum):
+    """Which DAG the demo runs."""
+
+    AUDIT_FILES = "audit_files"
+    THREE_PATTERNS = "three_patterns"
+
+
 class Scene:
     """Sets the scene, and clears it away again."""
 
     broker: Broker
     airflow: LocalAirflow
 
-    def __init__(self, choice: BrokerChoice, console: Console) -> None:
+    def __init__(self, choice: BrokerChoice, dag: Dag, steps: Steps) -> None:
         self._choice = choice
-        self._console = console
+        self._dag = dag
+        self._steps = steps
+        self._console = steps.console
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as started:
             self.broker = started.enter_context(self._start_broker())
-            worker = self._start_worker()
-            started.callback(worker.stop, STOP_SECONDS)
+            processes = [self._start_worker(started)]
+            if self._dag is Dag.THREE_PATTERNS:
+                processes += self._start_gateway(started)
             self.airflow = self._start_airflow(started)
-            worker.check()
+            for process in processes:
+                process.check()
             self._cleanup = started.pop_all()
         return self
 
@@ -63,25 +74,23 @@ class Scene:
         with self._console.status("Stopping everything …"):
             self._cleanup.close()
 
-    def _say(self, number: int, text: str) -> None:
-        self._console.print(f"[bold cyan]{number}[/] {escape(text)}")
+    def _say(self, text: str) -> None:
+        self._steps.say(text, apart=False)
 
     def _start_broker(self) -> Broker:
         if self._choice is BrokerChoice.KAFKA:
             with self._console.status("Looking for a real Kafka, or starting one …"):
                 broker = find_broker()
-            self._say(1, f"A real Kafka ({broker.kind}) is up at {broker.bootstrap_servers}.")
+            self._say(f"A real Kafka ({broker.kind}) is up at {broker.bootstrap_servers}.")
         else:
             broker = EmbeddedBroker().start()
-            self._say(
-                1, f"A Kafka broker is up at {broker.bootstrap_servers} (embedded: no install)."
-            )
-        for name in TopicNames():
+            self._say(f"A Kafka broker is up at {broker.bootstrap_servers} (embedded: no install).")
+        for name in (*TopicNames(callbacks=CALLBACK_TOPIC), GATEWAY_TOPIC):
             with contextlib.suppress(TopicExists):
                 broker.create_topic(name, PARTITIONS)
         return broker
 
-    def _start_worker(self) -> ManagedProcess:
+    def _start_worker(self, started: contextlib.ExitStack) -> ManagedProcess:
         """Start the example service, as its own people would: it has never heard of Airflow."""
         worker = ManagedProcess(
             "worker",
@@ -90,13 +99,25 @@ class Scene:
             cwd=PROJECT / "examples",
             log_path=HOME / "worker.log",
         )
-        worker.start()
+        _start(worker, started)
         self._say(
-            2,
             "A worker is running: examples/file_auditor.py,\n"
             "  a program of its own that knows nothing of Airflow.",
         )
         return worker
+
+    def _start_gateway(self, started: contextlib.ExitStack) -> list[ManagedProcess]:
+        port = free_port()
+        service = http_service(HOME, port)
+        between = gateway(HOME, self.broker.bootstrap_servers, port)
+        _start(service, started)
+        self._say(
+            f"A service is running at http://127.0.0.1:{port}: examples/http_service.py,\n"
+            "  which speaks HTTP and has never heard of Kafka."
+        )
+        _start(between, started)
+        self._say("A gateway is running between the two: examples/gateway.yaml.")
+        return [service, between]
 
     def _start_airflow(self, started: contextlib.ExitStack) -> LocalAirflow:
         extra = {"bootstrap.servers": self.broker.bootstrap_servers}
@@ -113,7 +134,6 @@ class Scene:
                 )
             )
         self._say(
-            3,
             f"Airflow is up at {airflow.base_url}: API server, scheduler, DAG processor\n"
             f"  and triggerer, with all their files in {(HOME / 'airflow').relative_to(PROJECT)}.",
         )
@@ -122,7 +142,7 @@ class Scene:
     def keep(self) -> None:
         """Stay until Ctrl-C, with Airflow's web pages to look at."""
         self._console.print(
-            f"\nAirflow stays up: [bold]{self.airflow.base_url}/dags/audit_files[/]\n"
+            f"\nAirflow stays up: [bold]{self.airflow.base_url}/dags/{self._dag.value}[/]\n"
             f"Kafka is at {self.broker.bootstrap_servers}. "
             "[bold]Ctrl-C[/] stops everything."
         )
@@ -131,3 +151,8 @@ class Scene:
             signal.signal(number, lambda *_: stop.set())
         while not stop.wait(0.5):
             self.airflow.check()
+
+
+def _start(process: ManagedProcess, started: contextlib.ExitStack) -> None:
+    process.start()
+    started.callback(process.stop, STOP_SECONDS)

@@ -44,7 +44,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """Give a function that runs a command on a text; returns exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("AUDITS_TOKEN", "hunter2")
+    monkeypatch.setenv("AUDITS_TOKEN", "hunter2, hunter2, hunter2")
     monkeypatch.delenv("KAFKA_BRIDGE_BOOTSTRAP_SERVERS", raising=False)
 
     def run(command: str, text: str | None, *options: str) -> Said:

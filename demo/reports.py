@@ -1,0 +1,60 @@
+"""What an audit found, in words, and found again without Airflow and Kafka."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from demo.steps import Steps
+from kafka_bridge.protocol.errors import KafkaBridgeError
+from kafka_bridge.testing.local_airflow import LocalAirflow
+from kafka_bridge.testing.local_airflow.logs import LogLine
+
+NOISE = (
+    "::group::",
+    "::endgroup::",
+    "DAG bundles loaded",
+    "Filling up the DagBag",
+    "Worker startup",
+)
+
+
+class DemoFailed(KafkaBridgeError):
+    """The demo did not come to its end."""
+
+
+def print_log(steps: Steps, airflow: LocalAirflow, dag_id: str, run_id: str, task_id: str) -> None:
+    """Print what a person would read of a task's log."""
+    for line in airflow.task_log(dag_id, run_id, task_id):
+        if not line.event.startswith(NOISE):
+            steps.add(_plain(line), "dim")
+
+
+def _plain(line: LogLine) -> str:
+    time = f"{line.timestamp:%H:%M:%S} " if line.timestamp else ""
+    return f"{time}{line.event}"
+
+
+def print_report(steps: Steps, report: dict[str, Any]) -> None:
+    """Print what an audit found."""
+    largest = list(report["lines_by_suffix"].items())[:4]
+    suffixes = ", ".join(f"{lines:,} in {suffix}" for suffix, lines in largest)
+    for line in (
+        f"directory  {report['directory']}",
+        f"files      {report['files']:,} ({report['bytes']:,} bytes)",
+        f"lines      {suffixes}, …",
+        f"sha256     {report['sha256']}",
+    ):
+        steps.add(line)
+
+
+def count_again(steps: Steps, report: dict[str, Any], pattern: str = "*") -> None:
+    """Count the files here, and say that it is the same.
+
+    :raises DemoFailed: it is not
+    """
+    paths = [path for path in Path(report["directory"]).rglob(pattern) if path.is_file()]
+    counted = len(paths), sum(path.stat().st_size for path in paths)
+    if counted != (report["files"], report["bytes"]):
+        raise DemoFailed(f"counted here are {counted}, the report says otherwise")
+    steps.say(f"Counted again here, without Airflow and Kafka: {counted[0]:,} files, the same.")

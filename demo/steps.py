@@ -1,0 +1,26 @@
+"""What the demo says, step by step."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.text import Text
+
+
+class Steps:
+    """Numbers what it says. A terminal gets colours and indents; a file or a pipe gets lines."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._number = 0
+
+    def say(self, text: str, *, apart: bool = True) -> None:
+        """Say what comes next, with an empty line before it unless it is not ``apart``."""
+        self._number += 1
+        self.console.print(f"{chr(10) * apart}[bold cyan]{self._number}[/] {escape(text)}")
+
+    def add(self, line: str, style: str = "") -> None:
+        """Say a line of what belongs to the step."""
+        text = Text(line if self.console.is_terminal else f"  {line}", style)
+        self.console.print(Padding.indent(text, 2) if self.console.is_terminal else text)

@@ -1,0 +1,28 @@
+"""A program that audits a directory: ``python audit_command.py DIRECTORY``.
+
+It writes a line of JSON for each file, and the report as the last one.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from auditing import AuditRequest, audit_directory
+
+
+def tell(number: int, total: int, name: str) -> None:
+    progress = {"completed": number, "total": total, "unit": "files"}
+    print(json.dumps({"progress": progress, "message": f"hashing {name}"}), flush=True)
+
+
+def main() -> None:
+    directory = Path(sys.argv[1])
+    if not directory.is_dir():
+        sys.exit(f"{directory} is no directory on this machine")
+    print(audit_directory(AuditRequest(directory=directory), tell).model_dump_json())
+
+
+if __name__ == "__main__":
+    main()
