@@ -43,7 +43,7 @@ def submit(operator: KafkaJobBatchOperator, context: Context) -> Batch | None:
     :raises RecordTooLarge: one is too large; it is named
     :raises KafkaError: a topic is missing, or the brokers did not take a request
     """
-    # Made first: an idempotent producer takes half a second to get ready, in the background.
+    # Made first: it connects to the brokers while the payloads are checked.
     with RecordProducer(operator.kafka, operator.delivery_timeout) as producer:
         submission = _Submission(operator, context, producer)
         stored = Batch.load(context["task_state_store"])
