@@ -10,9 +10,9 @@ new broker waits for its coordinator, and the first trigger for its reader.
 The peer is the least that any implementation must do: a producer sends the same requests, encoded
 beforehand, and a consumer reads until all replies are there. One and the same process does the jobs
 for both: it decodes each request and answers with one event, as the simplest worker must. Of the
-two peers, one has the producer's defaults, the other our guarantees (``acks=all``, idempotent). That
-one is connected before its first record, as ours is: else librdkafka would wait half a second for
-the producer's id.
+two peers, one has the producer's defaults, the other our guarantees (``acks=all``, idempotent).
+That one is connected before its first record, as ours is: else librdkafka would wait half a second
+for the producer's id.
 """
 
 from __future__ import annotations

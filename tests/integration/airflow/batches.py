@@ -24,8 +24,10 @@ from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger, ta
 from kafka_bridge.airflow.waiting_operator import first_event
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.kafka.records import headers_of
 from kafka_bridge.kafka.scan import scan
 from kafka_bridge.protocol.codec import decode, encode
+from kafka_bridge.protocol.headers import CORRELATION_ID, REPLY_TOPIC, Headers
 from kafka_bridge.protocol.media_types import JSON, from_json, to_json
 from kafka_bridge.protocol.messages import (
     JobCommand,
@@ -38,6 +40,7 @@ from kafka_bridge.protocol.messages import (
 from ..jobs import event
 
 Answer = Callable[[JobRequest], StatusEvent | None]
+PlainAnswer = Callable[[Any], tuple[bytes | None, Headers]]
 
 
 class Store:
@@ -161,15 +164,33 @@ class Service:
             while not self._stopping.is_set():
                 for message in consumer.consume(500, 0.05):
                     if message.error() is None:
-                        self._serve_one(producer, decode(JobRequest, message.value()))
+                        self._serve_one(producer, message)
         consumer.close()
 
-    def _serve_one(self, producer: RecordProducer, request: JobRequest) -> None:
+    def _serve_one(self, producer: RecordProducer, message: ck.Message) -> None:
+        request = decode(JobRequest, message.value())
         self.requests.append(request)
         said = self._answer(request)
         if said is not None:
             key = request.correlation_id.encode()
             producer.send(request.response_topic, key, encode(said), [])
+
+
+class PlainService(Service):
+    """Does jobs as NestJS does: payload in; out goes a reply without a key, under a header.
+
+    ``answer`` takes a payload, and returns the reply's value and what other headers it has.
+    """
+
+    def __init__(self, config: KafkaConfig, request_topic: str, answer: PlainAnswer) -> None:
+        super().__init__(config, request_topic, lambda _: None)
+        self._reply_to = answer
+
+    def _serve_one(self, producer: RecordProducer, message: ck.Message) -> None:
+        headers = dict(headers_of(message))
+        value, more = self._reply_to(from_json(message.value() or b""))
+        correlation = (CORRELATION_ID, headers[CORRELATION_ID])
+        producer.send(headers[REPLY_TOPIC].decode(), None, value, [correlation, *more])
 
 
 def number_of(request: JobRequest) -> int:
