@@ -43,9 +43,13 @@ from .batches import (
     commands_in,
     doubled,
     failed,
+    fire,
     fired_by,
+    measured,
     number_of,
     requests_in,
+    resume,
+    submit,
     submit_and_die,
 )
 
@@ -111,6 +115,29 @@ def test_ten_thousand_collected(config: KafkaConfig, where: dict[str, Any], stor
         else 2 * n
         for n in range(JOBS)
     ]
+
+
+@pytest.mark.long
+def test_a_hundred_thousand(
+    config: KafkaConfig, where: dict[str, Any], store: Store, tmp_path: Path
+) -> None:
+    """100,000 jobs go from file to file in a minute or two, in processes of moderate size."""
+    count, source, target = 100_000, tmp_path / "numbers.jsonl", tmp_path / "results.jsonl"
+    source.write_bytes(b"".join(b'{"n": %d}\n' % n for n in range(count)))
+    files = {"payloads_file": str(source), "results_file": str(target)}
+    task = BatchTask({**where, **files, "on_failure": "collect"}, store)
+    with Service(config, where["request_topic"], mostly_doubled):
+        steps = [measured(submit, task)]
+        steps.append(measured(fire, steps[-1].value))
+        steps.append(measured(resume, task, steps[-1].value))
+    assert steps[-1].value["total"] == count
+    assert steps[-1].value["failed"] == len(FAILING)
+    with target.open() as lines:
+        for number, line in enumerate(map(json.loads, lines)):
+            assert line["index"] == number
+            assert number in FAILING or line["result"] == 2 * number
+    assert sum(step.seconds for step in steps) < 120, steps
+    assert max(step.mebibytes for step in steps) < 500, steps
 
 
 @pytest.mark.parametrize("jobs", [JOBS // 5, pytest.param(JOBS, marks=pytest.mark.long)])

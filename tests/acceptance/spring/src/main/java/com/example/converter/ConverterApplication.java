@@ -5,7 +5,7 @@ import org.springframework.boot.autoconfigure.SpringBootApplication;
 import org.springframework.context.annotation.Bean;
 import org.springframework.kafka.listener.KafkaListenerErrorHandler;
 import org.springframework.kafka.support.KafkaNull;
-import org.springframework.kafka.support.converter.JacksonJsonMessageConverter;
+import org.springframework.kafka.support.converter.StringJacksonJsonMessageConverter;
 import org.springframework.kafka.support.converter.RecordMessageConverter;
 import org.springframework.messaging.support.MessageBuilder;
 
@@ -18,7 +18,7 @@ public class ConverterApplication {
 
   @Bean
   RecordMessageConverter json() {
-    return new JacksonJsonMessageConverter();
+    return new StringJacksonJsonMessageConverter();
   }
 
   /** Answers for a listener that threw: no value, and the message in the header that marks it. */
