@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from kafka_bridge.protocol.headers import CORRELATION_ID, REPLY_TOPIC, Headers, text_header
-from kafka_bridge.protocol.ids import correlation_id_from_key
+from kafka_bridge.protocol.ids import correlation_id_from_key, is_correlation_id
 from kafka_bridge.protocol.media_types import JSON, from_json
 from kafka_bridge.protocol.messages import JobFailure, JobRequest, JobState, StatusEvent
 
@@ -56,7 +56,8 @@ def plain_end(
     :param occurred_at: the record's timestamp
     :returns: None where neither header nor key says which job this is
     """
-    job = text_header(headers, CORRELATION_ID) or correlation_id_from_key(key)
+    named = text_header(headers, CORRELATION_ID) or ""
+    job = named if is_correlation_id(named) else correlation_id_from_key(key)
     if job is None:
         return None
     failure = text_header(headers, NEST_ERROR) if value is None else None
