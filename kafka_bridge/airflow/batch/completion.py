@@ -101,7 +101,7 @@ def _report(operator: KafkaJobBatchOperator, stand: BatchEnds) -> None:
         job_metrics.completed(operator.job_type, state, None, count=count)
 
 
-def nothing(operator: KafkaJobBatchOperator) -> Any:
+def complete_empty(operator: KafkaJobBatchOperator) -> Any:
     """Return what the task of an empty batch returns."""
     operator.log.info("The batch is empty: nothing is submitted")
     if operator.results_file:

@@ -161,13 +161,13 @@ class KafkaJobBatchOperator(BridgeOperator):
         :raises KafkaError: a topic is missing, or the brokers did not take a request
         :raises KafkaJobKilled: the process was told to end meanwhile, or a person ended the task
         """
-        from kafka_bridge.airflow.batch.completion import nothing
+        from kafka_bridge.airflow.batch.completion import complete_empty
         from kafka_bridge.airflow.batch.submission import submit
         from kafka_bridge.airflow.exceptions import KafkaJobKilled
 
         batch = submit(self, context)
         if batch is None:
-            return nothing(self)
+            return complete_empty(self)
         self.batch = batch.described()
         if self.killed and self.cancel_on_kill:
             raise KafkaJobKilled("the task was told to end while it published its batch")
