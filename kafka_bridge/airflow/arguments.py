@@ -77,6 +77,31 @@ def encoding(value: str | Setting) -> Encoding:
     return Encoding(choice("encoding", value, _ENCODINGS))
 
 
+def reply(value: str, encoding: Encoding) -> Reply:
+    """Return how a service answers to requests in an encoding.
+
+    :raises ConfigurationError: in no such way, or it could not read them
+    """
+    made = Reply(choice("reply", value, tuple(Reply)))
+    if made is Reply.PLAIN and encoding is not Encoding.JSON:
+        raise ConfigurationError(
+            "reply='plain' needs encoding='json': a stock service reads no Avro"
+        )
+    return made
+
+
+def require_longer(heartbeat_timeout: float, heartbeat_interval: float) -> None:
+    """See that a worker may be silent for longer than it is from one heartbeat to the next.
+
+    :raises ConfigurationError: that is not so
+    """
+    if heartbeat_timeout <= heartbeat_interval:
+        raise ConfigurationError(
+            f"heartbeat_timeout ({heartbeat_timeout:g} s) must be longer than "
+            f"heartbeat_interval ({heartbeat_interval:g} s)"
+        )
+
+
 def choice(name: str, value: str, choices: Collection[str]) -> str:
     """Return a value that is one of a few.
 

@@ -1,9 +1,9 @@
-"""The link from a task's page to its job's records."""
+"""The links from a task's page to the records of its job or batch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
@@ -14,32 +14,39 @@ from kafka_bridge.protocol.errors import ConfigurationError
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
-_FIELDS = ("correlation_id", "request_topic", "response_topic")
-
 
 class JobLink(BaseOperatorLink):
     """Leads to what ``[kafka_bridge] job_url`` names, a Kafka web page for example."""
 
     name = "Kafka job"
+    option: ClassVar = "job_url"
+    attribute: ClassVar = "job"
+    fields: ClassVar = ("correlation_id", "request_topic", "response_topic")
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:  # noqa: ARG002
         """Return the address, or nothing where none is configured or nothing was published.
 
-        :raises ConfigurationError: ``job_url`` asks for what is not there; Airflow logs it
+        :raises ConfigurationError: it asks for what is not there; Airflow logs it
         """
-        job = getattr(operator, "job", None)
-        template = configured("job_url")
-        if not template or not isinstance(job, Mapping):
+        facts = getattr(operator, self.attribute, None)
+        template = configured(self.option)
+        if not template or not isinstance(facts, Mapping):
             return ""
-        values = {name: quote(str(job[name]), safe="") for name in _FIELDS}
+        values = {name: quote(str(facts[name]), safe="") for name in self.fields}
         try:
             return template.format(**values)
         except (KeyError, IndexError, ValueError) as error:
+            fields = ", ".join(f"{{{name}}}" for name in self.fields)
             raise ConfigurationError(
-                f"[kafka_bridge] job_url may hold {_words()}, each in braces, and no other braces: "
-                f"it is {template!r}"
+                f"[kafka_bridge] {self.option} may hold {fields}, each in braces, and no other "
+                f"braces: it is {template!r}"
             ) from error
 
 
-def _words() -> str:
-    return ", ".join(f"{{{name}}}" for name in _FIELDS)
+class BatchLink(JobLink):
+    """Leads to what ``[kafka_bridge] batch_url`` names."""
+
+    name = "Kafka batch"
+    option: ClassVar = "batch_url"
+    attribute: ClassVar = "batch"
+    fields: ClassVar = ("batch_id", "request_topic", "response_topic")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from kafka_bridge.airflow.arguments import Reply
+from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.publish import PublishJobOperator
 from kafka_bridge.airflow.stored_job import load, save_outcome
@@ -32,11 +32,7 @@ class KafkaJobOperator(WaitingOperator, PublishJobOperator):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if self.heartbeat_timeout <= self.heartbeat_interval:
-            raise ConfigurationError(
-                f"heartbeat_timeout ({self.heartbeat_timeout:g} s) must be longer than "
-                f"heartbeat_interval ({self.heartbeat_interval:g} s)"
-            )
+        arguments.require_longer(self.heartbeat_timeout, self.heartbeat_interval)
 
     def execute(self, context: Context) -> Any:
         """Publish the job request and wait until the job ends.
@@ -71,7 +67,10 @@ class KafkaJobOperator(WaitingOperator, PublishJobOperator):
 
     def what_needs_a_worker(self) -> dict[str, bool]:
         """Return what only a worker can do, by name, and whether it is asked for."""
-        return {**super().what_needs_a_worker(), "reply='plain'": self.reply is Reply.PLAIN}
+        return {
+            **super().what_needs_a_worker(),
+            "reply='plain'": self.reply is arguments.Reply.PLAIN,
+        }
 
     def known_job(self, context: Context) -> JobHandle:
         """Return the handle of the job that this task has submitted last."""

@@ -32,8 +32,7 @@ _ADVICE = {
 }
 """What a person is to do about a time-out; about NOT_STARTED, a diagnosis says it."""
 
-
-_SPRING = (
+SPRING_IS_SILENT = (
     "A Spring listener that throws sends no reply: give it an errorHandler that returns one "
     "(@KafkaListener(errorHandler = …))."
 )
@@ -83,7 +82,7 @@ class JobOutcome:
     def _diagnosis(self) -> str:
         operator = self._operator
         report = diagnose(operator.kafka, self._job.request_topic, operator.delivery_timeout)
-        return f"{report} {_SPRING}" if self._job.reply == Reply.PLAIN else str(report)
+        return f"{report} {SPRING_IS_SILENT}" if self._job.reply == Reply.PLAIN else str(report)
 
 
 def end_in(record: Record, job: JobHandle) -> StatusEvent:
@@ -92,11 +91,7 @@ def end_in(record: Record, job: JobHandle) -> StatusEvent:
     :raises RecordGone: another job's is there
     :raises RemoteProtocolError: it is no terminal event
     """
-    if job.reply == Reply.PLAIN:
-        at = datetime.fromtimestamp(record.timestamp_ms // 1000, UTC)
-        ended = plain_end(record.key, record.value, record.headers, at)
-    else:
-        ended = record.decode(StatusEvent)
+    ended = plain_event(record) if job.reply == Reply.PLAIN else record.decode(StatusEvent)
     if ended is None or ended.correlation_id != job.correlation_id:
         whose = ended.correlation_id if ended else "it names none"
         raise RecordGone(
@@ -104,6 +99,15 @@ def end_in(record: Record, job: JobHandle) -> StatusEvent:
             "was the topic deleted and made anew?"
         )
     return ended
+
+
+def plain_event(record: Record) -> StatusEvent | None:
+    """Return a plain reply as the terminal event that a worker would have sent.
+
+    Returns None where neither header nor key says which job it is for.
+    """
+    at = datetime.fromtimestamp(record.timestamp_ms // 1000, UTC)
+    return plain_end(record.key, record.value, record.headers, at)
 
 
 def result_of(ended: StatusEvent, location: RecordLocation) -> Any:

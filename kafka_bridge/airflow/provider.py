@@ -29,7 +29,10 @@ def get_provider_info() -> dict[str, Any]:
         "task-decorators": [
             {"name": "kafka_job", "class-name": "kafka_bridge.airflow.decorators.kafka_job_task"}
         ],
-        "extra-links": ["kafka_bridge.airflow.links.JobLink"],
+        "extra-links": [
+            "kafka_bridge.airflow.links.JobLink",
+            "kafka_bridge.airflow.links.BatchLink",
+        ],
         "connection-types": [_connection_type()],
         "config": {SECTION: config_section()},
     }

@@ -10,8 +10,6 @@ from kafka_bridge.airflow.base import BridgeOperator
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.links import JobLink
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
-from kafka_bridge.protocol.encodings import Encoding
-from kafka_bridge.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -77,11 +75,7 @@ class PublishJobOperator(BridgeOperator):
         self.request_topic = arguments.text("request_topic", request_topic)
         self.response_topic = arguments.text("response_topic", response_topic)
         self.heartbeat_interval = arguments.seconds("heartbeat_interval", heartbeat_interval)
-        self.reply = arguments.Reply(arguments.choice("reply", reply, tuple(arguments.Reply)))
-        if self.reply is arguments.Reply.PLAIN and self.encoding is not Encoding.JSON:
-            raise ConfigurationError(
-                "reply='plain' needs encoding='json': a stock service reads no Avro"
-            )
+        self.reply = arguments.reply(reply, self.encoding)
         self.on_retry = arguments.OnRetry(
             arguments.choice("on_retry", on_retry, tuple(arguments.OnRetry))
         )

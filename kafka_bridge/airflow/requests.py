@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.configuration import conf
 
+from kafka_bridge.airflow.payload_model import PayloadModel
 from kafka_bridge.airflow.settings import configured
 from kafka_bridge.payloads import to_bytes
-from kafka_bridge.protocol.errors import InvalidPayload
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobRequest, Task, utc_now, whole_milliseconds
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
-    from pydantic import ValidationError
 
     from kafka_bridge.airflow.publish import PublishJobOperator
     from kafka_bridge.airflow.stored_job import StoredJob
@@ -32,7 +31,7 @@ def new_request(operator: PublishJobOperator, context: Context, attempt: int) ->
     :raises PayloadNotSerialisable: the payload has no JSON form
     :raises InvalidMessage: a field breaks the protocol
     """
-    payload, payload_type = to_bytes(_checked(operator.payload, operator.payload_model), "payload")
+    payload, payload_type = to_bytes(_fitted(operator), "payload")
     now = utc_now()
     expires_at = _later(now, operator.schedule_to_start_timeout)
     return JobRequest(
@@ -73,25 +72,10 @@ def _later(moment: datetime | None, seconds: float | None) -> datetime | None:
     return whole_milliseconds(moment + timedelta(seconds=seconds))
 
 
-def _checked(payload: Any, model: Any) -> Any:
-    """Return the payload as its model has it: defaults filled in, text from templates converted."""
-    if model is None:
-        return payload
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(model).validate_python(payload, from_attributes=True)
-    except ValidationError as error:
-        raise InvalidPayload(_words(error, getattr(model, "__name__", str(model)))) from error
-
-
-def _words(error: ValidationError, model: str) -> str:
-    faults = (
-        (".".join(map(str, fault["loc"])) or "payload", fault["msg"], fault["input"])
-        for fault in error.errors()
-    )
-    words = "; ".join(f"{place}: {what}, got {value!r:.80}" for place, what, value in faults)
-    return f"the payload does not fit {model}: {words}"
+def _fitted(operator: PublishJobOperator) -> Any:
+    if operator.payload_model is None:
+        return operator.payload
+    return PayloadModel(operator.payload_model).fitted(operator.payload, "the payload")
 
 
 def task_of(context: Context) -> Task:

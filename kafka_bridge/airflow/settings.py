@@ -65,6 +65,12 @@ OPTIONS = {
         "{request_topic} and {response_topic} are filled in. Empty: no link.",
         "https://kafka-ui.example.com/topics/{response_topic}?key={correlation_id}",
     ),
+    "batch_url": Option(
+        "",
+        "Where a person can see a batch's requests, for the task's extra link. {batch_id}, "
+        "{request_topic} and {response_topic} are filled in. Empty: no link.",
+        "https://kafka-ui.example.com/topics/{request_topic}?contains={batch_id}",
+    ),
 }
 
 

@@ -51,7 +51,7 @@ class Submitter:
         :raises KafkaError: a topic is missing, or the brokers did not take the request
         """
         value, headers = self._encoded(request, topic)
-        # Made first: an idempotent producer takes half a second to get ready, in the background.
+        # Made first: it connects to the brokers while they are asked where the topics end.
         with RecordProducer(self._config, self._timeout) as producer:
             ends = end_offsets(self._config, {topic, request.response_topic}, self._timeout)
             job = StoredJob(
@@ -75,6 +75,7 @@ class Submitter:
         """
         value, headers = self._encoded(request, topic)
         with RecordProducer(self._config, self._timeout) as producer:
+            producer.connect(topic)
             return producer.publish(topic, request.correlation_id.encode(), value, headers)
 
     def _encoded(self, request: JobRequest, topic: str) -> tuple[bytes, Headers]:

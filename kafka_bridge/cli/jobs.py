@@ -50,6 +50,7 @@ def cancel_jobs(
     from kafka_bridge.kafka.producer import RecordProducer
 
     with RecordProducer(KafkaConfig.from_env(), timeout) as producer:
+        producer.connect(control)
         sent = {job: send_cancel(producer, control, job, reason) for job in correlation_ids}
         for job, acknowledged in sent.items():
             typer.echo(f"{job}: CANCEL is sent ({acknowledged.result()})")

@@ -57,6 +57,7 @@ def cancel(
     :raises KafkaError: the brokers do not have it
     """
     with RecordProducer(config, timeout) as producer:
+        producer.connect(topic)
         return send_cancel(producer, topic, correlation_id, reason, encoding).result()
 
 
@@ -75,6 +76,7 @@ def cancel_all(
     :raises KafkaError: the brokers do not have one of them
     """
     with RecordProducer(config, timeout) as producer:
+        producer.connect(topic)
         sent = [send_cancel(producer, topic, job, reason, encoding) for job in correlation_ids]
         for each in sent:
             each.result()

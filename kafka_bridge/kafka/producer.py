@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +21,9 @@ from kafka_bridge.protocol.headers import Headers
 
 DELIVERY_TIMEOUT = 30.0
 """Seconds until a record that no broker acknowledged counts as failed."""
-_POLL_SECONDS = 0.1
+CONNECT_SECONDS = 1.0
+_POLL_SECONDS = 0.02
+"""Who closes a producer waits for so long at the most, when all has been delivered."""
 _STILL_SECONDS = 0.01
 
 
@@ -53,6 +56,17 @@ class RecordProducer:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def connect(self, topic: str) -> None:
+        """Wait until a broker has answered, a second at the most: for who sends at once.
+
+        librdkafka asks for an idempotent producer's id when it hears of the brokers. If it is
+        connected to none of them at that moment, which is so where a record came first, it asks
+        again after half a second, and until then sends nothing.
+        """
+        # What is wrong, sending will say: with a name that has a NUL, a ValueError, and so on.
+        with contextlib.suppress(ck.KafkaException, ValueError, RuntimeError):
+            self._producer.list_topics(topic, timeout=CONNECT_SECONDS)
 
     def send(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Headers

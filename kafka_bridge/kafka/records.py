@@ -30,7 +30,7 @@ class Record:
             location_of(message),
             message.key(),
             message.value(),
-            _headers(message),
+            headers_of(message),
             message.timestamp()[1],
         )
 
@@ -42,7 +42,8 @@ class Record:
         return decode_at(message_type, self.value, self.location)
 
 
-def _headers(message: ck.Message) -> Headers:
+def headers_of(message: ck.Message) -> Headers:
+    """Return a message's headers; none where one of their names is no UTF-8."""
     try:
         return cast(Headers, message.headers() or [])
     except (SystemError, UnicodeDecodeError):

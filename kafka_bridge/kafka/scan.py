@@ -41,9 +41,10 @@ def scan(
     :raises BrokerUnreachable: nothing came for that long; or somebody's open transaction held the
         records back for that long
     """
-    ends = dict(enumerate(end_offsets(config, [topic], timeout)[topic]))
+    # Made first: it connects to the brokers while the topic's end is asked for.
     consumer = make(ck.Consumer, {**config.reader("scan"), "enable.partition.eof": True})
     with contextlib.closing(consumer):
+        ends = dict(enumerate(end_offsets(config, [topic], timeout)[topic]))
         starts = _starts(consumer, config, topic, ends, start, timeout)
         left = {number: end for number, end in ends.items() if starts[number] < end}
         consumer.assign([ck.TopicPartition(topic, number, starts[number]) for number in left])

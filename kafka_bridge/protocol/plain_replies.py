@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from kafka_bridge.protocol.headers import CORRELATION_ID, REPLY_TOPIC, Headers, text_header
-from kafka_bridge.protocol.ids import correlation_id_from_key
+from kafka_bridge.protocol.ids import correlation_id_from_key, is_correlation_id
 from kafka_bridge.protocol.media_types import JSON, from_json
 from kafka_bridge.protocol.messages import JobFailure, JobRequest, JobState, StatusEvent
 
@@ -18,14 +18,34 @@ NEST_ERROR = "kafka_nest-err"
 """The header in which NestJS says why it failed; the reply's value is null then."""
 
 
-def plain_request(request: JobRequest) -> tuple[bytes, Headers]:
-    """Return a job as a stock service takes it: value and headers.
+class PlainSeries:
+    """Writes requests as a stock service takes them: the payload itself, and two headers.
 
-    A job without a payload is JSON's ``null``: a record without a value would be a tombstone.
+    It has the methods of :class:`~kafka_bridge.protocol.request_series.RequestSeries`.
+
+    :param response_topic: where the service is to answer
+    :param more_headers: headers that all requests have besides their own
     """
-    headers = {CORRELATION_ID: request.correlation_id, REPLY_TOPIC: request.response_topic}
-    value = b"null" if request.payload is None else request.payload
-    return value, [(name, text.encode("utf-8")) for name, text in headers.items()]
+
+    def __init__(self, response_topic: str, more_headers: Headers | None = None) -> None:
+        self._headers = [(REPLY_TOPIC, response_topic.encode("utf-8")), *(more_headers or [])]
+
+    def headers(self, job: str) -> Headers:
+        """Return the headers of the request with this id."""
+        return [(CORRELATION_ID, job.encode("utf-8")), *self._headers]
+
+    def value(self, job: str, payload: bytes | None, payload_type: str | None) -> bytes:  # noqa: ARG002
+        """Return the request with this payload.
+
+        Without one, that is JSON's ``null``: a record without a value would be a tombstone.
+        """
+        return b"null" if payload is None else payload
+
+
+def plain_request(request: JobRequest) -> tuple[bytes, Headers]:
+    """Return a job as a stock service takes it: value and headers."""
+    job, series = request.correlation_id, PlainSeries(request.response_topic)
+    return series.value(job, request.payload, request.payload_type), series.headers(job)
 
 
 def plain_end(
@@ -36,7 +56,8 @@ def plain_end(
     :param occurred_at: the record's timestamp
     :returns: None where neither header nor key says which job this is
     """
-    job = text_header(headers, CORRELATION_ID) or correlation_id_from_key(key)
+    named = text_header(headers, CORRELATION_ID) or ""
+    job = named if is_correlation_id(named) else correlation_id_from_key(key)
     if job is None:
         return None
     failure = text_header(headers, NEST_ERROR) if value is None else None

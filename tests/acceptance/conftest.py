@@ -51,6 +51,7 @@ def airflow(
         "AIRFLOW__KAFKA_BRIDGE__JOB_URL": (
             "http://127.0.0.1/topics/{response_topic}?key={correlation_id}"
         ),
+        "AIRFLOW__KAFKA_BRIDGE__BATCH_URL": "http://127.0.0.1/batches/{batch_id}",
     }
     with LocalAirflow(home, dags, connections=connections, env=settings) as running:
         yield running

@@ -22,7 +22,13 @@ from kafka_bridge.testing.local_airflow import Component, LocalAirflow
 
 from .topic_contents import records_of, requests_of_run
 
-DAGS = ("batch_marked", "batch_fails_fast", "batch_collects", "batch_files")
+DAGS = (
+    "batch_marked",
+    "batch_fails_fast",
+    "batch_collects",
+    "batch_files",
+    "batch_without_triggerer",
+)
 Eventually = Callable[..., None]
 
 
@@ -102,6 +108,27 @@ def test_marked_failed(
 
     # Airflow is asked first whether the task is still deferred, which takes seconds under load.
     eventually(lambda: ends() == {JobState.CANCELLED: 20}, "all are cancelled", 30)
+
+
+def test_without_triggerer(
+    airflow: LocalAirflow, runs: dict[str, str], jobs_broker: Broker
+) -> None:
+    """A worker waits for the batch itself; the handler's result is the XCom, and the link leads on.
+
+    What the model made of the payloads is what the service got.
+    """
+    dag_id, run_id = "batch_without_triggerer", runs["batch_without_triggerer"]
+    assert airflow.wait_for_run(dag_id, run_id, 120) == "success"
+    assert airflow.xcom(dag_id, run_id, "work") == sum(40 * number for number in range(200))
+    assert "Waiting here for batch " in log(airflow, dag_id, run_id)
+    sent = requests(jobs_broker, run_id)
+    assert {request.payload for request in sent} == {b"%d" % (20 * n) for n in range(200)}
+    (batch_id,) = {request.attributes["batch_id"] for request in sent}
+    task = airflow.task_instance(dag_id, run_id, "work")
+    assert task is not None
+    assert batch_id in str(task["rendered_fields"]["batch"])
+    links = airflow.api.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/work/links")
+    assert links["extra_links"] == {"Kafka batch": f"http://127.0.0.1/batches/{batch_id}"}
 
 
 def test_example(airflow: LocalAirflow, runs: dict[str, str]) -> None:

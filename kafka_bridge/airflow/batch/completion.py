@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kafka_bridge.airflow import job_metrics
-from kafka_bridge.airflow.batch.ends import BatchEnds, JobEnd, read_ends
+from kafka_bridge.airflow.arguments import Reply
+from kafka_bridge.airflow.batch.ends import BatchEnds, read_ends
 from kafka_bridge.airflow.batch.exceptions import KafkaBatchTimedOut
+from kafka_bridge.airflow.batch.job_end import JobEnd
 from kafka_bridge.airflow.batch.ledger import Batch
 from kafka_bridge.airflow.batch.results import (
-    as_xcom,
     failure_of,
     first_error,
+    require_small_enough,
+    results_of,
     write_results,
 )
 from kafka_bridge.airflow.exceptions import KafkaJobWaitFailed
+from kafka_bridge.airflow.outcomes import SPRING_IS_SILENT
 from kafka_bridge.kafka.diagnosis import diagnose
 from kafka_bridge.protocol.errors import ConfigurationError, JobError, RecordGone
 from kafka_bridge.protocol.messages import ErrorType
@@ -43,6 +47,7 @@ def complete(operator: KafkaJobBatchOperator, context: Context, event: dict[str,
         raise ConfigurationError(
             "the task state store knows no batch of this task: it was emptied while the batch ran"
         )
+    operator.batch = batch.described()
     try:
         if "error" in event:
             _raise_wait_failure(operator, event["error"], event["message"])
@@ -58,11 +63,13 @@ def _raise_wait_failure(operator: KafkaJobBatchOperator, error: str, message: st
         raise KafkaJobWaitFailed(words)
     if error == ErrorType.NOT_STARTED:
         words += f". {diagnose(operator.kafka, operator.request_topic, operator.delivery_timeout)}"
+        if operator.reply is Reply.PLAIN:
+            words += f" {SPRING_IS_SILENT}"
     raise KafkaBatchTimedOut(words)
 
 
 def _outcome(operator: KafkaJobBatchOperator, batch: Batch) -> Any:
-    stand = read_ends(operator.kafka, batch, operator.delivery_timeout)
+    stand = read_ends(operator.kafka, batch, operator.reply, operator.delivery_timeout)
     _report(operator, stand)
     ended = [end for end in stand.ends if end is not None]
     if len(ended) == batch.total and operator.results_file:
@@ -94,7 +101,7 @@ def _report(operator: KafkaJobBatchOperator, stand: BatchEnds) -> None:
         job_metrics.completed(operator.job_type, state, None, count=count)
 
 
-def nothing(operator: KafkaJobBatchOperator) -> Any:
+def complete_empty(operator: KafkaJobBatchOperator) -> Any:
     """Return what the task of an empty batch returns."""
     operator.log.info("The batch is empty: nothing is submitted")
     if operator.results_file:
@@ -103,13 +110,23 @@ def nothing(operator: KafkaJobBatchOperator) -> Any:
 
 
 def _returned(operator: KafkaJobBatchOperator, ends: list[JobEnd]) -> Any:
-    """Return a summary where the results are in a file, else the results."""
-    if not operator.results_file:
-        return as_xcom(ends) if operator.do_xcom_push else None
+    """Return what the operator returns, given all its jobs' ends."""
+    if operator.results_file:
+        outcome: Any = _summary(ends, operator.results_file)
+    else:
+        outcome = results_of(ends)
+    if operator.result_handler is not None:
+        return operator.result_handler(outcome)
+    if operator.returns_results:
+        require_small_enough(outcome)
+    return outcome if operator.do_xcom_push else None
+
+
+def _summary(ends: list[JobEnd], results_file: str) -> dict[str, Any]:
     failed = sum(end.error is not None for end in ends)
     return {
         "total": len(ends),
         "succeeded": len(ends) - failed,
         "failed": failed,
-        "results_file": operator.results_file,
+        "results_file": results_file,
     }

@@ -4,43 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from kafka_bridge.airflow.arguments import Reply
+from kafka_bridge.airflow.batch.job_end import JobEnd, end_of, plain_end_of
 from kafka_bridge.airflow.batch.ledger import Batch
-from kafka_bridge.airflow.outcomes import result_of
+from kafka_bridge.kafka.addressing import addressed
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.records import location_of
+from kafka_bridge.kafka.records import Record, location_of
 from kafka_bridge.kafka.scan import scan
-from kafka_bridge.protocol.codec import decode
-from kafka_bridge.protocol.errors import (
-    JobCancelled,
-    JobFailed,
-    RecordGone,
-    RecordLocation,
-    RemoteProtocolError,
-)
-from kafka_bridge.protocol.event_head import read_head
-from kafka_bridge.protocol.lifecycle import TERMINAL
-from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobState, StatusEvent
-
-CANCELLED = "cancelled"
-"""The type of the error of a job that was cancelled."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobEnd:
-    """What one job came to: its ``result``, or its ``error``."""
-
-    state: JobState
-    result: Any = None
-    error: JobFailure | None = None
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether another attempt is no use: it has succeeded, or failed for good."""
-        return self.state is JobState.SUCCEEDED or (
-            self.state is JobState.FAILED and self.error is not None and not self.error.retryable
-        )
+from kafka_bridge.protocol.errors import RecordGone, RecordLocation
+from kafka_bridge.protocol.messages import JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +46,15 @@ class BatchEnds:
 
 
 def read_ends(
-    config: KafkaConfig, batch: Batch, timeout: float, before: Sequence[int] | None = None
+    config: KafkaConfig,
+    batch: Batch,
+    reply: Reply,
+    timeout: float,
+    before: Sequence[int] | None = None,
 ) -> BatchEnds:
     """Read where a batch stands, up to where the response topic ends now.
 
+    :param reply: how the service answers
     :param timeout: the longest silence of the brokers, in seconds
     :param before: look only at what precedes these offsets, by partition: there, another round is
         to begin
@@ -86,7 +64,7 @@ def read_ends(
     ends: list[JobEnd | None] = [None] * batch.total
     indices = list(range(batch.total))
     closed = [*(each.response_offsets for each in batch.rounds[1:]), before]
-    for number, found in enumerate(_ends_by_round(config, batch, timeout, closed)):
+    for number, found in enumerate(_ends_by_round(config, batch, reply, timeout, closed)):
         if number:
             indices = _unsettled(ends, indices)
         if len(indices) != batch.rounds[number].count:
@@ -105,7 +83,11 @@ def _unsettled(ends: list[JobEnd | None], indices: list[int]) -> list[int]:
 
 
 def _ends_by_round(
-    config: KafkaConfig, batch: Batch, timeout: float, closed: Sequence[Sequence[int] | None]
+    config: KafkaConfig,
+    batch: Batch,
+    reply: Reply,
+    timeout: float,
+    closed: Sequence[Sequence[int] | None],
 ) -> list[dict[int, JobEnd]]:
     """Return for each round the ends of its jobs, by position.
 
@@ -120,39 +102,18 @@ def _ends_by_round(
     found: list[dict[int, JobEnd]] = [{} for _ in batch.rounds]
     starts = batch.rounds[0].response_offsets
     for messages in scan(config, batch.response_topic, starts, timeout=timeout):
-        for message in messages:
-            place = jobs.get(message.key())
-            if place is None:
-                continue
-            number, position = place
+        for message, (number, position) in addressed(messages, jobs):
             location, before = location_of(message), closed[number]
             if position in found[number] or (before and not _precedes(location, before)):
                 continue
-            if (end := end_of(message.value(), location)) is not None:
+            if reply is Reply.PLAIN:
+                end = plain_end_of(Record.of(message))
+            else:  # without the headers, which take as long to read as all the rest
+                end = end_of(message.value(), location)
+            if end is not None:
                 found[number][position] = end
     return found
 
 
 def _precedes(place: RecordLocation, offsets: Sequence[int]) -> bool:
     return place.partition < len(offsets) and place.offset < offsets[place.partition]
-
-
-def end_of(value: bytes | None, location: RecordLocation) -> JobEnd | None:
-    """Return what the value of a record says of its job's end, or None where it is no end."""
-    try:
-        if read_head(value).state not in TERMINAL:
-            return None
-    except RemoteProtocolError:
-        return None  # nor was it one for the trigger
-    try:
-        event = decode(StatusEvent, value)
-        return JobEnd(event.state, result=result_of(event, location))
-    except JobFailed as error:
-        facts = (error.error_type, error.error_message, error.details, error.retryable)
-        return JobEnd(JobState.FAILED, error=JobFailure(*facts))
-    except JobCancelled as error:
-        return JobEnd(JobState.CANCELLED, error=JobFailure(CANCELLED, str(error)))
-    except RemoteProtocolError as error:
-        words = str(error if error.location else error.at(location))
-        unreadable = JobFailure(ErrorType.UNREADABLE, words, retryable=True)
-        return JobEnd(JobState.FAILED, error=unreadable)

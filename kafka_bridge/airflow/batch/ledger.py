@@ -82,6 +82,17 @@ class Batch:
         """Return the batch with its last round given up."""
         return replace(self, rounds=[*self.rounds[:-1], replace(self.last, given_up=True)])
 
+    def described(self) -> dict[str, Any]:
+        """Return what a person may want to know of it: plain JSON."""
+        return {
+            "batch_id": self.last.batch_id,
+            "attempt": self.last.attempt,
+            "jobs": self.last.count,
+            "payloads": self.total,
+            "request_topic": self.request_topic,
+            "response_topic": self.response_topic,
+        }
+
     @classmethod
     def load(cls, store: StateStore) -> Self | None:
         """Return the batch that this task instance stored last, or None."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.base import BridgeOperator
 from kafka_bridge.airflow.batch.trigger import KafkaJobBatchTrigger, OnFailure
+from kafka_bridge.airflow.links import BatchLink
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
 from kafka_bridge.airflow.waiting_operator import first_event, settle_seconds
 from kafka_bridge.protocol.errors import ConfigurationError
@@ -20,6 +21,19 @@ if TYPE_CHECKING:
 
     from kafka_bridge.airflow.arguments import Duration
     from kafka_bridge.airflow.batch.ledger import Batch, Round
+
+
+_REFUSED = {
+    "payload": "a batch takes payloads, one for each of its jobs, and no payload",
+    "start_to_close_timeout": (
+        "a batch has no start_to_close_timeout: set timeout, for all of its jobs together"
+    ),
+    "on_retry": (
+        "a batch has no on_retry: a retry does what is left of it, a cleared task begins anew"
+    ),
+    "end_from_trigger": "a batch has no end_from_trigger: a worker must read its results",
+}
+"""What an author who knows :class:`KafkaJobOperator` may ask for, and why it is not there."""
 
 
 class KafkaJobBatchOperator(BridgeOperator):
@@ -35,8 +49,13 @@ class KafkaJobBatchOperator(BridgeOperator):
     :param payloads_file: instead, a file that is read as a stream: one JSON value on each line
         (``.jsonl``, ``.ndjson``), or the rows of a ``.parquet`` file, for which the extra
         ``parquet`` is installed (templated)
+    :param payload_model: a pydantic model, dataclass or other type; a payload that does not fit it
+        fails the task before anything is sent, and is named
     :param results_file: write the results to this file, one JSON object on each line, and return
         a summary; needed where they are more than 10,000 or than 1 MiB (templated)
+    :param result_handler: called with the results, however many, or with the summary where they are
+        in a file; what it returns is the task's XCom. A retry after it has failed calls it again,
+        and does not run the jobs again
     :param on_failure: ``"fail_fast"``: the first job that fails ends the batch and cancels what is
         unfinished. ``"collect"``: all jobs are waited for; in the list, one that failed is
         ``{"error": {"type": …, "message": …, "retryable": …}}``
@@ -48,6 +67,9 @@ class KafkaJobBatchOperator(BridgeOperator):
     :param heartbeat_interval: how often a job's worker must at least speak
     :param heartbeat_timeout: how long all workers may be silent while jobs run
     :param schedule_to_start_timeout: the same while all that is left is queued; None is for ever
+    :param reply: ``"plain"`` for a stock request-reply service, as with
+        :class:`PublishJobOperator`. Then ``timeout`` and ``schedule_to_start_timeout`` are all the
+        limits there are
     :param progress_log_interval: the shortest time between two progress lines in the task's log
     :param deferrable: wait in a triggerer, which holds no worker slot; False for deployments
         without one
@@ -65,8 +87,11 @@ class KafkaJobBatchOperator(BridgeOperator):
         "request_topic",
         "response_topic",
         "control_topic",
+        "batch",
     )
-    template_fields_renderers = {"payloads": "json"}  # noqa: RUF012  Airflow's own form
+    template_fields_renderers = {"payloads": "json", "batch": "json"}  # noqa: RUF012  Airflow's form
+    operator_extra_links = (BatchLink(),)
+    overwrite_rtif_after_execution = True  # so that the rendered view shows the batch
     ui_color = "#e8f0e4"
 
     published: Round | None = None
@@ -78,7 +103,9 @@ class KafkaJobBatchOperator(BridgeOperator):
         job_type: str,
         payloads: Iterable[Any] | XComArg | None = None,
         payloads_file: str | None = None,
+        payload_model: Any = None,
         results_file: str | None = None,
+        result_handler: Callable[[Any], Any] | None = None,
         on_failure: str = OnFailure.FAIL_FAST,
         max_failures: int | None = None,
         request_topic: str | Setting = CONFIGURED,
@@ -87,18 +114,19 @@ class KafkaJobBatchOperator(BridgeOperator):
         heartbeat_interval: Duration | Setting = CONFIGURED,
         heartbeat_timeout: Duration | Setting = CONFIGURED,
         progress_log_interval: Duration = 5.0,
+        reply: str = "events",
         deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
-        if "start_to_close_timeout" in kwargs:
-            raise ConfigurationError(
-                "a batch has no start_to_close_timeout: set timeout, for all of its jobs together"
-            )
+        for name in _REFUSED.keys() & kwargs.keys():
+            raise ConfigurationError(_REFUSED[name])
         super().__init__(**kwargs)
         self.job_type = job_type
         self.payloads = payloads
         self.payloads_file = payloads_file
+        self.payload_model = payload_model
         self.results_file = results_file
+        self.result_handler = result_handler
         self.on_failure = OnFailure(arguments.choice("on_failure", on_failure, list(OnFailure)))
         self.max_failures = max_failures
         self.request_topic = arguments.text("request_topic", request_topic)
@@ -109,7 +137,9 @@ class KafkaJobBatchOperator(BridgeOperator):
         self.progress_log_interval = arguments.seconds(
             "progress_log_interval", progress_log_interval
         )
+        self.reply = arguments.reply(reply, self.encoding)
         self.deferrable = deferrable
+        self.batch: dict[str, Any] | None = None
         self._check_arguments()
 
     def _check_arguments(self) -> None:
@@ -119,28 +149,26 @@ class KafkaJobBatchOperator(BridgeOperator):
             raise ConfigurationError("max_failures goes with on_failure='collect' only")
         if self.max_failures is not None and self.max_failures < 0:
             raise ConfigurationError(f"max_failures must be 0 or more, not {self.max_failures}")
-        if self.heartbeat_timeout <= self.heartbeat_interval:
-            raise ConfigurationError(
-                f"heartbeat_timeout ({self.heartbeat_timeout:g} s) must be longer than "
-                f"heartbeat_interval ({self.heartbeat_interval:g} s)"
-            )
+        arguments.require_longer(self.heartbeat_timeout, self.heartbeat_interval)
 
     def execute(self, context: Context) -> Any:
         """Publish the jobs and wait until the batch ends. An empty one is done at once.
 
         :raises ConfigurationError: the payloads cannot be had
+        :raises InvalidPayload: one does not fit its model; it is named, and nothing was sent
         :raises PayloadNotSerialisable: one has no JSON form; it is named, and nothing was sent
         :raises RecordTooLarge: one is too large; it is named
         :raises KafkaError: a topic is missing, or the brokers did not take a request
         :raises KafkaJobKilled: the process was told to end meanwhile, or a person ended the task
         """
-        from kafka_bridge.airflow.batch.completion import nothing
+        from kafka_bridge.airflow.batch.completion import complete_empty
         from kafka_bridge.airflow.batch.submission import submit
         from kafka_bridge.airflow.exceptions import KafkaJobKilled
 
         batch = submit(self, context)
         if batch is None:
-            return nothing(self)
+            return complete_empty(self)
+        self.batch = batch.described()
         if self.killed and self.cancel_on_kill:
             raise KafkaJobKilled("the task was told to end while it published its batch")
         if self.deferrable:
@@ -169,6 +197,7 @@ class KafkaJobBatchOperator(BridgeOperator):
             cancel_on_kill=self.cancel_on_kill,
             progress_log_interval=self.progress_log_interval,
             not_before=not_before,
+            reply=self.reply.value,
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -192,7 +221,12 @@ class KafkaJobBatchOperator(BridgeOperator):
             self.cancel_jobs(self.published.job_ids(), "the task was killed")
 
     def cancel_jobs(self, jobs: Sequence[str], reason: str) -> None:
-        """Tell the workers to stop jobs. That this could not be done is logged, not raised."""
+        """Tell the workers to stop jobs. That this could not be done is logged, not raised.
+
+        A stock service cannot be told.
+        """
+        if self.reply is arguments.Reply.PLAIN:
+            return
         from kafka_bridge.kafka.commands import cancel_all
         from kafka_bridge.protocol.errors import KafkaBridgeError
 
@@ -209,6 +243,11 @@ class KafkaJobBatchOperator(BridgeOperator):
             self.log.warning("%d jobs could not be cancelled: %s", len(jobs), error)
         else:
             self.log.info("%d jobs: CANCEL is sent: %s", len(jobs), reason)
+
+    @property
+    def returns_results(self) -> bool:
+        """Whether the results themselves are the task's XCom."""
+        return self.do_xcom_push and self.results_file is None and self.result_handler is None
 
     def tolerated_failures(self, total: int) -> int:
         """Return how many of so many jobs may fail until the task does."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+from kafka_bridge.airflow.payload_model import PayloadModel
 from kafka_bridge.payloads import to_bytes
 from kafka_bridge.protocol.errors import ConfigurationError, PayloadNotSerialisable
 from kafka_bridge.protocol.media_types import JSON, from_json
@@ -34,53 +35,58 @@ PayloadSource: TypeAlias = Iterable[Payload]
 class ListedPayloads:
     """Python values, kept in memory.
 
+    :param model: what each of them must fit, if anything; so it is with the other sources
     :raises ConfigurationError: they are one value instead of many
     """
 
-    def __init__(self, values: Any) -> None:
+    def __init__(self, values: Any, model: PayloadModel | None) -> None:
         if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
             raise ConfigurationError(
                 "payloads must be a list or another iterable with one payload for each job, "
                 f"not {values!r:.60}"
             )
         self._values = list(values)  # a generator can be gone through only once
+        self._model = model
 
     def __iter__(self) -> Iterator[Payload]:
         for index, value in enumerate(self._values):
-            name = f"payloads[{index}]"
-            yield Payload(name, *to_bytes(value, name))
+            yield _written(value, f"payloads[{index}]", self._model)
 
 
 class JsonLines:
-    """A file with one JSON value on each line; the line is sent as it stands."""
+    """A file with one JSON value on each line; without a model, the line is sent as it stands."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, model: PayloadModel | None) -> None:
         self._path = path
+        self._model = model
 
     def __iter__(self) -> Iterator[Payload]:
         with _opened(self._path) as file:
             for number, line in enumerate(file, start=1):
                 data, name = line.strip(), f"{self._path}, line {number}"
                 try:
-                    from_json(data)
+                    value = from_json(data)
                 except ValueError as error:
                     raise PayloadNotSerialisable(
                         f"{name} is not JSON ({error}): each line must hold one payload, "
                         f"and this one begins with {data[:40].decode(errors='replace')!r}"
                     ) from error
-                yield Payload(name, data, JSON)
+                if self._model is None:
+                    yield Payload(name, data, JSON)
+                else:
+                    yield _written(value, name, self._model)
 
 
 class ParquetRows:
     """A Parquet file, each row of which is a payload: a dictionary by column."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, model: PayloadModel | None) -> None:
         self._path = path
+        self._model = model
 
     def __iter__(self) -> Iterator[Payload]:
         for number, row in enumerate(self._rows(), start=1):
-            name = f"{self._path}, row {number}"
-            yield Payload(name, *to_bytes(row, name))
+            yield _written(row, f"{self._path}, row {number}", self._model)
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         try:
@@ -101,21 +107,34 @@ class ParquetRows:
                 ) from error
 
 
-def payloads_of(values: Any, file: str | None) -> PayloadSource:
+def payloads_of(values: Any, file: str | None, kind: Any = None) -> PayloadSource:
     """Return the payloads that an operator was given: values, or the path of a file.
 
-    :raises ConfigurationError: they are not many values, or the file's name has another ending
+    :param kind: the type that each of them must fit, or None
+    :raises ConfigurationError: they are not many values, the file's name has another ending, or the
+        type is none
     """
+    model = None if kind is None else PayloadModel(kind)
     if file is None:
-        return ListedPayloads(values)
+        return ListedPayloads(values, model)
     path = Path(file)
     if path.suffix in JSON_LINES:
-        return JsonLines(path)
+        return JsonLines(path, model)
     if path.suffix in PARQUET:
-        return ParquetRows(path)
+        return ParquetRows(path, model)
     raise ConfigurationError(
         f"payloads_file must end in {', '.join(JSON_LINES)} or {PARQUET[0]}, not {file!r}"
     )
+
+
+def _written(value: Any, name: str, model: PayloadModel | None) -> Payload:
+    """Return a value as it travels.
+
+    :raises InvalidPayload: it does not fit the model
+    :raises PayloadNotSerialisable: it has no JSON form
+    """
+    fitted = value if model is None else model.fitted(value, name)
+    return Payload(name, *to_bytes(fitted, name))
 
 
 @contextlib.contextmanager

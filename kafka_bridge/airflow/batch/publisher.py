@@ -10,6 +10,7 @@ from kafka_bridge.airflow.batch.payloads import Payload
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.sizes import SizeCheck
 from kafka_bridge.protocol.errors import RecordTooLarge
+from kafka_bridge.protocol.plain_replies import PlainSeries
 from kafka_bridge.protocol.request_series import RequestSeries
 
 
@@ -20,7 +21,11 @@ class JobPublisher:
     """
 
     def __init__(
-        self, producer: RecordProducer, topic: str, requests: RequestSeries, sizes: SizeCheck
+        self,
+        producer: RecordProducer,
+        topic: str,
+        requests: RequestSeries | PlainSeries,
+        sizes: SizeCheck,
     ) -> None:
         self._producer = producer
         self._topic = topic
@@ -31,6 +36,7 @@ class JobPublisher:
     def check(self, payloads: Iterable[Payload]) -> int:
         """Go through all payloads, and return how many there are.
 
+        :raises InvalidPayload: one does not fit the model
         :raises PayloadNotSerialisable: one has no JSON form
         :raises RecordTooLarge: one is too large for the producer or the topic
         """

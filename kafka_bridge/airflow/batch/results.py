@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from kafka_bridge.airflow.batch.ends import CANCELLED, JobEnd
 from kafka_bridge.airflow.batch.exceptions import (
     KafkaBatchFailed,
     KafkaBatchFailedForGood,
     ResultsTooLarge,
 )
+from kafka_bridge.airflow.batch.job_end import CANCELLED, JobEnd
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.media_types import to_json
 from kafka_bridge.protocol.messages import JobFailure
@@ -26,6 +26,11 @@ XCOM_BYTES = 1024 * 1024
 MOST_TYPES = 5
 """How many types of errors a failure names."""
 
+_ADVICE = (
+    "set results_file to have them written to a file, a result_handler that makes less of them, or "
+    "do_xcom_push=False if nobody needs them"
+)
+
 
 def require_few_enough(count: int) -> None:
     """See that so many results may be returned as an XCom.
@@ -35,25 +40,26 @@ def require_few_enough(count: int) -> None:
     if count > XCOM_RESULTS:
         raise ConfigurationError(
             f"the results of {count:,} jobs are too many for an XCom, which takes {XCOM_RESULTS:,} "
-            "at most: set results_file to have them written to a file, or do_xcom_push=False if "
-            "nobody needs them. Nothing was sent."
+            f"at most: {_ADVICE}. Nothing was sent."
         )
 
 
-def as_xcom(ends: Sequence[JobEnd]) -> list[Any]:
-    """Return the results in order; for a job without one, ``{"error": {…}}``.
+def results_of(ends: Iterable[JobEnd]) -> list[Any]:
+    """Return the results in order; for a job without one, ``{"error": {…}}``."""
+    return [end.result if end.error is None else {"error": _error(end.error)} for end in ends]
+
+
+def require_small_enough(results: Sequence[Any]) -> None:
+    """See that results may be returned as an XCom.
 
     :raises ResultsTooLarge: they take more than an XCom should
     """
-    results = [end.result if end.error is None else {"error": _error(end.error)} for end in ends]
     size = len(to_json(results))
     if size > XCOM_BYTES:
         raise ResultsTooLarge(
-            f"the results of {len(ends):,} jobs take {size:,} bytes as JSON, and an XCom "
-            f"{XCOM_BYTES:,} at most: set results_file to have them written to a file, or "
-            "do_xcom_push=False if nobody needs them"
+            f"the results of {len(results):,} jobs take {size:,} bytes as JSON, and an XCom "
+            f"{XCOM_BYTES:,} at most: {_ADVICE}"
         )
-    return results
 
 
 def write_results(path: Path, ends: Sequence[JobEnd]) -> None:

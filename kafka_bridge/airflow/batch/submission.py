@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from kafka_bridge.airflow import job_metrics
+from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch.ends import BatchEnds, read_ends
 from kafka_bridge.airflow.batch.ledger import Batch, Round
 from kafka_bridge.airflow.batch.payloads import Payload, payloads_of
@@ -25,6 +26,7 @@ from kafka_bridge.kafka.scan import scan
 from kafka_bridge.kafka.sizes import SizeCheck
 from kafka_bridge.protocol.errors import ConfigurationError, KafkaBridgeError
 from kafka_bridge.protocol.messages import JobRequest, whole_milliseconds
+from kafka_bridge.protocol.plain_replies import PlainSeries
 from kafka_bridge.protocol.request_series import RequestSeries
 
 if TYPE_CHECKING:
@@ -39,11 +41,12 @@ def submit(operator: KafkaJobBatchOperator, context: Context) -> Batch | None:
     Returns the batch to wait for, or None where there are no payloads.
 
     :raises ConfigurationError: the payloads cannot be had, or are not those of the earlier try
+    :raises InvalidPayload: one does not fit its model; it is named, and nothing was sent
     :raises PayloadNotSerialisable: one has no JSON form; it is named, and nothing was sent
     :raises RecordTooLarge: one is too large; it is named
     :raises KafkaError: a topic is missing, or the brokers did not take a request
     """
-    # Made first: an idempotent producer takes half a second to get ready, in the background.
+    # Made first: it connects to the brokers while the payloads are checked.
     with RecordProducer(operator.kafka, operator.delivery_timeout) as producer:
         submission = _Submission(operator, context, producer)
         stored = Batch.load(context["task_state_store"])
@@ -68,7 +71,9 @@ class _Submission:
         self._timeout = operator.delivery_timeout
         self._max_tries = context["ti"].max_tries
         self._topics = (operator.request_topic, operator.response_topic)
-        self._payloads = payloads_of(operator.payloads, operator.payloads_file)
+        self._payloads = payloads_of(
+            operator.payloads, operator.payloads_file, operator.payload_model
+        )
 
     def is_retry_of(self, stored: Batch) -> bool:
         """Tell whether a try goes on with a batch: clearing the task changes its ``max_tries``."""
@@ -81,7 +86,7 @@ class _Submission:
         count = self._publisher(draft).check(self._payloads)
         if not count:
             return None
-        if self._operator.results_file is None and self._operator.do_xcom_push:
+        if self._operator.returns_results:
             require_few_enough(count)
         first = replace(self._placed(draft), count=count)
         batch = Batch(self._max_tries, *self._topics, [first])
@@ -92,7 +97,7 @@ class _Submission:
     def go_on(self, stored: Batch) -> Batch:
         """Submit what an earlier try has not, or, where it gave up, what may yet succeed."""
         another = self._placed(Round.draft(stored.last.attempt + 1))
-        stand = read_ends(self._config, stored, self._timeout, another.response_offsets)
+        stand = self._stand(stored, another.response_offsets)
         if stored.last.given_up or stand.was_cancelled:
             return self._try_again(stored, stand, another)
         there = self._published(stored.last).union(stand.jobs(ended=True))
@@ -104,7 +109,7 @@ class _Submission:
     def cancel(self, stored: Batch) -> None:
         """Cancel what is unfinished of a batch that was cleared, where that is known."""
         try:
-            stand = read_ends(self._config, stored, self._timeout)
+            stand = self._stand(stored)
         except KafkaBridgeError as error:
             self._operator.log.warning("The earlier batch could not be cancelled: %s", error)
         else:
@@ -127,6 +132,9 @@ class _Submission:
                 f"there are {count:,} payloads now, and were {stored.total:,} when the batch was "
                 "submitted: a retry needs the same ones. Clear the task to submit these anew."
             )
+
+    def _stand(self, stored: Batch, before: Sequence[int] | None = None) -> BatchEnds:
+        return read_ends(self._config, stored, self._operator.reply, self._timeout, before)
 
     def _placed(self, draft: Round) -> Round:
         """Return a round that begins where the topics end now."""
@@ -169,7 +177,12 @@ class _Submission:
 
     def _publisher(self, which: Round) -> JobPublisher:
         topic = self._topics[0]
-        requests = RequestSeries(self._template(which), self._operator.encoding, trace_headers())
+        requests: RequestSeries | PlainSeries
+        if self._operator.reply is Reply.PLAIN:
+            requests = PlainSeries(self._operator.response_topic, trace_headers())
+        else:
+            template = self._template(which)
+            requests = RequestSeries(template, self._operator.encoding, trace_headers())
         sizes = SizeCheck(self._config, topic, self._timeout)
         return JobPublisher(self._producer, topic, requests, sizes)
 

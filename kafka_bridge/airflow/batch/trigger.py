@@ -49,6 +49,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
         when time is up
     :param progress_log_interval: seconds between two progress lines in the task's log
     :param not_before: fire no event before this moment, seconds since 1970
+    :param reply: how the service answers: ``"events"``, or ``"plain"``, with its result alone
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
         cancel_on_kill: bool = True,
         progress_log_interval: float = 5.0,
         not_before: float = 0.0,
+        reply: str = "events",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.batch_id = batch_id
@@ -86,6 +88,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
         self.cancel_on_kill = cancel_on_kill
         self.progress_log_interval = progress_log_interval
         self.not_before = not_before
+        self.reply = reply
         self._wait: BatchWait | None = None
         self._fired = False
 
@@ -107,6 +110,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
             "cancel_on_kill",
             "progress_log_interval",
             "not_before",
+            "reply",
         )
         path = f"{KafkaJobBatchTrigger.__module__}.{KafkaJobBatchTrigger.__qualname__}"
         return path, {name: getattr(self, name) for name in names}

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch.progress import BatchProgress
 from kafka_bridge.airflow.batch.trigger import OnFailure
 from kafka_bridge.airflow.batch.waiter import BatchWaiter
@@ -15,6 +16,7 @@ from kafka_bridge.airflow.job_log import PROCESS_BUDGET, JobLog
 from kafka_bridge.airflow.kills import DELIVERY_SECONDS
 from kafka_bridge.airflow.responses import begin_on_hub
 from kafka_bridge.kafka.commands import cancel_all
+from kafka_bridge.kafka.heads import event_head, plain_head
 from kafka_bridge.kafka.notices import Notice, Truncated
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
@@ -38,7 +40,11 @@ class BatchWait:
         self._progress = BatchProgress()
         self._log = JobLog(trigger.log, trigger.progress_log_interval, PROCESS_BUDGET)
         self._job_ids = batch_job_ids(trigger.batch_id, trigger.count)
-        self._waiter = BatchWaiter(self._job_ids, trigger.start_offsets)
+        self._waiter = BatchWaiter(
+            self._job_ids,
+            trigger.start_offsets,
+            read_head=plain_head if trigger.reply == Reply.PLAIN else event_head,
+        )
         limits = BatchLimits(
             trigger.timeout, trigger.heartbeat_timeout, trigger.schedule_to_start_timeout
         )
@@ -90,9 +96,12 @@ class BatchWait:
         return {"error": passed.reason.value, "message": passed.message}
 
     async def cancel_unfinished(self, reason: str) -> None:
-        """Tell the workers to cancel what has not ended; where that fails, it is logged."""
+        """Tell the workers to cancel what has not ended; where that fails, it is logged.
+
+        A stock service cannot be told.
+        """
         jobs, trigger = list(self._watch.unfinished), self._trigger
-        if not jobs:
+        if not jobs or trigger.reply == Reply.PLAIN:
             return
         try:
             await asyncio.to_thread(self._cancel, jobs, reason)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from kafka_bridge.airflow.hub import ResponseHub
+from kafka_bridge.kafka.heads import HeadReader, event_head
 from kafka_bridge.kafka.notices import Notice, Subscription
 
 JobNotice: TypeAlias = tuple[str, Notice]
@@ -23,16 +24,24 @@ class BatchWaiter:
     It is made first, which takes a while and may happen on any thread, and then joins a hub.
 
     :param start_offsets: by partition, the first offset that can concern the jobs
+    :param read_head: what to make of their records
     """
 
-    def __init__(self, job_ids: Iterable[str], start_offsets: Sequence[int]) -> None:
+    def __init__(
+        self,
+        job_ids: Iterable[str],
+        start_offsets: Sequence[int],
+        *,
+        read_head: HeadReader = event_head,
+    ) -> None:
         self.deadline: float | None = None
         self._hub: ResponseHub | None = None
         self._future: asyncio.Future[None] | None = None
         self._notices: deque[JobNotice] = deque()
         positions = array("q", start_offsets)
         self._subscriptions = [
-            Subscription(job.encode(), positions, partial(self._notify, job)) for job in job_ids
+            Subscription(job.encode(), positions, partial(self._notify, job), read_head)
+            for job in job_ids
         ]
 
     def join(self, hub: ResponseHub) -> Self:

@@ -131,7 +131,7 @@ class BatchWatch:
             message = f"all workers have been silent for {limit:g} s: {tally}"
             yield self._rule(self._heard_at + limit, ErrorType.WORKER_LOST, message)
         if not tally.running and (limit := limits.schedule_to_start) is not None:
-            message = f"no worker has taken a job for {limit:g} s: {tally}"
+            message = f"no worker has taken a job or ended one for {limit:g} s: {tally}"
             yield self._rule(self._heard_at + limit, ErrorType.NOT_STARTED, message)
 
     def _rule(self, at: float, reason: ErrorType, message: str) -> Deadline:

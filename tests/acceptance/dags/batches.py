@@ -1,4 +1,4 @@
-"""Batches: one whose failures are collected, one that fails fast and is retried, one that waits."""
+"""Batches: failures collected, failing fast and retried, waited for by a worker, and marked."""
 
 from __future__ import annotations
 
@@ -26,6 +26,17 @@ with DAG(dag_id="batch_fails_fast", schedule=None):
         request_topic="batch.requests",
         retries=1,
         retry_delay=timedelta(seconds=0),
+    )
+
+with DAG(dag_id="batch_without_triggerer", schedule=None):
+    KafkaJobBatchOperator(
+        task_id="work",
+        job_type="batch.double",
+        payloads=[str(20 * number) for number in range(200)],
+        payload_model=int,
+        result_handler=sum,
+        request_topic="batch.requests",
+        deferrable=False,
     )
 
 with DAG(dag_id="batch_marked", schedule=None):

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import multiprocessing
 import os
+import resource
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self, cast
 
 import confluent_kafka as ck
+import psutil
 from airflow.sdk import Context
 from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.exceptions import TaskDeferred
@@ -24,8 +29,10 @@ from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger, ta
 from kafka_bridge.airflow.waiting_operator import first_event
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.kafka.records import headers_of
 from kafka_bridge.kafka.scan import scan
 from kafka_bridge.protocol.codec import decode, encode
+from kafka_bridge.protocol.headers import CORRELATION_ID, REPLY_TOPIC, Headers
 from kafka_bridge.protocol.media_types import JSON, from_json, to_json
 from kafka_bridge.protocol.messages import (
     JobCommand,
@@ -38,6 +45,7 @@ from kafka_bridge.protocol.messages import (
 from ..jobs import event
 
 Answer = Callable[[JobRequest], StatusEvent | None]
+PlainAnswer = Callable[[Any], tuple[bytes | None, Headers]]
 
 
 class Store:
@@ -125,9 +133,54 @@ def submit_and_die(arguments: dict[str, Any], store: Path, after: int) -> None:
         deliver(producer, *of_the_record)
 
     RecordProducer.deliver = deliver_or_die  # type: ignore[assignment, method-assign]
+    _allow_operators()
+    BatchTask(arguments, Store(store)).submit()
+
+
+def _allow_operators() -> None:
+    """Let operators be executed in this process, though it is no task's."""
     ExecutorSafeguard.test_mode = True
     task_state.is_in_state = lambda *_: True
-    BatchTask(arguments, Store(store)).submit()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a function returned, and what it took: seconds, and MiB of memory at its peak."""
+
+    value: Any
+    seconds: float
+    mebibytes: float
+
+
+def measured(function: Callable[..., Any], *arguments: Any) -> Measured:
+    """Call a function in a process of its own, which has imported all that it needs."""
+    with multiprocessing.get_context("spawn").Pool(1, _allow_operators) as pool:
+        result: Measured = pool.apply(_measure, (function, arguments))
+        return result
+
+
+def _measure(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Measured:
+    for module in ("submission", "completion", "wait"):
+        import_module(f"kafka_bridge.airflow.batch.{module}")
+    before, begin = psutil.Process().memory_info().rss, time.monotonic()
+    value = function(*arguments)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Measured(value, time.monotonic() - begin, (peak - before) / 2**20)
+
+
+def submit(task: BatchTask) -> dict[str, Any]:
+    """Submit a batch; return its trigger's arguments."""
+    return task.submit().serialize()[1]
+
+
+def fire(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Run a trigger until it fires, and return the event."""
+    return fired_by(KafkaJobBatchTrigger(**arguments), seconds=300)
+
+
+def resume(task: BatchTask, fired: dict[str, Any]) -> Any:
+    """Resume a task with a trigger's event; return its XCom."""
+    return task.resume(fired)
 
 
 class Service:
@@ -161,15 +214,33 @@ class Service:
             while not self._stopping.is_set():
                 for message in consumer.consume(500, 0.05):
                     if message.error() is None:
-                        self._serve_one(producer, decode(JobRequest, message.value()))
+                        self._serve_one(producer, message)
         consumer.close()
 
-    def _serve_one(self, producer: RecordProducer, request: JobRequest) -> None:
+    def _serve_one(self, producer: RecordProducer, message: ck.Message) -> None:
+        request = decode(JobRequest, message.value())
         self.requests.append(request)
         said = self._answer(request)
         if said is not None:
             key = request.correlation_id.encode()
             producer.send(request.response_topic, key, encode(said), [])
+
+
+class PlainService(Service):
+    """Does jobs as NestJS does: payload in; out goes a reply without a key, under a header.
+
+    ``answer`` takes a payload, and returns the reply's value and what other headers it has.
+    """
+
+    def __init__(self, config: KafkaConfig, request_topic: str, answer: PlainAnswer) -> None:
+        super().__init__(config, request_topic, lambda _: None)
+        self._reply_to = answer
+
+    def _serve_one(self, producer: RecordProducer, message: ck.Message) -> None:
+        headers = dict(headers_of(message))
+        value, more = self._reply_to(from_json(message.value() or b""))
+        correlation = (CORRELATION_ID, headers[CORRELATION_ID])
+        producer.send(headers[REPLY_TOPIC].decode(), None, value, [correlation, *more])
 
 
 def number_of(request: JobRequest) -> int:

@@ -18,25 +18,38 @@ import pytest
 from airflow.sdk.bases.operator import ExecutorSafeguard
 
 from kafka_bridge.airflow import task_state
-from kafka_bridge.airflow.batch.exceptions import KafkaBatchFailed, KafkaBatchFailedForGood
+from kafka_bridge.airflow.batch.exceptions import (
+    KafkaBatchFailed,
+    KafkaBatchFailedForGood,
+)
 from kafka_bridge.airflow.batch.ledger import Batch
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import ConfigurationError, RecordTooLarge
+from kafka_bridge.protocol.headers import CORRELATION_ID, Headers
+from kafka_bridge.protocol.media_types import to_json
 from kafka_bridge.protocol.messages import JobRequest, StatusEvent
+from kafka_bridge.protocol.plain_replies import NEST_ERROR
 from kafka_bridge.testing import Broker
 
 from ..jobs import config_of
 from .batches import (
     BatchTask,
+    PlainService,
     Service,
     Store,
     commands_in,
     doubled,
     failed,
+    fire,
     fired_by,
+    measured,
     number_of,
     requests_in,
+    resume,
+    submit,
     submit_and_die,
 )
 
@@ -102,6 +115,29 @@ def test_ten_thousand_collected(config: KafkaConfig, where: dict[str, Any], stor
         else 2 * n
         for n in range(JOBS)
     ]
+
+
+@pytest.mark.long
+def test_a_hundred_thousand(
+    config: KafkaConfig, where: dict[str, Any], store: Store, tmp_path: Path
+) -> None:
+    """100,000 jobs go from file to file in a minute or two, in processes of moderate size."""
+    count, source, target = 100_000, tmp_path / "numbers.jsonl", tmp_path / "results.jsonl"
+    source.write_bytes(b"".join(b'{"n": %d}\n' % n for n in range(count)))
+    files = {"payloads_file": str(source), "results_file": str(target)}
+    task = BatchTask({**where, **files, "on_failure": "collect"}, store)
+    with Service(config, where["request_topic"], mostly_doubled):
+        steps = [measured(submit, task)]
+        steps.append(measured(fire, steps[-1].value))
+        steps.append(measured(resume, task, steps[-1].value))
+    assert steps[-1].value["total"] == count
+    assert steps[-1].value["failed"] == len(FAILING)
+    with target.open() as lines:
+        for number, line in enumerate(map(json.loads, lines)):
+            assert line["index"] == number
+            assert number in FAILING or line["result"] == 2 * number
+    assert sum(step.seconds for step in steps) < 120, steps
+    assert max(step.mebibytes for step in steps) < 500, steps
 
 
 @pytest.mark.parametrize("jobs", [JOBS // 5, pytest.param(JOBS, marks=pytest.mark.long)])
@@ -268,6 +304,44 @@ def test_files(config: KafkaConfig, where: dict[str, Any], store: Store, tmp_pat
     assert Counter(line["state"] for line in lines) == {"SUCCEEDED": 2500 - odd, "FAILED": odd}
     assert lines[min(FAILING)]["error"]["details"] == "Traceback …"
     assert lines[0] == {"index": 0, "state": "SUCCEEDED", "result": 0}
+
+
+def test_stock_service(config: KafkaConfig, where: dict[str, Any], store: Store) -> None:
+    """A service that knows nothing of the bridge does a batch: payloads in, replies by header out.
+
+    What it says has failed is asked for anew by a retry, and nothing else.
+    """
+    asked: Counter[int] = Counter()
+
+    def double(payload: dict[str, int]) -> tuple[bytes | None, Headers]:
+        number = payload["n"]
+        asked[number] += 1
+        if number % 2 and asked[number] == 1:
+            return None, [(NEST_ERROR, f'{{"message": "{number} is odd"}}'.encode())]
+        return to_json({"doubled": 2 * number}), []
+
+    arguments = {**where, "payloads": numbers(1000), "encoding": "json", "reply": "plain"}
+    task = BatchTask({**arguments, "on_failure": "collect", "max_failures": 0}, store)
+    with PlainService(config, where["request_topic"], double):
+        with pytest.raises(KafkaBatchFailed) as caught:
+            task.run()
+        assert task.run() == [{"doubled": 2 * n} for n in range(1000)]
+    assert str(caught.value) == (
+        "500 of 1,000 jobs failed: 500 × error. The first is that of payloads[1]: error: 1 is odd"
+    )
+    assert asked == {n: 1 + n % 2 for n in range(1000)}
+    assert commands_in(config, where["control_topic"]) == []
+
+
+def test_events_without_a_key(config: KafkaConfig, where: dict[str, Any], store: Store) -> None:
+    """A worker that leaves the key out, and has the id in a header, is heard to the end."""
+    task = BatchTask({**where, "payloads": numbers(3)}, store)
+    trigger = task.submit()
+    with RecordProducer(config) as producer:
+        for request in requests_in(config, where["request_topic"]):
+            header = (CORRELATION_ID, request.correlation_id.encode())
+            producer.send(where["response_topic"], None, encode(doubled(request)), [header])
+    assert task.resume(fired_by(trigger)) == [0, 2, 4]
 
 
 def test_other_payloads_on_a_retry(

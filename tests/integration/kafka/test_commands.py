@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,6 +46,17 @@ def test_cancel(real_broker: Broker, topics: TopicFactory, encoding: Encoding) -
     assert ("json" in (text_header(record.headers, "content-type") or "")) == (
         encoding is Encoding.JSON
     )
+
+
+def test_cancel_is_quick(real_broker: Broker, topics: TopicFactory) -> None:
+    """A new producer's first record does not wait half a second for the producer's id."""
+    topic, config = topics("control"), config_of(real_broker.bootstrap_servers)
+    took = []
+    for _ in range(3):
+        begin = time.monotonic()
+        cancel(config, topic, new_correlation_id(), None, timeout=WAIT_SECONDS)
+        took.append(time.monotonic() - begin)
+    assert min(took) < 0.4
 
 
 def test_missing_control_topic(real_broker: Broker) -> None:

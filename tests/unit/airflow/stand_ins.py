@@ -58,6 +58,10 @@ class Kafka:
         self.journal.append(f"opened for {timeout:g} s")
         return self
 
+    def connect(self, topic: str) -> None:
+        """Be connected."""
+        self.journal.append(f"connected for {topic}")
+
     def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> RecordLocation:
         """Take a record, or fail."""
         self.journal.append("published")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kafka_bridge.airflow import PublishJobOperator
-from kafka_bridge.airflow.links import JobLink
+from kafka_bridge.airflow import KafkaJobBatchOperator, PublishJobOperator
+from kafka_bridge.airflow.links import BatchLink, JobLink
 from kafka_bridge.protocol.errors import ConfigurationError
 
 from .samples import JOB, handle
@@ -34,6 +34,21 @@ def test_no_link(monkeypatch: pytest.MonkeyPatch, url: str, job: dict[str, Any] 
     """Without an address, or without a job, there is nothing to lead to."""
     monkeypatch.setenv(JOB_URL, url)
     assert link(job) == ""
+
+
+def test_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch's link has an option and names of its own."""
+    monkeypatch.setenv(JOB_URL, "http://ui/{correlation_id}")
+    monkeypatch.setenv("AIRFLOW__KAFKA_BRIDGE__BATCH_URL", "http://ui/{correlation_id}")
+    operator = KafkaJobBatchOperator(task_id="work", job_type="files.audit", payloads=[])
+    assert BatchLink().get_link(operator, ti_key=None) == ""
+    operator.batch = {"batch_id": JOB, "request_topic": "a", "response_topic": "b"}
+    with pytest.raises(ConfigurationError) as caught:
+        BatchLink().get_link(operator, ti_key=None)
+    assert str(caught.value) == (
+        "[kafka_bridge] batch_url may hold {batch_id}, {request_topic}, {response_topic}, "
+        "each in braces, and no other braces: it is 'http://ui/{correlation_id}'"
+    )
 
 
 @pytest.mark.parametrize("url", ["http://ui/{topic}", "http://ui/{0}", "http://ui/{"])

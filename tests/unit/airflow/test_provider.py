@@ -17,7 +17,7 @@ from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
 import kafka_bridge
 from kafka_bridge.airflow import __all__ as public_names
-from kafka_bridge.airflow.links import JobLink
+from kafka_bridge.airflow.links import BatchLink, JobLink
 from kafka_bridge.airflow.provider import get_provider_info
 from kafka_bridge.airflow.settings import OPTIONS
 
@@ -70,11 +70,12 @@ def test_modules_are_there(kind: str, names: set[str]) -> None:
     assert names <= set(public_names)
 
 
-def test_decorator_and_link_are_there(manager: ProvidersManager) -> None:
-    """`@task.kafka_job` is known to Airflow, and so is the extra link."""
+def test_decorator_and_links_are_there(manager: ProvidersManager) -> None:
+    """`@task.kafka_job` is known to Airflow, and so are the extra links."""
     assert callable(task.kafka_job)
-    assert "kafka_bridge.airflow.links.JobLink" in manager.extra_links_class_names
-    assert JobLink().name == "Kafka job"
+    for link, name in ((JobLink, "Kafka job"), (BatchLink, "Kafka batch")):
+        assert f"kafka_bridge.airflow.links.{link.__name__}" in manager.extra_links_class_names
+        assert link().name == name
 
 
 def test_connection_form(manager: ProvidersManager) -> None:

@@ -103,7 +103,7 @@ def test_submitting_again_stores_nothing(store: Store, kafka: Kafka) -> None:
     """What is stored of a job stays as it was before its first publish."""
     place = Submitter(CONFIG, Encoding.AVRO, Reply.EVENTS, 12).submit_again(request(), "q")
     assert place == RecordLocation("q", 1, 17)
-    assert kafka.journal == ["opened for 12 s", "published", "closed"]
+    assert kafka.journal == ["opened for 12 s", "connected for q", "published", "closed"]
 
 
 def test_outcome_is_remembered(store: Store, kafka: Kafka) -> None:

@@ -61,6 +61,13 @@ def test_reply_without_headers() -> None:
     assert end(b"1", headers=[], key=JOB.encode()).correlation_id == JOB
 
 
+@pytest.mark.parametrize("header", [b"", b"order 17", JOB.upper().encode()])
+def test_header_that_is_no_id(header: bytes) -> None:
+    """A header of the service's own hides no key that is an id."""
+    headers = [("kafka_correlationId", header)]
+    assert end(b"1", headers, key=JOB.encode()).correlation_id == JOB
+
+
 @pytest.mark.parametrize("key", [None, b"mine"])
 def test_reply_to_nobody(key: bytes | None) -> None:
     """A record that names no job is nobody's end."""

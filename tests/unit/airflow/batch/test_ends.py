@@ -8,11 +8,12 @@ from typing import Any, cast
 import confluent_kafka as ck
 import pytest
 
+from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch import ends as ends_module
-from kafka_bridge.airflow.batch.ends import JobEnd, end_of, read_ends
+from kafka_bridge.airflow.batch.ends import read_ends
+from kafka_bridge.airflow.batch.job_end import JobEnd
 from kafka_bridge.airflow.batch.ledger import Batch, Round
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.messages import JobFailure, JobState, StatusEvent
 
@@ -64,7 +65,7 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> list[StatusEvent]:
 def test_first_end_counts(topic: list[StatusEvent]) -> None:
     """A job's first terminal event is its end; other events, and strangers', are none."""
     topic += [*EVENTS, event(JobState.SUCCEEDED, correlation_id=OTHER_JOB)]
-    stand = read_ends(CONFIG, BATCH, 30)
+    stand = read_ends(CONFIG, BATCH, Reply.EVENTS, 30)
     assert stand.ends == [
         JobEnd(JobState.SUCCEEDED, result=7),
         None,
@@ -87,7 +88,7 @@ def test_another_round(topic: list[StatusEvent]) -> None:
         said(FIRST, 1, JobState.SUCCEEDED),
         said(SECOND, 1, JobState.SUCCEEDED, result=b"2", result_type="application/json"),
     ]
-    stand = read_ends(CONFIG, BATCH.with_round(SECOND), 30)
+    stand = read_ends(CONFIG, BATCH.with_round(SECOND), Reply.EVENTS, 30)
     assert stand.indices == [1, 2]
     assert stand.ends == [
         JobEnd(JobState.SUCCEEDED, result=7),
@@ -101,7 +102,7 @@ def test_another_round(topic: list[StatusEvent]) -> None:
 def test_before_another_round(topic: list[StatusEvent]) -> None:
     """Who looks in order to begin another round looks no further than where it will begin."""
     topic += EVENTS
-    stand = read_ends(CONFIG, BATCH, 30, before=[2])
+    stand = read_ends(CONFIG, BATCH, Reply.EVENTS, 30, before=[2])
     assert stand.unsettled == [0, 1, 2, 3]
     assert stand.jobs(ended=True) == [FIRST.job_ids()[2]]
 
@@ -109,7 +110,7 @@ def test_before_another_round(topic: list[StatusEvent]) -> None:
 def test_cancelled(topic: list[StatusEvent]) -> None:
     """A cancelled job is no success, and another attempt may bring something."""
     topic.append(said(FIRST, 0, JobState.CANCELLED, message="by alice"))
-    stand = read_ends(CONFIG, BATCH, 30)
+    stand = read_ends(CONFIG, BATCH, Reply.EVENTS, 30)
     assert stand.was_cancelled
     assert stand.unsettled == [0, 1, 2, 3]
     (end, *_) = stand.ends
@@ -121,31 +122,8 @@ def test_responses_that_are_gone(topic: list[StatusEvent]) -> None:
     """Where retention has removed an earlier round's ends, nothing is guessed."""
     topic += EVENTS[:2]
     with pytest.raises(RecordGone) as caught:
-        read_ends(CONFIG, BATCH.with_round(SECOND), 30)
+        read_ends(CONFIG, BATCH.with_round(SECOND), Reply.EVENTS, 30)
     assert str(caught.value) == (
         f"responses to batch {JOB} are no longer in topic 'jobs.responses': its retention is "
         "shorter than the batch takes. Clear the task to begin anew."
-    )
-
-
-def test_damaged_records() -> None:
-    """A record whose head cannot be read is no end; one whose rest is damaged is a failure."""
-    good = encode(event(JobState.SUCCEEDED))
-    place = RecordLocation(TOPIC, 0, 3)
-    assert end_of(b"junk", place) is None
-    end = end_of(good[:-3], place)
-    assert end is not None
-    assert end.error is not None
-    assert (end.state, end.error.type, end.error.retryable) == (JobState.FAILED, "unreadable", True)
-    assert end.error.message.startswith("jobs.responses[0]@3: damaged Avro body of a StatusEvent")
-
-
-def test_result_that_is_not_what_it_says() -> None:
-    """A result that contradicts its media type fails this job, and no other."""
-    ended = event(JobState.SUCCEEDED, result=b"{", result_type="application/json")
-    end = end_of(encode(ended), RecordLocation(TOPIC, 0, 3))
-    assert end is not None
-    assert end.error is not None
-    assert end.error.message.startswith(
-        "jobs.responses[0]@3: the result is not the application/json that it is said to be"
     )

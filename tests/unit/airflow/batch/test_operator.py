@@ -12,8 +12,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger
 from kafka_bridge.airflow.batch import completion, submission
-from kafka_bridge.airflow.batch.ends import BatchEnds, JobEnd
+from kafka_bridge.airflow.batch.ends import BatchEnds
 from kafka_bridge.airflow.batch.exceptions import KafkaBatchFailed, KafkaBatchTimedOut
+from kafka_bridge.airflow.batch.job_end import JobEnd
 from kafka_bridge.airflow.batch.ledger import STORE_KEY, Batch, Round
 from kafka_bridge.airflow.exceptions import KafkaJobKilled, KafkaJobWaitFailed
 from kafka_bridge.kafka import commands
@@ -22,6 +23,7 @@ from kafka_bridge.kafka.diagnosis import QueueReport
 from kafka_bridge.protocol.errors import (
     BrokerUnreachable,
     ConfigurationError,
+    InvalidPayload,
     JobTimedOut,
     PayloadNotSerialisable,
     RecordGone,
@@ -57,6 +59,17 @@ BAD_FORMS: list[tuple[dict[str, Any], str]] = [
         {"start_to_close_timeout": 5},
         "a batch has no start_to_close_timeout: set timeout, for all of its jobs together",
     ),
+    ({"payload": 1}, "a batch takes payloads, one for each of its jobs, and no payload"),
+    (
+        {"on_retry": "resubmit"},
+        "a batch has no on_retry: a retry does what is left of it, a cleared task begins anew",
+    ),
+    (
+        {"end_from_trigger": True},
+        "a batch has no end_from_trigger: a worker must read its results",
+    ),
+    ({"reply": "polite"}, "reply must be 'events' or 'plain', not 'polite'"),
+    ({"reply": "plain"}, "reply='plain' needs encoding='json': a stock service reads no Avro"),
     ({"timeout": 0}, "timeout must be longer than nothing, not 0 s"),
     (
         {"heartbeat_interval": 90},
@@ -131,6 +144,7 @@ def test_trigger(submitted: None, monkeypatch: pytest.MonkeyPatch) -> None:
         "schedule_to_start_timeout": 86_400.0,
         "cancel_on_kill": True,
         "progress_log_interval": 5.0,
+        "reply": "events",
     }
     assert (caught.value.method_name, caught.value.kwargs) == ("execute_complete", None)
 
@@ -177,6 +191,17 @@ NOTHING_SENT: list[tuple[dict[str, Any], type[Exception], str]] = [
         "payloads[3]['x'] cannot be written as JSON",
     ),
     (
+        {"payloads": [1, "2", "three"], "payload_model": int},
+        InvalidPayload,
+        "payloads[2] does not fit int: payload: Input should be a valid integer",
+    ),
+    (
+        {"payload_model": "Audit"},
+        ConfigurationError,
+        "payload_model must be a pydantic model, a dataclass or another type that pydantic knows, "
+        "not 'Audit'",
+    ),
+    (
         {"payloads": [b"", b"x" * 1_000_000]},
         RecordTooLarge,
         "payloads[1]: a record of 1,000,",
@@ -205,7 +230,14 @@ def test_nothing_goes_out(
     assert store.values == {}
 
 
-@pytest.mark.parametrize("arguments", [{"results_file": "results.jsonl"}, {"do_xcom_push": False}])
+MANY_RESULTS: list[dict[str, Any]] = [
+    {"results_file": "results.jsonl"},
+    {"do_xcom_push": False},
+    {"result_handler": len},
+]
+
+
+@pytest.mark.parametrize("arguments", MANY_RESULTS)
 def test_many_results_elsewhere(kafka: Kafka, store: Store, arguments: dict[str, Any]) -> None:
     """Where they are not returned, there may be any number: it goes on to ask the brokers."""
     made = operator(payloads=range(10_001), delivery_timeout=0.2, **arguments)
@@ -224,7 +256,8 @@ def test_empty_batch(kafka: Kafka, store: Store, tmp_path: Path, log: Log) -> No
         "results_file": str(file),
     }
     assert file.read_bytes() == b""
-    assert log.lines == ["The batch is empty: nothing is submitted"] * 2
+    assert operator(payloads=[], result_handler=len).execute(context(store)) == 0
+    assert log.lines == ["The batch is empty: nothing is submitted"] * 3
     assert store.values == {}
 
 
@@ -256,6 +289,72 @@ def test_results(known: Store, monkeypatch: pytest.MonkeyPatch, log: Log) -> Non
     assert resume(monkeypatch, known, [DONE, DONE, DONE]) == [1, 1, 1]
     assert log.lines == [f"Batch {JOB} of 3 jobs: 3 SUCCEEDED"]
     assert resume(monkeypatch, known, [DONE, DONE, DONE], do_xcom_push=False) is None
+
+
+def test_result_handler(known: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The handler gets what would be the XCom, and what it returns is the XCom.
+
+    It gets the results however large they are, and where a file has them, the summary.
+    """
+    large = JobEnd(JobState.SUCCEEDED, result="x" * 600_000)
+
+    def lengths(results: list[str]) -> list[int]:
+        return [len(each) for each in results]
+
+    for pushes in (True, False):
+        handled = resume(
+            monkeypatch, known, [large] * 3, result_handler=lengths, do_xcom_push=pushes
+        )
+        assert handled == [600_000] * 3
+    file = str(tmp_path / "results.jsonl")
+    arguments = {"results_file": file, "result_handler": lambda summary: summary["results_file"]}
+    assert resume(monkeypatch, known, [DONE] * 3, **arguments) == file
+
+
+def test_result_handler_that_fails(known: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that fails fails the task and does not give the batch up: a retry reads it anew."""
+
+    def fail(_: Any) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        resume(monkeypatch, known, [DONE] * 3, result_handler=fail)
+    batch = Batch.load(known)
+    assert batch is not None
+    assert not batch.last.given_up
+
+
+def test_failed_batch_is_not_handled(known: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The handler sees the results of batches that succeed only."""
+    seen: list[Any] = []
+    with pytest.raises(KafkaBatchFailed):
+        resume(monkeypatch, known, [DONE, FAILED, DONE], result_handler=seen.append)
+    assert seen == []
+
+
+def test_page_of_the_task(submitted: None, known: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rendered view and the link know the batch, while it runs and when it has ended."""
+    monkeypatch.setenv(
+        "AIRFLOW__KAFKA_BRIDGE__BATCH_URL", "http://ui/{request_topic}?key={batch_id}"
+    )
+    waiting, resumed = operator(), operator()
+    with pytest.raises(TaskDeferred):
+        waiting.execute(context(known))
+    stand = BatchEnds(BATCH, [DONE, DONE, DONE], [0, 1, 2])
+    monkeypatch.setattr(completion, "read_ends", lambda *_: stand)
+    resumed.execute_complete(context(known), {"total": 3})
+    (link,) = KafkaJobBatchOperator.operator_extra_links
+    assert link.name == "Kafka batch"
+    for made in (waiting, resumed):
+        assert made.batch == {
+            "batch_id": JOB,
+            "attempt": 1,
+            "jobs": 3,
+            "payloads": 3,
+            "request_topic": "jobs.requests",
+            "response_topic": TOPIC,
+        }
+        assert link.get_link(made, ti_key=None) == f"http://ui/jobs.requests?key={JOB}"
 
 
 @pytest.mark.parametrize(
@@ -338,6 +437,24 @@ def test_wait_that_failed(
     batch = Batch.load(known)
     assert batch is not None
     assert batch.last.given_up == given_up
+
+
+def test_stock_service_that_is_silent(
+    known: Store, kafka: Kafka, monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    """The time-out says what a Spring service must do; nobody is told to stop, for it would not."""
+    monkeypatch.setattr(completion, "diagnose", kafka.diagnose)
+    made = operator(reply="plain", encoding="json")
+    made.published = BATCH.last
+    made.on_kill()
+    with pytest.raises(KafkaBatchTimedOut) as caught:
+        made.execute_complete(context(known), {"error": "not_started", "message": "in words"})
+    assert str(caught.value) == (
+        f"not_started: in words. {QueueReport('jobs.requests')} A Spring listener that throws "
+        "sends no reply: give it an errorHandler that returns one "
+        "(@KafkaListener(errorHandler = …))."
+    )
+    assert log.lines == []
 
 
 def test_emptied_store(store: Store) -> None:

@@ -10,10 +10,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import BaseModel
 
 from kafka_bridge.airflow.batch.payloads import payloads_of
-from kafka_bridge.protocol.errors import ConfigurationError, PayloadNotSerialisable
-from kafka_bridge.protocol.media_types import JSON
+from kafka_bridge.protocol.errors import (
+    ConfigurationError,
+    InvalidPayload,
+    PayloadNotSerialisable,
+)
+from kafka_bridge.protocol.media_types import JSON, to_json
 
 
 def contents(values: Any, file: Path | None = None) -> list[tuple[bytes | None, str | None]]:
@@ -69,6 +74,37 @@ def test_empty_file(tmp_path: Path) -> None:
     file = tmp_path / "none.jsonl"
     file.touch()
     assert contents(None, file) == []
+
+
+class Picture(BaseModel):
+    """What a payload must be."""
+
+    path: str
+    width: int = 128
+
+
+@pytest.mark.parametrize("source", ["list", "pictures.jsonl", "pictures.parquet"])
+def test_model(tmp_path: Path, source: str) -> None:
+    """Payloads travel as the model has them, wherever they come from; one that does not is named.
+
+    The error says which payload, and which of its fields.
+    """
+    rows = [{"path": "a.png", "width": "17"}, {"path": "b.png", "width": "wide"}]
+    name = {"list": "payloads[1]", "pictures.jsonl": "line 2", "pictures.parquet": "row 2"}[source]
+    file = tmp_path / source
+    if file.suffix == ".jsonl":
+        file.write_bytes(b"".join(to_json(row) + b"\n" for row in rows))
+    elif file.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    where = "" if source == "list" else f"{file}, "
+    found = iter(payloads_of(rows, str(file) if where else None, Picture))
+    assert next(found).data == b'{"path":"a.png","width":17}'
+    with pytest.raises(InvalidPayload) as caught:
+        next(found)
+    assert str(caught.value) == (
+        f"{where}{name} does not fit Picture: width: Input should be a valid integer, "
+        "unable to parse string as an integer, got 'wide'"
+    )
 
 
 BAD_LINES = [

@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from kafka_bridge.airflow.batch.ends import JobEnd
 from kafka_bridge.airflow.batch.exceptions import (
     KafkaBatchFailed,
     KafkaBatchFailedForGood,
     ResultsTooLarge,
 )
+from kafka_bridge.airflow.batch.job_end import JobEnd
 from kafka_bridge.airflow.batch.results import (
     XCOM_RESULTS,
-    as_xcom,
     failure_of,
     first_error,
     require_few_enough,
+    require_small_enough,
+    results_of,
     write_results,
 )
 from kafka_bridge.protocol.errors import ConfigurationError
@@ -40,19 +41,20 @@ def failed(kind: str = "busy", *, retryable: bool = True) -> JobEnd:
 CANCELLED = JobEnd(JobState.CANCELLED, error=JobFailure("cancelled", "another one has failed"))
 
 
-def test_xcom() -> None:
+def test_results() -> None:
     """Results come in order; in the place of one that is not there stands the error."""
     error = {"type": "busy", "message": "in words", "retryable": True}
-    assert as_xcom([done(1), failed(), done(None)]) == [1, {"error": error}, None]
+    assert results_of([done(1), failed(), done(None)]) == [1, {"error": error}, None]
 
 
 def test_too_large_for_an_xcom() -> None:
     """More than an XCom should hold is refused, in words that name the way out."""
     with pytest.raises(ResultsTooLarge) as caught:
-        as_xcom([done("x" * 600_000), done("y" * 600_000)])
+        require_small_enough(["x" * 600_000, "y" * 600_000])
     assert str(caught.value) == (
         "the results of 2 jobs take 1,200,007 bytes as JSON, and an XCom 1,048,576 at most: set "
-        "results_file to have them written to a file, or do_xcom_push=False if nobody needs them"
+        "results_file to have them written to a file, a result_handler that makes less of them, "
+        "or do_xcom_push=False if nobody needs them"
     )
     assert isinstance(caught.value, AirflowFailException)
 
@@ -64,8 +66,8 @@ def test_too_many_for_an_xcom() -> None:
         require_few_enough(XCOM_RESULTS + 1)
     assert str(caught.value) == (
         "the results of 10,001 jobs are too many for an XCom, which takes 10,000 at most: set "
-        "results_file to have them written to a file, or do_xcom_push=False if nobody needs them. "
-        "Nothing was sent."
+        "results_file to have them written to a file, a result_handler that makes less of them, "
+        "or do_xcom_push=False if nobody needs them. Nothing was sent."
     )
 
 

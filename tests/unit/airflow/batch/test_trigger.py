@@ -201,6 +201,14 @@ async def test_fail_fast(stage: Stage) -> None:
     assert "2 unfinished jobs: CANCEL is sent: another job of the batch has failed" in stage.log
 
 
+async def test_stock_service(stage: Stage) -> None:
+    """A service that knows no commands is sent none, whatever ends the wait."""
+    fired = await run(stage, said(0, JobState.FAILED), on_failure="fail_fast", reply="plain")
+    assert fired == {"succeeded": 0, "failed": 1, "total": 4}
+    assert (await run(stage, reply="plain"))["error"] == "not_started"
+    assert stage.cancelled == []
+
+
 async def test_cancel_that_fails(stage: Stage) -> None:
     """That the others could not be cancelled is said, and hides no failure."""
     stage.deaf = BrokerUnreachable("no broker answered")

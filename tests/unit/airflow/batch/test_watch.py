@@ -113,7 +113,7 @@ def test_nobody_takes_a_job() -> None:
     assert passed is not None
     assert passed.reason is ErrorType.NOT_STARTED
     assert passed.message == (
-        "no worker has taken a job for 1000 s: 0 of 4 jobs done, 0 running, 4 queued"
+        "no worker has taken a job or ended one for 1000 s: 0 of 4 jobs done, 0 running, 4 queued"
     )
 
 

@@ -1,0 +1,64 @@
+"""What one record says of its job's end."""
+
+from __future__ import annotations
+
+import pytest
+
+from kafka_bridge.airflow.batch.job_end import JobEnd, end_of, plain_end_of
+from kafka_bridge.kafka.records import Record
+from kafka_bridge.protocol.codec import encode
+from kafka_bridge.protocol.errors import RecordLocation
+from kafka_bridge.protocol.headers import Headers
+from kafka_bridge.protocol.messages import JobFailure, JobState
+
+from ..samples import JOB, T0, TOPIC, event
+
+PLACE = RecordLocation(TOPIC, 0, 3)
+CORRELATED: Headers = [("kafka_correlationId", JOB.encode())]
+
+
+def test_damaged_records() -> None:
+    """A record whose head cannot be read is no end; one whose rest is damaged is a failure."""
+    good = encode(event(JobState.SUCCEEDED))
+    assert end_of(b"junk", PLACE) is None
+    end = end_of(good[:-3], PLACE)
+    assert end is not None
+    assert end.error is not None
+    assert (end.state, end.error.type, end.error.retryable) == (JobState.FAILED, "unreadable", True)
+    assert end.error.message.startswith("jobs.responses[0]@3: damaged Avro body of a StatusEvent")
+
+
+def test_result_that_is_not_what_it_says() -> None:
+    """A result that contradicts its media type fails this job, and no other."""
+    ended = event(JobState.SUCCEEDED, result=b"{", result_type="application/json")
+    end = end_of(encode(ended), PLACE)
+    assert end is not None
+    assert end.error is not None
+    assert end.error.message.startswith(
+        "jobs.responses[0]@3: the result is not the application/json that it is said to be"
+    )
+
+
+def plain(value: bytes | None, headers: Headers) -> JobEnd | None:
+    """Return what a plain reply without a key comes to."""
+    return plain_end_of(Record(PLACE, None, value, headers, int(T0 * 1000)))
+
+
+@pytest.mark.parametrize(
+    ("value", "result"), [(b'{"made":2}', {"made": 2}), (b"done", "done"), (None, None)]
+)
+def test_plain_result(value: bytes | None, result: object) -> None:
+    """A plain reply is the job's result, whatever it holds."""
+    assert plain(value, CORRELATED) == JobEnd(JobState.SUCCEEDED, result=result)
+
+
+def test_plain_failure() -> None:
+    """A plain reply that is marked as a failure is the job's error; another attempt may help."""
+    header = ("kafka_nest-err", b'{"status":"error","message":"no such file"}')
+    failure = JobFailure("error", "no such file", retryable=True)
+    assert plain(None, [*CORRELATED, header]) == JobEnd(JobState.FAILED, error=failure)
+
+
+def test_plain_reply_to_nobody() -> None:
+    """A record that names no job is no end of one."""
+    assert plain(b"1", []) is None
