@@ -157,6 +157,7 @@ def do_job(
         Encoding.AVRO,
         worker.worker_id,
         may_speak=lambda: True,
+        delivery=1 if external_id is None else 2,
         external_id=external_id,
     )
     if isinstance(verdict, End):

@@ -104,7 +104,7 @@ class CountingService:
         """Call back with progress and the end, and again until that is taken."""
         async with httpx.AsyncClient() as client:
             await self._post(client, job)
-            await asyncio.sleep(max(0.0, job.ends_at - time.monotonic()))
+            await asyncio.sleep(max(0.0, job.ends_at - time.monotonic()) + 0.01)
             await self._post(client, job)
 
     async def _post(self, client: httpx.AsyncClient, job: Job) -> None:

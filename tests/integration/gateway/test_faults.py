@@ -115,7 +115,7 @@ def test_service_with_bad_moments_is_borne(set_up: SetUp, service: CountingServi
         services={"counts": {"url": service.url, "retries": patient, "timeout": 1}},
     )
     service.fault = moods(seed=7)
-    jobs = jobs_of(stage, 2, (0.1, 2), 200)
+    jobs = jobs_of(stage, 2, (0.1, 1), 100)
     stage.start()
     stage.publish(*jobs)
     check(stage, service, jobs)
@@ -127,7 +127,7 @@ def test_gateway_that_is_told_to_stop_hands_its_jobs_over(
     """Soon, however long they take; nothing is cancelled at the service, nor begun again."""
     cancel = {"method": "DELETE", "path": "/jobs/{external_id}"}
     stage = set_up({"count": {"url": service.url, "polling": QUICK, "cancel": cancel}}, grace=0.2)
-    jobs = jobs_of(stage, 3, (4, 6), 200)
+    jobs = jobs_of(stage, 3, (2, 3), 100)
     first = stage.start()
     stage.publish(*jobs)
     eventually(lambda: sum(map(named, told(stage).values())) == len(jobs), "all are submitted")

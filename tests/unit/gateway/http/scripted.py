@@ -39,6 +39,8 @@ class Scripted:
         self.asked: list[Asked] = []
         self.url = ""
         self.stopping = threading.Event()
+        self.busy = self.busiest = 0
+        self.lock = threading.Lock()
 
     def on(self, line: str, *answers: Says) -> Scripted:
         """Answer a request so: first with the first of these, and so on."""
@@ -70,7 +72,12 @@ def serving() -> Iterator[Scripted]:
                 Asked(line, dict(self.headers.items()), json.loads(data) if data else None)
             )
             says = script.next_answer(line)
+            with script.lock:
+                script.busy += 1
+                script.busiest = max(script.busiest, script.busy)
             script.stopping.wait(says.hangs)
+            with script.lock:
+                script.busy -= 1
             if says.hangs_up:
                 self.close_connection = True
                 return
