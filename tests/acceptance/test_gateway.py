@@ -1,0 +1,193 @@
+"""Jobs of a real Airflow that a gateway has programs do, and another Airflow by its REST API."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.protocol.topics import RESPONSE_TOPIC
+from kafka_bridge.testing import Broker, TopicExists
+from kafka_bridge.testing.local_airflow import LocalAirflow
+from kafka_bridge.testing.local_airflow.launcher import all_pids
+
+from .topic_contents import events_of_job, requests_of_run
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "examples"
+TOPIC = "gateway.requests"
+RUN = "/api/v2/dags/{payload.dag_id}/dagRuns/{external_id}"
+
+
+def programs() -> dict[str, Any]:
+    """Return job types that programs do."""
+    audit = [sys.executable, str(EXAMPLES / "audit_command.py"), "{payload.directory}"]
+    family = ["sh", str(HERE / "family.sh"), "{payload.file}"]
+    return {"audit": {"command": audit}, "family": {"command": family, "kill_after": 1}}
+
+
+def dag_runs() -> dict[str, Any]:
+    """Return the job type that another Airflow does, by what its REST API is documented to do."""
+    return {
+        "service": "airflow",
+        "submit": {
+            "path": "/api/v2/dags/{payload.dag_id}/dagRuns",
+            "body": "{dag_run_id: job_id, conf: payload.conf, logical_date: `null`}",
+        },
+        "polling": {"path": RUN, "interval": 0.5, "maximum": 1},
+        "answer": {"state": "state", "succeeded": ["success"], "failed": ["failed"]},
+        "result": {
+            "path": f"{RUN}/taskInstances/{{payload.task_id}}/xcomEntries/return_value",
+            "value": "value",
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def start_gateway(
+    airflow: LocalAirflow,
+    jobs_broker: Broker,
+    eventually: Callable[..., None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., None]]:
+    """Give a function that runs a gateway with a file until the module's tests are done."""
+    with contextlib.suppress(TopicExists):
+        jobs_broker.create_topic(TOPIC, 4)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(file: dict[str, Any]) -> None:
+        folder = tmp_path_factory.mktemp("gateway")
+        path, log = folder / "gateway.yaml", folder / "gateway.log"
+        path.write_text(yaml.safe_dump({"request_topic": TOPIC, **file}, sort_keys=False))
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "kafka_bridge", "gateway", "run", str(path)],
+                env={**os.environ, "KAFKA_BRIDGE_BOOTSTRAP_SERVERS": jobs_broker.bootstrap_servers},
+                stderr=output,
+            )
+        started.append(process)
+        eventually(lambda: "Ready for jobs" in log.read_text(), "the gateway is ready", 60)
+
+    yield start
+    for process in started:
+        process.terminate()
+    for process in started:
+        process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def gateway(start_gateway: Callable[..., None]) -> None:
+    """Run a gateway that has programs do its jobs."""
+    start_gateway({"jobs": programs()})
+
+
+def begin(airflow: LocalAirflow, job_type: str, payload: dict[str, Any]) -> str:
+    """Begin a run whose task has a job of this type done; return its id."""
+    return airflow.trigger("gateway_job", conf={"job_type": job_type, "payload": payload})
+
+
+def log_of(airflow: LocalAirflow, run_id: str) -> str:
+    """Return what the task's log says."""
+    return "\n".join(map(str, airflow.task_log("gateway_job", run_id, "work")))
+
+
+@pytest.mark.usefixtures("gateway")
+def test_program_over_real_files(airflow: LocalAirflow, tmp_path: Path) -> None:
+    """Its progress stands in the task's log, its last line is the result."""
+    for number in range(200):
+        (tmp_path / f"{number:03}.txt").write_text(f"file {number}\n")
+    run_id = begin(airflow, "audit", {"directory": str(tmp_path)})
+    assert airflow.wait_for_run("gateway_job", run_id, 90) == "success"
+    report = airflow.xcom("gateway_job", run_id, "work")
+    contents = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
+    digests = b"".join(hashlib.sha256(content).digest() for content in contents)
+    assert (report["files"], report["bytes"]) == (200, sum(map(len, contents)))
+    assert report["sha256"] == hashlib.sha256(digests).hexdigest()
+    log = log_of(airflow, run_id)
+    assert "Accepted by worker" in log
+    assert "of 200 files – hashing" in log
+
+
+@pytest.mark.usefixtures("gateway")
+def test_program_that_fails(airflow: LocalAirflow) -> None:
+    """What it wrote to its standard error is the task's error."""
+    run_id = begin(airflow, "audit", {"directory": "/no/such/folder"})
+    assert airflow.wait_for_run("gateway_job", run_id, 60) == "failed"
+    log = log_of(airflow, run_id)
+    assert "JobFailed: exit_code_1: " in log
+    assert "/no/such/folder is no directory on this machine" in log
+
+
+@pytest.mark.usefixtures("gateway")
+def test_program_that_is_cancelled(
+    airflow: LocalAirflow,
+    jobs_broker: Broker,
+    eventually: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """Marking the task failed ends it, with its children and theirs; CANCELLED confirms that."""
+    family = tmp_path / "family"
+    run_id = begin(airflow, "family", {"file": str(family)})
+    airflow.wait_for_task("gateway_job", run_id, "work", {"deferred"}, 60)
+    eventually(lambda: family.exists() and len(family.read_text().split()) == 4, "all run", 60)
+    pids = {int(pid) for pid in family.read_text().split()}
+    assert pids <= set(all_pids())
+    airflow.mark_task("gateway_job", run_id, "work", "failed")
+    eventually(lambda: not pids & set(all_pids()), "all are gone", 30)
+    (request,) = requests_of_run(jobs_broker.bootstrap_servers, TOPIC, run_id)
+
+    def last() -> JobState:
+        events = events_of_job(
+            jobs_broker.bootstrap_servers, RESPONSE_TOPIC, request.correlation_id
+        )
+        return events[-1].state
+
+    eventually(lambda: last() is JobState.CANCELLED, "it is confirmed", 15)
+
+
+@pytest.fixture(scope="module")
+def other_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+    """Run a second Airflow, which has no part in the bridge: a service that runs DAGs."""
+    home = tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree(HERE / "dags_elsewhere", home / "dags")
+    with LocalAirflow(home, home / "dags") as running:
+        yield running
+
+
+def test_another_airflow_by_its_rest_api(
+    airflow: LocalAirflow,
+    start_gateway: Callable[..., None],
+    other_airflow: LocalAirflow,
+    tmp_path: Path,
+) -> None:
+    """A service not written here, driven by the file alone: started, polled, its result fetched.
+
+    What it says of a request that it refuses is the task's error.
+    """
+    import httpx
+
+    token = tmp_path / "token"
+    url = other_airflow.api.base_url
+    token.write_text(httpx.get(f"{url}/auth/token", trust_env=False).json()["access_token"])
+    service = {"url": url, "auth": {"bearer": {"file": str(token)}}}
+    start_gateway(
+        {"group_id": "airflows", "services": {"airflow": service}, "jobs": {"run": dag_runs()}}
+    )
+    good = {"dag_id": "sum_up", "task_id": "add", "conf": {"numbers": [1, 2, 39]}}
+    runs = [begin(airflow, "run", good), begin(airflow, "run", good | {"dag_id": "no_such_dag"})]
+    assert airflow.wait_for_run("gateway_job", runs[0], 90) == "success"
+    assert airflow.xcom("gateway_job", runs[0], "work") == {"sum": 42}
+    assert airflow.wait_for_run("gateway_job", runs[1], 90) == "failed"
+    log = log_of(airflow, runs[1])
+    assert "JobFailed: http_404: POST http://127.0.0.1:" in log
+    assert "The DAG with dag_id: `no_such_dag` was not found" in log
