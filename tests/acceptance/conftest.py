@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from conftest import airflow_database
 
 from kafka_bridge.kafka.topics import TopicNames
 from kafka_bridge.testing import Broker, TopicExists
@@ -32,8 +33,17 @@ def jobs_broker(real_broker: Broker) -> Broker:
 
 
 @pytest.fixture(scope="session")
+def database_url() -> Iterator[str | None]:
+    """Give Airflow's database, or None for SQLite."""
+    with airflow_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def airflow(
-    jobs_broker: Broker, tmp_path_factory: pytest.TempPathFactory
+    jobs_broker: Broker,
+    database_url: str | None,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LocalAirflow]:
     """Run an Airflow with the project's own DAGs and those of the tests."""
     home = tmp_path_factory.mktemp("airflow")
@@ -53,7 +63,10 @@ def airflow(
         ),
         "AIRFLOW__KAFKA_BRIDGE__BATCH_URL": "http://127.0.0.1/batches/{batch_id}",
     }
-    with LocalAirflow(home, dags, connections=connections, env=settings) as running:
+    airflow = LocalAirflow(
+        home, dags, connections=connections, env=settings, database_url=database_url
+    )
+    with airflow as running:
         yield running
 
 
