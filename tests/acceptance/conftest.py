@@ -17,6 +17,8 @@ from kafka_bridge.kafka.topics import TopicNames
 from kafka_bridge.testing import Broker, TopicExists
 from kafka_bridge.testing.local_airflow import LocalAirflow
 
+from .runs import Run
+
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 COMMAND = [sys.executable, "-m", "kafka_bridge", "worker", "run"]
@@ -122,3 +124,24 @@ def patient_service(
 ) -> subprocess.Popen[bytes]:
     """Run the worker whose jobs wait to be stopped."""
     return start_worker("patient_service:worker")
+
+
+@pytest.fixture(scope="session")
+def batch_service(
+    start_worker: Callable[..., subprocess.Popen[bytes]],
+) -> subprocess.Popen[bytes]:
+    """Run the worker with many small jobs."""
+    return start_worker("batch_service:worker")
+
+
+@pytest.fixture(scope="session")
+def begin(
+    airflow: LocalAirflow, jobs_broker: Broker, eventually: Callable[..., None]
+) -> Callable[..., Run]:
+    """Give a function that begins a run of a DAG."""
+
+    def begin(dag_id: str, request_topic: str = "patient.requests") -> Run:
+        servers, run_id = jobs_broker.bootstrap_servers, airflow.trigger(dag_id)
+        return Run(airflow, servers, eventually, dag_id, run_id, request_topic)
+
+    return begin
