@@ -17,6 +17,7 @@ from kafka_bridge.kafka.topics import TopicNames
 from kafka_bridge.testing import Broker, TopicExists
 from kafka_bridge.testing.local_airflow import LocalAirflow
 
+from .observers import LOOPBACK, Spans, Statsd
 from .runs import Run
 
 HERE = Path(__file__).parent
@@ -42,9 +43,25 @@ def database_url() -> Iterator[str | None]:
 
 
 @pytest.fixture(scope="session")
+def metrics() -> Iterator[Statsd]:
+    """Give what Airflow's processes send to statsd."""
+    with Statsd() as statsd:
+        yield statsd
+
+
+@pytest.fixture(scope="session")
+def spans() -> Iterator[Spans]:
+    """Give the spans that Airflow's processes send."""
+    with Spans() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
 def airflow(
     jobs_broker: Broker,
     database_url: str | None,
+    metrics: Statsd,
+    spans: Spans,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LocalAirflow]:
     """Run an Airflow with the project's own DAGs and those of the tests."""
@@ -57,6 +74,13 @@ def airflow(
         "dead": _connection("127.0.0.1:9"),
     }
     settings = {
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": LOOPBACK,
+        "AIRFLOW__METRICS__STATSD_PORT": str(metrics.port),
+        "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",  # in plain statsd there are no tags
+        "AIRFLOW__TRACES__OTEL_ON": "True",
+        "OTEL_TRACES_EXPORTER": "otlp_proto_http",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": spans.url,
         # Short, for the test that lets a triggerer's heartbeat lapse.
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
         "AIRFLOW__KAFKA_BRIDGE__SOURCE": "acceptance",
