@@ -85,6 +85,7 @@ def test_batch_that_collects(begin: Begin) -> None:
 def test_batch_whose_triggerer_dies(begin: Begin, airflow: LocalAirflow) -> None:
     """A triggerer killed with -9 amid ten thousand jobs costs nothing: all results, each once."""
     run = begin("large_collects", "batch.requests")
+    run.wait_for_task("deferred")
     run.eventually(lambda: " of 10,000 jobs done" in run.log(), "it is amid its jobs", 60)
     airflow.kill(Component.TRIGGERER)
     run.wait_for_task("deferred")
