@@ -13,7 +13,7 @@ import logging
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +21,20 @@ from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
 from kafka_bridge.protocol.errors import KafkaBridgeError
+from kafka_bridge.protocol.ids import batch_job_ids
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+    from airflow.models.trigger import Trigger
 
 log = logging.getLogger(__name__)
 
-JOB_TRIGGER = "kafka_bridge.airflow.triggers.KafkaJobTrigger"
-BATCH_TRIGGER = "kafka_bridge.airflow.batch.trigger.KafkaJobBatchTrigger"
+JOBS_OF: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "kafka_bridge.airflow.triggers.KafkaJobTrigger": lambda trigger: [trigger["correlation_id"]],
+    "kafka_bridge.airflow.batch.trigger.KafkaJobBatchTrigger": lambda trigger: batch_job_ids(
+        trigger["batch_id"], trigger["count"]
+    ),
+}
+"""The correlation ids of what a trigger waits for, from its arguments."""
 API_SERVER = "airflow.api_fastapi.main"
 """The module that an API server is started from, and that no other process of Airflow imports."""
 DELIVERY_SECONDS = 20.0
@@ -92,26 +98,12 @@ def cancel_job_of(instance: Any) -> None:
     :param instance: the task, as the database has it
     """
     trigger = instance.trigger
-    if trigger is not None and (jobs := jobs_of(trigger.classpath, trigger.kwargs)):
-        from sqlalchemy.orm import object_session
-
-        session = object_session(trigger)
-        assert session is not None  # noqa: S101  it has just loaded the trigger
-        _orders_of(session)[_order(trigger.kwargs, instance.state)] += jobs
-
-
-def jobs_of(classpath: str, arguments: Mapping[str, Any]) -> list[str]:
-    """Return the correlation ids of what a trigger would cancel.
-
-    :param classpath: the trigger's, which may be anybody's
-    """
-    if classpath == JOB_TRIGGER and arguments["cancel_on_kill"]:
-        return [arguments["correlation_id"]]
-    if classpath == BATCH_TRIGGER and arguments["cancel_on_kill"]:
-        from kafka_bridge.protocol.ids import batch_job_ids
-
-        return batch_job_ids(arguments["batch_id"], arguments["count"])
-    return []
+    if trigger is None or trigger.classpath not in JOBS_OF:
+        return
+    arguments = trigger.kwargs
+    if arguments["cancel_on_kill"]:
+        jobs = JOBS_OF[trigger.classpath](arguments)
+        _orders_of(trigger)[_order(arguments, instance.state)] += jobs
 
 
 def _order(arguments: Mapping[str, Any], state: str) -> Order:
@@ -123,10 +115,13 @@ def _order(arguments: Mapping[str, Any], state: str) -> Order:
     )
 
 
-def _orders_of(session: Session) -> Orders:
-    """Return what a session has to cancel; at first nothing."""
+def _orders_of(trigger: Trigger) -> Orders:
+    """Return what the database session that has loaded a trigger is to cancel; at first nothing."""
     from sqlalchemy import event
+    from sqlalchemy.orm import object_session
 
+    session = object_session(trigger)
+    assert session is not None  # noqa: S101
     if MARKED not in session.info:
         session.info[MARKED] = orders = Orders(list)
         event.listen(session, "after_commit", lambda _: _begin(orders), once=True)
