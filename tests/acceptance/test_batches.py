@@ -105,8 +105,7 @@ def test_marked_failed(
             if record.key in jobs and (head := read_head(record.value)).state in TERMINAL
         )
 
-    # Airflow is asked first whether the task is still deferred, which takes seconds under load.
-    eventually(lambda: ends() == {JobState.CANCELLED: 20}, "all are cancelled", 30)
+    eventually(lambda: ends() == {JobState.CANCELLED: 20}, "all are cancelled", 10)
 
 
 def test_without_triggerer(

@@ -127,15 +127,15 @@ def test_triggerer_killed_while_a_job_runs(airflow: LocalAirflow, jobs_broker: B
     assert states[JobState.SUCCEEDED] == 1
 
 
-def test_two_workers_share_forty_mapped_jobs(airflow: LocalAirflow, jobs_broker: Broker) -> None:
-    """Two worker processes of one group do each of forty mapped jobs once, and both take part."""
-    run_id = airflow.trigger("forty_jobs")
-    assert airflow.wait_for_run("forty_jobs", run_id, 240) == "success"
-    results = [airflow.xcom("forty_jobs", run_id, "work", map_index=n) for n in range(40)]
-    assert [result["number"] for result in results] == list(range(40))
+def test_two_workers_share_twenty_mapped_jobs(airflow: LocalAirflow, jobs_broker: Broker) -> None:
+    """Two worker processes of one group do each of twenty mapped jobs once, and both take part."""
+    run_id = airflow.trigger("twenty_jobs")
+    assert airflow.wait_for_run("twenty_jobs", run_id, 240) == "success"
+    results = [airflow.xcom("twenty_jobs", run_id, "work", map_index=n) for n in range(20)]
+    assert [result["number"] for result in results] == list(range(20))
     assert len({result["process"] for result in results}) == 2
     requests = requests_of_run(jobs_broker.bootstrap_servers, TOPIC, run_id)
-    assert len(requests) == 40
+    assert len(requests) == 20
     for request in requests:
         assert _states(jobs_broker, request.correlation_id)[JobState.ACCEPTED] == 1
 
