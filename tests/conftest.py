@@ -7,17 +7,20 @@ environment says CI, it fails instead: a green CI has seen a real Kafka.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
 import time
 import uuid
+import warnings
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import pytest
 
 from kafka_bridge.testing import ApacheKafka, BrokerUnavailable, NoBrokerFound, find_broker
 from kafka_bridge.testing.brokers import jars
+from kafka_bridge.testing.local_airflow import PostgresMissing, postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -63,11 +66,30 @@ def _eventually(condition: Callable[[], object], what: str, timeout: float = 15.
         time.sleep(0.05)
 
 
+def in_ci() -> bool:
+    """Tell whether this is CI, where nothing that tests want may be missing."""
+    return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
 def skip_or_fail(reason: str) -> NoReturn:
     """Skip the test where a person runs it; fail it in CI."""
-    if os.environ.get("CI", "").lower() in {"1", "true"}:
+    if in_ci():
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+@contextlib.contextmanager
+def airflow_database() -> Iterator[str | None]:
+    """Give the URL of a new Postgres for an Airflow. Without one, SQLite has to do; not in CI."""
+    with contextlib.ExitStack() as stack:
+        try:
+            url = stack.enter_context(postgres())
+        except PostgresMissing as missing:
+            if in_ci():
+                pytest.fail(f"CI runs Airflow on Postgres: {missing}", pytrace=False)
+            warnings.warn(f"Airflow runs on SQLite, for want of Postgres: {missing}", stacklevel=1)
+            url = None
+        yield url
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

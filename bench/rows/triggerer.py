@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import Result, Round, Scale, Target
-from bench.postgres import Missing, postgres, postgres_binaries
 from bench.traffic import Publisher, ends_of, job_ids, new_topic, shuffled
 from bench.triggerer import START_SECONDS, Triggerer, triggerer_on
+from kafka_bridge.testing.local_airflow import PostgresMissing, postgres
 
 TASKS = 1000
 WARM_UP_TASKS = 20
@@ -43,15 +43,14 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
         "s",
         Target("<=", 1.1),
     )
-    try:
-        binaries = postgres_binaries()
-    except Missing as missing:
-        result.note = f"not measured: {missing}"
-        return [result]
     with contextlib.ExitStack() as stack:
         say("starting Postgres and Airflow's triggerer")
+        try:
+            url = stack.enter_context(postgres())
+        except PostgresMissing as missing:
+            result.note = f"not measured: {missing}"
+            return [result]
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kafka-bridge-")))
-        url = stack.enter_context(postgres(binaries))
         bench = stack.enter_context(triggerer_on(url, folder, servers, SETTINGS))
         bench.start()
         topic = stack.enter_context(new_topic(servers))

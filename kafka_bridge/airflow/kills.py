@@ -65,7 +65,7 @@ async def _unless_deferred(
 
 
 async def _cancel(trigger: KafkaJobTrigger) -> None:
-    async with _producer(trigger.kafka_config_id) as producer:
+    async with _producer(trigger.kafka_config_id, trigger.control_topic) as producer:
         sent = send_cancel(
             producer,
             trigger.control_topic,
@@ -80,9 +80,9 @@ async def _cancel(trigger: KafkaJobTrigger) -> None:
 class _Shared:
     """One producer for all the jobs that are cancelled at a time."""
 
-    def __init__(self, kafka_config_id: str) -> None:
+    def __init__(self, kafka_config_id: str, topic: str) -> None:
         self.users = 0
-        self._opened = asyncio.create_task(asyncio.to_thread(_open, kafka_config_id))
+        self._opened = asyncio.create_task(asyncio.to_thread(_open, kafka_config_id, topic))
 
     async def producer(self) -> RecordProducer:
         return await asyncio.shield(self._opened)
@@ -93,22 +93,26 @@ class _Shared:
             await asyncio.to_thread(producer.close)
 
 
-def _open(kafka_config_id: str) -> RecordProducer:
-    return RecordProducer(kafka_config(kafka_config_id), DELIVERY_SECONDS)
+def _open(kafka_config_id: str, topic: str) -> RecordProducer:
+    producer = RecordProducer(kafka_config(kafka_config_id), DELIVERY_SECONDS)
+    producer.connect(topic)
+    return producer
 
 
 _shared: dict[tuple[asyncio.AbstractEventLoop, str], _Shared] = {}
 
 
 @contextlib.asynccontextmanager
-async def _producer(kafka_config_id: str) -> AsyncIterator[RecordProducer]:
+async def _producer(kafka_config_id: str, topic: str) -> AsyncIterator[RecordProducer]:
     """Share a producer with whoever needs one of that connection at the same time.
 
-    A cleared DAG run may have thousands of jobs, and each new producer takes half a second.
+    A cleared DAG run may have thousands of jobs.
+
+    :param topic: what is sent to first
     """
     key = (asyncio.get_running_loop(), kafka_config_id)
     if key not in _shared:
-        _shared[key] = _Shared(kafka_config_id)
+        _shared[key] = _Shared(kafka_config_id, topic)
     shared = _shared[key]
     shared.users += 1
     try:

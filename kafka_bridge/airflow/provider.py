@@ -50,28 +50,31 @@ def _connection_type() -> dict[str, Any]:
         "hook-class-name": "kafka_bridge.airflow.hooks.KafkaBridgeHook",
         "hook-name": "Apache Kafka (kafka-bridge)",
         "conn-fields": {
-            "bootstrap.servers": _field("Brokers", "host:port, several with commas between"),
+            "bootstrap.servers": _field(
+                "Brokers",
+                "host:port, several with commas between. What has no field here, such as "
+                "ssl.ca.location, goes into the JSON below: any property of librdkafka.",
+            ),
             "security.protocol": _field(
-                "Protocol", choices=["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+                "Protocol",
+                "Blank: PLAINTEXT.",
+                choices=["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
             ),
             "sasl.mechanism": _field(
                 "SASL mechanism",
+                "For SASL_PLAINTEXT and SASL_SSL.",
                 choices=["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"],
             ),
-            "sasl.username": _field("User name"),
-            "sasl.password": _field("Password", format="password"),
+            "sasl.username": _field("User name", "For PLAIN and SCRAM."),
+            "sasl.password": _field("Password", "For PLAIN and SCRAM.", format="password"),
         },
-        "ui-field-behaviour": {
-            "hidden-fields": ["schema", "login", "password", "port", "host"],
-            "relabeling": {"extra": "More properties of librdkafka"},
-            "placeholders": {"extra": '{"ssl.ca.location": "/etc/ssl/kafka.pem"}'},
-        },
+        "ui-field-behaviour": {"hidden-fields": ["schema", "login", "password", "port", "host"]},
     }
 
 
 def _field(
     label: str,
-    description: str | None = None,
+    description: str,
     *,
     choices: list[str] | None = None,
     format: str | None = None,  # noqa: A002  JSON Schema's own word

@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from conftest import airflow_database
 
 from kafka_bridge.kafka.topics import TopicNames
 from kafka_bridge.testing import Broker, TopicExists
 from kafka_bridge.testing.local_airflow import LocalAirflow
+
+from .observers import LOOPBACK, Spans, Statsd
+from .runs import Run
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -32,8 +36,33 @@ def jobs_broker(real_broker: Broker) -> Broker:
 
 
 @pytest.fixture(scope="session")
+def database_url() -> Iterator[str | None]:
+    """Give Airflow's database, or None for SQLite."""
+    with airflow_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def metrics() -> Iterator[Statsd]:
+    """Give what Airflow's processes send to statsd."""
+    with Statsd() as statsd:
+        yield statsd
+
+
+@pytest.fixture(scope="session")
+def spans() -> Iterator[Spans]:
+    """Give the spans that Airflow's processes send."""
+    with Spans() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
 def airflow(
-    jobs_broker: Broker, tmp_path_factory: pytest.TempPathFactory
+    jobs_broker: Broker,
+    database_url: str | None,
+    metrics: Statsd,
+    spans: Spans,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LocalAirflow]:
     """Run an Airflow with the project's own DAGs and those of the tests."""
     home = tmp_path_factory.mktemp("airflow")
@@ -45,6 +74,13 @@ def airflow(
         "dead": _connection("127.0.0.1:9"),
     }
     settings = {
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": LOOPBACK,
+        "AIRFLOW__METRICS__STATSD_PORT": str(metrics.port),
+        "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",  # in plain statsd there are no tags
+        "AIRFLOW__TRACES__OTEL_ON": "True",
+        "OTEL_TRACES_EXPORTER": "otlp_proto_http",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": spans.url,
         # Short, for the test that lets a triggerer's heartbeat lapse.
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
         "AIRFLOW__KAFKA_BRIDGE__SOURCE": "acceptance",
@@ -53,7 +89,10 @@ def airflow(
         ),
         "AIRFLOW__KAFKA_BRIDGE__BATCH_URL": "http://127.0.0.1/batches/{batch_id}",
     }
-    with LocalAirflow(home, dags, connections=connections, env=settings) as running:
+    airflow = LocalAirflow(
+        home, dags, connections=connections, env=settings, database_url=database_url
+    )
+    with airflow as running:
         yield running
 
 
@@ -109,3 +148,24 @@ def patient_service(
 ) -> subprocess.Popen[bytes]:
     """Run the worker whose jobs wait to be stopped."""
     return start_worker("patient_service:worker")
+
+
+@pytest.fixture(scope="session")
+def batch_service(
+    start_worker: Callable[..., subprocess.Popen[bytes]],
+) -> subprocess.Popen[bytes]:
+    """Run the worker with many small jobs."""
+    return start_worker("batch_service:worker")
+
+
+@pytest.fixture(scope="session")
+def begin(
+    airflow: LocalAirflow, jobs_broker: Broker, eventually: Callable[..., None]
+) -> Callable[..., Run]:
+    """Give a function that begins a run of a DAG."""
+
+    def begin(dag_id: str, request_topic: str = "patient.requests") -> Run:
+        servers, run_id = jobs_broker.bootstrap_servers, airflow.trigger(dag_id)
+        return Run(airflow, servers, eventually, dag_id, run_id, request_topic)
+
+    return begin

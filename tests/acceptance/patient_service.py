@@ -6,7 +6,7 @@ from kafka_bridge.worker import ApplicationError, JobContext, Worker
 
 worker = Worker(group_id="patient", request_topic="patient.requests", concurrency=16, grace=1)
 
-LONGEST = 90.0
+LONGEST = 240.0
 """Seconds after which a job that nobody stops ends by itself, and its test fails."""
 
 

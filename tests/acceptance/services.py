@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from kafka_bridge.worker import JobContext, Worker
+from kafka_bridge.worker import ApplicationError, JobContext, Worker
 
 worker = Worker(group_id="acceptance", request_topic="test.requests", concurrency=4)
 
@@ -19,3 +19,11 @@ def count(job: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
         time.sleep(0.1)
         job.progress(step, total=steps, unit="steps", message="counting")
     return {"number": payload.get("number"), "process": os.getpid()}
+
+
+@worker.job("test.observed")
+def observed(job: JobContext, payload: str) -> str:
+    """Succeed where it is asked to, or fail."""
+    if payload != "succeed":
+        raise ApplicationError("as asked", type="asked", retryable=False)
+    return payload

@@ -5,31 +5,30 @@ All runs begin at once: each waits for something else, and most wait most of the
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.codec import encode
-from kafka_bridge.protocol.errors import RemoteProtocolError
-from kafka_bridge.protocol.lifecycle import TERMINAL
-from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
-from kafka_bridge.protocol.topics import CONTROL_TOPIC, RESPONSE_TOPIC
-from kafka_bridge.testing import Broker
+from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
+from kafka_bridge.protocol.topics import RESPONSE_TOPIC
 from kafka_bridge.testing.local_airflow import Component, LocalAirflow
 
-from .topic_contents import commands_for, events_of_job, records_of, requests_of_run
+from .runs import Eventually, Run
 
-Eventually = Callable[..., None]
-TIME_OUTS = ("overdue", "silent", "nobody")
+pytestmark = pytest.mark.usefixtures("patient_service")
+
+Begin = Callable[..., Run]
+CANCEL_SECONDS = 5.0
+"""From a person's mark until the worker says CANCELLED."""
+UNHEARD = ("silent", "nobody")
+"""What these ask for, no worker takes."""
 DAGS = (
-    *TIME_OUTS,  # they take longest
+    "overdue",  # the time-outs take longest
+    *UNHEARD,
     "dies_before_deferral",
     "dies_before_publish",
     "first_fails",
@@ -42,101 +41,13 @@ DAGS = (
 )
 
 
-@dataclass
-class Run:
-    """One run of a DAG with one task, seen from outside: by Airflow's API and in the topics."""
-
-    airflow: LocalAirflow
-    servers: str
-    eventually: Eventually
-    dag_id: str
-    run_id: str
-    request_topic: str = "patient.requests"
-
-    def requests(self) -> list[JobRequest]:
-        """Return its requests, in order."""
-        found = requests_of_run(self.servers, self.request_topic, self.run_id)
-        return sorted(found, key=lambda request: request.attempt)
-
-    def until_at_work(self, attempts: int = 1) -> JobRequest:
-        """Wait until a worker has accepted the job of that attempt; return its request."""
-        self.eventually(lambda: len(self.requests()) == attempts, f"{self.dag_id}: requests", 60)
-        request = self.requests()[-1]
-        self.eventually(lambda: self.states(request), f"{self.dag_id}: accepted", 30)
-        return request
-
-    def until_ended(self, request: JobRequest, timeout: float) -> JobState:
-        """Wait until a job has ended; return how."""
-        self.eventually(lambda: self.end(request), f"{self.dag_id}: its job ended", timeout)
-        return self.end(request)[0]
-
-    def states(self, request: JobRequest) -> list[JobState]:
-        """Return what was said of a job."""
-        events = events_of_job(self.servers, RESPONSE_TOPIC, request.correlation_id)
-        return [event.state for event in events]
-
-    def end(self, request: JobRequest) -> list[JobState]:
-        """Return its terminal states."""
-        return [state for state in self.states(request) if state in TERMINAL]
-
-    def reasons(self, request: JobRequest) -> list[str | None]:
-        """Return why it was cancelled, each time."""
-        commands = commands_for(self.servers, CONTROL_TOPIC, request.correlation_id)
-        return [command.reason for command in commands]
-
-    def wait_for_task(self, *states: str) -> None:
-        """Wait until its task is in one of these states."""
-        self.airflow.wait_for_task(self.dag_id, self.run_id, "work", set(states), 90)
-
-    def wait(self) -> str:
-        """Wait for its end; return how it ended."""
-        return self.airflow.wait_for_run(self.dag_id, self.run_id, 120)
-
-    def mark(self, state: str) -> None:
-        """Set the task's state."""
-        self.airflow.mark_task(self.dag_id, self.run_id, "work", state)
-
-    def clear(self) -> None:
-        """Clear the task."""
-        self.airflow.clear_task(self.dag_id, self.run_id, "work")
-
-    def result(self) -> object:
-        """Return the task's XCom."""
-        return self.airflow.xcom(self.dag_id, self.run_id, "work")
-
-    def log(self, try_number: int = 1) -> str:
-        """Return the log of one try."""
-        lines = self.airflow.task_log(self.dag_id, self.run_id, "work", try_number)
-        return "\n".join(str(line) for line in lines)
-
-
 @pytest.fixture(scope="module")
-def begin(
-    airflow: LocalAirflow,
-    jobs_broker: Broker,
-    patient_service: subprocess.Popen[bytes],
-    eventually: Eventually,
-) -> Callable[[str], Run]:
-    """Give a function that begins a run of a DAG."""
-
-    def begin(dag_id: str) -> Run:
-        topic = "jobs.nobody" if dag_id in ("silent", "nobody") else "patient.requests"
-        return Run(
-            airflow,
-            jobs_broker.bootstrap_servers,
-            eventually,
-            dag_id,
-            airflow.trigger(dag_id),
-            topic,
-        )
-
-    return begin
-
-
-@pytest.fixture(scope="module")
-def runs(begin: Callable[[str], Run]) -> dict[str, Run]:
+def runs(begin: Begin) -> dict[str, Run]:
     """Begin one run of each DAG; what was asked of nobody is accepted, and that is all."""
-    begun = {dag_id: begin(dag_id) for dag_id in DAGS}
+    begun = {
+        dag_id: begin(dag_id, "jobs.nobody" if dag_id in UNHEARD else "patient.requests")
+        for dag_id in DAGS
+    }
     accept(begun["silent"])
     return begun
 
@@ -202,7 +113,7 @@ def test_clear(runs: dict[str, Run], dag_id: str) -> None:
     run.wait_for_task("deferred" if dag_id == "cleared" else "running")
     run.clear()
     assert run.until_ended(first, 30) is JobState.CANCELLED
-    second = run.until_at_work(attempts=2)
+    second = run.until_at_work(requests=2)
     assert run.wait() == "success"
     assert run.end(second) == [JobState.SUCCEEDED]
     assert run.result() == 2
@@ -210,7 +121,7 @@ def test_clear(runs: dict[str, Run], dag_id: str) -> None:
 
 
 def test_triggerers_that_come_and_go(
-    airflow: LocalAirflow, begin: Callable[[str], Run], eventually: Eventually
+    airflow: LocalAirflow, begin: Begin, eventually: Eventually
 ) -> None:
     """A triggerer that wakes after another one has taken over cancels nothing: the job goes on.
 
@@ -238,6 +149,23 @@ def test_triggerers_that_come_and_go(
     assert run.states(request).count(JobState.ACCEPTED) == 1
 
 
+def test_marked_while_no_triggerer_runs(airflow: LocalAirflow, begin: Begin) -> None:
+    """A mark reaches the jobs that no triggerer waits for: a task's one, and a run's batch."""
+    airflow.kill(Component.TRIGGERER)
+    try:
+        single, batch = begin("unseen"), begin("unseen_batch")
+        for run in (single, batch):
+            run.until_at_work(requests=1 if run is single else 3)
+            run.wait_for_task("deferred")
+        single.mark("failed")
+        until_cancelled(single, since=time.time())
+        airflow.mark_run(batch.dag_id, batch.run_id, "failed")
+        until_cancelled(batch, since=time.time())
+    finally:
+        airflow.start(Component.TRIGGERER)
+    assert single.wait() == "failed"
+
+
 @pytest.mark.parametrize(
     ("dag_id", "state"),
     [
@@ -249,27 +177,32 @@ def test_triggerers_that_come_and_go(
 def test_marked(runs: dict[str, Run], dag_id: str, state: str) -> None:
     """A task that a person ends, deferred or not: its worker confirms CANCELLED within 5 s.
 
-    Once a triggerer has asked Airflow's API something, that is: building it takes some seconds, the
-    first time. The test before this one has seen to that.
+    So it does where the triggerer has only just begun, as the test before this one leaves it, and
+    has not yet taken up what the one that was killed had.
     """
     run = runs[dag_id]
-    request = run.until_at_work()
+    run.until_at_work()
     run.wait_for_task("running" if dag_id == "killed_while_running" else "deferred")
     begin = time.time()
     run.mark(state)
-    assert run.until_ended(request, 15) is JobState.CANCELLED
-    (end,) = [e for e in events(run, request) if e.state is JobState.CANCELLED]
-    assert end.occurred_at.timestamp() - begin < 5
+    reasons = until_cancelled(run, begin)
     assert run.wait() == state
-    assert set(run.reasons(request)) <= {
+    assert reasons <= {
+        f"the task was marked {state}",
         "the task was marked, cleared or removed",
         "the task was killed",
     }
 
 
-def events(run: Run, request: JobRequest) -> list[StatusEvent]:
-    """Return what was said of a job, whole."""
-    return events_of_job(run.servers, RESPONSE_TOPIC, request.correlation_id)
+def until_cancelled(run: Run, since: float) -> set[str | None]:
+    """Wait until all jobs of a run are CANCELLED, 5 s after a moment at the latest; return why."""
+    reasons = set()
+    for request in run.requests():
+        assert run.until_ended(request, 15) is JobState.CANCELLED
+        (end,) = [e for e in run.events(request) if e.state is JobState.CANCELLED]
+        assert end.occurred_at.timestamp() - since < CANCEL_SECONDS
+        reasons |= set(run.reasons(request))
+    return reasons
 
 
 def test_mark_that_is_to_cancel_nothing(runs: dict[str, Run]) -> None:
@@ -315,44 +248,3 @@ def test_nobody_there(runs: dict[str, Run]) -> None:
         "Start the service's workers, or correct the name of the topic."
     ) in run.log()
     assert run.reasons(run.requests()[0]) == [words]
-
-
-@pytest.mark.long
-def test_hundred_mapped_tasks(begin: Callable[[str], Run]) -> None:
-    """A hundred mapped tasks have a hundred results, and each job runs once."""
-    run = begin("hundred_jobs")
-    assert run.airflow.wait_for_run(run.dag_id, run.run_id, 290) == "success"
-    results = [run.airflow.xcom(run.dag_id, run.run_id, "work", map_index=n) for n in range(100)]
-    assert results == list(range(100))
-    assert sorted(accepted(run).values()) == [1] * 100
-
-
-@pytest.mark.long
-def test_run_with_a_hundred_jobs_is_ended(begin: Callable[[str], Run]) -> None:
-    """A person ends a run: each of its jobs is cancelled, those at work and those in the queue."""
-    run = begin("hundred_waiting")
-    logs = run.airflow.home / "logs" / f"dag_id={run.dag_id}"
-    run.eventually(lambda: len(list(logs.rglob("*.trigger.*"))) == 100, "all triggers run", 200)
-    run.airflow.mark_run(run.dag_id, run.run_id, "failed")
-    ids = {request.correlation_id for request in run.requests()}
-
-    def cancelled() -> set[str]:
-        return {e.correlation_id for e in all_events(run) if e.state is JobState.CANCELLED}
-
-    run.eventually(lambda: ids <= cancelled(), "all are cancelled", 60)
-
-
-def all_events(run: Run) -> list[StatusEvent]:
-    """Return all that any worker has said, as far as it can be read."""
-    found = []
-    for record in records_of(run.servers, RESPONSE_TOPIC):
-        with contextlib.suppress(RemoteProtocolError):
-            found.append(record.decode(StatusEvent))
-    return found
-
-
-def accepted(run: Run) -> Counter[str]:
-    """Return how often each job of a run was accepted."""
-    ids = {request.correlation_id for request in run.requests()}
-    states = (e for e in all_events(run) if e.state is JobState.ACCEPTED)
-    return Counter(e.correlation_id for e in states if e.correlation_id in ids)

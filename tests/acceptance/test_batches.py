@@ -35,11 +35,10 @@ Eventually = Callable[..., None]
 @pytest.fixture(scope="module")
 def runs(
     airflow: LocalAirflow,
-    start_worker: Callable[..., subprocess.Popen[bytes]],
+    batch_service: subprocess.Popen[bytes],
     file_auditor: subprocess.Popen[bytes],
 ) -> dict[str, str]:
-    """Begin one run of each DAG, with a worker for the jobs."""
-    start_worker("batch_service:worker")
+    """Begin one run of each DAG, with workers for the jobs."""
     return {dag_id: airflow.trigger(dag_id) for dag_id in DAGS}
 
 
@@ -106,8 +105,7 @@ def test_marked_failed(
             if record.key in jobs and (head := read_head(record.value)).state in TERMINAL
         )
 
-    # Airflow is asked first whether the task is still deferred, which takes seconds under load.
-    eventually(lambda: ends() == {JobState.CANCELLED: 20}, "all are cancelled", 30)
+    eventually(lambda: ends() == {JobState.CANCELLED: 20}, "all are cancelled", 10)
 
 
 def test_without_triggerer(

@@ -25,6 +25,14 @@ TOPIC = "test.requests"
 pytestmark = pytest.mark.usefixtures("workers")
 
 
+@pytest.fixture(scope="module")
+def runs(airflow: LocalAirflow, file_auditor: subprocess.Popen[bytes]) -> dict[str, str]:
+    """Begin one run of each DAG whose jobs nothing disturbs."""
+    conf = {"audit_files": {"files_per_second": 500}}
+    dag_ids = ("audit_files", "map_jobs", "failing_job")
+    return {dag_id: airflow.trigger(dag_id, conf=conf.get(dag_id)) for dag_id in dag_ids}
+
+
 def _log(airflow: LocalAirflow, dag_id: str, run_id: str, task_id: str) -> str:
     return "\n".join(str(line) for line in airflow.task_log(dag_id, run_id, task_id))
 
@@ -39,13 +47,13 @@ def _states(broker: Broker, correlation_id: str) -> Counter[JobState]:
     return Counter(event.state for event in events)
 
 
-def test_audit_files(airflow: LocalAirflow, file_auditor: subprocess.Popen[bytes]) -> None:
+def test_audit_files(airflow: LocalAirflow, runs: dict[str, str]) -> None:
     """The report of the audit is the task's XCom and equals an independent count of the tree.
 
     Its progress stands in the task's log, in words.
     """
     root = Path(installed_airflow.__path__[0])
-    run_id = airflow.trigger("audit_files", conf={"files_per_second": 500})
+    run_id = runs["audit_files"]
     assert airflow.wait_for_run("audit_files", run_id, 120) == "success"
 
     report = airflow.xcom("audit_files", run_id, "audit")
@@ -63,9 +71,9 @@ def test_audit_files(airflow: LocalAirflow, file_auditor: subprocess.Popen[bytes
     assert f"{len(contents):,} files, {report['bytes']:,} bytes" in printed
 
 
-def test_failing_job(airflow: LocalAirflow, file_auditor: subprocess.Popen[bytes]) -> None:
+def test_failing_job(airflow: LocalAirflow, runs: dict[str, str]) -> None:
     """A worker's exception fails the task; its type, message and traceback are in the log."""
-    run_id = airflow.trigger("failing_job")
+    run_id = runs["failing_job"]
     assert airflow.wait_for_run("failing_job", run_id, 60) == "failed"
     log = _log(airflow, "failing_job", run_id, "fail")
     assert "FileNotFoundError: [Errno 2] No such file or directory: '/no/such" in log
@@ -73,9 +81,9 @@ def test_failing_job(airflow: LocalAirflow, file_auditor: subprocess.Popen[bytes
     assert 'file_auditor.py", line' in log
 
 
-def test_map_jobs(airflow: LocalAirflow, file_auditor: subprocess.Popen[bytes]) -> None:
+def test_map_jobs(airflow: LocalAirflow, runs: dict[str, str]) -> None:
     """Mapped tasks each get their own result, and a later task all of them."""
-    run_id = airflow.trigger("map_jobs")
+    run_id = runs["map_jobs"]
     assert airflow.wait_for_run("map_jobs", run_id, 120) == "success"
     root = Path(installed_airflow.__path__[0])
     counts = [
@@ -119,15 +127,15 @@ def test_triggerer_killed_while_a_job_runs(airflow: LocalAirflow, jobs_broker: B
     assert states[JobState.SUCCEEDED] == 1
 
 
-def test_two_workers_share_forty_mapped_jobs(airflow: LocalAirflow, jobs_broker: Broker) -> None:
-    """Two worker processes of one group do each of forty mapped jobs once, and both take part."""
-    run_id = airflow.trigger("forty_jobs")
-    assert airflow.wait_for_run("forty_jobs", run_id, 240) == "success"
-    results = [airflow.xcom("forty_jobs", run_id, "work", map_index=n) for n in range(40)]
-    assert [result["number"] for result in results] == list(range(40))
+def test_two_workers_share_twenty_mapped_jobs(airflow: LocalAirflow, jobs_broker: Broker) -> None:
+    """Two worker processes of one group do each of twenty mapped jobs once, and both take part."""
+    run_id = airflow.trigger("twenty_jobs")
+    assert airflow.wait_for_run("twenty_jobs", run_id, 240) == "success"
+    results = [airflow.xcom("twenty_jobs", run_id, "work", map_index=n) for n in range(20)]
+    assert [result["number"] for result in results] == list(range(20))
     assert len({result["process"] for result in results}) == 2
     requests = requests_of_run(jobs_broker.bootstrap_servers, TOPIC, run_id)
-    assert len(requests) == 40
+    assert len(requests) == 20
     for request in requests:
         assert _states(jobs_broker, request.correlation_id)[JobState.ACCEPTED] == 1
 

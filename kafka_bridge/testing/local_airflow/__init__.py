@@ -19,10 +19,12 @@ from kafka_bridge.testing.local_airflow.errors import (
     ComponentFailed,
     DagImportFailed,
     LocalAirflowError,
+    PostgresMissing,
     WaitTimedOut,
 )
 from kafka_bridge.testing.local_airflow.harness import LocalAirflow
 from kafka_bridge.testing.local_airflow.logs import LogLine
+from kafka_bridge.testing.local_airflow.postgres_server import postgres
 
 __all__ = [
     "ApiError",
@@ -33,5 +35,7 @@ __all__ = [
     "LocalAirflow",
     "LocalAirflowError",
     "LogLine",
+    "PostgresMissing",
     "WaitTimedOut",
+    "postgres",
 ]

@@ -6,6 +6,7 @@
     ├── ComponentFailed     a process of Airflow did not start, or died by itself
     ├── DagImportFailed     a file in the DAG folder cannot be imported
     ├── WaitTimedOut        something that was waited for did not happen in time
+    ├── PostgresMissing     a Postgres was asked for, and cannot be run here
     └── ApiError            Airflow's API refused a request
         └── ApiUnavailable  it did not answer, or failed inside: trying again may help
 """
@@ -29,6 +30,10 @@ class DagImportFailed(LocalAirflowError):
 
 class WaitTimedOut(LocalAirflowError):
     """What was waited for did not happen in time; says what the state was."""
+
+
+class PostgresMissing(LocalAirflowError):
+    """A Postgres was asked for, and cannot be run here; says what is missing."""
 
 
 class ApiError(LocalAirflowError):

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from airflow.sdk import DAG, Context
 
-from kafka_bridge.airflow import KafkaJobOperator
+from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobOperator
 
 
 def die(*_: Any) -> NoReturn:
@@ -57,11 +57,20 @@ one("marked_failed", "patient.waits")
 one("marked_success", "patient.waits")
 one("killed_while_running", "patient.waits", deferrable=False)
 one("left_alone", "patient.waits", cancel_on_kill=False)
+one("unseen", "patient.waits")
 one("moved", "patient.works", payload=30)
 
 one("overdue", "patient.waits", start_to_close_timeout=5)
 one("silent", "patient.nothing", request_topic="jobs.nobody", heartbeat_timeout=2)
 one("nobody", "patient.nothing", request_topic="jobs.nobody", schedule_to_start_timeout=2)
+
+with DAG(dag_id="unseen_batch", schedule=None):
+    KafkaJobBatchOperator(
+        task_id="work",
+        job_type="patient.waits",
+        payloads=[None] * 3,
+        request_topic="patient.requests",
+    )
 
 for dag_id, job_type in (("hundred_jobs", "patient.numbers"), ("hundred_waiting", "patient.waits")):
     with DAG(dag_id=dag_id, schedule=None):

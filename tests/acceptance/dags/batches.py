@@ -46,3 +46,17 @@ with DAG(dag_id="batch_marked", schedule=None):
         payloads=[None] * 20,
         request_topic="batch.requests",
     )
+
+for name, arguments in (
+    ("large_collects", {"on_failure": "collect"}),
+    ("large_fails_fast", {"retries": 1, "retry_delay": timedelta(seconds=0)}),
+):
+    with DAG(dag_id=name, schedule=None):
+        KafkaJobBatchOperator(
+            task_id="work",
+            job_type="batch.double",
+            payloads=list(range(10_000)),
+            request_topic="batch.requests",
+            progress_log_interval=0.5,
+            **arguments,
+        )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import airflow_database
 
 from bench.triggerer import START_SECONDS, Triggerer, triggerer_on
 from kafka_bridge.kafka.offsets import end_offsets
@@ -45,9 +46,14 @@ def test_real_triggerer_killed_under_load(
     topic, chance = topics("responses", partitions=3), random.Random(SEED)
     config = config_of(real_broker.bootstrap_servers)
     starts = end_offsets(config, [topic], 10)[topic]
-    url = f"sqlite:///{tmp_path}/airflow.db"
     with (
-        triggerer_on(url, tmp_path, real_broker.bootstrap_servers, SETTINGS) as triggerer,
+        airflow_database() as url,
+        triggerer_on(
+            url or f"sqlite:///{tmp_path}/airflow.db",
+            tmp_path,
+            real_broker.bootstrap_servers,
+            SETTINGS,
+        ) as triggerer,
         RecordProducer(config) as producer,
     ):
         triggerer.defer(run_id=RUN, jobs=jobs, topic=topic, starts=starts)

@@ -494,6 +494,10 @@ class Commands:
         self.opened += 1
         return self
 
+    def connect(self, topic: str) -> None:
+        """Get ready."""
+        assert topic == ARGUMENTS["control_topic"]
+
     def send(
         self, topic: str, key: bytes, value: bytes, _headers: Headers
     ) -> Future[RecordLocation]:

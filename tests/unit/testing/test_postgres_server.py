@@ -1,0 +1,46 @@
+"""What a local Airflow's Postgres says where it cannot be run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kafka_bridge.testing.local_airflow import PostgresMissing
+from kafka_bridge.testing.local_airflow import postgres as start_postgres
+from kafka_bridge.testing.local_airflow.postgres_server import DEBIAN
+
+
+def why() -> str:
+    """Return why there is no Postgres."""
+    with pytest.raises(PostgresMissing) as missing, start_postgres():
+        pass
+    return str(missing.value)
+
+
+@pytest.fixture
+def nothing_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide all programs."""
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+
+
+def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's API server needs a driver of its own, and its name is told."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name != "asyncpg" or None)
+    assert why() == "the Python package asyncpg is not installed"
+
+
+def test_no_programs(monkeypatch: pytest.MonkeyPatch, nothing_on_the_path: None) -> None:
+    """Without Postgres it is said where it was looked for."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
+    assert why() == f"there is no initdb, neither on the PATH nor in {DEBIAN}"
+
+
+def test_root_without_setpriv(monkeypatch: pytest.MonkeyPatch, nothing_on_the_path: None) -> None:
+    """Postgres refuses to run as root, so something must give that up."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert why() == "Postgres does not run as root, and there is no setpriv to help"
