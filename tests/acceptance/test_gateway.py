@@ -25,7 +25,7 @@ from .topic_contents import events_of_job, requests_of_run
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"
-TOPIC = "gateway.requests"
+PROGRAMS, ELSEWHERE = "programs.requests", "elsewhere.requests"
 RUN = "/api/v2/dags/{payload.dag_id}/dagRuns/{external_id}"
 
 
@@ -61,14 +61,17 @@ def start_gateway(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[..., None]]:
     """Give a function that runs a gateway with a file until the module's tests are done."""
-    with contextlib.suppress(TopicExists):
-        jobs_broker.create_topic(TOPIC, 4)
+    for topic in (PROGRAMS, ELSEWHERE):
+        with contextlib.suppress(TopicExists):
+            jobs_broker.create_topic(topic, 4)
     started: list[subprocess.Popen[bytes]] = []
 
     def start(file: dict[str, Any]) -> None:
         folder = tmp_path_factory.mktemp("gateway")
         path, log = folder / "gateway.yaml", folder / "gateway.log"
-        path.write_text(yaml.safe_dump({"request_topic": TOPIC, **file}, sort_keys=False))
+        path.write_text(
+            yaml.safe_dump({"group_id": file["request_topic"], **file}, sort_keys=False)
+        )
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "kafka_bridge", "gateway", "run", str(path)],
@@ -88,12 +91,15 @@ def start_gateway(
 @pytest.fixture(scope="module")
 def gateway(start_gateway: Callable[..., None]) -> None:
     """Run a gateway that has programs do its jobs."""
-    start_gateway({"jobs": programs()})
+    start_gateway({"request_topic": PROGRAMS, "jobs": programs()})
 
 
-def begin(airflow: LocalAirflow, job_type: str, payload: dict[str, Any]) -> str:
+def begin(
+    airflow: LocalAirflow, job_type: str, payload: dict[str, Any], topic: str = PROGRAMS
+) -> str:
     """Begin a run whose task has a job of this type done; return its id."""
-    return airflow.trigger("gateway_job", conf={"job_type": job_type, "payload": payload})
+    conf = {"job_type": job_type, "payload": payload, "topic": topic}
+    return airflow.trigger("gateway_job", conf=conf)
 
 
 def log_of(airflow: LocalAirflow, run_id: str) -> str:
@@ -144,7 +150,7 @@ def test_program_that_is_cancelled(
     assert pids <= set(all_pids())
     airflow.mark_task("gateway_job", run_id, "work", "failed")
     eventually(lambda: not pids & set(all_pids()), "all are gone", 30)
-    (request,) = requests_of_run(jobs_broker.bootstrap_servers, TOPIC, run_id)
+    (request,) = requests_of_run(jobs_broker.bootstrap_servers, PROGRAMS, run_id)
 
     def last() -> JobState:
         events = events_of_job(
@@ -181,10 +187,11 @@ def test_another_airflow_by_its_rest_api(
     token.write_text(httpx.get(f"{url}/auth/token", trust_env=False).json()["access_token"])
     service = {"url": url, "auth": {"bearer": {"file": str(token)}}}
     start_gateway(
-        {"group_id": "airflows", "services": {"airflow": service}, "jobs": {"run": dag_runs()}}
+        {"request_topic": ELSEWHERE, "services": {"airflow": service}, "jobs": {"run": dag_runs()}}
     )
     good = {"dag_id": "sum_up", "task_id": "add", "conf": {"numbers": [1, 2, 39]}}
-    runs = [begin(airflow, "run", good), begin(airflow, "run", good | {"dag_id": "no_such_dag"})]
+    bad = good | {"dag_id": "no_such_dag"}
+    runs = [begin(airflow, "run", each, ELSEWHERE) for each in (good, bad)]
     assert airflow.wait_for_run("gateway_job", runs[0], 90) == "success"
     assert airflow.xcom("gateway_job", runs[0], "work") == {"sum": 42}
     assert airflow.wait_for_run("gateway_job", runs[1], 90) == "failed"
