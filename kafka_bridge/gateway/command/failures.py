@@ -60,12 +60,13 @@ def timed_out(job: CommandJob, output: Output, errors: Output) -> ApplicationErr
     )
 
 
-def guard_gone(job: CommandJob) -> ApplicationError:
-    """Return the error that it is when somebody kills a program's guard."""
+def guard_gone(job: CommandJob, output: Output, errors: Output) -> ApplicationError:
+    """Return the error that it is when a program's guard was killed, or could not begin."""
     return ApplicationError(
-        f"the process that guards {job.program} was killed, and {job.program} with it",
-        type="program_guard_killed",
-        details="",
+        f"the process that guards {job.program} has ended before it, so {job.program} was killed: "
+        f"{_last_words(output, errors)}",
+        type="program_guard_gone",
+        details=_details(output, errors),
     )
 
 

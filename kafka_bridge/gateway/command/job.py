@@ -20,7 +20,7 @@ from kafka_bridge.gateway.command.output import Output
 from kafka_bridge.gateway.command.program import GuardGone, NotStarted, Program
 from kafka_bridge.gateway.command.progress import newest
 from kafka_bridge.gateway.command.results import result_of
-from kafka_bridge.gateway.http.requests import scope_of
+from kafka_bridge.gateway.scope import scope_of
 from kafka_bridge.worker import JobContext, JobStopped
 
 
@@ -44,7 +44,7 @@ class CommandHandler:
         except NotStarted as error:
             raise not_started(config, error.number, invocation) from None
         except GuardGone:
-            raise guard_gone(config) from None
+            raise guard_gone(config, output, errors) from None
         if status != 0:
             raise failed(config, status, output, errors)
         return result_of(config, output)

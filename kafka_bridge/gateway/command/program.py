@@ -45,7 +45,7 @@ class NotStarted(Exception):
 
 
 class GuardGone(Exception):
-    """Somebody has killed the guard; the program was killed with it."""
+    """The guard has ended before its program, which was killed then."""
 
 
 class Program:
@@ -81,7 +81,7 @@ class Program:
         :param output: takes what it writes to its standard output
         :param errors: likewise, standard error
         :raises NotStarted: the system does not start it
-        :raises GuardGone: it was killed by those who killed its guard
+        :raises GuardGone: its guard was killed, or could not begin
         """
         with contextlib.closing(self._control), contextlib.closing(self._guards_end):
             try:
