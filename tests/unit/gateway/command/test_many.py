@@ -20,8 +20,9 @@ async def test_a_hundred_programs_at_a_time_leave_nothing_open(tmp_path: Path) -
     """All run at once; afterwards there is no zombie, and no file descriptor more than before."""
     os.mkfifo(tmp_path / "gate")
     gate = os.open(tmp_path / "gate", os.O_RDWR)
+    waits = 'exec 3< gate; touch "$0"; read line <&3; echo "[$0]"'
     job = {
-        "command": ["sh", "-c", 'touch "$0"; read line < gate; echo "[$0]"', "{payload}"],
+        "command": ["sh", "-c", waits, "{payload}"],
         "working_directory": str(tmp_path),
     }
     me = psutil.Process()
