@@ -19,13 +19,8 @@ from typing import IO
 from kafka_bridge.gateway.command.invocation import Invocation
 from kafka_bridge.gateway.command.output import Output
 
-GUARD = (
-    *(sys.executable, "-I", "-S", "-c"),
-    "import sys; sys.path.append(sys.argv[1]); import guard; guard.main(*sys.argv[2:])",
-    str(Path(__file__).parent),
-)
-"""Started as a module, whose bytecode is kept: as a script it would be compiled each time. Without
-the site's packages, and whatever the environment says."""
+GUARD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py")))
+"""Without the site's packages, and whatever the environment says."""
 GUARD_INHERITS = ("LD_LIBRARY_PATH",)
 """Some installations of Python do not start without it."""
 PIECE_BYTES = 65_536
