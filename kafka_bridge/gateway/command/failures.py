@@ -13,7 +13,9 @@ from kafka_bridge.worker import ApplicationError
 
 MESSAGE_LINES = 5
 DETAILS_LINES = 50
-PASSES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY})
+PASSES = frozenset(
+    {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ETXTBSY}
+)
 """Of what keeps the system from starting a program, that which may be over in a moment."""
 
 

@@ -1,10 +1,10 @@
 """Stands between the gateway and one program, so that nothing of the program outlives either.
 
-Run as a script for each program, ``guard.py SOCKET KILL_AFTER``, in a session of its own. The socket
-is one to the gateway. What to start comes over it, and after that nothing but its end, which is the
-order to end the program: however the gateway dies, ``kill -9`` included, the socket ends. Then all
-that the program has started gets SIGTERM, and a while later SIGKILL. So does what a program leaves
-behind that ends by itself.
+Run as a script for each program, ``guard.py SOCKET KILL_AFTER``, in a session of its own. The
+socket leads to the gateway. What to start comes over it, and after that nothing but its end, which
+is the order to end the program: however the gateway dies, ``kill -9`` included, the socket ends.
+Then all that the program has started gets SIGTERM, and a while later SIGKILL. So does what a
+program leaves behind that ends by itself.
 
 The guard answers in lines: ``started PID`` or ``failed ERRNO``; ``ended STATUS``, negative for a
 signal. It exits once everything is gone.
