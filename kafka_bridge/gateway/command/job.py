@@ -25,10 +25,14 @@ from kafka_bridge.worker import JobContext, JobStopped
 
 
 class CommandHandler:
-    """Does jobs of one type by a program."""
+    """Does jobs of one type by a program.
 
-    def __init__(self, config: CommandJob) -> None:
+    :param starting: is held while a program starts, by the handlers of all types
+    """
+
+    def __init__(self, config: CommandJob, starting: asyncio.Semaphore) -> None:
         self._config = config
+        self._starting = starting
 
     async def handle(self, job: JobContext, payload: Any) -> Any:
         """Run the program for a job, and return its result.
@@ -40,7 +44,7 @@ class CommandHandler:
         invocation = invocation_of(config, scope_of(job, payload))
         output, errors = (self._listen(job, invocation.secrets) for _ in range(2))
         try:
-            status = await self._run(job, Program(invocation), output, errors)
+            status = await self._run(job, Program(invocation, self._starting), output, errors)
         except NotStarted as error:
             raise not_started(config, error.number, invocation) from None
         except GuardGone:

@@ -127,7 +127,7 @@ from kafka_bridge.gateway.command.program import Program
 
 job = CommandJob(command=sys.argv[1:], kill_after=0.1)
 outputs = [Output(1000, 1000, (), print) for _ in range(2)]
-asyncio.run(Program(invocation_of(job, {})).run(*outputs))
+asyncio.run(Program(invocation_of(job, {}), asyncio.Semaphore()).run(*outputs))
 """
 
 
