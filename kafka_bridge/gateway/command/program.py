@@ -105,9 +105,9 @@ class Program:
 
     def _start_guard(self) -> subprocess.Popen[bytes]:
         given, control = self._invocation, self._guards_end.fileno()
-        if self._is_stopped:
-            raise NotStarted(errno.ECANCELED)
         try:
+            if self._is_stopped:
+                raise NotStarted(errno.ECANCELED)
             with _standard_input(given.stdin) as stdin:
                 return subprocess.Popen(
                     [*GUARD, str(control), str(given.kill_after)],

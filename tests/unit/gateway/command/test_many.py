@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from kafka_bridge.worker import ApplicationError
 from unit.gateway.command.conftest import Begun, until
 
 PROGRAMS = 100
-PAUSE_SECONDS = 0.5
 
 
 async def test_a_hundred_programs_at_a_time_leave_nothing_open(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ async def test_a_hundred_programs_at_a_time_leave_nothing_open(tmp_path: Path) -
     starting = asyncio.Semaphore(STARTING)
     jobs = [Begun(job, number, starting) for number in range(PROGRAMS)]
     begun = asyncio.create_task(until(lambda: len(list(tmp_path.iterdir())) == PROGRAMS + 1))
-    assert await longest_pause(begun) < PAUSE_SECONDS
+    assert await longest_pause(begun, time.monotonic) < 1.0
     await begun
     os.close(gate)
     assert await asyncio.gather(*(each.task for each in jobs)) == [[n] for n in range(PROGRAMS)]
@@ -46,15 +46,15 @@ async def test_a_hundred_programs_at_a_time_leave_nothing_open(tmp_path: Path) -
 async def test_program_that_talks_without_end_does_not_keep_others_waiting() -> None:
     """Its lines are thrown away as fast as they come, and the loop has time for all the rest."""
     talker = Begun({"command": ["yes"], "timeout": 1})
-    assert await longest_pause(talker.task) < PAUSE_SECONDS
+    assert await longest_pause(talker.task, time.thread_time) < 0.3  # whatever else runs here
     with pytest.raises(ApplicationError, match=r"yes took longer than 1 s .*: y\ny"):
         await talker.task
 
 
-async def longest_pause(task: asyncio.Task[Any]) -> float:
-    """Return for how many seconds the loop had no time for this, until a task is done."""
-    longest, last = 0.0, time.monotonic()
+async def longest_pause(task: asyncio.Task[Any], clock: Callable[[], float]) -> float:
+    """Return for how many seconds by a clock the loop had no time, until a task is done."""
+    longest, last = 0.0, clock()
     while not task.done():
         await asyncio.sleep(0.01)
-        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        longest, last = max(longest, clock() - last), clock()
     return longest
