@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from kafka_bridge.gateway.callbacks.channel import CallbackChannel
 from kafka_bridge.gateway.callbacks.counts import CallbackCounts
 from kafka_bridge.gateway.command.job import CommandHandler
+from kafka_bridge.gateway.command.program import STARTING
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.http.client import ServiceClient
 from kafka_bridge.gateway.http.config import HttpJob, Mode
@@ -37,6 +39,7 @@ class Gateway:
             max_deliveries=config.max_deliveries,
         )
         self._channel = _channel(config)
+        starting = asyncio.Semaphore(STARTING)
         self._callback_counts = CallbackCounts()
         if self._channel is not None:
             self.worker.metric_sources.append(self._callback_counts)
@@ -44,7 +47,8 @@ class Gateway:
             if isinstance(job, HttpJob):
                 self._serve(job_type, job)
             else:
-                self.worker.job(job_type, concurrency=job.concurrency)(CommandHandler(job).handle)
+                register = self.worker.job(job_type, concurrency=job.concurrency)
+                register(CommandHandler(job, starting).handle)
 
     def _serve(self, job_type: str, job: HttpJob) -> None:
         service = self._config.service_of(job)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, DirectoryPath, Discriminator, Field, Tag
 
 from kafka_bridge.gateway.command.progress import JSON_LINES, Progress
 from kafka_bridge.gateway.expressions import Template
-from kafka_bridge.gateway.http.config import OfJob, ValueOfJob
+from kafka_bridge.gateway.scope import OfJob, ValueOfJob
 from kafka_bridge.gateway.secret import Secret
 from kafka_bridge.gateway.strict import Strict
 from kafka_bridge.gateway.values import AtLeastOne, MaybeNoSeconds, Seconds, expected

@@ -13,7 +13,9 @@ from kafka_bridge.worker import ApplicationError
 
 MESSAGE_LINES = 5
 DETAILS_LINES = 50
-PASSES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY})
+PASSES = frozenset(
+    {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ETXTBSY}
+)
 """Of what keeps the system from starting a program, that which may be over in a moment."""
 
 
@@ -60,12 +62,13 @@ def timed_out(job: CommandJob, output: Output, errors: Output) -> ApplicationErr
     )
 
 
-def guard_gone(job: CommandJob) -> ApplicationError:
-    """Return the error that it is when somebody kills a program's guard."""
+def guard_gone(job: CommandJob, output: Output, errors: Output) -> ApplicationError:
+    """Return the error that it is when a program's guard was killed, or could not begin."""
     return ApplicationError(
-        f"the process that guards {job.program} was killed, and {job.program} with it",
-        type="program_guard_killed",
-        details="",
+        f"the process that guards {job.program} has ended before it, so {job.program} was killed: "
+        f"{_last_words(output, errors)}",
+        type="program_guard_gone",
+        details=_details(output, errors),
     )
 
 

@@ -1,10 +1,10 @@
 """Stands between the gateway and one program, so that nothing of the program outlives either.
 
-A process of its own for each program, at the head of a session of its own, with a socket to the
-gateway. What to start comes over it, and after that nothing but its end, which is the order to end
-the program: however the gateway dies, ``kill -9`` included, the socket ends. Then all that the
-program has started gets SIGTERM, and a while later SIGKILL. So does what a program leaves behind
-that ends by itself.
+Run as a script for each program, ``guard.py SOCKET KILL_AFTER``, in a session of its own. The
+socket leads to the gateway. What to start comes over it, and after that nothing but its end, which
+is the order to end the program: however the gateway dies, ``kill -9`` included, the socket ends.
+Then all that the program has started gets SIGTERM, and a while later SIGKILL. So does what a
+program leaves behind that ends by itself.
 
 The guard answers in lines: ``started PID`` or ``failed ERRNO``; ``ended STATUS``, negative for a
 signal. It exits once everything is gone.
@@ -39,18 +39,12 @@ SET_CHILD_SUBREAPER = 36
 """Of prctl(2)."""
 
 
-def main(socket: str, kill_after: str) -> None:
-    """Start what comes over the socket, and end this process once all of it is gone.
+def guard(control: int, kill_after: float) -> None:
+    """Start what comes over the socket, and return once all of it is gone.
 
-    :param socket: its number
+    :param control: the socket's number
     :param kill_after: seconds between SIGTERM and SIGKILL
     """
-    guard(int(socket), float(kill_after))
-    os._exit(0)  # at once: there is nothing to tidy up
-
-
-def guard(control: int, kill_after: float) -> None:
-    """Start what comes over the socket, and return once all of it is gone."""
     os.set_inheritable(control, False)  # noqa: FBT003  it has no name
     for each in IGNORED:
         signal.signal(each, signal.SIG_IGN)
@@ -210,3 +204,8 @@ def all_pids() -> list[int]:
         return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
     except FileNotFoundError:
         return []
+
+
+if __name__ == "__main__":
+    guard(int(sys.argv[1]), float(sys.argv[2]))
+    os._exit(0)  # at once: there is nothing to tidy up

@@ -20,15 +20,19 @@ from kafka_bridge.gateway.command.output import Output
 from kafka_bridge.gateway.command.program import GuardGone, NotStarted, Program
 from kafka_bridge.gateway.command.progress import newest
 from kafka_bridge.gateway.command.results import result_of
-from kafka_bridge.gateway.http.requests import scope_of
+from kafka_bridge.gateway.scope import scope_of
 from kafka_bridge.worker import JobContext, JobStopped
 
 
 class CommandHandler:
-    """Does jobs of one type by a program."""
+    """Does jobs of one type by a program.
 
-    def __init__(self, config: CommandJob) -> None:
+    :param starting: is held while a program starts, by the handlers of all types
+    """
+
+    def __init__(self, config: CommandJob, starting: asyncio.Semaphore) -> None:
         self._config = config
+        self._starting = starting
 
     async def handle(self, job: JobContext, payload: Any) -> Any:
         """Run the program for a job, and return its result.
@@ -40,11 +44,11 @@ class CommandHandler:
         invocation = invocation_of(config, scope_of(job, payload))
         output, errors = (self._listen(job, invocation.secrets) for _ in range(2))
         try:
-            status = await self._run(job, Program(invocation), output, errors)
+            status = await self._run(job, Program(invocation, self._starting), output, errors)
         except NotStarted as error:
             raise not_started(config, error.number, invocation) from None
         except GuardGone:
-            raise guard_gone(config) from None
+            raise guard_gone(config, output, errors) from None
         if status != 0:
             raise failed(config, status, output, errors)
         return result_of(config, output)

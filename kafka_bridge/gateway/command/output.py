@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kafka_bridge.gateway.http.failures import masked
+from kafka_bridge.gateway.words import masked
 
 LINE_CHARACTERS = 1_000
 """As much of a line is looked at: enough for a message, and a pattern is quick on it."""

@@ -19,15 +19,12 @@ from typing import IO
 from kafka_bridge.gateway.command.invocation import Invocation
 from kafka_bridge.gateway.command.output import Output
 
-GUARD = (
-    *(sys.executable, "-I", "-S", "-c"),
-    "import sys; sys.path.append(sys.argv[1]); import guard; guard.main(*sys.argv[2:])",
-    str(Path(__file__).parent),
-)
-"""Started as a module, whose bytecode is kept: as a script it would be compiled each time. Without
-the site's packages, and whatever the environment says."""
+GUARD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py")))
+"""Without the site's packages, and whatever the environment says."""
 GUARD_INHERITS = ("LD_LIBRARY_PATH",)
 """Some installations of Python do not start without it."""
+STARTING = os.cpu_count() or 1
+"""How many programs it is good to start at a time; many more may run."""
 PIECE_BYTES = 65_536
 END_SECONDS = 10.0
 """How long an output may stay open once everything is gone: on some systems a daemon can escape,
@@ -45,17 +42,21 @@ class NotStarted(Exception):
 
 
 class GuardGone(Exception):
-    """Somebody has killed the guard; the program was killed with it."""
+    """The guard has ended before its program, which was killed then."""
 
 
 class Program:
     """Runs a program once.
 
+    :param starting: is held while it is started. Where too many are at a time, the system takes
+        long to start each, and the loop waits for that
     :raises NotStarted: this process has no room for another one's files
     """
 
-    def __init__(self, invocation: Invocation) -> None:
+    def __init__(self, invocation: Invocation, starting: asyncio.Semaphore) -> None:
         self._invocation = invocation
+        self._starting = starting
+        self._is_stopped = False
         self._group: int | None = None
         self._status: int | None = None
         self._failure: int | None = None
@@ -69,6 +70,7 @@ class Program:
 
         May be called at any time, and again. :meth:`run` returns when it is done.
         """
+        self._is_stopped = True
         with contextlib.suppress(OSError):  # it has ended already
             self._control.shutdown(socket.SHUT_WR)
 
@@ -81,20 +83,19 @@ class Program:
         :param output: takes what it writes to its standard output
         :param errors: likewise, standard error
         :raises NotStarted: the system does not start it
-        :raises GuardGone: it was killed by those who killed its guard
+        :raises GuardGone: its guard was killed, or could not begin
         """
-        with contextlib.closing(self._control), contextlib.closing(self._guards_end):
-            try:
+        given = self._invocation
+        with contextlib.closing(self._control):
+            async with self._starting:
                 guard = self._start_guard()
-            except OSError as error:
-                raise _not_started(error) from error
-            self._guards_end.close()  # or its end would not be noticed here
-            assert guard.stdout is not None and guard.stderr is not None  # noqa: S101, PT018
-            reading = [
-                asyncio.create_task(_read(guard.stdout, output)),
-                asyncio.create_task(_read(guard.stderr, errors)),
-            ]
-            await self._converse()
+                said, order = await asyncio.open_unix_connection(sock=self._control)
+                order.write(marshal.dumps((given.arguments, given.environment)))
+                await self._hear(said)
+            reading = _reading(guard, output, errors)
+            while await self._hear(said):
+                pass
+            order.close()
         if self._group is not None and self._status is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._group, signal.SIGKILL)  # who killed the guard forgot the program
@@ -104,33 +105,40 @@ class Program:
 
     def _start_guard(self) -> subprocess.Popen[bytes]:
         given, control = self._invocation, self._guards_end.fileno()
-        with _standard_input(given.stdin) as stdin:
-            return subprocess.Popen(
-                [*GUARD, str(control), str(given.kill_after)],
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                env={name: os.environ[name] for name in GUARD_INHERITS if name in os.environ},
-                cwd=given.working_directory,
-                start_new_session=True,
-                pass_fds=(control,),
-            )
+        try:
+            if self._is_stopped:
+                raise NotStarted(errno.ECANCELED)
+            with _standard_input(given.stdin) as stdin:
+                return subprocess.Popen(
+                    [*GUARD, str(control), str(given.kill_after)],
+                    stdin=stdin,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    env={name: os.environ[name] for name in GUARD_INHERITS if name in os.environ},
+                    cwd=given.working_directory,
+                    start_new_session=True,
+                    pass_fds=(control,),
+                )
+        except OSError as error:
+            raise _not_started(error) from error
+        finally:
+            self._guards_end.close()  # or the end of it there would not be noticed here
 
-    async def _converse(self) -> None:
-        """Tell the guard what to start, and take in what it says until it is gone."""
-        given = self._invocation
-        said, order = await asyncio.open_unix_connection(sock=self._control)
-        order.write(marshal.dumps((given.arguments, given.environment)))
-        with contextlib.closing(order), contextlib.suppress(ConnectionError):
-            async for line in said:
-                word, number = line.split()
-                if word == b"started":
-                    self._group = int(number)
-                elif word == b"failed":
-                    self._failure = int(number)
-                elif word == b"ended":
-                    self._status = int(number)
+    async def _hear(self, said: asyncio.StreamReader) -> bool:
+        """Take in what the guard says next; False where it says no more."""
+        try:
+            line = await said.readline()
+        except ConnectionError:
+            return False
+        match line.split():
+            case [b"started", number]:
+                self._group = int(number)
+            case [b"failed", number]:
+                self._failure = int(number)
+            case [b"ended", number]:
+                self._status = int(number)
+        return bool(line)
 
     def _outcome(self) -> int:
         if self._failure is not None:
@@ -154,6 +162,15 @@ def _standard_input(data: bytes | None) -> Iterator[int | IO[bytes]]:
         file.write(data)
         file.seek(0)
         yield file
+
+
+def _reading(
+    guard: subprocess.Popen[bytes], output: Output, errors: Output
+) -> list[asyncio.Task[None]]:
+    assert guard.stdout is not None  # noqa: S101  both were asked for
+    assert guard.stderr is not None  # noqa: S101
+    pairs = [(guard.stdout, output), (guard.stderr, errors)]
+    return [asyncio.create_task(_read(pipe, taker)) for pipe, taker in pairs]
 
 
 async def _read(pipe: IO[bytes], output: Output) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from kafka_bridge.gateway.values import expect
+from kafka_bridge.gateway.words import number_of, text_of
 from kafka_bridge.protocol import messages
 from kafka_bridge.protocol.media_types import from_json
 
@@ -38,9 +38,9 @@ class JsonLines:
         except ValueError:
             return Said(message=line)
         progress, message = _progress(told.get("progress")), told.get("message")
-        if not isinstance(message, str):
-            message = None if progress else line
-        return Said(progress, message)
+        if isinstance(message, str):
+            return Said(progress, text_of(message))
+        return Said(progress, None if progress else line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +78,15 @@ def newest(lines: Sequence[str], reader: JsonLines | PatternLines) -> Said:
 
 def _progress(told: Any) -> messages.Progress | None:
     """Return the progress that JSON tells, None where it makes no sense."""
-    if not isinstance(told, dict) or (completed := _number(told.get("completed"))) is None:
+    if not isinstance(told, dict) or (completed := number_of(told.get("completed"))) is None:
         return None
-    unit = told.get("unit")
-    return messages.Progress(
-        completed, _number(told.get("total")), unit if isinstance(unit, str) else None
-    )
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
+    return messages.Progress(completed, number_of(told.get("total")), text_of(told.get("unit")))
 
 
 def _number_in(text: str | None) -> float | None:
     """Return the number that a text is, with or without commas between its thousands."""
     try:
-        return _number(float((text or "").replace(",", "")))
+        return number_of(float((text or "").replace(",", "")))
     except ValueError:
         return None
 

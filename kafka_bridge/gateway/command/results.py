@@ -6,7 +6,7 @@ from typing import Any
 
 from kafka_bridge.gateway.command.config import CommandJob, ResultForm
 from kafka_bridge.gateway.command.output import Output
-from kafka_bridge.gateway.http.answers import excerpt
+from kafka_bridge.gateway.words import excerpt
 from kafka_bridge.protocol.media_types import from_json
 from kafka_bridge.worker import ApplicationError
 

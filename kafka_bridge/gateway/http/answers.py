@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from kafka_bridge.gateway.expressions import ExpressionFailed, JmesPath
 from kafka_bridge.gateway.http.config import Answer, ErrorAnswer, ProgressAnswer
+from kafka_bridge.gateway.words import excerpt, number_of, text_of
 from kafka_bridge.protocol.messages import Progress
 from kafka_bridge.worker import ApplicationError
 
-EXCERPT_CHARACTERS = 500
 _RESULT = JmesPath.parse("result")
 
 
@@ -87,21 +86,12 @@ def _state(answer: Answer, body: Any) -> State:
 
 def _progress(where: ProgressAnswer, body: Any) -> Progress | None:
     """Return the progress, None where there is none that makes sense: the job goes on without."""
-    completed = _number(where.completed.search(body))
+    completed = number_of(where.completed.search(body))
     if completed is None:
         return None
-    total = None if where.total is None else _number(where.total.search(body))
+    total = None if where.total is None else number_of(where.total.search(body))
     unit = None if where.unit is None else text_of(where.unit.search(body))
     return Progress(completed, total, unit)
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
 
 
 def _error(where: ErrorAnswer, body: Any) -> ApplicationError:
@@ -112,18 +102,3 @@ def _error(where: ErrorAnswer, body: Any) -> ApplicationError:
         details=text_of(where.details.search(body)) or "",
         retryable=retryable if isinstance(retryable, bool) else True,
     )
-
-
-def text_of(value: Any) -> str | None:
-    """Return a value as text that has a UTF-8 form: JSON can hold half a character."""
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def excerpt(body: Any) -> str:
-    """Return the beginning of what came, on one line, for an error."""
-    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=repr)
-    text = " ".join(text.split())
-    return text if len(text) <= EXCERPT_CHARACTERS else f"{text[:EXCERPT_CHARACTERS]} …"

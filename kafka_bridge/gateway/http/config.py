@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Discriminator, Field, FilePath, Tag
 
 from kafka_bridge.gateway.callbacks.config import Signature
 from kafka_bridge.gateway.expressions import Expression, JmesPath, Template, TextTemplate
 from kafka_bridge.gateway.http.url import BaseUrl
+from kafka_bridge.gateway.scope import JOB_NAMES, sees
 from kafka_bridge.gateway.secret import Secret
 from kafka_bridge.gateway.strict import Problem, Strict
 from kafka_bridge.gateway.values import (
@@ -28,24 +29,6 @@ from kafka_bridge.gateway.values import (
     Text,
 )
 
-JOB_NAMES = frozenset({"job_id", "job_type", "attempt", "delivery", "payload"})
-"""What the expressions of a submit see, besides ``callback_url``."""
-
-
-def _sees(*names: str) -> Any:
-    """Return a validator: expressions look at these names of the scope only."""
-    known = frozenset(names)
-
-    def check(value: JmesPath | Template | None) -> JmesPath | Template | None:
-        if value is not None and (unknown := value.names() - known):
-            raise ValueError(
-                f"unknown name {', '.join(sorted(unknown))!s} in {value.text!r}: expressions see "
-                f"{', '.join(sorted(known))} here"
-            )
-        return value
-
-    return AfterValidator(check)
-
 
 def _begins_with_slash(path: Template) -> Template:
     if not path.text.startswith("/"):
@@ -53,12 +36,10 @@ def _begins_with_slash(path: Template) -> Template:
     return path
 
 
-OfJob = Annotated[TextTemplate, _sees(*JOB_NAMES)]
-ValueOfJob = Annotated[Expression, _sees(*JOB_NAMES)]
-OfSubmit = Annotated[TextTemplate, _sees(*JOB_NAMES, "callback_url")]
-BodyOfSubmit = Annotated[Expression, _sees(*JOB_NAMES, "callback_url")]
-OfSubmitted = Annotated[TextTemplate, _sees(*JOB_NAMES, "external_id")]
-BodyOfSubmitted = Annotated[Expression, _sees(*JOB_NAMES, "external_id")]
+OfSubmit = Annotated[TextTemplate, sees(*JOB_NAMES, "callback_url")]
+BodyOfSubmit = Annotated[Expression, sees(*JOB_NAMES, "callback_url")]
+OfSubmitted = Annotated[TextTemplate, sees(*JOB_NAMES, "external_id")]
+BodyOfSubmitted = Annotated[Expression, sees(*JOB_NAMES, "external_id")]
 PathOfSubmit = Annotated[OfSubmit, AfterValidator(_begins_with_slash)]
 PathOfSubmitted = Annotated[OfSubmitted, AfterValidator(_begins_with_slash)]
 

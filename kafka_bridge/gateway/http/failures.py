@@ -9,12 +9,11 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from kafka_bridge.gateway.http.answers import excerpt
+from kafka_bridge.gateway.words import excerpt, masked
 from kafka_bridge.worker import ApplicationError
 
 RETRYABLE_STATUS = frozenset({408, 425, 429})
 """Of the 4xx, those that say "not now" (RFC 9110, RFC 8470, RFC 6585)."""
-MASK = "***"
 
 
 class RequestFailed(ApplicationError):
@@ -85,13 +84,6 @@ def unreadable(
         type="http_unreadable",
         retryable=retryable,
     )
-
-
-def masked(text: str, secrets: Iterable[str]) -> str:
-    """Return a text without the secrets that a service may have sent back in it."""
-    for secret in secrets:
-        text = text.replace(secret, MASK)
-    return text
 
 
 def retry_after(answer: httpx.Response) -> float:

@@ -9,11 +9,13 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from kafka_bridge.gateway.callbacks.order import ReportOrder
-from kafka_bridge.gateway.http.answers import Report, State, read_answer, text_of
+from kafka_bridge.gateway.http.answers import Report, State, read_answer
 from kafka_bridge.gateway.http.client import Reply, ServiceClient
 from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling, Request
 from kafka_bridge.gateway.http.polling import poll
-from kafka_bridge.gateway.http.requests import call_about, scope_of, submit_call
+from kafka_bridge.gateway.http.requests import call_about, submit_call
+from kafka_bridge.gateway.scope import scope_of
+from kafka_bridge.gateway.words import text_of
 from kafka_bridge.worker import ApplicationError, JobContext, JobStopped, StopReason
 
 CONFLICT = 409

@@ -8,18 +8,7 @@ from typing import Any
 from kafka_bridge.gateway.expressions import ExpressionFailed, Scope, Template, path_segment
 from kafka_bridge.gateway.http.client import Call
 from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling, Request
-from kafka_bridge.worker import ApplicationError, JobContext
-
-
-def scope_of(job: JobContext, payload: Any) -> dict[str, Any]:
-    """Return what the expressions of a job's requests see."""
-    return {
-        "job_id": job.correlation_id,
-        "job_type": job.job_type,
-        "attempt": job.attempt,
-        "delivery": job.delivery,
-        "payload": payload,
-    }
+from kafka_bridge.worker import ApplicationError
 
 
 def submit_call(job: HttpJob, scope: Scope) -> Call:

@@ -54,14 +54,16 @@ def sh(tmp_path: Path) -> Script:
 class Begun:
     """A job in the hands of its handler, to be stopped as a worker stops it."""
 
-    def __init__(self, job: dict[str, Any], payload: Any = None) -> None:
+    def __init__(
+        self, job: dict[str, Any], payload: Any = None, starting: asyncio.Semaphore | None = None
+    ) -> None:
         request = JobRequest(
             correlation_id=JOB, job_type="work", response_topic="answers", created_at=utc_now()
         )
         reporter = JobReporter(CollectedEvents(), request, Encoding.AVRO, "w-1", lambda: True)
         self._stop = StopSignal()
         context = JobContext(request, reporter, self._stop)
-        handler = CommandHandler(CommandJob.model_validate(job))
+        handler = CommandHandler(CommandJob.model_validate(job), starting or asyncio.Semaphore())
         self.task = asyncio.create_task(handler.handle(context, payload))
 
     def stop(self, reason: StopReason = StopReason.CANCELLED) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,17 @@ def test_large_standard_input_is_read_whenever_the_program_likes(do: Do) -> None
     reads = {"command": ["sh", "-c", "sleep 0.1; wc -c"], "stdin": "payload", "result": "json"}
     assert do(reads, large).result == len(json.dumps(large)) + 1
     assert do({"command": ["true"], "stdin": "payload"}, large).state is JobState.SUCCEEDED
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells it")
+def test_program_finds_all_else_as_a_shell_would_give_it(do: Do) -> None:
+    """No file is open but the usual three (and its own), and no signal is ignored or blocked."""
+    show = "ls /proc/self/fd; grep -E 'SigBlk|SigIgn' /proc/self/status"
+    outcome = do({"command": ["sh", "-c", show], "result": "text"})
+    *files, blocked, ignored = outcome.result.split("\n")
+    assert files == ["0", "1", "2", "3"]
+    usual = 2**31 - 1  # the C library has two of its own after those
+    assert int(blocked.split()[1], 16) == int(ignored.split()[1], 16) & usual == 0
 
 
 def test_working_directory_is_where_it_runs(do: Do, tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ def said(line: str, progress: str = "json") -> Said:
         ('{"progress": {"completed": 3, "total": 10, "unit": "files"}}', (3, 10, "files"), None),
         ('{"progress": {"completed": 3}, "message": "Reading"}', (3, None, None), "Reading"),
         ('{"message": "Reading", "level": "info"}', None, "Reading"),
-        ('{"progress": {"completed": 3, "total": "ten", "unit": 7}}', (3, None, None), None),
+        ('{"progress": {"completed": 3, "total": "ten", "unit": 7}}', (3, None, "7"), None),
+        (r'{"message": "half a \ud83d"}', None, r"half a \ud83d"),
         *[
             (line, None, line)
             for line in (

@@ -127,7 +127,7 @@ from kafka_bridge.gateway.command.program import Program
 
 job = CommandJob(command=sys.argv[1:], kill_after=0.1)
 outputs = [Output(1000, 1000, (), print) for _ in range(2)]
-asyncio.run(Program(invocation_of(job, {})).run(*outputs))
+asyncio.run(Program(invocation_of(job, {}), asyncio.Semaphore()).run(*outputs))
 """
 
 
@@ -161,13 +161,14 @@ async def test_guard_takes_no_orders_from_others(
 
 async def test_program_does_not_outlive_its_guard(tmp_path: Path, sh: Script) -> None:
     """Whoever kills the guard kills the program, and the job says so."""
-    job = Begun({"command": sh("sleep 100 & echo $$ > pid; wait")})
+    job = Begun({"command": sh("sleep 100 & echo Waiting >&2; echo $$ > pid; wait")})
     program, guard = await begun(tmp_path / "pid")
     relatives = [program, *program.children()]
     guard.kill()
-    with pytest.raises(ApplicationError) as failed:
+    words = "the process that guards sh has ended before it, so sh was killed: Waiting"
+    with pytest.raises(ApplicationError, match=words) as failed:
         await job.task
-    assert (failed.value.type, failed.value.retryable) == ("program_guard_killed", True)
+    assert (failed.value.type, failed.value.retryable) == ("program_guard_gone", True)
     await until(lambda: not any(runs(each) for each in relatives))
 
 
