@@ -1,4 +1,4 @@
-"""A program that audits a directory: ``python audit_command.py DIRECTORY``.
+"""A program that audits a directory: ``python audit_command.py DIRECTORY [FILES_PER_SECOND]``.
 
 It writes a line of JSON for each file, and the report as the last one.
 """
@@ -21,7 +21,9 @@ def main() -> None:
     directory = Path(sys.argv[1])
     if not directory.is_dir():
         sys.exit(f"{directory} is no directory on this machine")
-    print(audit_directory(AuditRequest(directory=directory), tell).model_dump_json())
+    spared = {"files_per_second": sys.argv[2]} if len(sys.argv) > 2 else {}
+    request = AuditRequest.model_validate({"directory": directory, **spared})
+    print(audit_directory(request, tell).model_dump_json())
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ RUN = "/api/v2/dags/{payload.dag_id}/dagRuns/{external_id}"
 
 def programs() -> dict[str, Any]:
     """Return job types that programs do."""
-    audit = [sys.executable, str(EXAMPLES / "audit_command.py"), "{payload.directory}"]
+    audit = [sys.executable, str(EXAMPLES / "audit_command.py"), "{payload.directory}", "80"]
     family = ["sh", str(HERE / "family.sh"), "{payload.file}"]
     return {"audit": {"command": audit}, "family": {"command": family, "kill_after": 1}}
 
@@ -130,7 +130,7 @@ def test_program_that_fails(airflow: LocalAirflow) -> None:
     run_id = begin(airflow, "audit", {"directory": "/no/such/folder"})
     assert airflow.wait_for_run("gateway_job", run_id, 60) == "failed"
     log = log_of(airflow, run_id)
-    assert "JobFailed: exit_code_1: " in log
+    assert "exit_code_1: " in log
     assert "/no/such/folder is no directory on this machine" in log
 
 
@@ -146,6 +146,7 @@ def test_program_that_is_cancelled(
     run_id = begin(airflow, "family", {"file": str(family)})
     airflow.wait_for_task("gateway_job", run_id, "work", {"deferred"}, 60)
     eventually(lambda: family.exists() and len(family.read_text().split()) == 4, "all run", 60)
+    eventually(lambda: "all are there" in log_of(airflow, run_id), "it is watched", 30)
     pids = {int(pid) for pid in family.read_text().split()}
     assert pids <= set(all_pids())
     airflow.mark_task("gateway_job", run_id, "work", "failed")
@@ -196,5 +197,6 @@ def test_another_airflow_by_its_rest_api(
     assert airflow.xcom("gateway_job", runs[0], "work") == {"sum": 42}
     assert airflow.wait_for_run("gateway_job", runs[1], 90) == "failed"
     log = log_of(airflow, runs[1])
-    assert "JobFailed: http_404: POST http://127.0.0.1:" in log
-    assert "The DAG with dag_id: `no_such_dag` was not found" in log
+    assert "http_404: POST http://127.0.0.1:" in log
+    assert "no_such_dag/dagRuns: 404 Not Found" in log
+    assert "Dag with dag_id: 'no_such_dag' not found" in log
