@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 
@@ -13,6 +14,8 @@ from kafka_bridge.kafka.failures import heals_by_itself, translate
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaBridgeError
+
+_log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 BATCH_RECORDS = 500
@@ -105,6 +108,7 @@ class TopicFollower:
                 for message in self._consumer.consume(BATCH_RECORDS, POLL_SECONDS):
                     self._look_at(message)
         except KafkaBridgeError as error:
+            _log.warning("Topic %s is no longer followed: %s", self._topic, error)
             with self._moved:
                 self._failure = error
                 self._moved.notify_all()

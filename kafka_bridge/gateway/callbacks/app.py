@@ -54,4 +54,5 @@ def _answer(outcome: CallbackOutcome, detail: str) -> Response:
     headers = {}
     if outcome is CallbackOutcome.UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return JSONResponse({"detail": detail}, STATUS[outcome], headers)
+    text = detail.encode("utf-8", "backslashreplace").decode()  # it may quote half a character
+    return JSONResponse({"detail": text}, STATUS[outcome], headers)

@@ -42,23 +42,23 @@ class CallbackPublisher:
         size = RECORD_BYTES + len(body)
         if self._on_their_way + size > MOST_BYTES:
             raise DeliveryFailed(f"{self._on_their_way:,} bytes of callbacks wait for Kafka")
-        self._on_their_way += size
         producer = self._producer
         try:
-            await self._acknowledged(producer, job_id, body, headers)
+            await self._sent(producer, job_id.encode(), body, headers, size)
         except KafkaBridgeError:
             await self._replace_if_useless(producer)
             raise
-        finally:
-            self._on_their_way -= size
 
-    async def _acknowledged(
-        self, producer: RecordProducer, job_id: str, body: bytes, headers: Headers
-    ) -> None:
+    def _sent(
+        self, producer: RecordProducer, key: bytes, body: bytes, headers: Headers, size: int
+    ) -> asyncio.Future[None]:
+        """Hand a record over; return what comes of it."""
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[None] = loop.create_future()
+        self._on_their_way += size
 
         def settle(error: Exception | None) -> None:
+            self._on_their_way -= size
             if outcome.done():  # nobody waits any more
                 return
             if error is None:
@@ -70,8 +70,8 @@ class CallbackPublisher:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the receiver has ended
                 loop.call_soon_threadsafe(settle, error)
 
-        producer.deliver(self._topic, job_id.encode(), body, headers, delivered)
-        await outcome
+        producer.deliver(self._topic, key, body, headers, delivered)
+        return outcome
 
     async def _replace_if_useless(self, producer: RecordProducer) -> None:
         """Open another producer where librdkafka has given this one up."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import TypeAlias
 
 from kafka_bridge.gateway.callbacks.bodies import parse_body, read_body
@@ -58,26 +58,15 @@ class CallbackReceiver:
         :raises CallbackRefused: it is not taken
         """
         try:
-            return await self._take(token, headers, chunks)
-        except ValueError as error:
-            _log.error("A callback cannot be checked: %s", error)
-            raise CallbackRefused(
-                CallbackOutcome.UNAVAILABLE, "callbacks cannot be checked now: send it again later"
-            ) from None
-
-    async def _take(
-        self, token: str, headers: Mapping[str, str], chunks: AsyncIterator[bytes]
-    ) -> CallbackOutcome:
-        try:
-            callback = self._tokens.read(token)
-            job = self._job(callback)
+            callback, job = self._addressed(token)
         except CallbackRefused:
             with contextlib.suppress(CallbackRefused):
                 await read_body(chunks, 0)  # of who is nobody, nothing is kept
             raise
         body = await read_body(chunks, self._receiver.max_body_bytes)
         if job.signature is not None:
-            check_signature(job.signature, headers, body)
+            with _secrets():
+                check_signature(job.signature, headers, body)
         is_end = _is_end(job.answer, body)
         match self._ended.seen(callback.job_id, body):
             case Seen.SAME:
@@ -89,14 +78,16 @@ class CallbackReceiver:
         await self._keep(callback, body, is_end=is_end)
         return CallbackOutcome.ACCEPTED
 
-    def _job(self, callback: CallbackToken) -> HttpJob:
+    def _addressed(self, token: str) -> tuple[CallbackToken, HttpJob]:
+        with _secrets():
+            callback = self._tokens.read(token)
         job = self._jobs.get(callback.job_type)
         if job is None:
             raise CallbackRefused(
                 CallbackOutcome.UNKNOWN_JOB_TYPE,
                 f"no callbacks are expected for jobs of type {callback.job_type!r}",
             )
-        return job
+        return callback, job
 
     async def _keep(self, callback: CallbackToken, body: bytes, *, is_end: bool) -> None:
         headers = callback_headers(callback.job_type, ends_job=is_end)
@@ -121,3 +112,15 @@ def _is_end(answer: Answer, body: bytes) -> bool:
         return read_answer(answer, parse_body(body)).state is not State.RUNNING
     except AnswerUnreadable as error:
         raise CallbackRefused(CallbackOutcome.MALFORMED, str(error)) from None
+
+
+@contextlib.contextmanager
+def _secrets() -> Iterator[None]:
+    """Refuse a callback for now where a secret cannot be read inside the block."""
+    try:
+        yield
+    except ValueError as error:
+        _log.error("A callback cannot be checked: %s", error)
+        raise CallbackRefused(
+            CallbackOutcome.UNAVAILABLE, "callbacks cannot be checked now: send it again later"
+        ) from None

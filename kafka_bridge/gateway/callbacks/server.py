@@ -6,8 +6,9 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -26,12 +27,13 @@ from kafka_bridge.kafka.follower import TopicFollower
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.kafka.scan import offsets_since
-from kafka_bridge.protocol.errors import ConfigurationError
-from kafka_bridge.protocol.messages import utc_now
+from kafka_bridge.protocol.errors import ConfigurationError, KafkaError
 
 _log = logging.getLogger(__name__)
 
 KAFKA_SECONDS = 30.0
+CATCH_UP_SECONDS = 5.0
+"""How long a start may take to learn what has ended; large callbacks may take longer."""
 STOP_SECONDS = 3.0
 """How long callbacks that are being taken get when the gateway stops."""
 BACKLOG = 2048
@@ -71,22 +73,20 @@ def _follow(config: Receiver, kafka: KafkaConfig, ended: EndedJobs) -> TopicFoll
         if record.key and record.value and ends_job(record.headers):
             ended.note(record.key.decode("utf-8", "replace"), record.value)
 
-    oldest = utc_now() - timedelta(seconds=config.expires_after)
+    oldest = datetime.fromtimestamp(max(0.0, time.time() - config.expires_after), UTC)
     starts = offsets_since(kafka, config.topic, oldest, timeout=KAFKA_SECONDS)
     ends = end_offsets(kafka, [config.topic], KAFKA_SECONDS)[config.topic]
+    share = MOST_JOBS // len(ends)
     follower = TopicFollower(
         kafka,
         config.topic,
         "ended-jobs",
         take,
-        starts=[max(start, end - MOST_JOBS) for start, end in zip(starts, ends, strict=True)],
+        starts=[max(start, end - share) for start, end in zip(starts, ends, strict=True)],
         timeout=KAFKA_SECONDS,
     )
-    try:
-        follower.catch_up(KAFKA_SECONDS)
-    except BaseException:
-        follower.close()
-        raise
+    with contextlib.suppress(KafkaError):  # it goes on; no job is wrong where it does not know
+        follower.catch_up(CATCH_UP_SECONDS)
     return follower
 
 

@@ -14,7 +14,7 @@ from integration.kafka.test_offsets import delete_before, fill
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.records import location_of
-from kafka_bridge.kafka.scan import scan
+from kafka_bridge.kafka.scan import offsets_since, scan
 from kafka_bridge.protocol.errors import BrokerUnreachable
 from kafka_bridge.testing import Broker, EmbeddedBroker
 
@@ -54,6 +54,10 @@ def test_reading_begins_at_a_moment(real_broker: Broker, topics: TopicFactory) -
         producer.produce(topic, b"%d" % second, partition=second % 2, timestamp=second * 1000)
     producer.flush(WAIT_SECONDS)
     assert sorted(values(config, topic, datetime.fromtimestamp(4, UTC))) == [b"4", b"5", b"6"]  # type: ignore[type-var]
+    for second, offsets in ((4, [1, 2]), (6, [2, 3]), (7, [3, 3])):
+        assert offsets_since(config, topic, datetime.fromtimestamp(second, UTC), timeout=10) == (
+            offsets
+        )
 
 
 def test_transaction_markers_and_aborted_records_are_no_end(

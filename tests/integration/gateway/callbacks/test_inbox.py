@@ -202,7 +202,8 @@ async def test_brokers_away_and_back(
     await asyncio.to_thread(private_broker.create_topic, "callbacks", 2)
     old, young, back = (new_correlation_id() for _ in range(3))
     began = utc_now()
-    with gateway(config_of(private_broker.bootstrap_servers), "callbacks") as running:
+    config = config_of(private_broker.bootstrap_servers, reconnect_backoff_max_ms=500)
+    with gateway(config, "callbacks") as running:
         await asyncio.to_thread(private_broker.kill)
         listen = running.channel.listen
         async with listen(old) as first, listen(young) as second:

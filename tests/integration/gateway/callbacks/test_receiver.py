@@ -64,6 +64,24 @@ async def test_ten_megabytes(
     assert running.outcomes == {refused: 1, CallbackOutcome.ACCEPTED: 1}
 
 
+async def test_cut_off(
+    start: Start, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A callback whose sender goes away in the middle is none, whatever had arrived of it."""
+    running, job = start(), new_correlation_id()
+    path = running.url(job).partition(str(running.port))[2]
+    body = b'{"status": "completed"}'
+    head = f"POST {path} HTTP/1.1\r\nHost: gateway\r\nContent-Length: {len(body) + 1}\r\n\r\n"
+    _, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    writer.write(head.encode() + body)
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    assert (await client.post(running.url(job), json=progress(1))).status_code == 202
+    assert running.outcomes == {CallbackOutcome.ACCEPTED: 1}
+    assert "Exception in ASGI application" not in caplog.text
+
+
 async def test_what_the_brokers_find_too_large(start: Start, client: httpx.AsyncClient) -> None:
     """A body within the file's limit and above the brokers' is refused for good, not for now."""
     running = start(max_body_bytes=2 * TEN_MB)
@@ -80,12 +98,12 @@ async def test_replicas_agree_on_what_has_ended(start: Start, client: httpx.Asyn
     job = new_correlation_id()
     assert (await client.post(one.url(job), json=end(1))).status_code == 202
     async with asyncio.timeout(10):
-        while (await client.post(other.url(job), json=end(2))).status_code != 409:  # noqa: ASYNC110
+        while (await client.post(other.url(job), json=progress(9))).status_code != 409:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     later = start()
     for each in (one, other, later):
         assert (await client.post(each.url(job), json=end(1))).status_code == 200
-        assert (await client.post(each.url(job), json=progress(9))).status_code == 409
+        assert (await client.post(each.url(job), json=end(2))).status_code == 409
     assert later.outcomes == {CallbackOutcome.DUPLICATE: 1, CallbackOutcome.CONFLICT: 1}
 
 

@@ -45,8 +45,8 @@ def called_back(**values: Any) -> HttpJob:
 class Receiving:
     """A receiver at work: what it kept, what it counted, and how it fails to keep more."""
 
-    client: httpx.AsyncClient
     tokens: CallbackTokens
+    client: httpx.AsyncClient = field(init=False)
     kept: list[tuple[str, bytes, Headers]] = field(default_factory=list)
     counted: list[CallbackOutcome] = field(default_factory=list)
     fails: Exception | None = None
@@ -77,7 +77,7 @@ async def receive(says: Says) -> AsyncIterator[Receive]:
 
     def start(job: dict[str, Any] | None = None, **file: Any) -> Receiving:
         config = says(**file)
-        receiving = Receiving(httpx.AsyncClient(), CallbackTokens(config))
+        receiving = Receiving(CallbackTokens(config))
         receiver = CallbackReceiver(
             config, {"work": called_back(**(job or {}))}, EndedJobs(), receiving.publish
         )

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from kafka_bridge.gateway.callbacks import bodies
 from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome, CallbackRefused
@@ -19,6 +21,7 @@ from unit.gateway.callbacks.conftest import JOB, Receive
 
 RUNNING = {"status": "running", "progress": {"completed": 1, "total": 2}}
 ENDED = {"status": "completed", "result": 42}
+ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=5)
 SECRET = "a secret that nobody can guess"
 
 
@@ -93,6 +96,27 @@ async def test_malformed_bodies(receive: Receive, body: bytes, words: str) -> No
     assert answer.status_code == 422
     assert words in answer.json()["detail"]
     assert (receiving.kept, receiving.counted) == ([], [CallbackOutcome.MALFORMED])
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+SPEAKING = st.sampled_from(["status", "progress", "message", "result", "error", "details"])
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(body=st.dictionaries(SPEAKING, ANY_JSON | st.sampled_from(["running", "failed"])))
+@example(body={"status": ["\ud800"]})
+@example(body={"status": "failed", "error": {"message": "\ud800", "code": 10**400}})
+async def test_whatever_an_object_says(receive: Receive, body: dict[str, Any]) -> None:
+    """Any JSON object is taken or refused in words: none breaks the receiver."""
+    answer = await receive().call_back(json.dumps(body).encode())
+    assert answer.status_code in {202, 422}
+    assert answer.json()["detail"]
 
 
 @pytest.mark.parametrize("size", [999, 1000, 1001, 100_000])

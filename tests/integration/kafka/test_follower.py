@@ -1,0 +1,45 @@
+"""A whole topic, followed on real Kafka from some offsets on."""
+
+from __future__ import annotations
+
+import contextlib
+from queue import Queue
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration.jobs import WAIT_SECONDS
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.follower import TopicFollower
+from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.kafka.records import Record
+from kafka_bridge.protocol.errors import TopicNotFound
+
+if TYPE_CHECKING:
+    from conftest import TopicFactory
+
+
+def test_from_some_offsets_on(
+    config: KafkaConfig, producer: RecordProducer, topics: TopicFactory
+) -> None:
+    """What stands in the topic from there on is seen before ``catch_up`` returns; then what comes.
+
+    Partitions without an offset are read from their beginning.
+    """
+    topic, seen = topics(partitions=2), Queue[Record]()
+    places = [producer.publish(topic, b"%d" % number, b"", []) for number in range(40)]
+    wanted = {place for place in places if place.partition == 1 or place.offset >= 3}
+    assert 3 < len(wanted) < len(places)
+    follower = TopicFollower(config, topic, "test", seen.put, starts=[3], timeout=WAIT_SECONDS)
+    with contextlib.closing(follower):
+        follower.catch_up(WAIT_SECONDS)
+        assert {seen.get_nowait().location for _ in wanted} == wanted
+        place = producer.publish(topic, b"later", b"", [])
+        assert seen.get(timeout=WAIT_SECONDS).location == place
+        assert seen.empty()
+
+
+def test_topic_that_is_not_there(config: KafkaConfig) -> None:
+    """A topic that does not exist is an error by its name."""
+    with pytest.raises(TopicNotFound, match=r"'no\.such\.topic' does not exist"):
+        TopicFollower(config, "no.such.topic", "test", print, timeout=WAIT_SECONDS)
