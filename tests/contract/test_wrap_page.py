@@ -10,6 +10,7 @@ import pytest
 
 from kafka_bridge.gateway.callbacks.config import Receiver, Signature
 from kafka_bridge.gateway.callbacks.outcomes import STATUS
+from kafka_bridge.gateway.command.config import CommandJob
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.http.answers import State, read_answer
 from kafka_bridge.gateway.http.config import (
@@ -22,11 +23,16 @@ from kafka_bridge.gateway.http.config import (
     Service,
     Submit,
 )
+from kafka_bridge.gateway.strict import Strict
 from kafka_bridge.gateway.yaml_file import load
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "how-to" / "wrap-a-rest-service.md").read_text("utf-8")
 EXAMPLE = (ROOT / "examples" / "gateway.yaml").read_text("utf-8")
+PARTS = (
+    *(Service, Retries, HttpJob, Submit, Polling, ResultRequest, Answer),
+    *(Receiver, Signature, CommandJob),
+)
 FILES = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
@@ -38,6 +44,8 @@ def loaded(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> GatewayC
     for name in re.findall(r"(?:file|ca_bundle): ([\w/.-]+)", text):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text("a secret")
+    for name in re.findall(r"working_directory: (\w+)", text):
+        Path(name).mkdir()
     Path("gateway.yaml").write_text(text, encoding="utf-8")
     return load(Path("gateway.yaml"))
 
@@ -84,7 +92,7 @@ def test_defaults_are_as_the_page_has_them() -> None:
     assert receiver["max_body_bytes"].default == 1_000_000
 
 
-@pytest.mark.parametrize("body", re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL))
+@pytest.mark.parametrize("body", re.findall(r'```json\n({"status".*)\n```', PAGE))
 def test_answers_of_the_page_are_understood(body: str) -> None:
     """What the page has a service say by default is read so."""
     answer = json.loads(body)
@@ -99,10 +107,7 @@ def test_answers_of_the_page_are_understood(body: str) -> None:
         assert report.error.type == answer["error"]["type"]
 
 
-@pytest.mark.parametrize(
-    "part", [Service, Retries, Submit, Polling, Answer, HttpJob, ResultRequest, Receiver, Signature]
-)
-def test_every_key_is_on_the_page(part: type[Service]) -> None:
-    """Whatever can be set of HTTP jobs can be found there."""
-    for key in part.model_fields:
-        assert re.search(rf"\b{key}\b", PAGE), key
+@pytest.mark.parametrize("part", PARTS)
+def test_every_key_is_on_the_page(part: type[Strict]) -> None:
+    """Whatever can be set of jobs and services can be found there."""
+    assert [key for key in part.model_fields if not re.search(rf"\b{key}\b", PAGE)] == []
