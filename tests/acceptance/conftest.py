@@ -13,10 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import airflow_database
 
-from demo.gateway import CALLBACK_TOPIC, GATEWAY_TOPIC, gateway, http_service
 from kafka_bridge.kafka.topics import TopicNames
 from kafka_bridge.testing import Broker, TopicExists
-from kafka_bridge.testing.brokers.ports import free_port
 from kafka_bridge.testing.local_airflow import LocalAirflow
 
 from .observers import LOOPBACK, Spans, Statsd
@@ -30,8 +28,8 @@ COMMAND = [sys.executable, "-m", "kafka_bridge", "worker", "run"]
 @pytest.fixture(scope="session")
 def jobs_broker(real_broker: Broker) -> Broker:
     """Prepare the session's Kafka: the default topics, the tests' own, and one nobody reads."""
-    others = ("test.requests", "patient.requests", "batch.requests", "jobs.nobody", GATEWAY_TOPIC)
-    for name in (*TopicNames(callbacks=CALLBACK_TOPIC), *others):
+    others = ("test.requests", "patient.requests", "batch.requests", "jobs.nobody")
+    for name in (*TopicNames(), *others):
         with contextlib.suppress(TopicExists):
             real_broker.create_topic(name, 4)
     return real_broker
@@ -171,24 +169,3 @@ def begin(
         return Run(airflow, servers, eventually, dag_id, run_id, request_topic)
 
     return begin
-
-
-@pytest.fixture(scope="session")
-def example_gateway(
-    jobs_broker: Broker, eventually: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
-    """Run the example's HTTP service, and the gateway that has it do jobs."""
-    home = tmp_path_factory.mktemp("gateway")
-    port = free_port()
-    processes = [
-        http_service(home, port),
-        gateway(home, jobs_broker.bootstrap_servers, port),
-    ]
-    with contextlib.ExitStack() as started:
-        for process in processes:
-            process.start()
-            started.callback(process.stop, 20)
-        eventually(lambda: "Ready for jobs" in processes[1].tail(), "the gateway is ready", 30)
-        yield
-        for process in processes:
-            process.check()

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import airflow as installed_airflow
 import pytest
 
+from demo.gateway import CALLBACK_TOPIC, GATEWAY_TOPIC, gateway, http_service
+from kafka_bridge.testing import Broker, TopicExists
+from kafka_bridge.testing.brokers.ports import free_port
 from kafka_bridge.testing.local_airflow import LocalAirflow
 
 DAG_ID = "three_patterns"
 TASKS = ("by_polling", "by_callback", "by_worker")
 pytestmark = pytest.mark.usefixtures("file_auditor", "example_gateway")
+
+
+@pytest.fixture(scope="module")
+def example_gateway(
+    jobs_broker: Broker, eventually: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Run the example's HTTP service, and the gateway that has it do jobs."""
+    for topic in (CALLBACK_TOPIC, GATEWAY_TOPIC):
+        with contextlib.suppress(TopicExists):
+            jobs_broker.create_topic(topic, 4)
+    home, port = tmp_path_factory.mktemp("gateway"), free_port()
+    service = http_service(home, port)
+    between = gateway(home, jobs_broker.bootstrap_servers, port)
+    with contextlib.ExitStack() as started:
+        for process in (service, between):
+            process.start()
+            started.callback(process.stop, 20)
+        eventually(lambda: "Ready for jobs" in between.tail(), "the gateway is ready", 60)
+        yield
+        service.check()
+        between.check()
 
 
 def _log(airflow: LocalAirflow, run_id: str, task_id: str) -> str:
