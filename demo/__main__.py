@@ -50,7 +50,8 @@ def main(
         sys.exit(1)
     console.print("\n[bold green]Done.[/] Everything that was started is stopped again.")
     if not keep:
-        console.print("To look around in Airflow's web pages: [bold]make demo KEEP=1[/]")
+        which = "" if dag is Dag.AUDIT_FILES else f" DAG={dag.value}"
+        console.print(f"To look around in Airflow's web pages: [bold]make demo{which} KEEP=1[/]")
 
 
 def _words(error: Exception) -> str:

@@ -19,6 +19,9 @@ NOISE = (
 )
 
 
+MOST_SUFFIXES = 4
+
+
 class DemoFailed(KafkaBridgeError):
     """The demo did not come to its end."""
 
@@ -37,12 +40,12 @@ def _plain(line: LogLine) -> str:
 
 def print_report(steps: Steps, report: dict[str, Any]) -> None:
     """Print what an audit found."""
-    largest = list(report["lines_by_suffix"].items())[:4]
-    suffixes = ", ".join(f"{lines:,} in {suffix}" for suffix, lines in largest)
+    counts = [f"{lines:,} in {suffix}" for suffix, lines in report["lines_by_suffix"].items()]
+    suffixes = ", ".join([*counts[:MOST_SUFFIXES], *["…"] * (len(counts) > MOST_SUFFIXES)])
     for line in (
         f"directory  {report['directory']}",
         f"files      {report['files']:,} ({report['bytes']:,} bytes)",
-        f"lines      {suffixes}, …",
+        f"lines      {suffixes}",
         f"sha256     {report['sha256']}",
     ):
         steps.add(line)

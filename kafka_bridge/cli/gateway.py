@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,7 +52,8 @@ def run(
     """
     set_up_logging(log_level, log_format)
     config = _loaded(file)
-    from kafka_bridge.gateway.gateway import Gateway
+    with _extra():
+        from kafka_bridge.gateway.gateway import Gateway
 
     running = Gateway(config)
     worker = running.worker
@@ -78,22 +81,30 @@ def run(
 def check(file: File) -> None:
     """Say what a gateway with this file does, or all that is wrong in it: exit code 2."""
     config = _loaded(file)
-    from kafka_bridge.cli.gateway_views import print_config
+    with _extra():
+        from kafka_bridge.cli.gateway_views import print_config
 
     print_config(config)
 
 
 def _loaded(file: Path) -> GatewayConfig:
     """Return what the file says. Where it is wrong, print that, as editors understand it."""
-    try:
+    with _extra():
         from kafka_bridge.gateway.yaml_file import load
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"the gateway needs the module {error.name}, which is not installed: "
-            "pip install 'airflow-kafka-bridge[gateway]'"
-        ) from error
     try:
         return load(file)
     except ConfigurationError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(BAD_FILE) from None
+
+
+@contextlib.contextmanager
+def _extra() -> Iterator[None]:
+    """Say what to install where an import inside the block finds a library missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"the gateway needs the module {error.name}, which is not installed: "
+            "pip install 'airflow-kafka-bridge[gateway]'"
+        ) from error

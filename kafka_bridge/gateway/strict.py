@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, NoReturn, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -31,9 +31,8 @@ class _Unknown(NamedTuple):
     advice: str
 
 
-def _refuse(value: object) -> object:
-    advice = value.advice if isinstance(value, _Unknown) else "it is not a part of this"
-    raise ValueError(f"unknown key, {advice}")
+def _refuse(value: _Unknown) -> NoReturn:
+    raise ValueError(f"unknown key, {value.advice}")
 
 
 class Strict(BaseModel):

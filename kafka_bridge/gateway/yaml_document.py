@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.composer import ComposerError
 from yaml.reader import ReaderError
 
 _TAG = "tag:yaml.org,2002:"
@@ -16,9 +17,19 @@ _PLAIN_KEY = re.compile(r"[\w.-]+")
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes for numbers, true, false and null what YAML 1.2 does; yes, no and dates are texts."""
+    """Takes for numbers, true, false and null what YAML 1.2 does; yes, no and dates are texts.
+
+    Tags are refused: ``!!int x`` is what PyYAML would not refuse in words.
+    """
 
     yaml_implicit_resolvers = {}  # noqa: RUF012  as its base has it
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "tag", None) is not None:
+            words = "found a tag, a word that begins with '!'"
+            raise ComposerError(None, None, words, event.start_mark)
+        return super().compose_node(parent, index)
 
 
 for _tag, _pattern, _first in (
@@ -167,7 +178,7 @@ def _check_keys(mapping: Place) -> Iterator[YamlError]:
 
 _ADVICE = (
     (r"'\\t'", "YAML is indented by spaces, not by tabs"),
-    (r"found character|undefined alias|a constructor for the tag", "put the value in quotes"),
+    (r"found character|undefined alias|found a tag", "put the value in quotes"),
     (r"mapping values are not allowed", "a text with ': ' in it belongs in quotes"),
     (r"expected <block end>", "it is indented otherwise than what is above, or needs quotes"),
     (r"expected ',' or|end of stream", "something is opened and not closed"),

@@ -41,6 +41,25 @@ STEPS = [
     "Done. Everything that was started is stopped again.",
 ]
 
+THREE_PATTERNS = [
+    "1 A Kafka broker is up at 127.0.0.1:",
+    "2 A worker is running: examples/file_auditor.py,",
+    "3 A service is running at http://127.0.0.1:",
+    "4 A gateway is running between the two: examples/gateway.yaml.",
+    "5 Airflow is up at http://127.0.0.1:",
+    "6 Airflow runs the DAG three_patterns",
+    "7 Three tasks published a job request each",
+    "8 The log of by_polling, ",
+    ": SUCCEEDED\n",
+    "9 The log of by_callback, ",
+    ": SUCCEEDED\n",
+    "10 The log of by_worker, ",
+    ": SUCCEEDED\n",
+    "11 The three reports are the same, ",
+    "12 Counted again here, without Airflow and Kafka: ",
+    "Done. Everything that was started is stopped again.",
+]
+
 
 class Demo:
     """One run of the demo in a folder; its output goes to a file there."""
@@ -151,25 +170,41 @@ def installed_airflow() -> str:
     return spec.submodule_search_locations[0]
 
 
-@pytest.mark.long
-def test_demo_from_end_to_end(start_demo: StartDemo, checkout: Path) -> None:
-    """Its steps come in order, its result is right, and nothing is left but its own folder."""
-    demo = start_demo(checkout)
+def run(demo: Demo, steps: list[str]) -> str:
+    """Wait for the end of a demo whose steps come in this order; return what it has printed."""
     status = demo.process.wait(240)
     output = demo.output()
     assert status == 0, output
     assert demo.processes() == []
     at = 0
-    for step in STEPS:
+    for step in steps:
         assert step in output[at:], f"{step!r} is missing or too early in:\n{output}"
         at = output.index(step, at) + len(step)
+    return output
 
+
+@pytest.mark.long
+def test_demo_from_end_to_end(start_demo: StartDemo, checkout: Path) -> None:
+    """Its steps come in order, its result is right, and nothing is left but its own folder."""
+    output = run(start_demo(checkout), STEPS)
     files, size = count(installed_airflow())
     assert f"files      {files:,} ({size:,} bytes)\n" in output
     assert f"8 Counted again here, without Airflow and Kafka: {files:,} files, the same." in output
     made = {path.name for path in checkout.iterdir()} - {"home", "no-programs", "output"}
     assert made == {*FOLDERS, ".demo"}
-    assert {path.name for path in demo.home.iterdir()} <= {".cache"}
+    assert {path.name for path in (checkout / "home").iterdir()} <= {".cache"}
+
+
+@pytest.mark.long
+def test_demo_of_three_patterns(start_demo: StartDemo, checkout: Path) -> None:
+    """Each pattern moves while one looks, and all of them find the same."""
+    output = run(start_demo(checkout, "--dag", "three_patterns"), THREE_PATTERNS)
+    tasks = ["by_callback", "by_polling", "by_worker"]
+    moved = re.findall(r"^  (\w+) +RUNNING [\d,]+ of [\d,]+ files$", output, re.MULTILINE)
+    assert sorted(set(moved)) == tasks
+    found = re.findall(r"^  (\w+) +found ([\d,]+ files, SHA-256 \w+)…$", output, re.MULTILINE)
+    assert sorted(task for task, _ in found) == tasks
+    assert len({report for _, report in found}) == 1
 
 
 @pytest.mark.long

@@ -177,19 +177,33 @@ def test_worker_needs_nothing_of_the_gateway(without_airflow: Path, module: str)
     assert f"ModuleNotFoundError: No module named '{module}'" in result.stderr
 
 
+CHECK_A_FILE = """
+sys.argv = ["kafka-bridge", "gateway", "check", "gateway.yaml"]
+from kafka_bridge.cli import main
+main()
+"""
+
+
 def test_gateway_without_its_extra_names_it(without_airflow: Path) -> None:
     """The command says in one line what to install."""
-    result = python(
-        "-c",
-        ONLY_THERE + "sys.argv = ['kafka-bridge', 'gateway', 'check', 'gateway.yaml']\n"
-        "from kafka_bridge.cli import main\n"
-        "main()",
-        paths=[without_airflow],
-    )
+    result = python("-c", ONLY_THERE + CHECK_A_FILE, paths=[without_airflow])
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith("kafka-bridge: the gateway needs the module ")
     assert line.endswith("not installed: pip install 'airflow-kafka-bridge[gateway]'")
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_gateway_with_half_its_extra_names_it(command: str, tmp_path: Path) -> None:
+    """So it does where others have brought some of the libraries, and not all."""
+    file = tmp_path / "gateway.yaml"
+    file.write_text("jobs: {a: {url: 'http://a'}}")
+    blocked = "import sys; sys.modules['aiolimiter'] = None\n"
+    program = CHECK_A_FILE.replace("check", command).replace("gateway.yaml", str(file))
+    result = python("-c", blocked + program)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("kafka-bridge: the gateway needs the module aiolimiter, ")
 
 
 def test_gateway_can_be_imported_without_airflow(tmp_path: Path) -> None:

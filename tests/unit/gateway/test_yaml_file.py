@@ -158,6 +158,10 @@ MISTAKES = [
         "3: jobs.a.command[1]: expected a text, not a mapping; put it in quotes",
     ),
     (
+        "jobs:\n  a:\n    command: [audit]\n    working_directory: /no/such/folder\n",
+        "4: jobs.a.working_directory: expected the path of a folder that is there, not ",
+    ),
+    (
         f"{SERVICE}    ca_bundle: /no/such/file\n",
         "7: services.audits.ca_bundle: expected the path of a file that is there, not "
         "'/no/such/file'",
@@ -223,6 +227,8 @@ MISPLACED_SECRETS = [
     f"{JOB}    mode: callback\n    signature: hunter2\n",
     "jobs:\n  a: {url: 'http://me:hunter2@a'}\n",
     "jobs:\n  a: {url: 'me:hunter2@a'}\n",
+    "jobs:\n  a: {command: [audit], environment: {TOKEN: 'hunter2 {'}}\n",
+    "jobs:\n  a: {command: [audit], environment: {TOKEN: [hunter2]}}\n",
     f"{JOB}callbacks: {{public_url: 'http://a', secret: hunter2}}\n",
     f"{JOB}callbacks: {{public_url: 'http://a', secret: [hunter2]}}\n",
     f"{JOB}callbacks: {{public_url: 'http://a', secret: 'hunter2}}\n",

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import random
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from kafka_bridge.gateway.config import GatewayConfig
+from kafka_bridge.protocol.errors import ConfigurationError
+
+Load = Callable[[str], GatewayConfig]
 Refusal = Callable[[str], str]
 
 SYNTAX = [
@@ -26,7 +33,8 @@ SYNTAX = [
     ("value: @\n", "1: this is no YAML, found character '@' that cannot start any token; "),
     ("value: @\n", "put the value in quotes"),
     ("\nstate: *x\n", "2: this is no YAML, found undefined alias 'x'; put the value in quotes"),
-    ("state: !x y\n", "1: this is no YAML, could not determine a constructor for the tag '!x'; "),
+    ("state: !x y\n", "1: this is no YAML, found a tag, a word that begins with '!'; "),
+    ("port: !!int x\n", "1: this is no YAML, found a tag, a word that begins with '!'; put the "),
     ("<<: 5\n", "expected a mapping or list of mappings for merging, but found scalar"),
     ("? [a]\n: b\n", "1: expected a text as a key: put it in quotes"),
     ("jobs: 1\n--- \njobs: 2\n", "2: this is no YAML, expected a single document in the stream"),
@@ -43,3 +51,42 @@ def test_what_is_no_yaml_is_named_by_line_with_advice(
     (line,) = refusal(text).splitlines()
     assert line.startswith("gateway.yaml:")
     assert words in line
+
+
+EXAMPLE = (Path(__file__).parents[3] / "examples" / "gateway.yaml").read_text("utf-8")
+SLIPS: tuple[str, ...] = (
+    *"{}[]:,&*!|>'\"%@`#-?~=<\n\t\\ 0aé\u2028\x85\ufeff\x07",
+    *("null", "true", "<<: ", "&a ", "*a", "!!int x", "!!binary x", "!!set {a}", "2026-13-13"),
+    *("1e400", ".nan", "-1", "9" * 30, "[1, 2]", "{a: b}", "? ", "--- ", "...", "%YAML 1.1\n"),
+)
+
+
+def slip(text: str, rng: random.Random) -> str:
+    """Return a text after a slip of the keyboard: something put in, left out, or said twice."""
+    at = rng.randrange(len(text))
+    line = rng.choice(text.splitlines(keepends=True))
+    slips: list[str] = [
+        text[:at] + text[at + rng.randint(1, 8) :],
+        text.replace(line, line + line, 1),
+        text[:at] + rng.choice(SLIPS) + text[at:],
+    ]
+    return rng.choice([*slips, slips[-1]])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_slip_is_loaded_or_refused_in_words(
+    load_text: Load, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Whatever happens to a file, there is no error but lines of ours, each with its place."""
+    monkeypatch.setenv("CALLBACK_SECRET", "a secret that is long enough")
+    rng = random.Random(seed)
+    refused = 0
+    for _ in range(100):
+        try:
+            load_text(slip(slip(EXAMPLE, rng), rng))
+        except ConfigurationError as error:
+            refused += 1
+            for line in str(error).split("\n"):
+                assert re.match(r"gateway\.yaml:\d+: \S", line)
+                assert "Input should" not in line
+    assert 20 < refused < 100

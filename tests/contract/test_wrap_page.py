@@ -1,0 +1,114 @@
+"""The page about wrapping a service: its files load, and its tables say what the code says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from kafka_bridge.gateway.callbacks.config import Receiver, Signature
+from kafka_bridge.gateway.callbacks.outcomes import STATUS
+from kafka_bridge.gateway.command.config import CommandJob
+from kafka_bridge.gateway.config import GatewayConfig
+from kafka_bridge.gateway.http.answers import State, read_answer
+from kafka_bridge.gateway.http.config import (
+    Answer,
+    HttpJob,
+    Polling,
+    ResultRequest,
+    Retries,
+    Service,
+    Submit,
+)
+from kafka_bridge.gateway.scope import JOB_NAMES
+from kafka_bridge.gateway.strict import Strict
+from kafka_bridge.gateway.yaml_file import load
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "how-to" / "wrap-a-rest-service.md").read_text("utf-8")
+EXAMPLE = (ROOT / "examples" / "gateway.yaml").read_text("utf-8")
+PARTS = (
+    *(Service, Retries, HttpJob, Submit, Polling, ResultRequest, Answer),
+    *(Receiver, Signature, CommandJob),
+)
+FILES = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+def loaded(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> GatewayConfig:
+    """Load a text whose secrets are set, and whose other files are there."""
+    monkeypatch.chdir(folder)
+    for name in re.findall(r"\{env: (\w+)\}", text):
+        monkeypatch.setenv(name, "a-secret-that-is-long-enough")
+    for name in re.findall(r"(?:file|ca_bundle): ([\w/.-]+)", text):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("a secret")
+    for name in re.findall(r"working_directory: (\w+)", text):
+        Path(name).mkdir()
+    Path("gateway.yaml").write_text(text, encoding="utf-8")
+    return load(Path("gateway.yaml"))
+
+
+@pytest.mark.parametrize("text", [*FILES, EXAMPLE])
+def test_files_of_the_page_load(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each YAML block is a whole file that a gateway takes, and so is the example."""
+    assert loaded(text, tmp_path, monkeypatch).jobs
+
+
+def test_first_file_is_ten_lines() -> None:
+    """As the heading says, and the README, which has the same one."""
+    assert FILES[0] in (ROOT / "README.md").read_text("utf-8")
+    assert len([line for line in FILES[0].splitlines() if line]) <= 10
+
+
+def first_cells(header: str) -> list[str]:
+    """Return the first cells of the table whose header begins so."""
+    (table,) = re.findall(rf"^\| {header} \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGE, flags=re.MULTILINE)
+    return [row.split("|")[1].strip() for row in table.splitlines()]
+
+
+def test_every_answer_to_a_callback_is_listed() -> None:
+    """The table has the status codes that a service may hear, in order."""
+    assert [int(cell) for cell in first_cells("status")] == list(STATUS.values())
+
+
+def test_every_name_is_listed() -> None:
+    """The table has what expressions see."""
+    names = re.findall(r"`(\w+)`", " ".join(first_cells("name")))
+    assert set(names) == {*JOB_NAMES, "callback_url", "external_id"}
+
+
+def test_defaults_are_as_the_page_has_them() -> None:
+    """The first table, and the figures in the text, are the models' own."""
+    assert first_cells("request") == [
+        f"`{Submit().method} {Submit().path.text}`",
+        f"`{Polling().method} {Polling().path.text.replace('external_id', 'job_id')}`",
+    ]
+    assert f"after {Polling().interval:g} s, then less and less often, at last every " in PAGE
+    assert f"at last every {Polling().maximum:g} s" in PAGE
+    assert f"`{Submit().idempotency_header}`" in PAGE
+    receiver = Receiver.model_fields
+    assert receiver["expires_after"].default == 7 * 24 * 3600
+    assert receiver["max_body_bytes"].default == 1_000_000
+
+
+@pytest.mark.parametrize("body", re.findall(r'```json\n({"status".*)\n```', PAGE))
+def test_answers_of_the_page_are_understood(body: str) -> None:
+    """What the page has a service say by default is read so."""
+    answer = json.loads(body)
+    report = read_answer(Answer(), answer)
+    assert report.state is State(answer["status"].replace("completed", "succeeded"))
+    if "progress" in answer:
+        assert report.progress is not None
+        assert report.progress.completed == answer["progress"]["completed"]
+    assert report.result == answer.get("result")
+    if "error" in answer:
+        assert report.error is not None
+        assert report.error.type == answer["error"]["type"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_key_is_on_the_page(part: type[Strict]) -> None:
+    """Whatever can be set of jobs and services can be found there."""
+    assert [key for key in part.model_fields if not re.search(rf"\b{key}\b", PAGE)] == []
