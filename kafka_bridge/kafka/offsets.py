@@ -20,28 +20,42 @@ RETRY_SECONDS = 0.2
 _OUT_OF_RANGE = ck.KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001  librdkafka's local codes begin so
 
 
-def end_offsets(config: KafkaConfig, topics: Iterable[str], timeout: float) -> dict[str, list[int]]:
-    """Return for each topic the offset that each partition's next record will get.
+class EndOffsets:
+    """Tells where topics end.
 
-    The lists are indexed by partition. Creates no topic.
-
-    :param timeout: seconds for each of the two questions to the brokers
-    :raises TopicNotFound: one of them does not exist
-    :raises AccessDenied: it may not be described
-    :raises BrokerUnreachable: no broker answered in time
+    It begins to connect when it is made: who has other work to do before asking waits for less.
     """
-    admin = make(AdminClient, config.admin())
-    ends = {}
-    for topic in topics:
-        count = partition_count(admin, topic, config.bootstrap_servers, timeout)
-        ends[topic] = _ends(admin, topic, count, config.bootstrap_servers, timeout)
-    return ends
+
+    def __init__(self, config: KafkaConfig) -> None:
+        self._servers = config.bootstrap_servers
+        self._admin = make(AdminClient, config.admin())
+
+    def of(self, topics: Iterable[str], timeout: float) -> dict[str, list[int]]:
+        """Return for each topic the offset that each partition's next record will get.
+
+        The lists are indexed by partition. Creates no topic.
+
+        :param timeout: seconds for each of the two questions to the brokers
+        :raises TopicNotFound: one of them does not exist
+        :raises AccessDenied: it may not be described
+        :raises BrokerUnreachable: no broker answered in time
+        """
+        ends = {}
+        for topic in topics:
+            count = partition_count(self._admin, topic, self._servers, timeout)
+            ends[topic] = _ends(self._admin, topic, count, self._servers, timeout)
+        return ends
+
+
+def end_offsets(config: KafkaConfig, topics: Iterable[str], timeout: float) -> dict[str, list[int]]:
+    """Return where topics end now, as :meth:`EndOffsets.of` does."""
+    return EndOffsets(config).of(topics, timeout)
 
 
 def partition_count(client: Any, topic: str, servers: str, timeout: float) -> int:
     """Return how many partitions a topic has, asked of an admin client, producer or consumer.
 
-    :raises KafkaError: as in :func:`end_offsets`
+    :raises KafkaError: as in :meth:`EndOffsets.of`
     """
     try:
         metadata = client.list_topics(topic, timeout=timeout).topics[topic]

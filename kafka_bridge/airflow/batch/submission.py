@@ -20,7 +20,7 @@ from kafka_bridge.airflow.batch.publisher import JobPublisher
 from kafka_bridge.airflow.batch.results import require_few_enough
 from kafka_bridge.airflow.requests import task_of
 from kafka_bridge.airflow.tracing import trace_headers
-from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.kafka.offsets import EndOffsets
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.scan import scan
 from kafka_bridge.kafka.sizes import SizeCheck
@@ -67,6 +67,7 @@ class _Submission:
         self._operator = operator
         self._context = context
         self._config = operator.kafka
+        self._ends = EndOffsets(self._config)  # made first, as the producer is
         self._producer = producer
         self._timeout = operator.delivery_timeout
         self._max_tries = context["ti"].max_tries
@@ -138,7 +139,7 @@ class _Submission:
 
     def _placed(self, draft: Round) -> Round:
         """Return a round that begins where the topics end now."""
-        ends = end_offsets(self._config, set(self._topics), self._timeout)
+        ends = self._ends.of(set(self._topics), self._timeout)
         request_offsets, response_offsets = (ends[topic] for topic in self._topics)
         return replace(draft, request_offsets=request_offsets, response_offsets=response_offsets)
 
