@@ -10,7 +10,6 @@ import pytest
 
 from kafka_bridge.gateway.callbacks.config import Receiver, Signature
 from kafka_bridge.gateway.callbacks.outcomes import STATUS
-from kafka_bridge.gateway.command.config import CommandJob
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.http.answers import State, read_answer
 from kafka_bridge.gateway.http.config import (
@@ -31,7 +30,7 @@ PAGE = (ROOT / "docs" / "how-to" / "wrap-a-rest-service.md").read_text("utf-8")
 EXAMPLE = (ROOT / "examples" / "gateway.yaml").read_text("utf-8")
 PARTS = (
     *(Service, Retries, HttpJob, Submit, Polling, ResultRequest, Answer),
-    *(Receiver, Signature, CommandJob),
+    *(Receiver, Signature),
 )
 FILES = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
 
@@ -44,8 +43,6 @@ def loaded(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> GatewayC
     for name in re.findall(r"(?:file|ca_bundle): ([\w/.-]+)", text):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text("a secret")
-    for name in re.findall(r"working_directory: (\w+)", text):
-        Path(name).mkdir()
     Path("gateway.yaml").write_text(text, encoding="utf-8")
     return load(Path("gateway.yaml"))
 
@@ -93,7 +90,7 @@ def test_defaults_are_as_the_page_has_them() -> None:
     assert receiver["max_body_bytes"].default == 1_000_000
 
 
-@pytest.mark.parametrize("body", re.findall(r'```json\n({"status".*)\n```', PAGE))
+@pytest.mark.parametrize("body", re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL))
 def test_answers_of_the_page_are_understood(body: str) -> None:
     """What the page has a service say by default is read so."""
     answer = json.loads(body)
