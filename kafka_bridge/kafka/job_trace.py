@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import confluent_kafka as ck
 
 from kafka_bridge.kafka.addressing import candidates, id_in_headers
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.heads import HeadReader, event_head
-from kafka_bridge.kafka.records import location_of
+from kafka_bridge.kafka.records import headers_of, location_of
 from kafka_bridge.kafka.scan import scan
 from kafka_bridge.protocol.errors import RecordLocation, RemoteProtocolError
-from kafka_bridge.protocol.headers import Headers
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState
 
@@ -75,17 +73,13 @@ def _records(
 ) -> Iterator[ck.Message]:
     for batch in scan(config, part.topic, part.offsets, timeout=timeout):
         for message in candidates(batch, ck.Message.key, {key}):
-            if message.key() == key or id_in_headers(_headers(message)) == key:
+            if message.key() == key or id_in_headers(headers_of(message)) == key:
                 yield message
-
-
-def _headers(message: ck.Message) -> Headers | None:
-    return cast(Headers | None, message.headers())
 
 
 def _state(message: ck.Message, read_head: HeadReader) -> JobState:
     """Return what a response says; one that cannot be read says nothing, as for a trigger."""
     try:
-        return read_head(message.value(), _headers(message)).state
+        return read_head(message.value(), headers_of(message)).state
     except RemoteProtocolError:
         return JobState.UNKNOWN

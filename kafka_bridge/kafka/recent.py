@@ -19,6 +19,7 @@ from typing import TypeAlias, cast
 
 import confluent_kafka as ck
 
+from kafka_bridge.kafka.records import headers_of
 from kafka_bridge.protocol.headers import Headers
 
 WINDOW_BYTES = 64 * 1024 * 1024
@@ -38,7 +39,7 @@ def facts_of(message: ck.Message) -> Facts:
             message.partition(),
             message.offset(),
             message.value(),
-            message.headers(),
+            headers_of(message) or None,
         ),
     )
 

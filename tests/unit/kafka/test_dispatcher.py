@@ -6,6 +6,7 @@ import random
 from array import array
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import confluent_kafka as ck
 import pytest
@@ -133,6 +134,19 @@ def test_headers_of_other_jobs_are_not_looked_at() -> None:
     other = b"1" + ID[1:]
     made = dispatcher(job(ID, 0))
     assert made.dispatch([record(other, 0, headers=NAMED)]) == []
+
+
+def test_headers_that_the_client_cannot_give_stop_nobody() -> None:
+    """A foreign record with a header's name that is no UTF-8 must not end everybody's reader."""
+
+    class Damaged(ck.Message):
+        def headers(self) -> Any:
+            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    made = dispatcher(job(ID, 0))
+    delivery = made.dispatch([Damaged(topic="t", partition=0, offset=0, key=b"no id", value=b"")])
+    delivery += made.dispatch([record(ID, 1)])
+    assert told(delivery) == [(ID, 1)]
 
 
 def test_of_two_waits_for_one_job_the_later_one_counts() -> None:
