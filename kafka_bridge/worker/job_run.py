@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from kafka_bridge.payloads import to_bytes
@@ -87,11 +87,11 @@ class JobRun:
         return None if late is None else {"state": JobState.FAILED, "error": late}
 
     def _call(self) -> Any:
-        call = functools.partial(self.handler.function, self._context(), *self._arguments())
+        call = partial(self.handler.function, self._context(), *self._arguments())
         return self.handler.retry.call(call, self.stop.wait, self._tell_of_retry)
 
     async def _call_async(self) -> Any:
-        call = functools.partial(self.handler.function, self._context(), *self._arguments())
+        call = partial(self.handler.function, self._context(), *self._arguments())
         return await self.handler.retry.call_async(call, self._tell_of_retry)
 
     def _context(self) -> JobContext:
@@ -151,16 +151,17 @@ class JobRun:
     def _finish(self, outcome: dict[str, Any]) -> None:
         """Send the end; where no record can hold it, send that."""
         seconds = time.monotonic() - (self.began or 0.0)
+        self.reporter.finished(settled=partial(self._settled, outcome, seconds), **outcome)
 
-        def settled(error: BaseException | None) -> None:
-            if isinstance(error, RecordTooLarge) and (smaller := _smaller(outcome, error)):
-                self._finish(smaller)
-                return
-            if error is None:
-                self.observer.ended(self.request.job_type, outcome["state"], seconds)
-            self.settled(error)
-
-        self.reporter.finished(settled=settled, **outcome)
+    def _settled(
+        self, outcome: dict[str, Any], seconds: float, error: BaseException | None
+    ) -> None:
+        if isinstance(error, RecordTooLarge) and (smaller := _smaller(outcome, error)):
+            self._finish(smaller)
+            return
+        if error is None:
+            self.observer.ended(self.request.job_type, outcome["state"], seconds)
+        self.settled(error)
 
     def __str__(self) -> str:
         return f"{self.request.correlation_id} ({self.request.job_type})"

@@ -97,7 +97,9 @@ class Service:
         heartbeats = stack.enter_context(contextlib.closing(Heartbeats()))
         # No longer than the session: what was sent before a freeze must not go out after it.
         delivery_timeout = min(DELIVERY_TIMEOUT, config.session_timeout)
-        producer = stack.enter_context(RecordProducer(config, delivery_timeout))
+        producer = stack.enter_context(
+            RecordProducer(config, delivery_timeout, served=self._start_accepted)
+        )
         loop = stack.enter_context(event_loop())
         control = stack.enter_context(contextlib.closing(self._control_reader(config)))
         dead_letters = DeadLetters(producer, worker.dead_letter_topic, worker.worker_id, observer)
@@ -121,12 +123,15 @@ class Service:
         return ControlReader(
             config,
             self._worker.control_topic,
-            lambda job: self._posts.post(lambda: self._scheduler.cancel(job)),
+            lambda job: self._posts.post(self._scheduler.cancel, job),
             timeout=START_SECONDS,
         )
 
+    def _start_accepted(self) -> None:
+        self._scheduler.executor.start_waiting()
+
     def _handler_ended(self, run: JobRun) -> None:
-        self._posts.post(lambda: self._scheduler.handler_ended(run))
+        self._posts.post(self._scheduler.handler_ended, run)
 
     @property
     def status(self) -> WorkerStatus:
@@ -150,8 +155,11 @@ class Service:
             scheduler.work()
             if backlog:
                 scheduler.producer.serve_reports()
+            else:
+                scheduler.producer.leave_reports()
             arrived = not self._holds_off() and self._poll(0 if backlog else POLL_SECONDS)
             if backlog and not arrived:
+                scheduler.producer.leave_reports()
                 self._posts.wait(POLL_SECONDS)  # those that wait have no slot, or must be learnt of
 
     def _holds_off(self) -> bool:
@@ -226,6 +234,7 @@ class Service:
         self, busy: Callable[[], bool], seconds: float, meanwhile: Callable[[], None]
     ) -> None:
         """Do what other threads post until nothing is left to wait for, or the time is over."""
+        self._scheduler.producer.leave_reports()
         give_up = time.monotonic() + seconds
         while busy() and time.monotonic() < give_up:
             meanwhile()

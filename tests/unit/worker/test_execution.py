@@ -53,6 +53,7 @@ class Hall:
             request, Handler.of("a.job", function), reporter, Observer(), settled=lambda _: None
         )
         reporter.accepted(lambda _: self.executor.submit(run))
+        self.executor.start_waiting()
         return run
 
     def end_of(self, run: JobRun) -> StatusEvent:
@@ -82,6 +83,7 @@ def test_waiting_job_that_is_to_stop_ends_without_its_turn(
     """Its cancel is confirmed while another job has the place, and its handler is never called."""
     waiting = hall.submit(function)
     waiting.ask_to_stop(StopReason.CANCELLED, "no longer wanted")
+    hall.executor.start_waiting()
     ended = hall.end_of(waiting)
     assert (ended.state, ended.message) == (S.CANCELLED, "no longer wanted")
     assert (hall.ended, hall.executor.running) == ([waiting], 1)
@@ -102,6 +104,7 @@ def test_job_that_was_told_to_stop_before_it_was_submitted_ends_at_once(
     assert hall.end_of(waiting).state is S.ACCEPTED
     monkeypatch.undo()
     hall.executor.submit(*submitted)
+    hall.executor.start_waiting()
     assert hall.end_of(waiting).state is S.CANCELLED
 
 
@@ -125,5 +128,6 @@ def test_released_job_that_waits_says_no_more(hall: Hall) -> None:
     """RELEASED is its last word, and its place in the queue is free."""
     waiting = hall.submit(lambda _: pytest.fail("it was begun"))
     assert waiting.release("shutting down", lambda _: None)
+    hall.executor.start_waiting()
     assert hall.end_of(waiting).state is S.RELEASED
     assert hall.ended == [waiting]
