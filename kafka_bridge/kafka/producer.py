@@ -222,4 +222,5 @@ class RecordProducer:
         """Wait until every record is acknowledged or has failed, then let go."""
         self.flush()
         self._closing.set()
+        self.leave_reports()
         self._poller.join()

@@ -25,7 +25,9 @@ class Partition:
     """One assignment of a partition; ``epoch`` numbers the assignments of this process.
 
     ``orphans`` are jobs, by offset, that were in hand when an earlier assignment of the same
-    partition was lost: each is taken up again when its request comes once more.
+    partition was lost: each is taken up again when its request comes once more. One that others
+    have ended, with no request after it, is not found out: it says nothing, and keeps its place
+    until its handler ends.
     """
 
     epoch: int

@@ -58,8 +58,8 @@ class Executor:
 
         Those that are to stop end here and now: their end needs no room.
         """
-        for job in self._stopped():
-            self._run(job)
+        for stopped in self._stopped():
+            self._run(stopped)
         while (job := self._next()) is not None:
             with self._lock:
                 is_idle = self._idle_threads > 0

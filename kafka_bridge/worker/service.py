@@ -49,13 +49,18 @@ RELEASE_SECONDS = 5.0
 
 
 class Service:
-    """Runs a worker once, from joining its group to leaving it."""
+    """Runs a worker once, from joining its group to leaving it.
 
-    def __init__(self, worker: Worker, on_ready: Callable[[], None]) -> None:
+    :param stopping: set when it is to leave
+    """
+
+    def __init__(
+        self, worker: Worker, on_ready: Callable[[], None], stopping: threading.Event
+    ) -> None:
         self._worker = worker
         self._started = False
         self._on_ready = on_ready
-        self._stopping = threading.Event()
+        self._stopping = stopping
         self._posts = Posts()
         self._joined = False
         self._next_commit = 0.0

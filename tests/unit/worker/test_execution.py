@@ -124,6 +124,20 @@ def test_waiting_job_whose_time_ran_out_is_not_started(
     assert ended.error.type == "expired"
 
 
+def test_who_gives_way_goes_on_once_all_have_begun(hall: Hall) -> None:
+    """And not before; a job that has begun and takes long keeps nobody."""
+    begun, last = threading.Event(), threading.Event()
+    hall.submit(lambda _: begun.set())
+    hall.submit(lambda _: last.wait(WAIT_SECONDS))
+    hall.executor.give_way(0.05)
+    assert not begun.is_set(), "the place is taken, and the time is over"
+    threading.Timer(0.1, hall.gate.set).start()
+    hall.executor.give_way(WAIT_SECONDS)
+    assert begun.is_set()
+    assert hall.executor.running == 1, "the last one has begun, and goes on"
+    last.set()
+
+
 def test_released_job_that_waits_says_no_more(hall: Hall) -> None:
     """RELEASED is its last word, and its place in the queue is free."""
     waiting = hall.submit(lambda _: pytest.fail("it was begun"))
