@@ -33,14 +33,20 @@ class Hall:
     """An executor with one place, and a job that has it until the gate opens."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
         self.gate = threading.Event()
         self.collector = Collector()
         self.ended: list[JobRun] = []
         self.executor = Executor(1, loop, self.ended.append)
         self.first = self.submit(lambda _: self.gate.wait(WAIT_SECONDS))
 
-    def submit(self, function: Callable[..., Any], **fields: Any) -> JobRun:
-        """Accept and submit a job."""
+    def accept(
+        self,
+        function: Callable[..., Any],
+        may_speak: Callable[[], bool] = lambda: True,
+        **fields: Any,
+    ) -> JobRun:
+        """Accept a job."""
         request = JobRequest(
             correlation_id=new_correlation_id(),
             job_type="a.job",
@@ -48,11 +54,16 @@ class Hall:
             created_at=utc_now(),
             **fields,
         )
-        reporter = JobReporter(self.collector, request, Encoding.AVRO, "w-1", lambda: True)
-        run = JobRun(
+        reporter = JobReporter(self.collector, request, Encoding.AVRO, "w-1", may_speak)
+        reporter.accepted(lambda _: None)
+        return JobRun(
             request, Handler.of("a.job", function), reporter, Observer(), settled=lambda _: None
         )
-        reporter.accepted(lambda _: self.executor.submit(run))
+
+    def submit(self, function: Callable[..., Any], **fields: Any) -> JobRun:
+        """Accept a job and submit it."""
+        run = self.accept(function, **fields)
+        self.executor.submit(run)
         self.executor.start_waiting()
         return run
 
@@ -145,3 +156,45 @@ def test_released_job_that_waits_says_no_more(hall: Hall) -> None:
     hall.executor.start_waiting()
     assert hall.end_of(waiting).state is S.RELEASED
     assert hall.ended == [waiting]
+
+
+def turn_in_doubt(hall: Hall, function: Callable[..., Any]) -> tuple[JobRun, threading.Event]:
+    """Return a job whose turn came as its worker was frozen, and what says that it may speak."""
+    may_speak = threading.Event()
+    run = hall.accept(function, may_speak.is_set)
+    if run.handler.is_async:
+        asyncio.run_coroutine_threadsafe(run.run_async(), hall.loop)
+    else:
+        threading.Thread(target=run.run, daemon=True).start()
+    return run, may_speak
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_job_whose_turn_came_as_the_worker_froze_waits_for_the_group(
+    hall: Hall, is_async: bool, eventually: Eventually
+) -> None:
+    """Between its turn and its beginning the process may be frozen: it asks once more."""
+    begun = threading.Event()
+
+    async def begin(_: object) -> None:
+        begun.set()
+
+    run, may_speak = turn_in_doubt(hall, begin if is_async else lambda _: begun.set())
+    assert not begun.wait(0.15)
+    assert run.began is None
+    may_speak.set()
+    assert begun.wait(WAIT_SECONDS)
+    eventually(lambda: hall.end_of(run).state is S.SUCCEEDED, "it ends")
+
+
+@pytest.mark.parametrize("function", [lambda _: pytest.fail("it was begun"), never])
+def test_job_that_waits_for_the_group_and_is_to_stop_is_never_begun(
+    hall: Hall, function: Callable[..., Any], eventually: Eventually
+) -> None:
+    """Cancelled meanwhile, it ends at once; the end goes out when the worker may speak."""
+    run, may_speak = turn_in_doubt(hall, function)
+    run.ask_to_stop(StopReason.CANCELLED, "no longer wanted")
+    eventually(lambda: run.reporter.has_ended, "it ends")
+    may_speak.set()
+    run.tick()
+    assert hall.end_of(run).state is S.CANCELLED
