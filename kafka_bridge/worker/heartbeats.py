@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 TICK_SECONDS = 0.05
 """Short against every sensible heartbeat interval: a heartbeat may be late by one tick."""
 LONGEST_TICK_SECONDS = 0.25
-"""The same where many jobs are in hand: a quarter of the shortest interval that makes sense then."""
+"""The same where thousands are in hand: still short against an interval of a second."""
 SHARE = 0.05
 """How much of its time the thread takes for looking, as far as that limit allows: of thousands
 of jobs in hand, nearly none has anything to send."""
