@@ -26,7 +26,7 @@ CONNECT_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 """Who closes a producer waits for so long at the most, when all has been delivered."""
 _STILL_SECONDS = 0.05
-"""How long the producer's own thread keeps still while another one serves the reports."""
+"""How long the producer's own thread keeps still after another one served the reports."""
 
 
 class RecordProducer:
@@ -52,6 +52,7 @@ class RecordProducer:
         self._served = served
         self._may_serve = threading.Event()
         self._may_serve.set()
+        self._served_at = 0.0
         self._poller = threading.Thread(
             target=self._serve_reports, name="kafka-bridge-producer", daemon=True
         )
@@ -196,6 +197,7 @@ class RecordProducer:
         Python's lock, which the busy one holds. Who is about to wait calls :meth:`leave_reports`.
         """
         self._may_serve.clear()
+        self._served_at = time.monotonic()
         self._poll(0)
 
     def leave_reports(self) -> None:
@@ -204,8 +206,12 @@ class RecordProducer:
 
     def _serve_reports(self) -> None:
         while not self._closing.is_set():
-            self._may_serve.wait(_STILL_SECONDS)
-            self._poll(_POLL_SECONDS)
+            if self._may_serve.wait(_STILL_SECONDS) or self._is_left_alone():
+                self._poll(_POLL_SECONDS)
+
+    def _is_left_alone(self) -> bool:
+        """Tell whether who serves the reports has not come back."""
+        return time.monotonic() - self._served_at > _STILL_SECONDS
 
     def _poll(self, seconds: float) -> None:
         try:
@@ -216,11 +222,11 @@ class RecordProducer:
 
     def flush(self) -> None:
         """Wait until every record that was handed over is acknowledged or has failed."""
+        self.leave_reports()
         self._producer.flush(self._delivery_timeout)
 
     def close(self) -> None:
         """Wait until every record is acknowledged or has failed, then let go."""
         self.flush()
         self._closing.set()
-        self.leave_reports()
         self._poller.join()
