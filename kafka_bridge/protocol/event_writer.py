@@ -10,6 +10,8 @@ bytes follow their length; a union begins with the number of its branch; a map e
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from kafka_bridge.protocol.avro_encoding import MARKER
 from kafka_bridge.protocol.messages import JobState, StatusEvent
 from kafka_bridge.protocol.schemas import WRITTEN
@@ -17,13 +19,11 @@ from kafka_bridge.protocol.schemas import WRITTEN
 _FIELDS = {field["name"]: field["type"] for field in WRITTEN[StatusEvent].definition["fields"]}
 _NULL, _SECOND = b"\x00", b"\x02"
 _NO_MAP = b"\x00"
-_SMALL = [bytes((value << 1,)) for value in range(64)]
-"""Nearly all numbers here: lengths, deliveries, places in a sequence."""
 
 
+@lru_cache(maxsize=1024)
 def _number(value: int) -> bytes:
-    if value < len(_SMALL):
-        return _SMALL[value]
+    # Nearly all are small (lengths, deliveries), or the present millisecond.
     value <<= 1  # zigzag, of a number that is not negative
     encoded = bytearray()
     while value > 0x7F:
@@ -35,6 +35,11 @@ def _number(value: int) -> bytes:
 
 def _bytes(value: bytes) -> bytes:
     return _number(len(value)) + value
+
+
+@lru_cache(maxsize=64)
+def _recurring(text: str) -> bytes:
+    return _bytes(text.encode())
 
 
 def _optional(value: bytes | None) -> bytes:
@@ -77,12 +82,12 @@ def write_event(
             _number(sequence),
             _STATES[state],
             _number(occurred_at_ms),
-            _bytes(worker_id.encode()),
+            _recurring(worker_id),
             _optional(None if message is None else message.encode()),
             _NULL,  # progress
             _optional(None if external_id is None else external_id.encode()),
             _optional(result),
-            _optional(None if result_type is None else result_type.encode()),
+            _NULL if result_type is None else _SECOND + _recurring(result_type),
             _NULL,  # result_ref
             _NULL,  # error
             _NO_MAP,  # attributes
