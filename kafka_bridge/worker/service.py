@@ -100,12 +100,13 @@ class Service:
         """Return a scheduler with its threads and clients, which end with the stack."""
         worker, slots = self._worker, Slots(self._worker.concurrency)
         heartbeats = stack.enter_context(contextlib.closing(Heartbeats()))
+        loop = stack.enter_context(event_loop())
+        executor = Executor(worker.concurrency, loop, self._handler_ended)
         # No longer than the session: what was sent before a freeze must not go out after it.
         delivery_timeout = min(DELIVERY_TIMEOUT, config.session_timeout)
         producer = stack.enter_context(
-            RecordProducer(config, delivery_timeout, served=self._start_accepted)
+            RecordProducer(config, delivery_timeout, served=executor.start_waiting)
         )
-        loop = stack.enter_context(event_loop())
         control = stack.enter_context(contextlib.closing(self._control_reader(config)))
         dead_letters = DeadLetters(producer, worker.dead_letter_topic, worker.worker_id, observer)
         return Scheduler(
@@ -116,7 +117,7 @@ class Service:
             control=control,
             ledger=Ledger(config, control, observer, self._posts.post),
             dead_letters=dead_letters,
-            executor=Executor(worker.concurrency, loop, self._handler_ended),
+            executor=executor,
             holdings=Holdings(observer, heartbeats, slots, self._posts.post),
             standing=self._standing,
             observer=observer,
@@ -131,9 +132,6 @@ class Service:
             lambda job: self._posts.post(self._scheduler.cancel, job),
             timeout=START_SECONDS,
         )
-
-    def _start_accepted(self) -> None:
-        self._scheduler.executor.start_waiting()
 
     def _handler_ended(self, run: JobRun) -> None:
         self._posts.post(self._scheduler.handler_ended, run)
