@@ -1,7 +1,8 @@
 """The least that gives a worker's guarantees: consume, acknowledge, work, produce, commit.
 
 It says ACCEPTED and waits until the brokers have it, then works, says SUCCEEDED and waits again,
-then commits: for whatever has arrived at once. No heartbeats, no cancel, no ledger.
+then commits: for whatever has arrived at once. An event that the brokers do not take ends it, and
+nothing of that batch is committed. No heartbeats, no cancel, no ledger.
 """
 
 from __future__ import annotations
@@ -86,7 +87,15 @@ def _say(
         worker_id="handwritten-1",
         **facts,
     )
-    producer.produce(request.response_topic, encode(event), key=request.correlation_id)
+    producer.produce(
+        request.response_topic, encode(event), key=request.correlation_id, on_delivery=_require
+    )
+
+
+def _require(error: ck.KafkaError | None, _: ck.Message) -> None:
+    """Have flush() raise where an event did not arrive."""
+    if error is not None:
+        raise ck.KafkaException(error)
 
 
 if __name__ == "__main__":

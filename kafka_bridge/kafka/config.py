@@ -28,6 +28,8 @@ With librdkafka's own 30 s it would look as if no broker had answered in time.
 """
 
 SESSION_TIMEOUT_MS = 30_000
+HEARTBEAT_INTERVAL_MS = 3_000
+"""librdkafka's own; a session under 9 s has a third of it."""
 
 _CONSUMER_ONLY = frozenset(
     {
@@ -138,7 +140,32 @@ class KafkaConfig:
     @property
     def session_timeout(self) -> float:
         """Seconds of silence after which a worker's group gives it up, as far as this side says."""
-        return float(self.settings.get("session.timeout.ms", SESSION_TIMEOUT_MS)) / 1000
+        return self._milliseconds("session.timeout.ms", SESSION_TIMEOUT_MS) / 1000
+
+    def _milliseconds(self, name: str, default: float) -> float:
+        try:
+            return float(self.settings.get(name, default))
+        except ValueError as error:
+            raise ConfigurationError(
+                f"{name} must be a number of milliseconds, not {self.settings[name]!r}"
+            ) from error
+
+    def _heartbeat_interval_ms(self) -> int:
+        """Return how often a worker tells its group that it lives.
+
+        :raises ConfigurationError: one heartbeat that is late would end the session, or nearly
+        """
+        session = self._milliseconds("session.timeout.ms", SESSION_TIMEOUT_MS)
+        interval = self._milliseconds(
+            "heartbeat.interval.ms", min(HEARTBEAT_INTERVAL_MS, session // 3)
+        )
+        if interval > session / 2:
+            raise ConfigurationError(
+                f"heartbeat.interval.ms is {interval:g}, more than half of session.timeout.ms, "
+                f"{session:g}: one heartbeat that is late would cost the worker its jobs. "
+                "Set it to a third of the session time-out, or leave it out"
+            )
+        return int(interval)
 
     def _without(self, names: frozenset[str]) -> dict[str, Any]:
         return {name: value for name, value in self.settings.items() if name not in names}
@@ -195,14 +222,13 @@ class KafkaConfig:
         A new group starts at the earliest offset, so that no job sent before it is lost. The
         session time-out is 30 s unless set: how long Kafka waits before it gives a dead worker's
         jobs to another one.
+
+        :raises ConfigurationError: its heartbeats would come too seldom for that
         """
-        # With Kafka's newer group protocol both are the broker's to set.
-        classic = {
-            "session.timeout.ms": SESSION_TIMEOUT_MS,
-            "partition.assignment.strategy": "cooperative-sticky",
-        }
+        # With Kafka's newer group protocol these are the broker's to set.
+        is_classic = self.settings.get("group.protocol") != "consumer"
         return {
-            **({} if self.settings.get("group.protocol") == "consumer" else classic),
+            **(self._classic_group() if is_classic else {}),
             **self._without(_PRODUCER_ONLY | {"enable.partition.eof"}),
             "group.id": group_id,
             "enable.auto.commit": False,
@@ -210,4 +236,11 @@ class KafkaConfig:
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "allow.auto.create.topics": False,
+        }
+
+    def _classic_group(self) -> dict[str, Any]:
+        return {
+            "session.timeout.ms": SESSION_TIMEOUT_MS,
+            "heartbeat.interval.ms": self._heartbeat_interval_ms(),
+            "partition.assignment.strategy": "cooperative-sticky",
         }

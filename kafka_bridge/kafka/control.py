@@ -13,11 +13,16 @@ from kafka_bridge.protocol.messages import Command, JobCommand
 
 _log = logging.getLogger(__name__)
 
+MOST_REASONS = 100_000
+"""How many cancels are remembered, about 30 MB. Where there were more, the first ones are old:
+their jobs have ended long ago, or never come."""
+
 
 class ControlReader(TopicFollower):
     """Knows which jobs are to be cancelled, and tells of each as it hears of it.
 
-    ``reasons`` has the reason of every CANCEL by correlation id, for jobs that are yet to come.
+    ``reasons`` has, by correlation id, the reasons of the last :data:`MOST_REASONS` CANCELs, for
+    jobs that are yet to come.
 
     :param heard: called on the reader's thread with the id of each job to be cancelled; must return
         at once
@@ -42,5 +47,11 @@ class ControlReader(TopicFollower):
             _log.warning("A command is passed over: %s", error)
             return
         if command.command is Command.CANCEL:
-            self.reasons[command.correlation_id] = command.reason or "no reason was given"
+            self._remember(command.correlation_id, command.reason or "no reason was given")
             self._heard(command.correlation_id)
+
+    def _remember(self, correlation_id: str, reason: str) -> None:
+        self.reasons.pop(correlation_id, None)  # said again, it is the youngest
+        self.reasons[correlation_id] = reason
+        if len(self.reasons) > MOST_REASONS:
+            del self.reasons[next(iter(self.reasons))]

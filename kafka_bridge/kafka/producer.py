@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -24,7 +25,8 @@ DELIVERY_TIMEOUT = 30.0
 CONNECT_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 """Who closes a producer waits for so long at the most, when all has been delivered."""
-_STILL_SECONDS = 0.01
+_STILL_SECONDS = 0.05
+"""How long the producer's own thread keeps still after another one served the reports."""
 
 
 class RecordProducer:
@@ -32,14 +34,24 @@ class RecordProducer:
 
     :param config: how to reach Kafka
     :param delivery_timeout: seconds until an unacknowledged record fails
+    :param served: called after reports were served, on the thread that served them: what they ask
+        for is done at once for many
     """
 
-    def __init__(self, config: KafkaConfig, delivery_timeout: float = DELIVERY_TIMEOUT) -> None:
+    def __init__(
+        self,
+        config: KafkaConfig,
+        delivery_timeout: float = DELIVERY_TIMEOUT,
+        served: Callable[[], None] = lambda: None,
+    ) -> None:
         self._servers = config.bootstrap_servers
         self._delivery_timeout = delivery_timeout
         self._fatal: ck.KafkaError | None = None
         self._producer = make(ck.Producer, config.producer(delivery_timeout))
         self._closing = threading.Event()
+        self._served = served
+        self._may_serve = threading.Event()
+        self._may_serve.set()
         self._served_at = 0.0
         self._poller = threading.Thread(
             target=self._serve_reports, name="kafka-bridge-producer", daemon=True
@@ -102,12 +114,19 @@ class RecordProducer:
         ``delivered`` is called on the producer's thread, or on this one where the record is refused
         at once: with None, or with an error as the future of :meth:`send` has it.
         """
-
-        def report(error: ck.KafkaError | None, _: ck.Message) -> None:
-            delivered(None if error is None else self._failure(error, topic, value))
-
+        report = partial(self._report, delivered, topic, value)
         if (failure := self._produce(topic, key, value, headers, report)) is not None:
             delivered(failure)
+
+    def _report(
+        self,
+        delivered: Callable[[Exception | None], None],
+        topic: str,
+        value: bytes | None,
+        error: ck.KafkaError | None,
+        _: ck.Message,
+    ) -> None:
+        delivered(None if error is None else self._failure(error, topic, value))
 
     def publish(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
@@ -175,26 +194,35 @@ class RecordProducer:
         """Take what reports have come on this thread, for who is busy and calls this all the time.
 
         The producer's own thread then keeps still: for each report it would have to wait for
-        Python's lock, which the busy one holds.
+        Python's lock, which the busy one holds. Who is about to wait calls :meth:`leave_reports`.
         """
+        self._may_serve.clear()
         self._served_at = time.monotonic()
         self._poll(0)
 
+    def leave_reports(self) -> None:
+        """Have the producer's own thread serve the reports again, at once."""
+        self._may_serve.set()
+
     def _serve_reports(self) -> None:
         while not self._closing.is_set():
-            if time.monotonic() - self._served_at < _STILL_SECONDS:
-                self._closing.wait(_STILL_SECONDS)
-            else:
+            if self._may_serve.wait(_STILL_SECONDS) or self._is_left_alone():
                 self._poll(_POLL_SECONDS)
+
+    def _is_left_alone(self) -> bool:
+        """Tell whether who serves the reports has not come back."""
+        return time.monotonic() - self._served_at > _STILL_SECONDS
 
     def _poll(self, seconds: float) -> None:
         try:
-            self._producer.poll(seconds)
+            if self._producer.poll(seconds):
+                self._served()
         except ck.KafkaException as error:  # of an error that is fatal we hear here, and once
             self._fatal = kafka_error(error)
 
     def flush(self) -> None:
         """Wait until every record that was handed over is acknowledged or has failed."""
+        self.leave_reports()
         self._producer.flush(self._delivery_timeout)
 
     def close(self) -> None:

@@ -10,6 +10,8 @@ bytes follow their length; a union begins with the number of its branch; a map e
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from kafka_bridge.protocol.avro_encoding import MARKER
 from kafka_bridge.protocol.messages import JobState, StatusEvent
 from kafka_bridge.protocol.schemas import WRITTEN
@@ -19,7 +21,9 @@ _NULL, _SECOND = b"\x00", b"\x02"
 _NO_MAP = b"\x00"
 
 
+@lru_cache(maxsize=1024)
 def _number(value: int) -> bytes:
+    # Nearly all are small (lengths, deliveries), or the present millisecond.
     value <<= 1  # zigzag, of a number that is not negative
     encoded = bytearray()
     while value > 0x7F:
@@ -33,6 +37,11 @@ def _bytes(value: bytes) -> bytes:
     return _number(len(value)) + value
 
 
+@lru_cache(maxsize=64)
+def _recurring(text: str) -> bytes:
+    return _bytes(text.encode())
+
+
 def _optional(value: bytes | None) -> bytes:
     return _NULL if value is None else _SECOND + _bytes(value)
 
@@ -42,52 +51,45 @@ _STATES = {
 }
 
 
-class EventWriter:
-    """Writes events of one job by one worker that carry at most a message and a result.
+_BEGIN = MARKER + WRITTEN[StatusEvent].fingerprint
 
-    :param correlation_id: a valid one; it is not looked at again
-    :param worker_id: the worker's name
+
+def write_event(
+    key: bytes,
+    state: JobState,
+    *,
+    worker_id: str,
+    event_id: str,
+    delivery: int,
+    sequence: int,
+    occurred_at_ms: int,
+    message: str | None = None,
+    external_id: str | None = None,
+    result: bytes | None = None,
+    result_type: str | None = None,
+) -> bytes:
+    """Return an event in Avro single-object encoding; the fields are :class:`StatusEvent`'s.
+
+    :param key: a valid correlation id, as bytes; it is not looked at again
+    :param occurred_at_ms: milliseconds since 1970
     """
-
-    __slots__ = ("_begin", "_worker")
-
-    def __init__(self, correlation_id: str, worker_id: str) -> None:
-        self._begin = MARKER + WRITTEN[StatusEvent].fingerprint + _bytes(correlation_id.encode())
-        self._worker = _bytes(worker_id.encode())
-
-    def write(
-        self,
-        state: JobState,
-        *,
-        event_id: str,
-        delivery: int,
-        sequence: int,
-        occurred_at_ms: int,
-        message: str | None = None,
-        external_id: str | None = None,
-        result: bytes | None = None,
-        result_type: str | None = None,
-    ) -> bytes:
-        """Return an event in Avro single-object encoding; the fields are :class:`StatusEvent`'s.
-
-        :param occurred_at_ms: milliseconds since 1970
-        """
-        return b"".join(
-            (
-                self._begin,
-                _bytes(event_id.encode()),
-                _number(delivery),
-                _number(sequence),
-                _STATES[state],
-                _number(occurred_at_ms),
-                self._worker,
-                _optional(None if message is None else message.encode()),
-                _NULL,  # progress
-                _optional(None if external_id is None else external_id.encode()),
-                _optional(result),
-                _optional(None if result_type is None else result_type.encode()),
-                _NULL,  # result_ref
-                _NULL,  # error
-                _NO_MAP,  # attributes
-            )
+    return b"".join(
+        (
+            _BEGIN,
+            _bytes(key),
+            _bytes(event_id.encode()),
+            _number(delivery),
+            _number(sequence),
+            _STATES[state],
+            _number(occurred_at_ms),
+            _recurring(worker_id),
+            _optional(None if message is None else message.encode()),
+            _NULL,  # progress
+            _optional(None if external_id is None else external_id.encode()),
+            _optional(result),
+            _NULL if result_type is None else _SECOND + _recurring(result_type),
+            _NULL,  # result_ref
+            _NULL,  # error
+            _NO_MAP,  # attributes
         )
+    )

@@ -168,9 +168,15 @@ def do_job(
     with contextlib.closing(Heartbeats()) as heartbeats, event_loop() as loop:
         executor = Executor(1, loop, ended=lambda _: None)
         heartbeats.add(run)
-        reporter.accepted(
-            lambda error: executor.submit(run) if error is None else settled.set_result(error)
-        )
+
+        def accepted(error: BaseException | None) -> None:
+            if error is None:
+                executor.submit(run)
+                executor.start_waiting()
+            else:
+                settled.set_result(error)
+
+        reporter.accepted(accepted)
         cancel = threading.Timer(
             cancel_after or 0.0, run.ask_to_stop, (StopReason.CANCELLED, "the test cancelled it")
         )

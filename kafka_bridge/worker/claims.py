@@ -12,6 +12,7 @@ from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.worker.job_run import JobRun
 from kafka_bridge.worker.positions import PartitionPositions
 from kafka_bridge.worker.reporter import JobReporter
+from kafka_bridge.worker.standing import Standing
 from kafka_bridge.worker.stopping import StopReason
 
 BACKLOG_RECORDS = 1000
@@ -24,7 +25,9 @@ class Partition:
     """One assignment of a partition; ``epoch`` numbers the assignments of this process.
 
     ``orphans`` are jobs, by offset, that were in hand when an earlier assignment of the same
-    partition was lost: each is taken up again when its request comes once more.
+    partition was lost: each is taken up again when its request comes once more. One that others
+    have ended, with no request after it, is not found out: it says nothing, and keeps its place
+    until its handler ends.
     """
 
     epoch: int
@@ -43,6 +46,7 @@ class Claim:
     received: Received
     request: JobRequest
     encoding: Encoding
+    standing: Standing
     is_ours: bool = True
     reporter: JobReporter | None = None
     run: JobRun | None = None
@@ -56,6 +60,10 @@ class Claim:
     def offset(self) -> int:
         """Where the request lies in its partition."""
         return self.received.offset
+
+    def may_speak(self) -> bool:
+        """Tell whether events of the job may go out now."""
+        return self.is_ours and self.standing.may_speak()
 
     def tick(self) -> None:
         """Send what is due of the job's events."""

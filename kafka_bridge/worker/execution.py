@@ -44,27 +44,22 @@ class Executor:
         self._ended = ended
         self._waiting: deque[JobRun] = deque()
         self._lock = threading.Lock()
+        self._all_begun = threading.Condition(self._lock)
         self._idle_threads = 0
         self._for_idle_threads: SimpleQueue[JobRun] = SimpleQueue()
 
     def submit(self, job: JobRun) -> None:
-        """Run a job as soon as there is room. Any thread may call this; it returns at once."""
+        """Take a job in, to be run by :meth:`start_waiting` as soon as there is room."""
         with self._lock:
             self._waiting.append(job)
-        self.start_waiting()
-        job.stop.listen(lambda: self._end_unstarted(job))
-
-    def _end_unstarted(self, job: JobRun) -> None:
-        """Let a job that is to stop end at once where it still waits: its end needs no room."""
-        with self._lock:
-            if job not in self._waiting:
-                return
-            self._waiting.remove(job)
-            self.running += 1
-        self._run(job)
 
     def start_waiting(self) -> None:
-        """Start the jobs that wait, as far as there is room and they may be started."""
+        """Start the jobs that wait, as far as there is room and they may be started.
+
+        Those that are to stop end here and now: their end needs no room.
+        """
+        for stopped in self._stopped():
+            self._run(stopped)
         while (job := self._next()) is not None:
             with self._lock:
                 is_idle = self._idle_threads > 0
@@ -76,6 +71,14 @@ class Executor:
                 threading.Thread(
                     target=self._work, args=(job,), name="kafka-bridge-job", daemon=True
                 ).start()
+
+    def _stopped(self) -> list[JobRun]:
+        with self._lock:
+            stopped = [job for job in self._waiting if job.stop.reason is not None]
+            for job in stopped:
+                self._waiting.remove(job)
+            self.running += len(stopped)
+        return stopped
 
     def _next(self) -> JobRun | None:
         """Start the coroutines whose turn it is, and return the first job that wants a thread."""
@@ -89,10 +92,21 @@ class Executor:
                 self._waiting.remove(job)  # the first one, as a rule
                 self.running += 1
                 self.started += 1
+                if not self._waiting:
+                    self._all_begun.notify_all()
             if not job.handler.is_async:
                 return job
             future = asyncio.run_coroutine_threadsafe(job.run_async(), self._loop)
             future.add_done_callback(functools.partial(self._end_async, job))
+
+    def give_way(self, seconds: float) -> None:
+        """Wait until every job has begun, but no longer than so many seconds.
+
+        Quick jobs that wait for their turn need the interpreter more than who brings new ones: to
+        share it between threads costs much more than to have it in turn.
+        """
+        with self._lock:
+            self._all_begun.wait_for(lambda: not self._waiting, seconds)
 
     def _work(self, job: JobRun) -> None:
         while True:

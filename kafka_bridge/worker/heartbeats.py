@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Protocol
 
 _log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.05
 """Short against every sensible heartbeat interval: a heartbeat may be late by one tick."""
+LONGEST_TICK_SECONDS = 0.25
+"""The same where thousands are in hand: still short against an interval of a second."""
+SHARE = 0.05
+"""How much of its time the thread takes for looking, as far as that limit allows: of thousands
+of jobs in hand, nearly none has anything to send."""
 
 
 class Ticking(Protocol):
@@ -39,14 +45,25 @@ class Heartbeats:
         self._by_id.pop(id(ticking), None)
 
     def _run(self) -> None:
-        while not self._stopping.wait(TICK_SECONDS):
-            for ticking in list(self._by_id.values()):
-                try:
-                    ticking.tick()
-                except Exception:
-                    _log.exception("What was due was not done for %s", ticking)
+        pause = TICK_SECONDS
+        while not self._stopping.wait(pause):
+            began = time.monotonic()
+            self._tick_all()
+            pause = pause_after(time.monotonic() - began)
+
+    def _tick_all(self) -> None:
+        for ticking in list(self._by_id.values()):
+            try:
+                ticking.tick()
+            except Exception:
+                _log.exception("What was due was not done for %s", ticking)
 
     def close(self) -> None:
         """Stop."""
         self._stopping.set()
         self._thread.join()
+
+
+def pause_after(seconds: float) -> float:
+    """Return how many seconds to wait after a round that took so many."""
+    return min(LONGEST_TICK_SECONDS, max(TICK_SECONDS, seconds / SHARE))

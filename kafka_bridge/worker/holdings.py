@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from kafka_bridge.worker.claims import Claim, Partition
 from kafka_bridge.worker.heartbeats import Heartbeats
@@ -25,7 +26,7 @@ class Holdings:
     observer: Observer
     heartbeats: Heartbeats
     slots: Slots
-    post: Callable[[Callable[[], None]], None]
+    post: Callable[..., None]
     epoch: int = 0
     partitions: dict[int, Partition] = field(default_factory=dict)
     in_hand: dict[str, Claim] = field(default_factory=dict)
@@ -55,10 +56,10 @@ class Holdings:
             if not claim.is_ours:
                 self.give_up(claim)
             elif claim.run is not None:
-                claim.run.release(why, lambda _, claim=claim: self._released(claim))  # type: ignore[misc]
+                claim.run.release(why, partial(self._released, claim))
 
-    def _released(self, claim: Claim) -> None:
-        self.post(lambda: self._put_down(claim))
+    def _released(self, claim: Claim, _: BaseException | None) -> None:
+        self.post(self._put_down, claim)
 
     def _put_down(self, claim: Claim) -> None:
         self.heartbeats.remove(claim)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from kafka_bridge.payloads import to_bytes
@@ -30,6 +30,9 @@ from kafka_bridge.worker.stopping import JobStopped, StopReason, StopSignal
 
 _log = logging.getLogger(__name__)
 
+DOUBT_SECONDS = 0.05
+"""How often a job whose turn has come looks whether the worker may speak again."""
+
 
 @dataclass(slots=True, eq=False)
 class JobRun:
@@ -48,14 +51,20 @@ class JobRun:
     began: float | None = None
 
     def may_start(self) -> bool:
-        """Tell whether the worker may speak for the job, or the job is to end without a start."""
+        """Tell whether the worker may speak for the job, or the job is to end without a start.
+
+        Asked by who chooses the next job, and again where it is about to begin: between the two, a
+        thread has to wake up, and the process may have been frozen for longer than its session.
+        """
         return self.stop.reason is not None or self.reporter.may_speak()
 
     def run(self) -> None:
         """Do the job on this thread."""
-        self.began = time.monotonic()
         with job_logging(self.request):
             try:
+                while not self.may_start():
+                    self.stop.wait(DOUBT_SECONDS)
+                self.began = time.monotonic()
                 outcome = self._too_late() or self._succeed(self._call())
             except BaseException as error:
                 # SystemExit too: a handler that calls sys.exit() ends its job, not the worker.
@@ -64,7 +73,6 @@ class JobRun:
 
     async def run_async(self) -> None:
         """Do the job as a task of the event loop, which is cancelled when the job should stop."""
-        self.began = time.monotonic()
         task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         assert task is not None  # noqa: S101
@@ -75,6 +83,9 @@ class JobRun:
         self.stop.listen(cancel)
         with job_logging(self.request):
             try:
+                while not self.may_start():  # noqa: ASYNC110  the polling thread changes it
+                    await asyncio.sleep(DOUBT_SECONDS)
+                self.began = time.monotonic()
                 outcome = self._too_late() or self._succeed(await self._call_async())
             except BaseException as error:
                 outcome = self._end_by(error)
@@ -87,11 +98,11 @@ class JobRun:
         return None if late is None else {"state": JobState.FAILED, "error": late}
 
     def _call(self) -> Any:
-        call = functools.partial(self.handler.function, self._context(), *self._arguments())
+        call = partial(self.handler.function, self._context(), *self._arguments())
         return self.handler.retry.call(call, self.stop.wait, self._tell_of_retry)
 
     async def _call_async(self) -> Any:
-        call = functools.partial(self.handler.function, self._context(), *self._arguments())
+        call = partial(self.handler.function, self._context(), *self._arguments())
         return await self.handler.retry.call_async(call, self._tell_of_retry)
 
     def _context(self) -> JobContext:
@@ -150,17 +161,18 @@ class JobRun:
 
     def _finish(self, outcome: dict[str, Any]) -> None:
         """Send the end; where no record can hold it, send that."""
-        seconds = time.monotonic() - (self.began or 0.0)
+        seconds = 0.0 if self.began is None else time.monotonic() - self.began
+        self.reporter.finished(settled=partial(self._settled, outcome, seconds), **outcome)
 
-        def settled(error: BaseException | None) -> None:
-            if isinstance(error, RecordTooLarge) and (smaller := _smaller(outcome, error)):
-                self._finish(smaller)
-                return
-            if error is None:
-                self.observer.ended(self.request.job_type, outcome["state"], seconds)
-            self.settled(error)
-
-        self.reporter.finished(settled=settled, **outcome)
+    def _settled(
+        self, outcome: dict[str, Any], seconds: float, error: BaseException | None
+    ) -> None:
+        if isinstance(error, RecordTooLarge) and (smaller := _smaller(outcome, error)):
+            self._finish(smaller)
+            return
+        if error is None:
+            self.observer.ended(self.request.job_type, outcome["state"], seconds)
+        self.settled(error)
 
     def __str__(self) -> str:
         return f"{self.request.correlation_id} ({self.request.job_type})"

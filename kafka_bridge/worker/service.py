@@ -49,13 +49,18 @@ RELEASE_SECONDS = 5.0
 
 
 class Service:
-    """Runs a worker once, from joining its group to leaving it."""
+    """Runs a worker once, from joining its group to leaving it.
 
-    def __init__(self, worker: Worker, on_ready: Callable[[], None]) -> None:
+    :param stopping: set when it is to leave
+    """
+
+    def __init__(
+        self, worker: Worker, on_ready: Callable[[], None], stopping: threading.Event
+    ) -> None:
         self._worker = worker
         self._started = False
         self._on_ready = on_ready
-        self._stopping = threading.Event()
+        self._stopping = stopping
         self._posts = Posts()
         self._joined = False
         self._next_commit = 0.0
@@ -95,10 +100,13 @@ class Service:
         """Return a scheduler with its threads and clients, which end with the stack."""
         worker, slots = self._worker, Slots(self._worker.concurrency)
         heartbeats = stack.enter_context(contextlib.closing(Heartbeats()))
+        loop = stack.enter_context(event_loop())
+        executor = Executor(worker.concurrency, loop, self._handler_ended)
         # No longer than the session: what was sent before a freeze must not go out after it.
         delivery_timeout = min(DELIVERY_TIMEOUT, config.session_timeout)
-        producer = stack.enter_context(RecordProducer(config, delivery_timeout))
-        loop = stack.enter_context(event_loop())
+        producer = stack.enter_context(
+            RecordProducer(config, delivery_timeout, served=executor.start_waiting)
+        )
         control = stack.enter_context(contextlib.closing(self._control_reader(config)))
         dead_letters = DeadLetters(producer, worker.dead_letter_topic, worker.worker_id, observer)
         return Scheduler(
@@ -109,7 +117,7 @@ class Service:
             control=control,
             ledger=Ledger(config, control, observer, self._posts.post),
             dead_letters=dead_letters,
-            executor=Executor(worker.concurrency, loop, self._handler_ended),
+            executor=executor,
             holdings=Holdings(observer, heartbeats, slots, self._posts.post),
             standing=self._standing,
             observer=observer,
@@ -121,12 +129,12 @@ class Service:
         return ControlReader(
             config,
             self._worker.control_topic,
-            lambda job: self._posts.post(lambda: self._scheduler.cancel(job)),
+            lambda job: self._posts.post(self._scheduler.cancel, job),
             timeout=START_SECONDS,
         )
 
     def _handler_ended(self, run: JobRun) -> None:
-        self._posts.post(lambda: self._scheduler.handler_ended(run))
+        self._posts.post(self._scheduler.handler_ended, run)
 
     @property
     def status(self) -> WorkerStatus:
@@ -150,8 +158,11 @@ class Service:
             scheduler.work()
             if backlog:
                 scheduler.producer.serve_reports()
+            else:
+                scheduler.producer.leave_reports()
             arrived = not self._holds_off() and self._poll(0 if backlog else POLL_SECONDS)
             if backlog and not arrived:
+                scheduler.producer.leave_reports()
                 self._posts.wait(POLL_SECONDS)  # those that wait have no slot, or must be learnt of
 
     def _holds_off(self) -> bool:
@@ -226,6 +237,7 @@ class Service:
         self, busy: Callable[[], bool], seconds: float, meanwhile: Callable[[], None]
     ) -> None:
         """Do what other threads post until nothing is left to wait for, or the time is over."""
+        self._scheduler.producer.leave_reports()
         give_up = time.monotonic() + seconds
         while busy() and time.monotonic() < give_up:
             meanwhile()

@@ -37,11 +37,15 @@ class JobStopped(BaseException):
 class StopSignal:
     """Set once, by any thread; what it says first is what holds."""
 
+    __slots__ = ("_listeners", "message", "reason")
+
+    _lock = threading.Lock()
+    """One for all jobs: it is held for an instant, and few jobs are stopped or wait for that."""
+
     def __init__(self) -> None:
         self.reason: StopReason | None = None
         self.message = ""
-        self._lock = threading.Lock()
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: tuple[Callable[[], None], ...] = ()
 
     def set(self, reason: StopReason, message: str) -> None:
         """Ask the job to stop."""
@@ -57,7 +61,7 @@ class StopSignal:
         """Call ``tell`` when the job is asked to stop: at once where it has been."""
         with self._lock:
             if self.reason is None:
-                self._listeners.append(tell)
+                self._listeners += (tell,)
                 return
         tell()
 

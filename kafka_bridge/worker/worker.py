@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -98,6 +99,7 @@ class Worker:
         self.metrics_host = metrics_host
         self.metric_sources: list[MetricSource] = []
         self.handlers: dict[str, Handler] = {}
+        self._stopping = threading.Event()
         self._kafka = kafka
 
     @classmethod
@@ -154,10 +156,11 @@ class Worker:
         return KafkaConfig(self._kafka) if self._kafka is not None else KafkaConfig.from_env()
 
     def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Take and do jobs until SIGTERM or SIGINT, then finish those at hand.
+        """Take and do jobs until SIGTERM, SIGINT or :meth:`stop`, then finish those at hand.
 
         Running jobs get ``grace`` seconds; what is not finished then is handed back, and delivered
-        again to another worker. A second signal stops at once.
+        again to another worker. A second signal stops at once. Signals are heard where this is the
+        process's main thread; on another one, only :meth:`stop` ends it.
 
         :param on_ready: called once, when the first partitions are assigned
         :raises ConfigurationError: no handler is registered, or Kafka is not configured
@@ -165,15 +168,26 @@ class Worker:
         """
         if not self.handlers:
             raise ConfigurationError("the worker has no handler: decorate one with @worker.job(…)")
-        service = Service(self, on_ready)
-        with watched(
+        service = Service(self, on_ready, self._stopping)
+        watching = watched(
             lambda: service.status,
             self.handlers,
             self.metrics_port,
             self.metrics_host,
             self.metric_sources,
-        ) as observer:
-            service.run(observer)
+        )
+        try:
+            with watching as observer:
+                service.run(observer)
+        finally:
+            self._stopping.clear()
+
+    def stop(self) -> None:
+        """Have :meth:`run` do what it does on SIGTERM; return at once. Any thread may call this.
+
+        Where the worker does not run yet, it stops as soon as it does.
+        """
+        self._stopping.set()
 
 
 def _default_worker_id() -> str:

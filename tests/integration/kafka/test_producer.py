@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from kafka_bridge.testing import ApacheKafka, Broker
 from kafka_bridge.testing.brokers.ports import free_port
 
 if TYPE_CHECKING:
-    from conftest import TopicFactory
+    from conftest import Eventually, TopicFactory
 
 
 def test_acknowledged_record_is_there(real_broker: Broker, topics: TopicFactory) -> None:
@@ -216,3 +217,41 @@ def provoke_fatal_error(producer: RecordProducer) -> None:
     handle = ctypes.c_void_p.from_address(id(producer._producer) + object.__basicsize__)
     code = ck.KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER
     ctypes.CDLL(str(library)).rd_kafka_test_fatal_error(handle, code, b"the log was cut")
+
+
+def test_reports_are_served_by_who_is_busy_and_else_by_a_thread_of_its_own(
+    real_broker: Broker, topics: TopicFactory, eventually: Eventually
+) -> None:
+    """Whoever serves them keeps the other still; ``served`` is called after those of a round."""
+    topic, heard, served = topics(), list[str](), list[int]()
+
+    def hear(_: Exception | None) -> None:
+        heard.append(threading.current_thread().name)
+
+    config = config_of(real_broker.bootstrap_servers)
+    with RecordProducer(config, served=lambda: served.append(len(heard))) as producer:
+        begin = time.monotonic()
+        delivering = False
+        while not heard and time.monotonic() < begin + WAIT_SECONDS:
+            producer.serve_reports()
+            time.sleep(0.001)
+            if not delivering and time.monotonic() > begin + 0.2:  # by then the other keeps still
+                producer.deliver(topic, b"k", b"v", [], hear)
+                delivering = True
+        assert heard == [threading.current_thread().name]
+        assert served[-1] == 1
+        producer.leave_reports()
+        producer.deliver(topic, b"k", b"v", [], hear)
+        eventually(lambda: served[-1] == 2, "the other one is told")
+        assert heard[1:] == ["kafka-bridge-producer"]
+
+
+def test_reports_of_who_never_comes_back_are_served(
+    real_broker: Broker, topics: TopicFactory, eventually: Eventually
+) -> None:
+    """A busy one that is held up, or forgets to leave them, loses nobody's report."""
+    topic, heard = topics(), list[Exception | None]()
+    with RecordProducer(config_of(real_broker.bootstrap_servers)) as producer:
+        producer.serve_reports()
+        producer.deliver(topic, b"k", b"v", [], heard.append)
+        eventually(lambda: heard == [None], "it is told")

@@ -249,9 +249,9 @@ def slow_retries(job: JobContext) -> None:
 
 @worker.job("die")
 def die(job: JobContext, payload: int) -> None:
-    """Take the whole process along, in two ways by turns, once so many jobs run in it."""
+    """Take the whole process along, in two ways by turns; the first time once so many jobs run."""
     note("started", job)
-    while NOTES.read_text().count("started") < payload * job.delivery:
+    while job.delivery == 1 and NOTES.read_text().count("started") < payload:
         time.sleep(0.02)
     if job.delivery % 2:
         os._exit(1)

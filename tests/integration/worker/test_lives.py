@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.jobs import events, events_until
+from integration.jobs import WAIT_SECONDS, events, events_until
 from integration.worker.endings import end_of, ends_of, positions, shares
 from integration.worker.programs import Stage
 from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.worker import JobContext, Worker
 
 if TYPE_CHECKING:
     from conftest import Eventually
@@ -210,3 +213,41 @@ def test_fenced_worker_ends_instead_of_idling(stage: Stage) -> None:
     assert first.process.wait(25) == 1
     assert "kafka-bridge: Kafka at" in first.said
     assert "instance" in first.said.lower()
+
+
+def test_worker_on_another_thread_is_told_to_stop(stage: Stage, eventually: Eventually) -> None:
+    """No signal reaches it there; ``stop()`` lets the job at hand end, as SIGTERM does.
+
+    Told before it runs, it ends as soon as it does; after that it runs again.
+    """
+    begun, gate = threading.Event(), threading.Event()
+    worker = _worker_of(stage)
+
+    @worker.job("hold")
+    def hold(_: JobContext) -> str:
+        begun.set()
+        gate.wait(WAIT_SECONDS)
+        return "held"
+
+    with ThreadPoolExecutor(1) as other:
+        worker.stop()
+        other.submit(worker.run).result(WAIT_SECONDS)
+        job = stage.request("hold")
+        stage.publish(job)
+        running = other.submit(worker.run)
+        assert begun.wait(WAIT_SECONDS)
+        worker.stop()
+        gate.set()
+        running.result(WAIT_SECONDS)
+    assert end_of(stage, job).state is S.SUCCEEDED
+    eventually(lambda: positions(stage) == 1, "it is committed")
+
+
+def _worker_of(stage: Stage) -> Worker:
+    return Worker(
+        stage.group,
+        kafka=stage.config.settings,
+        request_topic=stage.requests,
+        dead_letter_topic=stage.dead_letters,
+        control_topic=stage.control,
+    )

@@ -204,6 +204,62 @@ def test_reader_has_a_group_of_its_own_each_time() -> None:
     assert first != second
 
 
+@pytest.mark.parametrize(
+    ("settings", "interval_ms"),
+    [
+        ({}, 3_000),
+        ({"session.timeout.ms": "6000"}, 2_000),
+        ({"session.timeout.ms": 6_000, "heartbeat.interval.ms": 3_000}, 3_000),
+    ],
+)
+def test_heartbeats_come_often_enough_for_the_session(
+    settings: dict[str, Any], interval_ms: int
+) -> None:
+    """A short session has quicker ones by itself; what is set holds, up to half the session."""
+    config = KafkaConfig({"bootstrap.servers": SERVERS, **settings})
+    assert config.worker("g")["heartbeat.interval.ms"] == interval_ms
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {"session.timeout.ms": 6_000, "heartbeat.interval.ms": "3001"},
+            "heartbeat.interval.ms is 3001, more than half of session.timeout.ms, 6000",
+        ),
+        (
+            {"heartbeat.interval.ms": 20_000},
+            "more than half of session.timeout.ms, 30000: one heartbeat that is late would cost",
+        ),
+        (
+            {"heartbeat.interval.ms": "often"},
+            "heartbeat.interval.ms must be a number of milliseconds, not 'often'",
+        ),
+        (
+            {"session.timeout.ms": "long"},
+            "session.timeout.ms must be a number of milliseconds, not 'long'",
+        ),
+    ],
+)
+def test_heartbeats_that_come_too_seldom_are_refused(settings: dict[str, Any], words: str) -> None:
+    """The group would give up a worker that is well. Whoever only reads has no session."""
+    config = KafkaConfig({"bootstrap.servers": SERVERS, **settings})
+    with pytest.raises(ConfigurationError, match=words):
+        config.worker("g")
+    config.reader("test")
+    config.producer(1.0)
+
+
+def test_session_is_the_brokers_with_the_newer_protocol() -> None:
+    """There, neither time-out nor interval may be set, nor a strategy."""
+    newer = KafkaConfig({"bootstrap.servers": SERVERS, "group.protocol": "consumer"}).worker("g")
+    assert not newer.keys() & {
+        "session.timeout.ms",
+        "heartbeat.interval.ms",
+        "partition.assignment.strategy",
+    }
+
+
 def test_worker_session_timeout_is_30_s_unless_set() -> None:
     """A dead worker's jobs go to another one after 30 s, or as the settings say."""
     bare = KafkaConfig({"bootstrap.servers": SERVERS})

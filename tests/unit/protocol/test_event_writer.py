@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_bridge.protocol.codec import encode
-from kafka_bridge.protocol.event_writer import EventWriter
+from kafka_bridge.protocol.event_writer import write_event
 from kafka_bridge.protocol.messages import INT_MAX, LONG_MAX, JobState, StatusEvent
 
 JOB = "0d3b9a52-61f4-4c0e-9b7d-3f2a1c5e7d01"
@@ -23,7 +23,9 @@ def both(**facts: Any) -> tuple[bytes, bytes]:
     """Return an event as it is written in place, and as the codec writes it."""
     moment_ms = facts.pop("occurred_at_ms")
     worker_id, state = facts.pop("worker_id"), facts.pop("state")
-    in_place = EventWriter(JOB, worker_id).write(state, occurred_at_ms=moment_ms, **facts)
+    in_place = write_event(
+        JOB.encode(), state, worker_id=worker_id, occurred_at_ms=moment_ms, **facts
+    )
     seconds, milliseconds = divmod(moment_ms, 1000)
     moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1000)
     event = StatusEvent(

@@ -14,6 +14,7 @@ from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.job_run import JobRun
 from kafka_bridge.worker.observation import Observer
 from kafka_bridge.worker.reporter import JobReporter
+from kafka_bridge.worker.standing import Standing
 
 from .samples import Collector, request
 
@@ -21,7 +22,13 @@ from .samples import Collector, request
 def claim(offset: int = 0, partition: Partition | None = None) -> Claim:
     """Return a claim to a request at an offset."""
     received = SimpleNamespace(offset=offset)
-    return Claim(partition or Partition(1), received, request(), Encoding.AVRO)  # type: ignore[arg-type]
+    return Claim(
+        partition or Partition(1),
+        received,  # type: ignore[arg-type]
+        request(),
+        Encoding.AVRO,
+        Standing(30.0),
+    )
 
 
 def backlog_of(*claims: Claim) -> Backlog:

@@ -82,7 +82,10 @@ class Stage:
             executor=cast(
                 Any,
                 SimpleNamespace(
-                    submit=self.submitted.append, start_waiting=lambda: None, started=0
+                    submit=self.submitted.append,
+                    start_waiting=lambda: None,
+                    give_way=lambda _: None,
+                    started=0,
                 ),
             ),
             holdings=Holdings(Observer(), heartbeats, slots, posts.post),
