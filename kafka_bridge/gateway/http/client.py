@@ -24,6 +24,7 @@ from tenacity import (
 from tenacity.wait import wait_base
 
 from kafka_bridge.gateway.http.config import Retries, Service
+from kafka_bridge.gateway.http.connections import Connections
 from kafka_bridge.gateway.http.failures import (
     RequestFailed,
     refused,
@@ -100,13 +101,7 @@ class _Resources:
     """What an event loop has for a service: connections, and how much it bears."""
 
     def __init__(self, service: Service) -> None:
-        self.client = httpx.AsyncClient(
-            verify=_tls(service),
-            timeout=None,  # noqa: S113  each request has its own, for the whole of it
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-        )
-        # httpx has a limit of its own, which gets slow where thousands wait for it.
-        self.connections = asyncio.Semaphore(service.max_connections)
+        self.connections = Connections(service.max_connections, _tls(service))
         self.jobs = asyncio.Semaphore(service.concurrency) if service.concurrency else None
         # One at a time, evenly spaced: a burst is what the limit is to keep from the service.
         self.rate = AsyncLimiter(1, 1 / service.rate) if service.rate else None
@@ -175,16 +170,18 @@ class ServiceClient:
         here = self._here
         if here.rate is not None:
             await here.rate.acquire()
-        async with here.connections:
-            return await self._answered(call, takes)
+        async with here.connections.one() as client:
+            return await self._answered(client, call, takes)
 
-    async def _answered(self, call: Call, takes: frozenset[int]) -> Reply:
+    async def _answered(
+        self, client: httpx.AsyncClient, call: Call, takes: frozenset[int]
+    ) -> Reply:
         timeout = call.timeout or self._service.timeout
         secrets = (*_secrets(self._service), *call.secrets)
-        request = self._request(call)
+        request = self._request(client, call)
         try:
             async with asyncio.timeout(timeout):
-                response = await self._read(await self._here.client.send(request, stream=True))
+                response = await self._read(await client.send(request, stream=True))
         except TimeoutError:
             raise unanswered(request, httpx.ReadTimeout(""), timeout) from None
         except httpx.LocalProtocolError as error:
@@ -212,11 +209,11 @@ class ServiceClient:
             stream.status_code, headers=headers, content=bytes(body), request=stream.request
         )
 
-    def _request(self, call: Call) -> httpx.Request:
+    def _request(self, client: httpx.AsyncClient, call: Call) -> httpx.Request:
         headers = {**_headers(self._service), **call.headers}
         content = {} if call.body is None else {"json": call.body}
         try:
-            return self._here.client.build_request(
+            return client.build_request(
                 call.method, f"{self._service.url}{call.path}", headers=headers, **content
             )
         except (httpx.InvalidURL, ValueError) as error:
@@ -261,9 +258,9 @@ def _words(state: RetryCallState, rules: Retries) -> str:
     )
 
 
-def _tls(service: Service) -> ssl.SSLContext | bool:
+def _tls(service: Service) -> ssl.SSLContext:
     if service.ca_bundle is None:
-        return True
+        return httpx.create_ssl_context()
     return ssl.create_default_context(cafile=str(service.ca_bundle))
 
 
