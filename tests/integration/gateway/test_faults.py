@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
+
+import pytest
 
 from integration.gateway.conftest import SetUp
 from integration.gateway.service import CountingService, moods
 from integration.jobs import request
-from integration.worker.endings import ends_of, how_often_ended, told
+from integration.worker.endings import ends_of, how_often_ended, shares, told
 from integration.worker.programs import Stage
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent
 from kafka_bridge.testing.local_airflow.config import free_port
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from conftest import Eventually
 
 JOBS = 500
+MANY_JOBS = 5_000
 QUICK = {"interval": 0.2, "maximum": 1}
 SOON = {"limit": 8, "initial": 0.1, "maximum": 1, "jitter": 0.2}
 
@@ -105,6 +109,31 @@ def test_gateway_killed_while_500_jobs_are_waited_for(
 def named(events: list[StatusEvent]) -> bool:
     """Tell whether a job's external id stands in one of its events."""
     return any(event.external_id for event in events)
+
+
+@pytest.mark.long
+def test_5000_jobs_survive_that_another_gateway_joins(
+    set_up: SetUp, service: CountingService, eventually: Eventually
+) -> None:
+    """Half of the jobs in flight go over to it; none is submitted twice, all complete once."""
+    stage = set_up({"count": {"url": service.url, "polling": {"interval": 5, "maximum": 10}}})
+    jobs = jobs_of(stage, 5, (75, 100), MANY_JOBS)
+    stage.start()
+    stage.publish(*jobs)
+    eventually(lambda: len(service.begun) == MANY_JOBS, "all are submitted", timeout=60)
+    joined = time.monotonic()
+    stage.start()
+    eventually(lambda: shares(stage) == [2, 2], "each has half of the partitions")
+    took = time.monotonic() - joined
+    assert min(job.ends_at for job in service.jobs.values()) > time.monotonic(), "all ran"
+    check(stage, service, jobs)
+    taken_over = sum(events[-1].delivery == 2 for events in told(stage).values())
+    print(  # noqa: T201  figures to look at
+        f"{MANY_JOBS} jobs, of which {taken_over} were taken over {took:.1f} s after the other "
+        f"gateway's start; {service.submits} submits, {service.polls} polls"
+    )
+    assert service.submits == MANY_JOBS
+    assert taken_over > MANY_JOBS // 4
 
 
 def test_service_with_bad_moments_is_borne(set_up: SetUp, service: CountingService) -> None:
