@@ -23,8 +23,11 @@ ROWS = (
     "steady",
     "triggerer",
     "worker",
+    "gateway",
+    "callbacks",
     "batch",
     "mapped",
+    "patterns",
     "imports",
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 
@@ -90,3 +90,8 @@ class Scale:
     def size(self, full: int) -> int:
         """Return how many of something to use: a tenth in the short form."""
         return full // 10 if self.short else full
+
+
+def percentile(values: Sequence[float], number: int) -> float:
+    """Return a percentile of measured values, 1 to 99."""
+    return statistics.quantiles(values, n=100, method="inclusive")[number - 1]

@@ -1,0 +1,113 @@
+"""Sends callbacks as quickly as somebody takes them, or at a pace, and costs little itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import urlsplit
+
+CONNECTIONS = 32
+ACCEPTED = 202
+
+
+@dataclass(frozen=True)
+class Callback:
+    """What is sent where. ``body``: JSON."""
+
+    url: str
+    body: bytes
+
+    def request(self) -> bytes:
+        """Return the request as it goes over a connection."""
+        parts = urlsplit(self.url)
+        return (
+            f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(self.body)}\r\n\r\n"
+        ).encode() + self.body
+
+
+class Connection:
+    """One connection that is kept."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """Connect to where a URL is."""
+        parts = urlsplit(url)
+        return cls(*await asyncio.open_connection(parts.hostname, parts.port))
+
+    async def send(self, callback: Callback) -> None:
+        """Send a callback, and return once it is accepted.
+
+        :raises RuntimeError: it is not
+        """
+        self._writer.write(callback.request())
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        length = next(
+            int(line.partition(b":")[2])
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"content-length:")
+        )
+        body = await self._reader.readexactly(length)
+        if int(head.split(maxsplit=2)[1]) != ACCEPTED:
+            raise RuntimeError(f"a callback was refused: {head.decode()}{body.decode()}")
+
+    def close(self) -> None:
+        """Close it."""
+        self._writer.close()
+
+
+@contextlib.asynccontextmanager
+async def _connections(url: str, count: int) -> AsyncIterator[list[Connection]]:
+    opened = [await Connection.open(url) for _ in range(count)]
+    try:
+        yield opened
+    finally:
+        for each in opened:
+            each.close()
+
+
+async def at_once(callbacks: Sequence[Callback]) -> float:
+    """Send callbacks, in this order, over some connections; return how many a second it were."""
+    left = deque(callbacks)
+
+    async def work(connection: Connection) -> None:
+        while left:
+            await connection.send(left.popleft())
+
+    async with _connections(callbacks[0].url, CONNECTIONS) as opened:
+        begin = time.perf_counter()
+        await asyncio.gather(*(work(each) for each in opened))
+        return len(callbacks) / (time.perf_counter() - begin)
+
+
+async def at_a_pace(
+    callbacks: Sequence[Callback], a_second: float
+) -> tuple[dict[str, float], list[float]]:
+    """Send so many callbacks a second.
+
+    :return: by URL when it was sent, seconds since 1970; and how long each took to be accepted
+    """
+    sent, took = dict[str, float](), list[float]()
+    async with _connections(callbacks[0].url, CONNECTIONS) as opened:
+
+        async def send(callback: Callback) -> None:
+            connection = opened.pop()
+            sent[callback.url] = begin = time.time()
+            await connection.send(callback)
+            took.append(time.time() - begin)
+            opened.append(connection)
+
+        first = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for number, callback in enumerate(callbacks):
+                await asyncio.sleep(first + number / a_second - time.monotonic())
+                group.create_task(send(callback))
+    return sent, took
