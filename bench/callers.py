@@ -75,7 +75,7 @@ async def _connections(url: str, count: int) -> AsyncIterator[list[Connection]]:
 
 
 async def at_once(callbacks: Sequence[Callback]) -> float:
-    """Send callbacks, in this order, over some connections; return how many a second it were."""
+    """Send callbacks, in this order, over some connections; return how many a second were taken."""
     left = deque(callbacks)
 
     async def work(connection: Connection) -> None:
@@ -97,13 +97,16 @@ async def at_a_pace(
     """
     sent, took = dict[str, float](), list[float]()
     async with _connections(callbacks[0].url, CONNECTIONS) as opened:
+        idle = asyncio.Queue[Connection]()
+        for each in opened:
+            idle.put_nowait(each)
 
         async def send(callback: Callback) -> None:
-            connection = opened.pop()
             sent[callback.url] = begin = time.time()
+            connection = await idle.get()
             await connection.send(callback)
             took.append(time.time() - begin)
-            opened.append(connection)
+            idle.put_nowait(connection)
 
         first = time.monotonic()
         async with asyncio.TaskGroup() as group:

@@ -1,12 +1,12 @@
 """Eight HTTP jobs of 15 s each on a real Airflow: an operator that sleeps and asks, and a gateway.
 
-*Slots held while the jobs run*: the task instances that are running, by Airflow's API, on average
-over the looks at which all eight jobs ran at the service. A task that is deferred holds none. The
-two DAGs that a gateway serves run at the same time.
+*Slots held while the jobs run*: the task instances that are queued or running, by Airflow's API, on
+average over the looks while all eight jobs run at the service, from a second after the last has
+begun. A task that is deferred holds none. The two DAGs that a gateway serves run at the same time.
 
 *Slot-seconds*: the same over the whole DAG run, with the starts and the ends of the tasks.
 
-*Requests*: those that Airflow's own processes sent, and those that the service had in all.
+*Requests*: those that came from Airflow's own processes, and those that the service had in all.
 
 It takes minutes: long form only.
 """
