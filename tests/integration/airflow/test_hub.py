@@ -274,8 +274,8 @@ def connections_to(broker: ApacheKafka) -> int:
 async def test_one_consumer_for_all(private_broker: ApacheKafka) -> None:
     """However many jobs wait, the process has one consumer, in a group of its own kind.
 
-    Counted on the broker: 2,000 jobs have no more connections than a consumer makes, and there is no
-    group but of our kind.
+    Counted on the broker: 2,000 jobs have no more connections than one consumer makes, and there is
+    no group but of our kind.
     """
     config = config_of(private_broker.bootstrap_servers, group_id="theirs")
     await asyncio.to_thread(private_broker.create_topic, "responses", 3)
