@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from kafka_bridge.protocol.messages import JobFailure
+from kafka_bridge.protocol.messages import ErrorType, JobFailure
 
 MESSAGE_CHARACTERS = 4_000
 DETAILS_CHARACTERS = 32_000
@@ -34,6 +34,11 @@ class ApplicationError(Exception):
         self.type = type
         self.details = details
         self.retryable = retryable
+
+
+def invalid_payload(message: str) -> ApplicationError:
+    """Return the error that it is when a payload cannot be used: to try again would not help."""
+    return ApplicationError(message, type=ErrorType.INVALID_PAYLOAD, details="", retryable=False)
 
 
 def failure_of(error: BaseException) -> JobFailure:

@@ -12,8 +12,8 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.media_types import is_json
-from kafka_bridge.protocol.messages import ErrorType, JobRequest
-from kafka_bridge.worker.errors import ApplicationError
+from kafka_bridge.protocol.messages import JobRequest
+from kafka_bridge.worker.errors import invalid_payload
 from kafka_bridge.worker.retries import RetryPolicy
 
 
@@ -80,12 +80,14 @@ class Handler:
         if self.takes_bytes:
             return (request.payload or b"",)
         if request.payload_type is not None and not is_json(request.payload_type):
-            raise _invalid(f"{self.job_type} takes JSON, the payload is {request.payload_type!r}")
+            raise invalid_payload(
+                f"{self.job_type} takes JSON, the payload is {request.payload_type!r}"
+            )
         try:
             # No payload is JSON's null: a handler whose annotation allows None takes it.
             return (self.payload.validate_json(request.payload or b"null"),)
         except ValidationError as error:
-            raise _invalid(_words(self.job_type, error)) from None
+            raise invalid_payload(_words(self.job_type, error)) from None
 
 
 def _annotation(function: Callable[..., Any], name: str) -> Any:
@@ -106,10 +108,6 @@ def _adapter(function: Callable[..., Any], wanted: Any) -> TypeAdapter[Any]:
             f"{function.__qualname__} cannot be given a payload of type {wanted!r}: use a pydantic "
             "model, a dataclass, a TypedDict, dict, list, str, bytes or a number"
         ) from error
-
-
-def _invalid(message: str) -> ApplicationError:
-    return ApplicationError(message, type=ErrorType.INVALID_PAYLOAD, details="", retryable=False)
 
 
 def _words(job_type: str, error: ValidationError) -> str:

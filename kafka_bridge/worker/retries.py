@@ -17,6 +17,7 @@ from tenacity import (
     wait_exponential,
     wait_random,
 )
+from tenacity.wait import wait_base
 
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker.errors import ApplicationError
@@ -44,6 +45,12 @@ class Backoff:
                 f"{self} makes no sense: seconds must be finite and not negative, factor must be "
                 "finite and at least 1"
             )
+
+    def wait(self) -> wait_base:
+        """Return it as tenacity wants it."""
+        return wait_exponential(self.initial, self.maximum, self.factor) + wait_random(
+            0, self.jitter
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +104,9 @@ class RetryPolicy:
             if error is not None:
                 tell(state.attempt_number, error, state.upcoming_sleep)
 
-        backoff = self.backoff
         return {
             "stop": stop_after_attempt(self.retries + 1),
-            "wait": wait_exponential(backoff.initial, backoff.maximum, backoff.factor)
-            + wait_random(0, backoff.jitter),
+            "wait": self.backoff.wait(),
             "retry": retry_if_exception(self._is_worth_it),
             "before_sleep": before_sleep,
             "reraise": True,

@@ -12,8 +12,8 @@ from kafka_bridge.gateway.command.config import CommandJob
 from kafka_bridge.gateway.expressions import ExpressionFailed, Scope
 from kafka_bridge.gateway.secret import Secret
 from kafka_bridge.protocol.media_types import to_json
-from kafka_bridge.protocol.messages import ErrorType
 from kafka_bridge.worker import ApplicationError
+from kafka_bridge.worker.errors import invalid_payload
 
 INHERITED = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ"),
@@ -108,9 +108,4 @@ def _bytes(where: str, text: str) -> bytes:
 
 
 def _invalid(message: str) -> ApplicationError:
-    return ApplicationError(
-        f"the program cannot be started with this payload: {message}",
-        type=ErrorType.INVALID_PAYLOAD,
-        details="",
-        retryable=False,
-    )
+    return invalid_payload(f"the program cannot be started with this payload: {message}")

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import httpx
 from aiolimiter import AsyncLimiter
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential,
-    wait_random,
-)
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_base
 
 from kafka_bridge.gateway.http.config import Retries, Service
 from kafka_bridge.gateway.http.connections import Connections
+from kafka_bridge.gateway.http.credentials import credentials_of
 from kafka_bridge.gateway.http.failures import (
     RequestFailed,
     refused,
@@ -32,8 +25,8 @@ from kafka_bridge.gateway.http.failures import (
     unanswered,
     unreadable,
 )
-from kafka_bridge.gateway.secret import Secret
-from kafka_bridge.worker import ApplicationError
+from kafka_bridge.worker import ApplicationError, Backoff
+from kafka_bridge.worker.errors import invalid_payload
 
 _FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 """Headers of a body as it travels."""
@@ -65,11 +58,6 @@ class Reply:
     response: httpx.Response
     retry_after: float
     secrets: tuple[str, ...]
-
-    @property
-    def status(self) -> int:
-        """The HTTP status code."""
-        return self.response.status_code
 
     def json(self) -> Any:
         """Return the body as JSON gives it, None where there is none.
@@ -177,8 +165,9 @@ class ServiceClient:
         self, client: httpx.AsyncClient, call: Call, takes: frozenset[int]
     ) -> Reply:
         timeout = call.timeout or self._service.timeout
-        secrets = (*_secrets(self._service), *call.secrets)
-        request = self._request(client, call)
+        credentials = credentials_of(self._service)
+        secrets = (*credentials.secrets, *call.secrets)
+        request = self._request(client, call, credentials.headers)
         try:
             async with asyncio.timeout(timeout):
                 response = await self._read(await client.send(request, stream=True))
@@ -209,8 +198,10 @@ class ServiceClient:
             stream.status_code, headers=headers, content=bytes(body), request=stream.request
         )
 
-    def _request(self, client: httpx.AsyncClient, call: Call) -> httpx.Request:
-        headers = {**_headers(self._service), **call.headers}
+    def _request(
+        self, client: httpx.AsyncClient, call: Call, own: Mapping[str, str]
+    ) -> httpx.Request:
+        headers = {**own, **call.headers}
         content = {} if call.body is None else {"json": call.body}
         try:
             return client.build_request(
@@ -221,21 +212,14 @@ class ServiceClient:
 
 
 def _unsendable(why: str) -> ApplicationError:
-    return ApplicationError(
-        f"the payload makes a request that cannot be sent: {why}",
-        type="invalid_payload",
-        details="",
-        retryable=False,
-    )
+    return invalid_payload(f"the payload makes a request that cannot be sent: {why}")
 
 
 class _Wait(wait_base):
     """Exponential and with jitter, but no sooner than the service asks."""
 
     def __init__(self, rules: Retries) -> None:
-        self._usual = wait_exponential(rules.initial, rules.maximum, rules.factor) + wait_random(
-            0, rules.jitter
-        )
+        self._usual = Backoff(rules.initial, rules.factor, rules.maximum, rules.jitter).wait()
 
     def __call__(self, retry_state: RetryCallState) -> float:
         failure = _failure(retry_state)
@@ -262,27 +246,3 @@ def _tls(service: Service) -> ssl.SSLContext:
     if service.ca_bundle is None:
         return httpx.create_ssl_context()
     return ssl.create_default_context(cafile=str(service.ca_bundle))
-
-
-def _headers(service: Service) -> dict[str, str]:
-    headers = {
-        name: value if isinstance(value, str) else value.reveal()
-        for name, value in service.headers.items()
-    }
-    if service.auth is not None and service.auth.bearer is not None:
-        headers["Authorization"] = f"Bearer {service.auth.bearer.reveal()}"
-    if service.auth is not None and (basic := service.auth.basic) is not None:
-        pair = f"{basic.username}:{basic.password.reveal()}".encode()
-        headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-    return headers
-
-
-def _secrets(service: Service) -> Iterator[str]:
-    """Yield what must not appear in any text: what a service was sent, it may send back."""
-    auth = service.auth
-    held = [*service.headers.values()]
-    if auth is not None:
-        held += [each for each in (auth.bearer, auth.basic and auth.basic.password) if each]
-    for each in held:
-        if isinstance(each, Secret):
-            yield each.reveal()

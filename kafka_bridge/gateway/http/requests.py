@@ -9,6 +9,7 @@ from kafka_bridge.gateway.expressions import ExpressionFailed, Scope, Template, 
 from kafka_bridge.gateway.http.client import Call
 from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling, Request
 from kafka_bridge.worker import ApplicationError
+from kafka_bridge.worker.errors import invalid_payload
 
 
 def submit_call(job: HttpJob, scope: Scope) -> Call:
@@ -87,9 +88,4 @@ def _search(expression: Any, scope: Scope) -> Any:
 
 
 def _invalid(error: ExpressionFailed) -> ApplicationError:
-    return ApplicationError(
-        f"no request can be made of the payload: {error}",
-        type="invalid_payload",
-        details="",
-        retryable=False,
-    )
+    return invalid_payload(f"no request can be made of the payload: {error}")

@@ -28,13 +28,6 @@ def service() -> Iterator[CountingService]:
         yield service
 
 
-@pytest.fixture(scope="session")
-def producer(real_broker: Broker) -> Iterator[RecordProducer]:
-    """Give one producer to all tests."""
-    with RecordProducer(config_of(real_broker.bootstrap_servers)) as producer:
-        yield producer
-
-
 @pytest.fixture
 def set_up(
     real_broker: Broker,

@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from conftest import TopicFactory
 
 
-@pytest.fixture(scope="session")
-def producer(real_broker: Broker) -> Iterator[RecordProducer]:
-    """Give one producer to all tests: each takes half a second to get its first record out."""
-    with RecordProducer(config_of(real_broker.bootstrap_servers)) as producer:
-        yield producer
-
-
 @pytest.fixture
 def stage(
     real_broker: Broker,
