@@ -11,6 +11,7 @@ from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.errors import RecordLocation, RemoteProtocolError
 from kafka_bridge.protocol.headers import Headers
 from kafka_bridge.protocol.records import M
+from kafka_bridge.protocol.sanitize import sanitized
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Record:
         )
 
     def decode(self, message_type: type[M]) -> M:
-        """Return the message in the record's value.
+        """Return the message in the record's value, with texts that can be shown.
 
         :raises RemoteProtocolError: it holds none; the error names topic, partition and offset
         """
@@ -53,12 +54,12 @@ def headers_of(message: ck.Message) -> Headers:
 
 
 def decode_at(message_type: type[M], value: bytes | None, location: RecordLocation) -> M:
-    """Return the message in a value that comes from this place.
+    """Return the message in a value that comes from this place, with texts that can be shown.
 
     :raises RemoteProtocolError: it holds none; the error names topic, partition and offset
     """
     try:
-        return decode(message_type, value)
+        return sanitized(decode(message_type, value))
     except RemoteProtocolError as error:
         raise error.at(location) from error
 
@@ -80,12 +81,12 @@ class Received:
         return Record.of(self._message)
 
     def decode(self, message_type: type[M]) -> M:
-        """Return the message in the record's value.
+        """Return the message in the record's value, with texts that can be shown.
 
         :raises RemoteProtocolError: it holds none; the error names topic, partition and offset
         """
         try:
-            return decode(message_type, self.value)
+            return sanitized(decode(message_type, self.value))
         except RemoteProtocolError as error:
             raise error.at(location_of(self._message)) from error
 

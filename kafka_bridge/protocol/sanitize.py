@@ -1,0 +1,165 @@
+r"""Text from outside, made safe to show: cleaned of what acts on a reader, and bounded in bytes.
+
+Whoever may write to a topic chooses the text in it. That text reaches logs, terminals, databases
+and web pages. As it came, an escape code repaints a terminal, a newline forges a log line, Postgres
+refuses NUL, a bidirectional mark shows text in another order than it has (CVE-2021-42574, "Trojan
+Source"), and ten megabytes stop whoever has to carry them.
+
+What is removed stays visible: a character that cannot be shown becomes its escape, as ``repr`` and
+structured logs write it (``\x00``, ``\x1b[31m``, ``\u202e``), and a cut states the whole size.
+
+Every message that is read from Kafka passes :func:`sanitized` where it is decoded. Other text from
+outside (record keys, headers, answers of services, output of programs) passes :func:`one_line` or
+:func:`block` before it is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeAlias
+
+from kafka_bridge.protocol.messages import (
+    JobCommand,
+    JobRequest,
+    StatusEvent,
+)
+from kafka_bridge.protocol.records import M
+
+# Limits, in bytes of UTF-8.
+NAME_BYTES = 250
+"""Names: worker ids, job types, error types, topics, DAGs, tasks, runs."""
+UNIT_BYTES = 50
+"""The unit of a progress, such as ``files``."""
+LINE_BYTES = 2_000
+"""A line for a person: a message, a reason, an external id, an address."""
+ERROR_MESSAGE_BYTES = 4_000
+"""The message of an error, which may have several lines."""
+DETAILS_BYTES = 32_000
+"""The details of an error: a long traceback."""
+
+_INVISIBLE = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline: ANSI begins with \x1b
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional marks
+    "\u2028\u2029"  # line and paragraph separators: newlines to some readers, not to others
+    "\ud800-\udfff"  # lone surrogates have no UTF-8 form
+    "\U000e0000-\U000e007f"  # tags: invisible text
+)
+_NOT_IN_BLOCKS = re.compile(f"[{_INVISIBLE}]")
+_NOT_IN_LINES = re.compile(f"[\t\n{_INVISIBLE}]")
+_COMMAND = re.compile("::(?=(?:end)?group::)", re.IGNORECASE)
+"""Airflow's log view folds the lines that follow such a word (as GitHub's does)."""
+
+
+def one_line(text: str, limit: int = LINE_BYTES) -> str:
+    """Return text as one harmless line of at most ``limit`` bytes.
+
+    Text that is too long keeps its beginning, and its whole size is stated.
+
+    :param limit: bytes of UTF-8, at least 50
+    """
+    if text.isascii() and text.isprintable() and len(text) <= limit and "::" not in text:
+        return text  # nearly always
+    clean = _clean(text[:limit], _NOT_IN_LINES)
+    if len(text) <= limit and _size(clean) <= limit:
+        return clean
+    note = f" … (cut, {_size(text):,} bytes in all)"
+    return _head(clean, limit - _size(note)) + note
+
+
+def block(text: str, limit: int = DETAILS_BYTES) -> str:
+    """Return text as harmless lines of at most ``limit`` bytes together.
+
+    Text that is too long keeps its beginning and its end, with its whole size between them.
+
+    :param limit: bytes of UTF-8, at least 50
+    """
+    if len(text) <= limit:
+        clean = _clean(text.replace("\r\n", "\n"), _NOT_IN_BLOCKS)
+        if _size(clean) <= limit:
+            return clean
+    note = f"\n… (cut, {_size(text):,} bytes in all) …\n"
+    room = (limit - _size(note)) // 2
+    first, last = (_clean(each, _NOT_IN_BLOCKS) for each in (text[:room], text[-room:]))
+    return _head(first, room) + note + _tail(last, room)
+
+
+def _clean(text: str, forbidden: re.Pattern[str]) -> str:
+    return _COMMAND.sub(": :", forbidden.sub(_escape, text))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _head(text: str, size: int) -> str:
+    return text.encode("utf-8")[:size].decode("utf-8", "ignore")
+
+
+def _tail(text: str, size: int) -> str:
+    return text.encode("utf-8")[-size:].decode("utf-8", "ignore")
+
+
+def sanitized(message: M) -> M:
+    """Return a message whose texts can be shown; the message itself where they are fine.
+
+    Payload, result and attributes stay as they are: they are data for programs.
+    """
+    changed = _changed(message, _FIELDS[type(message)])
+    for name, part in _PARTS[type(message)].items():
+        if (value := getattr(message, name)) is not None:
+            fields = _changed(value, part)
+            if fields:
+                changed[name] = replace(value, **fields)
+    return replace(message, **changed) if changed else message
+
+
+def _changed(value: object, fields: Mapping[str, _Cleaner]) -> dict[str, Any]:
+    texts = {name: getattr(value, name) for name in fields}
+    clean = {name: fields[name](text) for name, text in texts.items() if text is not None}
+    return {name: text for name, text in clean.items() if text != texts[name]}
+
+
+_Cleaner: TypeAlias = Callable[[str], str]
+
+_name: _Cleaner = partial(one_line, limit=NAME_BYTES)
+_FIELDS: Mapping[type, Mapping[str, _Cleaner]] = {
+    JobRequest: {"job_type": _name, "payload_type": _name, "response_topic": _name},
+    StatusEvent: {
+        "event_id": _name,
+        "worker_id": _name,
+        "message": one_line,
+        "external_id": one_line,
+        "result_type": _name,
+    },
+    JobCommand: {"reason": one_line},
+}
+_REFERENCE: Mapping[str, _Cleaner] = {"uri": one_line}
+_PARTS: Mapping[type, Mapping[str, Mapping[str, _Cleaner]]] = {
+    JobRequest: {
+        "payload_ref": _REFERENCE,
+        "task": {
+            "source": _name,
+            "dag_id": _name,
+            "run_id": _name,
+            "task_id": _name,
+            "url": one_line,
+        },
+    },
+    StatusEvent: {
+        "progress": {"unit": partial(one_line, limit=UNIT_BYTES)},
+        "result_ref": _REFERENCE,
+        "error": {
+            "type": _name,
+            "message": partial(block, limit=ERROR_MESSAGE_BYTES),
+            "details": block,
+        },
+    },
+    JobCommand: {},
+}
