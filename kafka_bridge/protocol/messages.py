@@ -51,6 +51,7 @@ class ErrorType(StrEnum):
     UNKNOWN_JOB_TYPE = "unknown_job_type"
     UNREADABLE = "unreadable"
     INVALID_PAYLOAD = "invalid_payload"
+    UNSUPPORTED_REFERENCE = "unsupported_reference"
     TOO_MANY_DELIVERIES = "too_many_deliveries"
     WORKER_LOST = "worker_lost"
     NOT_STARTED = "not_started"

@@ -106,6 +106,14 @@ def _unfit(request: JobRequest, handler: Handler | None, now: datetime) -> JobFa
             "right topic, and is the worker up to date?",
             retryable=False,
         )
+    if request.payload_ref is not None:
+        return failure(
+            ErrorType.UNSUPPORTED_REFERENCE,
+            f"the payload of this request is a reference, {request.payload_ref.uri}, and this "
+            "worker does not fetch references: send the address in the payload itself, and have "
+            "the handler read it",
+            retryable=False,
+        )
     return None
 
 

@@ -24,7 +24,13 @@ from kafka_bridge.protocol.codec import detect
 from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
 from kafka_bridge.protocol.headers import REPLY_TOPIC, text_header
 from kafka_bridge.protocol.ids import new_correlation_id
-from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, StatusEvent
+from kafka_bridge.protocol.messages import (
+    JobRequest,
+    JobState,
+    Progress,
+    Reference,
+    StatusEvent,
+)
 
 if TYPE_CHECKING:
     from conftest import Eventually
@@ -119,6 +125,15 @@ def test_job_that_cannot_succeed_says_why(
     assert ended.error is not None
     assert (ended.error.type, ended.error.retryable) == (kind, retryable)
     assert words in ended.error.message
+
+
+def test_reference_to_a_payload_is_refused(shared: Stage) -> None:
+    """The handler is not called without its payload: the job would succeed at nothing."""
+    job = shared.request("note", payload_ref=Reference("s3://inputs/march.csv", "0" * 64, 5))
+    ended = outcome(shared, job)
+    assert ended.error is not None
+    assert (ended.error.type, ended.error.retryable) == ("unsupported_reference", False)
+    assert job.correlation_id not in shared.noted("done")
 
 
 def test_failure_has_the_services_own_traceback(shared: Stage) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kafka_bridge.protocol.errors import TopicNotFound
-from kafka_bridge.protocol.messages import JobRequest, JobState
+from kafka_bridge.protocol.messages import JobRequest, JobState, Reference
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.ledger import Page, Unfinished
 from kafka_bridge.worker.triage import (
@@ -27,6 +27,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 KEY = JOB.encode()
 HANDLER = Handler.of("a.job", lambda _: None)
+REFERENCE = Reference("s3://inputs/march.csv", "0" * 64, 5)
 FAILURE = TopicNotFound("topic 'answers' does not exist")
 
 
@@ -145,6 +146,17 @@ def test_job_of_an_unknown_type_is_failed_for_good() -> None:
     assert "is the request on the right topic, and is the worker up to date?" in (
         found.facts["error"].message
     )
+
+
+@pytest.mark.parametrize("inline", [None, b"{}"])
+def test_reference_to_a_payload_is_refused(inline: bytes | None) -> None:
+    """The handler would run without the payload, or with another one, and its job would succeed."""
+    found = verdict(page(1), request(inline, payload_ref=REFERENCE))
+    assert ended(found) == (JobState.FAILED, "unsupported_reference", False)
+    assert isinstance(found, End)
+    assert "s3://inputs/march.csv" in found.facts["error"].message
+    assert "send the address in the payload itself" in found.facts["error"].message
+    assert found.delivery == 2
 
 
 def test_job_that_nobody_can_be_told_of_is_set_aside() -> None:
