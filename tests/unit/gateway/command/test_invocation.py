@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.gateway import Gateway
-from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.protocol.messages import JobState, Reference
 from kafka_bridge.testing.jobs import run_job
 from unit.gateway.command.conftest import JOB, Do
 
@@ -177,3 +177,12 @@ def test_working_directory_is_where_it_runs(do: Do, tmp_path: Path) -> None:
     program.chmod(0o755)
     job = {"command": ["./here"], "working_directory": str(tmp_path), "result": "text"}
     assert do(job).result == str(tmp_path.resolve())
+
+
+def test_reference_to_a_payload_is_refused(do: Do, tmp_path: Path) -> None:
+    """No program is started without the payload that was meant for it."""
+    reference = Reference("s3://inputs/march.csv", "0" * 64, 5)
+    outcome = do({"command": ["touch", str(tmp_path / "ran")]}, payload_ref=reference)
+    assert outcome.error is not None
+    assert (outcome.error.type, outcome.error.retryable) == ("unsupported_reference", False)
+    assert not (tmp_path / "ran").exists()
