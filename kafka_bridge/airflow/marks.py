@@ -24,7 +24,7 @@ from kafka_bridge.protocol.errors import KafkaBridgeError
 from kafka_bridge.protocol.ids import batch_job_ids
 
 if TYPE_CHECKING:
-    from airflow.models.trigger import Trigger
+    from sqlalchemy.orm import Session, SessionTransaction
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ API_SERVER = "airflow.api_fastapi.main"
 """The module that an API server is started from, and that no other process of Airflow imports."""
 DELIVERY_SECONDS = 20.0
 MARKED = "kafka_bridge.marked"
-"""Where a database session keeps what is to be cancelled once it is committed."""
+"""Under this key, a database session's ``info`` has its :class:`Marked`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +97,16 @@ def cancel_job_of(instance: Any) -> None:
 
     :param instance: the task, as the database has it
     """
+    from sqlalchemy.orm import object_session
+
     trigger = instance.trigger
     if trigger is None or trigger.classpath not in JOBS_OF:
         return
     arguments = trigger.kwargs
-    if arguments["cancel_on_kill"]:
+    session = object_session(trigger)
+    if arguments["cancel_on_kill"] and session is not None:
         jobs = JOBS_OF[trigger.classpath](arguments)
-        _orders_of(trigger)[_order(arguments, instance.state)] += jobs
+        _marked_in(session).add(session, _order(arguments, instance.state), jobs)
 
 
 def _order(arguments: Mapping[str, Any], state: str) -> Order:
@@ -115,18 +118,56 @@ def _order(arguments: Mapping[str, Any], state: str) -> Order:
     )
 
 
-def _orders_of(trigger: Trigger) -> Orders:
-    """Return what the database session that has loaded a trigger is to cancel; at first nothing."""
+def _marked_in(session: Session) -> Marked:
+    """Return what this database session is to cancel; its transactions are followed from now on."""
     from sqlalchemy import event
-    from sqlalchemy.orm import object_session
 
-    session = object_session(trigger)
-    assert session is not None  # noqa: S101
     if MARKED not in session.info:
-        session.info[MARKED] = orders = Orders(list)
-        event.listen(session, "after_commit", lambda _: _begin(orders), once=True)
-    marked: Orders = session.info[MARKED]
-    return marked
+        session.info[MARKED] = marked = Marked()
+        event.listen(session, "after_commit", marked.after_commit)
+        event.listen(session, "after_soft_rollback", marked.after_soft_rollback)
+        event.listen(session, "after_transaction_end", marked.after_transaction_end)
+    known: Marked = session.info[MARKED]
+    return known
+
+
+class Marked:
+    """The marks of one database session, which may commit and roll back many times.
+
+    SQLAlchemy calls the methods that are named after its events.
+    """
+
+    def __init__(self) -> None:
+        self._marks: list[tuple[SessionTransaction | None, Order, list[str]]] = []
+
+    def add(self, session: Session, order: Order, jobs: list[str]) -> None:
+        """Cancel these jobs once the session's transaction is committed."""
+        transaction = session.get_nested_transaction() or session.get_transaction()
+        self._marks.append((transaction, order, jobs))
+
+    def after_commit(self, session: Session) -> None:
+        """Send CANCEL; not yet when a savepoint is released, which may still be rolled back."""
+        if self._marks and not session.in_nested_transaction():
+            orders = Orders(list)
+            for _, order, jobs in self._marks:
+                orders[order] += jobs
+            self._marks.clear()
+            _begin(orders)
+
+    def after_soft_rollback(self, _: Session, rolled_back: SessionTransaction) -> None:
+        """Forget what was marked in this transaction, or in a savepoint of it."""
+        self._marks = [each for each in self._marks if not _is_within(each[0], rolled_back)]
+
+    def after_transaction_end(self, _: Session, transaction: SessionTransaction) -> None:
+        """Forget what a session was closed on, without a commit."""
+        if transaction.parent is None:
+            self._marks.clear()
+
+
+def _is_within(transaction: SessionTransaction | None, outer: SessionTransaction) -> bool:
+    while transaction is not None and transaction is not outer:
+        transaction = transaction.parent
+    return transaction is outer
 
 
 def _begin(orders: Orders) -> None:

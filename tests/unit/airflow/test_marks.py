@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -96,7 +96,7 @@ def test_jobs_of_a_run(session: Session, begun: queue.Queue[Orders]) -> None:
     """All that one request marks is cancelled at once: jobs, and each job of a batch."""
     mark_failed(session, job(), batch(), others())
     session.commit()
-    assert begun.get(timeout=5) == {HOW: [JOB, *batch_job_ids(JOB, 2)]}
+    assert begun.get(timeout=10) == {HOW: [JOB, *batch_job_ids(JOB, 2)]}
     session.commit()
     assert begun.empty()
 
@@ -110,6 +110,48 @@ def test_mark_that_does_not_reach_the_database(
     assert begun.empty()
     session.rollback()
     session.close()
+    assert begun.empty()
+
+
+def test_each_commit_of_a_session_sends_its_own_marks(
+    session: Session, begun: queue.Queue[Orders]
+) -> None:
+    """A session that commits, marks again and commits again has both jobs cancelled, each once."""
+    mark_failed(session, job("first"))
+    session.commit()
+    mark_failed(session, job("second"))
+    session.commit()
+    assert [begun.get(timeout=10) for _ in range(2)] == [{HOW: ["first"]}, {HOW: ["second"]}]
+    session.commit()
+    assert begun.empty()
+
+
+@pytest.mark.parametrize("undo", [Session.rollback, Session.close])
+def test_mark_that_was_undone_is_not_sent_by_the_next_commit(
+    session: Session, begun: queue.Queue[Orders], undo: Callable[[Session], None]
+) -> None:
+    """A session that is used again after a rollback, or a close, sends only what it marks then."""
+    mark_failed(session, job("undone"))
+    session.flush()
+    undo(session)
+    mark_failed(session, job("marked"))
+    session.commit()
+    assert begun.get(timeout=10) == {HOW: ["marked"]}
+    assert begun.empty()
+
+
+def test_savepoints(session: Session, begun: queue.Queue[Orders]) -> None:
+    """A mark in a savepoint counts with the transaction, unless the savepoint is rolled back."""
+    mark_failed(session, job("before"))
+    with session.begin_nested():
+        mark_failed(session, job("released"))
+        with session.begin_nested() as inner:
+            mark_failed(session, job("inner"))
+            inner.rollback()
+    assert begun.empty(), "a savepoint that is released is not yet in the database"
+    mark_failed(session, job("after"))
+    session.commit()
+    assert begun.get(timeout=10) == {HOW: ["before", "released", "after"]}
     assert begun.empty()
 
 
