@@ -113,10 +113,14 @@ class WaitingOperator(BridgeOperator):
         )
 
     def _limits(self, reply: str) -> dict[str, float | None]:
-        """Return the waiting rules. A plain reply is all that is ever heard: one limit for it."""
+        """Return the time-outs. A plain reply comes alone, so one limit holds: the sum of both.
+
+        Where one of them is None, which is for ever, so is their sum.
+        """
         start, close = self.schedule_to_start_timeout, self.start_to_close_timeout
         if reply == arguments.Reply.PLAIN:
-            return {"schedule_to_start_timeout": start and start + (close or 0.0)}
+            together = None if start is None or close is None else start + close
+            return {"schedule_to_start_timeout": together}
         return {
             "schedule_to_start_timeout": start,
             "heartbeat_timeout": self.heartbeat_timeout,

@@ -16,4 +16,5 @@ with DAG(dag_id="plain_service_that_fails", schedule=None):
         encoding="json",
         reply="plain",
         schedule_to_start_timeout=60,
+        start_to_close_timeout=60,
     )

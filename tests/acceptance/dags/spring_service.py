@@ -23,7 +23,8 @@ with DAG(dag_id="spring_service", schedule=None):
     KafkaJobOperator(
         task_id="is_silent",
         payload={"path": "/no/such/file"},
-        **{**PLAIN, "request_topic": "spring.convert.silent", "schedule_to_start_timeout": 20},
+        **{**PLAIN, "request_topic": "spring.convert.silent", "schedule_to_start_timeout": 10},
+        start_to_close_timeout=10,
     )
     KafkaJobBatchOperator(
         task_id="does_many",
