@@ -9,9 +9,11 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BROKER ?= embedded
 DAG ?= audit_files
 TESTS ?= tests
+FUZZ_SECONDS ?= 600
+FUZZ_SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all chaos bench lint format requirements clean
+.PHONY: help setup demo test test-all chaos fuzz bench lint format requirements clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +39,9 @@ test-all: $(READY)  ## Run the tests, long ones too.
 
 chaos: $(READY)  ## Kill, freeze and restart workers and a broker for two minutes, and count.
 	@$(BIN)/python -m pytest -m long -s tests/integration/worker/test_chaos.py
+
+fuzz: $(READY)  ## Publish odd records beside honest jobs for ten minutes (FUZZ_SECONDS, FUZZ_SEED), and count.
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) $(BIN)/python -m pytest -s --timeout 1800 tests/acceptance/fuzz
 
 bench: $(READY)  ## Measure side by side with the peers, on a real Kafka. SHORT=1 takes minutes; ROWS=… some.
 	@$(BIN)/python -m bench $(if $(filter-out 0,$(SHORT)),--short,--write) $(ROWS)
