@@ -1,14 +1,15 @@
 """Fixtures that all tests share: real Kafka brokers, and topics on them that nobody else uses.
 
-A test that takes `real_broker`, `topics`, `private_broker` or `kafka_jars` gets the mark
-`real_kafka` by itself. Where no real broker is to be had it is skipped, with the reason; where the
-environment says CI, it fails instead: a green CI has seen a real Kafka.
+A test that takes `real_broker`, `topics`, `private_broker`, `secured_kafka`, `kafka_cluster` or
+`kafka_jars` gets the mark `real_kafka` by itself. Where no real broker is to be had it is skipped,
+with the reason; where the environment says CI, it fails instead: a green CI has seen a real Kafka.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -18,7 +19,14 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import pytest
 
-from kafka_bridge.testing import ApacheKafka, BrokerUnavailable, NoBrokerFound, find_broker
+from kafka_bridge.testing import (
+    ApacheKafka,
+    BrokerUnavailable,
+    KafkaCluster,
+    NoBrokerFound,
+    SecuredKafka,
+    find_broker,
+)
 from kafka_bridge.testing.brokers import jars
 from kafka_bridge.testing.local_airflow import PostgresMissing, postgres
 
@@ -156,3 +164,24 @@ def private_broker(kafka_jars: None) -> Iterator[ApacheKafka]:
     """Give one test a real Kafka of its own, to be killed, stopped and paused."""
     with ApacheKafka() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(kafka_jars: None) -> Iterator[SecuredKafka]:
+    """Share one secured Kafka in the session: give each test users and topics of its own."""
+    if shutil.which("openssl") is None:
+        skip_or_fail("no 'openssl' on PATH")
+    with SecuredKafka() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def _shared_cluster(kafka_jars: None) -> Iterator[KafkaCluster]:
+    with KafkaCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def kafka_cluster(_shared_cluster: KafkaCluster) -> KafkaCluster:
+    """Give a cluster of three brokers, all up: a test may kill them, for the next they are back."""
+    return _shared_cluster.start()

@@ -26,6 +26,11 @@ class Broker(ABC):
     def bootstrap_servers(self) -> str:
         """Where clients on this machine connect, as host:port, once the broker was started."""
 
+    @property
+    def _admin_servers(self) -> str:
+        """Where topics can be created without credentials."""
+        return self.bootstrap_servers
+
     @abstractmethod
     def start(self) -> Self:
         """Start the broker and return it once it answers; do nothing where it already runs.
@@ -46,11 +51,11 @@ class Broker(ABC):
         `partitions`: how many; None for the broker's own default. `config`: topic settings, as
         Kafka spells them. Raises TopicExists, or BrokerError with the broker's own words.
         """
-        topics.create(self.bootstrap_servers, name, partitions, config or {})
+        topics.create(self._admin_servers, name, partitions, config or {})
 
     def delete_topics(self, names: Iterable[str]) -> None:
         """Delete topics; one that is not there is no error. Raises BrokerError otherwise."""
-        topics.delete(self.bootstrap_servers, list(names))
+        topics.delete(self._admin_servers, list(names))
 
     def __enter__(self) -> Self:
         return self.start()

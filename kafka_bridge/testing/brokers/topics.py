@@ -37,11 +37,15 @@ def admin_client(bootstrap_servers: str) -> AdminClient:
 
 
 def create(
-    bootstrap_servers: str, name: str, partitions: int | None, config: Mapping[str, str]
+    bootstrap_servers: str,
+    name: str,
+    partitions: int | None,
+    config: Mapping[str, str],
+    replication: int = -1,
 ) -> None:
     """Create a topic and wait until each of its partitions has a leader."""
     admin = admin_client(bootstrap_servers)
-    topic = NewTopic(name, num_partitions=partitions or -1, config=dict(config))
+    topic = NewTopic(name, partitions or -1, replication, config=dict(config))
     try:
         admin.create_topics([topic], request_timeout=REQUEST_TIMEOUT)[name].result()
     except KafkaException as error:
@@ -65,11 +69,16 @@ def delete(bootstrap_servers: str, names: list[str]) -> None:
 
 def cluster_id(admin: AdminClient, timeout: float) -> str | None:
     """Ask which cluster answers; None where none does within `timeout` seconds."""
+    return cluster_of(admin, timeout)[0]
+
+
+def cluster_of(admin: AdminClient, timeout: float) -> tuple[str | None, int]:
+    """Ask which cluster answers and how many brokers it has; (None, 0) where none does."""
     try:
-        answer: str | None = admin.list_topics(timeout=timeout).cluster_id
+        answer = admin.list_topics(timeout=timeout)
     except KafkaException:
-        return None
-    return answer
+        return None, 0
+    return answer.cluster_id, len(answer.brokers)
 
 
 def can_create(admin: AdminClient, timeout: float) -> bool:
