@@ -128,10 +128,10 @@ def disallow_all(servers: str, name: str) -> None:
     admin = admin_client(servers)
     everything = AclBindingFilter(
         ResourceType.ANY,
-        None,  # type: ignore[arg-type]  any name
+        None,  # type: ignore[arg-type]  # any name
         ResourcePatternType.ANY,
         f"User:{name}",
-        None,  # type: ignore[arg-type]  any host
+        None,  # type: ignore[arg-type]  # any host
         AclOperation.ANY,
         AclPermissionType.ANY,
     )
