@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
+from collections.abc import Iterator
 
 from kafka_bridge.protocol.messages import ErrorType, JobFailure
+from kafka_bridge.protocol.sanitize import (
+    DETAILS_BYTES,
+    ERROR_MESSAGE_BYTES,
+    NAME_BYTES,
+    block,
+    one_line,
+)
+from kafka_bridge.worker.stopping import JobStopped
 
-MESSAGE_CHARACTERS = 4_000
-DETAILS_CHARACTERS = 32_000
-"""Enough for a long traceback, and far below what a broker takes in one record."""
+NAMED_ERRORS = 5
+"""How many of the other errors in a group the message names."""
 
 
 class ApplicationError(Exception):
@@ -41,16 +50,21 @@ def invalid_payload(message: str) -> ApplicationError:
     return ApplicationError(message, type=ErrorType.INVALID_PAYLOAD, details="", retryable=False)
 
 
-def failure_of(error: BaseException) -> JobFailure:
+def failure_of(error: BaseException, non_retryable: tuple[type[Exception], ...] = ()) -> JobFailure:
     """Return what a FAILED event says of an exception that a handler raised.
 
     Exceptions count as retryable: whether to retry is for the Airflow task to say, unless the
-    handler knows better (:class:`ApplicationError`).
+    handler knows better (:class:`ApplicationError`). Of an exception group, one error counts
+    (:func:`decisive`), and the message names the others.
+
+    :param non_retryable: exceptions that the handler's retries do not repeat
     """
-    if isinstance(error, ApplicationError):
-        details = _traceback(error) if error.details is None else error.details
-        return failure(error.type, _message(error), details or None, retryable=error.retryable)
-    return failure(_name(error), _message(error), _traceback(error), retryable=True)
+    counts = decisive(error, non_retryable)
+    message = _message(counts) + _others(error, counts)
+    if not isinstance(counts, ApplicationError):
+        return failure(_name(counts), message, _traceback(error), retryable=True)
+    details = _traceback(error) if counts.details is None else counts.details
+    return failure(counts.type, message, details or None, retryable=counts.retryable)
 
 
 def failure(
@@ -58,11 +72,61 @@ def failure(
 ) -> JobFailure:
     """Return a failure whose texts fit into a record, whatever they hold."""
     return JobFailure(
-        _text(error_type, 200) or "Error",
-        _text(message, MESSAGE_CHARACTERS),
-        None if details is None else _text(details, DETAILS_CHARACTERS),
+        one_line(_text(error_type), NAME_BYTES) or "Error",
+        block(_text(message), ERROR_MESSAGE_BYTES),
+        None if details is None else block(_text(details), DETAILS_BYTES),
         bool(retryable),
     )
+
+
+def errors_in(error: BaseException) -> Iterator[BaseException]:
+    """Yield the errors in an exception group, however deep, in their order; else the error."""
+    waiting = [error]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, BaseExceptionGroup):
+            waiting.extend(reversed(each.exceptions))
+        else:
+            yield each
+
+
+def decisive(
+    error: BaseException, non_retryable: tuple[type[Exception], ...] = ()
+) -> BaseException:
+    """Return the error that counts: of a group, the first of the foremost kind.
+
+    First come errors after which no retry helps, then other :class:`ApplicationError`, then any
+    other exception, and last those that only say that the job, or a task of it, was stopped.
+    """
+
+    def rank(each: BaseException) -> int:
+        if is_final(each, non_retryable):
+            return 0
+        if isinstance(each, ApplicationError):
+            return 1
+        return 3 if is_stop(each) else 2
+
+    return min(errors_in(error), key=rank)
+
+
+def is_final(error: BaseException, non_retryable: tuple[type[Exception], ...]) -> bool:
+    """Tell whether no retry in the worker helps after this error, which is not a group."""
+    if isinstance(error, ApplicationError) and not error.retryable:
+        return True
+    return isinstance(error, non_retryable)
+
+
+def is_stop(error: BaseException) -> bool:
+    """Tell whether an error, or each one in a group, only says that the job was stopped."""
+    return all(isinstance(each, JobStopped | asyncio.CancelledError) for each in errors_in(error))
+
+
+def _others(error: BaseException, counts: BaseException) -> str:
+    others = [_name(each) for each in errors_in(error) if each is not counts]
+    if not others:
+        return ""
+    more = "" if len(others) <= NAMED_ERRORS else ", …"
+    return f" (and {len(others)} more: {', '.join(others[:NAMED_ERRORS])}{more})"
 
 
 def _message(error: BaseException) -> str:
@@ -81,12 +145,15 @@ def _name(error: BaseException) -> str:
     )
 
 
-def _traceback(error: BaseException) -> str:
+def _traceback(error: BaseException) -> str | None:
     """Return the traceback without the frames before the handler's, which tell nothing."""
     frames = error.__traceback__
     while frames is not None and _is_plumbing(frames.tb_frame.f_globals.get("__name__", "")):
         frames = frames.tb_next
-    return "".join(traceback.format_exception(type(error), error, frames))
+    try:
+        return "".join(traceback.format_exception(type(error), error, frames))
+    except Exception:  # groups nested too deep, or exceptions with a mind of their own
+        return None
 
 
 def _is_plumbing(module: str) -> bool:
@@ -94,10 +161,6 @@ def _is_plumbing(module: str) -> bool:
     return f"{module}.".startswith((f"{__package__}.", "tenacity.", "concurrent.futures."))
 
 
-def _text(value: object, characters: int) -> str:
-    """Return text that has a UTF-8 form and is not too long: the middle goes first."""
-    text = str(value).encode("utf-8", "backslashreplace").decode("utf-8")
-    if len(text) <= characters:
-        return text
-    half = characters // 2
-    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+def _text(value: object) -> str:
+    """Return any value as text: services without type checks pass numbers and dictionaries."""
+    return value if isinstance(value, str) else str(value)

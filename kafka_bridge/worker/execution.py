@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextvars import Context
 from queue import SimpleQueue
 
 from kafka_bridge.worker.job_run import JobRun
@@ -24,8 +25,11 @@ class Executor:
     """Runs jobs, at most so many at a time; others wait their turn in the order they came.
 
     A thread that has done a job goes on with the next one that waits; to hand each to a thread
-    would cost more than many jobs do. None is started while the worker may not speak for it: a
-    process that was frozen would begin, as it thaws, what others have done meanwhile.
+    would cost more than many jobs do. Each job runs in a fresh context (:mod:`contextvars`): what
+    one binds, the next one on that thread does not see.
+
+    None is started while the worker may not speak for it: a process that was frozen would begin, as
+    it thaws, what others have done meanwhile.
 
     :param concurrency: how many handlers run at a time, sync and async together
     :param ended: called on any thread when a handler has ended, however it did
@@ -96,7 +100,7 @@ class Executor:
                     self._all_begun.notify_all()
             if not job.handler.is_async:
                 return job
-            future = asyncio.run_coroutine_threadsafe(job.run_async(), self._loop)
+            future = Context().run(asyncio.run_coroutine_threadsafe, job.run_async(), self._loop)
             future.add_done_callback(functools.partial(self._end_async, job))
 
     def give_way(self, seconds: float) -> None:
@@ -116,7 +120,7 @@ class Executor:
     def _run(self, job: JobRun) -> None:
         failure: BaseException | None = None
         try:
-            job.run()
+            Context().run(job.run)
         except BaseException as error:
             failure = error
         self._end(job, failure)

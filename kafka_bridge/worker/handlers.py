@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import inspect
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -13,7 +16,8 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.media_types import is_json
 from kafka_bridge.protocol.messages import JobRequest
-from kafka_bridge.worker.errors import invalid_payload
+from kafka_bridge.worker.context import JobContext
+from kafka_bridge.worker.errors import ApplicationError, invalid_payload
 from kafka_bridge.worker.retries import RetryPolicy
 
 
@@ -43,29 +47,21 @@ class Handler:
     ) -> Handler:
         """Return the handler that a function is, by its signature.
 
-        :raises ConfigurationError: it is not ``(job)`` or ``(job, payload)``, or ``concurrency`` is
-            below 1
+        :raises ConfigurationError: it cannot be a handler, as the error explains, or
+            ``concurrency`` is below 1
         """
         if concurrency is not None and concurrency < 1:
             raise ConfigurationError(
                 f"the concurrency of {job_type!r} must be at least 1, not {concurrency}"
             )
-        parameters = list(inspect.signature(function).parameters.values())
-        positional = [
-            p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]
-        if len(positional) not in (1, 2) or len(positional) != len(parameters):
-            raise ConfigurationError(
-                f"the handler of {job_type!r}, {function.__qualname__}, must take (job) or "
-                "(job, payload) and nothing else"
-            )
+        positional = _parameters(job_type, function)
         wanted = None if len(positional) == 1 else _annotation(function, positional[1].name)
         return cls(
             job_type,
             function,
             payload=None if len(positional) == 1 else _adapter(function, wanted),
             takes_bytes=wanted is bytes,
-            is_async=inspect.iscoroutinefunction(function),
+            is_async=inspect.iscoroutinefunction(_called(function)),
             retry=retry or RetryPolicy(),
             concurrency=concurrency,
         )
@@ -89,13 +85,113 @@ class Handler:
         except ValidationError as error:
             raise invalid_payload(_words(self.job_type, error)) from None
 
+    def collected(self, value: Any) -> Any:
+        """Return what a handler returned as something that is finished: of a generator, its items.
+
+        To be called where the handler is: a generator runs the handler's own code.
+
+        :raises ApplicationError: ``result_not_serialisable``; it is a coroutine, say, that nobody
+            has awaited: a lambda or a decorator around a coroutine function returns such
+        """
+        if isinstance(value, GeneratorType):
+            return list(value)
+        if not isinstance(value, _NEVER_RUN):
+            return value
+        if isinstance(value, CoroutineType):
+            value.close()  # or Python warns that it was never awaited
+        raise ApplicationError(
+            f"the handler of {self.job_type!r}, {_label(self.function)}, returned a "
+            f"{type(value).__name__}, which nobody awaits: write 'async def' and await it there",
+            type="result_not_serialisable",
+            details="",
+            retryable=False,
+        )
+
+
+_NEVER_RUN = (CoroutineType, AsyncGeneratorType, asyncio.Future)
+
+
+def _called(function: Callable[..., Any]) -> Any:
+    """Return what a call runs: of an instance with ``__call__``, that method."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function if inspect.isroutine(function) else getattr(function, "__call__", None)  # noqa: B004
+
+
+def _label(function: Any) -> str:
+    return str(getattr(function, "__qualname__", None) or repr(function))
+
+
+def _parameters(job_type: str, function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Return the one or two parameters of a handler.
+
+    :raises ConfigurationError: it cannot be a handler
+    """
+    name = f"the handler of {job_type!r}, {_label(function)},"
+    if (why := _why_not(function)) is not None:
+        raise ConfigurationError(f"{name} {why}")
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"{name} has no signature: wrap it in a function") from None
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(positional) not in (1, 2) or len(positional) != len(parameters):
+        raise ConfigurationError(f"{name} must take (job) or (job, payload) and nothing else")
+    if positional[0].name in ("self", "cls"):
+        raise ConfigurationError(
+            f"{name} is a method without its object: register the method of an instance, "
+            f"worker.job({job_type!r})(instance.method)"
+        )
+    if not _takes_job(function, positional[0]):
+        raise ConfigurationError(
+            f"{name} gets the JobContext as its first parameter, but {positional[0].name!r} is "
+            f"annotated {positional[0].annotation!r}: write (job: JobContext, payload: …)"
+        )
+    return positional
+
+
+def _why_not(function: Any) -> str | None:
+    """Return why something cannot be called as a handler, whatever its parameters."""
+    if inspect.isclass(function):
+        return "is a class: decorate a function, or register a method of an instance"
+    if not callable(function):
+        return "cannot be called: decorate a function"
+    called = _called(function)
+    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+        return (
+            "is a generator (it has a yield): a handler returns its result once. Collect the "
+            "items in a list and return that; report steps with job.progress()"
+        )
+    return None
+
+
+def _takes_job(function: Callable[..., Any], parameter: inspect.Parameter) -> bool:
+    """Tell whether a first parameter can be the JobContext, as far as its annotation tells."""
+    annotation = parameter.annotation
+    if isinstance(annotation, str):
+        try:
+            annotation = typing.get_type_hints(_hinted(function)).get(parameter.name)
+        except Exception:  # JobContext itself is often imported for type checkers only
+            return True
+    if annotation in (parameter.empty, Any) or not isinstance(annotation, type):
+        return True
+    if getattr(annotation, "_is_protocol", False):
+        return True
+    return issubclass(JobContext, annotation) or issubclass(annotation, JobContext)
+
+
+def _hinted(function: Callable[..., Any]) -> Any:
+    """Return what has the annotations: of a callable object, its method."""
+    called = _called(function)
+    return inspect.unwrap(called) if inspect.isroutine(called) else function
+
 
 def _annotation(function: Callable[..., Any], name: str) -> Any:
     try:
-        return typing.get_type_hints(function, include_extras=True).get(name, Any)
+        return typing.get_type_hints(_hinted(function), include_extras=True).get(name, Any)
     except NameError as error:
         raise ConfigurationError(
-            f"the annotations of {function.__qualname__} cannot be read: {error}. Payload types "
+            f"the annotations of {_label(function)} cannot be read: {error}. Payload types "
             "must be importable where the handler is defined."
         ) from error
 
@@ -105,7 +201,7 @@ def _adapter(function: Callable[..., Any], wanted: Any) -> TypeAdapter[Any]:
         return TypeAdapter(wanted)
     except PydanticUserError as error:
         raise ConfigurationError(
-            f"{function.__qualname__} cannot be given a payload of type {wanted!r}: use a pydantic "
+            f"{_label(function)} cannot be given a payload of type {wanted!r}: use a pydantic "
             "model, a dataclass, a TypedDict, dict, list, str, bytes or a number"
         ) from error
 

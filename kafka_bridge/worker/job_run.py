@@ -20,7 +20,7 @@ from kafka_bridge.protocol.messages import (
     utc_now,
 )
 from kafka_bridge.worker.context import JobContext
-from kafka_bridge.worker.errors import failure, failure_of
+from kafka_bridge.worker.errors import errors_in, failure, failure_of, is_stop
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.lateness import too_late
 from kafka_bridge.worker.logs import job_logging
@@ -98,11 +98,19 @@ class JobRun:
         return None if late is None else {"state": JobState.FAILED, "error": late}
 
     def _call(self) -> Any:
-        call = partial(self.handler.function, self._context(), *self._arguments())
+        context, arguments = self._context(), self._arguments()
+
+        def call() -> Any:
+            return self.handler.collected(self.handler.function(context, *arguments))
+
         return self.handler.retry.call(call, self.stop.wait, self._tell_of_retry)
 
     async def _call_async(self) -> Any:
-        call = partial(self.handler.function, self._context(), *self._arguments())
+        context, arguments = self._context(), self._arguments()
+
+        async def call() -> Any:
+            return self.handler.collected(await self.handler.function(context, *arguments))
+
         return await self.handler.retry.call_async(call, self._tell_of_retry)
 
     def _context(self) -> JobContext:
@@ -113,7 +121,7 @@ class JobRun:
 
     def _tell_of_retry(self, attempt: int, error: BaseException, seconds: float) -> None:
         self.observer.retried(self.request.job_type)
-        reason = failure_of(error)
+        reason = failure_of(error, self.handler.retry.non_retryable)
         self.reporter.say(
             f"Try {attempt} of {self.handler.retry.retries + 1} failed: {reason.type}: "
             f"{reason.message}; the next one is in {seconds:.1f} s"
@@ -147,11 +155,16 @@ class JobRun:
         return outcome | self._stop_requested()
 
     def _end_by(self, error: BaseException) -> dict[str, Any]:
-        if isinstance(error, JobStopped | asyncio.CancelledError) and self.stop.reason is not None:
+        if self.stop.reason is not None and is_stop(error):
             return _stopped(self.stop, error)
-        reason = _reason(error)
+        reason = self._reason(error)
         _log.warning("Job %s failed: %s: %s", self, reason.type, reason.message)
         return {"state": JobState.FAILED, "error": reason} | self._stop_requested()
+
+    def _reason(self, error: BaseException) -> JobFailure:
+        if isinstance(error, PayloadNotSerialisable):
+            return failure("result_not_serialisable", str(error), retryable=False)
+        return failure_of(error, self.handler.retry.non_retryable)
 
     def _stop_requested(self) -> dict[str, Any]:
         """Return what the end of a job says that was asked to stop and ended another way."""
@@ -191,14 +204,9 @@ def _smaller(outcome: dict[str, Any], error: RecordTooLarge) -> dict[str, Any] |
 
 def _stopped(stop: StopSignal, error: BaseException) -> dict[str, Any]:
     """Return the end of a job that stopped when asked to, in the handler's words if it has some."""
-    message = str(error) if isinstance(error, JobStopped) else stop.message
+    words = (str(each) for each in errors_in(error) if isinstance(each, JobStopped))
+    message = next(words, stop.message)
     if stop.reason is StopReason.DEADLINE:
         reason = failure(ErrorType.DEADLINE_EXCEEDED, f"stopped: {message}", retryable=True)
         return {"state": JobState.FAILED, "error": reason}
     return {"state": JobState.CANCELLED, "message": message}
-
-
-def _reason(error: BaseException) -> JobFailure:
-    if isinstance(error, PayloadNotSerialisable):
-        return failure("result_not_serialisable", str(error), retryable=False)
-    return failure_of(error)

@@ -20,7 +20,7 @@ from tenacity import (
 from tenacity.wait import wait_base
 
 from kafka_bridge.protocol.errors import ConfigurationError
-from kafka_bridge.worker.errors import ApplicationError
+from kafka_bridge.worker.errors import errors_in, is_final
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class RetryPolicy:
     """How often, how soon and after what a handler is called again.
 
     :param retries: how many times after the first one, 0 for never
-    :param non_retryable: exceptions after which it is not; as well as an
-        :class:`ApplicationError` that says of itself that it is not retryable
+    :param non_retryable: exceptions after which it is not; as well as an ``ApplicationError``
+        that says of itself that it is not retryable. Exception groups are looked into
     :raises ConfigurationError: ``retries`` is negative, or ``non_retryable`` holds something else
     """
 
@@ -113,6 +113,6 @@ class RetryPolicy:
         }
 
     def _is_worth_it(self, error: BaseException) -> bool:
-        if isinstance(error, ApplicationError) and not error.retryable:
+        if not isinstance(error, Exception) or isinstance(error, self.non_retryable):
             return False
-        return isinstance(error, Exception) and not isinstance(error, self.non_retryable)
+        return not any(is_final(each, self.non_retryable) for each in errors_in(error))

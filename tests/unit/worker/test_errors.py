@@ -12,12 +12,8 @@ import pytest
 from kafka_bridge.protocol.codec import decode, encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.messages import JobFailure, JobState, StatusEvent
-from kafka_bridge.worker.errors import (
-    DETAILS_CHARACTERS,
-    MESSAGE_CHARACTERS,
-    ApplicationError,
-    failure_of,
-)
+from kafka_bridge.protocol.sanitize import DETAILS_BYTES, ERROR_MESSAGE_BYTES, NAME_BYTES
+from kafka_bridge.worker.errors import ApplicationError, failure_of
 from kafka_bridge.worker.handlers import Handler
 
 from .samples import run_job
@@ -168,28 +164,93 @@ def test_exception_without_words_still_ends_its_job() -> None:
     assert "cannot say what it is" in failure.message
 
 
-@pytest.mark.parametrize(
-    ("length", "kept"),
-    [(MESSAGE_CHARACTERS, True), (MESSAGE_CHARACTERS + 1, False), (10_000_000, False)],
-)
-def test_long_message_loses_its_middle(length: int, kept: bool) -> None:
-    """Beginning and end stay, and the text says how much is missing."""
-    text = "<" + "x" * (length - 2) + ">"
+@pytest.mark.parametrize("letter", ["x", "é", "𝄞"])
+@pytest.mark.parametrize("fits", [True, False])
+def test_long_message_loses_its_middle(letter: str, fits: bool) -> None:
+    """Beginning and end stay, the size is stated, and limits count bytes, not characters."""
+    width = len(letter.encode())
+    text = "<" + letter * ((ERROR_MESSAGE_BYTES if fits else 10_000_000) // width - 2) + ">"
     message = failure_of(ValueError(text)).message
-    assert (message == text) is kept
-    assert message.startswith("<x")
-    assert message.endswith("x>")
-    assert len(message) < MESSAGE_CHARACTERS + 60
-    assert kept or f"… {length - MESSAGE_CHARACTERS} characters left out …" in message
+    assert (message == text) is fits
+    assert message.startswith(f"<{letter}")
+    assert message.endswith(f"{letter}>")
+    assert len(message.encode()) <= ERROR_MESSAGE_BYTES
+    assert fits or f"{len(text.encode()):,} bytes in all" in message
 
 
-def test_endless_traceback_fits_into_a_record() -> None:
-    """The details of a deep recursion through long texts are cut, both ends kept."""
-    error = raised(ValueError("y" * 1_000_000))
-    details = failure_of(error).details
+def test_endless_texts_fit_into_a_record() -> None:
+    """A traceback through long texts, a type and details without end: each is cut to its limit."""
+    details = failure_of(raised(ValueError("y" * 1_000_000))).details
     assert details is not None
-    assert len(details) < DETAILS_CHARACTERS + 60
+    assert len(details.encode()) <= DETAILS_BYTES
     assert details.startswith("Traceback")
+    own = failure_of(ApplicationError("oh", type="t" * 10**6, details="é" * 10**6))
+    assert own.details is not None
+    assert len(own.details.encode()) <= DETAILS_BYTES
+    assert len(own.type) <= NAME_BYTES
+
+
+FATAL = ApplicationError("no such bucket", type="bucket_missing", details="", retryable=False)
+CHOSEN = ApplicationError("later", type="store_busy", details="busy")
+GROUP = "unhandled errors in a TaskGroup"
+
+
+def grouped(*errors: BaseException) -> BaseException:
+    """Return a group within a group, as task groups within task groups raise them."""
+    return raised(BaseExceptionGroup(GROUP, [BaseExceptionGroup(GROUP, errors)]))
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([FATAL], JobFailure("bucket_missing", "no such bucket", None, retryable=False)),
+        (
+            [ValueError("bad"), CHOSEN, FATAL],
+            JobFailure(
+                "bucket_missing",
+                "no such bucket (and 2 more: ValueError, "
+                "kafka_bridge.worker.errors.ApplicationError)",
+                None,
+                retryable=False,
+            ),
+        ),
+        (
+            [KeyError("a"), CHOSEN],
+            JobFailure("store_busy", "later (and 1 more: KeyError)", "busy", retryable=True),
+        ),
+    ],
+)
+def test_error_in_a_group_is_the_jobs_error(
+    errors: list[BaseException], expected: JobFailure
+) -> None:
+    """However deep: what no retry can help comes first, then what the handler chose in words."""
+    assert failure_of(grouped(*errors)) == expected
+
+
+def test_first_of_plain_errors_in_a_group_counts() -> None:
+    """Its type and message, the traceback of all; a stopped task beside it does not hide it."""
+    failure = failure_of(grouped(asyncio.CancelledError(), OSError("disk"), KeyError("k")))
+    assert (failure.type, failure.retryable) == ("OSError", True)
+    assert failure.message == "disk (and 2 more: asyncio.exceptions.CancelledError, KeyError)"
+    assert failure.details is not None
+    assert "KeyError: 'k'" in failure.details
+
+
+def test_exception_named_non_retryable_counts_first_in_a_group() -> None:
+    """It is why the worker does not try again, so it is what the task reads."""
+    group = grouped(ValueError("passes"), FileNotFoundError("never there"))
+    assert failure_of(group, (FileNotFoundError,)).type == "FileNotFoundError"
+
+
+def test_group_of_many_and_deep_groups_still_ends_its_job() -> None:
+    """A hundred errors are counted, five are named; nesting without end is no error of its own."""
+    many = failure_of(grouped(*[ValueError(str(n)) for n in range(100)]))
+    assert many.message.startswith("0 (and 99 more: ValueError, ")
+    assert many.message.endswith(", …)")
+    deep: Exception = ValueError("deep inside")
+    for _ in range(5_000):
+        deep = ExceptionGroup("g", [deep])
+    assert failure_of(deep).message == "deep inside"
 
 
 def test_handler_runs_on_a_thread_of_its_own() -> None:

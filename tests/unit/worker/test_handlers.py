@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -12,10 +13,10 @@ from pydantic import BaseModel
 
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.messages import ErrorType
-from kafka_bridge.worker import ApplicationError, Worker
+from kafka_bridge.worker import ApplicationError, JobContext, Worker
 from kafka_bridge.worker.handlers import Handler
 
-from .samples import request
+from .samples import request, run_job
 
 CALLS: list[Any] = []
 
@@ -140,14 +141,52 @@ def local_annotation() -> Callable[..., Any]:
     return handler
 
 
+class Service:
+    """A service whose methods and instances are offered as handlers."""
+
+    def method(self, job: Any) -> None:
+        """Take the job."""
+
+    def steps(self, job: Any) -> Any:
+        """Be a generator."""
+        yield job
+
+    async def __call__(self, job: Any, payload: Model) -> None:
+        """Take a model, as a coroutine."""
+
+
+def generator(job: Any) -> Any:
+    """Yield something."""
+    yield job
+
+
+async def async_generator(job: Any) -> Any:
+    """Yield something."""
+    yield job
+
+
+def swapped(payload: Model, job: JobContext) -> None:
+    """Take both in the wrong order."""
+
+
 SHAPE = "must take \\(job\\) or \\(job, payload\\) and nothing else"
-BAD: list[tuple[Callable[..., Any], str]] = [
+BAD: list[tuple[Any, str]] = [
     (lambda: None, f"the handler of 'a.job', .*<lambda>, {SHAPE}"),
     (lambda _job, _payload, _more: None, SHAPE),
     (lambda _job, _payload, _more=1: None, SHAPE),
     (lambda *_jobs: None, SHAPE),
     (lambda _job, **_more: None, SHAPE),
     (lambda _job, *, _payload: None, SHAPE),
+    (generator, "generator, is a generator .* return that; report steps with job.progress"),
+    (async_generator, "async_generator, is a generator"),
+    (functools.partial(generator), "is a generator"),
+    (Service().steps, "Service.steps, is a generator"),
+    (Service, "Service, is a class: decorate a function"),
+    (Point, "Point, is a class"),
+    (Service.method, r"a method without its object: .*worker\.job\('a\.job'\)\(instance\.method"),
+    (Service.__dict__, "cannot be called"),
+    (print, SHAPE),
+    (swapped, r"'payload' is annotated .*: write \(job: JobContext, payload: …\)"),
     (local_annotation(), "annotations of .*handler cannot be read: name 'Local' is not defined"),
 ]
 
@@ -167,6 +206,56 @@ def test_payload_type_without_json_form_is_refused_at_start() -> None:
 
     with pytest.raises(ConfigurationError, match=r"handler cannot be .*Opaque.*: use a pydantic"):
         Handler.of("a.job", handler)
+
+
+@pytest.mark.parametrize("late", ["JobContext", "NeverImported", JobContext, object, Any])
+def test_annotation_of_the_job_may_be_anything_that_it_is(late: Any) -> None:
+    """Also a name that only type checkers import."""
+
+    def handler(job: Any) -> None:
+        """Take the job."""
+
+    handler.__annotations__["job"] = late
+    assert Handler.of("a.job", handler).payload is None
+
+
+def test_methods_and_callable_objects_can_be_handlers() -> None:
+    """By what a call of them runs: their signature, and whether that is a coroutine."""
+    assert Handler.of("a.job", Service().method).arguments(request()) == ()
+    handler = Handler.of("a.job", Service())
+    assert handler.is_async
+    assert handler.arguments(request(b'{"path": "/"}')) == (Model(path="/"),)
+    with pytest.raises(ConfigurationError, match=r"Service object .*cannot be given .*Opaque"):
+        Handler.of("a.job", functools.partial(_with_opaque, Service()))
+
+
+def _with_opaque(service: Service, job: Any, payload: Opaque) -> None:
+    """Take what has no JSON form."""
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda job: a_coroutine(job, Model(path="/")),
+        lambda job: (each async for each in async_generator(job)),
+    ],
+)
+def test_coroutine_that_nobody_awaits_fails_its_job_in_words(function: Any) -> None:
+    """Only its call shows that a lambda returns one: the job says what to write instead."""
+    error = run_job(Handler.of("a.job", function))[-1].error
+    assert error is not None
+    assert (error.type, error.retryable) == ("result_not_serialisable", False)
+    assert "which nobody awaits: write 'async def'" in error.message
+
+
+def test_generator_that_is_returned_runs_as_part_of_the_handler() -> None:
+    """Its items are the result, and what it raises is the handler's error, with its traceback."""
+    ended = run_job(Handler.of("a.job", lambda _: (n * n for n in range(3))))[-1]
+    assert ended.result == b"[0,1,4]"
+    error = run_job(Handler.of("a.job", lambda _: (1 // n for n in range(3))))[-1].error
+    assert error is not None
+    assert (error.type, error.retryable) == ("ZeroDivisionError", True)
+    assert "Traceback" in (error.details or "")
 
 
 def test_job_type_has_one_handler() -> None:

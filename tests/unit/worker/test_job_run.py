@@ -8,11 +8,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from structlog.contextvars import bind_contextvars, get_contextvars
 
+from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import (
     BrokerUnreachable,
     DeliveryFailed,
@@ -20,9 +24,14 @@ from kafka_bridge.protocol.errors import (
     RecordTooLarge,
     TopicNotFound,
 )
+from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobState, StatusEvent
 from kafka_bridge.worker import JobContext, reporter
+from kafka_bridge.worker.execution import Executor, event_loop
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.job_run import JobRun
+from kafka_bridge.worker.observation import Observer
+from kafka_bridge.worker.reporter import JobReporter
 
 from .samples import JOB, Collector, request, run_job
 
@@ -188,6 +197,89 @@ def test_heartbeats_keep_the_interval_that_the_request_asks_for(
     beats = [event for event in events if event.state is S.RUNNING]
     assert least <= len(beats) <= most
     assert all(beat.progress is None for beat in beats)
+
+
+COLOUR: ContextVar[str] = ContextVar("colour", default="none")
+
+
+def test_context_variables_of_one_job_are_not_seen_by_the_next() -> None:
+    """Nor what it binds with structlog: each job has a fresh context, on the same thread or not.
+
+    A coroutine is begun by the thread that did a job before, so its context could be that one's.
+    """
+    seen: list[tuple[str, str, bool]] = []
+
+    def work(job: JobContext) -> None:
+        seen.append((job.correlation_id, COLOUR.get(), "tenant" in get_contextvars()))
+        COLOUR.set("red")
+        bind_contextvars(tenant="acme")
+
+    async def work_async(job: JobContext) -> None:
+        work(job)
+        await asyncio.to_thread(work, job)
+
+    runs = [make(work), make(work), make(work_async), make(work_async), make(work)]
+    with event_loop() as loop:
+        ended = threading.Semaphore(0)
+        executor = Executor(1, loop, lambda _: ended.release())
+        for run in runs:
+            executor.submit(run)
+        executor.start_waiting()
+        for _ in runs:
+            assert ended.acquire(timeout=10)
+    by_job = {job: (colour, bound) for job, colour, bound in reversed(seen)}  # the first look
+    assert list(by_job.values()) == [("none", False)] * len(runs)
+    assert [colour for _, colour, _ in seen].count("red") == 2, "within a job they are kept"
+
+
+def make(function: Callable[..., Any]) -> JobRun:
+    """Return an accepted job that a function does."""
+    job = replace(request(), correlation_id=new_correlation_id())
+    reporter = JobReporter(Collector(), job, Encoding.AVRO, "w-1", lambda: True)
+    reporter.accepted(lambda _: None)
+    return JobRun(job, handler(function), reporter, Observer(), settled=lambda _: None)
+
+
+async def stopped_in_groups(job: JobContext) -> None:
+    """Have two tasks that hear of the stop, in a group within a group."""
+
+    async def child() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            job.check_cancelled()
+
+    async with asyncio.TaskGroup() as outer:
+        outer.create_task(child())
+        async with asyncio.TaskGroup() as inner:
+            inner.create_task(child())
+            inner.create_task(child())
+
+
+def test_stop_that_comes_in_a_group_is_a_stop() -> None:
+    """Children of task groups that raise JobStopped confirm the cancel, in the group's depth."""
+    ended = run_job(handler(stopped_in_groups), cancel_after=0.1)[-1]
+    assert (ended.state, ended.message) == (S.CANCELLED, "the test cancelled it")
+
+
+def test_error_beside_a_stop_in_a_group_is_an_error() -> None:
+    """One child stopped and one failed: the job did not end as it was told to."""
+
+    async def work(job: JobContext) -> None:
+        async def fail() -> None:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                raise OSError("lock is lost")
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(stopped_in_groups(job))
+            group.create_task(fail())
+
+    ended = run_job(handler(work), cancel_after=0.1)[-1]
+    assert ended.error is not None
+    assert (ended.state, ended.error.type) == (S.FAILED, "OSError")
+    assert ended.attributes == {"stop_requested": "cancelled"}
 
 
 def test_context_says_what_the_job_is() -> None:

@@ -66,12 +66,24 @@ def test_last_error_passes_once_no_retry_is_left(is_async: bool) -> None:
         JobStopped(StopReason.CANCELLED, "cleared"),
         asyncio.CancelledError(),
         SystemExit(1),
+        ExceptionGroup("g", [ValueError("passes"), KeyError("named")]),
+        ExceptionGroup("g", [ExceptionGroup("g", [ApplicationError("no", retryable=False)])]),
+        BaseExceptionGroup("g", [JobStopped(StopReason.CANCELLED, "cleared"), ValueError()]),
     ],
 )
 def test_what_a_retry_cannot_help_passes_at_once(error: BaseException, is_async: bool) -> None:
     """Named exceptions and their kin, what says so of itself, and all that is to end the job."""
     policy = RetryPolicy(3, Backoff(initial=0.001), (LookupError,))
     assert calls_of(policy, error, is_async=is_async) == (1, [], [], error)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_group_of_errors_that_may_pass_is_tried_again(is_async: bool) -> None:
+    """A group alone is no reason to give up."""
+    group = ExceptionGroup("g", [ValueError("passes"), ExceptionGroup("g", [OSError("too")])])
+    policy = RetryPolicy(1, Backoff(initial=0.001, jitter=0), (LookupError,))
+    calls, *_, error = calls_of(policy, group, is_async=is_async)
+    assert (calls, error) == (2, None)
 
 
 def test_pauses_grow_to_their_limit() -> None:
