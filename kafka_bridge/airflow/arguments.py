@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from kafka_bridge.airflow.settings import CONFIGURED, SECTION, Setting, configured
+from kafka_bridge.airflow.storable import ARGUMENT
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
 
 Duration: TypeAlias = timedelta | float
 """A timedelta, or seconds."""
@@ -111,6 +115,28 @@ def choice(name: str, value: str, choices: Collection[str]) -> str:
         *others, last = (repr(str(each)) for each in choices)
         raise ConfigurationError(f"{name} must be {', '.join(others)} or {last}, not {value!r}")
     return value
+
+
+def require_storable(name: str, value: object) -> None:
+    """Check that Airflow can store an argument, with the DAG and among the rendered fields.
+
+    :raises ConfigurationError: it cannot; the error names the part
+    """
+    fault = ARGUMENT.first_fault(value, name)
+    if fault is not None:
+        raise ConfigurationError(
+            f"{fault}. Airflow cannot store that with the task: leave it out, or write it in "
+            "another way, for example as text or as base64"
+        )
+
+
+def require_storable_fields(operator: BaseOperator) -> None:
+    """Check all of an operator's templated arguments that are set.
+
+    :raises ConfigurationError: as in :func:`require_storable`
+    """
+    for name in operator.template_fields:
+        require_storable(name, getattr(operator, name, None))
 
 
 def _seconds(name: str, value: Duration | str) -> float:

@@ -12,8 +12,10 @@ from kafka_bridge.airflow.settings import CONFIGURED, Setting
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
+    from jinja2 import Environment
 
     from kafka_bridge.airflow.arguments import Duration
+    from kafka_bridge.airflow.mapping import CheckedPartial
     from kafka_bridge.kafka.config import KafkaConfig
 
 
@@ -61,6 +63,26 @@ class BridgeOperator(BaseOperator):
         )
         self.delivery_timeout = arguments.seconds("delivery_timeout", delivery_timeout)
         self.cancel_on_kill = cancel_on_kill
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> CheckedPartial:
+        """Return the operator with some of its arguments, to be mapped over others.
+
+        :raises ConfigurationError: Airflow cannot store one of them
+        """
+        from kafka_bridge.airflow.mapping import CheckedPartial
+
+        return CheckedPartial.of(super().partial(**kwargs))
+
+    def render_template_fields(
+        self, context: Context, jinja_env: Environment | None = None
+    ) -> None:
+        """Fill in the templates, once in each try.
+
+        :raises ConfigurationError: Airflow cannot store what came of them
+        """
+        super().render_template_fields(context, jinja_env)
+        arguments.require_storable_fields(self)
 
     @cached_property
     def kafka(self) -> KafkaConfig:

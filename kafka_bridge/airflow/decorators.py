@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk.bases.decorator import DecoratedOperator, determine_kwargs, task_decorator_factory
 from airflow.sdk.definitions.context import context_merge
 
+from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.operators import KafkaJobOperator
 
 if TYPE_CHECKING:
@@ -42,12 +43,14 @@ class _KafkaJobDecoratedOperator(DecoratedOperator, KafkaJobOperator):
         super().__init__(
             python_callable=python_callable, op_args=op_args, op_kwargs=op_kwargs, **kwargs
         )
+        arguments.require_storable_fields(self)
 
     def execute(self, context: Context) -> Any:
         """Call the function, publish what it returns, and wait until the job ends."""
         context_merge(context, self.op_kwargs)
         kwargs = determine_kwargs(self.python_callable, self.op_args, context)
         self.payload = self.python_callable(*self.op_args, **kwargs)
+        arguments.require_storable("payload", self.payload)  # it is shown as a rendered field
         return KafkaJobOperator.execute(self, context)
 
 

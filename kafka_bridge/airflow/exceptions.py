@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from kafka_bridge.protocol.errors import JobCancelled, JobError, JobFailed, JobTimedOut
+from kafka_bridge.protocol.errors import (
+    JobCancelled,
+    JobError,
+    JobFailed,
+    JobTimedOut,
+    KafkaBridgeError,
+    Undecodable,
+)
 from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobState
 
 
@@ -38,6 +45,20 @@ class KafkaJobKilled(JobCancelled, AirflowException):
 
 class KafkaJobWaitFailed(AirflowException):
     """The triggerer could not wait for the job; the task's retries apply."""
+
+
+class ResultUnreadable(Undecodable, AirflowFailException):
+    """The job has succeeded, but its result is not what its media type says.
+
+    No retries: they would find the same record.
+    """
+
+
+class ResultNotStorable(KafkaBridgeError, AirflowFailException):
+    """The job has succeeded, but Airflow cannot store its result.
+
+    No retries: they would find the same result.
+    """
 
 
 def failed(error: JobFailure) -> KafkaJobFailed | KafkaJobFailedForGood:

@@ -10,6 +10,7 @@ from kafka_bridge.airflow.hub import Waiter
 from kafka_bridge.airflow.job_log import PROCESS_BUDGET, JobLog
 from kafka_bridge.airflow.progress_text import JobLines
 from kafka_bridge.airflow.responses import waiting_for
+from kafka_bridge.airflow.trigger_events import wait_failure
 from kafka_bridge.airflow.waiting import MARGIN_SECONDS, JobWatch, WaitLimits
 from kafka_bridge.kafka.heads import event_head, plain_head
 from kafka_bridge.kafka.notices import Arrival, Notice, Truncated
@@ -66,7 +67,7 @@ class JobWait:
             if notice is None:
                 watch.hearing_since = waiter.hearing_since
                 if (passed := watch.passed(time.time())) is not None:
-                    return {"error": passed.reason.value, "message": passed.message}
+                    return wait_failure(passed.reason.value, passed.message)
             elif (outcome := self._take(notice, watch)) is not None:
                 return outcome
             self._log.say_kept()

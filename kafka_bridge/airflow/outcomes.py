@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kafka_bridge.airflow import exceptions, job_metrics
 from kafka_bridge.airflow.arguments import Reply
+from kafka_bridge.airflow.storable import MAX_LEVELS, XCOM, first_bad_output
 from kafka_bridge.kafka.diagnosis import diagnose
 from kafka_bridge.kafka.offsets import read_record
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.payloads import from_bytes
-from kafka_bridge.protocol.errors import RecordGone, RecordLocation, Undecodable
-from kafka_bridge.protocol.messages import ErrorType, JobState, StatusEvent
+from kafka_bridge.protocol.errors import RecordGone, RecordLocation
+from kafka_bridge.protocol.media_types import NestedTooDeep
+from kafka_bridge.protocol.messages import ErrorType, JobState, StatusEvent, utc_now
 from kafka_bridge.protocol.plain_replies import plain_end
+from kafka_bridge.protocol.sanitize import sanitized
 
 if TYPE_CHECKING:
+    from kafka_bridge.airflow.base import BridgeOperator
     from kafka_bridge.airflow.handles import JobHandle
     from kafka_bridge.airflow.waiting_operator import WaitingOperator
 
@@ -38,6 +43,12 @@ SPRING_IS_SILENT = (
 )
 
 
+STORE_ELSEWHERE = (
+    "Let a result_handler make a value of it that can be stored, or let the service put such data "
+    "elsewhere and return its address"
+)
+
+
 class JobOutcome:
     """The end of a task's wait for a job."""
 
@@ -52,7 +63,7 @@ class JobOutcome:
         :raises JobError: it did not succeed, in one of Airflow's kinds
         :raises KafkaJobWaitFailed: the reader could not go on
         :raises RecordGone: the terminal record is no longer there
-        :raises Undecodable: the result is not what its media type says
+        :raises ResultUnreadable: the result is not what its media type says
         """
         if "error" in event:
             self._raise_wait_failure(event["error"], event["message"])
@@ -106,8 +117,16 @@ def plain_event(record: Record) -> StatusEvent | None:
 
     Returns None where neither header nor key says which job it is for.
     """
-    at = datetime.fromtimestamp(record.timestamp_ms // 1000, UTC)
-    return plain_end(record.key, record.value, record.headers, at)
+    event = plain_end(record.key, record.value, record.headers, _moment(record.timestamp_ms))
+    return None if event is None else sanitized(event)
+
+
+def _moment(timestamp_ms: int) -> datetime:
+    """Return a record's timestamp; now, where its producer wrote one that no date has."""
+    try:
+        return datetime.fromtimestamp(timestamp_ms // 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return utc_now()
 
 
 def result_of(ended: StatusEvent, location: RecordLocation) -> Any:
@@ -116,7 +135,8 @@ def result_of(ended: StatusEvent, location: RecordLocation) -> Any:
     :raises KafkaJobFailed: the worker failed it
     :raises KafkaJobFailedForGood: the worker failed it, and trying again cannot help
     :raises KafkaJobCancelled: it was cancelled
-    :raises Undecodable: the result is not what its media type says
+    :raises ResultUnreadable: the result is not what its media type says
+    :raises ResultNotStorable: it is nested too deep to be read
     """
     if ended.state is JobState.CANCELLED:
         raise exceptions.KafkaJobCancelled(ended.message or "the job was cancelled")
@@ -126,10 +146,43 @@ def result_of(ended: StatusEvent, location: RecordLocation) -> Any:
         return asdict(ended.result_ref)  # the claim check: the result itself lies elsewhere
     try:
         return from_bytes(ended.result, ended.result_type)
+    except NestedTooDeep as error:
+        fault = f"result: is nested too deep: {MAX_LEVELS} levels are the most"
+        raise exceptions.ResultNotStorable(_not_storable(fault)) from error
     except ValueError as error:
-        raise Undecodable(
+        raise exceptions.ResultUnreadable(
             f"the result is not the {ended.result_type} that it is said to be: {error}", location
         ) from error
+
+
+def storable(operator: BridgeOperator, value: Any, name: str = "result") -> Any:
+    """Return a value that becomes an operator's XCom.
+
+    An XCom backend of the deployment's own stores what it likes: then nothing is looked at.
+
+    :param name: what to call the value in an error
+    :raises ResultNotStorable: Airflow cannot store it; the error names the part
+    """
+    if operator.do_xcom_push and is_stored_by_airflow():
+        fault = XCOM.first_fault(value, name)
+        if fault is None and operator.multiple_outputs and isinstance(value, Mapping):
+            fault = first_bad_output(value, name)
+        if fault is not None:
+            raise exceptions.ResultNotStorable(_not_storable(str(fault)))
+    return value
+
+
+def is_stored_by_airflow() -> bool:
+    """Tell whether XComs go to Airflow's database, and not to an XCom backend."""
+    from airflow.sdk.bases.xcom import BaseXCom
+    from airflow.sdk.execution_time.xcom import XCom
+
+    own: bool = XCom.serialize_value is BaseXCom.serialize_value
+    return own
+
+
+def _not_storable(fault: str) -> str:
+    return f"the job has succeeded, but Airflow cannot store its result: {fault}. {STORE_ELSEWHERE}"
 
 
 def _failure(ended: StatusEvent) -> Exception:

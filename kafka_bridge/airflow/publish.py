@@ -80,6 +80,7 @@ class PublishJobOperator(BridgeOperator):
             arguments.choice("on_retry", on_retry, tuple(arguments.OnRetry))
         )
         self.job: dict[str, Any] | None = None
+        arguments.require_storable_fields(self)
 
     def execute(self, context: Context) -> Any:
         """Publish the job request and return the job's handle.

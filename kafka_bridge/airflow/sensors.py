@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
 from kafka_bridge.airflow.waiting_operator import WaitingOperator
@@ -39,6 +40,7 @@ class KafkaJobSensor(WaitingOperator):
     ) -> None:
         super().__init__(kafka_config_id=kafka_config_id, cancel_on_kill=cancel_on_kill, **kwargs)
         self.job = job
+        arguments.require_storable_fields(self)
         self._connection_is_the_jobs = isinstance(kafka_config_id, Setting)
 
     def execute(self, context: Context) -> Any:

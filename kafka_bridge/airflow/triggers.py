@@ -104,7 +104,7 @@ class KafkaJobTrigger(BaseTrigger):
         """Yield one event when the job has ended, or the wait for it has."""
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
         from kafka_bridge.airflow.job_wait import JobWait
-        from kafka_bridge.airflow.success import success_event
+        from kafka_bridge.airflow.trigger_events import success_event, wait_failure
 
         wait = JobWait(self)
         try:
@@ -112,7 +112,7 @@ class KafkaJobTrigger(BaseTrigger):
             if self.end_from_trigger and wait.end is not None:
                 event = success_event(self, wait.end) or event
         except KafkaBridgeError as error:
-            event = TriggerEvent({"error": type(error).__name__, "message": str(error)})
+            event = TriggerEvent(wait_failure(type(error).__name__, str(error)))
         await asyncio.sleep(self.not_before - time.time())
         # Airflow may call on_kill for a trigger that has fired: it is not needed any more.
         self._fired = True

@@ -142,14 +142,17 @@ class WaitingOperator(BridgeOperator):
         :raises KafkaJobCancelled: it was cancelled
         :raises KafkaJobTimedOut: a waiting rule ended it
         :raises RecordGone: the terminal record is no longer there
-        :raises Undecodable: the result is not what its media type says
+        :raises ResultUnreadable: the result is not what its media type says
+        :raises ResultNotStorable: Airflow cannot store the result
         """
-        from kafka_bridge.airflow.outcomes import JobOutcome
+        from kafka_bridge.airflow.outcomes import JobOutcome, storable
 
         handle = JobHandle.from_json(job) if job else self.known_job(context)
         self.under_way = None  # it has ended; after a time-out, it is cancelled here
         result = JobOutcome(self, handle).result(event)
-        return self.result_handler(result) if self.result_handler else result
+        if self.result_handler is not None:
+            return storable(self, self.result_handler(result), "what result_handler returned")
+        return storable(self, result)
 
 
 async def first_event(trigger: BaseTrigger) -> dict[str, Any]:

@@ -8,6 +8,10 @@ from typing import Any, NoReturn
 JSON = "application/json"
 
 
+class NestedTooDeep(ValueError):
+    """JSON has more levels than Python's decoder takes."""
+
+
 def is_json(media_type: str) -> bool:
     """Tell whether a media type means JSON: ``application/json`` or one that ends in ``+json``."""
     essence = media_type.partition(";")[0].strip().lower()
@@ -35,7 +39,7 @@ def from_json(data: bytes) -> Any:
     try:
         return _DECODER.decode(data.decode("utf-8"))
     except RecursionError as error:
-        raise ValueError("JSON is nested too deep") from error
+        raise NestedTooDeep("JSON is nested too deep") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -15,12 +15,15 @@ from kafka_bridge.airflow.batch.ledger import Batch
 from kafka_bridge.airflow.batch.results import (
     failure_of,
     first_error,
+    lost_results,
     require_small_enough,
     results_of,
+    with_storable_results,
     write_results,
 )
 from kafka_bridge.airflow.exceptions import KafkaJobWaitFailed
-from kafka_bridge.airflow.outcomes import SPRING_IS_SILENT
+from kafka_bridge.airflow.outcomes import SPRING_IS_SILENT, is_stored_by_airflow, storable
+from kafka_bridge.airflow.storable import JSON_FILE, XCOM
 from kafka_bridge.kafka.diagnosis import diagnose
 from kafka_bridge.protocol.errors import ConfigurationError, JobError, RecordGone
 from kafka_bridge.protocol.messages import ErrorType
@@ -51,7 +54,7 @@ def complete(operator: KafkaJobBatchOperator, context: Context, event: dict[str,
     try:
         if "error" in event:
             _raise_wait_failure(operator, event["error"], event["message"])
-        return _outcome(operator, batch)
+        return _outcome(operator, context, batch)
     except JobError:
         batch.given_up().save(store)
         raise
@@ -68,25 +71,51 @@ def _raise_wait_failure(operator: KafkaJobBatchOperator, error: str, message: st
     raise KafkaBatchTimedOut(words)
 
 
-def _outcome(operator: KafkaJobBatchOperator, batch: Batch) -> Any:
+def _outcome(operator: KafkaJobBatchOperator, context: Context, batch: Batch) -> Any:
     stand = read_ends(operator.kafka, batch, operator.reply, operator.delivery_timeout)
     _report(operator, stand)
-    ended = [end for end in stand.ends if end is not None]
+    ends = _storable(operator, stand.ends)
+    ended = [end for end in ends if end is not None]
     if len(ended) == batch.total and operator.results_file:
         write_results(Path(operator.results_file), ended)
     tolerated = operator.tolerated_failures(batch.total)
     if sum(end.error is not None for end in ended) > tolerated:
-        index, error = first_error(stand.ends)
+        index, error = first_error(ends)
         if error.details:
             words = "The worker's own details of payloads[%d]:\n%s"
             operator.log.error(words, index, error.details)
-        raise failure_of(stand.ends, tolerated)
+        if len(ended) == batch.total and lost_results(ended):
+            _keep_others(operator, context, ended)
+        raise failure_of(ends, tolerated)
     if len(ended) < batch.total:
         raise RecordGone(
             f"the responses to {batch.total - len(ended):,} of {batch.total:,} jobs are no longer "
             f"in topic {batch.response_topic!r}: its retention is shorter than the batch takes"
         )
     return _returned(operator, ended)
+
+
+def _storable(operator: KafkaJobBatchOperator, ends: list[JobEnd | None]) -> list[JobEnd | None]:
+    """Return the ends with an error for each result that cannot be stored where results go."""
+    if operator.returns_results and is_stored_by_airflow():
+        return with_storable_results(ends, XCOM)
+    if operator.returns_results or operator.results_file:
+        return with_storable_results(ends, JSON_FILE)
+    return ends
+
+
+def _keep_others(operator: KafkaJobBatchOperator, context: Context, ended: list[JobEnd]) -> None:
+    """Keep the results of a batch that fails because some of its results cannot be stored.
+
+    The jobs have done their work, and no retry would do it again.
+    """
+    if operator.results_file:
+        operator.log.info("The results that can be stored are in %s", operator.results_file)
+    elif operator.returns_results:
+        results = results_of(ended)
+        require_small_enough(results)
+        context["ti"].xcom_push("return_value", results)
+        operator.log.info("The results that can be stored are the XCom of this task, which fails")
 
 
 def _report(operator: KafkaJobBatchOperator, stand: BatchEnds) -> None:
@@ -116,7 +145,8 @@ def _returned(operator: KafkaJobBatchOperator, ends: list[JobEnd]) -> Any:
     else:
         outcome = results_of(ends)
     if operator.result_handler is not None:
-        return operator.result_handler(outcome)
+        handled = operator.result_handler(outcome)
+        return storable(operator, handled, "what result_handler returned")
     if operator.returns_results:
         require_small_enough(outcome)
     return outcome if operator.do_xcom_push else None

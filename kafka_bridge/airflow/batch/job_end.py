@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from kafka_bridge.airflow.exceptions import ResultNotStorable
 from kafka_bridge.airflow.outcomes import plain_event, result_of
 from kafka_bridge.kafka.records import Record, decode_at
 from kafka_bridge.protocol.errors import (
@@ -19,6 +20,8 @@ from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobState, Stat
 
 CANCELLED = "cancelled"
 """The type of the error of a job that was cancelled."""
+NOT_STORABLE = "result_not_storable"
+"""That of a job that has succeeded, but whose result cannot be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,11 @@ class JobEnd:
     state: JobState
     result: Any = None
     error: JobFailure | None = None
+
+    @property
+    def has_lost_result(self) -> bool:
+        """Whether it has succeeded, with a result that cannot be stored."""
+        return self.state is JobState.SUCCEEDED and self.error is not None
 
     @property
     def is_settled(self) -> bool:
@@ -67,8 +75,17 @@ def _end_in(event: StatusEvent, location: RecordLocation) -> JobEnd:
     except JobFailed as error:
         facts = (error.error_type, error.error_message, error.details, error.retryable)
         return JobEnd(JobState.FAILED, error=JobFailure(*facts))
+    except ResultNotStorable as error:
+        return without_result(str(error))
     except JobCancelled as error:
         return JobEnd(JobState.CANCELLED, error=JobFailure(CANCELLED, str(error)))
+
+
+def without_result(reason: str) -> JobEnd:
+    """Return the end of a job that has succeeded, but whose result cannot be stored."""
+    return JobEnd(
+        JobState.SUCCEEDED, error=JobFailure(NOT_STORABLE, reason, details=None, retryable=False)
+    )
 
 
 def _unreadable(error: RemoteProtocolError) -> JobEnd:

@@ -150,6 +150,7 @@ class KafkaJobBatchOperator(BridgeOperator):
         if self.max_failures is not None and self.max_failures < 0:
             raise ConfigurationError(f"max_failures must be 0 or more, not {self.max_failures}")
         arguments.require_longer(self.heartbeat_timeout, self.heartbeat_interval)
+        arguments.require_storable_fields(self)
 
     def execute(self, context: Context) -> Any:
         """Publish the jobs and wait until the batch ends. An empty one is done at once.

@@ -12,7 +12,9 @@ from kafka_bridge.airflow.batch.exceptions import (
     KafkaBatchFailedForGood,
     ResultsTooLarge,
 )
-from kafka_bridge.airflow.batch.job_end import CANCELLED, JobEnd
+from kafka_bridge.airflow.batch.job_end import CANCELLED, JobEnd, without_result
+from kafka_bridge.airflow.outcomes import STORE_ELSEWHERE
+from kafka_bridge.airflow.storable import Destination
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.media_types import to_json
 from kafka_bridge.protocol.messages import JobFailure
@@ -47,6 +49,23 @@ def require_few_enough(count: int) -> None:
 def results_of(ends: Iterable[JobEnd]) -> list[Any]:
     """Return the results in order; for a job without one, ``{"error": {…}}``."""
     return [end.result if end.error is None else {"error": _error(end.error)} for end in ends]
+
+
+def with_storable_results(
+    ends: Iterable[JobEnd | None], destination: Destination
+) -> list[JobEnd | None]:
+    """Return the ends with an error in the place of each result that cannot be stored."""
+    return [None if end is None else _with_storable_result(end, destination) for end in ends]
+
+
+def _with_storable_result(end: JobEnd, destination: Destination) -> JobEnd:
+    fault = destination.first_fault(end.result, "result")
+    return end if fault is None else without_result(f"{fault}. {STORE_ELSEWHERE}")
+
+
+def lost_results(ends: Iterable[JobEnd | None]) -> int:
+    """Return how many jobs have succeeded with a result that cannot be stored."""
+    return sum(end is not None and end.has_lost_result for end in ends)
 
 
 def require_small_enough(results: Sequence[Any]) -> None:
@@ -105,10 +124,13 @@ def failure_of(ends: Sequence[JobEnd | None], tolerated: int) -> BatchFailure:
     for_good = sum(end is not None and end.error is not None and end.is_settled for end in ends)
     types = Counter(error.type for error in errors)
     index, first = first_error(ends)
+    what = "failed"
+    if lost_results(ends) == len(errors):
+        what = "succeeded, but Airflow cannot store their results"
     allowed = f" ({tolerated:,} may)" if tolerated else ""
     kind = KafkaBatchFailedForGood if for_good > tolerated else KafkaBatchFailed
     return kind(
-        f"{len(errors):,} of {len(ends):,} jobs failed{allowed}: "
+        f"{len(errors):,} of {len(ends):,} jobs {what}{allowed}: "
         + ", ".join(f"{count:,} × {name}" for name, count in types.most_common(MOST_TYPES))
         + f". The first is that of payloads[{index}]: {first.type}: {first.message}"
     )

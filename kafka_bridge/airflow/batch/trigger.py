@@ -119,13 +119,14 @@ class KafkaJobBatchTrigger(BaseTrigger):
         """Yield one event when the batch has ended, or the wait for it has."""
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
         from kafka_bridge.airflow.batch.wait import BatchWait
+        from kafka_bridge.airflow.trigger_events import wait_failure
 
         try:
             # On a thread: it makes the ids of all jobs.
             self._wait = await asyncio.to_thread(BatchWait, self)
             outcome = await self._wait.outcome()
         except KafkaBridgeError as error:
-            outcome = {"error": type(error).__name__, "message": str(error)}
+            outcome = wait_failure(type(error).__name__, str(error))
         await asyncio.sleep(self.not_before - time.time())
         self._fired = True
         yield TriggerEvent(outcome)

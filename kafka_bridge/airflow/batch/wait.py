@@ -15,6 +15,7 @@ from kafka_bridge.airflow.connections import kafka_config
 from kafka_bridge.airflow.job_log import PROCESS_BUDGET, JobLog
 from kafka_bridge.airflow.kills import DELIVERY_SECONDS
 from kafka_bridge.airflow.responses import begin_on_hub
+from kafka_bridge.airflow.trigger_events import wait_failure
 from kafka_bridge.kafka.commands import cancel_all
 from kafka_bridge.kafka.heads import event_head, plain_head
 from kafka_bridge.kafka.notices import Notice, Truncated
@@ -93,7 +94,7 @@ class BatchWait:
             return None
         if self._trigger.cancel_on_kill:
             await self.cancel_unfinished(passed.message)
-        return {"error": passed.reason.value, "message": passed.message}
+        return wait_failure(passed.reason.value, passed.message)
 
     async def cancel_unfinished(self, reason: str) -> None:
         """Tell the workers to cancel what has not ended; where that fails, it is logged.

@@ -13,7 +13,7 @@ from airflow.sdk.observability import stats
 
 from kafka_bridge.airflow import KafkaJobOperator
 from kafka_bridge.airflow.stored_job import save
-from kafka_bridge.airflow.success import success_event
+from kafka_bridge.airflow.trigger_events import success_event
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.messages import JobState
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.execution_time import xcom
 
 from kafka_bridge.airflow import KafkaJobOperator
 from kafka_bridge.airflow.exceptions import (
@@ -15,6 +17,7 @@ from kafka_bridge.airflow.exceptions import (
     KafkaJobFailedForGood,
     KafkaJobTimedOut,
     KafkaJobWaitFailed,
+    ResultNotStorable,
 )
 from kafka_bridge.airflow.stored_job import load, save
 from kafka_bridge.kafka.diagnosis import QueueReport
@@ -75,6 +78,70 @@ def test_result_that_is_not_what_it_says(
         complete(event(JobState.SUCCEEDED, result=result, result_type=media_type))
     words = f"{TOPIC}[2]@17: the result is not the {media_type} that it is said to be: "
     assert str(caught.value).startswith(words)
+    assert isinstance(caught.value, AirflowFailException)  # a retry would read the same record
+
+
+def succeeded(result: bytes) -> StatusEvent:
+    """Return the end of a job with this JSON as its result."""
+    return event(JobState.SUCCEEDED, result=result, result_type="application/json")
+
+
+NOT_STORABLE: list[tuple[bytes, str]] = [
+    (b'{"items":[0,1,2,{"name":"a\\u0000"}]}', "result.items[3].name: contains NUL. "),
+    (b'{"id":18446744073709551617}', "result.id: is an integer of 65 bits, and 64 are the most. "),
+    (b'"\\ud800"', r"result: contains '\ud800', half of a character (a lone surrogate). "),
+    (b'{"x":1e400}', "result.x: is inf, which is not a number in JSON. "),
+    (b'{"__classname__":1}', "result: has the key '__classname__', which Airflow keeps"),
+    (b"[" * 300 + b"]" * 300, "is nested too deep: 200 levels are the most. "),
+    (b"[" * 900 + b"]" * 900, "is nested too deep: 200 levels are the most. "),
+    (b"[" * 10**5 + b"]" * 10**5, "result: is nested too deep: 200 levels are the most. "),
+]
+
+
+@pytest.mark.parametrize(("result", "words"), NOT_STORABLE)
+def test_result_that_airflow_cannot_store(complete: Complete, result: bytes, words: str) -> None:
+    """One error says what cannot be stored, where, and what to do. No retry would change it."""
+    with pytest.raises(ResultNotStorable) as caught:
+        complete(succeeded(result))
+    text = str(caught.value)
+    assert text.startswith("the job has succeeded, but Airflow cannot store its result: result")
+    assert words in text
+    assert text.endswith(
+        "Let a result_handler make a value of it that can be stored, or let the service put such "
+        "data elsewhere and return its address"
+    )
+    assert isinstance(caught.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("arguments", [{"do_xcom_push": False}, {"result_handler": len}])
+def test_result_that_is_not_stored(complete: Complete, arguments: dict[str, Any]) -> None:
+    """What does not become an XCom may be anything."""
+    complete(succeeded(b'["\\u0000"]'), **arguments)
+
+
+def test_what_a_handler_returns(complete: Complete) -> None:
+    """A handler's value is checked as a result is."""
+    with pytest.raises(ResultNotStorable, match=r"what result_handler returned\[0\]: contains NUL"):
+        complete(succeeded(b"1"), result_handler=lambda _: ["\0"])
+
+
+def test_result_for_an_xcom_backend(complete: Complete, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend of the deployment's own may store what the database cannot."""
+
+    class Backend(BaseXCom):
+        @staticmethod
+        def serialize_value(value: Any, **_: Any) -> str:
+            return repr(value)
+
+    monkeypatch.setattr(xcom, "XCom", Backend)
+    assert complete(succeeded(b'"\\u0000"')) == "\0"
+
+
+def test_result_whose_keys_become_xcoms(complete: Complete) -> None:
+    """With multiple_outputs, a worker's key names an XCom: it must not lead to another task's."""
+    with pytest.raises(ResultNotStorable, match=r"has the key '\.\./x', which cannot name an XCom"):
+        complete(succeeded(b'{"../x":1}'), multiple_outputs=True)
+    assert complete(succeeded(b'{"x":1}'), multiple_outputs=True) == {"x": 1}
 
 
 def test_result_handler(complete: Complete) -> None:

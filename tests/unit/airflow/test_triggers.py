@@ -448,8 +448,14 @@ async def test_success_without_a_result_ends_the_task_here(run: Runner) -> None:
 
 @pytest.mark.parametrize(
     "end",
-    [arrival(event(JobState.FAILED)), arrival(event(JobState.CANCELLED)), result(b"{")],
-    ids=["failed", "cancelled", "unreadable"],
+    [
+        arrival(event(JobState.FAILED)),
+        arrival(event(JobState.CANCELLED)),
+        result(b"{"),
+        result(b'{"id":18446744073709551617}'),
+        result(b'{"__classname__":1}'),
+    ],
+    ids=["failed", "cancelled", "unreadable", "integer", "reserved key"],
 )
 async def test_all_else_is_for_a_worker(run: Runner, end: Arrival) -> None:
     """A task that is to fail is resumed: there the error is raised, and retries apply."""

@@ -39,6 +39,16 @@ def test_result_that_is_not_what_it_says() -> None:
     )
 
 
+def test_result_that_is_nested_too_deep() -> None:
+    """The job has succeeded: no other attempt would bring another result."""
+    deep = b"[" * 10**5 + b"]" * 10**5
+    ended = event(JobState.SUCCEEDED, result=deep, result_type="application/json")
+    end = end_of(encode(ended), PLACE)
+    assert end is not None
+    assert end.has_lost_result
+    assert end.is_settled
+
+
 def plain(value: bytes | None, headers: Headers) -> JobEnd | None:
     """Return what a plain reply without a key comes to."""
     return plain_end_of(Record(PLACE, None, value, headers, int(T0 * 1000)))
@@ -50,6 +60,22 @@ def plain(value: bytes | None, headers: Headers) -> JobEnd | None:
 def test_plain_result(value: bytes | None, result: object) -> None:
     """A plain reply is the job's result, whatever it holds."""
     assert plain(value, CORRELATED) == JobEnd(JobState.SUCCEEDED, result=result)
+
+
+def test_plain_failure_is_shown_clean() -> None:
+    """What stands in a header is somebody else's text, as what stands in an event is."""
+    header = ("kafka_nest-err", b'{"message":"\\u0000\\u001b[31m\\ud800"}')
+    end = plain(None, [*CORRELATED, header])
+    assert end is not None
+    assert end.error is not None
+    assert end.error.message == r"\x00\x1b[31m\ud800"
+
+
+@pytest.mark.parametrize("timestamp", [-1, -(10**15), 10**18])
+def test_plain_reply_with_a_timestamp_of_no_date(timestamp: int) -> None:
+    """A producer writes what timestamp it likes."""
+    end = plain_end_of(Record(PLACE, None, b"1", CORRELATED, timestamp))
+    assert end == JobEnd(JobState.SUCCEEDED, result=1)
 
 
 def test_plain_failure() -> None:

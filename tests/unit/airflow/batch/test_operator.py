@@ -13,7 +13,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger
 from kafka_bridge.airflow.batch import completion, submission
 from kafka_bridge.airflow.batch.ends import BatchEnds
-from kafka_bridge.airflow.batch.exceptions import KafkaBatchFailed, KafkaBatchTimedOut
+from kafka_bridge.airflow.batch.exceptions import (
+    KafkaBatchFailed,
+    KafkaBatchFailedForGood,
+    KafkaBatchTimedOut,
+)
 from kafka_bridge.airflow.batch.job_end import JobEnd
 from kafka_bridge.airflow.batch.ledger import STORE_KEY, Batch, Round
 from kafka_bridge.airflow.exceptions import KafkaJobKilled, KafkaJobWaitFailed
@@ -381,6 +385,56 @@ def test_how_many_may_fail(
     batch = Batch.load(known)
     assert batch is not None
     assert batch.last.given_up == fails
+
+
+LOST = JobEnd(JobState.SUCCEEDED, result={"name": "a\0"})
+
+
+def test_result_that_airflow_cannot_store(
+    known: Store, monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    """The error names the payload, no retry follows, and the other results are kept as the XCom."""
+    pushed: dict[str, Any] = {}
+    stand = BatchEnds(BATCH, [DONE, LOST, DONE], [0, 1, 2])
+    monkeypatch.setattr(completion, "read_ends", lambda *_: stand)
+    known_to_airflow = context(known)
+    monkeypatch.setattr(known_to_airflow["ti"], "xcom_push", pushed.__setitem__, raising=False)
+    with pytest.raises(KafkaBatchFailedForGood) as caught:
+        operator().execute_complete(known_to_airflow, {"total": 3})
+    assert str(caught.value).startswith(
+        "1 of 3 jobs succeeded, but Airflow cannot store their results: 1 × result_not_storable. "
+        "The first is that of payloads[1]: result_not_storable: result.name: contains NUL. "
+    )
+    first, lost, last = pushed["return_value"]
+    assert (first, last) == (DONE.result, DONE.result)
+    assert lost["error"]["message"].startswith("result.name: contains NUL")
+    assert log.lines[-1] == "The results that can be stored are the XCom of this task, which fails"
+
+
+def test_result_that_airflow_cannot_store_among_collected(
+    known: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts as one of the failures that a batch may have."""
+    results = resume(monkeypatch, known, [DONE, LOST, DONE], on_failure="collect")
+    assert results[0] == results[2] == DONE.result
+    assert results[1]["error"]["type"] == "result_not_storable"
+
+
+def test_result_that_only_a_file_can_hold(
+    known: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A file of JSON takes NUL and large integers; what JSON has not is an error in its line."""
+    file = tmp_path / "results.jsonl"
+    ends: list[JobEnd | None] = [
+        LOST,
+        JobEnd(JobState.SUCCEEDED, result=2**70),
+        JobEnd(JobState.SUCCEEDED, result=float("inf")),
+    ]
+    resume(monkeypatch, known, ends, on_failure="collect", results_file=str(file))
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line.get("result") for line in lines] == [{"name": "a\0"}, 2**70, None]
+    assert lines[2]["state"] == "SUCCEEDED"
+    assert lines[2]["error"]["message"].startswith("result: is inf, which is not a number in JSON")
 
 
 def test_nothing_succeeded(known: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,10 @@ from kafka_bridge.airflow.batch.results import (
     require_few_enough,
     require_small_enough,
     results_of,
+    with_storable_results,
     write_results,
 )
+from kafka_bridge.airflow.storable import XCOM
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.messages import JobFailure, JobState
 
@@ -69,6 +71,19 @@ def test_too_many_for_an_xcom() -> None:
         "results_file to have them written to a file, a result_handler that makes less of them, "
         "or do_xcom_push=False if nobody needs them. Nothing was sent."
     )
+
+
+def test_results_that_cannot_be_stored() -> None:
+    """Each is an error at its place, not to be tried again; the others stay as they are."""
+    ends = with_storable_results([done("a\0"), done("b"), failed(), None], XCOM)
+    assert [end is not None and end.has_lost_result for end in ends] == [True, False, False, False]
+    lost, *others = ends
+    assert others == [done("b"), failed(), None]
+    assert lost is not None
+    assert lost.is_settled
+    (shown,) = results_of([lost])
+    assert shown["error"]["type"] == "result_not_storable"
+    assert shown["error"]["message"].startswith("result: contains NUL. Let a result_handler")
 
 
 def test_file(tmp_path: Path) -> None:

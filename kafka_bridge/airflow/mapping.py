@@ -1,0 +1,56 @@
+"""Dynamic task mapping: ``partial()`` and ``expand()`` check what they are given.
+
+A mapped operator is made only when its task runs. Its arguments are stored with the DAG before
+that, so a value that Airflow cannot store stops the DAG processor, as in an operator's own call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.definitions.mappedoperator import OperatorPartial
+
+from kafka_bridge.airflow import arguments
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+
+class CheckedPartial(OperatorPartial):
+    """What ``partial()`` of the bridge's operators returns."""
+
+    @classmethod
+    def of(cls, partial: OperatorPartial) -> CheckedPartial:
+        """Return the same with its arguments checked.
+
+        :raises ConfigurationError: Airflow cannot store one of them; the error names the part
+        """
+        partial._expand_called = True  # noqa: SLF001  else Airflow warns that nobody expanded it
+        _check(partial.operator_class.template_fields, partial.kwargs)
+        return cls(
+            operator_class=partial.operator_class, kwargs=partial.kwargs, params=partial.params
+        )
+
+    def expand(self, **mapped_kwargs: Any) -> MappedOperator:
+        """Map the task over these arguments.
+
+        :raises ConfigurationError: as :meth:`of`
+        """
+        self._expand_called = True
+        _check(self.operator_class.template_fields, mapped_kwargs)
+        return super().expand(**mapped_kwargs)
+
+    def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> MappedOperator:
+        """Map the task over these dictionaries of arguments.
+
+        :raises ConfigurationError: as :meth:`of`
+        """
+        self._expand_called = True
+        arguments.require_storable("expand_kwargs", kwargs)
+        return super().expand_kwargs(kwargs, strict=strict)
+
+
+def _check(names: Collection[str], values: Mapping[str, Any]) -> None:
+    for name in names:
+        arguments.require_storable(name, values.get(name))

@@ -1,0 +1,182 @@
+r"""What Airflow can store, and where a value has something that it cannot.
+
+Airflow 3.3 stores values as JSON in its database, on the way there through msgpack and pydantic.
+None of these takes every Python value, and what happens then is worse than an error: a task whose
+job has succeeded fails without a reason, a triggerer or a DAG processor ends. So the bridge checks
+first.
+
+==================================  ===============================================================
+NUL in a text or a key              Postgres' ``jsonb`` has no ``\u0000``
+a lone surrogate                    it has no UTF-8 form
+NaN, infinity                       they are not JSON (RFC 8259, section 6)
+an integer of more than 64 bits     msgpack has none
+more than 200 levels                pydantic gives up at 255; Airflow's messages need some of them
+``__classname__``, ``__id__``;      ``airflow.sdk.serde`` takes such an object for one that it has
+``__type`` with ``__var``           written itself: it refuses it, or makes something else of it
+==================================  ===============================================================
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from kafka_bridge.protocol.sanitize import NAME_BYTES, one_line
+
+MAX_LEVELS = 200
+"""How deep lists and dictionaries may lie in each other."""
+PATH_BYTES = 300
+
+XCOM_KEY_CHARACTERS = 512
+"""As wide as the column in Airflow's database is."""
+
+_NOT_IN_XCOM_KEYS = re.compile(r"[?#%\\\x00-\x1f]|(?:^|/)(?:\.{0,2})(?:/|$)")
+_LEAST, _MOST = -(2**63), 2**64 - 1  # msgpack's int 64 and uint 64
+_RESERVED = ("__classname__", "__id__")
+_OLD_FORM = frozenset({"__type", "__var"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A part of a value that cannot be stored: ``result.items[3].name``, ``contains NUL``."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A place to store values.
+
+    :param is_database: it has the limits of msgpack and ``jsonb``; else, JSON's alone
+    :param has_reserved_keys: values go through Airflow's ``serde``
+    """
+
+    is_database: bool = True
+    has_reserved_keys: bool = False
+
+    def first_fault(self, value: Any, name: str) -> Fault | None:
+        """Return the first part of a value that cannot be stored here, or None.
+
+        Parts of other types than JSON's are not looked into: Airflow, or an XCom backend, writes
+        them in its own way. No depth hurts, nor does a value that contains itself.
+
+        :param name: what to call the value, for example ``"result"``
+        """
+        steps: list[Any] = [None]
+        walks: list[Iterator[tuple[Any, Any]]] = [iter([(name, value)])]
+        while walks:
+            try:
+                steps[-1], part = next(walks[-1])
+            except StopIteration:
+                walks.pop()
+                steps.pop()
+                continue
+            if (reason := self._reason(part, len(walks) - 1)) is not None:
+                return Fault(_path(steps), reason)
+            if (parts := _parts(part)) is not None:
+                walks.append(parts)
+                steps.append(None)
+        return None
+
+    def _reason(self, value: Any, level: int) -> str | None:
+        """Return why a value cannot be stored, its parts aside."""
+        if value is None:
+            return None
+        if isinstance(value, str | PurePath):
+            return self._reason_of_text(str(value))
+        if isinstance(value, float):
+            return None if math.isfinite(value) else f"is {value}, which is not a number in JSON"
+        if isinstance(value, int):
+            return self._reason_of_integer(value)
+        if not isinstance(value, Mapping | list | tuple | AbstractSet):
+            return None
+        if level >= MAX_LEVELS:
+            return f"is nested too deep: {MAX_LEVELS} levels are the most"
+        return self._reason_of_keys(value) if isinstance(value, Mapping) else None
+
+    def _reason_of_text(self, text: str) -> str | None:
+        if text.isascii():
+            return "contains NUL" if self.is_database and "\0" in text else None
+        if self.is_database and "\0" in text:
+            return "contains NUL"
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            return f"contains {text[error.start]!a}, half of a character (a lone surrogate)"
+        return None
+
+    def _reason_of_integer(self, value: int) -> str | None:
+        if not self.is_database or _LEAST <= value <= _MOST:
+            return None
+        return f"is an integer of {value.bit_length()} bits, and 64 are the most"
+
+    def _reason_of_keys(self, value: Mapping[Any, Any]) -> str | None:
+        for key in value:
+            reason = self._reason_of_text(key) if isinstance(key, str) else None
+            if reason is not None:
+                return f"has the key {_shown(key)}, which {reason}"
+        if not self.has_reserved_keys:
+            return None
+        for key in _RESERVED:
+            if key in value:
+                return f"has the key '{key}', which Airflow keeps for itself"
+        if value.keys() >= _OLD_FORM:
+            return "has the keys '__type' and '__var', which Airflow keeps for itself"
+        return None
+
+
+XCOM = Destination(has_reserved_keys=True)
+"""A task's result."""
+ARGUMENT = Destination()
+"""A task's argument: it is part of the serialised DAG and of the rendered fields."""
+JSON_FILE = Destination(is_database=False)
+"""A file of JSON."""
+
+
+def first_bad_output(outputs: Mapping[Any, Any], name: str) -> Fault | None:
+    """Return the first key that cannot name an XCom of a task with ``multiple_outputs``.
+
+    Airflow puts the key into the path of a URL as it is: ``../`` would lead to another task.
+    """
+    for key in outputs:
+        if isinstance(key, str) and not _names_an_xcom(key):
+            reason = "which cannot name an XCom (multiple_outputs): it needs 1 to 512 characters"
+            return Fault(name, f"has the key {_shown(key)}, {reason}, and no path, '?', '#' or '%'")
+    return None
+
+
+def _names_an_xcom(key: str) -> bool:
+    return 0 < len(key) <= XCOM_KEY_CHARACTERS and not _NOT_IN_XCOM_KEYS.search(key)
+
+
+def _parts(value: Any) -> Iterator[tuple[Any, Any]] | None:
+    if isinstance(value, Mapping):
+        return iter(value.items())
+    if isinstance(value, list | tuple | AbstractSet):
+        return enumerate(value)
+    return None
+
+
+def _path(steps: list[Any]) -> str:
+    """Return the way to a part: ``result.items[3].name``."""
+    first, *others = steps
+    return one_line(str(first) + "".join(map(_step, others)), PATH_BYTES)
+
+
+def _step(step: Any) -> str:
+    if isinstance(step, str) and step.isidentifier():
+        return f".{step}"
+    return f"[{step}]" if isinstance(step, int) else f"[{_shown(step)}]"
+
+
+def _shown(key: Any) -> str:
+    return one_line(repr(key), NAME_BYTES)

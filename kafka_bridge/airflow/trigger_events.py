@@ -1,0 +1,51 @@
+"""The events that triggers fire: only what every part of Airflow can carry and store.
+
+An event goes through the triggerer's messages into a ``jsonb`` column. What cannot go there ends
+the triggerer with all its triggers, and the next triggerer that takes this trigger over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import TaskSuccessEvent
+
+from kafka_bridge.airflow import job_metrics
+from kafka_bridge.airflow.outcomes import result_of
+from kafka_bridge.airflow.storable import XCOM
+from kafka_bridge.protocol.errors import KafkaBridgeError
+from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.protocol.sanitize import ERROR_MESSAGE_BYTES, NAME_BYTES, block, one_line
+
+if TYPE_CHECKING:
+    from kafka_bridge.airflow.triggers import KafkaJobTrigger
+    from kafka_bridge.kafka.notices import Arrival
+
+
+def wait_failure(error: str, message: str) -> dict[str, Any]:
+    """Return the payload of the event that a wait ended without the job's end.
+
+    :param error: the waiting rule, or the type of the error that ended the wait
+    :param message: what happened; it may quote text from a topic
+    """
+    return {"error": one_line(error, NAME_BYTES), "message": block(message, ERROR_MESSAGE_BYTES)}
+
+
+def success_event(trigger: KafkaJobTrigger, end: Arrival) -> TaskSuccessEvent | None:
+    """Return what ends the task of a job that has succeeded, with its result as XCom.
+
+    Returns None where the task needs a worker: the job did not succeed, or its result cannot be
+    read, or an event cannot hold it. There the task fails with a clear error.
+    """
+    if end.head.state is not JobState.SUCCEEDED:
+        return None
+    try:
+        ended = end.event()
+        result = result_of(ended, end.location)
+    except KafkaBridgeError:
+        return None
+    if XCOM.first_fault(result, "result") is not None:
+        return None
+    duration = ended.occurred_at.timestamp() - trigger.submitted_at
+    job_metrics.completed(trigger.job_type, ended.state, duration, triggerer=True)
+    return TaskSuccessEvent(xcoms=None if result is None else {"return_value": result})
