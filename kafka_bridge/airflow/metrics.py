@@ -16,7 +16,8 @@ class ReaderMetrics:
     """Reports one topic's reader, tagged with the topic.
 
     Gauges: ``kafka_bridge.reader.waiting`` (jobs) and ``.lag`` (records behind the head). Counters:
-    ``.records``, ``.matched``, ``.without_key``, ``.undecodable`` and ``.rewinds``.
+    ``.records``, ``.matched``, ``.without_key``, ``.undecodable``, ``.rewinds`` and
+    ``.unreadable`` (offsets).
 
     To be made on a thread: the first metric of a process makes Airflow parse a file of 0.2 s.
     """

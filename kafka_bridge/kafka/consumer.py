@@ -13,6 +13,7 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, kafka_error, translate
 from kafka_bridge.kafka.offsets import partition_count
 from kafka_bridge.kafka.records import Received
+from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches, is_unreadable
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ class RequestConsumer:
     partition numbers. ``revoked`` may still commit; a partition is ``lost`` when the group has gone
     on without us, and what is said of it now may contradict its new owner.
 
+    Batches that cannot be unpacked are skipped, and ``skipped`` is called within :meth:`poll` with
+    each range.
+
     :raises TopicNotFound: the request topic does not exist
     :raises BrokerUnreachable: no broker answered within 30 s
     """
@@ -53,9 +57,12 @@ class RequestConsumer:
         assigned: Callable[[Partitions], None],
         revoked: Callable[[Partitions], None],
         lost: Callable[[Partitions], None],
+        skipped: Callable[[SkippedBatches], None],
     ) -> None:
         self._topic = topic
         self._servers = config.bootstrap_servers
+        self._skipped = skipped
+        self._unreadable = UnreadableBatches(config, topic)
         self._held: bool | None = False
         self._fatal: ck.KafkaError | None = None
         self._commit_failed = False
@@ -96,11 +103,17 @@ class RequestConsumer:
             )
         records = []
         for message in [] if first is None else [first, *rest]:
-            if (error := message.error()) is not None:
-                self._on_error(error)
-            else:
+            if (error := message.error()) is None:
                 records.append(Received(message))
+            elif is_unreadable(error):
+                self._skip(message)
+            else:
+                self._on_error(error)
         return records
+
+    def _skip(self, message: ck.Message) -> None:
+        if (skipped := self._unreadable.skip(self._consumer, message)) is not None:
+            self._skipped(skipped)
 
     def _on_error(self, error: ck.KafkaError) -> None:
         if heals_by_itself(error):

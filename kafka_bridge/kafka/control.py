@@ -8,6 +8,7 @@ from collections.abc import Callable
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.follower import TopicFollower
 from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.unreadable import SkippedBatches
 from kafka_bridge.protocol.errors import RemoteProtocolError
 from kafka_bridge.protocol.messages import Command, JobCommand
 
@@ -32,11 +33,17 @@ class ControlReader(TopicFollower):
     """
 
     def __init__(
-        self, config: KafkaConfig, topic: str, heard: Callable[[str], None], *, timeout: float
+        self,
+        config: KafkaConfig,
+        topic: str,
+        heard: Callable[[str], None],
+        *,
+        timeout: float,
+        skipped: Callable[[SkippedBatches], None] = lambda _: None,
     ) -> None:
         self.reasons: dict[str, str] = {}
         self._heard = heard
-        super().__init__(config, topic, "control", self._obey, timeout=timeout)
+        super().__init__(config, topic, "control", self._obey, timeout=timeout, skipped=skipped)
 
     def _obey(self, record: Record) -> None:
         if record.value is None:

@@ -20,25 +20,30 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class ReaderCounts:
-    """What a reader did since it was opened. ``rewinds``: how often it went back."""
+    """What a reader did since it was opened.
+
+    ``rewinds``: how often it went back. ``unreadable``: offsets skipped because their batch cannot
+    be unpacked.
+    """
 
     records: int = 0
     matched: int = 0
     without_key: int = 0
     undecodable: int = 0
     rewinds: int = 0
+    unreadable: int = 0
 
 
 @dataclass(slots=True)
 class Dispatcher:
     """Matches records to the waiting jobs by their keys, or by a header.
 
-    ``waiting`` has every job that is served. ``on_error`` is told of errors, which come among the
-    records.
+    ``waiting`` has every job that is served. ``on_error`` gets the messages with an error, which
+    come among the records.
     """
 
     topic: str
-    on_error: Callable[[ck.KafkaError], None]
+    on_error: Callable[[ck.Message], None]
     counts: ReaderCounts = field(default_factory=ReaderCounts)
     recent: RecentRecords = field(default_factory=RecentRecords)
     waiting: dict[bytes | None, Subscription] = field(default_factory=dict)
@@ -77,8 +82,8 @@ class Dispatcher:
             facts = facts_of(message)
             if (subscription := _addressee(facts, self.waiting)) is not None:
                 self._match(subscription, facts, delivery)
-            elif (error := message.error()) is not None:
-                self.on_error(error)
+            elif message.error() is not None:
+                self.on_error(message)
             elif message.key() is None and id_in_headers(facts[-1]) is None:
                 self._count_without_key(message)
         self.counts.records += len(batch)

@@ -13,7 +13,8 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, translate
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaBridgeError
+from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches, is_unreadable
+from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaBridgeError, ReaderClosed
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class TopicFollower:
     :param take: called on the follower's thread with each record; must return at once
     :param starts: by partition the first offset to read; others are read from their beginning
     :param timeout: seconds for the brokers to say what partitions there are
+    :param skipped: called on the follower's thread with each range that cannot be unpacked
     :raises TopicNotFound: the topic does not exist
     :raises AccessDenied: it may not be read
     :raises BrokerUnreachable: no broker answered in time
@@ -43,11 +45,14 @@ class TopicFollower:
         *,
         starts: Sequence[int] = (),
         timeout: float,
+        skipped: Callable[[SkippedBatches], None] = lambda _: None,
     ) -> None:
         self._config = config
         self._topic = topic
         self._take = take
         self._starts = starts
+        self._skipped = skipped
+        self._unreadable = UnreadableBatches(config, topic)
         self._reached: dict[int, int] = {}
         self._moved = threading.Condition()
         self._failure: KafkaBridgeError | None = None
@@ -108,10 +113,16 @@ class TopicFollower:
                 for message in self._consumer.consume(BATCH_RECORDS, POLL_SECONDS):
                     self._look_at(message)
         except KafkaBridgeError as error:
-            _log.warning("Topic %s is no longer followed: %s", self._topic, error)
-            with self._moved:
-                self._failure = error
-                self._moved.notify_all()
+            _log.error("Reading topic %s has ended: %s", self._topic, error)
+            self._end(error)
+        except BaseException as error:
+            _log.exception("Reading topic %s has ended because of a bug", self._topic)
+            self._end(ReaderClosed(f"reading topic {self._topic!r} has ended: {error!r}"))
+
+    def _end(self, failure: KafkaBridgeError) -> None:
+        with self._moved:
+            self._failure = failure
+            self._moved.notify_all()
 
     def _look_at(self, message: ck.Message) -> None:
         error, offset = message.error(), message.offset()
@@ -120,6 +131,10 @@ class TopicFollower:
             self._note(message.partition(), offset + 1)  # type: ignore[operator]
         elif error.code() == _END:
             self._note(message.partition(), offset)
+        elif is_unreadable(error):
+            if (skipped := self._unreadable.skip(self._consumer, message)) is not None:
+                self._note(skipped.partition, skipped.end)
+                self._skipped(skipped)
         elif not heals_by_itself(error):
             raise translate(
                 error,

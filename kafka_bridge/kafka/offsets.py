@@ -14,6 +14,7 @@ from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, kafka_error, topic_not_found, translate
 from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.unreadable import is_unreadable
 from kafka_bridge.protocol.errors import BrokerUnreachable, RecordGone, RecordLocation
 
 RETRY_SECONDS = 0.2
@@ -129,6 +130,8 @@ def read_record(config: KafkaConfig, location: RecordLocation, timeout: float) -
                     f"record {location} is no longer there: the topic's retention is shorter than "
                     "jobs wait to be resumed, or the topic was made anew"
                 )
+            if is_unreadable(error):
+                raise RecordGone(f"record {location} cannot be read: {error.str()}")
             _raise_unless_healing(error, location.topic, config.bootstrap_servers)
     raise BrokerUnreachable(
         f"record {location} did not arrive from {config.bootstrap_servers} within {timeout:g} s"

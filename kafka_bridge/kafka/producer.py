@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from kafka_bridge.kafka.failures import kafka_error, too_large, topic_not_found,
 from kafka_bridge.kafka.records import location_of
 from kafka_bridge.protocol.errors import DeliveryFailed, RecordLocation
 from kafka_bridge.protocol.headers import Headers
+
+_log = logging.getLogger(__name__)
 
 DELIVERY_TIMEOUT = 30.0
 """Seconds until a record that no broker acknowledged counts as failed."""
@@ -207,7 +210,10 @@ class RecordProducer:
     def _serve_reports(self) -> None:
         while not self._closing.is_set():
             if self._may_serve.wait(_STILL_SECONDS) or self._is_left_alone():
-                self._poll(_POLL_SECONDS)
+                try:
+                    self._poll(_POLL_SECONDS)
+                except Exception:  # raised by a callback: without this thread, none is called again
+                    _log.exception("A callback for a delivered record failed")
 
     def _is_left_alone(self) -> bool:
         """Tell whether who serves the reports has not come back."""

@@ -30,6 +30,7 @@ from kafka_bridge.kafka.late_jobs import LateJobs
 from kafka_bridge.kafka.notices import Delivery, Inbox, Notice, Subscription, drain
 from kafka_bridge.kafka.retention import truncations, watermarks
 from kafka_bridge.kafka.topic_watch import METADATA_SECONDS, TopicWatch
+from kafka_bridge.kafka.unreadable import UnreadableBatches, is_unreadable
 from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaBridgeError, ReaderClosed
 
 _log = logging.getLogger(__name__)
@@ -76,7 +77,9 @@ class ResponseReader:
         self._linger = linger
         self._process = os.getpid()
         self._inbox = Inbox()
-        self._dispatcher = Dispatcher(topic, self._on_error)
+        self._dispatcher = Dispatcher(topic, self._on_bad_message)
+        self._unreadable = UnreadableBatches(config, topic)
+        self._blocked: list[ck.Message] = []
         self._late = LateJobs()
         self._watch = TopicWatch(topic, config.bootstrap_servers)
         self._positions: dict[int, int] = {}
@@ -212,6 +215,14 @@ class ResponseReader:
         elif not heals_by_itself(error):
             self._fatal = error
 
+    def _on_bad_message(self, message: ck.Message) -> None:
+        error = message.error()
+        assert error is not None  # noqa: S101  a programming error
+        if is_unreadable(error):
+            self._blocked.append(message)
+        else:
+            self._on_error(error)
+
     def _on_statistics(self, statistics: str) -> None:
         self.hearing = hearing_of(statistics, self.topic, self._positions)
         self._to_head = self.hearing.lag
@@ -312,11 +323,18 @@ class ResponseReader:
         self._read_since_rewind += len(batch)
         self._to_head -= len(batch)
         self._note_positions(consumer)
+        self._skip_unreadable(consumer)
         recent = self._dispatcher.recent
         if self._read_since_rewind > BURST_RECORDS and self._to_head > recent.capacity:
             recent.start_at(self._positions)
         else:
             recent.add(batch, self._positions)
+
+    def _skip_unreadable(self, consumer: ck.Consumer) -> None:
+        for skipped in self._unreadable.skip_all(consumer, self._blocked):
+            self.counts.unreadable += skipped.offsets
+            self._positions = {**self._positions, skipped.partition: skipped.end}
+        self._blocked = []
 
     def _note_positions(self, consumer: ck.Consumer) -> None:
         partitions = [ck.TopicPartition(self.topic, partition) for partition in self._positions]

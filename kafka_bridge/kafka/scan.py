@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import confluent_kafka as ck
@@ -18,6 +18,7 @@ from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, translate
 from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches
 from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaError
 
 BATCH_RECORDS = 1000
@@ -27,7 +28,12 @@ _END = ck.KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's local codes be
 
 
 def scan(
-    config: KafkaConfig, topic: str, start: datetime | Sequence[int], *, timeout: float
+    config: KafkaConfig,
+    topic: str,
+    start: datetime | Sequence[int],
+    *,
+    timeout: float,
+    skipped: Callable[[SkippedBatches], None] = lambda _: None,
 ) -> Iterator[Sequence[ck.Message]]:
     """Yield a topic's records in batches, up to where the topic ends now.
 
@@ -36,6 +42,7 @@ def scan(
     :param start: from records of this time on, or by partition the first offset (others from their
         beginning)
     :param timeout: the longest silence of the brokers, seconds
+    :param skipped: called with each range that was skipped because it cannot be unpacked
     :raises TopicNotFound: the topic does not exist
     :raises AccessDenied: it may not be read
     :raises BrokerUnreachable: nothing came for that long; or somebody's open transaction held the
@@ -43,6 +50,7 @@ def scan(
     """
     # Made first: it connects to the brokers while the topic's end is asked for.
     consumer = make(ck.Consumer, {**config.reader("scan"), "enable.partition.eof": True})
+    unreadable = UnreadableBatches(config, topic)
     with contextlib.closing(consumer):
         ends = dict(enumerate(end_offsets(config, [topic], timeout)[topic]))
         starts = _starts(consumer, config, topic, ends, start, timeout)
@@ -52,9 +60,13 @@ def scan(
         while left:
             batch = _arrived(consumer)
             records = [each for each in batch if each.error() is None]
+            moved = _note_progress(batch, left)
             if len(records) < len(batch):
                 _raise_what_will_not_heal(batch, config, topic)
-            moved = _note_progress(batch, left)
+                for each in unreadable.skip_all(consumer, batch):
+                    skipped(each)
+                    _note_position(each.partition, each.end, left)
+                    moved = True
             if records:
                 yield [each for each in records if each.offset() < ends[each.partition()]]  # type: ignore[operator, index]
             if moved:
@@ -140,12 +152,16 @@ def _note_progress(batch: Sequence[ck.Message], left: dict[int, int]) -> bool:
         error, number, offset = message.error(), message.partition(), message.offset()
         if number is None or offset is None or (error is not None and error.code() != _END):
             continue
-        moved = moved or error is None
         reached = offset if error is not None else offset + 1
-        if number in left and reached >= left[number]:
-            del left[number]
-            moved = True
+        moved = _note_position(number, reached, left) or error is None or moved
     return moved
+
+
+def _note_position(number: int, reached: int, left: dict[int, int]) -> bool:
+    if number not in left or reached < left[number]:
+        return False
+    del left[number]
+    return True
 
 
 def _raise_what_will_not_heal(batch: Sequence[ck.Message], config: KafkaConfig, topic: str) -> None:

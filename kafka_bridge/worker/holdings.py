@@ -107,6 +107,11 @@ class Holdings:
         for claim in self.jobs_of(gone):
             self.give_up(claim)
 
+    def skipped(self, number: int, end: int) -> None:
+        """Note that the consumer goes on at ``end``: what lies before cannot be read."""
+        if (partition := self.partitions.get(number)) is not None:
+            partition.positions.skip_to(end)
+
     def positions(self, numbers: Iterable[int]) -> dict[int, int]:
         """Return by partition the offset to go on from, where anything was taken."""
         known = {n: self.partitions[n].positions.position for n in numbers if n in self.partitions}

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.control import ControlReader
 from kafka_bridge.kafka.scan import scan
+from kafka_bridge.kafka.unreadable import SkippedBatches
 from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.errors import (
     AccessDenied,
@@ -92,16 +93,23 @@ class Page:
         return self.epoch >= epoch and self.since <= created_at.timestamp() - CLOCK_SKEW_SECONDS
 
 
-def read_page(config: KafkaConfig, topic: str, since: float, epoch: int) -> Page:
+def read_page(
+    config: KafkaConfig,
+    topic: str,
+    since: float,
+    epoch: int,
+    skipped: Callable[[SkippedBatches], None] = lambda _: None,
+) -> Page:
     """Read a response topic from a time on (seconds since 1970) to its end.
 
+    :param skipped: called with each range that cannot be unpacked
     :raises KafkaError: it cannot be read
     """
     finished: set[bytes] = set()
     unfinished: dict[bytes, Unfinished] = {}
     records = 0
     start = datetime.fromtimestamp(max(0.0, since), UTC)
-    for batch in scan(config, topic, start, timeout=SCAN_SECONDS):
+    for batch in scan(config, topic, start, timeout=SCAN_SECONDS, skipped=skipped):
         records += len(batch)
         for message in batch:
             key = message.key()
@@ -211,7 +219,7 @@ class Ledger:
     def _page(self, topic: str, since: float, epoch: int) -> Page:
         began = time.monotonic()
         try:
-            page = read_page(self._config, topic, since, epoch)
+            page = read_page(self._config, topic, since, epoch, self._skipped)
         except (TopicNotFound, AccessDenied) as error:
             return Page(since, epoch, failure=error)
         seconds = time.monotonic() - began
@@ -225,6 +233,9 @@ class Ledger:
             len(page.unfinished),
         )
         return page
+
+    def _skipped(self, skipped: SkippedBatches) -> None:
+        self._observer.unreadable(skipped.offsets)
 
     def _turn(self, topic: str, page: Page | None, then: Callable[[Page], None]) -> None:
         self._reading = None

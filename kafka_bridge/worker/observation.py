@@ -55,6 +55,9 @@ class Observer:
     def skipped(self) -> None:
         """Note that a request was passed over because its job is finished."""
 
+    def unreadable(self, offsets: int) -> None:
+        """Note that offsets of any topic were skipped because their batch cannot be unpacked."""
+
     def dead_letter(self, error_type: str) -> None:
         """Note that a request went to the dead letters."""
 

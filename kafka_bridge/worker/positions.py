@@ -22,6 +22,10 @@ class PartitionPositions:
         self._unfinished.add(offset)
         self._next = offset + 1
 
+    def skip_to(self, offset: int) -> None:
+        """Note that the next record to be received has this offset or a later one."""
+        self._next = max(offset, self._next or 0)
+
     def finish(self, offset: int) -> None:
         """Note that nothing more has to be done for the record at this offset."""
         self._unfinished.discard(offset)

@@ -73,6 +73,9 @@ class PrometheusObserver(Observer):
         self._skipped = self._counter(
             "requests_skipped", "Requests passed over because their job had ended"
         )
+        self._unreadable = self._counter(
+            "unreadable_offsets", "Offsets skipped because their batch cannot be unpacked"
+        )
         self._dead_letters = self._counter(
             "dead_letters", "Requests sent to the dead letters", "error_type"
         )
@@ -144,6 +147,10 @@ class PrometheusObserver(Observer):
     def skipped(self) -> None:
         """Note that a request was passed over."""
         self._skipped.inc()
+
+    def unreadable(self, offsets: int) -> None:
+        """Note that offsets were skipped because their batch cannot be unpacked."""
+        self._unreadable.inc(offsets)
 
     def dead_letter(self, error_type: str) -> None:
         """Note that a request went to the dead letters."""

@@ -20,6 +20,7 @@ from kafka_bridge.kafka.consumer import START_SECONDS, RequestConsumer
 from kafka_bridge.kafka.control import ControlReader
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import DELIVERY_TIMEOUT, RecordProducer
+from kafka_bridge.kafka.unreadable import SkippedBatches
 from kafka_bridge.worker.claims import Claim
 from kafka_bridge.worker.dead_letters import DeadLetters
 from kafka_bridge.worker.execution import Executor, event_loop
@@ -87,6 +88,7 @@ class Service:
                 assigned=self._assigned,
                 revoked=self._revoked,
                 lost=self._lost,
+                skipped=self._skipped,
             )
             try:
                 self._take_jobs()
@@ -107,7 +109,7 @@ class Service:
         producer = stack.enter_context(
             RecordProducer(config, delivery_timeout, served=executor.start_waiting)
         )
-        control = stack.enter_context(contextlib.closing(self._control_reader(config)))
+        control = stack.enter_context(contextlib.closing(self._control_reader(config, observer)))
         dead_letters = DeadLetters(producer, worker.dead_letter_topic, worker.worker_id, observer)
         return Scheduler(
             handlers=worker.handlers,
@@ -125,13 +127,18 @@ class Service:
             slots=slots,
         )
 
-    def _control_reader(self, config: KafkaConfig) -> ControlReader:
+    def _control_reader(self, config: KafkaConfig, observer: Observer) -> ControlReader:
         return ControlReader(
             config,
             self._worker.control_topic,
-            lambda job: self._posts.post(self._scheduler.cancel, job),
+            lambda job: self._posts.post(self._cancel, job),
             timeout=START_SECONDS,
+            skipped=lambda skipped: observer.unreadable(skipped.offsets),
         )
+
+    def _cancel(self, job: str) -> None:
+        # The control topic is read from before there is a scheduler; posts are done after that.
+        self._scheduler.cancel(job)
 
     def _handler_ended(self, run: JobRun) -> None:
         self._posts.post(self._scheduler.handler_ended, run)
@@ -269,6 +276,10 @@ class Service:
         self._until_done(lambda: bool(jobs()), RELEASE_SECONDS, self._standing.about_to_poll)
         self._consumer.commit(scheduler.holdings.positions(numbers), wait=True)
         scheduler.holdings.forget(numbers)
+
+    def _skipped(self, skipped: SkippedBatches) -> None:
+        self._scheduler.observer.unreadable(skipped.offsets)
+        self._scheduler.holdings.skipped(skipped.partition, skipped.end)
 
     def _lost(self, numbers: Iterable[int]) -> None:
         _log.warning("The group has gone on without this worker: its jobs wait to be confirmed")

@@ -30,6 +30,7 @@ def consumer(
         assigned=joined.extend,
         revoked=lambda _: None,
         lost=lambda _: None,
+        skipped=lambda _: None,
     )
     with contextlib.closing(consumer):
         poll_until(consumer, lambda: joined)

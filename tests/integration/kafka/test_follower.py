@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from queue import Queue
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.follower import TopicFollower
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.protocol.errors import TopicNotFound
+from kafka_bridge.protocol.errors import ReaderClosed, TopicNotFound
 
 if TYPE_CHECKING:
     from conftest import TopicFactory
@@ -37,6 +38,25 @@ def test_from_some_offsets_on(
         place = producer.publish(topic, b"later", b"", [])
         assert seen.get(timeout=WAIT_SECONDS).location == place
         assert seen.empty()
+
+
+@pytest.mark.parametrize("bug", [ValueError("a bug"), SystemExit(3)])
+def test_end_of_its_thread_is_known(
+    config: KafkaConfig, producer: RecordProducer, topics: TopicFactory, bug: BaseException
+) -> None:
+    """Whatever ends the reading, who waits for it and who checks it is told."""
+    topic = topics(partitions=1)
+    producer.publish(topic, b"key", b"", [])
+
+    def take(_: Record) -> None:
+        raise bug
+
+    follower = TopicFollower(config, topic, "test", take, timeout=WAIT_SECONDS)
+    with contextlib.closing(follower):
+        with pytest.raises(ReaderClosed, match=re.escape(repr(bug))):
+            follower.catch_up(WAIT_SECONDS)
+        with pytest.raises(ReaderClosed):
+            follower.check()
 
 
 def test_topic_that_is_not_there(config: KafkaConfig) -> None:

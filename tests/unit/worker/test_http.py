@@ -67,6 +67,7 @@ def test_what_happens_is_counted(watched: Watched) -> None:
     tell.given_up("b.job")
     tell.retried("a.job")
     tell.skipped()
+    tell.unreadable(40)
     tell.dead_letter("UnknownSchema")
     tell.ledger_read(records=1_000, seconds=0.75)
     after = watched.metrics()
@@ -87,6 +88,7 @@ def test_what_happens_is_counted(watched: Watched) -> None:
         'jobs_given_up_total{job_type="b.job"}': 1,
         'job_retries_total{job_type="a.job"}': 1,
         "requests_skipped_total": 1,
+        "unreadable_offsets_total": 40,
         'dead_letters_total{error_type="UnknownSchema"}': 1,
         "ledger_records_total": 1_000,
         "ledger_read_seconds_count": 1,

@@ -31,6 +31,20 @@ def test_unfinished_job_is_delivered_again_after_a_crash() -> None:
     assert positions.to_commit() == 10
 
 
+def test_skipped_offsets_are_committed_after_what_lies_before_them() -> None:
+    """An unreadable batch counts as done; a job before it that still runs is not passed."""
+    positions = taken(3)
+    positions.skip_to(10)
+    assert positions.to_commit() == 3
+    positions.finish(3)
+    assert positions.to_commit() == 10
+    positions.skip_to(5)
+    assert positions.to_commit() is None
+    untouched = PartitionPositions()
+    untouched.skip_to(4)
+    assert untouched.to_commit() == 4
+
+
 def test_same_offset_is_not_committed_twice() -> None:
     """What has not moved is not sent to the brokers again."""
     positions = taken(3)

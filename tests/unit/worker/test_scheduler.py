@@ -99,7 +99,9 @@ class Stage:
         if self.control_failures:
             raise self.control_failures.pop()
 
-    def _read_page(self, _config: object, topic: str, since: float, epoch: int) -> Page:
+    def _read_page(
+        self, _config: object, topic: str, since: float, epoch: int, _skipped: object
+    ) -> Page:
         self.reads.append(since)
         if (error := self.unreadable.get(topic)) is not None:
             raise error
