@@ -105,6 +105,7 @@ def _triggers_of(order: dict[str, Any]) -> Sequence[BaseTrigger]:
             submitted_at=time.time(),
             schedule_to_start_timeout=86_400.0,
             heartbeat_timeout=90.0,
+            **order.get("arguments", {}),
         )
         for job in order["jobs"]
     ]
@@ -146,6 +147,7 @@ def _new_run(run_id: str, count: int, session: Any) -> Any:
     with DAG(DAG_ID, schedule=None) as dag:
         operator = KafkaJobOperator.partial(task_id=TASK_ID, job_type="bench.wait")
         operator.expand(payload=list(range(count)))
+    dag.relative_fileloc = "bench.py"
     written = LazyDeserializedDAG.from_dag(dag)
     update_dag_parsing_results_in_db(BUNDLE_NAME, None, [written], {}, None, set(), session=session)
     session.flush()

@@ -61,6 +61,10 @@ class ResultNotStorable(KafkaBridgeError, AirflowFailException):
     """
 
 
+class ResultTooLarge(KafkaBridgeError, AirflowFailException):
+    """The job has succeeded, and its result is larger than an XCom may be: no retries."""
+
+
 def failed(error: JobFailure) -> KafkaJobFailed | KafkaJobFailedForGood:
     """Return the exception for a worker's error."""
     kind = KafkaJobFailed if error.retryable else KafkaJobFailedForGood

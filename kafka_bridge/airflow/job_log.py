@@ -1,10 +1,11 @@
 """A job's lines in its task's log, sparingly: each line that a trigger logs slows the triggerer.
 
 Airflow's triggerer carries every line from the process of the triggers to its supervisor, in pieces
-of 4 KiB a loop, with the triggers' events queued behind them. So there are two limits: one line for
-each job and ``progress_log_interval``, and :data:`LINES_PER_SECOND` for all jobs of the process.
-A line that may not be said now is kept, the latest one only, and said when the job is next heard
-of. How a job ends is said by the resumed task, and no limit concerns it.
+of 4 KiB a loop, with the triggers' events queued behind them. So lines and their bytes are limited:
+for each job one line every ``progress_log_interval`` and ``max_log_bytes_per_second``, and for all
+jobs of the process :data:`LINES_PER_SECOND` and :data:`BYTES_PER_SECOND`. A line that may not be
+logged now is kept, the latest one only, and logged when the next event of the job arrives. The
+resumed task logs how the job ended; no limit concerns that.
 """
 
 from __future__ import annotations
@@ -13,9 +14,21 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from kafka_bridge.protocol.sanitize import one_line
+
 LINES_PER_SECOND = 50.0
 BURST_LINES = 100.0
 """How many lines may come at once after some quiet seconds."""
+BYTES_PER_SECOND = 20_000.0
+"""A triggerer on a busy machine carries 50,000: measured, see docs/how-to/configure-airflow.md."""
+BURST_BYTES = 40_000.0
+ENVELOPE_BYTES = 250
+"""What a line takes besides its text: Airflow sends each as a JSON object with the logger's name
+and the call site."""
+WARNING_BYTES = 500
+"""The most of a warning: it is logged when the wait ends, whatever the limits."""
+JOB_BURST_SECONDS = 10.0
+"""A job that was quiet may log as much at once as otherwise in this time."""
 
 
 class Log(Protocol):
@@ -28,28 +41,59 @@ class Log(Protocol):
         """Write a line that stands out."""
 
 
-class LogBudget:
-    """The lines that all triggers of a process may log together.
+class Allowance:
+    """An amount that is spent, and grows again with time.
 
-    :param rate: lines a second
-    :param burst: lines at once
+    What costs more than is left is still granted, and paid back before anything else is: so the
+    average holds for things of any size.
+
+    :param rate: how much it grows in a second
+    :param burst: the most that there is
     """
 
-    def __init__(self, rate: float = LINES_PER_SECOND, burst: float = BURST_LINES) -> None:
+    __slots__ = ("_burst", "_counted_at", "_left", "_rate")
+
+    def __init__(self, rate: float, burst: float) -> None:
         self._rate = rate
         self._burst = burst
         self._left = burst
         self._counted_at = time.monotonic()
 
-    def take(self) -> bool:
-        """Take one line, if there is one left."""
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing is left."""
         now = time.monotonic()
         self._left = min(self._burst, self._left + (now - self._counted_at) * self._rate)
         self._counted_at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
+        return self._left <= 0
+
+    def spend(self, amount: float) -> None:
+        """Take off an amount, be there enough or not."""
+        self._left -= amount
+
+
+class LogBudget:
+    """The lines, and the bytes, that all triggers of a process may log together."""
+
+    def __init__(
+        self,
+        lines: float = LINES_PER_SECOND,
+        burst_lines: float = BURST_LINES,
+        bytes_: float = BYTES_PER_SECOND,
+        burst_bytes: float = BURST_BYTES,
+    ) -> None:
+        self._lines = Allowance(lines, burst_lines)
+        self._bytes = Allowance(bytes_, burst_bytes)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether no line may be logged now."""
+        return self._lines.is_spent or self._bytes.is_spent
+
+    def spend(self, size: int) -> None:
+        """Count a line of so many bytes."""
+        self._lines.spend(1)
+        self._bytes.spend(size)
 
 
 PROCESS_BUDGET = LogBudget()
@@ -61,16 +105,22 @@ class SparingLog:
 
     :param write: logs a line, as a logger's ``info`` does
     :param interval: seconds between two lines
-    :param budget: what the lines of other jobs are counted against, too
+    :param own: the bytes that this job may log
+    :param budget: what the lines of all jobs are counted against, too
     """
 
-    __slots__ = ("_budget", "_interval", "_is_rare", "_kept", "_next_at", "_write")
+    __slots__ = ("_budget", "_interval", "_is_rare", "_kept", "_next_at", "_own", "_write")
 
     def __init__(
-        self, write: Callable[[str, str], object], interval: float, budget: LogBudget
+        self,
+        write: Callable[[str, str], object],
+        interval: float,
+        own: Allowance,
+        budget: LogBudget,
     ) -> None:
         self._write = write
         self._interval = interval
+        self._own = own
         self._budget = budget
         self._kept: str | None = None
         self._is_rare = False
@@ -85,43 +135,55 @@ class SparingLog:
         self.say_kept()
 
     def say_kept(self) -> None:
-        """Log the line that was kept, if there is one and it may be said now."""
+        """Log the line that was kept, if there is one and it may be logged now."""
         if self._kept is None or not (self._is_rare or time.monotonic() >= self._next_at):
             return
-        if self._budget.take():
+        if not (self._own.is_spent or self._budget.is_spent):
             self.flush()
 
     def flush(self) -> None:
         """Log the line that was kept, whatever the limits."""
-        if self._kept is not None:
-            self._write("%s", self._kept)
-            self._kept = None
-            if not self._is_rare:
-                self._next_at = time.monotonic() + self._interval
+        if self._kept is None:
+            return
+        size = len(self._kept.encode("utf-8", "replace")) + ENVELOPE_BYTES
+        self._own.spend(size)
+        self._budget.spend(size)
+        self._write("%s", self._kept)
+        self._kept = None
+        if not self._is_rare:
+            self._next_at = time.monotonic() + self._interval
 
 
 class JobLog:
-    """What one job's trigger logs: its progress and warnings, each sparingly."""
+    """What one job's trigger logs: its progress and warnings, each sparingly.
+
+    :param log: the task's
+    :param interval: seconds between two lines of progress, and between two warnings
+    :param bytes_per_second: what the job may log on average
+    """
 
     __slots__ = ("_progress", "_warnings")
 
-    def __init__(self, log: Log, interval: float, budget: LogBudget) -> None:
-        self._progress = SparingLog(log.info, interval, budget)
-        self._warnings = SparingLog(log.warning, interval, budget)
+    def __init__(
+        self, log: Log, interval: float, budget: LogBudget, bytes_per_second: float
+    ) -> None:
+        own = Allowance(bytes_per_second, bytes_per_second * JOB_BURST_SECONDS)
+        self._progress = SparingLog(log.info, interval, own, budget)
+        self._warnings = SparingLog(log.warning, interval, own, budget)
 
     def progress(self, line: str, *, is_rare: bool = False) -> None:
-        """Say how far the job is."""
+        """Log how far the job is."""
         self._progress.say(line, is_rare=is_rare)
 
     def warn(self, line: str) -> None:
-        """Say that something is wrong."""
-        self._warnings.say(line)
+        """Log that something is wrong."""
+        self._warnings.say(one_line(line, WARNING_BYTES))
 
     def say_kept(self) -> None:
-        """Say what was kept, where that may be said now."""
+        """Log what was kept, where that is allowed now."""
         self._warnings.say_kept()
         self._progress.say_kept()
 
     def close(self) -> None:
-        """Say the warning that was kept; the job's end goes over its progress."""
+        """Log the warning that was kept; kept progress is dropped, the job has ended."""
         self._warnings.flush()

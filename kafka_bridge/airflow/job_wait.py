@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.hub import Waiter
-from kafka_bridge.airflow.job_log import PROCESS_BUDGET, JobLog
+from kafka_bridge.airflow.job_log import PROCESS_BUDGET, Allowance, JobLog
+from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.progress_text import JobLines
 from kafka_bridge.airflow.responses import waiting_for
 from kafka_bridge.airflow.trigger_events import wait_failure
@@ -22,15 +24,31 @@ if TYPE_CHECKING:
     from kafka_bridge.airflow.triggers import KafkaJobTrigger
 
 
+BURST_SECONDS = 2.0
+"""A job that was quiet may have as many events read at once as otherwise in this time."""
+EVENT_BYTES = 64 * 1024
+"""Reading an event of this size takes a millisecond at most; a larger one counts as several."""
+STEPS = 100
+"""How many notices are taken in before others on the event loop have their turn."""
+
+
 class JobWait:
-    """Waits as a trigger says; its lines go to the trigger's log, which is the task's."""
+    """Waits as a trigger says; its lines go to the trigger's log, which is the task's.
+
+    :raises ConfigurationError: the limits that are configured make no sense
+    """
 
     def __init__(self, trigger: KafkaJobTrigger) -> None:
         self.end: Arrival | None = None
         """The job's terminal event, once it has come."""
+        limits = job_limits()
         self._trigger = trigger
-        self._lines = JobLines()
-        self._log = JobLog(trigger.log, trigger.progress_log_interval, PROCESS_BUDGET)
+        self._lines = JobLines(limits.message)
+        interval = trigger.progress_log_interval
+        self._log = JobLog(trigger.log, interval, PROCESS_BUDGET, limits.log_per_second)
+        rate = limits.events_per_second
+        self._events = Allowance(rate, rate * BURST_SECONDS)
+        self._unread = 0
 
     async def outcome(self) -> dict[str, Any]:
         """Return the payload of the trigger's event.
@@ -58,7 +76,11 @@ class JobWait:
                 self._log.close()
 
     async def _outcome(self, waiter: Waiter, watch: JobWatch) -> dict[str, Any]:
+        steps = 0
         while True:
+            steps += 1
+            if steps % STEPS == 0:  # waiter.next() does not pause while there are notices
+                await asyncio.sleep(0)
             watch.hearing_since = waiter.hearing_since
             deadline = watch.deadline()
             # Where no rule applies now, one may later: the reader may hear again.
@@ -90,6 +112,11 @@ class JobWait:
         return None
 
     def _take_event(self, arrival: Arrival, watch: JobWatch) -> None:
+        if self._events.is_spent:
+            self._count_unread()
+            watch.take(arrival.head, time.time())
+            return
+        self._events.spend(1 + len(arrival.value or b"") // EVENT_BYTES)
         try:
             event = arrival.event()
         except RemoteProtocolError as error:
@@ -97,6 +124,14 @@ class JobWait:
         else:
             if watch.take(event, time.time()) is Verdict.TAKEN:
                 self._log_progress(event)
+
+    def _count_unread(self) -> None:
+        self._unread += 1
+        if self._unread == 1:
+            self._log.warn(
+                "The worker publishes more, or larger, status events than are read here "
+                "([kafka_bridge] max_events_per_second): some progress and messages are not logged"
+            )
 
     def _log_unreadable(self, error: RemoteProtocolError) -> None:
         self._log.warn(f"A response to this job cannot be read: {error}")

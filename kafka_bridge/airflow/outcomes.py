@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from kafka_bridge.airflow import exceptions, job_metrics
 from kafka_bridge.airflow.arguments import Reply
+from kafka_bridge.airflow.limits import job_limits, require_fit
 from kafka_bridge.airflow.storable import MAX_LEVELS, XCOM, first_bad_output
 from kafka_bridge.kafka.diagnosis import diagnose
 from kafka_bridge.kafka.offsets import read_record
@@ -18,7 +19,7 @@ from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.media_types import NestedTooDeep
 from kafka_bridge.protocol.messages import ErrorType, JobState, StatusEvent, utc_now
 from kafka_bridge.protocol.plain_replies import plain_end
-from kafka_bridge.protocol.sanitize import sanitized
+from kafka_bridge.protocol.sanitize import block, sanitized
 
 if TYPE_CHECKING:
     from kafka_bridge.airflow.base import BridgeOperator
@@ -61,6 +62,7 @@ class JobOutcome:
 
         :param event: what the trigger fired
         :raises JobError: it did not succeed, in one of Airflow's kinds
+        :raises ResultTooLarge: it is to be stored as an XCom, and too large for that
         :raises KafkaJobWaitFailed: the reader could not go on
         :raises RecordGone: the terminal record is no longer there
         :raises ResultUnreadable: the result is not what its media type says
@@ -73,9 +75,12 @@ class JobOutcome:
         ended = end_in(record, self._job)
         operator.log.info("Job %s: %s", ended.correlation_id, ended.state)
         if ended.error is not None and ended.error.details:
-            operator.log.error("The worker's own details:\n%s", ended.error.details)
+            details = block(ended.error.details, job_limits().details)
+            operator.log.error("The worker's own details:\n%s", details)
         duration = ended.occurred_at.timestamp() - self._job.submitted_at
         job_metrics.completed(self._job.job_type, ended.state, duration)
+        if operator.result_handler is None and operator.do_xcom_push and is_stored_by_airflow():
+            require_fit(ended, location)
         return result_of(ended, location)
 
     def _raise_wait_failure(self, error: str, message: str) -> NoReturn:

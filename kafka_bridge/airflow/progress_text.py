@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from kafka_bridge.protocol.messages import JobState, Progress, StatusEvent
+from kafka_bridge.protocol.sanitize import one_line
 
 LEAST_SECONDS = 1.0
 """How long a job must have been seen to come on before its pace is told."""
@@ -12,11 +13,15 @@ _PER = (("s", 1.0), ("min", 60.0), ("h", 3600.0))
 
 
 class JobLines:
-    """One job's events as lines. Knows how fast the job comes on, by its worker's own clock."""
+    """One job's events as lines. Knows how fast the job comes on, by its worker's own clock.
 
-    __slots__ = ("_since",)
+    :param message_bytes: the most of a worker's message
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_message_bytes", "_since")
+
+    def __init__(self, message_bytes: int) -> None:
+        self._message_bytes = message_bytes
         self._since: tuple[int, float, float] | None = None
         """Of this delivery's first progress: delivery, when (seconds since 1970), how far."""
 
@@ -29,11 +34,14 @@ class JobLines:
                 return f"Handed back by worker {event.worker_id}; waiting for another one"
             case JobState.RUNNING if event.progress is not None:
                 progress = _progress(event.progress, self._rate(event, event.progress))
-                return " – ".join(filter(None, (progress, event.message)))
+                return " – ".join(filter(None, (progress, self._message(event))))
             case JobState.RUNNING:
-                return event.message or None
+                return self._message(event) or None
             case _:
                 return None
+
+    def _message(self, event: StatusEvent) -> str:
+        return one_line(event.message or "", self._message_bytes)
 
     def _rate(self, event: StatusEvent, progress: Progress) -> float | None:
         """Return how much the job does in a second, or None while that cannot be told."""

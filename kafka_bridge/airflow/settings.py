@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from kafka_bridge.protocol.sanitize import DETAILS_BYTES, LINE_BYTES
 from kafka_bridge.protocol.topics import CONTROL_TOPIC, REQUEST_TOPIC, RESPONSE_TOPIC
 
 SECTION = "kafka_bridge"
@@ -58,6 +59,36 @@ OPTIONS = {
     ),
     "start_to_close_timeout": Option(
         "", "Seconds that a job may run. Empty: as long as its worker is alive.", "7200"
+    ),
+    "max_message_bytes": Option(
+        str(LINE_BYTES),
+        f"The most bytes of a job's message in a task's log, from 50 to {LINE_BYTES}; longer ones "
+        "are cut.",
+        "500",
+    ),
+    "max_details_bytes": Option(
+        str(DETAILS_BYTES),
+        "The most bytes of an error's details (a traceback) in a task's log, from 50 to "
+        f"{DETAILS_BYTES}; longer ones lose their middle.",
+        "10000",
+    ),
+    "max_result_bytes": Option(
+        "1000000",
+        "The most bytes of a job's result that are stored as an XCom; a task with a larger one "
+        "fails without retries. Empty: any size. An XCom backend of your own has no limit.",
+        "100000",
+    ),
+    "max_events_per_second": Option(
+        "10",
+        "How many status events of one job a triggerer reads in a second, on average; more only "
+        "count as signs of life.",
+        "2",
+    ),
+    "max_log_bytes_per_second": Option(
+        "1000",
+        "The most bytes a second, on average, that a triggerer logs for one job; of what is more, "
+        "the latest line is logged later.",
+        "200",
     ),
     "job_url": Option(
         "",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import TaskSuccessEvent
 
 from kafka_bridge.airflow import job_metrics
+from kafka_bridge.airflow.limits import fits, job_limits
 from kafka_bridge.airflow.outcomes import result_of
 from kafka_bridge.airflow.storable import XCOM
 from kafka_bridge.protocol.errors import KafkaBridgeError
@@ -20,6 +21,9 @@ from kafka_bridge.protocol.sanitize import ERROR_MESSAGE_BYTES, NAME_BYTES, bloc
 if TYPE_CHECKING:
     from kafka_bridge.airflow.triggers import KafkaJobTrigger
     from kafka_bridge.kafka.notices import Arrival
+
+OTHER_FIELDS_BYTES = 100_000
+"""More than an event takes besides its result."""
 
 
 def wait_failure(error: str, message: str) -> dict[str, Any]:
@@ -34,13 +38,18 @@ def wait_failure(error: str, message: str) -> dict[str, Any]:
 def success_event(trigger: KafkaJobTrigger, end: Arrival) -> TaskSuccessEvent | None:
     """Return what ends the task of a job that has succeeded, with its result as XCom.
 
-    Returns None where the task needs a worker: the job did not succeed, or its result cannot be
-    read, or an event cannot hold it. There the task fails with a clear error.
+    Returns None where the task needs a worker: the job did not succeed, or its result is too
+    large, or cannot be read, or an event cannot hold it. There the task fails with a clear error.
     """
+    most = job_limits().result
     if end.head.state is not JobState.SUCCEEDED:
         return None
+    if most is not None and len(end.value or b"") > most + OTHER_FIELDS_BYTES:
+        return None  # not even decoded, on the event loop of all tasks
     try:
         ended = end.event()
+        if not fits(ended):
+            return None
         result = result_of(ended, end.location)
     except KafkaBridgeError:
         return None

@@ -106,8 +106,8 @@ class KafkaJobTrigger(BaseTrigger):
         from kafka_bridge.airflow.job_wait import JobWait
         from kafka_bridge.airflow.trigger_events import success_event, wait_failure
 
-        wait = JobWait(self)
         try:
+            wait = JobWait(self)
             event = TriggerEvent(await wait.outcome())
             if self.end_from_trigger and wait.end is not None:
                 event = success_event(self, wait.end) or event

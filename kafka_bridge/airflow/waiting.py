@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.lifecycle import JobHistory, Verdict
 from kafka_bridge.protocol.messages import ErrorType, StatusEvent
 
@@ -60,20 +61,29 @@ class JobWatch:
         self._queued_at = self.submitted_at
         self._heard_at = self.began
 
-    def take(self, event: StatusEvent, now: float) -> Verdict:
-        """Take in an event that arrived now, and say whether it counts."""
+    def take(self, event: StatusEvent | EventHead, now: float) -> Verdict:
+        """Take in an event that arrived now, and say whether it counts.
+
+        :param event: a whole event, or its head alone: then the worker is the one known before, and
+            a job that starts with it started now
+        """
         verdict = self.history.take(event)
         if verdict is Verdict.STALE:
             return verdict
         self._heard_at = now
-        self._worker_id = event.worker_id
+        if isinstance(event, StatusEvent):
+            self._worker_id = event.worker_id
         if self.history.state is None:
             self._queued_at, self._started_at = now, None
         elif self._started_at is None:
-            # The worker's clock may be wrong, but nothing starts before it was asked for.
-            occurred_at = max(event.occurred_at.timestamp(), self.submitted_at)
-            self._started_at = min(occurred_at, now)
+            self._started_at = self._start(event, now)
         return verdict
+
+    def _start(self, event: StatusEvent | EventHead, now: float) -> float:
+        """Return when the job started: the worker's clock may be wrong, but not by any amount."""
+        if not isinstance(event, StatusEvent):
+            return now
+        return min(max(event.occurred_at.timestamp(), self.submitted_at), now)
 
     def deadline(self) -> Deadline | None:
         """Return what ends the wait first, or None when nothing does as things are."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.base import BridgeOperator
 from kafka_bridge.airflow.handles import JobHandle
+from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.errors import ConfigurationError
@@ -56,6 +57,7 @@ class WaitingOperator(BridgeOperator):
         self.progress_log_interval = arguments.seconds(
             "progress_log_interval", progress_log_interval
         )
+        job_limits()  # what is wrong with them is an error of the DAG file, before anything is sent
         self.result_handler = result_handler
         self.deferrable = deferrable
         self.end_from_trigger = end_from_trigger
@@ -141,6 +143,7 @@ class WaitingOperator(BridgeOperator):
         :raises KafkaJobFailedForGood: the worker failed it, and trying again cannot help
         :raises KafkaJobCancelled: it was cancelled
         :raises KafkaJobTimedOut: a waiting rule ended it
+        :raises ResultTooLarge: its result is larger than an XCom may be
         :raises RecordGone: the terminal record is no longer there
         :raises ResultUnreadable: the result is not what its media type says
         :raises ResultNotStorable: Airflow cannot store the result

@@ -22,11 +22,13 @@ from kafka_bridge.airflow.batch.results import (
     write_results,
 )
 from kafka_bridge.airflow.exceptions import KafkaJobWaitFailed
+from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.outcomes import SPRING_IS_SILENT, is_stored_by_airflow, storable
 from kafka_bridge.airflow.storable import JSON_FILE, XCOM
 from kafka_bridge.kafka.diagnosis import diagnose
 from kafka_bridge.protocol.errors import ConfigurationError, JobError, RecordGone
 from kafka_bridge.protocol.messages import ErrorType
+from kafka_bridge.protocol.sanitize import block
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -83,7 +85,7 @@ def _outcome(operator: KafkaJobBatchOperator, context: Context, batch: Batch) ->
         index, error = first_error(ends)
         if error.details:
             words = "The worker's own details of payloads[%d]:\n%s"
-            operator.log.error(words, index, error.details)
+            operator.log.error(words, index, block(error.details, job_limits().details))
         if len(ended) == batch.total and lost_results(ended):
             _keep_others(operator, context, ended)
         raise failure_of(ends, tolerated)

@@ -14,6 +14,7 @@ from kafka_bridge.airflow.batch.watch import BatchLimits, BatchWatch
 from kafka_bridge.airflow.connections import kafka_config
 from kafka_bridge.airflow.job_log import PROCESS_BUDGET, JobLog
 from kafka_bridge.airflow.kills import DELIVERY_SECONDS
+from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.responses import begin_on_hub
 from kafka_bridge.airflow.trigger_events import wait_failure
 from kafka_bridge.kafka.commands import cancel_all
@@ -39,7 +40,8 @@ class BatchWait:
     def __init__(self, trigger: KafkaJobBatchTrigger) -> None:
         self._trigger = trigger
         self._progress = BatchProgress()
-        self._log = JobLog(trigger.log, trigger.progress_log_interval, PROCESS_BUDGET)
+        interval, rate = trigger.progress_log_interval, job_limits().log_per_second
+        self._log = JobLog(trigger.log, interval, PROCESS_BUDGET, rate)
         self._job_ids = batch_job_ids(trigger.batch_id, trigger.count)
         self._waiter = BatchWaiter(
             self._job_ids,

@@ -45,7 +45,7 @@ LINES: list[tuple[JobState, dict[str, Any], str | None]] = [
 @pytest.mark.parametrize(("state", "fields", "line"), LINES)
 def test_line_of_an_event(state: JobState, fields: dict[str, Any], line: str | None) -> None:
     """Each event has its line; a mere heartbeat has none, nor has the end, which the task tells."""
-    assert JobLines().line_of(event(state, **fields)) == line
+    assert JobLines(2000).line_of(event(state, **fields)) == line
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_line_of_an_event(state: JobState, fields: dict[str, Any], line: str | N
 )
 def test_any_progress_has_a_line(progress: Progress) -> None:
     """Absurd numbers are shown, not raised: a trigger must not end because of them."""
-    assert JobLines().line_of(event(JobState.RUNNING, progress=progress))
+    assert JobLines(2000).line_of(event(JobState.RUNNING, progress=progress))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_any_pace_has_a_line(first: float, second: float, total: float | None) -
 
 def lines(*steps: tuple[float, float], total: float | None = 1000, delivery: int = 1) -> str | None:
     """Return the last line of a job that was so far at these moments."""
-    job, line = JobLines(), None
+    job, line = JobLines(2000), None
     for at, completed in steps:
         progress = Progress(completed, total, "files")
         line = job.line_of(event(JobState.RUNNING, at=at, progress=progress, delivery=delivery))
@@ -107,7 +107,7 @@ def test_pace_that_cannot_be_told(steps: list[tuple[float, float]]) -> None:
 
 def test_pace_begins_anew_with_each_delivery() -> None:
     """A job that another worker has begun again is measured from there."""
-    job = JobLines()
+    job = JobLines(2000)
 
     def line(at: float, completed: int, delivery: int) -> str | None:
         progress = Progress(completed, 1000)

@@ -18,6 +18,7 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from kafka_bridge.airflow import job_log, job_wait, kills, triggers
 from kafka_bridge.airflow.job_log import LogBudget
+from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.airflow.waiting import MARGIN_SECONDS
 from kafka_bridge.kafka.config import KafkaConfig
@@ -413,6 +414,75 @@ async def test_heartbeats_and_stale_events_are_not_logged(run: Runner) -> None:
         "Accepted by worker w-1 (delivery 2)",
         "20 %: 2 of 10",
     ]
+
+
+async def test_message_is_one_line_of_limited_length(run: Runner) -> None:
+    """Ten megabytes of message with newlines are one line that states what was cut."""
+    wait = await run(
+        arrival(event(JobState.RUNNING, message="first\n" + "x" * 10_000_000)),
+        arrival(event(JobState.SUCCEEDED)),
+    )
+    ((_, line),) = wait.log
+    assert line.startswith("first\\n")
+    assert len(line.encode()) <= job_limits().message
+    assert "(cut, " in line
+
+
+async def test_more_events_than_are_read(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood costs no more decoding than the limit, is told once, and is a sign of life."""
+    decoded = 0
+    decode_one = Arrival.event
+
+    def count(self: Arrival) -> Any:
+        nonlocal decoded
+        decoded += 1
+        return decode_one(self)
+
+    monkeypatch.setattr(Arrival, "event", count)
+    flood = [(0.01, running(number % 10)) for number in range(9000)]  # 90 s
+    wait = await run(arrival(event(JobState.ACCEPTED)), *flood)
+    assert decoded <= job_limits().events_per_second * 92 + 1
+    warnings = [line for level, line in wait.log if level == "warning"]
+    assert len(warnings) == 1
+    assert "max_events_per_second" in warnings[0]
+    assert wait.events[0]["error"] == "worker_lost"
+    assert wait.clock.now == pytest.approx(T0 + 90 + 90)
+
+
+async def test_large_events_count_as_several(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading ten events a second of 0.9 MB would keep the triggerer's loop busy."""
+    read: list[Arrival] = []
+    decode_one = Arrival.event
+    monkeypatch.setattr(Arrival, "event", lambda self: read.append(self) or decode_one(self))  # type: ignore[func-returns-value]
+    large = arrival(event(JobState.RUNNING, message="x" * 900_000))
+    await run(*[(0.1, large)] * 100, (0.1, arrival(event(JobState.SUCCEEDED))))  # 10 s
+    assert 1 <= len(read) <= (10 + 2) * job_limits().events_per_second / 14 + 1
+
+
+async def test_head_alone_starts_a_job_and_hands_it_back(run: Runner) -> None:
+    """Events that are not read whole still count for the time-outs."""
+    flood = [running(1)] * 50
+    wait = await run(
+        *flood,
+        arrival(event(JobState.RELEASED)),
+        (99.0, None),
+        schedule_to_start_timeout=100.0,
+    )
+    assert wait.events[0]["error"] == "not_started"
+    assert wait.clock.now == T0 + 100
+
+
+async def test_limits_that_make_no_sense_end_the_wait_in_words(
+    run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A triggerer that is configured otherwise than the workers fails the task, not itself."""
+    monkeypatch.setenv("AIRFLOW__KAFKA_BRIDGE__MAX_MESSAGE_BYTES", "many")
+    job_limits.cache_clear()
+    wait = await run()
+    monkeypatch.undo()
+    job_limits.cache_clear()
+    assert wait.events[0]["error"] == "ConfigurationError"
+    assert "max_message_bytes" in wait.events[0]["message"]
 
 
 # Ending the task here.
