@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from kafka_bridge.airflow.settling import until_settled
 from kafka_bridge.protocol.errors import KafkaBridgeError
 from kafka_bridge.protocol.topics import CONTROL_TOPIC
 
@@ -28,7 +28,8 @@ class KafkaJobTrigger(BaseTrigger):
     :param heartbeat_timeout: seconds that an accepted job's worker may be silent
     :param start_to_close_timeout: seconds that an accepted job may run
     :param progress_log_interval: seconds between two progress lines in the task's log
-    :param not_before: fire no event before this moment, seconds since 1970
+    :param not_before: resume the task no sooner than at this moment, seconds since 1970
+    :param settle_seconds: how long after its deferral that is
     :param job_type: what kind of job it is, for metrics
     :param control_topic: where it is cancelled
     :param encoding: how that is written, ``"avro"`` or ``"json"``
@@ -50,6 +51,7 @@ class KafkaJobTrigger(BaseTrigger):
         start_to_close_timeout: float | None = None,
         progress_log_interval: float = 5.0,
         not_before: float = 0.0,
+        settle_seconds: float = 0.0,
         job_type: str = "",
         control_topic: str = CONTROL_TOPIC,
         encoding: str = "avro",
@@ -68,6 +70,7 @@ class KafkaJobTrigger(BaseTrigger):
         self.start_to_close_timeout = start_to_close_timeout
         self.progress_log_interval = progress_log_interval
         self.not_before = not_before
+        self.settle_seconds = settle_seconds
         self.job_type = job_type
         self.control_topic = control_topic
         self.encoding = encoding
@@ -91,6 +94,7 @@ class KafkaJobTrigger(BaseTrigger):
                 "start_to_close_timeout": self.start_to_close_timeout,
                 "progress_log_interval": self.progress_log_interval,
                 "not_before": self.not_before,
+                "settle_seconds": self.settle_seconds,
                 "job_type": self.job_type,
                 "control_topic": self.control_topic,
                 "encoding": self.encoding,
@@ -106,17 +110,19 @@ class KafkaJobTrigger(BaseTrigger):
         from kafka_bridge.airflow.job_wait import JobWait
         from kafka_bridge.airflow.trigger_events import success_event, wait_failure
 
+        began, success = time.time(), None
         try:
             wait = JobWait(self)
             event = TriggerEvent(await wait.outcome())
             if self.end_from_trigger and wait.end is not None:
-                event = success_event(self, wait.end) or event
+                success = success_event(self, wait.end)
         except KafkaBridgeError as error:
             event = TriggerEvent(wait_failure(type(error).__name__, str(error)))
-        await asyncio.sleep(self.not_before - time.time())
+        if success is None:  # a task that ends here is not resumed: there is nothing to wait for
+            await until_settled(self.not_before, self.settle_seconds, began)
         # Airflow may call on_kill for a trigger that has fired: it is not needed any more.
         self._fired = True
-        yield event
+        yield success or event
 
     async def on_kill(self) -> None:
         """Cancel the job, unless the task goes on without this trigger. Airflow calls this.

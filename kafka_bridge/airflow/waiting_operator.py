@@ -13,6 +13,7 @@ from kafka_bridge.airflow.base import BridgeOperator
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
+from kafka_bridge.airflow.settling import settle_seconds
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.errors import ConfigurationError
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
     from kafka_bridge.airflow.arguments import Duration
-
-SCHEDULER_SECONDS = 3.0
-"""How long the scheduler may take until it has looked at what its executor reports."""
 
 
 class WaitingOperator(BridgeOperator):
@@ -86,17 +84,17 @@ class WaitingOperator(BridgeOperator):
         if self.deferrable:
             self.stop_if_ended(context)
             self.log.info("Waiting in a triggerer for job %s", job.correlation_id)
-            trigger = self._trigger(job, not_before=time.time() + settle_seconds())
+            trigger = self._trigger(job, settle_seconds())
             self.defer(trigger=trigger, method_name="execute_complete", kwargs=kwargs)
         self.log.info("Waiting here for job %s", job.correlation_id)
-        event = asyncio.run(first_event(self._trigger(job, not_before=0.0)))
+        event = asyncio.run(first_event(self._trigger(job, 0.0)))
         return self.execute_complete(context, event, **kwargs)
 
     @abstractmethod
     def known_job(self, context: Context) -> JobHandle:
         """Return the handle of the job that this task waits for."""
 
-    def _trigger(self, job: JobHandle, not_before: float) -> KafkaJobTrigger:
+    def _trigger(self, job: JobHandle, settle: float) -> KafkaJobTrigger:
         return KafkaJobTrigger(
             correlation_id=job.correlation_id,
             job_type=job.job_type,
@@ -108,7 +106,8 @@ class WaitingOperator(BridgeOperator):
             submitted_at=job.submitted_at,
             **self._limits(job.reply),
             progress_log_interval=self.progress_log_interval,
-            not_before=not_before,
+            not_before=time.time() + settle,
+            settle_seconds=settle,
             cancel_on_kill=self.cancel_on_kill,
             end_from_trigger=self.end_from_trigger and self.deferrable,
             reply=job.reply,
@@ -164,16 +163,3 @@ async def first_event(trigger: BaseTrigger) -> dict[str, Any]:
         payload: dict[str, Any] = event.payload
         return payload
     raise AssertionError("a trigger fires one event")
-
-
-def settle_seconds() -> float:
-    """Return how long after its deferral a task must not be resumed.
-
-    The supervisor of the deferring process notices its end within ``min_heartbeat_interval``, the
-    scheduler in one of its next loops. Resumed before that, the task is failed by Airflow up to
-    3.3.2, which takes the old process's end for the new one's (apache/airflow issues 67287, 72716).
-    """
-    from airflow.sdk.configuration import conf
-
-    noticed: int = conf.getint("workers", "min_heartbeat_interval", fallback=5)
-    return noticed + SCHEDULER_SECONDS

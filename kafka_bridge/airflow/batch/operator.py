@@ -12,7 +12,8 @@ from kafka_bridge.airflow.base import BridgeOperator
 from kafka_bridge.airflow.batch.trigger import KafkaJobBatchTrigger, OnFailure
 from kafka_bridge.airflow.links import BatchLink
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
-from kafka_bridge.airflow.waiting_operator import first_event, settle_seconds
+from kafka_bridge.airflow.settling import settle_seconds
+from kafka_bridge.airflow.waiting_operator import first_event
 from kafka_bridge.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -174,13 +175,13 @@ class KafkaJobBatchOperator(BridgeOperator):
             raise KafkaJobKilled("the task was told to end while it published its batch")
         if self.deferrable:
             self.stop_if_ended(context)
-            not_before = time.time() + settle_seconds()
-            self.defer(trigger=self._trigger(batch, not_before), method_name="execute_complete")
+            trigger = self._trigger(batch, settle_seconds())
+            self.defer(trigger=trigger, method_name="execute_complete")
         self.log.info("Waiting here for batch %s", batch.last.batch_id)
-        event = asyncio.run(first_event(self._trigger(batch, not_before=0.0)))
+        event = asyncio.run(first_event(self._trigger(batch, 0.0)))
         return self.execute_complete(context, event)
 
-    def _trigger(self, batch: Batch, not_before: float) -> KafkaJobBatchTrigger:
+    def _trigger(self, batch: Batch, settle: float) -> KafkaJobBatchTrigger:
         last = batch.last
         return KafkaJobBatchTrigger(
             batch_id=last.batch_id,
@@ -197,7 +198,8 @@ class KafkaJobBatchOperator(BridgeOperator):
             schedule_to_start_timeout=self.schedule_to_start_timeout,
             cancel_on_kill=self.cancel_on_kill,
             progress_log_interval=self.progress_log_interval,
-            not_before=not_before,
+            not_before=time.time() + settle,
+            settle_seconds=settle,
             reply=self.reply.value,
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from kafka_bridge.airflow.settling import until_settled
 from kafka_bridge.protocol.errors import KafkaBridgeError
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class KafkaJobBatchTrigger(BaseTrigger):
     :param cancel_on_kill: cancel what is unfinished when a person ends or clears the task, and
         when time is up
     :param progress_log_interval: seconds between two progress lines in the task's log
-    :param not_before: fire no event before this moment, seconds since 1970
+    :param not_before: resume the task no sooner than at this moment, seconds since 1970
+    :param settle_seconds: how long after its deferral that is
     :param reply: how the service answers: ``"events"``, or ``"plain"``, with its result alone
     """
 
@@ -70,6 +72,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
         cancel_on_kill: bool = True,
         progress_log_interval: float = 5.0,
         not_before: float = 0.0,
+        settle_seconds: float = 0.0,
         reply: str = "events",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -88,6 +91,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
         self.cancel_on_kill = cancel_on_kill
         self.progress_log_interval = progress_log_interval
         self.not_before = not_before
+        self.settle_seconds = settle_seconds
         self.reply = reply
         self._wait: BatchWait | None = None
         self._fired = False
@@ -110,6 +114,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
             "cancel_on_kill",
             "progress_log_interval",
             "not_before",
+            "settle_seconds",
             "reply",
         )
         path = f"{KafkaJobBatchTrigger.__module__}.{KafkaJobBatchTrigger.__qualname__}"
@@ -121,13 +126,14 @@ class KafkaJobBatchTrigger(BaseTrigger):
         from kafka_bridge.airflow.batch.wait import BatchWait
         from kafka_bridge.airflow.trigger_events import wait_failure
 
+        began = time.time()
         try:
             # On a thread: it makes the ids of all jobs.
             self._wait = await asyncio.to_thread(BatchWait, self)
             outcome = await self._wait.outcome()
         except KafkaBridgeError as error:
             outcome = wait_failure(type(error).__name__, str(error))
-        await asyncio.sleep(self.not_before - time.time())
+        await until_settled(self.not_before, self.settle_seconds, began)
         self._fired = True
         yield TriggerEvent(outcome)
 

@@ -160,7 +160,7 @@ def test_waits_in_the_worker(kafka: Kafka, store: Store, monkeypatch: pytest.Mon
     monkeypatch.setattr(KafkaJobTrigger, "run", run)
     made = KafkaJobOperator(task_id="work", job_type="files.audit", deferrable=False)
     assert made.execute(context(store)) == 3
-    assert [each.not_before for each in waited] == [0.0]
+    assert [each.settle_seconds for each in waited] == [0.0]
 
 
 # Without a worker at the end.

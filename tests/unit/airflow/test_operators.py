@@ -11,8 +11,8 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobOperator
+from kafka_bridge.airflow.settling import LOOP_SECONDS
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
-from kafka_bridge.airflow.waiting_operator import SCHEDULER_SECONDS
 from kafka_bridge.protocol import errors
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.headers import text_header
@@ -214,6 +214,7 @@ def test_trigger(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     It fires no event before the supervisor and the scheduler have seen the task defer.
     """
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "4")
+    monkeypatch.setenv("AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME", "1.5")
     made = operator(
         start_to_close_timeout=60,
         schedule_to_start_timeout=None,
@@ -230,7 +231,8 @@ def test_trigger(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     _, arguments = told.trigger.serialize()
     submitted_at, not_before = arguments.pop("submitted_at"), arguments.pop("not_before")
     assert before - 0.001 <= submitted_at <= after
-    assert before <= not_before - 4 - SCHEDULER_SECONDS <= after
+    assert arguments.pop("settle_seconds") == 4 + 1.5 + LOOP_SECONDS
+    assert before <= not_before - 4 - 1.5 - LOOP_SECONDS <= after
     job = kafka.requests[0].correlation_id
     assert arguments == {
         "correlation_id": job,

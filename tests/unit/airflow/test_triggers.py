@@ -16,7 +16,7 @@ import pytest
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from kafka_bridge.airflow import job_log, job_wait, kills, triggers
+from kafka_bridge.airflow import job_log, job_wait, kills, settling, triggers
 from kafka_bridge.airflow.job_log import LogBudget
 from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
@@ -55,6 +55,7 @@ ARGUMENTS: dict[str, Any] = {
     "start_to_close_timeout": 1000.0,
     "progress_log_interval": 5.0,
     "not_before": T0 + 8,
+    "settle_seconds": 8.0,
     "job_type": "files.audit",
     "control_topic": "jobs.control",
     "encoding": "json",
@@ -179,7 +180,8 @@ class Runner:
         steps = deque(step if isinstance(step, tuple) else (0.0, step) for step in script)
         reader = Reader(clock, steps, hearing_since)
         self._patch.setattr(triggers, "time", clock)
-        self._patch.setattr(triggers, "asyncio", SimpleNamespace(sleep=clock.sleep))
+        self._patch.setattr(settling, "time", clock)
+        self._patch.setattr(settling, "asyncio", SimpleNamespace(sleep=clock.sleep))
         self._patch.setattr(job_wait, "time", clock)
         self._patch.setattr(job_log, "time", clock)
         self._patch.setattr(job_wait, "PROCESS_BUDGET", LogBudget())
@@ -371,6 +373,22 @@ async def test_not_before(run: Runner, ended_after: float, fired_after: float) -
     assert wait.clock.now == T0 + fired_after
 
 
+@pytest.mark.parametrize(
+    ("late", "held"),
+    [(0, 8), (2, 6), (4, 8), (9, 13), (30, 14), (61, 0), (3600, 0), (-3, 11), (-3600, 16)],
+)
+async def test_deferral_that_was_reported_late(run: Runner, late: float, held: float) -> None:
+    """A trigger that begins late, as its task's deferral was slow, holds its event from then on.
+
+    One that begins a minute later or more belongs to a task that was deferred long ago. One that
+    begins before the deferral has another clock than the worker.
+    """
+    begun_late = {"not_before": T0 + 8 - late, "submitted_at": T0 - late}
+    wait = await run(arrival(event(JobState.SUCCEEDED)), **begun_late)
+    assert wait.events == [DONE]
+    assert wait.clock.now == T0 + held
+
+
 async def test_time_out_respects_not_before(run: Runner) -> None:
     """An error event is held back just the same."""
     wait = await run(AccessDenied("Kafka refused access"))
@@ -501,12 +519,12 @@ async def fired(run: Runner, end: Arrival) -> TriggerEvent:
 
 
 async def test_success_ends_the_task_here(run: Runner) -> None:
-    """The result is the task's XCom, and no worker is needed; not before its moment, as ever."""
+    """The result is the task's XCom, at once: a task that is not resumed cannot be so too soon."""
     wait = await run(result(b'{"files":3}'), end_from_trigger=True)
     (only,) = wait.fired
     assert isinstance(only, TaskSuccessEvent)
     assert only.xcoms == {"return_value": {"files": 3}}
-    assert wait.clock.now == T0 + 8
+    assert wait.clock.now == T0
 
 
 async def test_success_without_a_result_ends_the_task_here(run: Runner) -> None:
@@ -529,9 +547,11 @@ async def test_success_without_a_result_ends_the_task_here(run: Runner) -> None:
 )
 async def test_all_else_is_for_a_worker(run: Runner, end: Arrival) -> None:
     """A task that is to fail is resumed: there the error is raised, and retries apply."""
-    only = await fired(run, end)
+    wait = await run(end, end_from_trigger=True)
+    (only,) = wait.fired
     assert not isinstance(only, TaskSuccessEvent)
     assert only.payload["state"] == end.head.state
+    assert wait.clock.now == T0 + 8
 
 
 @pytest.mark.parametrize(("reply", "head"), [("events", event_head), ("plain", plain_head)])

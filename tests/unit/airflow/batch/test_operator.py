@@ -21,6 +21,7 @@ from kafka_bridge.airflow.batch.exceptions import (
 from kafka_bridge.airflow.batch.job_end import JobEnd
 from kafka_bridge.airflow.batch.ledger import STORE_KEY, Batch, Round
 from kafka_bridge.airflow.exceptions import KafkaJobKilled, KafkaJobWaitFailed
+from kafka_bridge.airflow.settling import LOOP_SECONDS
 from kafka_bridge.kafka import commands
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.diagnosis import QueueReport
@@ -133,6 +134,7 @@ def test_trigger(submitted: None, monkeypatch: pytest.MonkeyPatch) -> None:
         arguments,
     )
     assert arguments.pop("not_before") > 0
+    assert arguments.pop("settle_seconds") == 4 + 1 + LOOP_SECONDS
     assert arguments == {
         "batch_id": JOB,
         "count": 3,

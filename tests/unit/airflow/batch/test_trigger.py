@@ -13,7 +13,7 @@ from typing import Any, Self, TypeAlias
 
 import pytest
 
-from kafka_bridge.airflow import KafkaJobBatchTrigger, job_log, kills
+from kafka_bridge.airflow import KafkaJobBatchTrigger, job_log, kills, settling
 from kafka_bridge.airflow.batch import trigger as trigger_module
 from kafka_bridge.airflow.batch import wait as wait_module
 from kafka_bridge.airflow.batch.waiter import JobNotice
@@ -48,6 +48,7 @@ ARGUMENTS: dict[str, Any] = {
     "schedule_to_start_timeout": 500.0,
     "progress_log_interval": 5.0,
     "not_before": T0 + 8,
+    "settle_seconds": 8.0,
 }
 CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
 
@@ -140,7 +141,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     """Put the stand-ins in their places."""
     stand_in = Stage()
     threads = SimpleNamespace(to_thread=asyncio.to_thread, sleep=stand_in.sleep)
-    for module in (trigger_module, wait_module):
+    for module in (trigger_module, wait_module, settling):
         monkeypatch.setattr(module, "time", stand_in)
         monkeypatch.setattr(module, "asyncio", threads)
     monkeypatch.setattr(job_log, "time", stand_in)
