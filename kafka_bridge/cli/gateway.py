@@ -53,9 +53,11 @@ def run(
     set_up_logging(log_level, log_format)
     config = _loaded(file)
     with _extra():
+        from kafka_bridge.gateway.door import mask_logs
         from kafka_bridge.gateway.gateway import Gateway
 
     running = Gateway(config)
+    mask_logs(running.masked)
     worker = running.worker
     override(
         worker,

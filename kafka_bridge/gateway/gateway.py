@@ -15,6 +15,9 @@ from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.http.client import ServiceClient
 from kafka_bridge.gateway.http.config import HttpJob, Mode
 from kafka_bridge.gateway.http.job import HttpHandler
+from kafka_bridge.gateway.http.unknown_words import UnknownWords
+from kafka_bridge.gateway.mask import Mask
+from kafka_bridge.gateway.secret import secrets_in
 from kafka_bridge.worker import Worker
 
 
@@ -28,6 +31,7 @@ class Gateway:
     def __init__(self, config: GatewayConfig, *, kafka: Mapping[str, Any] | None = None) -> None:
         self._config = config
         self._clients: dict[str, ServiceClient] = {}
+        self._mask = Mask(*secrets_in(config))
         self.worker = Worker(
             config.group_id,
             kafka=kafka,
@@ -41,6 +45,8 @@ class Gateway:
         self._channel = _channel(config)
         starting = asyncio.Semaphore(STARTING)
         self._callback_counts = CallbackCounts()
+        self._unknown_words = UnknownWords()
+        self.worker.metric_sources.append(self._unknown_words)
         if self._channel is not None:
             self.worker.metric_sources.append(self._callback_counts)
         for job_type, job in config.jobs.items():
@@ -54,7 +60,14 @@ class Gateway:
         service = self._config.service_of(job)
         client = self._clients.setdefault(job.service or service.url, ServiceClient(service))
         register = self.worker.job(job_type, concurrency=service.concurrency)
-        register(HttpHandler(job, client, self._channel).handle)
+        handler = HttpHandler(job, client, self._channel, self._unknown_words.count)
+        register(handler.handle)
+
+    def masked(self, text: str) -> str:
+        """Return a text without the secrets of the file, of its services, or renewed ones."""
+        for mask in (self._mask, *(client.mask for client in self._clients.values())):
+            text = mask.text(text)
+        return text
 
     def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
         """Do jobs until told to stop; see :meth:`kafka_bridge.worker.Worker.run`.

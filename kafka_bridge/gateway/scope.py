@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
+from kafka_bridge.gateway.door import MaskedJob
 from kafka_bridge.gateway.expressions import Expression, JmesPath, Template, TextTemplate
-from kafka_bridge.worker import JobContext
 
 JOB_NAMES = frozenset({"job_id", "job_type", "attempt", "delivery", "payload"})
 """What the expressions of a job see, whoever does it."""
@@ -32,7 +32,7 @@ OfJob = Annotated[TextTemplate, sees(*JOB_NAMES)]
 ValueOfJob = Annotated[Expression, sees(*JOB_NAMES)]
 
 
-def scope_of(job: JobContext, payload: Any) -> dict[str, Any]:
+def scope_of(job: MaskedJob, payload: Any) -> dict[str, Any]:
     """Return what the expressions of a job see."""
     return {
         "job_id": job.correlation_id,

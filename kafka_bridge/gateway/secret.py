@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import BaseModel, model_validator
 
 from kafka_bridge.gateway.strict import Strict
 
@@ -37,6 +38,13 @@ class Secret(Strict):
         self.reveal()
         return self
 
+    @property
+    def where(self) -> str:
+        """Where it is looked for, in words."""
+        if self.env is not None:
+            return f"the environment variable {self.env}"
+        return f"the file {self.file}"
+
     def reveal(self) -> str:
         """Return the secret.
 
@@ -44,14 +52,34 @@ class Secret(Strict):
         """
         if self.env is not None:
             found = os.environ.get(self.env, "")
-            where = f"the environment variable {self.env}"
         else:
             assert self.file is not None  # noqa: S101  one of the two is there
-            where = f"the file {self.file}"
             try:
                 found = self.file.read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"{where} cannot be read: {error}") from None
+                raise ValueError(f"{self.where} cannot be read: {_why(error)}") from None
         if not found:
-            raise ValueError(f"{where} is not set or empty")
+            raise ValueError(f"{self.where} is not set or empty")
         return found
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    """Return why a file cannot be read; the text of a decoding error has a byte of it."""
+    return str(error) if isinstance(error, OSError) else "it is not text in UTF-8"
+
+
+def secrets_in(part: object) -> Iterator[str]:
+    """Yield the secrets that a part of the file names, as they are now.
+
+    :param part: a model, or a mapping or sequence of them
+    """
+    if isinstance(part, Secret):
+        with contextlib.suppress(ValueError):  # gone since the file was checked
+            yield part.reveal()
+    elif isinstance(part, BaseModel):
+        yield from secrets_in(list(dict(part).values()))
+    elif isinstance(part, Mapping):
+        yield from secrets_in(list(part.values()))
+    elif isinstance(part, list | tuple):
+        for each in part:
+            yield from secrets_in(each)

@@ -62,11 +62,22 @@ HeaderName = Annotated[
 ]
 
 
-def _one_line(text: str) -> str:
-    if _BREAKS.search(text):
-        raise ValueError("expected one line, without control characters")
+def not_in_header(text: str) -> str | None:
+    """Return in words what of a text no header can have, None where it has nothing of the kind.
+
+    Field values are visible ASCII, spaces and tabs (RFC 9110, section 5.5). What others make of
+    further characters differs, so none are sent.
+    """
+    if found := re.search(r"[^\t\x20-\x7e]", text):
+        character = found[0]
+        return f"{character!r} (U+{ord(character):04X}), and headers are ASCII on one line"
+    return None
+
+
+def _header_text(text: str) -> str:
+    if not_in_header(text):
+        raise ValueError("expected one line of ASCII, as headers are")
     return text
 
 
-_BREAKS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-HeaderText = Annotated[str, AfterValidator(_one_line)]
+HeaderText = Annotated[str, AfterValidator(_header_text)]

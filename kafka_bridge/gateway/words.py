@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from typing import Any
 
 EXCERPT_CHARACTERS = 500
-MASK = "***"
 
 
 def number_of(value: Any) -> float | None:
@@ -34,10 +32,3 @@ def excerpt(body: Any) -> str:
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=repr)
     text = " ".join(text.split())
     return text if len(text) <= EXCERPT_CHARACTERS else f"{text[:EXCERPT_CHARACTERS]} …"
-
-
-def masked(text: str, secrets: Iterable[str]) -> str:
-    """Return a text without the secrets that may have come back in it."""
-    for secret in sorted(secrets, key=len, reverse=True):  # one may begin with another
-        text = text.replace(secret, MASK)
-    return text

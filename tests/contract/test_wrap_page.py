@@ -11,7 +11,7 @@ import pytest
 from kafka_bridge.gateway.callbacks.config import Receiver, Signature
 from kafka_bridge.gateway.callbacks.outcomes import STATUS
 from kafka_bridge.gateway.config import GatewayConfig
-from kafka_bridge.gateway.http.answers import State, read_answer
+from kafka_bridge.gateway.http.answers import read_answer
 from kafka_bridge.gateway.http.config import (
     Answer,
     HttpJob,
@@ -21,6 +21,7 @@ from kafka_bridge.gateway.http.config import (
     Service,
     Submit,
 )
+from kafka_bridge.gateway.http.states import State
 from kafka_bridge.gateway.scope import JOB_NAMES
 from kafka_bridge.gateway.strict import Strict
 from kafka_bridge.gateway.yaml_file import load

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kafka_bridge.gateway.http.answers import Report, State
+from kafka_bridge.gateway.http.answers import Report
+from kafka_bridge.gateway.http.states import State
 from kafka_bridge.protocol.messages import Progress
 
 

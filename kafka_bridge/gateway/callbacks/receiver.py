@@ -14,8 +14,9 @@ from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome, CallbackRef
 from kafka_bridge.gateway.callbacks.records import callback_headers
 from kafka_bridge.gateway.callbacks.signatures import check_signature
 from kafka_bridge.gateway.callbacks.tokens import CallbackToken, CallbackTokens
-from kafka_bridge.gateway.http.answers import AnswerUnreadable, State, read_answer
+from kafka_bridge.gateway.http.answers import AnswerUnreadable, read_answer
 from kafka_bridge.gateway.http.config import Answer, HttpJob
+from kafka_bridge.gateway.http.states import State
 from kafka_bridge.protocol.errors import KafkaBridgeError, RecordTooLarge
 from kafka_bridge.protocol.headers import Headers
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,13 @@ INHERITED = (
     *("LANG", "LC_ALL", "LC_CTYPE"),
 )
 """What every program gets of the gateway's own variables, where they are set: nothing secret."""
+
+
+_SECRET_NAME = re.compile(
+    "secret|token|passw|passphrase|pwd|credential|private|authorization|api_?key|access_?key",
+    re.IGNORECASE,
+)
+"""Names of variables whose values are masked, though the file does not call them secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +50,36 @@ def invocation_of(job: CommandJob, scope: Scope) -> Invocation:
     """Return what is started for a job.
 
     :raises ApplicationError: ``invalid_payload``, naming the placeholder that the payload does not
-        fill, or fills with what no program can be given
-    :raises ValueError: a secret is no longer where it was
+        fill, or fills with what no program can be given; or a secret is no longer where it was
     """
-    secrets = {
-        name: value.reveal() for name, value in job.environment.items() if isinstance(value, Secret)
-    }
+    secrets = _secrets(job)
     return Invocation(
         _arguments(job, scope),
         _environment(job, scope, secrets),
         job.working_directory,
         _stdin(job, scope),
         job.kill_after,
-        tuple(secrets.values()),
+        (*secrets.values(), *_inherited_secrets(job)),
     )
+
+
+def _secrets(job: CommandJob) -> dict[str, str]:
+    try:
+        return {
+            name: value.reveal()
+            for name, value in job.environment.items()
+            if isinstance(value, Secret)
+        }
+    except ValueError as error:
+        raise ApplicationError(
+            f"{job.program} cannot be started: {error}", type="credentials_unusable", details=""
+        ) from None
+
+
+def _inherited_secrets(job: CommandJob) -> Iterator[str]:
+    for name in job.inherit_environment:
+        if _SECRET_NAME.search(name) and (value := os.environ.get(name)):
+            yield value
 
 
 def _arguments(job: CommandJob, scope: Scope) -> list[bytes]:

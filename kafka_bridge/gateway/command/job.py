@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
 from typing import Any
 
 from kafka_bridge.gateway.command.config import CommandJob
@@ -18,13 +17,22 @@ from kafka_bridge.gateway.command.failures import (
 from kafka_bridge.gateway.command.invocation import invocation_of
 from kafka_bridge.gateway.command.output import Output
 from kafka_bridge.gateway.command.program import GuardGone, NotStarted, Program
-from kafka_bridge.gateway.command.progress import newest
+from kafka_bridge.gateway.command.progress import (
+    SLOW_SECONDS,
+    JsonLines,
+    PatternLines,
+    PlainLines,
+    Said,
+    newest,
+)
 from kafka_bridge.gateway.command.results import result_of
+from kafka_bridge.gateway.door import GatewayHandler, MaskedJob
+from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.gateway.scope import scope_of
-from kafka_bridge.worker import JobContext, JobStopped
+from kafka_bridge.worker import JobStopped
 
 
-class CommandHandler:
+class CommandHandler(GatewayHandler):
     """Does jobs of one type by a program.
 
     :param starting: is held while a program starts, by the handlers of all types
@@ -34,7 +42,11 @@ class CommandHandler:
         self._config = config
         self._starting = starting
 
-    async def handle(self, job: JobContext, payload: Any) -> Any:
+    def mask(self) -> Mask:
+        """Return a mask; a job's secrets are learnt when its program is started."""
+        return Mask()
+
+    async def do(self, job: MaskedJob, payload: Any) -> Any:
         """Run the program for a job, and return its result.
 
         :raises ApplicationError: it failed, in its own words
@@ -42,7 +54,8 @@ class CommandHandler:
         """
         config = self._config
         invocation = invocation_of(config, scope_of(job, payload))
-        output, errors = (self._listen(job, invocation.secrets) for _ in range(2))
+        job.mask.learn(*invocation.secrets)
+        output, errors = (self._listen(job) for _ in range(2))
         try:
             status = await self._run(job, Program(invocation, self._starting), output, errors)
         except NotStarted as error:
@@ -53,25 +66,13 @@ class CommandHandler:
             raise failed(config, status, output, errors)
         return result_of(config, output)
 
-    def _listen(self, job: JobContext, secrets: Sequence[str]) -> Output:
-        """Return an output whose lines are told as progress and messages."""
-
-        def hear(lines: list[str]) -> None:
-            said = newest(lines, config.progress)
-            if (progress := said.progress) is not None:
-                job.progress(
-                    progress.completed,
-                    total=progress.total,
-                    unit=progress.unit,
-                    message=said.message,
-                )
-            elif said.message is not None:
-                job.message(said.message)
-
+    def _listen(self, job: MaskedJob) -> Output:
+        """Return an output whose lines are published as progress and messages."""
         config = self._config
-        return Output(config.max_output_bytes, config.max_result_bytes, secrets, hear)
+        lines = _Lines(job, config.progress)
+        return Output(config.max_output_bytes, config.max_result_bytes, job.mask, lines.hear)
 
-    async def _run(self, job: JobContext, program: Program, output: Output, errors: Output) -> int:
+    async def _run(self, job: MaskedJob, program: Program, output: Output, errors: Output) -> int:
         """Return how the program has ended, which it does in time or when the job is to stop."""
         running = asyncio.create_task(program.run(output, errors))
         try:
@@ -86,7 +87,7 @@ class CommandHandler:
             raise timed_out(self._config, output, errors)
         return running.result()
 
-    def _confirm(self, job: JobContext, ended: asyncio.Task[int]) -> None:
+    def _confirm(self, job: MaskedJob, ended: asyncio.Task[int]) -> None:
         """Say what has become of the program, where the job was asked to stop.
 
         :raises JobStopped: it was
@@ -108,3 +109,23 @@ async def _stop(program: Program, running: asyncio.Task[int]) -> None:
     while not running.done():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait({running})
+
+
+class _Lines:
+    """Publishes what the lines of one output tell."""
+
+    def __init__(self, job: MaskedJob, reader: JsonLines | PatternLines) -> None:
+        self._job = job
+        self._reader: JsonLines | PatternLines | PlainLines = reader
+
+    def hear(self, lines: list[str]) -> None:
+        """Take some lines. A pattern that is too slow for one of them is no longer used."""
+        try:
+            said = newest(lines, self._reader)
+        except TimeoutError:
+            self._reader = PlainLines()
+            said = Said(
+                message=f"The pattern of progress took longer than {SLOW_SECONDS:g} s for a line: "
+                "progress is no longer read. Simplify the pattern"
+            )
+        self._job.report(said.progress, said.message)

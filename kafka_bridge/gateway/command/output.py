@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from kafka_bridge.gateway.words import masked
+from kafka_bridge.gateway.mask import Mask, MaskedStream
 
 LINE_CHARACTERS = 1_000
 """As much of a line is looked at: enough for a message, and a pattern is quick on it."""
 LINE_BYTES = 4 * LINE_CHARACTERS
+BEGIN_BYTES = 20
+"""So much of a line shows whether it is JSON."""
 
 
 class Output:
@@ -18,32 +20,39 @@ class Output:
 
     :param limit: so many bytes are kept
     :param line_limit: so many of the very last line, where that is more
-    :param secrets: are not seen in anything that is taken from here
+    :param mask: masks it as it comes, before anything is cut
     :param hear: is called with the lines that a piece completes
     :ivar is_cut: whether the beginning of the first line that is kept is lost
+    :ivar cut_begins: how that line began
     """
 
     def __init__(
         self,
         limit: int,
         line_limit: int,
-        secrets: Sequence[str],
+        mask: Mask,
         hear: Callable[[list[str]], None],
     ) -> None:
         self.is_cut = False
+        self.cut_begins = ""
+        self._taken = 0
         self._limit = limit
         self._longest = max(limit, line_limit)
         self._cut_beyond = 2 * limit
-        self._secrets = secrets
+        self._masked = MaskedStream(mask)
         self._hear = hear
         self._kept = bytearray()
         self._line = b""
 
     def take(self, piece: bytes) -> None:
         """Take what the program has written."""
+        self._take(self._masked.take(piece))
+
+    def _take(self, piece: bytes) -> None:
         # Programs that draw a bar begin its line anew with a carriage return.
         piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         self._kept += piece
+        self._taken += len(piece)
         if len(self._kept) > self._cut_beyond:
             self._cut()
             self._cut_beyond = 2 * max(self._limit, len(self._kept))  # so that few pieces cost this
@@ -54,6 +63,7 @@ class Output:
 
     def end(self) -> None:
         """Take it that nothing more comes."""
+        self._take(self._masked.end())
         self._cut()
         if self._line:
             self._say(self._line)
@@ -69,6 +79,8 @@ class Output:
         last = self._kept.rfind(b"\n", 0, length) + 1
         begin = self._kept.find(b"\n", surplus - 1, last) + 1 or last
         if length - begin > self._longest:
+            if not self.is_cut or begin:
+                self.cut_begins = self._text(self._kept[begin : begin + BEGIN_BYTES])
             begin, self.is_cut = length - self._longest, True
         elif begin:
             self.is_cut = False
@@ -82,5 +94,10 @@ class Output:
         """Return the end of the output as text."""
         return self._text(self._kept[-self._limit :]).strip("\n")
 
+    @property
+    def left_out(self) -> int:
+        """How many bytes of the output stand before :meth:`text`."""
+        return self._taken - min(len(self._kept), self._limit)
+
     def _text(self, data: bytes | bytearray) -> str:
-        return masked(data.decode("utf-8", "replace"), self._secrets)
+        return data.decode("utf-8", "replace")

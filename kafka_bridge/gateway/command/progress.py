@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import regex
 from pydantic import BeforeValidator
 
+from kafka_bridge.gateway.json_text import read_json
 from kafka_bridge.gateway.values import expect
 from kafka_bridge.gateway.words import number_of, text_of
 from kafka_bridge.protocol import messages
-from kafka_bridge.protocol.media_types import from_json
 
 GROUPS = ("completed", "total", "unit", "message")
 JSON = "json"
+SLOW_SECONDS = 0.05
+"""How long a pattern may take for a line. All of the gateway's jobs wait meanwhile: the library
+``regex`` can be stopped, while ``re`` keeps the whole process from going on."""
+PATTERN_CHARACTERS = 1_000
+"""As much of a line is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class JsonLines:
         if not line.startswith("{"):
             return Said(message=line)
         try:
-            told = from_json(line.encode())
+            told = read_json(line.encode())
         except ValueError:
             return Said(message=line)
         progress, message = _progress(told.get("progress")), told.get("message")
@@ -47,11 +52,14 @@ class JsonLines:
 class PatternLines:
     """Progress is where a regular expression is found in a line; all else is a message."""
 
-    pattern: re.Pattern[str]
+    pattern: regex.Pattern[str]
 
     def read(self, line: str) -> Said:
-        """Return what a line says."""
-        found = self.pattern.search(line)
+        """Return what a line says.
+
+        :raises TimeoutError: the pattern takes longer than ``SLOW_SECONDS``
+        """
+        found = self.pattern.search(line[:PATTERN_CHARACTERS], timeout=SLOW_SECONDS)
         groups = found.groupdict() if found else {}
         completed = _number_in(groups.get("completed"))
         if completed is None:
@@ -60,10 +68,20 @@ class PatternLines:
         return Said(progress, groups.get("message"))
 
 
-def newest(lines: Sequence[str], reader: JsonLines | PatternLines) -> Said:
+class PlainLines:
+    """All lines are messages."""
+
+    def read(self, line: str) -> Said:
+        """Return what a line says."""
+        return Said(message=line)
+
+
+def newest(lines: Sequence[str], reader: JsonLines | PatternLines | PlainLines) -> Said:
     """Return the last progress and the last message of some lines.
 
     Read from their end, so that a program that says a great deal does not keep others waiting.
+
+    :raises TimeoutError: the reader's pattern is too slow for one of them
     """
     progress = message = None
     for line in reversed(lines):
@@ -102,13 +120,13 @@ def _reader(value: object) -> JsonLines | PatternLines:
     if not isinstance(value, str):
         expect(f"{JSON}, or a text that is a regular expression")
     try:
-        pattern = re.compile(value)
-    except re.error as error:
-        raise ValueError(f"{value!r} is no regular expression: {error}") from None
+        pattern = regex.compile(value)
+    except regex.error as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from None
     return _checked(pattern)
 
 
-def _checked(pattern: re.Pattern[str]) -> PatternLines:
+def _checked(pattern: regex.Pattern[str]) -> PatternLines:
     if "completed" not in pattern.groupindex:
         raise ValueError(
             f"{pattern.pattern!r} has no group (?P<completed>…): expected one, or the word {JSON}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from kafka_bridge.gateway.command.config import CommandJob, ResultForm
 from kafka_bridge.gateway.command.output import Output
+from kafka_bridge.gateway.json_text import read_json
 from kafka_bridge.gateway.words import excerpt
-from kafka_bridge.protocol.media_types import from_json
 from kafka_bridge.worker import ApplicationError
 
 
@@ -22,7 +23,7 @@ def result_of(job: CommandJob, output: Output) -> Any:
         case ResultForm.JSON:
             return _json(job, output)
         case ResultForm.TEXT:
-            return output.text()
+            return _text(job, output)
         case ResultForm.NONE:
             return None
         case ResultForm.AUTO:
@@ -31,12 +32,28 @@ def result_of(job: CommandJob, output: Output) -> Any:
 
 def _auto(job: CommandJob, output: Output) -> Any:
     lines = _candidates(job, output)
-    if lines and lines[-1].startswith(("{", "[")) and not _is_too_long(job, output, lines):
+    if lines and _JSON_BEGINS.match(_beginning(output, lines)):
+        if _is_too_long(job, output, lines):
+            raise _too_long(job)
         try:
-            return from_json(lines[-1].encode())
+            return read_json(lines[-1].encode())
         except ValueError:
             pass  # it is text that looks like it
-    return {"exit_code": 0, "output": output.text()}
+    result = {"exit_code": 0, "output": output.text()}
+    return result | {"left_out_bytes": output.left_out} if output.left_out else result
+
+
+def _text(job: CommandJob, output: Output) -> str:
+    if output.left_out:
+        raise ApplicationError(
+            f"{job.program} has ended with exit code 0, but its output, which is its result, is "
+            f"longer than {job.max_output_bytes} bytes (max_output_bytes). Let it write to a file "
+            "and return the file's address",
+            type="result_too_large",
+            details="",
+            retryable=False,
+        )
+    return output.text()
 
 
 def _json(job: CommandJob, output: Output) -> Any:
@@ -44,10 +61,9 @@ def _json(job: CommandJob, output: Output) -> Any:
     if not lines:
         raise _unusable("there is none", "result_not_json", job)
     if _is_too_long(job, output, lines):
-        why = f"it is longer than {job.max_result_bytes} bytes (max_result_bytes)"
-        raise _unusable(why, "result_too_large", job)
+        raise _too_long(job)
     try:
-        return from_json(lines[-1].encode())
+        return read_json(lines[-1].encode())
     except ValueError:
         raise _unusable(f"it is {excerpt(lines[-1])}", "result_not_json", job) from None
 
@@ -55,14 +71,30 @@ def _json(job: CommandJob, output: Output) -> Any:
 def _candidates(job: CommandJob, output: Output) -> list[str]:
     """Return the lines of which the last one is the result: what tells the progress is not."""
     lines = output.lines()
-    while lines and job.progress.read(lines[-1]).progress is not None:
+    while lines and _tells_progress(job, lines[-1]):
         lines.pop()
     return lines
+
+
+def _tells_progress(job: CommandJob, line: str) -> bool:
+    try:
+        return job.progress.read(line).progress is not None
+    except TimeoutError:  # too slow for it: see progress.py
+        return False
+
+
+def _beginning(output: Output, lines: list[str]) -> str:
+    return output.cut_begins if output.is_cut and len(lines) == 1 else lines[-1]
 
 
 def _is_too_long(job: CommandJob, output: Output, lines: list[str]) -> bool:
     is_cut = output.is_cut and len(lines) == 1
     return is_cut or len(lines[-1].encode()) > job.max_result_bytes
+
+
+def _too_long(job: CommandJob) -> ApplicationError:
+    why = f"it is longer than {job.max_result_bytes} bytes (max_result_bytes)"
+    return _unusable(why, "result_too_large", job)
 
 
 def _unusable(why: str, kind: str, job: CommandJob) -> ApplicationError:
@@ -73,3 +105,7 @@ def _unusable(why: str, kind: str, job: CommandJob) -> ApplicationError:
         details="",
         retryable=False,
     )
+
+
+_JSON_BEGINS = re.compile(r"""\{\s*["}]|\[\s*(["{\[\]\d-]|true|false|null)""")
+"""How objects and arrays begin: log lines begin with a bracket, too, as in ``[INFO]``."""

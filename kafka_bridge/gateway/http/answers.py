@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from kafka_bridge.gateway.expressions import ExpressionFailed, JmesPath
 from kafka_bridge.gateway.http.config import Answer, ErrorAnswer, ProgressAnswer
+from kafka_bridge.gateway.http.states import State, known_words, meaning
 from kafka_bridge.gateway.words import excerpt, number_of, text_of
 from kafka_bridge.protocol.messages import Progress
 from kafka_bridge.worker import ApplicationError
@@ -16,24 +16,19 @@ from kafka_bridge.worker import ApplicationError
 _RESULT = JmesPath.parse("result")
 
 
-class State(StrEnum):
-    """How a job is, in whatever words the service says it."""
-
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A service's word on a job. ``result`` and ``error`` come with its end only."""
+    """A service's word on a job. ``result`` and ``error`` come with its end only.
+
+    ``unknown_word`` is the word for its state, where that had to be taken for "running".
+    """
 
     state: State
     progress: Progress | None = None
     message: str | None = None
     result: Any = None
     error: ApplicationError | None = None
+    unknown_word: str | None = None
 
 
 class AnswerUnreadable(Exception):
@@ -47,9 +42,10 @@ def read_answer(answer: Answer, body: Any) -> Report:
     :raises AnswerUnreadable: it does not say how the job is
     """
     try:
-        state = _state(answer, body)
+        state, unknown = _state(answer, body)
         return Report(
             state,
+            unknown_word=unknown,
             progress=_progress(answer.progress, body),
             message=text_of(answer.message.search(body)),
             result=(answer.result or _RESULT).search(body) if state is State.SUCCEEDED else None,
@@ -59,28 +55,17 @@ def read_answer(answer: Answer, body: Any) -> Report:
         raise AnswerUnreadable(f"{error}; the answer is {excerpt(body)}") from None
 
 
-def _state(answer: Answer, body: Any) -> State:
+def _state(answer: Answer, body: Any) -> tuple[State, str | None]:
+    """Return the state, and the word for it where nobody knows that."""
     found = answer.state.search(body)
     word = json.dumps(found) if isinstance(found, bool) else str(found)
-    for state, words in (
-        (State.SUCCEEDED, answer.succeeded),
-        (State.FAILED, answer.failed),
-        (State.CANCELLED, answer.cancelled),
-        (State.RUNNING, answer.running),
-    ):
-        if words is not None and word in words:
-            return state
+    if (state := meaning(answer, word)) is not None:
+        return state, None
     if answer.running is None and isinstance(found, str | int | float):
-        return State.RUNNING
-    known = [
-        *answer.succeeded,
-        *answer.failed,
-        *answer.cancelled,
-        *(answer.running or ["any other word while it runs"]),
-    ]
+        return State.RUNNING, word
     raise AnswerUnreadable(
-        f"{answer.state.text!r} should say how the job is ({', '.join(known)}), but is "
-        f"{excerpt(found)} in {excerpt(body)}"
+        f"{answer.state.text!r} should say how the job is ({', '.join(known_words(answer))}), but "
+        f"is {excerpt(found)} in {excerpt(body)}"
     )
 
 

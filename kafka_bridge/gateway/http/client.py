@@ -15,6 +15,7 @@ from aiolimiter import AsyncLimiter
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_base
 
+from kafka_bridge.gateway.expressions import ExpressionFailed, JmesPath
 from kafka_bridge.gateway.http.config import Retries, Service
 from kafka_bridge.gateway.http.connections import Connections
 from kafka_bridge.gateway.http.credentials import credentials_of
@@ -25,6 +26,9 @@ from kafka_bridge.gateway.http.failures import (
     unanswered,
     unreadable,
 )
+from kafka_bridge.gateway.json_text import read_json
+from kafka_bridge.gateway.mask import Mask
+from kafka_bridge.gateway.words import excerpt
 from kafka_bridge.worker import ApplicationError, Backoff
 from kafka_bridge.worker.errors import invalid_payload
 
@@ -36,8 +40,8 @@ _FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"}
 class Call:
     """One request to a service.
 
-    ``body``: JSON; None sends none. ``timeout``: in seconds. ``secrets``: what of it must not
-    appear in an error, though the service sends it back.
+    ``body``: JSON; None sends none. ``timeout``: in seconds. ``mask``: of the job that it is about,
+    by default the service's own; the answer is masked with it.
     """
 
     method: str
@@ -45,19 +49,20 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     timeout: float | None = None
-    secrets: tuple[str, ...] = ()
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer that is a success, or has one of the status codes that the caller takes.
 
-    ``retry_after``: the seconds that the service asks to be left alone, 0 for none.
+    What is read from it is masked. ``retry_after``: the seconds that the service asks to be left
+    alone, 0 for none.
     """
 
     response: httpx.Response
     retry_after: float
-    secrets: tuple[str, ...]
+    mask: Mask
 
     def json(self) -> Any:
         """Return the body as JSON gives it, None where there is none.
@@ -67,22 +72,47 @@ class Reply:
         if not self.response.content:
             return None
         try:
-            return self.response.json()
-        except ValueError:
-            raise self.unreadable(f"its body is no JSON: {self.response.text[:200]!r}") from None
+            return self.mask.value(read_json(self.response.content))
+        except ValueError as error:
+            why = f"its body is not JSON ({error}): {excerpt(self._text)!r}"
+            raise self.unreadable(why) from None
 
     def value(self) -> Any:
-        """Return the body: as JSON gives it, or text, or bytes, as its media type says."""
+        """Return the body: as JSON gives it, or text, or bytes, as its media type says.
+
+        :raises ApplicationError: it should be JSON and is not
+        """
         media_type = self.response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type == "application/json" or media_type.endswith("+json"):
             return self.json()
         if media_type.startswith("text/") or not media_type:
-            return self.response.text or None
-        return self.response.content
+            return self._text or None
+        return self.mask.data(self.response.content)
+
+    def part(self, where: JmesPath | None) -> Any:
+        """Return a part of the body as JSON gives it; the whole body where there is no expression.
+
+        :raises ApplicationError: it cannot be read
+        """
+        if where is None:
+            return self.value()
+        try:
+            return where.search(self.json())
+        except ExpressionFailed as error:
+            raise self.unreadable(str(error)) from None
+
+    def header(self, name: str) -> str | None:
+        """Return the value of a header, None where there is none."""
+        value = self.response.headers.get(name)
+        return None if value is None else self.mask.text(value)
 
     def unreadable(self, why: str, *, retryable: bool = True) -> RequestFailed:
         """Return the error that this answer is, which cannot be used."""
-        return unreadable(self.response, why, self.secrets, retryable=retryable)
+        return unreadable(self.response, why, self.mask, retryable=retryable)
+
+    @property
+    def _text(self) -> str:
+        return self.mask.text(self.response.text)
 
 
 class _Resources:
@@ -96,9 +126,15 @@ class _Resources:
 
 
 class ServiceClient:
-    """Sends requests to a service."""
+    """Sends requests to a service.
+
+    :ivar mask: the service's secrets; of those that are renewed, the earlier ones, too
+    :ivar url: where it is
+    """
 
     def __init__(self, service: Service) -> None:
+        self.mask = Mask()
+        self.url = service.url
         self._service = service
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Resources] = (
             WeakKeyDictionary()
@@ -165,23 +201,37 @@ class ServiceClient:
         self, client: httpx.AsyncClient, call: Call, takes: frozenset[int]
     ) -> Reply:
         timeout = call.timeout or self._service.timeout
-        credentials = credentials_of(self._service)
-        secrets = (*credentials.secrets, *call.secrets)
-        request = self._request(client, call, credentials.headers)
+        mask = call.mask or self.mask
+        request = self._request(client, call, self._credentials())
         try:
             async with asyncio.timeout(timeout):
-                response = await self._read(await client.send(request, stream=True))
+                response = await self._read(await client.send(request, stream=True), mask)
         except TimeoutError:
-            raise unanswered(request, httpx.ReadTimeout(""), timeout) from None
+            raise unanswered(request, httpx.ReadTimeout(""), timeout, mask) from None
         except httpx.LocalProtocolError as error:
-            raise _unsendable(str(error)) from None
+            raise _unsendable(mask.text(str(error))) from None
         except httpx.HTTPError as error:
-            raise unanswered(request, error, timeout) from None
+            raise unanswered(request, error, timeout, mask) from None
         if response.is_success or response.status_code in takes:
-            return Reply(response, retry_after(response), secrets)
-        raise refused(response, secrets)
+            return Reply(response, retry_after(response), mask)
+        raise refused(response, mask)
 
-    async def _read(self, stream: httpx.Response) -> httpx.Response:
+    def _credentials(self) -> Mapping[str, str]:
+        """Return the headers that say who we are, each secret read again: it may be renewed.
+
+        :raises RequestFailed: a secret cannot be read now
+        """
+        try:
+            credentials = credentials_of(self._service)
+        except ValueError as error:
+            raise RequestFailed(
+                f"the credentials for {self._service.url} cannot be used: {error}",
+                type="credentials_unusable",
+            ) from None
+        self.mask.learn(*credentials.secrets)
+        return credentials.headers
+
+    async def _read(self, stream: httpx.Response, mask: Mask) -> httpx.Response:
         """Return an answer with its body, of which no more is read than the service may send."""
         limit = self._service.max_answer_bytes
         body = bytearray()
@@ -190,7 +240,7 @@ class ServiceClient:
                 body += part
                 if len(body) > limit:
                     why = f"its body is larger than max_answer_bytes, {limit}"
-                    raise unreadable(stream, why, ())
+                    raise unreadable(stream, why, mask)
         finally:
             await stream.aclose()
         headers = [each for each in stream.headers.multi_items() if each[0] not in _FRAMING]

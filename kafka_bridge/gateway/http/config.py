@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -107,8 +107,10 @@ class Submit(Strict):
     :ivar body: by default the payload; with ``job_id`` and ``callback_url`` in it where the service
         calls back
     :ivar idempotency_header: carries the job's id, so that a service can tell a repetition
-    :ivar external_id: where in the answer the service's own name for the job stands; by default it
-        is the job's id
+    :ivar external_id: where in the answer the service's own name for the job stands, by default
+        the job's id. Where the body does not have it, the header ``Location`` may: a URL of this
+        service that fits the path of ``polling``, ``cancel`` or ``result``
+    :ivar external_id_header: another header that has it: the name itself, or such a URL
     :ivar timeout: seconds for the answer; by default the service's, and 300 s in synchronous mode
     """
 
@@ -118,13 +120,20 @@ class Submit(Strict):
     body: BodyOfSubmit | None = None
     idempotency_header: HeaderName | None = "Idempotency-Key"
     external_id: Expression | None = None
+    external_id_header: HeaderName | None = None
     timeout: Seconds | None = None
 
     @property
     def names(self) -> frozenset[str]:
         """The names of the scope that its expressions look at."""
-        body = () if self.body is None else (self.body,)
-        return frozenset().union(*(e.names() for e in (self.path, *body, *self.headers.values())))
+        return _names(self.path, self.body, self.headers)
+
+
+def _names(
+    path: Template, body: JmesPath | None, headers: Mapping[str, Template]
+) -> frozenset[str]:
+    of_body = frozenset() if body is None else body.names()
+    return path.names().union(of_body, *(each.names() for each in headers.values()))
 
 
 class Request(Strict):
@@ -134,6 +143,11 @@ class Request(Strict):
     path: PathOfSubmitted
     headers: dict[HeaderName, OfSubmitted] = Field(default_factory=dict)
     body: BodyOfSubmitted | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the scope that its expressions look at."""
+        return _names(self.path, self.body, self.headers)
 
 
 class ResultRequest(Request):
@@ -186,15 +200,18 @@ Words = Annotated[tuple[str, ...], Field(min_length=1)]
 class Answer(Strict):
     """How to read what a service says of a job, when polled or when it calls back.
 
+    ``succeeded``, ``failed`` and ``cancelled`` are the words for the ends of a job, by default
+    those that most services use; their case makes no difference unless the file lists both.
+
     :ivar running: the words for a job that goes on; by default all that are not in the others
     :ivar result: where the result stands; by default ``result``, and in synchronous mode the whole
         answer
     """
 
     state: Expression = JmesPath.parse("status")
-    succeeded: Words = ("completed",)
-    failed: Words = ("failed",)
-    cancelled: Words = ("cancelled",)
+    succeeded: Words | None = None
+    failed: Words | None = None
+    cancelled: Words | None = None
     running: Words | None = None
     progress: ProgressAnswer = ProgressAnswer()
     message: Expression = JmesPath.parse("message")

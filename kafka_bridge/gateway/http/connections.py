@@ -8,6 +8,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -17,6 +18,9 @@ IDLE_SECONDS = 5.0
 
 class Connections:
     """Hands out clients of httpx, each with one connection. For one event loop.
+
+    They keep no cookies: a client is used for one job after another, and a session cookie of one
+    would be sent with the next.
 
     httpx's own pool looks at each of its connections, whenever a request begins and ends: with a
     hundred of them that takes twice as long as the request itself.
@@ -46,6 +50,7 @@ class Connections:
         return httpx.AsyncClient(
             verify=self._tls,
             timeout=None,  # noqa: S113
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             limits=httpx.Limits(keepalive_expiry=IDLE_SECONDS),
         )
 

@@ -8,15 +8,12 @@ from dataclasses import dataclass
 
 from kafka_bridge.gateway.http.config import Service
 from kafka_bridge.gateway.secret import Secret
+from kafka_bridge.gateway.values import not_in_header
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The headers of a service's requests, and what of them must not appear in any text.
-
-    A service may send back what it was sent, so ``secrets`` are those that stand in ``headers``:
-    a file that is renewed between two readings would give others.
-    """
+    """The headers of a service's requests, and ``secrets``: what of them no text may show."""
 
     headers: Mapping[str, str]
     secrets: tuple[str, ...]
@@ -25,20 +22,26 @@ class Credentials:
 def credentials_of(service: Service) -> Credentials:
     """Return what the file says of a service, each secret read once.
 
-    :raises ValueError: a secret is not there
+    :raises ValueError: a secret is not there, or no header can have it
     """
     secrets: list[str] = []
+
+    def reveal(secret: Secret) -> str:
+        secrets.append(secret.reveal())
+        return secrets[-1]
 
     def text(value: str | Secret) -> str:
         if isinstance(value, str):
             return value
-        secrets.append(value.reveal())
-        return secrets[-1]
+        if not_in_header(found := reveal(value)):  # what of it is not shown
+            raise ValueError(f"{value.where} is not one line of ASCII, as headers are")
+        return found
 
     headers = {name: text(value) for name, value in service.headers.items()}
     if service.auth is not None and service.auth.bearer is not None:
         headers["Authorization"] = f"Bearer {text(service.auth.bearer)}"
     if service.auth is not None and (basic := service.auth.basic) is not None:
-        pair = f"{basic.username}:{text(basic.password)}".encode()
-        headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        pair = f"{basic.username}:{reveal(basic.password)}"
+        secrets.append(pair)
+        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
     return Credentials(headers, tuple(secrets))

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 
 import httpx
 
-from kafka_bridge.gateway.words import excerpt, masked
+from kafka_bridge.gateway.mask import Mask
+from kafka_bridge.gateway.words import excerpt
 from kafka_bridge.worker import ApplicationError
 
 RETRYABLE_STATUS = frozenset({408, 425, 429})
 """Of the 4xx, those that say "not now" (RFC 9110, RFC 8470, RFC 6585)."""
+GONE = 410
+LONGEST_RETRY_AFTER = 300.0
+"""Seconds: a service that asks for a longer pause is asked again after this one."""
 
 
 class RequestFailed(ApplicationError):
     """A request was refused or not answered, or its answer cannot be used.
 
     :ivar retry_after: the seconds that the service asks to be left alone, 0 for none
+    :ivar is_final: whether no later request about the same job can do better
+    :ivar may_have_begun: whether the service may have acted on the request all the same
     """
 
     def __init__(
@@ -30,9 +35,13 @@ class RequestFailed(ApplicationError):
         details: str = "",
         retryable: bool = True,
         retry_after: float = 0.0,
+        is_final: bool = False,
+        may_have_begun: bool = False,
     ) -> None:
         super().__init__(message, type=type, details=details, retryable=retryable)
         self.retry_after = retry_after
+        self.is_final = is_final
+        self.may_have_begun = may_have_begun
 
 
 def is_retryable(status: int) -> bool:
@@ -40,60 +49,94 @@ def is_retryable(status: int) -> bool:
     return status >= 500 or status in RETRYABLE_STATUS
 
 
-def shown(request: httpx.Request) -> str:
+def shown(request: httpx.Request, mask: Mask) -> str:
     """Return a request's method and URL, without parameters: they may hold a key."""
     url = request.url.copy_with(query=None, userinfo=None)
-    return f"{request.method} {url}{'?…' if request.url.query else ''}"
+    return mask.text(f"{request.method} {url}{'?…' if request.url.query else ''}")
 
 
-def refused(answer: httpx.Response, secrets: Iterable[str]) -> RequestFailed:
+def refused(answer: httpx.Response, mask: Mask) -> RequestFailed:
     """Return the error that an answer is which is no success."""
-    status = f"{answer.status_code} {answer.reason_phrase}".strip()
-    said = f"{shown(answer.request)}: {status}"
+    code = answer.status_code
+    said = mask.text(f"{shown(answer.request, mask)}: {code} {answer.reason_phrase}".strip())
     if answer.is_redirect:
+        location = excerpt(mask.text(answer.headers.get("location", "nowhere")))
         return RequestFailed(
-            f"{said} to {answer.headers.get('location', 'nowhere')}: set the URL to where it is",
-            type=f"http_{answer.status_code}",
+            f"{said} to {location}: set the URL to where it is",
+            type=f"http_{code}",
             retryable=False,
         )
-    body = masked(excerpt(answer.text), secrets)
+    text = mask.text(answer.text)
+    body = excerpt(text)
     return RequestFailed(
         f"{said}: {body}" if body else said,
-        type=f"http_{answer.status_code}",
-        details=masked(answer.text, secrets),
-        retryable=is_retryable(answer.status_code),
+        type=f"http_{code}",
+        details=text,
+        retryable=is_retryable(code),
         retry_after=retry_after(answer),
+        is_final=code == GONE,
+        may_have_begun=code >= 500,
     )
 
 
-def unanswered(request: httpx.Request, error: httpx.HTTPError, timeout: float) -> RequestFailed:
+def unanswered(
+    request: httpx.Request, error: httpx.HTTPError, timeout: float, mask: Mask
+) -> RequestFailed:
     """Return the error that no answer is."""
     if isinstance(error, httpx.TimeoutException):
         message, kind = f"no answer within {timeout:g} s", "http_timeout"
     else:
-        message, kind = f"no answer: {error or type(error).__name__}", "http_unreachable"
-    return RequestFailed(f"{shown(request)}: {message}", type=kind)
+        message, kind = f"no answer: {mask.text(reason(error))}", "http_unreachable"
+    is_connected = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+    return RequestFailed(
+        f"{shown(request, mask)}: {message}", type=kind, may_have_begun=is_connected
+    )
+
+
+def reason(error: BaseException) -> str:
+    """Return why a request failed: the text of the error, or of what caused it, or its name."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if text := str(cause).strip():
+            return text
+        cause = cause.__cause__ or cause.__context__
+    return _NAMES.get(type(error), type(error).__name__)
+
+
+_NAMES: dict[type[BaseException], str] = {
+    httpx.ReadError: "the connection broke while the answer was read",
+    httpx.WriteError: "the connection broke while the request was sent",
+    httpx.CloseError: "the connection broke while it was closed",
+    httpx.RemoteProtocolError: "the service does not speak HTTP",
+}
 
 
 def unreadable(
-    answer: httpx.Response, why: str, secrets: Iterable[str], *, retryable: bool = True
+    answer: httpx.Response, why: str, mask: Mask, *, retryable: bool = True
 ) -> RequestFailed:
-    """Return the error that an answer is which came, and cannot be used."""
+    """Return the error that an answer is which came, and cannot be used.
+
+    :param why: is masked already, for it may quote and cut the answer
+    """
     return RequestFailed(
-        masked(f"{shown(answer.request)}: {answer.status_code}, but {why}", secrets),
+        f"{shown(answer.request, mask)}: {answer.status_code}, but {mask.text(why)}",
         type="http_unreadable",
         retryable=retryable,
+        may_have_begun=True,
     )
 
 
 def retry_after(answer: httpx.Response) -> float:
-    """Return the seconds that ``Retry-After`` asks for (RFC 9110, section 10.2.3), 0 for none."""
+    """Return the seconds that ``Retry-After`` asks for (RFC 9110, section 10.2.3), 0 for none.
+
+    They are no more than ``LONGEST_RETRY_AFTER``.
+    """
     value = answer.headers.get("retry-after", "").strip()
     try:
         seconds = float(value)
     except ValueError:
         seconds = _until(value)
-    return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
+    return min(seconds, LONGEST_RETRY_AFTER) if seconds > 0 and not math.isnan(seconds) else 0.0
 
 
 def _until(date: str) -> float:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
 from kafka_bridge.gateway.callbacks.order import ReportOrder
-from kafka_bridge.gateway.http.answers import Report, State, read_answer
+from kafka_bridge.gateway.door import GatewayHandler, MaskedJob
+from kafka_bridge.gateway.http.answers import Report
 from kafka_bridge.gateway.http.client import Reply, ServiceClient
-from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling, Request
-from kafka_bridge.gateway.http.polling import poll
+from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling
+from kafka_bridge.gateway.http.external_id import external_id_of
+from kafka_bridge.gateway.http.failures import RequestFailed
+from kafka_bridge.gateway.http.polling import fetch, poll
+from kafka_bridge.gateway.http.reports import Reports, Tell, first_end, read_callback
 from kafka_bridge.gateway.http.requests import call_about, submit_call
+from kafka_bridge.gateway.http.states import State
+from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.gateway.scope import scope_of
-from kafka_bridge.gateway.words import text_of
-from kafka_bridge.worker import ApplicationError, JobContext, JobStopped, StopReason
+from kafka_bridge.worker import ApplicationError, JobStopped, StopReason
 
 CONFLICT = 409
 CANCEL_SECONDS = 30.0
@@ -49,20 +55,34 @@ class Callbacks(Protocol):
         """
 
 
-class HttpHandler:
+class HttpHandler(GatewayHandler):
     """Does jobs of one type by a service.
 
     :param callbacks: for a job type in callback mode
+    :param unknown_words: counts what the service says and the file does not list, by job type
     """
 
     def __init__(
-        self, config: HttpJob, client: ServiceClient, callbacks: Callbacks | None = None
+        self,
+        config: HttpJob,
+        client: ServiceClient,
+        callbacks: Callbacks | None = None,
+        unknown_words: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._config = config
         self._client = client
         self._callbacks = callbacks
+        self._unknown_words = unknown_words
 
-    async def handle(self, job: JobContext, payload: Any) -> Any:
+    def mask(self) -> Mask:
+        """Return a mask for the service's secrets, and those that it signs with."""
+        mask = Mask(beside=self._client.mask)
+        if self._config.signature is not None:
+            with contextlib.suppress(ValueError):  # it cannot be read, so nothing is signed with it
+                mask.learn(self._config.signature.secret.reveal())
+        return mask
+
+    async def do(self, job: MaskedJob, payload: Any) -> Any:
         """Have the service do a job, and return its result.
 
         :raises ApplicationError: it failed, in the service's words
@@ -71,82 +91,107 @@ class HttpHandler:
         scope = scope_of(job, payload)
         async with self._client.place(job.message):
             try:
-                return await self._do(job, scope)
+                return await self._done(job, scope)
             except asyncio.CancelledError:
                 await self._stop(job, scope)
                 raise
 
-    async def _do(self, job: JobContext, scope: dict[str, Any]) -> Any:
+    async def _done(self, job: MaskedJob, scope: dict[str, Any]) -> Any:
+        tell = Reports(job, self._unknown_words).tell
         match self._config.mode:
             case Mode.SYNCHRONOUS:
                 return self._answer_is_result(await self._submit(job, scope))
             case Mode.POLLING:
                 await self._begin(job, scope)
-                end = await self._polled(job, scope, self._config.polling or Polling())
+                polling = self._config.polling or Polling()
+                end = await self._watched(job, scope, self._polled(job, scope, polling, tell))
             case Mode.CALLBACK:
-                end = await self._called_back(job, scope)
-        return await self._outcome(scope, end)
+                end = await self._called_back(job, scope, tell)
+        return await self._outcome(job, scope, end)
 
     # Submitting.
 
-    async def _begin(self, job: JobContext, scope: dict[str, Any]) -> None:
+    async def _begin(self, job: MaskedJob, scope: dict[str, Any]) -> None:
         """Submit the job, unless an earlier delivery has; from then on it has an external id."""
         if job.external_id is None:
-            reply = await self._submit(job, scope)
-            job.set_external_id(self._external_id(reply, scope))
+            job.set_external_id(await self._submitted(job, scope))
         scope["external_id"] = job.external_id
 
-    async def _submit(self, job: JobContext, scope: Mapping[str, Any]) -> Reply:
+    async def _submitted(self, job: MaskedJob, scope: dict[str, Any]) -> str:
+        """Submit the job; return what the service calls it.
+
+        :raises ApplicationError: it cannot be submitted, or watched. If it may run, it is cancelled
+        """
+        try:
+            reply = await self._submit(job, scope)
+            return external_id_of(self._config, self._client.url, reply, scope)
+        except RequestFailed as error:
+            if error.may_have_begun and self._may_cancel(scope):
+                raise await self._given_up(job, scope, error) from None
+            raise
+
+    async def _submit(self, job: MaskedJob, scope: Mapping[str, Any]) -> Reply:
         return await self._client.send(
-            submit_call(self._config, scope), takes=self._already_exists(), tell=job.message
+            submit_call(self._config, scope, job.mask),
+            takes=self._already_exists(),
+            tell=job.message,
         )
 
     def _already_exists(self) -> frozenset[int]:
         if self._config.already_exists is not None:
             return self._config.already_exists
-        return frozenset() if self._config.submit.external_id else frozenset({CONFLICT})
-
-    def _external_id(self, reply: Reply, scope: Mapping[str, Any]) -> str:
-        where = self._config.submit.external_id
-        if where is None:
-            return str(scope["job_id"])
-        found = text_of(where.search(reply.json()))
-        if not found:
-            why = f"external_id, {where.text!r}, is not in it: the job may run there unwatched"
-            raise reply.unreadable(why, retryable=False)
-        return found
+        submit = self._config.submit
+        names_jobs = submit.external_id is not None or submit.external_id_header is not None
+        return frozenset() if names_jobs else frozenset({CONFLICT})
 
     # Waiting.
 
-    async def _polled(self, job: JobContext, scope: Mapping[str, Any], polling: Polling) -> Report:
-        return await poll(
-            self._client,
-            call_about(polling, scope),
-            polling,
-            self._config.answer,
-            lambda report: _tell(job, report),
-        )
+    async def _watched(
+        self, job: MaskedJob, scope: dict[str, Any], watching: Awaitable[Report]
+    ) -> Report:
+        """Return the end; where it can no longer be known, cancel the job at the service first."""
+        try:
+            return await watching
+        except RequestFailed as error:
+            if error.is_final:  # there is nothing left to cancel
+                raise
+            raise await self._given_up(job, scope, error) from None
+        except Exception as error:
+            raise await self._given_up(job, scope, error) from error
 
-    async def _called_back(self, job: JobContext, scope: dict[str, Any]) -> Report:
+    async def _given_up(
+        self, job: MaskedJob, scope: dict[str, Any], error: Exception
+    ) -> ApplicationError:
+        """Cancel the job at the service; return the error, with what came of that."""
+        message = f"{error}; {await self._cancel_there(job, scope)}"
+        if isinstance(error, ApplicationError):
+            return ApplicationError(
+                message, type=error.type, details=error.details, retryable=error.retryable
+            )
+        return ApplicationError(message, type=type(error).__qualname__)
+
+    async def _polled(
+        self, job: MaskedJob, scope: Mapping[str, Any], polling: Polling, tell: Tell
+    ) -> Report:
+        call = call_about(polling, scope, job.mask)
+        return await poll(self._client, call, polling, self._config.answer, tell)
+
+    async def _called_back(self, job: MaskedJob, scope: dict[str, Any], tell: Tell) -> Report:
         """Wait for the end that the service calls back; where the file says so, ask as well."""
         assert self._callbacks is not None  # noqa: S101  the file was checked for it
-        scope["callback_url"] = self._callbacks.url(job.correlation_id, job.job_type)
+        url = scope["callback_url"] = self._callbacks.url(job.correlation_id, job.job_type)
+        job.mask.learn(url, url.rpartition("/")[2])
         # An earlier delivery may have submitted it and died before it said so.
         is_new = job.delivery == 1 and job.external_id is None
         since = None if is_new else job.request.created_at
         async with self._callbacks.listen(job.correlation_id, since) as callbacks:
             await self._begin(job, scope)
-            ends = {asyncio.create_task(self._heard(job, callbacks))}
+            ends = [self._heard(job, callbacks, tell)]
             if self._config.polling is not None:
-                ends.add(asyncio.create_task(self._polled(job, scope, self._config.polling)))
-            try:
-                done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                return done.pop().result()
-            finally:
-                for each in ends:
-                    each.cancel()
+                ends.append(self._polled(job, scope, self._config.polling, tell))
+            return await self._watched(job, scope, first_end(*ends))
 
-    async def _heard(self, job: JobContext, callbacks: CalledBack) -> Report:
+    async def _heard(self, job: MaskedJob, callbacks: CalledBack, tell: Tell) -> Report:
         """Return the end that is called back."""
         assert self._callbacks is not None  # noqa: S101  as above
         patience = self._config.silence_timeout or self._callbacks.expires_after
@@ -162,19 +207,20 @@ class HttpHandler:
                     type="no_callback",
                     details="",
                 ) from None
-            report = read_answer(self._config.answer, body)
+            report = read_callback(self._config.answer, body, job.mask)
+            if report is None:
+                continue
             if report.state is not State.RUNNING:
                 return report
             if not order.is_old(report):
-                _tell(job, report)
+                tell(report)
 
     # Ending.
 
     def _answer_is_result(self, reply: Reply) -> Any:
-        where = self._config.answer.result
-        return reply.value() if where is None else where.search(reply.json())
+        return reply.part(self._config.answer.result)
 
-    async def _outcome(self, scope: Mapping[str, Any], end: Report) -> Any:
+    async def _outcome(self, job: MaskedJob, scope: Mapping[str, Any], end: Report) -> Any:
         if end.error is not None:
             raise end.error
         if end.state is State.CANCELLED:
@@ -184,13 +230,16 @@ class HttpHandler:
                 details="",
                 retryable=False,
             )
-        fetch = self._config.result
-        if fetch is None:
+        request = self._config.result
+        if request is None:
             return end.result
-        reply = await self._client.send(call_about(fetch, scope))
-        return reply.value() if fetch.value is None else fetch.value.search(reply.json())
+        call = call_about(request, scope, job.mask)
+        polling = self._config.polling or Polling()
+        return await fetch(
+            self._client, call, polling, lambda reply: reply.part(request.value), job.message
+        )
 
-    async def _stop(self, job: JobContext, scope: dict[str, Any]) -> None:
+    async def _stop(self, job: MaskedJob, scope: dict[str, Any]) -> None:
         """Cancel the job at the service, where it was cancelled here.
 
         Where this gateway only hands it over, the service goes on: another one waits for its end.
@@ -202,36 +251,30 @@ class HttpHandler:
         try:
             job.check_cancelled()
         except JobStopped as stopped:
-            words = await self._cancel_there(scope)
+            words = await self._cancel_there(job, scope)
             raise JobStopped(stopped.reason, f"{stopped}; {words}") from None
 
-    async def _cancel_there(self, scope: dict[str, Any]) -> str:
+    def _may_cancel(self, scope: Mapping[str, Any]) -> bool:
+        """Tell whether there is a cancel request, and all that it needs is known."""
+        request, submit = self._config.cancel, self._config.submit
+        if request is None:
+            return False
+        is_ours = submit.external_id is None and submit.external_id_header is None
+        return is_ours or "external_id" in scope or "external_id" not in request.names
+
+    async def _cancel_there(self, job: MaskedJob, scope: dict[str, Any]) -> str:
         """Send the cancel request; return what came of it, in words."""
         request = self._config.cancel
         if request is None:
             return "abandoned: the service is not asked to cancel its jobs and may go on with this"
-        if "external_id" not in scope and self._config.submit.external_id is None:
-            scope["external_id"] = scope["job_id"]
-        if "external_id" not in scope:
+        if not self._may_cancel(scope):
             return "abandoned: the service had not said yet what it calls the job"
-        return await self._send_cancel(request, scope)
-
-    async def _send_cancel(self, request: Request, scope: Mapping[str, Any]) -> str:
+        scope.setdefault("external_id", scope["job_id"])
         try:
             async with asyncio.timeout(CANCEL_SECONDS):
-                await self._client.send(call_about(request, scope))
+                await self._client.send(call_about(request, scope, job.mask))
         except ApplicationError as error:
             return f"the service did not cancel it: {error}"
         except TimeoutError:
             return f"the service did not cancel it within {CANCEL_SECONDS:g} s"
         return "the service has cancelled it"
-
-
-def _tell(job: JobContext, report: Report) -> None:
-    progress = report.progress
-    if progress is not None:
-        job.progress(
-            progress.completed, total=progress.total, unit=progress.unit, message=report.message
-        )
-    elif report.message is not None:
-        job.message(report.message)

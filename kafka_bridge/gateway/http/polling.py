@@ -1,17 +1,21 @@
-"""Asking a service how a job is, until it has ended."""
+"""Asking a service about a job that it has, and how long failures to answer are borne."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
 
-from kafka_bridge.gateway.http.answers import AnswerUnreadable, Report, State, read_answer
+from kafka_bridge.gateway.http.answers import AnswerUnreadable, Report, read_answer
 from kafka_bridge.gateway.http.client import Call, Reply, ServiceClient
 from kafka_bridge.gateway.http.config import Answer, Polling
 from kafka_bridge.gateway.http.failures import RequestFailed
+from kafka_bridge.gateway.http.states import State
 from kafka_bridge.worker import ApplicationError
+
+T = TypeVar("T")
 
 
 async def poll(
@@ -24,30 +28,40 @@ async def poll(
     """Ask until the job has ended; return how.
 
     :param tell: is told what is said before that
-    :raises ApplicationError: the service refuses to say, or does not say for too long
+    :raises ApplicationError: there is no usable answer for ``give_up_after``
     """
-    patience = _Patience(polling.give_up_after)
-    for pause in _pauses(polling):
-        await asyncio.sleep(max(pause, patience.asked_for))
-        try:
-            reply = await client.send(call, again=False)
-            report = _read(answer, reply)
-        except ApplicationError as error:
-            patience.failed(error)
-            tell(Report(State.RUNNING, message=f"Cannot learn how the job is: {error}"))
-            continue
-        patience.answered(reply.retry_after)
+
+    async def question() -> tuple[Reply, Report]:
+        reply = await client.send(call, again=False)
+        return reply, _read(answer, reply)
+
+    watch = _Watch(polling, lambda words: tell(Report(State.RUNNING, message=words)))
+    while True:
+        await watch.pause()
+        report = await watch.answer(question)
         if report.state is not State.RUNNING:
             return report
         tell(report)
-    raise AssertionError("there is always another pause")
 
 
-def _pauses(polling: Polling) -> Iterator[float]:
-    pause = polling.interval
-    while True:
-        yield pause * (1 + random.uniform(0, polling.jitter))  # noqa: S311  no secret
-        pause = min(pause * polling.factor, max(polling.maximum, polling.interval))
+async def fetch(
+    client: ServiceClient,
+    call: Call,
+    polling: Polling,
+    read: Callable[[Reply], T],
+    tell: Callable[[str], None],
+) -> T:
+    """Return what a service says of a job that has ended: asked at once, and until it says so.
+
+    :param tell: is told of failures
+    :raises ApplicationError: there is no usable answer for ``give_up_after``
+    """
+
+    async def question() -> tuple[Reply, T]:
+        reply = await client.send(call, again=False)
+        return reply, read(reply)
+
+    return await _Watch(polling, tell).answer(question)
 
 
 def _read(answer: Answer, reply: Reply) -> Report:
@@ -57,30 +71,63 @@ def _read(answer: Answer, reply: Reply) -> Report:
         raise reply.unreadable(str(error)) from None
 
 
-class _Patience:
-    """How long failures are borne: what passes costs no job. ``asked_for``: the next pause."""
+class _Watch:
+    """Asks one question after another, and bears failures for ``give_up_after``.
 
-    def __init__(self, seconds: float) -> None:
-        self.asked_for = 0.0
-        self._seconds = seconds
-        self._since: float | None = None
+    Any failure may pass, refusals, too: a service that is deployed answers 404 for a moment, a
+    token is renewed, a proxy redirects to a login. Only 410 says that there is nothing more to ask.
 
-    def answered(self, asked_for: float) -> None:
-        self._since, self.asked_for = None, asked_for
+    :param tell: is told of failures
+    """
 
-    def failed(self, error: ApplicationError) -> None:
-        """Bear a failure, or pass it on.
+    def __init__(self, polling: Polling, tell: Callable[[str], None]) -> None:
+        self._seconds = polling.give_up_after
+        self._tell = tell
+        self._pauses = _pauses(polling)
+        self._asked_for = 0.0
+        self._failing_since: float | None = None
 
-        :raises ApplicationError: it will not pass, or has not for too long
+    async def pause(self) -> None:
+        """Wait until it is time for the next question, or for as long as the service asks."""
+        await asyncio.sleep(max(next(self._pauses), self._asked_for))
+
+    async def answer(self, question: Callable[[], Awaitable[tuple[Reply, T]]]) -> T:
+        """Return a usable answer.
+
+        :raises ApplicationError: there is none for too long, or the question cannot be asked
         """
-        if not error.retryable:
+        while True:
+            try:
+                reply, found = await question()
+            except RequestFailed as error:
+                self._bear(error)
+            else:
+                self._failing_since, self._asked_for = None, reply.retry_after
+                return found
+            await self.pause()
+
+    def _bear(self, error: RequestFailed) -> None:
+        if error.is_final:
             raise error
         now = time.monotonic()
-        self._since = self._since or now
-        if now - self._since > self._seconds:
+        if self._failing_since is None:
+            self._failing_since = now
+        elapsed = now - self._failing_since
+        if elapsed > self._seconds:
             raise ApplicationError(
-                f"for {now - self._since:.0f} s nobody said how the job is, at last: {error}",
+                f"no usable answer about the job for {elapsed:.0f} s (give_up_after); the last "
+                f"failure: {error}",
                 type=error.type,
                 details=error.details,
             )
-        self.asked_for = error.retry_after if isinstance(error, RequestFailed) else 0.0
+        self._asked_for = error.retry_after
+        self._tell(
+            f"No usable answer about the job: {error}. Giving up in {self._seconds - elapsed:.0f} s"
+        )
+
+
+def _pauses(polling: Polling) -> Iterator[float]:
+    pause = polling.interval
+    while True:
+        yield pause * (1 + random.uniform(0, polling.jitter))  # noqa: S311  no secret
+        pause = min(pause * polling.factor, max(polling.maximum, polling.interval))

@@ -8,13 +8,16 @@ from typing import Any
 from kafka_bridge.gateway.expressions import ExpressionFailed, Scope, Template, path_segment
 from kafka_bridge.gateway.http.client import Call
 from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling, Request
+from kafka_bridge.gateway.mask import Mask
+from kafka_bridge.gateway.values import not_in_header
 from kafka_bridge.worker import ApplicationError
 from kafka_bridge.worker.errors import invalid_payload
 
 
-def submit_call(job: HttpJob, scope: Scope) -> Call:
+def submit_call(job: HttpJob, scope: Scope, mask: Mask) -> Call:
     """Return the request that submits a job.
 
+    :param mask: masks the answer
     :raises ApplicationError: the payload lacks what the request needs
     """
     submit = job.submit
@@ -31,7 +34,7 @@ def submit_call(job: HttpJob, scope: Scope) -> Call:
         headers,
         _search(submit.body, scope) if submit.body else _default_body(submit.method, scope),
         timeout,
-        secrets=(scope["callback_url"],) if "callback_url" in scope else (),
+        mask,
     )
 
 
@@ -52,9 +55,10 @@ def _default_body(method: str, scope: Scope) -> Any:
     return {**payload, **own} if isinstance(payload, Mapping) else {"payload": payload, **own}
 
 
-def call_about(request: Request | Polling, scope: Scope) -> Call:
+def call_about(request: Request | Polling, scope: Scope, mask: Mask) -> Call:
     """Return a request about a job that was submitted.
 
+    :param mask: masks the answer
     :raises ApplicationError: the payload lacks what the request needs
     """
     body = request.body if isinstance(request, Request) else None
@@ -63,6 +67,7 @@ def call_about(request: Request | Polling, scope: Scope) -> Call:
         _path(request.path, scope),
         _headers(request.headers, scope),
         _search(body, scope) if body else None,
+        mask=mask,
     )
 
 
@@ -75,9 +80,16 @@ def _path(template: Template, scope: Scope) -> str:
 
 def _headers(templates: Mapping[str, Template], scope: Scope) -> dict[str, str]:
     try:
-        return {name: template.render(scope) for name, template in templates.items()}
+        headers = {name: template.render(scope) for name, template in templates.items()}
     except ExpressionFailed as error:
         raise _invalid(error) from None
+    for name, text in headers.items():
+        if unfit := not_in_header(text):
+            raise invalid_payload(
+                f"the payload makes a request that cannot be sent: the header {name} would contain "
+                f"{unfit}. Send such a value in the body or in the path"
+            )
+    return headers
 
 
 def _search(expression: Any, scope: Scope) -> Any:

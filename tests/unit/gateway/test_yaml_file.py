@@ -98,7 +98,7 @@ MISTAKES = [
     ),
     (
         f'{SERVICE}    headers: {{X-Team: "a\\nb"}}\n',
-        "7: services.audits.headers.X-Team: expected one line, without control characters",
+        "7: services.audits.headers.X-Team: expected one line of ASCII, as headers are",
     ),
     (
         f"{SERVICE}    headers: {{X-Team: 7}}\n",
@@ -111,8 +111,8 @@ MISTAKES = [
     ),
     (
         f"{JOB}    submit:\n      x: 1\n",
-        "5: jobs.files.audit.submit.x: unknown key, there are body, external_id, headers, "
-        "idempotency_header, method, path, timeout",
+        "5: jobs.files.audit.submit.x: unknown key, there are body, external_id, "
+        "external_id_header, headers, idempotency_header, method, path, timeout",
     ),
     (
         f"{JOB}    rate: 3\n",
@@ -209,7 +209,7 @@ MISTAKES = [
         "4: jobs.files.audit.signature: makes sense in mode callback only",
     ),
     (
-        f"{JOB}    answer: {{failed: [completed]}}\n",
+        f"{JOB}    answer: {{succeeded: [completed], failed: [completed]}}\n",
         "4: jobs.files.audit.answer.failed: 'completed' means succeeded already",
     ),
 ]

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from kafka_bridge.gateway.callbacks.order import ReportOrder
-from kafka_bridge.gateway.http.answers import Report, State
+from kafka_bridge.gateway.http.answers import Report
+from kafka_bridge.gateway.http.states import State
 from kafka_bridge.protocol.messages import Progress
 
 RUNNING, ENDED = State.RUNNING, State.SUCCEEDED

@@ -12,7 +12,10 @@ from unit.gateway.conftest import Load, Refusal
     ("lines", "words"),
     [
         ("progress: '(\\d+)'", "5: jobs.a.progress: '(\\\\d+)' has no group (?P<completed>…): exp"),
-        ("progress: '(?P<completed'", "5: jobs.a.progress: '(?P<completed' is no regular expressi"),
+        (
+            "progress: '(?P<completed'",
+            "5: jobs.a.progress: '(?P<completed' is not a regular expre",
+        ),
         (
             "progress: '(?P<completed>.)(?P<done>.)'",
             "5: jobs.a.progress: unknown group done in '(?P<completed>.)(?P<done>.)': expected com",

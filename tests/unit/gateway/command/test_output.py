@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kafka_bridge.gateway.command.output import LINE_CHARACTERS, Output
+from kafka_bridge.gateway.mask import Mask
 
 bits = st.sampled_from(
     [b"\n", b"\r\n", b"\r", b"a", b"bcd", "ä€".encode(), b"\xff", b" ", b"x" * 30]
@@ -24,7 +25,7 @@ def lines_of(written: bytes) -> list[str]:
 def test_pieces_make_no_difference(written: list[bytes], sizes: list[int]) -> None:
     """All lines are heard, and the last ones kept, whole, wherever the system cuts the stream."""
     whole, heard = b"".join(written), list[str]()
-    output = Output(LIMIT, LINE_LIMIT, (), heard.extend)
+    output = Output(LIMIT, LINE_LIMIT, Mask(), heard.extend)
     rest = whole
     for size in [*sizes, len(whole) or 1]:
         output.take(rest[:size])
@@ -44,7 +45,7 @@ def test_pieces_make_no_difference(written: list[bytes], sizes: list[int]) -> No
 def test_line_that_never_ends_takes_no_memory() -> None:
     """Of it the end is kept, and its beginning heard."""
     heard = list[str]()
-    output = Output(1_000, 5_000, (), heard.extend)
+    output = Output(1_000, 5_000, Mask(), heard.extend)
     for _ in range(2_000):
         output.take(b"x" * 10_000)
         assert len(output._kept) <= 20_000
@@ -55,7 +56,7 @@ def test_line_that_never_ends_takes_no_memory() -> None:
 
 def test_last_line_is_kept_whole_though_it_is_longer_than_the_rest() -> None:
     """A result may be long where the output that is kept of it is short."""
-    output = Output(10, 50, (), lambda _: None)
+    output = Output(10, 50, Mask(), lambda _: None)
     for piece in (b"first\n" * 20, b"[" + b"1, " * 10, b"1]", b"\n\n"):
         output.take(piece)
     output.end()
@@ -66,7 +67,7 @@ def test_last_line_is_kept_whole_though_it_is_longer_than_the_rest() -> None:
 def test_secret_is_masked_across_pieces() -> None:
     """A secret that the system cuts in two is one all the same."""
     heard = list[str]()
-    output = Output(1_000, 1_000, ("s3cr3t", "two\nlines"), heard.extend)
+    output = Output(1_000, 1_000, Mask("s3cr3t", "two\nlines"), heard.extend)
     for piece in (b"it is s3c", b"r3t\ntwo\nli", b"nes\n"):
         output.take(piece)
     output.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -37,6 +37,7 @@ class Scripted:
     def __init__(self) -> None:
         self.script: dict[str, list[Says]] = {}
         self.asked: list[Asked] = []
+        self.answer_if: Callable[[Asked], Says | None] = lambda _: None
         self.url = ""
         self.stopping = threading.Event()
         self.busy = self.busiest = 0
@@ -51,8 +52,11 @@ class Scripted:
         """Return the requests of that kind."""
         return [each for each in self.asked if each.line == line]
 
-    def next_answer(self, line: str) -> Says:
+    def next_answer(self, asked: Asked) -> Says:
         """Return how to answer a request."""
+        if (says := self.answer_if(asked)) is not None:
+            return says
+        line = asked.line
         answers = self.script.get(line, [Says({"detail": "no such path"}, status=404)])
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
@@ -68,10 +72,9 @@ def serving() -> Iterator[Scripted]:
         def do(self) -> None:
             line = f"{self.command} {self.path}"
             data = self.rfile.read(int(self.headers.get("content-length", 0)))
-            script.asked.append(
-                Asked(line, dict(self.headers.items()), json.loads(data) if data else None)
-            )
-            says = script.next_answer(line)
+            asked = Asked(line, dict(self.headers.items()), json.loads(data) if data else None)
+            script.asked.append(asked)
+            says = script.next_answer(asked)
             with script.lock:
                 script.busy += 1
                 script.busiest = max(script.busiest, script.busy)

@@ -129,7 +129,8 @@ def test_service_that_never_calls_back_is_noticed(service: Scripted, do: Do) -> 
     assert (failed.type, failed.retryable) == ("no_callback", True)
     assert failed.message == (
         "the service has not called back for 0.3 s: can it reach the public_url of callbacks, and "
-        "does it still know of the job?"
+        "does it still know of the job?; abandoned: the service is not asked to cancel its jobs "
+        "and may go on with this"
     )
 
 

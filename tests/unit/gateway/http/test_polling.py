@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from kafka_bridge.gateway.config import GatewayConfig
+from kafka_bridge.gateway.gateway import Gateway
 from kafka_bridge.protocol.messages import JobState, Progress, utc_now
+from kafka_bridge.testing.jobs import run_job
 from unit.gateway.http.conftest import JOB, QUICK, Do
 from unit.gateway.http.scripted import Says, Scripted
 
@@ -186,7 +192,7 @@ def test_polling_bears_what_passes(service: Scripted, do: Do) -> None:
     outcome = do(service_says={"timeout": 0.3})
     assert outcome.state is JobState.SUCCEEDED
     told = [event.message for event in outcome.events if event.message]
-    assert any(each.startswith("Cannot learn how the job is: GET http") for each in told)
+    assert any(each.startswith("No usable answer about the job: GET http") for each in told)
 
 
 def test_polling_is_given_up(service: Scripted, do: Do) -> None:
@@ -195,19 +201,173 @@ def test_polling_is_given_up(service: Scripted, do: Do) -> None:
     failed = do({"polling": {**QUICK, "give_up_after": 0.2}}).error
     assert failed is not None
     assert (failed.type, failed.retryable) == ("http_unreadable", True)
-    assert failed.message.startswith("for 0 s nobody said how the job is, at last: GET http://")
+    assert failed.message.startswith(
+        "no usable answer about the job for 0 s (give_up_after); the last failure: GET http://"
+    )
     assert failed.message.endswith(
         "200, but 'status' should say how the job is (completed, failed, cancelled, any other word "
-        'while it runs), but is null in {"state": 1}'
+        'while it runs), but is null in {"state": 1}; abandoned: the service is not asked to '
+        "cancel its jobs and may go on with this"
     )
 
 
-def test_service_that_does_not_know_the_job(service: Scripted, do: Do) -> None:
-    """A 404 does not pass: the job has ended."""
-    service.on(SUBMIT, Says())
+@pytest.mark.parametrize("status", [302, 401, 403, 404])
+def test_refusals_are_borne_while_a_job_is_watched(service: Scripted, do: Do, status: int) -> None:
+    """A deploy, a token that is renewed, a proxy's login: they cost no job, wherever they come."""
+    refusal = Says(status=status, headers={"Location": "/login"})
+    service.on(SUBMIT, Says()).on(STATUS, refusal, RUNNING, refusal, refusal, DONE)
+    outcome = do()
+    assert (outcome.state, outcome.result) == (JobState.SUCCEEDED, {"files": 3})
+
+
+def test_refusal_that_lasts_is_given_up_and_cancelled_there(service: Scripted, do: Do) -> None:
+    """After ``give_up_after``: what nobody watches is not left to run. A retry may do better."""
+    service.on(SUBMIT, Says()).on("DELETE /jobs/" + JOB, Says(status=204))
+    cancel = {"method": "DELETE", "path": "/jobs/{external_id}"}
+    failed = do({"polling": {**QUICK, "give_up_after": 0.2}, "cancel": cancel}).error
+    assert failed is not None
+    assert (failed.type, failed.retryable) == ("http_404", True)
+    assert failed.message.startswith("no usable answer about the job for 0 s (give_up_after)")
+    assert failed.message.endswith("; the service has cancelled it")
+    assert len(service.requests("DELETE /jobs/" + JOB)) == 1
+
+
+def test_job_that_is_gone_ends_at_once(service: Scripted, do: Do) -> None:
+    """410 says that no later question will do better."""
+    service.on(SUBMIT, Says()).on(STATUS, RUNNING, Says({"detail": "deleted"}, status=410))
     failed = do().error
     assert failed is not None
-    assert (failed.type, failed.retryable) == ("http_404", False)
+    assert (failed.type, failed.retryable) == ("http_410", False)
+    assert len(service.requests(STATUS)) == 2
+
+
+def test_secret_that_is_renewed_or_missing_for_a_moment_costs_no_job(
+    service: Scripted, do: Do, tmp_path: Path
+) -> None:
+    """It is read again for each question; while it cannot be read, the job waits."""
+    token = tmp_path / "token"
+    token.write_text("token-1")
+
+    def renew() -> None:
+        while len(service.requests(STATUS)) < 3:
+            time.sleep(0.01)
+        token.unlink()
+        time.sleep(0.1)
+        token.write_text("token-2")
+
+    service.on(SUBMIT, Says())
+    service.answer_if = lambda asked: (
+        None
+        if asked.headers["Authorization"] == "Bearer token-2" or asked.line == SUBMIT
+        else Says(status=401)
+    )
+    service.on(STATUS, DONE)
+    thread = threading.Thread(target=renew)
+    thread.start()
+    outcome = do(service_says={"auth": {"bearer": {"file": str(token)}}})
+    thread.join()
+    assert outcome.state is JobState.SUCCEEDED
+    asked = {each.headers["Authorization"] for each in service.requests(STATUS)}
+    assert asked == {"Bearer token-1", "Bearer token-2"}
+
+
+def test_result_that_is_refused_for_a_moment_is_fetched_again(service: Scripted, do: Do) -> None:
+    """The work is done: 404 right after the end costs no result."""
+    service.on(SUBMIT, Says()).on(STATUS, DONE)
+    service.on("GET /rows", Says(status=404), Says(status=401), Says([1, 2]))
+    outcome = do({"result": {"path": "/rows"}})
+    assert (outcome.state, outcome.result) == (JobState.SUCCEEDED, [1, 2])
+
+
+def test_submit_that_may_have_begun_is_cancelled(service: Scripted, do: Do) -> None:
+    """Where no answer came, the service may run the job that nobody will watch."""
+    service.on(SUBMIT, Says(hangs=5)).on(f"DELETE /jobs/{JOB}", Says())
+    limits = {"timeout": 0.1, "retries": {"limit": 0}}
+    cancel = {"method": "DELETE", "path": "/jobs/{external_id}"}
+    failed = do({"cancel": cancel}, service_says=limits).error
+    assert failed is not None
+    assert (failed.type, failed.retryable) == ("http_timeout", True)
+    assert failed.message.endswith("no answer within 0.1 s; the service has cancelled it")
+
+
+@pytest.mark.parametrize(
+    ("location", "external_id"),
+    [
+        ("{url}/v2/tasks/4711", "4711"),
+        ("/v2/tasks/4711/", "4711"),
+        ("/v2/tasks/a%20b?x=1", "a b"),
+    ],
+)
+def test_external_id_in_the_location(
+    service: Scripted, do: Do, location: str, external_id: str
+) -> None:
+    """202 may say where the job is in a header only: the id is what fits the path for polling."""
+    there = quote(external_id)
+    headers = {"Location": location.format(url=service.url)}
+    service.on(SUBMIT, Says(b"", status=202, headers=headers)).on(f"GET /v2/tasks/{there}", DONE)
+    for submit in ({"external_id": "id"}, {"external_id_header": "Location"}):
+        outcome = do({"submit": submit, "polling": {"path": "/v2/tasks/{external_id}", **QUICK}})
+        assert (outcome.state, outcome.events[-1].external_id) == (JobState.SUCCEEDED, external_id)
+
+
+def test_external_id_in_a_header_of_its_own(service: Scripted, do: Do) -> None:
+    """As it is there."""
+    service.on(SUBMIT, Says(b"", status=202, headers={"X-Run": "r-7"})).on("GET /jobs/r-7", DONE)
+    assert do({"submit": {"external_id_header": "X-Run"}}).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("location", ["http://127.0.0.1:9/jobs/7", "/other/7", "/jobs/7/8"])
+def test_location_elsewhere_is_not_asked(service: Scripted, do: Do, location: str) -> None:
+    """Another host would get the token: the submit fails, and says what it has found."""
+    service.on(SUBMIT, Says(b"", status=202, headers={"Location": location}))
+    failed = do({"submit": {"external_id_header": "Location"}}).error
+    assert failed is not None
+    assert not failed.retryable
+    assert f"its header Location, {location}, fits no path in the file" in failed.message
+    assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("COMPLETED", JobState.SUCCEEDED),
+        ("Succeeded", JobState.SUCCEEDED),
+        ("done", JobState.SUCCEEDED),
+        ("FAILURE", JobState.FAILED),
+        ("timed-out", JobState.FAILED),
+        ("Canceled", JobState.FAILED),
+    ],
+)
+def test_usual_words_are_known(service: Scripted, do: Do, word: str, state: JobState) -> None:
+    """Without regard to case."""
+    service.on(SUBMIT, Says()).on(STATUS, Says({"status": "In Progress"}), Says({"status": word}))
+    outcome = do()
+    assert outcome.state is state
+    assert not any("unknown word" in (event.message or "") for event in outcome.events)
+
+
+def test_listed_words_take_the_place_of_the_usual_ones(service: Scripted, do: Do) -> None:
+    """And mean what the file says, in whatever case; two that differ by case only may differ."""
+    words = {"succeeded": ["Closed"], "failed": ["done"], "cancelled": ["DONE", "x"]}
+    service.on(SUBMIT, Says())
+    for said, kind in (("CLOSED", None), ("done", "job_failed"), ("DONE", "cancelled_at_service")):
+        service.on(STATUS, Says({"status": said}))
+        error = do({"answer": words}).error
+        assert (error.type if error else None) == kind
+
+
+def test_unknown_word_is_named_once_and_counted(service: Scripted) -> None:
+    """The job goes on; a person sees why it may never end."""
+    service.on(SUBMIT, Says()).on(STATUS, *[Says({"status": "GELUKT"})] * 9, DONE)
+    config = {"url": service.url, "polling": {"interval": 0.3, "maximum": 0.3}}
+    gateway = Gateway(GatewayConfig.model_validate({"jobs": {"work": config}}))
+    outcome = run_job(gateway.worker, "work", correlation_id=JOB, timeout=20.0)
+    assert outcome.state is JobState.SUCCEEDED
+    told = [event.message or "" for event in outcome.events]
+    [remark] = [message for message in told if "unknown word" in message]
+    assert remark.startswith("The service says that the job is 'GELUKT', an unknown word, taken")
+    [family] = gateway.worker.metric_sources[0].collect()
+    assert [(each.labels, each.value) for each in family.samples] == [({"job_type": "work"}, 1)]
 
 
 def test_word_that_is_not_in_the_file(service: Scripted, do: Do) -> None:
@@ -242,7 +402,8 @@ def test_answer_without_the_external_id(service: Scripted, do: Do) -> None:
     failed = do({"submit": {"external_id": "run.id"}}).error
     assert failed is not None
     assert failed.message.endswith(
-        "200, but external_id, 'run.id', is not in it: the job may run there unwatched"
+        "200, but it does not say what it calls the job: 'run.id' in its body and a header "
+        "Location are not there. The job may run there unwatched"
     )
     assert not failed.retryable
 

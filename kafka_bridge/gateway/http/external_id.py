@@ -1,0 +1,94 @@
+"""What a service calls a job: our id, or what its answer to the submit says, in body or header."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+from kafka_bridge.gateway.expressions import ExpressionFailed, Template, path_segment
+from kafka_bridge.gateway.http.client import Reply
+from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling
+from kafka_bridge.gateway.http.failures import RequestFailed
+from kafka_bridge.gateway.words import excerpt, text_of
+
+LOCATION = "Location"
+"""Where 201 and 202 say where the job is (RFC 9110, sections 15.3.2 and 15.3.3)."""
+_PLACEHOLDER = "the-external-id"
+
+
+def external_id_of(job: HttpJob, base_url: str, reply: Reply, scope: Mapping[str, Any]) -> str:
+    """Return what the service calls a job.
+
+    :param base_url: the service's
+    :param reply: its answer to the submit
+    :param scope: what the file's expressions see of the job
+    :raises ApplicationError: the answer should say it, and does not
+    """
+    submit = job.submit
+    if submit.external_id is None and submit.external_id_header is None:
+        return str(scope["job_id"])
+    name = submit.external_id_header or LOCATION
+    header = reply.header(name)
+    try:
+        if (found := _in_body(job, reply)) is not None:
+            return found
+    except (RequestFailed, ExpressionFailed) as error:
+        if header is None:
+            raise _missing(reply, str(error)) from None
+    if header is None:
+        wanted = [f"{submit.external_id.text!r} in its body"] if submit.external_id else []
+        raise _missing(reply, " and ".join([*wanted, f"a header {name}"]) + " are not there")
+    found = _in_header(job, urljoin(str(reply.response.request.url), header), base_url, scope)
+    if "/" not in header:
+        found = header
+    if not found:
+        raise _missing(reply, f"its header {name}, {excerpt(header)}, fits no path in the file")
+    return found
+
+
+def _missing(reply: Reply, why: str) -> RequestFailed:
+    words = f"it does not say what it calls the job: {why}. The job may run there unwatched"
+    return reply.unreadable(words, retryable=False)
+
+
+def _in_body(job: HttpJob, reply: Reply) -> str | None:
+    where = job.submit.external_id
+    return None if where is None else text_of(where.search(reply.json())) or None
+
+
+def _in_header(job: HttpJob, url: str, base_url: str, scope: Mapping[str, Any]) -> str | None:
+    """Return the id in the URL of a job, by the paths that have it in the file.
+
+    None where it is on another host: requests go to the service only.
+    """
+    there, base = urlsplit(url), urlsplit(base_url)
+    if (there.scheme, there.hostname, there.port) != (base.scheme, base.hostname, base.port):
+        return None
+    paths = list(_paths(job))
+    if not paths:  # it is for people only
+        return unquote(there.path.rstrip("/").rpartition("/")[2])
+    for path in paths:
+        target = there.path if "?" not in path.text else f"{there.path}?{there.query}"
+        if found := _between(target.rstrip("/"), base.path, path, scope):
+            return found
+    return None
+
+
+def _paths(job: HttpJob) -> Iterator[Template]:
+    polling = job.polling or (Polling() if job.mode is Mode.POLLING else None)
+    for request in (polling, job.cancel, job.result):
+        if request is not None and "external_id" in request.path.names():
+            yield request.path
+
+
+def _between(target: str, base: str, path: Template, scope: Mapping[str, Any]) -> str | None:
+    try:
+        whole = base + path.render({**scope, "external_id": _PLACEHOLDER}, path_segment)
+    except ExpressionFailed:
+        return None
+    before, _, after = whole.rstrip("/").partition(_PLACEHOLDER)
+    if not target.startswith(before) or not target.endswith(after):
+        return None
+    middle = target[len(before) : len(target) - len(after)]
+    return unquote(middle) if middle and "/" not in middle else None

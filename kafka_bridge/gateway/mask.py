@@ -1,0 +1,182 @@
+"""Secrets in text from outside, and every form in which they come back, are replaced by ``***``.
+
+Services and programs know the secrets that they are given and may repeat them: in a redirect, in an
+error, in a result, in the line that a program logs. Text is masked as soon as it arrives, before
+anything of it is cut: half a secret would no longer be recognised. What leaves a handler is masked
+once more (:mod:`kafka_bridge.gateway.door`).
+
+The derived forms are those that GitHub's runner masks, too (``ValueEncoders.cs``).
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+LEAST_CHARACTERS = 8
+"""Shorter lines of a secret, and shorter derived forms, are not looked for: they are also parts of
+ordinary text. The secret itself is masked however short it is."""
+MOST_SECRETS = 64
+"""So many values are remembered: of a secret that is renewed, the earlier ones, too."""
+
+
+class Mask:
+    """Masks some secrets. It learns of more while it is used, on one thread; any may mask.
+
+    :param beside: another mask, whose secrets are masked as well
+    """
+
+    def __init__(self, *secrets: str, beside: Mask | None = None) -> None:
+        self._beside = beside
+        self._secrets: dict[str, None] = {}
+        self._texts: Sequence[str] = ()
+        self._bytes: Sequence[bytes] = ()
+        self.learn(*secrets)
+
+    def learn(self, *secrets: str) -> None:
+        """Mask these secrets from now on."""
+        if all(each in self._secrets for each in secrets):
+            return
+        self._secrets |= dict.fromkeys(secrets)
+        self._secrets = dict.fromkeys(list(self._secrets)[-MOST_SECRETS:])
+        forms = {form for each in self._secrets for form in forms_of(each)}
+        self._texts = sorted(forms, key=len, reverse=True)  # one may begin with another
+        self._bytes = [each.encode("utf-8", "surrogateescape") for each in self._texts]
+
+    def text(self, text: str) -> str:
+        """Return a text without secrets."""
+        for form in self._texts:
+            text = text.replace(form, MASK)
+        return text if self._beside is None else self._beside.text(text)
+
+    def data(self, data: bytes) -> bytes:
+        """Return bytes without secrets, as UTF-8 has them."""
+        for form in self._bytes:
+            data = data.replace(form, MASK.encode())
+        return data if self._beside is None else self._beside.data(data)
+
+    def value(self, value: Any) -> Any:
+        """Return a JSON value, or bytes, without secrets: in keys, in texts, and as a number."""
+        match value:
+            case str():
+                return self.text(value)
+            case bytes():
+                return self.data(value)
+            case dict():
+                return {self.value(key): self.value(part) for key, part in value.items()}
+            case list():
+                return [self.value(part) for part in value]
+            case bool() | None:
+                return value
+            case int() | float():
+                return MASK if self._is_secret(str(value)) else value
+        return value
+
+    def _is_secret(self, text: str) -> bool:
+        beside = self._beside is not None and self._beside._is_secret(text)  # noqa: SLF001  a mask
+        return text in self._secrets or beside
+
+    def forms(self) -> Iterator[bytes]:
+        """Yield all that is masked, as bytes."""
+        yield from self._bytes
+        if self._beside is not None:
+            yield from self._beside.forms()
+
+
+class MaskedStream:
+    """Masks what arrives in pieces, wherever it is cut.
+
+    What may be the beginning of a secret is held back until the next piece.
+    """
+
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
+        self._held = b""
+
+    def take(self, piece: bytes) -> bytes:
+        """Take a piece; return what can be passed on."""
+        data = self._held + piece
+        end = self._safe_end(data)
+        self._held = data[end:]
+        return self._mask.data(data[:end])
+
+    def end(self) -> bytes:
+        """Return what was held back: of a secret that is cut off, nothing."""
+        data, self._held = self._held, b""
+        begun = max((_overlap(data, form) for form in self._mask.forms()), default=0)
+        if begun < LEAST_CHARACTERS:
+            return self._mask.data(data)
+        return self._mask.data(data[: len(data) - begun]) + MASK.encode()
+
+    def _safe_end(self, data: bytes) -> int:
+        """Return where to cut, so that no secret is on both sides, nor may be with the next piece.
+
+        Where a secret is on both sides, it is held back whole.
+        """
+        forms = list(self._mask.forms())
+        end = len(data) - max((_overlap(data, form) for form in forms), default=0)
+        cut = len(data) + 1
+        while end < cut:
+            cut = end
+            for form in forms:
+                begin = data.find(form, max(0, cut - len(form) + 1), cut + len(form) - 1)
+                end = min(end, begin) if 0 <= begin < cut else end
+        return end
+
+
+def _overlap(data: bytes, form: bytes) -> int:
+    """Return the length of the longest end of data that a form begins with and goes on after."""
+    begin = data.find(form[:1], max(0, len(data) - len(form) + 1))
+    while begin >= 0:
+        if form.startswith(data[begin:]):
+            return len(data) - begin
+        begin = data.find(form[:1], begin + 1)
+    return 0
+
+
+def forms_of(secret: str) -> set[str]:
+    """Return a secret, its lines, and what they look like in JSON, URLs, XML and base64."""
+    if not secret:
+        return set()
+    lines = [line.strip() for line in secret.splitlines()]
+    found = {secret}
+    for part in (secret, *(line for line in lines if len(line) >= LEAST_CHARACTERS)):
+        found.add(part)
+        found |= _long(_escaped(part))
+    return found | _long(_in_base64(secret.encode("utf-8", "surrogateescape")))
+
+
+def _long(forms: Iterable[str]) -> set[str]:
+    return {form for form in forms if len(form) >= LEAST_CHARACTERS}
+
+
+def _escaped(text: str) -> Iterator[str]:
+    for in_json in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+        yield in_json
+        yield in_json.replace("/", r"\/")  # as PHP has it
+    yield repr(text)[1:-1]
+    yield html.escape(text)
+    data = text.encode("utf-8", "surrogateescape")
+    for in_url in (quote(data), quote(data, safe=""), quote_plus(data)):
+        yield in_url
+        yield re.sub("%..", lambda code: code[0].lower(), in_url)
+
+
+def _in_base64(data: bytes) -> Iterator[str]:
+    """Yield base64 (RFC 4648) of data: by itself, and as part of something longer.
+
+    Three bytes make four characters, so that what comes before may shift it by none, one or two
+    bytes. Characters that also depend on its neighbours are left out.
+    """
+    for alphabet in (b"+/", b"-_"):
+        yield base64.b64encode(data, alphabet).decode()
+        yield base64.b64encode(data, alphabet).decode().rstrip("=")
+        for shift, depending in ((0, 0), (1, 2), (2, 3)):
+            whole = 8 * (shift + len(data)) // 6
+            yield base64.b64encode(bytes(shift) + data, alphabet).decode()[depending:whole]
