@@ -27,6 +27,12 @@ UNKNOWN_TOPIC_SECONDS = 5.0
 With librdkafka's own 30 s it would look as if no broker had answered in time.
 """
 
+BATCH_BYTES = 50_000
+"""The largest batch of several records, before compression; a larger record goes alone.
+
+librdkafka's own limit is 1 MB. A topic with a lower max.message.bytes would refuse such a batch,
+and each record in it would count as too large.
+"""
 SESSION_TIMEOUT_MS = 30_000
 HEARTBEAT_INTERVAL_MS = 3_000
 """librdkafka's own; a session under 9 s has a third of it."""
@@ -177,10 +183,12 @@ class KafkaConfig:
         whoever wrote them.
         """
         # Whoever sends waits for the acknowledgement; batches form while the brokers work.
+        # A broker refuses a batch as a whole where it exceeds the topic's max.message.bytes.
         kept = {"compression.type", "compression.level", "linger.ms", "batch.size"}
         unknown_topic = min(UNKNOWN_TOPIC_SECONDS, delivery_timeout / 2)
         return {
             "linger.ms": 1,
+            "batch.size": BATCH_BYTES,
             **self._without(_CONSUMER_ONLY | (_PRODUCER_ONLY - kept)),
             "acks": "all",
             "enable.idempotence": True,

@@ -161,7 +161,9 @@ def do_job(
         external_id=external_id,
     )
     if isinstance(verdict, End):
-        reporter.finished(verdict.state, settled.set_result, **verdict.facts)
+        reporter.finished(
+            verdict.state, lambda _, error: settled.set_result(error), **verdict.facts
+        )
     if not isinstance(verdict, Start):
         return settled.result(timeout)
     run = JobRun(request, verdict.handler, reporter, Observer(), settled.set_result)

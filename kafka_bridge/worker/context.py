@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kafka_bridge.protocol.messages import JobRequest, Progress
+from typing import SupportsFloat, SupportsIndex
+
+from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.worker.reporter import JobReporter
 from kafka_bridge.worker.stopping import StopReason, StopSignal
 
@@ -68,9 +70,9 @@ class JobContext:
 
     def progress(
         self,
-        completed: float,
+        completed: SupportsFloat | SupportsIndex,
         *,
-        total: float | None = None,
+        total: SupportsFloat | SupportsIndex | None = None,
         unit: str | None = None,
         message: str | None = None,
     ) -> None:
@@ -83,18 +85,19 @@ class JobContext:
         :param total: of how much, where that is known
         :param unit: of what, for example ``"files"``
         :param message: what is going on, in a few words
-        :raises InvalidMessage: a number is not finite, or the message is no text
+
+        Numbers may be of any type that has ``__float__`` or ``__index__``: ``Decimal``, numpy's.
+        What is not a finite number is left out, which the worker logs once; the job goes on.
         """
-        self._reporter.progress(Progress(completed, total, unit), message)
+        self._reporter.progress(completed, total, unit, message)
 
     def message(self, text: str) -> None:
         """Say what is going on, in a few words; it shows in the Airflow task's log.
 
-        At most two events a second are sent, the latest text wins. Returns at once.
-
-        :raises InvalidMessage: it is no text
+        At most two events a second are sent, the latest text wins. Of a text that is longer than
+        2,000 bytes, the beginning is sent. Returns at once.
         """
-        self._reporter.progress(None, text)
+        self._reporter.message(text)
 
     @property
     def external_id(self) -> str | None:
@@ -111,7 +114,8 @@ class JobContext:
         It is sent at once and stands in every later event, for people, for other systems, and for
         the worker that goes on with the job when this one dies.
 
-        :param name: for example the number of a batch job, or of a row, as text
-        :raises InvalidMessage: it is no text
+        :param name: for example the number of a batch job, or of a row, as text. What is longer
+            than 2,000 bytes is cut, and then no other delivery can find the work by it
+        :raises InvalidMessage: it is not text
         """
         self._reporter.set_external_id(name)

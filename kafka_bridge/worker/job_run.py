@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import time
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from kafka_bridge.payloads import to_bytes
-from kafka_bridge.protocol.errors import PayloadNotSerialisable, RecordTooLarge
+from kafka_bridge.protocol.errors import PayloadNotSerialisable
 from kafka_bridge.protocol.messages import (
     ErrorType,
     JobFailure,
@@ -173,33 +172,16 @@ class JobRun:
         return {"attributes": {"stop_requested": self.stop.reason.value}}
 
     def _finish(self, outcome: dict[str, Any]) -> None:
-        """Send the end; where no record can hold it, send that."""
         seconds = 0.0 if self.began is None else time.monotonic() - self.began
-        self.reporter.finished(settled=partial(self._settled, outcome, seconds), **outcome)
+        self.reporter.finished(settled=partial(self._settled, seconds), **outcome)
 
-    def _settled(
-        self, outcome: dict[str, Any], seconds: float, error: BaseException | None
-    ) -> None:
-        if isinstance(error, RecordTooLarge) and (smaller := _smaller(outcome, error)):
-            self._finish(smaller)
-            return
+    def _settled(self, seconds: float, state: JobState, error: BaseException | None) -> None:
         if error is None:
-            self.observer.ended(self.request.job_type, outcome["state"], seconds)
+            self.observer.ended(self.request.job_type, state, seconds)
         self.settled(error)
 
     def __str__(self) -> str:
         return f"{self.request.correlation_id} ({self.request.job_type})"
-
-
-def _smaller(outcome: dict[str, Any], error: RecordTooLarge) -> dict[str, Any] | None:
-    """Return what to say instead of an end that no record can hold, None where it was the least."""
-    if outcome["state"] is JobState.SUCCEEDED:
-        too_large = failure("result_too_large", str(error), retryable=False)
-        return {"state": JobState.FAILED, "error": too_large}
-    reason: JobFailure | None = outcome.get("error")
-    if reason is None or reason.details is None:
-        return None
-    return {**outcome, "error": dataclasses.replace(reason, details=None)}
 
 
 def _stopped(stop: StopSignal, error: BaseException) -> dict[str, Any]:

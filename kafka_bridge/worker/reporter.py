@@ -6,24 +6,26 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
-from kafka_bridge.protocol.errors import BrokerUnreachable, DeliveryFailed, InvalidMessage
+from kafka_bridge.protocol.errors import BrokerUnreachable, DeliveryFailed, RecordTooLarge
 from kafka_bridge.protocol.event_writer import write_event
 from kafka_bridge.protocol.headers import CORRELATION_ID, Headers
 from kafka_bridge.protocol.ids import new_event_id
 from kafka_bridge.protocol.lifecycle import TERMINAL, may_follow
 from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, StatusEvent, utc_now
+from kafka_bridge.protocol.sanitize import one_line
+from kafka_bridge.worker import reports
 from kafka_bridge.worker.logs import job_fields
 
 _log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 0.5
-"""The shortest time between two events that carry progress."""
+"""The shortest time between two events that carry progress, and from ACCEPTED to the first."""
 HEARTBEAT_SHARE = 0.75
 """A heartbeat goes out after this share of the interval, so that it arrives within it."""
 RETRY_SECONDS = 1.0
@@ -33,6 +35,8 @@ _PLAIN_FACTS = frozenset({"message", "result", "result_type"})
 
 Settled: TypeAlias = Callable[[BaseException | None], None]
 """Called once the brokers have an event, with None, or will never take it, with the reason."""
+EndSettled: TypeAlias = Callable[[JobState, BaseException | None], None]
+"""The same for a terminal event, with the state that it says."""
 
 
 class Sender(Protocol):
@@ -102,6 +106,8 @@ class JobReporter:
     _state: JobState | None = None
     _sequence: int = 0
     _last_sent: float = 0.0
+    _last_progress: float = 0.0
+    _complaints: frozenset[str] = frozenset()
     _unsent: tuple[Progress | None, str | None] | None = None
     _surely: _Surely | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -116,13 +122,47 @@ class JobReporter:
 
     def accepted(self, settled: Settled) -> None:
         """Say that the job is in hand."""
+        self._last_progress = time.monotonic()
         self._say_surely(JobState.ACCEPTED, settled, {})
 
-    def finished(self, state: JobState, settled: Settled, **facts: Any) -> None:
-        """Say how the job ended; does nothing where it was released."""
+    def finished(self, state: JobState, settled: EndSettled, **facts: Any) -> None:
+        """Say how the job ended; does nothing where it was released.
+
+        Where no record can hold that, a smaller event goes out instead, until one is taken.
+
+        :param settled: called with the state that was said in the end, and None or the reason why
+            the brokers will never have it
+        """
+        self._finish(state, facts, settled, None)
+
+    def _finish(
+        self,
+        state: JobState,
+        facts: dict[str, Any],
+        settled: EndSettled,
+        smaller: Iterator[tuple[JobState, dict[str, Any]]] | None,
+    ) -> None:
+        def said(error: BaseException | None) -> None:
+            if not isinstance(error, RecordTooLarge):
+                settled(state, error)
+                return
+            rest = reports.smaller_ends(state, facts, error) if smaller is None else smaller
+            instead = next(rest, None)
+            if instead is None:
+                settled(state, error)
+                return
+            _log.warning(
+                "Job %s ended as %s, but that event is too large and a smaller one is sent: %s",
+                self,
+                state,
+                error,
+                extra=job_fields(self.request),
+            )
+            self._finish(*instead, settled, rest)
+
         with self._lock:
             if self._state is not JobState.RELEASED:
-                self._say_surely(state, settled, facts)
+                self._say_surely(state, said, facts)
 
     def released(self, message: str, settled: Settled) -> bool:
         """Hand the job back; return False, and do nothing, where its end is on its way already."""
@@ -139,6 +179,7 @@ class JobReporter:
 
     def _say_surely(self, state: JobState, settled: Settled, facts: dict[str, Any]) -> None:
         with self._lock:
+            self._say_unsent()  # the last progress comes before the end
             value = self._next_event(state, facts)
             surely = self._surely = _Surely(state, value, self.request, settled)
             if self.may_speak():
@@ -152,6 +193,8 @@ class JobReporter:
         sequence, self._state = self._sequence, state
         self._sequence += 1
         self._last_sent = time.monotonic()
+        if facts.get("message") is not None:
+            facts = {**facts, "message": one_line(facts["message"])}
         if self.encoding is Encoding.AVRO and facts.keys() <= _PLAIN_FACTS:
             return write_event(
                 self._key,
@@ -184,30 +227,47 @@ class JobReporter:
         ]
         self.producer.deliver(self.request.response_topic, self._key, value, headers, delivered)
 
-    def progress(self, progress: Progress | None, message: str | None) -> None:
-        """Send progress, a message or both: now, or shortly when the last event has only just gone.
+    def progress(
+        self, completed: object, total: object, unit: object, message: object = None
+    ) -> None:
+        """Send progress, and a message with it: now, or shortly, at most twice a second.
 
-        Of each, the latest counts.
-
-        :raises InvalidMessage: the message is no text
+        Of each, the latest counts. What no event can carry is left out, and logged once for a job.
         """
-        if message is not None:
-            _require_text("message", message)
+        progress = reports.progress(completed, total, unit, self._complain)
+        self._report(
+            progress, None if message is None else reports.message(message, self._complain)
+        )
+
+    def message(self, text: object) -> None:
+        """Send a line for the task's log: now, or shortly, at most twice a second."""
+        self._report(None, reports.message(text, self._complain))
+
+    def _report(self, progress: Progress | None, message: str | None) -> None:
         with self._lock:
             before = self._unsent or (None, None)
             self._unsent = (progress or before[0], message or before[1])
-            if self._silence() >= PROGRESS_SECONDS:
+            if self._is_progress_due():
                 self._say_unsent()
 
     def set_external_id(self, name: str) -> None:
         """Send what the system that does the work calls the job.
 
-        :raises InvalidMessage: it is no text: no event could say it, nor the end of the job
+        :raises InvalidMessage: it is not text
         """
-        _require_text("external_id", name)
+        name = reports.external_id(name, self._complain)
         with self._lock:
             self.external_id = name
             self._say_running()
+
+    def _complain(self, field: str, fault: str) -> None:
+        """Log what was left out or cut; once for each field of a job, as it comes in loops."""
+        if field not in self._complaints:
+            self._complaints |= {field}
+            _log.warning("Job %s: %s", self, fault, extra=job_fields(self.request))
+
+    def __str__(self) -> str:
+        return f"{self.request.correlation_id} ({self.request.job_type})"
 
     def say(self, message: str) -> None:
         """Send a line for the task's log."""
@@ -224,32 +284,27 @@ class JobReporter:
                 if self._surely.due <= time.monotonic():
                     self._send_surely(self._surely)
                 return
-            silence = self._silence()
-            if self._unsent is not None and silence >= PROGRESS_SECONDS:
+            if self._unsent is not None and self._is_progress_due():
                 self._say_unsent()
-            elif interval and self._state is not None and silence >= interval * HEARTBEAT_SHARE:
+                return
+            silence = time.monotonic() - self._last_sent
+            if interval and self._state is not None and silence >= interval * HEARTBEAT_SHARE:
                 self._say_running(message=self.note)
 
-    def _silence(self) -> float:
-        return time.monotonic() - self._last_sent
+    def _is_progress_due(self) -> bool:
+        """Tell whether progress may go out; heartbeats, however frequent, do not delay it."""
+        return time.monotonic() - self._last_progress >= PROGRESS_SECONDS
 
     def _say_unsent(self) -> None:
         if self._unsent is not None and self.may_speak():
             progress, message = self._unsent
-            self._unsent = None
+            self._unsent, self._last_progress = None, time.monotonic()
             self._say_running(progress=progress, message=message)
 
     def _say_running(self, **facts: Any) -> None:
         """Send an event that nobody waits for; after the end of the job, nothing."""
         if may_follow(self._state, JobState.RUNNING) and self.may_speak():
             self._send(self._next_event(JobState.RUNNING, facts), _ignore)
-
-
-def _require_text(what: str, value: object) -> None:
-    try:
-        str.encode(value)  # type: ignore[arg-type]
-    except (TypeError, UnicodeEncodeError):
-        raise InvalidMessage(f"{what} must be text, not {value!r:.60}: use str(…)") from None
 
 
 def _ignore(_: Exception | None) -> None:

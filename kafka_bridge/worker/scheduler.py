@@ -17,7 +17,7 @@ from kafka_bridge.kafka.records import Received
 from kafka_bridge.protocol.codec import detect
 from kafka_bridge.protocol.errors import RemoteProtocolError
 from kafka_bridge.protocol.ids import EventIds
-from kafka_bridge.protocol.messages import JobRequest, utc_now
+from kafka_bridge.protocol.messages import JobRequest, JobState, utc_now
 from kafka_bridge.worker.claims import Backlog, Claim, Partition
 from kafka_bridge.worker.dead_letters import DeadLetters
 from kafka_bridge.worker.execution import Executor
@@ -175,9 +175,9 @@ class Scheduler:
     def _end(self, claim: Claim, end: End) -> None:
         """End a job that is not started."""
 
-        def settled(error: BaseException | None) -> None:
+        def settled(state: JobState, error: BaseException | None) -> None:
             if error is None:
-                self.observer.ended(claim.request.job_type, end.state, 0.0)
+                self.observer.ended(claim.request.job_type, state, 0.0)
             self.posts.post(self._settled, claim, error, end.poison)
 
         self._take_in_hand(claim, end.delivery).finished(end.state, settled, **end.facts)

@@ -100,6 +100,20 @@ def test_record_above_the_brokers_limit_is_refused(
     assert "'max.message.bytes'" in str(caught.value)
 
 
+def test_records_are_not_refused_for_what_stands_beside_them(
+    real_broker: Broker, topics: TopicFactory
+) -> None:
+    """A broker refuses a batch as a whole: neither a large record nor their sum may hurt others."""
+    topic = topics(partitions=1, config={"max.message.bytes": "100000"})
+    values = [bytes(100), bytes(300_000), bytes(100), *[bytes(60_000)] * 4]
+    config = config_of(real_broker.bootstrap_servers, linger_ms=100)
+    with RecordProducer(config) as producer:
+        sent = [producer.send(topic, b"k", value, []) for value in values]
+        refused = [each.exception(WAIT_SECONDS) for each in sent]
+    assert [type(error) for error in refused if error is not None] == [RecordTooLarge]
+    assert refused[1] is not None
+
+
 @pytest.mark.parametrize("name", ["no.such.topic", "no such topic!", "no\0such.topic"])
 def test_missing_topic_is_named_and_not_created(real_broker: Broker, name: str) -> None:
     """A topic that does not exist, or cannot, fails the record, naming it and how to create it."""

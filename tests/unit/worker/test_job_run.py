@@ -10,28 +10,33 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.contextvars import bind_contextvars, get_contextvars
 
+from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import (
     BrokerUnreachable,
     DeliveryFailed,
-    InvalidMessage,
     RecordTooLarge,
     TopicNotFound,
 )
 from kafka_bridge.protocol.ids import new_correlation_id
-from kafka_bridge.protocol.messages import JobState, StatusEvent
-from kafka_bridge.worker import JobContext, reporter
+from kafka_bridge.protocol.messages import JobState, Progress, StatusEvent
+from kafka_bridge.protocol.sanitize import LINE_BYTES, UNIT_BYTES
+from kafka_bridge.worker import ApplicationError, JobContext, reporter
 from kafka_bridge.worker.execution import Executor, event_loop
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.job_run import JobRun
 from kafka_bridge.worker.observation import Observer
 from kafka_bridge.worker.reporter import JobReporter
+from kafka_bridge.worker.stopping import StopSignal
 
 from .samples import JOB, Collector, request, run_job
 
@@ -86,7 +91,6 @@ def test_job_is_accepted_and_ended() -> None:
         (lambda _: sys.exit(1), "SystemExit", True, "1"),
         (lambda job: job.set_external_id(7), INVALID, True, "external_id must be text, not 7"),
         (lambda job: job.set_external_id("\ud800"), INVALID, True, "external_id must be text"),
-        (lambda job: job.progress(1, message=7), INVALID, True, "message must be text, not 7"),
     ],
 )
 def test_job_that_cannot_succeed_fails_in_words(
@@ -172,18 +176,189 @@ def test_coroutine_that_exits_ends_its_job_and_no_other() -> None:
     assert (event.state, event.error.type) == (S.FAILED, "SystemExit")
 
 
-@pytest.mark.parametrize("figure", [math.nan, math.inf, "3"])
-def test_senseless_progress_is_refused_at_once(figure: Any) -> None:
-    """A number that is not finite is the handler's mistake, and it is told so."""
-    told: list[str] = []
+class Figure:
+    """A number of a foreign library, as numpy has them: of no class that Python knows."""
+
+    def __float__(self) -> float:
+        return 1.5
+
+
+class Index:
+    """The same, a whole number."""
+
+    def __index__(self) -> int:
+        return 7
+
+
+class Array:
+    """What looks like a number and is none: an array of two."""
+
+    def __float__(self) -> float:
+        raise TypeError("only length-1 arrays can be converted")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("figure", "sent"),
+    [
+        (Decimal("1.5"), 1.5),
+        (Fraction(3, 2), 1.5),
+        (Figure(), 1.5),
+        (Index(), 7),
+        (True, 1),
+        (2**53 + 1, 2**53 + 1),
+    ],
+)
+def test_progress_takes_any_number(figure: Any, sent: float) -> None:
+    """Done and total, whatever class they are of, in both encodings."""
+    for encoding in Encoding.AVRO, Encoding.JSON:
+        collector = Collector()
+        reporter = JobReporter(collector, request(), encoding, "w-1", lambda: True)
+        reporter.accepted(lambda _: None)
+        JobContext(reporter.request, reporter, StopSignal()).progress(figure, total=figure)
+        reporter.finished(S.SUCCEEDED, lambda *_: None)
+        assert collector.events[1].progress == Progress(float(sent), float(sent))
+
+
+@pytest.mark.parametrize(
+    "figure", [math.nan, -math.inf, Decimal("NaN"), Decimal("sNaN"), 10**400, "3", None, Array()]
+)
+def test_progress_that_is_no_number_costs_nothing(
+    figure: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The job goes on and its messages are sent; the worker's log says it once for a job."""
+
+    def work(job: JobContext) -> str:
+        for _ in range(3):
+            job.progress(figure, total=5, message="half")
+        job.progress(1, total=figure if figure is not None else math.nan)
+        return "done"
+
+    *_, told, ended = run_job(handler(work))
+    assert (ended.state, ended.result) == (S.SUCCEEDED, b'"done"')
+    assert (told.progress, told.message) == (Progress(1.0), "half")
+    lines = [line for line in caplog.messages if "is not a finite number" in line]
+    assert len(lines) == 2, lines
+    assert JOB in lines[0]
+
+
+def test_texts_of_any_type_are_reported() -> None:
+    """A message or unit that is not text is written as text; lone surrogates are shown escaped."""
 
     def work(job: JobContext) -> None:
-        with pytest.raises(InvalidMessage) as caught:
-            job.progress(figure)
-        told.append(str(caught.value))
+        job.progress(1, unit=7, message=Path("/data/\udcff"))  # type: ignore[arg-type]
 
-    assert run_job(handler(work))[-1].state is S.SUCCEEDED
-    assert "Progress.completed must be a finite int or float" in told[0]
+    told = run_job(handler(work))[-2]
+    assert (told.progress, told.message) == (Progress(1.0, unit="7"), "/data/\\udcff")
+
+
+@pytest.mark.parametrize("encoding", [Encoding.AVRO, Encoding.JSON])
+def test_texts_without_end_are_cut_where_they_are_sent(
+    encoding: Encoding, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Message, external id, unit and the words of a stop: each states its cut, and the end comes.
+
+    An external id that was cut finds nothing, so the worker's log says that.
+    """
+    collector, huge = Collector(), "x" * 2_000_000
+    job = request()
+    reporter = JobReporter(collector, job, encoding, "w-1", lambda: True)
+    reporter.accepted(lambda _: None)
+    context = JobContext(job, reporter, StopSignal())
+    context.set_external_id(huge)
+    context.progress(1, unit=huge, message=huge)
+    reporter.finished(S.CANCELLED, lambda *_: None, message=huge)
+    *_, told, ended = collector.events
+    for text in told.message, ended.message, ended.external_id:
+        assert text is not None
+        assert text.endswith("(cut, 2,000,000 bytes in all)")
+        assert len(text.encode()) == LINE_BYTES
+    assert told.progress is not None
+    assert len((told.progress.unit or "").encode()) == UNIT_BYTES
+    assert context.external_id == ended.external_id
+    for cut in "the external id", "a message":
+        assert any(f"{cut} has 2,000,000 bytes and was cut" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize("limit", [100_000, 10_000, 1_000])
+@pytest.mark.parametrize("length", [10, 2_000_000])
+def test_end_arrives_whatever_the_topic_takes(limit: int, length: int) -> None:
+    """An end that no record can hold is said in fewer words, until one is taken."""
+
+    def refuse(event: StatusEvent) -> Exception | None:
+        size = len(encode(event))
+        return None if size <= limit else RecordTooLarge(f"a record of {size:,} bytes")
+
+    def fail(_: JobContext) -> None:
+        raise ApplicationError("m" * length, type="t" * length, details="d" * length)
+
+    for function, kind in (
+        (fail, "t" * min(length, 250)),
+        (lambda _: "r" * length, "result_too_large"),
+    ):
+        ended = run_job(handler(function), collector=Collector(refuse))[-1]
+        if ended.state is S.FAILED:
+            assert ended.error is not None
+            assert ended.error.type[:200] == kind[:200]
+        else:
+            assert length == 10
+
+
+def test_end_that_was_cut_still_says_that_a_stop_was_requested() -> None:
+    """The result did not fit; that the job went on after a cancel is said all the same."""
+    collector = Collector(lambda event: RecordTooLarge("large") if event.result else None)
+
+    def work(job: JobContext) -> str:
+        while not job.cancelled:
+            time.sleep(0.01)
+        return "done all the same"
+
+    ended = run_job(handler(work), collector=collector, cancel_after=0.05)[-1]
+    assert ended.error is not None
+    assert ended.error.type == "result_too_large"
+    assert ended.attributes == {"stop_requested": "cancelled"}
+
+
+@pytest.mark.parametrize("interval_ms", [100, 200, 650])
+def test_frequent_heartbeats_do_not_hold_progress_back(interval_ms: int) -> None:
+    """Figures and messages go out twice a second beside them, and the last ones before the end."""
+
+    def work(job: JobContext) -> None:
+        until, done = time.monotonic() + 1.3, 0
+        while time.monotonic() < until:
+            done += 1
+            job.progress(done)
+            job.message(f"at {done}")
+            time.sleep(0.01)
+        job.progress(10_000)
+
+    events = run_job(handler(work), request(heartbeat_interval_ms=interval_ms))
+    told = [event for event in events if event.progress is not None]
+    assert 2 <= len(told) <= 4
+    assert all(event.message is not None for event in told)
+    assert told[-1].progress == Progress(10_000.0)
+    pauses = [after.occurred_at - before.occurred_at for before, after in pairwise(told[:-1])]
+    assert all(pause.total_seconds() > 0.45 for pause in pauses)
+
+
+@pytest.mark.parametrize("end", [S.SUCCEEDED, S.FAILED, S.CANCELLED, S.RELEASED])
+def test_last_progress_comes_before_the_end(end: JobState) -> None:
+    """However soon the end follows, and however it ends."""
+    collector = Collector()
+    reporter = JobReporter(collector, request(), Encoding.AVRO, "w-1", lambda: True)
+    reporter.accepted(lambda _: None)
+    reporter.progress(9, 10, "files", "nearly done")
+    reporter.progress(10, 10, "files")
+    if end is S.RELEASED:
+        reporter.released("shutting down", lambda _: None)
+    else:
+        reporter.finished(end, lambda *_: None)
+    accepted, told, ended = collector.events
+    assert [accepted.state, told.state, ended.state] == [S.ACCEPTED, S.RUNNING, end]
+    assert (told.progress, told.message) == (Progress(10.0, 10.0, "files"), "nearly done")
+    assert [event.sequence for event in collector.events] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("interval_ms", "least", "most"), [(200, 4, 8), (0, 0, 0)])
