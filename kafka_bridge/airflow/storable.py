@@ -10,6 +10,7 @@ NUL in a text or a key              Postgres' ``jsonb`` has no ``\u0000``
 a lone surrogate                    it has no UTF-8 form
 NaN, infinity                       they are not JSON (RFC 8259, section 6)
 an integer of more than 64 bits     msgpack has none
+a float beyond that, such as 1e30   ``jsonb`` gives it back as an integer, to whoever pulls it
 more than 200 levels                pydantic gives up at 255; Airflow's messages need some of them
 ``__classname__``, ``__id__``;      ``airflow.sdk.serde`` takes such an object for one that it has
 ``__type`` with ``__var``           written itself: it refuses it, or makes something else of it
@@ -57,11 +58,11 @@ class Destination:
     """A place to store values.
 
     :param is_database: it has the limits of msgpack and ``jsonb``; else, JSON's alone
-    :param has_reserved_keys: values go through Airflow's ``serde``
+    :param is_xcom: values go through Airflow's ``serde``, and other tasks pull them
     """
 
     is_database: bool = True
-    has_reserved_keys: bool = False
+    is_xcom: bool = False
 
     def first_fault(self, value: Any, name: str) -> Fault | None:
         """Return the first part of a value that cannot be stored here, or None.
@@ -94,7 +95,7 @@ class Destination:
         if isinstance(value, str | PurePath):
             return self._reason_of_text(str(value))
         if isinstance(value, float):
-            return None if math.isfinite(value) else f"is {value}, which is not a number in JSON"
+            return self._reason_of_float(value)
         if isinstance(value, int):
             return self._reason_of_integer(value)
         if not isinstance(value, Mapping | list | tuple | AbstractSet):
@@ -114,6 +115,14 @@ class Destination:
             return f"contains {text[error.start]!a}, half of a character (a lone surrogate)"
         return None
 
+    def _reason_of_float(self, value: float) -> str | None:
+        if not math.isfinite(value):
+            return f"is {value}, which is not a number in JSON"
+        if not self.is_xcom or _LEAST <= value <= _MOST:
+            return None
+        bits = int(value).bit_length()
+        return f"is {value}, for Postgres an integer of {bits} bits, and 64 are the most"
+
     def _reason_of_integer(self, value: int) -> str | None:
         if not self.is_database or _LEAST <= value <= _MOST:
             return None
@@ -124,7 +133,7 @@ class Destination:
             reason = self._reason_of_text(key) if isinstance(key, str) else None
             if reason is not None:
                 return f"has the key {_shown(key)}, which {reason}"
-        if not self.has_reserved_keys:
+        if not self.is_xcom:
             return None
         for key in _RESERVED:
             if key in value:
@@ -134,7 +143,7 @@ class Destination:
         return None
 
 
-XCOM = Destination(has_reserved_keys=True)
+XCOM = Destination(is_xcom=True)
 """A task's result."""
 ARGUMENT = Destination()
 """A task's argument: it is part of the serialised DAG and of the rendered fields."""

@@ -18,6 +18,7 @@ from kafka_bridge.kafka.dead_letters import DeadLetter
 from kafka_bridge.kafka.replay import REPLAYED
 from kafka_bridge.protocol.headers import text_header
 from kafka_bridge.protocol.messages import JobRequest
+from kafka_bridge.protocol.sanitize import ERROR_MESSAGE_BYTES, one_line
 
 EXCERPT_BYTES = 2_000
 HEX_BYTES = 512
@@ -40,7 +41,7 @@ def print_table(letters: Iterable[DeadLetter]) -> None:
             letter.job_type or "–",
             _error(letter)[:CELL_CHARACTERS],
         )
-        table.add_row(*(Text(_visible(cell)) for cell in cells))
+        table.add_row(*(Text(one_line(cell)) for cell in cells))
     Console().print(table)
 
 
@@ -53,7 +54,7 @@ def print_json(letters: Iterable[DeadLetter]) -> None:
 def print_letter(letter: DeadLetter) -> None:
     """Print all that there is to know of a letter, the payload cut."""
     for line in _lines(letter):
-        typer.echo(_visible(line))
+        typer.echo(one_line(line, ERROR_MESSAGE_BYTES))
 
 
 def _facts(letter: DeadLetter) -> dict[str, Any]:
@@ -144,10 +145,3 @@ def _error(letter: DeadLetter) -> str:
 
 def _time(moment: datetime | None) -> str:
     return "–" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}Z"
-
-
-def _visible(text: str) -> str:
-    """Return text with what would steer a terminal made visible."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )

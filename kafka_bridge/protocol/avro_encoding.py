@@ -9,6 +9,7 @@ from fastavro import schemaless_reader, schemaless_writer
 from kafka_bridge.protocol.errors import InvalidMessage, Undecodable, UnknownSchema
 from kafka_bridge.protocol.messages import Message
 from kafka_bridge.protocol.records import M, from_record, to_record
+from kafka_bridge.protocol.sanitize import one_line
 from kafka_bridge.protocol.schemas import READABLE, WRITTEN
 
 MARKER = b"\xc3\x01"
@@ -54,7 +55,7 @@ def decode(message_type: type[M], value: bytes) -> M:
         message = from_record(message_type, schemaless_reader(body, schema.parsed, None))
     except Exception as error:  # hostile bytes make fastavro raise a dozen different types
         # Cut, as some errors quote the whole value, and this text goes into a dead letter's header.
-        cause = f"{type(error).__name__}: {error!s:.300}"
+        cause = one_line(f"{type(error).__name__}: {error}", 300)
         raise Undecodable(f"damaged Avro body of a {message_type.__name__}: {cause}") from error
     if body.read(1):
         raise Undecodable(f"bytes are left over after the Avro body of a {message_type.__name__}")

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
 from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.messages import JobCommand, JobRequest, Task
+from kafka_bridge.protocol.sanitize import ERROR_MESSAGE_BYTES, NAME_BYTES, one_line
 
 Headers: TypeAlias = list[tuple[str, bytes]]
 
@@ -98,7 +99,7 @@ class SetAside:
 
 def read_dead_letter_headers(headers: Headers) -> SetAside:
     """Return what :func:`dead_letter_headers` wrote, or as much of it as can be read."""
-    topic = text_header(headers, "kafka_dlt-original-topic")
+    topic = _shown(headers, "kafka_dlt-original-topic", NAME_BYTES)
     partition = _integer_header(headers, "kafka_dlt-original-partition", 4)
     offset = _integer_header(headers, "kafka_dlt-original-offset", 8)
     original = None
@@ -107,9 +108,14 @@ def read_dead_letter_headers(headers: Headers) -> SetAside:
     return SetAside(
         original,
         _integer_header(headers, "kafka_dlt-original-timestamp", 8),
-        text_header(headers, "kafka_dlt-exception-fqcn") or "",
-        text_header(headers, "kafka_dlt-exception-message") or "",
+        _shown(headers, "kafka_dlt-exception-fqcn", NAME_BYTES),
+        _shown(headers, "kafka_dlt-exception-message", ERROR_MESSAGE_BYTES),
     )
+
+
+def _shown(headers: Headers, name: str, limit: int) -> str:
+    """Return a header's text as it can be shown; empty where there is none."""
+    return one_line(text_header(headers, name) or "", limit)
 
 
 def without_dead_letter_headers(headers: Headers) -> Headers:

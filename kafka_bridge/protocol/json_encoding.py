@@ -19,6 +19,7 @@ from kafka_bridge.protocol.errors import InvalidMessage, Undecodable
 from kafka_bridge.protocol.media_types import from_json, is_json, to_json
 from kafka_bridge.protocol.messages import INT_MAX, LONG_MAX, Message
 from kafka_bridge.protocol.records import M, from_record, to_record
+from kafka_bridge.protocol.sanitize import one_line
 from kafka_bridge.protocol.schemas import WRITTEN
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,7 +74,9 @@ def decode(message_type: type[M], value: bytes) -> M:
         record = _read_record(WRITTEN[message_type].definition, document, message_type.__name__)
         return from_record(message_type, record)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise Undecodable(f"not a {message_type.__name__} in JSON: {error!s:.300}") from error
+        # Shown as text from outside is: it may quote a key of the document.
+        cause = one_line(str(error), 300)
+        raise Undecodable(f"not a {message_type.__name__} in JSON: {cause}") from error
 
 
 def _read_record(schema: dict[str, Any], document: Any, where: str) -> dict[str, Any]:

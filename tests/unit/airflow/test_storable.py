@@ -54,6 +54,8 @@ IN_THE_DATABASE: list[tuple[Any, str]] = [
     (PurePosixPath("a\0"), "result: contains NUL"),
 ]
 AS_XCOM: list[tuple[Any, str]] = [
+    ([1e30], "result[0]: is 1e+30, for Postgres an integer of 100 bits, and 64 are the most"),
+    (-1e19, "result: is -1e+19, for Postgres an integer of 64 bits, and 64 are the most"),
     (
         [{"__classname__": 1}],
         "result[0]: has the key '__classname__', which Airflow keeps for itself",
@@ -82,8 +84,8 @@ def test_what_the_database_does_not_take(value: Any, words: str) -> None:
 
 
 @pytest.mark.parametrize(("value", "words"), AS_XCOM)
-def test_what_serde_takes_for_its_own(value: Any, words: str) -> None:
-    """It is refused as an XCom alone."""
+def test_what_cannot_be_pulled(value: Any, words: str) -> None:
+    """What would come back as something else, or not at all, is refused as an XCom alone."""
     assert ARGUMENT.first_fault(value, "result") is None
     assert str(XCOM.first_fault(value, "result")) == words
 

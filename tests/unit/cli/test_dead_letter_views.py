@@ -1,0 +1,59 @@
+"""A dead letter on a screen: whatever somebody wrote into it, it only shows."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from kafka_bridge.cli.dead_letter_views import print_json, print_letter, print_table
+from kafka_bridge.kafka.dead_letters import DeadLetter
+from kafka_bridge.kafka.records import Record
+from kafka_bridge.protocol.codec import encode
+from kafka_bridge.protocol.errors import RecordLocation
+from kafka_bridge.protocol.messages import JobRequest, Task, utc_now
+
+ACTS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+HOSTILE = "\x00\x1b[2J\r\n\u202e::group::\x9b31m"
+JOB = "0d3b9a52-61f4-4c0e-9b7d-3f2a1c5e7d01"
+REQUEST = JobRequest(
+    correlation_id=JOB,
+    job_type=f"a{HOSTILE}",
+    response_topic=HOSTILE,
+    created_at=utc_now(),
+    payload=HOSTILE.encode(),
+    payload_type=f"text/plain{HOSTILE}",
+    task=Task(HOSTILE, HOSTILE, HOSTILE, HOSTILE, url=HOSTILE),
+    attributes={HOSTILE: HOSTILE},
+)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [encode(REQUEST), HOSTILE.encode(), b'{"job_type":"\\u0000\\ud800"}', b"\xc3\x01\x1b[2J"],
+)
+def test_hostile_letter(capsys: pytest.CaptureFixture[str], value: bytes) -> None:
+    """Key, headers, value and the words of its error are cleaned, and none is endless."""
+    headers = [
+        (f"h{HOSTILE}", HOSTILE.encode() * 100_000),
+        ("kafka_dlt-original-topic", HOSTILE.encode()),
+        ("kafka_dlt-exception-fqcn", HOSTILE.encode()),
+        ("kafka_dlt-exception-message", HOSTILE.encode() * 100_000),
+    ]
+    record = Record(
+        RecordLocation("jobs.dead-letters", 0, 3),
+        HOSTILE.encode(),
+        value,
+        headers,
+        1_800_000_000_000,
+    )
+    letter = DeadLetter.of(record)
+    print_letter(letter)
+    print_table([letter])
+    print_json([letter])
+    shown = capsys.readouterr().out
+    assert not ACTS.search(shown)
+    assert "::group::" not in shown
+    assert len(shown) < 100_000
+    json.loads(shown.splitlines()[-1])
