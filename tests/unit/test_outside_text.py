@@ -31,7 +31,6 @@ NOT_SHOWN = {
     "gateway/callbacks/records.py": "a header that is compared, and no more",
     "gateway/callbacks/server.py": "a key that is looked up, and no more",
     "gateway/command/output.py": "output on its way to be masked; the gateway shows it",
-    "gateway/http/credentials.py": "base64 of the gateway's own secret",
     "gateway/callbacks/app.py": "the gateway's own answer to a caller",
     "gateway/words.py": "text for a message, which whoever reads it cleans",
     "kafka/dead_letters.py": "a reply topic, to publish to",
@@ -54,6 +53,9 @@ def is_raw_text(node: ast.AST) -> bool:
         return function.id in {"text_header", "decode"}
     if not isinstance(function, ast.Attribute) or function.attr != "decode":
         return False
+    made_by = function.value.func if isinstance(function.value, ast.Call) else None
+    if isinstance(made_by, ast.Attribute) and made_by.attr == "b64encode":
+        return False  # ASCII, whatever it encodes
     return not any(isinstance(each, ast.Name) and each.id in MESSAGES for each in node.args)
 
 
