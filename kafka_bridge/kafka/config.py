@@ -112,14 +112,16 @@ class KafkaConfig:
             )
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ) -> KafkaConfig:
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> KafkaConfig:
         """Return what the environment says.
 
         ``KAFKA_BRIDGE_BOOTSTRAP_SERVERS`` names the brokers; ``KAFKA_BRIDGE_KAFKA_SASL_USERNAME``
         sets ``sasl.username``, and likewise for every other property.
 
+        :param environ: the process's own by default
         :raises ConfigurationError: no bootstrap servers are set
         """
+        environ = os.environ if environ is None else environ
         settings = {
             _property(name.removeprefix(ENV_PREFIX)): value
             for name, value in environ.items()

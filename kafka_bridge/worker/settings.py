@@ -1,4 +1,4 @@
-"""What a worker is set to, and the environment variables that set it."""
+"""The settings of a worker: what the program gives, else what the environment sets."""
 
 from __future__ import annotations
 
@@ -9,22 +9,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka_bridge.protocol.errors import ConfigurationError
-from kafka_bridge.protocol.topics import CONTROL_TOPIC, DEAD_LETTER_TOPIC, REQUEST_TOPIC
+from kafka_bridge.protocol.topics import (
+    CONTROL_TOPIC,
+    DEAD_LETTER_TOPIC,
+    REQUEST_TOPIC,
+    RESPONSE_TOPIC,
+)
 
 GRACE_SECONDS = 30.0
 MAX_DELIVERIES = 5
-"""A job that so many workers picked up and none finished is taken for what kills them."""
+"""A job that this many workers picked up and none finished is taken for what kills them."""
 ALL_INTERFACES = "0.0.0.0"  # noqa: S104  who asks for metrics and health is on another host
 MOST_PORTS = 65_535
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """All that an operator may set of a worker, but for Kafka's own properties.
+    """All that an operator may set of a worker, except Kafka's own properties.
 
     ``grace``: seconds that running jobs get when the worker is told to stop. ``worker_id``: None
-    makes one of host, process and chance. ``metrics_port``: None opens none, 0 opens any that is
-    free. ``metrics_host``: the address that it is opened on.
+    makes one of hostname, process id and a random suffix. ``metrics_port``: None opens none, 0 opens
+    any that is free. ``metrics_host``: the address that it is opened on. ``response_topic``: where
+    jobs are answered as a rule; each request names its own. ``job_log``: whether there is a line at
+    the start and at the end of each job.
 
     :raises ConfigurationError: a value makes no sense
     """
@@ -39,11 +46,22 @@ class WorkerSettings:
     worker_id: str | None = None
     metrics_port: int | None = None
     metrics_host: str = ALL_INTERFACES
+    response_topic: str = RESPONSE_TOPIC
+    job_log: bool = True
 
     def __post_init__(self) -> None:
         if not self.group_id:
-            raise ConfigurationError("a worker needs a group_id: the name of its consumer group")
-        for name in ("request_topic", "dead_letter_topic", "control_topic", "metrics_host"):
+            raise ConfigurationError(
+                "a worker needs a group_id, the name of its consumer group: "
+                f"Worker(group_id=…), or {GROUP}"
+            )
+        for name in (
+            "request_topic",
+            "dead_letter_topic",
+            "control_topic",
+            "metrics_host",
+            "response_topic",
+        ):
             if not getattr(self, name):
                 raise ConfigurationError(f"{name} must not be empty")
         for name in ("concurrency", "max_deliveries"):
@@ -59,24 +77,51 @@ class WorkerSettings:
             )
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ) -> WorkerSettings:
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> WorkerSettings:
         """Return what the environment sets; :data:`VARIABLES` has the names.
 
-        A variable that is empty is as good as not set: so deployments leave one out.
+        Empty variables are ignored: deployments leave one out that way.
 
+        :param environ: the process's own by default
         :raises ConfigurationError: the group is missing, or a value is no number or makes no sense
         """
+        environ = os.environ if environ is None else environ
         if not environ.get(GROUP):
             raise ConfigurationError(
                 f"{GROUP} is not set: the name of this service's consumer group"
             )
-        return cls(
-            **{
-                name: _parsed(variable, environ[variable], kind)
-                for name, (variable, kind) in VARIABLES.items()
-                if environ.get(variable)
-            }
-        )
+        return cls.given({}, environ)
+
+    @classmethod
+    def given(
+        cls, given: Mapping[str, Any], environ: Mapping[str, str] | None = None
+    ) -> WorkerSettings:
+        """Return what a program gives; what it does not give is taken from the environment.
+
+        :param given: by name; None is not given
+        :param environ: the process's own by default
+        :raises ConfigurationError: no group is set, or a value is no number or makes no sense
+        """
+        environ = os.environ if environ is None else environ
+        values = {name: value for name, value in given.items() if value is not None}
+        for name, (variable, _) in VARIABLES.items():
+            if name not in values and environ.get(variable):
+                values[name] = parsed(variable, environ[variable])
+        return cls(**({"group_id": ""} | values))
+
+
+def _whole_number(text: str) -> int:
+    return int(text)
+
+
+def _number(text: str) -> float:
+    return float(text)
+
+
+def _switch(text: str) -> bool:
+    return {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}[
+        text.lower()
+    ]
 
 
 GROUP = "KAFKA_BRIDGE_GROUP_ID"
@@ -85,25 +130,39 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "request_topic": ("KAFKA_BRIDGE_REQUEST_TOPIC", str),
     "dead_letter_topic": ("KAFKA_BRIDGE_DEAD_LETTER_TOPIC", str),
     "control_topic": ("KAFKA_BRIDGE_CONTROL_TOPIC", str),
-    "concurrency": ("KAFKA_BRIDGE_CONCURRENCY", int),
-    "grace": ("KAFKA_BRIDGE_GRACE_SECONDS", float),
-    "max_deliveries": ("KAFKA_BRIDGE_MAX_DELIVERIES", int),
+    "concurrency": ("KAFKA_BRIDGE_CONCURRENCY", _whole_number),
+    "grace": ("KAFKA_BRIDGE_GRACE_SECONDS", _number),
+    "max_deliveries": ("KAFKA_BRIDGE_MAX_DELIVERIES", _whole_number),
     "worker_id": ("KAFKA_BRIDGE_WORKER_ID", str),
-    "metrics_port": ("KAFKA_BRIDGE_METRICS_PORT", int),
+    "metrics_port": ("KAFKA_BRIDGE_METRICS_PORT", _whole_number),
     "metrics_host": ("KAFKA_BRIDGE_METRICS_HOST", str),
+    "response_topic": ("KAFKA_BRIDGE_RESPONSE_TOPIC", str),
+    "job_log": ("KAFKA_BRIDGE_JOB_LOG", _switch),
 }
 """By setting, the variable that sets it and what its text is made into."""
 
+_EXPECTED: Mapping[Callable[[str], Any], str] = {
+    _whole_number: "a whole number",
+    _number: "a number",
+    _switch: "on or off",
+}
 
-def _parsed(variable: str, text: str, kind: Callable[[str], Any]) -> Any:
+
+def parsed(variable: str, text: str) -> Any:
+    """Return the value of one of :data:`VARIABLES`.
+
+    :raises ConfigurationError: the text is none
+    """
+    kind = next(kind for name, kind in VARIABLES.values() if name == variable)
     try:
         return kind(text)
-    except ValueError as error:
-        whole = "whole number" if kind is int else "number"
+    except (ValueError, KeyError) as error:
         hint = ""
         if text.startswith("tcp://"):
             hint = (
                 ". Kubernetes sets such variables for a Service of that name: set "
                 "enableServiceLinks: false in the pod, or name the Service otherwise"
             )
-        raise ConfigurationError(f"{variable} must be a {whole}, not {text!r}{hint}") from error
+        raise ConfigurationError(
+            f"{variable} must be {_EXPECTED[kind]}, not {text!r:.100}{hint}"
+        ) from error

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, ParamSpec, TypeVar
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
-from kafka_bridge.protocol.topics import CONTROL_TOPIC, DEAD_LETTER_TOPIC, REQUEST_TOPIC
+from kafka_bridge.worker.environment import unused_variables
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.observation import MetricSource
 from kafka_bridge.worker.retries import Backoff, RetryPolicy
 from kafka_bridge.worker.service import Service
-from kafka_bridge.worker.settings import (
-    ALL_INTERFACES,
-    GRACE_SECONDS,
-    MAX_DELIVERIES,
-    WorkerSettings,
-)
+from kafka_bridge.worker.settings import WorkerSettings
 from kafka_bridge.worker.watching import watched
+
+_log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,76 +41,102 @@ class Worker:
 
         worker.run()    # or: kafka-bridge worker run my_module:worker
 
-    :param group_id: the consumer group that all processes of this service share
+    What is not given is taken from the environment, and where that is silent, too, a default
+    applies: :data:`~kafka_bridge.worker.settings.VARIABLES` has the names.
+
+    :param group_id: the consumer group that all processes of this service share; required
     :param kafka: librdkafka's properties; by default those of the environment
         (``KAFKA_BRIDGE_BOOTSTRAP_SERVERS``, ``KAFKA_BRIDGE_KAFKA_…``)
-    :param request_topic: where this service's jobs come from
-    :param dead_letter_topic: where requests go that cannot be read, answered or finished
-    :param control_topic: where commands come from; all of it is read, from its beginning
-    :param concurrency: how many jobs run at a time in this process
-    :param grace: seconds that running jobs get to finish when the worker is told to stop
+    :param request_topic: where this service's jobs come from; ``jobs.requests`` by default
+    :param dead_letter_topic: where requests go that cannot be read, answered or finished;
+        ``jobs.dead-letters`` by default
+    :param control_topic: where commands come from; all of it is read, from its beginning;
+        ``jobs.control`` by default
+    :param concurrency: how many jobs run at a time in this process; 1 by default
+    :param grace: seconds that running jobs get to finish when the worker is told to stop; 30 by
+        default
     :param max_deliveries: how often a job may be begun by workers that die before it ends, until it
-        counts as what kills them
-    :param worker_id: this process's name in events; by default host, process id and a random part
-    :param metrics_port: where metrics and health are served; None: nowhere, 0: where a port is free
-    :param metrics_host: the address that they are served on
+        counts as what kills them; 5 by default
+    :param worker_id: this process's name in events; by default hostname, process id and a random
+        suffix
+    :param metrics_port: where metrics and health are served; by default nowhere, 0: where a port is
+        free
+    :param metrics_host: the address that they are served on; all of this host's by default
+    :param response_topic: where jobs are answered as a rule, ``jobs.responses`` by default: each
+        request names its own, but the rights on this one are checked when the worker starts, and
+        are waited for where they are missing
+    :param job_log: whether the start and the end of each job are logged; they are by default
     :ivar metric_sources: what else is shown among the metrics, besides the worker
     :raises ConfigurationError: a value makes no sense
     """
 
     def __init__(
         self,
-        group_id: str,
+        group_id: str | None = None,
         *,
         kafka: Mapping[str, Any] | None = None,
-        request_topic: str = REQUEST_TOPIC,
-        dead_letter_topic: str = DEAD_LETTER_TOPIC,
-        control_topic: str = CONTROL_TOPIC,
-        concurrency: int = 1,
-        grace: float = GRACE_SECONDS,
-        max_deliveries: int = MAX_DELIVERIES,
+        request_topic: str | None = None,
+        dead_letter_topic: str | None = None,
+        control_topic: str | None = None,
+        concurrency: int | None = None,
+        grace: float | None = None,
+        max_deliveries: int | None = None,
         worker_id: str | None = None,
         metrics_port: int | None = None,
-        metrics_host: str = ALL_INTERFACES,
+        metrics_host: str | None = None,
+        response_topic: str | None = None,
+        job_log: bool | None = None,
     ) -> None:
-        WorkerSettings(
-            group_id=group_id,
-            request_topic=request_topic,
-            dead_letter_topic=dead_letter_topic,
-            control_topic=control_topic,
-            concurrency=concurrency,
-            grace=grace,
-            max_deliveries=max_deliveries,
-            worker_id=worker_id,
-            metrics_port=metrics_port,
-            metrics_host=metrics_host,
+        settings = WorkerSettings.given(
+            {
+                "group_id": group_id,
+                "request_topic": request_topic,
+                "dead_letter_topic": dead_letter_topic,
+                "control_topic": control_topic,
+                "concurrency": concurrency,
+                "grace": grace,
+                "max_deliveries": max_deliveries,
+                "worker_id": worker_id,
+                "metrics_port": metrics_port,
+                "metrics_host": metrics_host,
+                "response_topic": response_topic,
+                "job_log": job_log,
+            }
         )
-        self.group_id = group_id
-        self.request_topic = request_topic
-        self.dead_letter_topic = dead_letter_topic
-        self.control_topic = control_topic
-        self.concurrency = concurrency
-        self.grace = grace
-        self.max_deliveries = max_deliveries
-        self.worker_id = worker_id or _default_worker_id()
-        self.metrics_port = metrics_port
-        self.metrics_host = metrics_host
+        self.group_id = settings.group_id
+        self.request_topic = settings.request_topic
+        self.dead_letter_topic = settings.dead_letter_topic
+        self.control_topic = settings.control_topic
+        self.concurrency = settings.concurrency
+        self.grace = settings.grace
+        self.max_deliveries = settings.max_deliveries
+        self.worker_id = settings.worker_id or _default_worker_id()
+        self.metrics_port = settings.metrics_port
+        self.metrics_host = settings.metrics_host
+        self.response_topic = settings.response_topic
+        self.job_log = settings.job_log
         self.metric_sources: list[MetricSource] = []
         self.handlers: dict[str, Handler] = {}
         self._stopping = threading.Event()
         self._kafka = kafka
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Worker:
-        """Return a worker as the environment sets it.
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Worker:
+        """Return a worker as the environment sets it, group and brokers included.
 
         ``KAFKA_BRIDGE_GROUP_ID`` is required; :data:`~kafka_bridge.worker.settings.VARIABLES` has
         the others. Kafka's own are as in :class:`Worker`.
 
+        :param environ: the process's own by default
         :raises ConfigurationError: one is missing, is no number or makes no sense
         """
-        settings = asdict(WorkerSettings.from_env(environ))
-        return cls(kafka=KafkaConfig.from_env(environ).settings, **settings)
+        settings = WorkerSettings.from_env(environ)
+        worker = cls(kafka=KafkaConfig.from_env(environ).settings, **asdict(settings))
+        worker.metrics_port = (
+            settings.metrics_port
+        )  # None is not given: the process's own was taken
+        worker.worker_id = settings.worker_id or _default_worker_id()
+        return worker
 
     def job(
         self,
@@ -155,6 +179,15 @@ class Worker:
         """
         return KafkaConfig(self._kafka) if self._kafka is not None else KafkaConfig.from_env()
 
+    def settings(self) -> WorkerSettings:
+        """Return what this worker is set to now.
+
+        :raises ConfigurationError: the program has set something that makes no sense
+        """
+        return WorkerSettings(
+            **{field.name: getattr(self, field.name) for field in fields(WorkerSettings)}
+        )
+
     def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
         """Take and do jobs until SIGTERM, SIGINT or :meth:`stop`, then finish those at hand.
 
@@ -168,6 +201,8 @@ class Worker:
         """
         if not self.handlers:
             raise ConfigurationError("the worker has no handler: decorate one with @worker.job(…)")
+        for unused in unused_variables(self.settings(), self._kafka, os.environ):
+            _log.warning("%s", unused)
         service = Service(self, on_ready, self._stopping)
         watching = watched(
             lambda: service.status,

@@ -27,8 +27,12 @@ class ExternalBroker(Broker):
         self._bootstrap_servers = bootstrap_servers
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> ExternalBroker:
-        """Take the address from KAFKA_BRIDGE_TEST_BOOTSTRAP; raise BrokerUnavailable if unset."""
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> ExternalBroker:
+        """Take the address from KAFKA_BRIDGE_TEST_BOOTSTRAP; raise BrokerUnavailable if unset.
+
+        `environ` is the process's own by default.
+        """
+        environ = os.environ if environ is None else environ
         address = environ.get(VARIABLE, "").strip()
         if not address:
             raise BrokerUnavailable(f"{VARIABLE} is not set")

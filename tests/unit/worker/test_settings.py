@@ -27,9 +27,11 @@ def test_every_setting_has_its_variable() -> None:
         "KAFKA_BRIDGE_WORKER_ID": "w-7",
         "KAFKA_BRIDGE_METRICS_PORT": "9000",
         "KAFKA_BRIDGE_METRICS_HOST": "::1",
+        "KAFKA_BRIDGE_RESPONSE_TOPIC": "r",
+        "KAFKA_BRIDGE_JOB_LOG": "off",
     }
     assert WorkerSettings.from_env(environ) == WorkerSettings(
-        "auditors", "q", "d", "c", 4, 2.5, 3, "w-7", 9000, "::1"
+        "auditors", "q", "d", "c", 4, 2.5, 3, "w-7", 9000, "::1", "r", False
     )
 
 
@@ -54,6 +56,7 @@ def test_empty_variables_are_not_set() -> None:
         ({"MAX_DELIVERIES": "0"}, "max_deliveries must be at least 1, not 0"),
         ({"METRICS_PORT": "65536"}, "metrics_port must be a port, 0 to 65535, not 65536"),
         ({"METRICS_PORT": "http"}, "KAFKA_BRIDGE_METRICS_PORT must be a whole number, not 'http'"),
+        ({"JOB_LOG": "maybe"}, "KAFKA_BRIDGE_JOB_LOG must be on or off, not 'maybe'"),
         ({"METRICS_PORT": "tcp://10.0.0.1:9"}, "Kubernetes sets such variables for a Service"),
     ],
 )
@@ -64,7 +67,7 @@ def test_wrong_value_is_named(wrong: dict[str, str], words: str) -> None:
         WorkerSettings.from_env(environ)
 
 
-@pytest.mark.parametrize("name", ["request_topic", "dead_letter_topic", "control_topic"])
+@pytest.mark.parametrize("name", ["request_topic", "response_topic", "dead_letter_topic"])
 def test_topics_have_names(name: str) -> None:
     """A program that passes an empty name is told which."""
     with pytest.raises(ConfigurationError, match=f"{name} must not be empty"):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import pydoc
 from typing import Any
 
 import pytest
 
+from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.testing.brokers.external import ExternalBroker
 from kafka_bridge.worker import Worker
+from kafka_bridge.worker.settings import WorkerSettings
 
 ENVIRON = {
     "KAFKA_BRIDGE_BOOTSTRAP_SERVERS": "a:1",
@@ -78,6 +83,78 @@ def test_wrong_argument_is_named(arguments: dict[str, Any], words: str) -> None:
     """A worker that could do nothing is not made."""
     with pytest.raises(ConfigurationError, match=words):
         Worker(**arguments)
+
+
+def test_what_is_not_given_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment sets what the program leaves open, also where the program names the group."""
+    for name, value in (("REQUEST_TOPIC", "q"), ("WORKER_ID", "w-7"), ("CONCURRENCY", "4")):
+        monkeypatch.setenv(f"KAFKA_BRIDGE_{name}", value)
+    worker = Worker("mine", concurrency=2)
+    assert (worker.group_id, worker.request_topic, worker.worker_id) == ("mine", "q", "w-7")
+    assert worker.concurrency == 2
+    monkeypatch.setenv("KAFKA_BRIDGE_GROUP_ID", "theirs")
+    assert Worker().group_id == "theirs"
+
+
+def test_environment_that_is_passed_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the process's own sets besides does not get in."""
+    monkeypatch.setenv("KAFKA_BRIDGE_METRICS_PORT", "9000")
+    monkeypatch.setenv("KAFKA_BRIDGE_WORKER_ID", "w-7")
+    worker = Worker.from_env(ENVIRON)
+    assert worker.metrics_port is None
+    assert worker.worker_id != "w-7"
+
+
+def test_worker_without_a_group_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to name it are in the error."""
+    monkeypatch.delenv("KAFKA_BRIDGE_GROUP_ID", raising=False)
+    with pytest.raises(ConfigurationError, match=r"Worker\(group_id=…\), or KAFKA_BRIDGE_GROUP_ID"):
+        Worker()
+
+
+def test_variables_without_effect_are_said_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that the program overrides, one that is misspelt; and no password is shown."""
+    for name, value in (
+        ("GROUP_ID", "theirs"),
+        ("CONCURENCY", "8"),
+        ("BOOTSTRAP_SERVERS", "a:1"),
+        ("KAFKA_SASL_PASSWORD", "hush"),
+        ("PORT_9000_TCP_ADDR", "10.0.0.1"),
+        ("SERVICE_HOST", "10.0.0.1"),
+        ("LOG_LEVEL", "info"),
+    ):
+        monkeypatch.setenv(f"KAFKA_BRIDGE_{name}", value)
+    worker = Worker("mine", kafka={"bootstrap.servers": "127.0.0.1:9", "sasl.usrname": "me"})
+    worker.job("a.job")(lambda _: None)
+    with pytest.raises(ConfigurationError):
+        worker.run()
+    assert [each.message for each in caplog.records if each.levelname == "WARNING"] == [
+        "KAFKA_BRIDGE_GROUP_ID=theirs is not used: the program sets group_id to 'mine'",
+        "KAFKA_BRIDGE_BOOTSTRAP_SERVERS and KAFKA_BRIDGE_KAFKA_… are not used: the program sets "
+        "Kafka's properties itself (kafka=…). Of the environment's, it has another value of "
+        "bootstrap.servers, sasl.password",
+        "KAFKA_BRIDGE_CONCURENCY is no variable of kafka-bridge and has no effect: "
+        "did you mean KAFKA_BRIDGE_CONCURRENCY?",
+    ]
+
+
+@pytest.mark.parametrize("name", ["grace", "concurrency"])
+def test_setting_made_impossible_later_is_refused(name: str) -> None:
+    """Attributes may be set until the worker runs; they are checked again then."""
+    worker = Worker("g", kafka={"bootstrap.servers": "127.0.0.1:9"})
+    worker.job("a.job")(lambda _: None)
+    setattr(worker, name, -math.inf)
+    with pytest.raises(ConfigurationError, match=f"{name} must be"):
+        worker.run()
+
+
+@pytest.mark.parametrize("public", [Worker, WorkerSettings, KafkaConfig, ExternalBroker])
+def test_help_does_not_print_the_environment(monkeypatch: pytest.MonkeyPatch, public: type) -> None:
+    """A default that is the environment itself shows passwords to whoever asks for help."""
+    monkeypatch.setenv("A_PASSWORD", "hush-hush")
+    assert "hush-hush" not in pydoc.render_doc(public)
 
 
 def test_worker_without_handlers_does_not_run() -> None:

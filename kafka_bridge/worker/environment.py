@@ -1,0 +1,79 @@
+"""What of the environment a worker does not use: a variable is overridden, or nobody knows it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kafka_bridge.kafka.config import ENV_BOOTSTRAP, ENV_PREFIX, KafkaConfig
+from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.protocol.sanitize import NAME_BYTES, one_line
+from kafka_bridge.worker.settings import VARIABLES, WorkerSettings, parsed
+
+PREFIX = "KAFKA_BRIDGE_"
+_OF_OTHERS = ("KAFKA_BRIDGE_CACHE", "KAFKA_BRIDGE_TEST_BOOTSTRAP", "KAFKA_BRIDGE_TEST_DEMO")
+"""Of the brokers and tests that kafka_bridge.testing starts."""
+KNOWN = (
+    ENV_BOOTSTRAP,
+    *(variable for variable, _ in VARIABLES.values()),
+    "KAFKA_BRIDGE_LOG_LEVEL",
+    "KAFKA_BRIDGE_LOG_FORMAT",
+    *_OF_OTHERS,
+)
+_SERVICE_LINK = re.compile(
+    r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$"
+)
+"""What Kubernetes sets in a pod for each Service, this one's being called kafka-bridge."""
+
+
+def unused_variables(
+    settings: WorkerSettings, kafka: Mapping[str, Any] | None, environ: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield a sentence for each variable of kafka-bridge that does nothing in this worker.
+
+    :param settings: what the worker is really set to
+    :param kafka: the properties that the program gives; None where those of the environment are used
+    """
+    yield from _overridden(settings, environ)
+    if kafka is not None:
+        yield from _overridden_properties(kafka, environ)
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and not (name in KNOWN or name.startswith(ENV_PREFIX)):
+            if not _SERVICE_LINK.search(name):
+                yield _unknown(name)
+
+
+def _overridden(settings: WorkerSettings, environ: Mapping[str, str]) -> Iterator[str]:
+    for name, (variable, _) in VARIABLES.items():
+        if not (text := environ.get(variable)):
+            continue
+        value = getattr(settings, name)
+        try:
+            is_used = parsed(variable, text) == value
+        except ConfigurationError:
+            is_used = False
+        if not is_used:
+            shown = one_line(text, NAME_BYTES)
+            yield f"{variable}={shown} is not used: the program sets {name} to {value!r}"
+
+
+def _overridden_properties(kafka: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
+    try:
+        wanted = KafkaConfig.from_env(environ).settings
+    except ConfigurationError:  # no brokers are named there
+        wanted = {}
+    # Names alone: a value may be a password.
+    unused = sorted(name for name, value in wanted.items() if str(kafka.get(name)) != str(value))
+    if unused:
+        yield (
+            f"{ENV_BOOTSTRAP} and {ENV_PREFIX}… are not used: the program sets Kafka's properties "
+            f"itself (kafka=…). Of the environment's, it has another value of {', '.join(unused)}"
+        )
+
+
+def _unknown(name: str) -> str:
+    likely = difflib.get_close_matches(name, KNOWN, 1)
+    advice = f": did you mean {likely[0]}?" if likely else ""
+    return f"{one_line(name, NAME_BYTES)} is no variable of kafka-bridge and has no effect{advice}"
