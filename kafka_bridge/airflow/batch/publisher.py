@@ -61,7 +61,7 @@ class JobPublisher:
             value = self._requests.value(job, payload.data, payload.media_type)
             headers = self._requests.headers(job)
             delivered = partial(self._note, payload.name)
-            self._producer.deliver(self._topic, job.encode(), value, headers, delivered)
+            self._producer.deliver(self._topic, job.encode(), value, headers, delivered, wait=True)
             self._producer.serve_reports()
             self._raise_failure()
             count += 1

@@ -126,11 +126,11 @@ def submit_and_die(arguments: dict[str, Any], store: Path, after: int) -> None:
     sent = itertools.count()
     deliver = RecordProducer.deliver
 
-    def deliver_or_die(producer: RecordProducer, *of_the_record: Any) -> None:
+    def deliver_or_die(producer: RecordProducer, *of_the_record: Any, **options: Any) -> None:
         if next(sent) == after:
             producer.flush()  # what was sent is really there
             os.kill(os.getpid(), signal.SIGKILL)
-        deliver(producer, *of_the_record)
+        deliver(producer, *of_the_record, **options)
 
     RecordProducer.deliver = deliver_or_die  # type: ignore[assignment, method-assign]
     _allow_operators()
