@@ -7,7 +7,6 @@ time of the oldest request at hand to where it ends. What this worker finishes i
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.control import ControlReader
 from kafka_bridge.kafka.scan import scan
@@ -30,8 +30,9 @@ from kafka_bridge.protocol.event_head import read_head
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent
 from kafka_bridge.worker.observation import Observer
+from kafka_bridge.worker.topic_access import TopicAccess
 
-_log = logging.getLogger(__name__)
+_log = bounded_logger(__name__)
 
 CLOCK_SKEW_SECONDS = 60.0
 """How far the clocks of Airflow and of other workers may differ from each other."""
@@ -141,6 +142,7 @@ class Ledger:
     For the polling thread; what takes time is done on a thread of its own.
 
     :param post: has a function called on the polling thread, soon
+    :param access: which topics are waited for where they may not be read
     """
 
     def __init__(
@@ -149,11 +151,13 @@ class Ledger:
         control: ControlReader,
         observer: Observer,
         post: Callable[..., None],
+        access: TopicAccess | None = None,
     ) -> None:
         self._config = config
         self._control = control
         self._observer = observer
         self._post = post
+        self._access = access or TopicAccess()
         self._pages: dict[str, Page] = {}
         self._own: dict[bytes, None] = {}
         self._reading: str | None = None
@@ -209,19 +213,22 @@ class Ledger:
             self._control.catch_up(SCAN_SECONDS)
             page = self._page(topic, since, epoch)
         except KafkaBridgeError as error:
-            _log.warning(
-                "What is finished cannot be learnt from %s: %s; trying again", topic, error
-            )
+            _log.error("Reading response topic %s failed; no job starts before: %s", topic, error)
         except Exception:  # were this thread to end without a word, no job would begin any more
-            _log.exception("What is finished cannot be learnt from %s; trying again", topic)
+            _log.exception("Reading response topic %s failed; trying again", topic)
         self._post(self._turn, topic, page, then)
 
     def _page(self, topic: str, since: float, epoch: int) -> Page:
         began = time.monotonic()
         try:
             page = read_page(self._config, topic, since, epoch, self._skipped)
-        except (TopicNotFound, AccessDenied) as error:
+        except TopicNotFound as error:
             return Page(since, epoch, failure=error)
+        except AccessDenied as error:
+            if self._access.may_come_back(topic):
+                raise
+            return Page(since, epoch, failure=error)
+        self._access.used(topic)
         seconds = time.monotonic() - began
         self._observer.ledger_read(records=page.records, seconds=seconds)
         _log.info(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -10,9 +9,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
-from kafka_bridge.protocol.errors import BrokerUnreachable, DeliveryFailed, RecordTooLarge
+from kafka_bridge.protocol.errors import (
+    AccessDenied,
+    BrokerUnreachable,
+    DeliveryFailed,
+    RecordTooLarge,
+)
 from kafka_bridge.protocol.event_writer import write_event
 from kafka_bridge.protocol.headers import CORRELATION_ID, Headers
 from kafka_bridge.protocol.ids import new_event_id
@@ -21,8 +26,9 @@ from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, Statu
 from kafka_bridge.protocol.sanitize import one_line
 from kafka_bridge.worker import reports
 from kafka_bridge.worker.logs import job_fields
+from kafka_bridge.worker.topic_access import TopicAccess
 
-_log = logging.getLogger(__name__)
+_log = bounded_logger(__name__)
 
 PROGRESS_SECONDS = 0.5
 """The shortest time between two events that carry progress, and from ACCEPTED to the first."""
@@ -30,6 +36,8 @@ HEARTBEAT_SHARE = 0.75
 """A heartbeat goes out after this share of the interval, so that it arrives within it."""
 RETRY_SECONDS = 1.0
 """The pause before an event that was not taken is sent again: some failures come at once."""
+DENIED_SECONDS = 5.0
+"""The same where Kafka refuses access: a person has to act first."""
 
 _PLAIN_FACTS = frozenset({"message", "result", "result_type"})
 
@@ -64,23 +72,35 @@ class _Surely:
     value: bytes
     request: JobRequest
     settled: Settled
+    access: TopicAccess
     due: float = 0.0
     is_settled: bool = False
 
     def delivered(self, error: Exception | None) -> None:
-        """Hear whether the brokers have it; where they may yet take it, it is due again."""
-        if isinstance(error, BrokerUnreachable | DeliveryFailed):
-            _log.warning(
-                "Job %s, %s: %s; trying again",
-                self.request.correlation_id,
-                self.state,
-                error,
-                extra=job_fields(self.request),
+        """Note whether the brokers have it; where they may yet take it, it is due again."""
+        topic = self.request.response_topic
+        if isinstance(error, AccessDenied) and self.access.may_come_back(topic):
+            self._send_later(
+                DENIED_SECONDS,
+                "This worker may not write to response topic %s. %s of job %s is kept and sent "
+                "again every %g s until it may: %s",
+                (topic, self.state, self.request.correlation_id, DENIED_SECONDS, error),
             )
-            self.due = time.monotonic() + RETRY_SECONDS
-            return
-        self.is_settled = True
-        self.settled(error)
+        elif isinstance(error, BrokerUnreachable | DeliveryFailed):
+            self._send_later(
+                RETRY_SECONDS,
+                "%s of job %s could not be published; it is sent again in %g s: %s",
+                (self.state, self.request.correlation_id, RETRY_SECONDS, error),
+            )
+        else:
+            if error is None:
+                self.access.used(topic)
+            self.is_settled = True
+            self.settled(error)
+
+    def _send_later(self, seconds: float, message: str, arguments: tuple[object, ...]) -> None:
+        _log.error(message, *arguments, extra=job_fields(self.request))
+        self.due = time.monotonic() + seconds
 
 
 @dataclass(slots=True)
@@ -100,6 +120,7 @@ class JobReporter:
     external_id: str | None = None
     """What the system that does the work calls the job; every event says it."""
     new_event_id: Callable[[], str] = new_event_id
+    access: TopicAccess = field(default_factory=TopicAccess)
     note: str | None = None
     """What heartbeats say, where there is something to say."""
     _key: bytes = field(init=False)
@@ -181,7 +202,7 @@ class JobReporter:
         with self._lock:
             self._say_unsent()  # the last progress comes before the end
             value = self._next_event(state, facts)
-            surely = self._surely = _Surely(state, value, self.request, settled)
+            surely = self._surely = _Surely(state, value, self.request, settled, self.access)
             if self.may_speak():
                 self._send_surely(surely)
 

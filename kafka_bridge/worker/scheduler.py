@@ -31,6 +31,7 @@ from kafka_bridge.worker.reporter import JobReporter
 from kafka_bridge.worker.slots import Slots
 from kafka_bridge.worker.standing import Standing
 from kafka_bridge.worker.stopping import StopReason
+from kafka_bridge.worker.topic_access import TopicAccess
 from kafka_bridge.worker.triage import End, SetAside, Skip, Start, Verdict, judge
 
 GIVE_WAY_SECONDS = 0.02
@@ -55,6 +56,7 @@ class Scheduler:
     observer: Observer
     posts: Posts
     slots: Slots
+    access: TopicAccess = field(default_factory=TopicAccess)
     backlog: Backlog = field(default_factory=Backlog)
     _event_ids: EventIds = field(default_factory=EventIds)
     _suspect: Claim | None = None
@@ -234,6 +236,7 @@ class Scheduler:
             delivery=delivery,
             external_id=external_id,
             new_event_id=self._event_ids,
+            access=self.access,
         )
         self.holdings.take(claim)
         return reporter

@@ -33,6 +33,7 @@ from kafka_bridge.worker.posts import Posts
 from kafka_bridge.worker.scheduler import Scheduler
 from kafka_bridge.worker.slots import Slots
 from kafka_bridge.worker.standing import Standing
+from kafka_bridge.worker.topic_access import TopicAccess
 
 if TYPE_CHECKING:
     from kafka_bridge.worker.worker import Worker
@@ -110,6 +111,7 @@ class Service:
             RecordProducer(config, delivery_timeout, served=executor.start_waiting)
         )
         control = stack.enter_context(contextlib.closing(self._control_reader(config, observer)))
+        access = TopicAccess([worker.response_topic])
         dead_letters = DeadLetters(producer, worker.dead_letter_topic, worker.worker_id, observer)
         return Scheduler(
             handlers=worker.handlers,
@@ -117,7 +119,7 @@ class Service:
             max_deliveries=worker.max_deliveries,
             producer=producer,
             control=control,
-            ledger=Ledger(config, control, observer, self._posts.post),
+            ledger=Ledger(config, control, observer, self._posts.post, access),
             dead_letters=dead_letters,
             executor=executor,
             holdings=Holdings(observer, heartbeats, slots, self._posts.post),
@@ -125,6 +127,7 @@ class Service:
             observer=observer,
             posts=self._posts,
             slots=slots,
+            access=access,
         )
 
     def _control_reader(self, config: KafkaConfig, observer: Observer) -> ControlReader:
@@ -179,7 +182,7 @@ class Service:
         that is held forgets what it has fetched.
         """
         now = time.monotonic()
-        if not self._scheduler.backlog.is_full:
+        if not self._scheduler.backlog.is_full and not self._scheduler.dead_letters.is_full:
             self._full_since = now
         held = now - self._full_since > HOLD_SECONDS
         self._consumer.hold(held=held)

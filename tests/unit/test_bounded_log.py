@@ -1,0 +1,72 @@
+"""Lines that foreign records cause: bounded in number and in length, and what is left out is said."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kafka_bridge.bounded_log import bounded_logger
+
+if TYPE_CHECKING:
+    from conftest import Eventually
+
+SECONDS = 0.2
+
+
+@pytest.fixture
+def log(unique_name: Callable[[str], str], caplog: pytest.LogCaptureFixture) -> logging.Logger:
+    """Give a logger that writes three lines of a kind in each interval."""
+    caplog.set_level(logging.DEBUG)
+    return bounded_logger(unique_name("log"), lines=3, interval=SECONDS)
+
+
+def test_twenty_thousand_lines_become_four(
+    log: logging.Logger, caplog: pytest.LogCaptureFixture, eventually: Eventually
+) -> None:
+    """The first three are whole; one more says how many were left out, with an example."""
+    for number in range(20_000):
+        log.error("Record %d is bad", number)
+    eventually(lambda: len(caplog.records) == 4, "the summary is written")
+    *first, summary = caplog.messages
+    assert first == ["Record 0 is bad", "Record 1 is bad", "Record 2 is bad"]
+    assert summary == ("19997 more lines like this one were left out in 0.2 s: Record 3 is bad")
+    assert caplog.records[-1].levelno == logging.ERROR
+
+
+def test_next_interval_has_lines_of_its_own(
+    log: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What happens later is seen as well, and few lines have no summary."""
+    log.warning("Bad: %s", "a")
+    time.sleep(1.5 * SECONDS)
+    for each in "bcd":
+        log.warning("Bad: %s", each)
+    assert caplog.messages == ["Bad: a", "Bad: b", "Bad: c", "Bad: d"]
+
+
+def test_kinds_do_not_share(log: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
+    """A flood of one kind does not hide the first line of another."""
+    for number in range(10):
+        log.warning("Bad: %d", number)
+    log.warning("The broker is away")
+    assert caplog.messages[-1] == "The broker is away"
+
+
+def test_line_is_cut_and_cleaned(log: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
+    """A text of megabytes, or one with escape codes, is neither written nor acted upon."""
+    log.error("Bad: %s", "\x1b[31m\n" + "x" * 3_000_000)
+    (line,) = caplog.messages
+    assert line.startswith(r"Bad: \x1b[31m\nxxx")
+    assert len(line) <= 2_000
+    assert "(cut, 3,000,011 bytes in all)" in line
+
+
+def test_debug_lines_are_left_alone(log: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
+    """Who asks for all gets all."""
+    for number in range(10):
+        log.debug("Seen: %d", number)
+    assert len(caplog.messages) == 10
