@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
+from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.follower import TopicFollower
 from kafka_bridge.kafka.records import Record
@@ -12,7 +12,7 @@ from kafka_bridge.kafka.unreadable import SkippedBatches
 from kafka_bridge.protocol.errors import RemoteProtocolError
 from kafka_bridge.protocol.messages import Command, JobCommand
 
-_log = logging.getLogger(__name__)
+_log = bounded_logger(__name__)
 
 MOST_REASONS = 100_000
 """How many cancels are remembered, about 30 MB. Where there were more, the first ones are old:
@@ -51,7 +51,7 @@ class ControlReader(TopicFollower):
         try:
             command = record.decode(JobCommand)
         except RemoteProtocolError as error:
-            _log.warning("A command is passed over: %s", error)
+            _log.warning("A record on the control topic is no command and is ignored: %s", error)
             return
         if command.command is Command.CANCEL:
             self._remember(command.correlation_id, command.reason or "no reason was given")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
 import confluent_kafka as ck
 
+from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.kafka.addressing import candidates, id_in_headers
 from kafka_bridge.kafka.notices import Arrival, Delivery, Notice, Subscription
 from kafka_bridge.kafka.recent import Facts, RecentRecords, facts_of
 from kafka_bridge.kafka.records import location_of
 from kafka_bridge.protocol.errors import RecordLocation, RemoteProtocolError
 
-_log = logging.getLogger(__name__)
+_log = bounded_logger(__name__)
 
 
 @dataclass(slots=True)

@@ -34,15 +34,12 @@ def unused_variables(
     """Yield a sentence for each variable of kafka-bridge that does nothing in this worker.
 
     :param settings: what the worker is really set to
-    :param kafka: the properties that the program gives; None where those of the environment are used
+    :param kafka: the properties that the program gives; None: those of the environment
     """
     yield from _overridden(settings, environ)
     if kafka is not None:
         yield from _overridden_properties(kafka, environ)
-    for name in sorted(environ):
-        if name.startswith(PREFIX) and not (name in KNOWN or name.startswith(ENV_PREFIX)):
-            if not _SERVICE_LINK.search(name):
-                yield _unknown(name)
+    yield from (_unknown(name) for name in sorted(environ) if _is_unknown(name))
 
 
 def _overridden(settings: WorkerSettings, environ: Mapping[str, str]) -> Iterator[str]:
@@ -71,6 +68,11 @@ def _overridden_properties(kafka: Mapping[str, Any], environ: Mapping[str, str])
             f"{ENV_BOOTSTRAP} and {ENV_PREFIX}… are not used: the program sets Kafka's properties "
             f"itself (kafka=…). Of the environment's, it has another value of {', '.join(unused)}"
         )
+
+
+def _is_unknown(name: str) -> bool:
+    is_known = name in KNOWN or name.startswith(ENV_PREFIX) or _SERVICE_LINK.search(name)
+    return name.startswith(PREFIX) and not is_known
 
 
 def _unknown(name: str) -> str:

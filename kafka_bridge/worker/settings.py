@@ -28,10 +28,10 @@ class WorkerSettings:
     """All that an operator may set of a worker, except Kafka's own properties.
 
     ``grace``: seconds that running jobs get when the worker is told to stop. ``worker_id``: None
-    makes one of hostname, process id and a random suffix. ``metrics_port``: None opens none, 0 opens
-    any that is free. ``metrics_host``: the address that it is opened on. ``response_topic``: where
-    jobs are answered as a rule; each request names its own. ``job_log``: whether there is a line at
-    the start and at the end of each job.
+    makes one of hostname, process id and a random suffix. ``metrics_port``: None opens none, 0
+    opens any that is free. ``metrics_host``: the address that it is opened on. ``response_topic``:
+    where jobs are answered as a rule; each request names its own. ``job_log``: whether there is a
+    line at the start and at the end of each job.
 
     :raises ConfigurationError: a value makes no sense
     """

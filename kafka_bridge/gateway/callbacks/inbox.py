@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import math
 from array import array
 from collections.abc import AsyncIterator, Sequence
@@ -13,6 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.gateway.callbacks.starts import Starts
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.loop_delivery import LoopDelivery
@@ -25,7 +25,7 @@ from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.headers import Headers
 from kafka_bridge.protocol.messages import JobState
 
-_log = logging.getLogger(__name__)
+_log = bounded_logger(__name__)
 
 ANSWER_SECONDS = 10.0
 _HEAD = EventHead(delivery=1, state=JobState.RUNNING)

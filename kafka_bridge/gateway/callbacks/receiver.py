@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import TypeAlias
 
+from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.gateway.callbacks.bodies import parse_body, read_body
 from kafka_bridge.gateway.callbacks.config import Receiver
 from kafka_bridge.gateway.callbacks.ended import EndedJobs, Seen
@@ -20,7 +20,7 @@ from kafka_bridge.gateway.http.states import State
 from kafka_bridge.protocol.errors import KafkaBridgeError, RecordTooLarge
 from kafka_bridge.protocol.headers import Headers
 
-_log = logging.getLogger(__name__)
+_log = bounded_logger(__name__)
 
 Publish: TypeAlias = Callable[[str, bytes, Headers], Awaitable[None]]
 """Keeps a job's callback; raises :class:`KafkaBridgeError` where that is not certain."""
