@@ -47,7 +47,8 @@ class Gateway:
         self._callback_counts = CallbackCounts()
         self._unknown_words = UnknownWords()
         self.worker.metric_sources.append(self._unknown_words)
-        if self._channel is not None:
+        if config.callbacks is not None and self._channel is not None:
+            self.worker.callback_topic = config.callbacks.topic
             self.worker.metric_sources.append(self._callback_counts)
         for job_type, job in config.jobs.items():
             if isinstance(job, HttpJob):

@@ -8,14 +8,17 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, fields
 from typing import Any, ParamSpec, TypeVar
 
-from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.config import ENV_BOOTSTRAP, KafkaConfig
+from kafka_bridge.kafka.topics import TopicNames
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker.environment import unused_variables
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.observation import MetricSource
+from kafka_bridge.worker.preflight import preflight
 from kafka_bridge.worker.retries import Backoff, RetryPolicy
 from kafka_bridge.worker.service import Service
 from kafka_bridge.worker.settings import WorkerSettings
@@ -66,6 +69,7 @@ class Worker:
         request names its own, but the rights on this one are checked when the worker starts, and
         are waited for where they are missing
     :param job_log: whether the start and the end of each job are logged; they are by default
+    :ivar callback_topic: where a gateway keeps callbacks; its rights are checked, too
     :ivar metric_sources: what else is shown among the metrics, besides the worker
     :raises ConfigurationError: a value makes no sense
     """
@@ -115,6 +119,7 @@ class Worker:
         self.metrics_host = settings.metrics_host
         self.response_topic = settings.response_topic
         self.job_log = settings.job_log
+        self.callback_topic: str | None = None
         self.metric_sources: list[MetricSource] = []
         self.handlers: dict[str, Handler] = {}
         self._stopping = threading.Event()
@@ -212,10 +217,24 @@ class Worker:
             self.metric_sources,
         )
         try:
-            with watching as observer:
+            with self._preflight(), watching as observer:
                 service.run(observer)
         finally:
             self._stopping.clear()
+
+    def _preflight(self) -> AbstractContextManager[None]:
+        topics = TopicNames(
+            self.request_topic,
+            self.response_topic,
+            self.control_topic,
+            self.dead_letter_topic,
+            self.callback_topic,
+        )
+        given = self._kafka or {}
+        is_given = "bootstrap.servers" in given
+        is_same = given.get("bootstrap.servers") == os.environ.get(ENV_BOOTSTRAP)
+        source = "kafka=… in the program" if is_given and not is_same else ENV_BOOTSTRAP
+        return preflight(self.kafka_config(), topics, self.group_id, source)
 
     def stop(self) -> None:
         """Have :meth:`run` do what it does on SIGTERM; return at once. Any thread may call this.

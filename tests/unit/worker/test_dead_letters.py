@@ -32,8 +32,8 @@ class Brokers:
 
     def deliver(
         self,
-        topic: str,
-        key: bytes | None,
+        _topic: str,
+        _key: bytes | None,
         value: bytes | None,
         headers: Headers,
         delivered: Delivered,
