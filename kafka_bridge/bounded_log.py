@@ -33,9 +33,9 @@ def bounded_logger(
     :param interval: seconds; after it, one line states how many were left out
     """
     logger = logging.getLogger(name)
-    for former in [each for each in logger.filters if isinstance(each, _Budget)]:
+    for former in [each for each in logger.filters if isinstance(each, LineBudget)]:
         logger.removeFilter(former)
-    logger.addFilter(_Budget(logger, lines, interval))
+    logger.addFilter(LineBudget(logger, lines, interval))
     return logger
 
 
@@ -50,7 +50,9 @@ class _Kind:
     example: str = ""
 
 
-class _Budget(logging.Filter):
+class LineBudget(logging.Filter):
+    """Lets the first few lines of each kind pass in an interval, and counts the others."""
+
     def __init__(self, logger: logging.Logger, lines: int, interval: float) -> None:
         super().__init__()
         self._logger = logger
@@ -58,6 +60,11 @@ class _Budget(logging.Filter):
         self._interval = interval
         self._kinds: dict[str, _Kind] = {}
         self._lock = threading.Lock()
+
+    def forget(self) -> None:
+        """Begin anew, as if no line had been written."""
+        with self._lock:
+            self._kinds = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether a line is written; a line that is too long is cut."""
@@ -94,7 +101,9 @@ class _Budget(logging.Filter):
 
     def _end_interval(self, text: str) -> None:
         with self._lock:
-            kind = self._kinds.pop(text)
+            kind = self._kinds.pop(text, None)
+        if kind is None:
+            return
         self._logger.log(
             kind.level,
             "%d more lines like this one were left out in %g s: %s",

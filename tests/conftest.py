@@ -8,6 +8,7 @@ with the reason; where the environment says CI, it fails instead: a green CI has
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import sys
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import pytest
 
+from kafka_bridge.bounded_log import LineBudget
 from kafka_bridge.testing import (
     ApacheKafka,
     BrokerUnavailable,
@@ -60,6 +62,15 @@ class Eventually(Protocol):
 
     def __call__(self, condition: Callable[[], object], what: str, timeout: float = 15.0) -> None:
         """Wait up to `timeout` seconds until `condition()` is true; fail, saying `what`."""
+
+
+@pytest.fixture(autouse=True)
+def _log_lines_are_not_left_out() -> None:
+    """Let each test see the lines that it causes, whatever the tests before it have logged."""
+    for name in list(logging.root.manager.loggerDict):
+        for each in logging.getLogger(name).filters:
+            if isinstance(each, LineBudget):
+                each.forget()
 
 
 def _unique_name(prefix: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -28,7 +29,8 @@ from kafka_bridge.worker import reports
 from kafka_bridge.worker.logs import job_fields
 from kafka_bridge.worker.topic_access import TopicAccess
 
-_log = bounded_logger(__name__)
+_log = logging.getLogger(__name__)
+_delivery_log = bounded_logger(f"{__name__}.delivery")
 
 PROGRESS_SECONDS = 0.5
 """The shortest time between two events that carry progress, and from ACCEPTED to the first."""
@@ -99,7 +101,7 @@ class _Surely:
             self.settled(error)
 
     def _send_later(self, seconds: float, message: str, arguments: tuple[object, ...]) -> None:
-        _log.error(message, *arguments, extra=job_fields(self.request))
+        _delivery_log.error(message, *arguments, extra=job_fields(self.request))
         self.due = time.monotonic() + seconds
 
 
