@@ -60,7 +60,7 @@ class TopicFactory(Protocol):
 class Eventually(Protocol):
     """What the fixture `eventually` gives."""
 
-    def __call__(self, condition: Callable[[], object], what: str, timeout: float = 15.0) -> None:
+    def __call__(self, condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
         """Wait up to `timeout` seconds until `condition()` is true; fail, saying `what`."""
 
 
@@ -77,7 +77,7 @@ def _unique_name(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex[:12]}"
 
 
-def _eventually(condition: Callable[[], object], what: str, timeout: float = 15.0) -> None:
+def _eventually(condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:

@@ -12,6 +12,8 @@ import time
 
 LOOP_SECONDS = 2.0
 """How long one loop of a busy scheduler may take, besides its sleep."""
+LEAST_SLEEP_SECONDS = 1.0
+"""Where the scheduler is told to sleep for less, its loop takes the longer on a busy machine."""
 USUAL_SECONDS = 2.0
 """Within this time after its deferral a task's trigger usually begins: the report of the deferral
 takes some tenths, and a triggerer looks for new triggers once a second."""
@@ -31,7 +33,7 @@ def settle_seconds() -> float:
 
     noticed: int = conf.getint("workers", "min_heartbeat_interval", fallback=5)
     asleep: float = conf.getfloat("scheduler", "scheduler_idle_sleep_time", fallback=1.0)
-    return noticed + asleep + LOOP_SECONDS
+    return noticed + max(asleep, LEAST_SLEEP_SECONDS) + LOOP_SECONDS
 
 
 def resume_at(not_before: float, settle: float, began: float) -> float:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -164,8 +164,12 @@ def begin(
 ) -> Callable[..., Run]:
     """Give a function that begins a run of a DAG."""
 
-    def begin(dag_id: str, request_topic: str = "patient.requests") -> Run:
-        servers, run_id = jobs_broker.bootstrap_servers, airflow.trigger(dag_id)
+    def begin(
+        dag_id: str,
+        request_topic: str = "patient.requests",
+        conf: Mapping[str, object] | None = None,
+    ) -> Run:
+        servers, run_id = jobs_broker.bootstrap_servers, airflow.trigger(dag_id, conf=conf)
         return Run(airflow, servers, eventually, dag_id, run_id, request_topic)
 
     return begin

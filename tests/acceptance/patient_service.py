@@ -31,6 +31,12 @@ def works(job: JobContext, payload: float) -> int:
     return job.attempt
 
 
+@worker.job("patient.attempt")
+def attempt(job: JobContext) -> int:
+    """Return which attempt this is."""
+    return job.attempt
+
+
 @worker.job("patient.numbers")
 def numbers(job: JobContext, payload: int) -> int:
     """Return the number that was asked for."""

@@ -8,6 +8,8 @@ import weakref
 
 from kafka_bridge.airflow.deadlines import SPARE_ENTRIES, Deadlines
 
+WAIT_SECONDS = 30.0
+
 
 class Sleeper:
     """Notes when it is woken."""
@@ -15,21 +17,37 @@ class Sleeper:
     def __init__(self) -> None:
         self.deadline: float | None = None
         self.woken: list[float] = []
+        self._is_woken = asyncio.Event()
 
     def wake(self) -> None:
+        """Be woken."""
         self.woken.append(time.time())
+        self._is_woken.set()
+
+    async def first(self) -> float:
+        """Return when it was first woken, once it was."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            await self._is_woken.wait()
+        return self.woken[0]
+
+
+async def until_all_is_done_before(deadlines: Deadlines, moment: float) -> None:
+    """Wait until all that was due before a moment has been dealt with."""
+    last = Sleeper()
+    deadlines.set(last, moment)
+    await last.first()
 
 
 async def test_each_is_woken_at_its_deadline() -> None:
-    """Not before it, and soon after it, in whatever order deadlines were set."""
+    """Not before it, and in the order of the deadlines, whatever order they were set in."""
     deadlines, begin = Deadlines(), time.time()
     sleepers = {delay: Sleeper() for delay in (0.15, 0.05, 0.1)}
     for delay, sleeper in sleepers.items():
         deadlines.set(sleeper, begin + delay)
-    await asyncio.sleep(0.3)
-    for delay, sleeper in sleepers.items():
-        (at,) = sleeper.woken
-        assert delay <= at - begin < delay + 0.1
+    woken = {delay: await sleeper.first() - begin for delay, sleeper in sleepers.items()}
+    assert all(at >= delay for delay, at in woken.items())
+    assert sorted(woken, key=lambda delay: woken[delay]) == sorted(sleepers)
+    assert all(len(sleeper.woken) == 1 for sleeper in sleepers.values())
 
 
 async def test_deadline_that_moved_back() -> None:
@@ -37,9 +55,8 @@ async def test_deadline_that_moved_back() -> None:
     deadlines, sleeper, begin = Deadlines(), Sleeper(), time.time()
     for delay in (0.05, 0.1, 0.2):
         deadlines.set(sleeper, begin + delay)
-    await asyncio.sleep(0.35)
-    (at,) = sleeper.woken
-    assert at - begin >= 0.2
+    assert await sleeper.first() - begin >= 0.2
+    assert len(sleeper.woken) == 1
 
 
 async def test_deadline_that_moved_forward() -> None:
@@ -47,9 +64,17 @@ async def test_deadline_that_moved_forward() -> None:
     deadlines, sleeper, begin = Deadlines(), Sleeper(), time.time()
     deadlines.set(sleeper, begin + 0.3)
     deadlines.set(sleeper, begin + 0.05)
-    await asyncio.sleep(0.4)
-    (at,) = sleeper.woken
-    assert at - begin < 0.2
+    await sleeper.first()
+    await until_all_is_done_before(deadlines, begin + 0.35)
+    assert len(sleeper.woken) == 1
+
+
+async def test_deadline_that_moved_forward_is_kept_long_before_the_old_one() -> None:
+    """What was to come in a day comes now."""
+    deadlines, sleeper = Deadlines(), Sleeper()
+    deadlines.set(sleeper, time.time() + 86_400)
+    deadlines.set(sleeper, time.time() + 0.05)
+    await sleeper.first()
 
 
 async def test_removed_and_endless_sleepers_sleep_on() -> None:
@@ -59,7 +84,7 @@ async def test_removed_and_endless_sleepers_sleep_on() -> None:
     deadlines.set(endless, time.time() + 0.05)
     deadlines.set(endless, None)
     deadlines.remove(gone)
-    await asyncio.sleep(0.15)
+    await until_all_is_done_before(deadlines, time.time() + 0.1)
     assert gone.woken == endless.woken == []
 
 
@@ -67,7 +92,7 @@ async def test_passed_deadline_wakes_at_once() -> None:
     """A deadline in the past is due now."""
     deadlines, sleeper = Deadlines(), Sleeper()
     deadlines.set(sleeper, time.time() - 5)
-    await asyncio.sleep(0.05)
+    await sleeper.first()
     assert len(sleeper.woken) == 1
 
 
@@ -93,5 +118,6 @@ async def test_deadlines_that_stand_survive_clearing_away() -> None:
             other = Sleeper()
             deadlines.set(other, begin + 86_400)
             deadlines.remove(other)
-    await asyncio.sleep(0.3)
+    for sleeper in stays:
+        await sleeper.first()
     assert [len(sleeper.woken) for sleeper in stays] == [1] * 10
