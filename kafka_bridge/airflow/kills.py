@@ -95,7 +95,11 @@ class _Shared:
 
 def _open(kafka_config_id: str, topic: str) -> RecordProducer:
     producer = RecordProducer(kafka_config(kafka_config_id), DELIVERY_SECONDS)
-    producer.connect(topic)
+    try:
+        producer.connect(topic)
+    except KafkaBridgeError:
+        producer.close()
+        raise
     return producer
 
 

@@ -1,20 +1,34 @@
-"""confluent_kafka's clients, made so that a wrong setting is an error in words."""
+"""confluent_kafka's clients: opened in one way, so that whatever keeps one out is told in words.
+
+A client that is not let in (a wrong password, an unknown certificate, …) looks to its caller like
+one whose brokers are down: librdkafka retries, and reports the cause by a callback only. Each
+client made here notes it, and :func:`ask`, with which every first question to the brokers is asked,
+raises it after a second.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
 import time
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient
 
-from kafka_bridge.kafka.failures import kafka_error
-from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.kafka.failures import is_silence, kafka_error, refused, translate
+from kafka_bridge.kafka.refusals import explain, is_refusal
+from kafka_bridge.protocol.errors import ConfigurationError, KafkaError
 
 REPEAT_SECONDS = 60.0
+LOOK_SECONDS = 1.0
+"""How long to wait for the first answer before looking whether the brokers refuse this client; then
+twice as long each time, since a busy broker may need longer."""
+PAUSE_SECONDS = 0.05
+"""Between two questions, where one fails at once."""
+REASON_SECONDS = 5.0
+"""How long the answer to "why is nobody there" is kept: thousands of records may fail at once."""
 
 
 class _NoRepeats(logging.Filter):
@@ -39,6 +53,75 @@ _log = logging.getLogger("kafka_bridge.librdkafka")
 _log.addFilter(_NoRepeats())
 
 C = TypeVar("C", ck.Producer, ck.Consumer, AdminClient)
+T = TypeVar("T")
+
+
+class ConnectionWatch:
+    """What a client's connections failed of, as librdkafka's error callback reports it.
+
+    :param on_error: is called with each error as well
+    """
+
+    def __init__(
+        self, settings: Mapping[str, Any], on_error: Callable[[ck.KafkaError], None] | None
+    ) -> None:
+        self._settings = settings
+        self._on_error = on_error
+        self._refusal: ck.KafkaError | None = None
+        self._reason: str | None = None
+        self._reason_until = 0.0
+
+    def note(self, error: ck.KafkaError) -> None:
+        """Take in an error of the client."""
+        if is_refusal(error):
+            self._refusal = error
+        if self._on_error is not None:
+            self._on_error(error)
+
+    def forget(self) -> None:
+        """Take in that a broker has answered."""
+        self._refusal, self._reason_until = None, 0.0
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a broker, or the client, refused a connection since a broker last answered."""
+        return self._refusal is not None
+
+    def why_silent(self, doing: str) -> KafkaError | None:
+        """Return why no broker serves this client, where that is known; None otherwise.
+
+        It may take some seconds, for a look at what the brokers expect.
+        """
+        if time.monotonic() > self._reason_until:
+            self._reason = explain(self._settings, self._refusal)
+            self._reason_until = time.monotonic() + REASON_SECONDS
+        if self._reason is None:
+            return None
+        servers = str(self._settings["bootstrap.servers"])
+        return refused(self._reason, doing=doing, servers=servers)
+
+
+class _Watched:
+    connection_watch: ConnectionWatch
+
+
+class _Producer(_Watched, ck.Producer):
+    """A producer with its watch."""
+
+
+class _Consumer(_Watched, ck.Consumer):
+    """A consumer with its watch."""
+
+
+class _AdminClient(_Watched, AdminClient):
+    """An admin client with its watch."""
+
+
+_WATCHED: dict[type, Callable[..., Any]] = {
+    ck.Producer: _Producer,
+    ck.Consumer: _Consumer,
+    AdminClient: _AdminClient,
+}
 
 
 def make(kind: type[C], settings: Mapping[str, Any]) -> C:
@@ -46,11 +129,71 @@ def make(kind: type[C], settings: Mapping[str, Any]) -> C:
 
     :raises ConfigurationError: librdkafka does not know a property or refuses its value
     """
+    watch = ConnectionWatch(settings, settings.get("error_cb"))
     try:
-        return kind(dict(settings), logger=_log)
+        client = cast(C, _WATCHED[kind]({**settings, "error_cb": watch.note}, logger=_log))
     except ck.KafkaException as error:
         raise ConfigurationError(
             f"the Kafka configuration is not accepted: {kafka_error(error).str().strip()}"
         ) from error
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"the Kafka configuration is not accepted: {error}") from error
+    cast(_Watched, client).connection_watch = watch
+    return client
+
+
+def watch_of(client: Any) -> ConnectionWatch:
+    """Return the watch of a client that :func:`make` returned."""
+    return cast(_Watched, client).connection_watch
+
+
+def ask(
+    client: Any,
+    question: Callable[[float], T],
+    *,
+    doing: str,
+    servers: str,
+    topic: str = "",
+    timeout: float,
+) -> T:
+    """Ask the brokers something, and find out within seconds where they do not let this client in.
+
+    :param client: a client that :func:`make` returned; a consumer's records are never taken
+    :param question: gets the seconds that it may take; is asked again while no broker answers
+    :param doing: completes "Kafka failed while …"
+    :raises AccessDenied: the credentials are wrong, or rights are missing; the text tells which
+    :raises BrokerUnreachable: no broker answered within ``timeout`` seconds
+    :raises KafkaError: something else that a broker answered
+    """
+    give_up, patience = time.monotonic() + timeout, LOOK_SECONDS
+    while True:
+        try:
+            answer = question(max(0.01, min(patience, give_up - time.monotonic())))
+        except ck.KafkaException as error:
+            failure = translate(error, doing=doing, servers=servers, topic=topic)
+            if not is_silence(kafka_error(error)):
+                raise failure from error
+            _serve_errors(client)
+            if (reason := watch_of(client).why_silent(doing)) is not None:
+                raise reason from error
+            if time.monotonic() >= give_up:
+                raise failure from error
+            patience *= 2
+            time.sleep(PAUSE_SECONDS)
+        else:
+            watch_of(client).forget()
+            return answer
+
+
+def failure_of(
+    client: Any, error: ck.KafkaError, *, doing: str, servers: str, topic: str = ""
+) -> KafkaError:
+    """Return the bridge's error for one that a client reported, with the reason of a refusal."""
+    refusal = watch_of(client).why_silent(doing) if is_refusal(error) else None
+    return refusal or translate(error, doing=doing, servers=servers, topic=topic)
+
+
+def _serve_errors(client: Any) -> None:
+    """Have librdkafka call back with the errors that it has, if nobody else does."""
+    if not isinstance(client, ck.Consumer) or not client.assignment():
+        client.poll(0)

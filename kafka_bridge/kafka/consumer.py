@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 import confluent_kafka as ck
 
-from kafka_bridge.kafka.clients import make
+from kafka_bridge.kafka.clients import failure_of, make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import heals_by_itself, kafka_error, translate
+from kafka_bridge.kafka.failures import heals_by_itself, kafka_error
 from kafka_bridge.kafka.offsets import partition_count
 from kafka_bridge.kafka.records import Received
 from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches, is_unreadable
@@ -45,6 +45,7 @@ class RequestConsumer:
     each range.
 
     :raises TopicNotFound: the request topic does not exist
+    :raises AccessDenied: the brokers do not let it in, or not to the topic
     :raises BrokerUnreachable: no broker answered within 30 s
     """
 
@@ -95,7 +96,8 @@ class RequestConsumer:
         first = self._consumer.poll(timeout)
         rest = [] if first is None else self._consumer.consume(BATCH_RECORDS - 1, 0)
         if self._fatal is not None:
-            raise translate(
+            raise failure_of(
+                self._consumer,
                 self._fatal,
                 doing=f"reading topic {self._topic!r}",
                 servers=self._servers,

@@ -65,6 +65,16 @@ def heals_by_itself(error: ck.KafkaError) -> bool:
     return not error.fatal() and error.code() not in _ACCESS | _NO_TOPIC | _DONE_FOR
 
 
+def is_silence(error: ck.KafkaError) -> bool:
+    """Tell whether an error says that no broker answered; why is not known by it."""
+    return error.code() in _SILENCE
+
+
+def refused(reason: str, *, doing: str, servers: str) -> errors.AccessDenied:
+    """Return the error for a client that is not let in."""
+    return errors.AccessDenied(f"Kafka at {servers} refused this client while {doing}: {reason}")
+
+
 def translate(
     error: ck.KafkaException | ck.KafkaError, *, doing: str, servers: str, topic: str = ""
 ) -> errors.KafkaError:

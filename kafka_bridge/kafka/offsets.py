@@ -10,7 +10,7 @@ from typing import Any
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from kafka_bridge.kafka.clients import make
+from kafka_bridge.kafka.clients import ask, make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, kafka_error, topic_not_found, translate
 from kafka_bridge.kafka.records import Record
@@ -58,18 +58,20 @@ def partition_count(client: Any, topic: str, servers: str, timeout: float) -> in
 
     :raises KafkaError: as in :meth:`EndOffsets.of`
     """
+    doing = f"looking for topic {topic!r}"
     try:
-        metadata = client.list_topics(topic, timeout=timeout).topics[topic]
+        metadata = ask(
+            client,
+            lambda seconds: client.list_topics(topic, timeout=seconds).topics[topic],
+            doing=doing,
+            servers=servers,
+            topic=topic,
+            timeout=timeout,
+        )
     except (ValueError, RuntimeError) as error:  # with a NUL, or too long: they do not even ask
         raise topic_not_found(topic, servers) from error
-    except ck.KafkaException as error:
-        raise translate(
-            error, doing=f"looking for topic {topic!r}", servers=servers, topic=topic
-        ) from error
     if metadata.error is not None:
-        raise translate(
-            metadata.error, doing=f"looking for topic {topic!r}", servers=servers, topic=topic
-        )
+        raise translate(metadata.error, doing=doing, servers=servers, topic=topic)
     if not metadata.partitions:
         raise topic_not_found(topic, servers)
     return len(metadata.partitions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -14,11 +13,23 @@ from typing import Any, Self, cast
 
 import confluent_kafka as ck
 
-from kafka_bridge.kafka.clients import make
+from kafka_bridge.kafka.clients import ask, make, watch_of
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import kafka_error, too_large, topic_not_found, translate
+from kafka_bridge.kafka.failures import (
+    is_silence,
+    kafka_error,
+    too_large,
+    topic_not_found,
+    translate,
+)
 from kafka_bridge.kafka.records import location_of
-from kafka_bridge.protocol.errors import DeliveryFailed, RecordLocation
+from kafka_bridge.kafka.unacknowledged import DeliveryDoctor
+from kafka_bridge.protocol.errors import (
+    AccessDenied,
+    DeliveryFailed,
+    KafkaError,
+    RecordLocation,
+)
 from kafka_bridge.protocol.headers import Headers
 
 _log = logging.getLogger(__name__)
@@ -51,6 +62,7 @@ class RecordProducer:
         self._delivery_timeout = delivery_timeout
         self._fatal: ck.KafkaError | None = None
         self._producer = make(ck.Producer, config.producer(delivery_timeout))
+        self._doctor = DeliveryDoctor(config, self._producer)
         self._closing = threading.Event()
         self._served = served
         self._may_serve = threading.Event()
@@ -73,15 +85,26 @@ class RecordProducer:
         self.close()
 
     def connect(self, topic: str) -> None:
-        """Wait until a broker has answered, a second at the most: for who sends at once.
+        """Wait until a broker has answered, a second at the most, before sending at once.
 
         librdkafka asks for an idempotent producer's id when it hears of the brokers. If it is
         connected to none of them at that moment, which is so where a record came first, it asks
         again after half a second, and until then sends nothing.
+
+        :raises AccessDenied: the brokers do not let this client in
         """
-        # What is wrong, sending will say: with a name that has a NUL, a ValueError, and so on.
-        with contextlib.suppress(ck.KafkaException, ValueError, RuntimeError):
-            self._producer.list_topics(topic, timeout=CONNECT_SECONDS)
+        try:
+            ask(
+                self._producer,
+                lambda seconds: self._producer.list_topics(topic, timeout=seconds),
+                doing=f"sending to topic {topic!r}",
+                servers=self._servers,
+                timeout=CONNECT_SECONDS,
+            )
+        except AccessDenied:
+            raise
+        except (KafkaError, ValueError, RuntimeError):
+            pass  # whatever else is wrong, sending reports: a name with a NUL, and so on
 
     def send(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
@@ -190,7 +213,14 @@ class RecordProducer:
         cause = kafka_error(error)
         if cause.code() == ck.KafkaError.MSG_SIZE_TOO_LARGE:
             return too_large(topic, len(value or b""), cause.str())
+        if is_silence(cause) and (reason := self._why_silent(doing, topic)) is not None:
+            return reason
         return translate(cause, doing=doing, servers=self._servers, topic=topic)
+
+    def _why_silent(self, doing: str, topic: str) -> Exception | None:
+        watch = watch_of(self._producer)
+        refusal = watch.why_silent(doing) if watch.is_refused else None
+        return refusal or self._doctor.why(topic, self._delivery_timeout)
 
     def check(self) -> None:
         """Return if the producer is of use.

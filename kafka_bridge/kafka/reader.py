@@ -20,10 +20,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import confluent_kafka as ck
 
-from kafka_bridge.kafka.clients import make
+from kafka_bridge.kafka.clients import failure_of, make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.dispatcher import Dispatcher, ReaderCounts
-from kafka_bridge.kafka.failures import heals_by_itself, is_missing_topic, translate
+from kafka_bridge.kafka.failures import heals_by_itself, is_missing_topic
 from kafka_bridge.kafka.heads import HeadReader, event_head
 from kafka_bridge.kafka.hearing import STATISTICS_MS, Hearing, hearing_of
 from kafka_bridge.kafka.late_jobs import LateJobs
@@ -31,7 +31,7 @@ from kafka_bridge.kafka.notices import Delivery, Inbox, Notice, Subscription, dr
 from kafka_bridge.kafka.retention import truncations, watermarks
 from kafka_bridge.kafka.topic_watch import METADATA_SECONDS, TopicWatch
 from kafka_bridge.kafka.unreadable import UnreadableBatches, is_unreadable
-from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaBridgeError, ReaderClosed
+from kafka_bridge.protocol.errors import KafkaBridgeError, ReaderClosed
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +39,6 @@ POLL_SECONDS = 0.05
 """How long the thread waits for a record before it looks for new jobs."""
 FIRST_POLL_SECONDS = 0.001
 """The same before the first job, for which the reader was opened."""
-FIRST_LOOK_SECONDS = 1.0
-"""How long to wait for the first answer of a broker before looking whether it refuses us."""
 BATCH_RECORDS = 500
 """Fewer than the 700 new objects at which Python looks for garbage: a batch costs no collection."""
 MANY_RECORDS = 100
@@ -232,7 +230,7 @@ class ResponseReader:
     def _admit(self, consumer: ck.Consumer) -> None:
         """Take in the jobs that came and let go those that left."""
         if self._inbox.joined:
-            partitions = self._positions or self._first_look(consumer)
+            partitions = self._positions or self._watch.partitions(consumer)
             missed, late = self._dispatcher.admit(drain(self._inbox.joined))
             self._late.add(late, partitions)
             if missed:
@@ -247,22 +245,6 @@ class ResponseReader:
         elif self._late.are_worth_it(self._positions, self._read_since_rewind):
             self.counts.rewinds += 1
             self._read_for_the_late(consumer)
-
-    def _first_look(self, consumer: ck.Consumer) -> range:
-        """Return the topic's partitions, or raise why they cannot be had.
-
-        To be asked is all that librdkafka does meanwhile: that a password was refused, it tells in
-        between, and until then it looks like a broker that does not answer.
-        """
-        give_up = time.monotonic() + METADATA_SECONDS
-        while True:
-            try:
-                return self._watch.partitions(consumer, FIRST_LOOK_SECONDS)
-            except BrokerUnreachable:
-                consumer.poll(0)
-                self._raise_what_will_not_heal()
-                if time.monotonic() > give_up:
-                    raise
 
     def _read_for_the_late(self, consumer: ck.Consumer) -> None:
         """Begin, or go back, to where the late jobs ask for."""
@@ -301,13 +283,14 @@ class ResponseReader:
             first = consumer.poll(POLL_SECONDS if self._positions else FIRST_POLL_SECONDS)
             more = [] if first is None else consumer.consume(BATCH_RECORDS - 1, timeout=0)
             batch = [] if first is None else [first, *more]
-        self._raise_what_will_not_heal()
+        self._raise_what_will_not_heal(consumer)
         self._last_batch = len(batch)
         return batch
 
-    def _raise_what_will_not_heal(self) -> None:
+    def _raise_what_will_not_heal(self, consumer: ck.Consumer) -> None:
         if self._fatal is not None:
-            raise translate(
+            raise failure_of(
+                consumer,
                 self._fatal,
                 doing=f"reading responses from topic {self.topic!r}",
                 servers=self._config.bootstrap_servers,

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import too_large
+from kafka_bridge.kafka.offsets import partition_count
 
 PRODUCER_BYTES = 1_000_000
 """librdkafka's own limit, where the configuration sets none."""
@@ -38,6 +39,7 @@ class SizeCheck:
         where the topic's settings may not be seen, too.
 
         :raises RecordTooLarge: it does not fit
+        :raises KafkaError: the topic could not be asked for
         """
         if size > self._own:
             limit = f"the producer's 'message.max.bytes' is {self._own:,}"
@@ -52,6 +54,7 @@ class SizeCheck:
             return math.inf
         resource = ConfigResource(ResourceType.TOPIC, self._topic)
         admin = make(AdminClient, self._config.admin())
+        partition_count(admin, self._topic, self._config.bootstrap_servers, self._timeout)
         try:
             (answer,) = admin.describe_configs([resource], request_timeout=self._timeout).values()
             return int(answer.result()["max.message.bytes"].value)

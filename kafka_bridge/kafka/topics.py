@@ -17,9 +17,10 @@ from confluent_kafka.admin import (
     ConfigResource,
     NewTopic,
     ResourceType,
+    TopicMetadata,
 )
 
-from kafka_bridge.kafka.clients import make
+from kafka_bridge.kafka.clients import ask, make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import kafka_error, translate
 from kafka_bridge.protocol import topics as default
@@ -95,15 +96,19 @@ def plan_topics(
 def broker_count(config: KafkaConfig, timeout: float = ANSWER_SECONDS) -> int:
     """Return how many brokers the cluster has.
 
+    :raises AccessDenied: the brokers do not let this client in
     :raises KafkaError: none answered, or they refused
     """
     admin = make(AdminClient, config.admin())
-    try:
-        return len(admin.list_topics(timeout=timeout).brokers)
-    except ck.KafkaException as error:
-        raise translate(
-            error, doing="asking for the brokers", servers=config.bootstrap_servers
-        ) from error
+    # Of one topic: a large cluster has tens of thousands. The brokers come with any answer.
+    metadata = ask(
+        admin,
+        lambda seconds: admin.list_topics(default.REQUEST_TOPIC, timeout=seconds),
+        doing="asking for the brokers",
+        servers=config.bootstrap_servers,
+        timeout=timeout,
+    )
+    return len(metadata.brokers)
 
 
 def create_topics(config: KafkaConfig, plans: Iterable[TopicPlan]) -> dict[str, bool]:
@@ -161,16 +166,20 @@ def check_topics(config: KafkaConfig, plans: Iterable[TopicPlan]) -> list[TopicR
 
 
 def _check(admin: AdminClient, config: KafkaConfig, plan: TopicPlan) -> TopicReport:
+    doing, servers = f"describing topic {plan.name!r}", config.bootstrap_servers
     try:
-        replicas = _replicas(admin, plan.name)
+        metadata = ask(
+            admin,
+            lambda seconds: admin.list_topics(plan.name, timeout=seconds).topics[plan.name],
+            doing=doing,
+            servers=servers,
+            topic=plan.name,
+            timeout=ANSWER_SECONDS,
+        )
+        replicas = _replicas(metadata)
         settings = _settings(admin, plan.name)
     except ck.KafkaException as error:
-        failure = translate(
-            error,
-            doing=f"describing topic {plan.name!r}",
-            servers=config.bootstrap_servers,
-            topic=plan.name,
-        )
+        failure = translate(error, doing=doing, servers=servers, topic=plan.name)
         if isinstance(failure, TopicNotFound):
             return TopicReport(
                 plan.name, problems=("it does not exist: run `kafka-bridge topics create`",)
@@ -186,9 +195,8 @@ def _check(admin: AdminClient, config: KafkaConfig, plan: TopicPlan) -> TopicRep
     )
 
 
-def _replicas(admin: AdminClient, topic: str) -> list[int]:
+def _replicas(metadata: TopicMetadata) -> list[int]:
     """Return how many copies each partition has."""
-    metadata = admin.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
     if metadata.error is not None or not metadata.partitions:
         raise ck.KafkaException(
             metadata.error or ck.KafkaError(ck.KafkaError.UNKNOWN_TOPIC_OR_PART)

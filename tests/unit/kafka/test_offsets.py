@@ -10,6 +10,7 @@ import confluent_kafka as ck
 import pytest
 
 from kafka_bridge.kafka import offsets
+from kafka_bridge.kafka.clients import ConnectionWatch
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import DeliveryFailed
 
@@ -21,6 +22,7 @@ class Admin:
 
     def __init__(self, *failures: int) -> None:
         self._failures = list(failures)
+        self.connection_watch = ConnectionWatch({}, None)
 
     def list_topics(self, topic: str, **_: float) -> Any:
         """Return the topic's two partitions."""

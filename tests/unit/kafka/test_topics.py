@@ -10,6 +10,7 @@ import confluent_kafka as ck
 import pytest
 
 from kafka_bridge.kafka import topics
+from kafka_bridge.kafka.clients import ConnectionWatch
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.topics import TopicNames, TopicPlan, check_topics, plan_topics
 from kafka_bridge.protocol.errors import AccessDenied, BrokerUnreachable, ConfigurationError
@@ -121,6 +122,7 @@ class _Admin:
 
     def __init__(self, error: ck.KafkaError | None) -> None:
         self._error = error
+        self.connection_watch = ConnectionWatch({}, None)
 
     def list_topics(self, topic: str, **_: float) -> Any:
         return SimpleNamespace(topics={topic: SimpleNamespace(error=self._error, partitions={})})
