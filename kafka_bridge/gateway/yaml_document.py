@@ -13,6 +13,9 @@ from yaml.composer import ComposerError
 from yaml.reader import ReaderError
 
 _TAG = "tag:yaml.org,2002:"
+MOST_NODES = 100_000
+"""As many values a document may have, with what aliases and merge keys repeat: twenty lines of them
+can stand for millions."""
 _PLAIN_KEY = re.compile(r"[\w.-]+")
 
 
@@ -134,8 +137,42 @@ def _parsed(loader: _Loader) -> tuple[Document, list[YamlError]]:
     root = loader.get_single_node()
     if root is None:
         raise YamlError(1, "there is nothing in it")
+    _check_size(root)
     twice = [error for mapping in _mappings(root) for error in _check_keys(mapping)]
     return Document(loader.construct_document(root), root), twice
+
+
+def _check_size(root: Node) -> None:
+    """Return if a document is no larger than ``MOST_NODES``, each alias taken for what it repeats.
+
+    :raises YamlError: it is larger, or without end
+    """
+    sizes: dict[int, int] = {}
+    begun: set[int] = set()
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        if id(node) in sizes:
+            stack.pop()
+            continue
+        parts = _children(node)
+        missing = [part for part in parts if id(part) not in sizes]
+        if missing:
+            if id(node) in begun:
+                raise YamlError(_line(node), "an alias in it stands for itself: write it out")
+            begun.add(id(node))
+            stack += missing
+            continue
+        sizes[id(node)] = 1 + sum(sizes[id(part)] for part in parts)
+        if sizes[id(node)] > MOST_NODES:
+            words = f"with what its aliases repeat it has more than {MOST_NODES:,} values"
+            raise YamlError(_line(node), f"{words}: write out what is needed")
+
+
+def _children(node: Node) -> list[Node]:
+    if isinstance(node, MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, SequenceNode) else []
 
 
 def _mappings(root: Node) -> Iterator[Place]:

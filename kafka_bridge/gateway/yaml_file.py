@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -42,7 +43,9 @@ _KINDS = {
 _UNSHOWN = frozenset({"auth", "env", "environment", "headers", "secret"})
 """What stands below these keys may be a secret that was put into the wrong place."""
 
+Keys: TypeAlias = tuple[int | str, ...]
 _SHOWN_CHARACTERS = 60
+_UNION_TAG = re.compile(r"\(\w+\)|\[key\]")
 _FOR_ANCHORS = "x-"
 
 
@@ -58,14 +61,55 @@ def load(path: Path) -> GatewayConfig:
         document, twice = parse(_text(path))
     except YamlError as error:
         raise _refusal(path, [error]) from None
+    value = _relevant(document.value)
     try:
-        config = GatewayConfig.model_validate(_relevant(document.value))
+        config = GatewayConfig.model_validate(value)
     except ValidationError as error:
-        found = [_in_file(each, document) for each in error.errors(include_url=False)]
+        errors = error.errors(include_url=False)
+        hidden = _hidden_errors(value, errors)
+        found = [_in_file(each, document) for each in (*errors, *hidden)]
         raise _refusal(path, [*twice, *found]) from None
     if twice:
         raise _refusal(path, twice)
     return config
+
+
+def _hidden_errors(value: Any, errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Return what else is wrong: a part with an error is not checked against the others.
+
+    So the file is checked again without what was refused. What that complains of because it is now
+    left out is not reported.
+    """
+    left_out = [_keys(error) for error in errors]
+    try:
+        GatewayConfig.model_validate(_without(value, left_out))
+    except ValidationError as error:
+        return [
+            each
+            for each in error.errors(include_url=False)
+            if not any(keys[: len(_keys(each))] == _keys(each) for keys in left_out)
+        ]
+    return []
+
+
+def _keys(error: ErrorDetails) -> Keys:
+    """Return the keys that lead to an error, without pydantic's tags of unions."""
+    return tuple(each for each in error["loc"] if not _UNION_TAG.fullmatch(str(each)))
+
+
+def _without(value: Any, places: list[Keys]) -> Any:
+    """Return a copy of a value in which nothing stands at these places."""
+    if isinstance(value, dict):
+        parts = [(key, part, _below(key, places)) for key, part in value.items()]
+        return {key: _without(part, below) for key, part, below in parts if () not in below}
+    if isinstance(value, list):
+        items = [(part, _below(number, places)) for number, part in enumerate(value)]
+        return [_without(part, below) for part, below in items if () not in below]
+    return value
+
+
+def _below(step: int | str, places: list[Keys]) -> list[Keys]:
+    return [place[1:] for place in places if place and place[0] == step]
 
 
 def _text(path: Path) -> str:

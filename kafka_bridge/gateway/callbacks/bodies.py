@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
-from typing import Any, NoReturn
+from typing import Any
 
 from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.json_text import read_json
 
 READ_SECONDS = 30.0
 """How long a body may take to arrive."""
@@ -52,16 +52,12 @@ def parse_body(body: bytes) -> dict[str, Any]:
     :raises CallbackRefused: it is none
     """
     try:
-        found = json.loads(body, parse_constant=_no_json)
-    except (ValueError, RecursionError) as error:
-        raise _malformed(f"the body is no JSON: {error}") from None
+        found = read_json(body)
+    except ValueError as error:
+        raise _malformed(f"the body is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise _malformed("the body is JSON, but no object: expected {…}")
     return found
-
-
-def _no_json(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number in JSON")
 
 
 def _malformed(why: str) -> CallbackRefused:

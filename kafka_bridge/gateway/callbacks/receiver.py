@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import TypeAlias
+from weakref import WeakValueDictionary
 
 from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.gateway.callbacks.bodies import parse_body, read_body
@@ -47,6 +49,7 @@ class CallbackReceiver:
         self._ended = ended
         self._publish = publish
         self._tokens = CallbackTokens(receiver)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def take(
         self, token: str, headers: Mapping[str, str], chunks: AsyncIterator[bytes]
@@ -69,15 +72,24 @@ class CallbackReceiver:
             with _secrets():
                 check_signature(job.signature, headers, body)
         is_end = _is_end(job.answer, body)
-        match self._ended.seen(callback.job_id, body):
-            case Seen.SAME:
-                return CallbackOutcome.DUPLICATE
-            case Seen.OTHER:
-                raise CallbackRefused(
-                    CallbackOutcome.CONFLICT, "the job has ended: another callback said so before"
-                )
-        await self._keep(callback, body, is_end=is_end)
+        async with self._turn(callback.job_id) if is_end else contextlib.nullcontext():
+            match self._ended.seen(callback.job_id, body):
+                case Seen.SAME:
+                    return CallbackOutcome.DUPLICATE
+                case Seen.OTHER:
+                    raise CallbackRefused(
+                        CallbackOutcome.CONFLICT,
+                        "the job has ended: another callback said so before",
+                    )
+            await self._keep(callback, body, is_end=is_end)
         return CallbackOutcome.ACCEPTED
+
+    def _turn(self, job_id: str) -> asyncio.Lock:
+        """Return a lock that one end of a job holds at a time, so that one is taken.
+
+        It is gone when nobody holds it or waits for it.
+        """
+        return self._turns.setdefault(job_id, asyncio.Lock())
 
     def _addressed(self, token: str) -> tuple[CallbackToken, HttpJob]:
         with _secrets():

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, DirectoryPath, Discriminator, Field, Tag
 
+from kafka_bridge.gateway.command.interpreters import code_from_job
 from kafka_bridge.gateway.command.progress import JSON_LINES, Progress
 from kafka_bridge.gateway.expressions import Template
 from kafka_bridge.gateway.scope import OfJob, ValueOfJob
@@ -38,6 +39,11 @@ def _names_program(command: tuple[Template, ...]) -> tuple[Template, ...]:
         )
     if not program.text:
         raise ValueError("expected the name of a program first, not an empty text")
+    if (code := code_from_job(command)) is not None:
+        raise ValueError(
+            f"{code!r} is code for an interpreter, and a job could put its own into it: hand "
+            "values over as arguments, as in [sh, -c, 'audit \"$1\"', -, '{payload.path}']"
+        )
     return command
 
 

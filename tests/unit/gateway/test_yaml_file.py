@@ -193,10 +193,6 @@ MISTAKES = [
         "4: jobs.files.audit.mode: callback needs callbacks in the file: public_url and secret",
     ),
     (
-        f"{JOB}    mode: callback\n    submit: {{body: payload}}\n",
-        "5: jobs.files.audit.submit: nothing tells the service its callback_url: put it into ",
-    ),
-    (
         f"{JOB}    submit: {{path: '/{{callback_url}}'}}\n",
         "4: jobs.files.audit.submit: there is a callback_url in mode callback only",
     ),
@@ -332,3 +328,41 @@ def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigurationError, match=words):
             load(path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("modee: x", "5: jobs.files.audit.modee: unknown key, did you mean 'mode'?"),
+        ("polling: {interval: x}", "5: jobs.files.audit.polling.interval: expected a number above"),
+        ("answer: {progres: 1}", "5: jobs.files.audit.answer.progres: unknown key, did you mean"),
+    ],
+)
+def test_one_mistake_does_not_hide_another(refusal: Refusal, lines: str, words: str) -> None:
+    """What does not fit the rest of the file is reported beside what is wrong by itself."""
+    services = "services: {it: {url: 'http://x'}}"
+    text = f"{services}\njobs:\n  files.audit:\n    service: its\n    {lines}\n"
+    first, second = refusal(text).splitlines()
+    assert first == (
+        "gateway.yaml:4: jobs.files.audit.service: no service of that name, did you mean 'it'?"
+    )
+    assert second.startswith(f"gateway.yaml:{words}")
+
+
+def test_what_is_refused_is_not_missed(refusal: Refusal) -> None:
+    """A URL that is wrong is one mistake: that there is none is not another."""
+    said = refusal("jobs:\n  a:\n    url: ftp://x\n    polling: {interval: fast}\n")
+    assert [line.split(": ")[1] for line in said.splitlines()] == [
+        "jobs.a.url",
+        "jobs.a.polling.interval",
+    ]
+
+
+def test_callback_that_nobody_takes_and_the_service_is_not_told_of(refusal: Refusal) -> None:
+    """Two mistakes, in one part and with the rest of the file: both are reported."""
+    assert refusal(f"{JOB}    mode: callback\n    submit: {{body: payload}}\n").splitlines() == [
+        "gateway.yaml:4: jobs.files.audit.mode: callback needs callbacks in the file: public_url "
+        "and secret",
+        "gateway.yaml:5: jobs.files.audit.submit: nothing tells the service its callback_url: put "
+        "it into body, path or headers",
+    ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import re
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +53,36 @@ def test_what_is_no_yaml_is_named_by_line_with_advice(
     (line,) = refusal(text).splitlines()
     assert line.startswith("gateway.yaml:")
     assert words in line
+
+
+MERGES = "\n".join(
+    ["x-0: &x0 {a: 1}"]
+    + [f"x-{n}: &x{n} {{<<: [*x{n - 1}, *x{n - 1}], b{n}: 1}}" for n in range(1, 25)]
+)
+LISTS = "\n".join(
+    ["x-0: &x0 [1, 2]"] + [f"x-{n}: &x{n} [*x{n - 1}, *x{n - 1}]" for n in range(1, 40)]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (MERGES, "gateway.yaml:15: with what its aliases repeat it has more than 100,000 values"),
+        (LISTS, "gateway.yaml:16: with what its aliases repeat it has more than 100,000 values"),
+        ("x-0: &a [1, *a]\n", "gateway.yaml:1: an alias in it stands for itself: write it out"),
+        ("x-0: &a\n  b: {<<: *a}\n", "gateway.yaml:1: an alias in it stands for itself"),
+    ],
+)
+def test_few_lines_that_stand_for_millions(refusal: Refusal, text: str, words: str) -> None:
+    """They are counted before anything is made of them: at once, and without memory."""
+    tracemalloc.start()
+    began = time.process_time()
+    said = refusal(text)
+    took, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert said.startswith(words)
+    assert took < 5
+    assert peak < 20_000_000
 
 
 EXAMPLE = (Path(__file__).parents[3] / "examples" / "gateway.yaml").read_text("utf-8")

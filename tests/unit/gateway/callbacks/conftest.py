@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -50,9 +51,12 @@ class Receiving:
     kept: list[tuple[str, bytes, Headers]] = field(default_factory=list)
     counted: list[CallbackOutcome] = field(default_factory=list)
     fails: Exception | None = None
+    keeps_for: float = 0.0
+    receiver: CallbackReceiver = field(init=False)
 
     async def publish(self, job_id: str, body: bytes, headers: Headers) -> None:
         """Keep a callback."""
+        await asyncio.sleep(self.keeps_for)
         if self.fails is not None:
             raise self.fails
         self.kept.append((job_id, body, headers))
@@ -81,6 +85,7 @@ async def receive(says: Says) -> AsyncIterator[Receive]:
         receiver = CallbackReceiver(
             config, {"work": called_back(**(job or {}))}, EndedJobs(), receiving.publish
         )
+        receiving.receiver = receiver
         app = callback_app(receiver, "/bridge", receiving.counted.append)
         receiving.client = httpx.AsyncClient(transport=httpx.ASGITransport(app))
         clients.append(receiving.client)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import hmac
 import json
@@ -66,6 +67,31 @@ async def test_after_the_end(receive: Receive) -> None:
     assert receiving.counted[3:] == [CallbackOutcome.CONFLICT] * 3
 
 
+async def test_two_ends_that_come_together(receive: Receive) -> None:
+    """One is taken, the other refused: the second is looked at once the first is kept, or not."""
+    receiving = receive()
+    receiving.keeps_for = 0.1
+    other = {**ENDED, "result": 43}
+    answers = await asyncio.gather(*map(receiving.call_back, [ENDED, other, ENDED]))
+    assert [each.status_code for each in answers] == [202, 409, 200]
+    assert len(receiving.kept) == 1
+
+
+async def test_end_that_is_not_kept_leaves_the_place_to_the_next(receive: Receive) -> None:
+    """It is the second that ends the job; locks of jobs are not collected for ever."""
+    receiving = receive()
+    receiving.keeps_for = 0.1
+    receiving.fails = BrokerUnreachable("no Kafka broker answered")
+    first = asyncio.create_task(receiving.call_back(ENDED))
+    await asyncio.sleep(0.05)
+    second = asyncio.create_task(receiving.call_back({**ENDED, "result": 43}))
+    assert (await first).status_code == 503
+    receiving.fails = None
+    assert (await second).status_code == 202
+    gc.collect()
+    assert len(receiving.receiver._turns) == 0
+
+
 async def test_the_files_words_say_what_ends_a_job(receive: Receive) -> None:
     """What ends a job is told by the words that the file gives for its type."""
     receiving = receive({"answer": {"state": "phase", "succeeded": ["DONE"], "running": ["BUSY"]}})
@@ -77,12 +103,12 @@ async def test_the_files_words_say_what_ends_a_job(receive: Receive) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "the body is no JSON"),
-        (b"status=completed", "the body is no JSON"),
-        (b"\xff\xfe{", "the body is no JSON"),
-        (b'{"status": NaN}', "NaN is no number in JSON"),
-        (b"[" * 100_000, "the body is no JSON"),
-        (b"1" * 10_000, "the body is no JSON"),
+        (b"", "the body is not JSON"),
+        (b"status=completed", "the body is not JSON"),
+        (b"\xff\xfe{", "the body is not JSON"),
+        (b'{"status": NaN}', "NaN is not a number in JSON"),
+        (b"[" * 100_000, "the body is not JSON"),
+        (b"1" * 10_000, "the body is not JSON"),
         (b'[{"status": "completed"}]', "the body is JSON, but no object"),
         (b'"completed"', "the body is JSON, but no object"),
         (b"{}", "'status' should say how the job is"),

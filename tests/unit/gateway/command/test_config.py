@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from kafka_bridge.gateway.command.config import CommandJob
 from unit.gateway.conftest import Load, Refusal
@@ -58,6 +59,42 @@ def test_mistake_in_the_file_is_named(refusal: Refusal, lines: str, words: str) 
 def test_command_that_is_none_is_named(refusal: Refusal, command: str, words: str) -> None:
     """Which program runs is for the file to say, never for a payload."""
     assert refusal(f"jobs:\n  a: {{command: {command}}}\n").startswith(f"gateway.yaml:{words}")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sh", "-c", "{payload.x}"],
+        ["/bin/bash", "-lc", "audit {payload.x}"],
+        ["env", "A=1", "sudo", "dash", "-o", "errexit", "-ec", "audit {payload.x}"],
+        ["bash", "-c{payload.x}"],
+        ["sh", "{payload.x}"],
+        ["python3.12", "-u", "-c", "print({payload.x})"],
+        ["perl", "-ne", "print if /{payload.x}/"],
+        ["node", "--eval", "{payload.x}"],
+        ["awk", "{payload.x}", "file"],
+    ],
+)
+def test_payload_cannot_become_code(refusal: Refusal, command: list[str]) -> None:
+    """A shell, or another interpreter, would run what a payload says: the file is refused."""
+    said = refusal(yaml.safe_dump({"jobs": {"a": {"command": command}}}))
+    assert "is code for an interpreter, and a job could put its own into it" in said
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sh", "-c", 'audit "$1"', "-", "{payload.x}"],
+        ["sh", "-e", "audit.sh", "-c", "{payload.x}"],
+        ["python", "-m", "audit", "{payload.x}"],
+        ["python", "scripts/{payload.x}.py"],
+        ["jq", ".rows", "{payload.x}"],
+        ["audit", "-c", "{payload.x}"],
+    ],
+)
+def test_payload_may_be_an_argument(load_text: Load, command: list[str]) -> None:
+    """As values that a script is given, it is no code."""
+    load_text(yaml.safe_dump({"jobs": {"a": {"command": command}}}))
 
 
 def test_plainest_command_is_a_list(load_text: Load) -> None:

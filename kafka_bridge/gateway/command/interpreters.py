@@ -1,0 +1,59 @@
+"""Commands in which a job's payload would be run as code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from kafka_bridge.gateway.expressions import JmesPath, Template
+
+_CODE_OPTIONS = (
+    (r"(ba|da|z|k|mk|a|fi|c|tc)?sh(\.exe)?|busybox", r"-[A-Za-z]*c"),
+    (r"(pwsh|powershell)(\.exe)?", r"-(c|command|e|ec|encodedcommand)"),
+    (r"cmd(\.exe)?", r"/[ck]"),
+    (r"(python|pypy)[\d.]*(\.exe)?", r"-[A-Za-z]*c"),
+    (r"(perl|ruby|lua|osascript|Rscript)[\d.]*", r"-[A-Za-z]*[eE]"),
+    (r"node|nodejs|deno|bun", r"-[ep]|-pe|--eval|--print|eval"),
+    (r"php[\d.]*", r"-[rBRE]"),
+    (r"(g|m|n)?awk|sed|jq", ""),
+)
+"""By a pattern for the name of an interpreter: the option whose argument is code. Where that is
+empty, the first argument that is not an option is code."""
+_TAKES_VALUE = frozenset({"-o", "+o", "-O", "+O", "-W", "-X", "--rcfile", "--init-file"})
+"""Other options that are followed by a value."""
+
+
+def code_from_job(command: Sequence[Template]) -> str | None:
+    """Return the first argument that is code and has values of the job in it, None for none.
+
+    An argument is code after an option such as ``-c``, or as the script's own name where it begins
+    with a value of the job. Interpreters are also found behind ``env`` or ``sudo``.
+    """
+    for number, template in enumerate(command):
+        option = None if template.names() else _code_option(template.text)
+        if option is not None and (found := _code(command[number + 1 :], option)):
+            return found
+    return None
+
+
+def _code_option(program: str) -> str | None:
+    """Return the pattern of the option of an interpreter, None where the program is not one."""
+    name = PurePath(program).name
+    return next((option for known, option in _CODE_OPTIONS if re.fullmatch(known, name)), None)
+
+
+def _code(arguments: Sequence[Template], option: str) -> str | None:
+    left = iter(arguments)
+    for each in left:
+        first = each.parts[0] if each.parts else ""
+        fixed = first if isinstance(first, str) else ""
+        if fixed in _TAKES_VALUE:
+            next(left, None)
+        elif option and re.fullmatch(option, fixed, re.IGNORECASE):
+            code = each if each.names() else next(left, None)  # -c{payload.code}, or what follows
+            return code.text if code is not None and code.names() else None
+        elif not fixed.startswith(("-", "+")):
+            is_chosen = isinstance(first, JmesPath)  # the script itself
+            return each.text if is_chosen or (not option and each.names()) else None
+    return None
