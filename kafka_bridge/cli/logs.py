@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import json
 import logging
+import re
 import sys
 from enum import StrEnum
+from typing import Any, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
+
+from kafka_bridge.protocol.sanitize import block, one_line
 
 
 class LogFormat(StrEnum):
@@ -69,22 +75,63 @@ def formatter(log_format: LogFormat) -> logging.Formatter:
 
 
 # Both write tracebacks without local variables, which structlog's defaults would show: they may
-# hold passwords.
+# hold passwords. Values come from topics and services: none may act on a terminal, or look like
+# another line of the log.
 
 
 def _text() -> list[Processor]:
     return [
+        _harmless_text,
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
             pad_event_to=0,
-            exception_formatter=structlog.dev.plain_traceback,
-        )
+            exception_formatter=_harmless_traceback,
+        ),
     ]
+
+
+def _harmless_text(_logger: WrappedLogger, _method: str, values: EventDict) -> EventDict:
+    """Show each value on one line, and further lines of the message indented."""
+    shown = {
+        name: value
+        if name == "exc_info" or value is None or isinstance(value, bool | int | float)
+        else one_line(value if isinstance(value, str) else repr(value))
+        for name, value in values.items()
+    }
+    return shown | {"event": _indented(block(str(values["event"])))}
+
+
+def _harmless_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    stream.write("\n    " + _indented(block(text.getvalue().strip("\n"))))
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n    ")
 
 
 def _json() -> list[Processor]:
     return [
         structlog.processors.format_exc_info,
+        _bounded,
         structlog.processors.EventRenamer("message"),
-        structlog.processors.JSONRenderer(ensure_ascii=False),
+        structlog.processors.JSONRenderer(serializer=_to_json, ensure_ascii=False),
     ]
+
+
+def _bounded(_logger: WrappedLogger, _method: str, values: EventDict) -> EventDict:
+    return {
+        name: block(value) if isinstance(value, str) else value for name, value in values.items()
+    }
+
+
+def _to_json(value: Any, **arguments: Any) -> str:
+    """Return JSON in which what a terminal would act on is escaped, in whatever it contains."""
+    return _UNSHOWN.sub(lambda match: json.dumps(match[0])[1:-1], json.dumps(value, **arguments))
+
+
+_UNSHOWN = re.compile(
+    "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""What JSON allows as it is and cannot be shown; see ``protocol/sanitize.py``."""

@@ -166,3 +166,32 @@ def test_all_logging_of_a_process_is_set_up() -> None:
     assert (three["logger"], three["level"]) == ("py.warnings", "warning")
     assert "three" in three["message"]
     assert result.stdout == ""
+
+
+HOSTILE = "bad\n2026-01-01 [info] forged\x1b[2J\x00 \u202eabc\ud800 \x9b31m\r\U000e0041"
+
+
+def test_text_from_outside_forges_no_line_and_moves_no_cursor() -> None:
+    """Newlines, escape codes and marks in a message, in a value or in an error are shown."""
+    with written(LogFormat.TEXT) as stream:
+        log.warning("Refused: %s", HOSTILE, extra={"reason": HOSTILE, "list": [HOSTILE]})
+        log.error("Broken", exc_info=ValueError(HOSTILE))
+    text = stream.getvalue()
+    assert not set(text) & set("\x1b\x00\u202e\ud800\x9b\r\U000e0041")
+    begun = [line for line in text.splitlines() if not line.startswith("    ")]
+    assert len(begun) == 2
+    assert "\n    2026-01-01 [info] forged\\x1b[2J\\x00 \\u202eabc" in text
+    assert r"reason='bad\\n2026-01-01" in text
+    assert "\n    ValueError: bad\n    2026-01-01 [info] forged" in text
+
+
+def test_json_from_outside_is_escaped_and_the_same() -> None:
+    """Whoever parses the line gets the value as it was; a terminal that shows it does nothing."""
+    with written(LogFormat.JSON) as stream:
+        log.warning("Refused", extra={"nested": {"reason": HOSTILE}, "size": "x" * 1_000_000})
+    text = stream.getvalue()
+    assert not set(text) & set("\x1b\x00\u202e\ud800\x9b\r\U000e0041")
+    (line,) = lines(stream)
+    assert line["nested"] == {"reason": HOSTILE}
+    assert "1,000,000 bytes in all" in line["size"]
+    assert len(text) < 50_000
