@@ -105,7 +105,7 @@ def test_marked_failed(
             if record.key in jobs and (head := read_head(record.value)).state in TERMINAL
         )
 
-    eventually(lambda: ends() == {JobState.CANCELLED: 20}, "all are cancelled", 10)
+    eventually(lambda: ends() == {JobState.CANCELLED: 20}, "all are cancelled", 60)
 
 
 def test_without_triggerer(

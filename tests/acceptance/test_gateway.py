@@ -159,7 +159,7 @@ def test_program_that_is_cancelled(
         )
         return events[-1].state
 
-    eventually(lambda: last() is JobState.CANCELLED, "it is confirmed", 15)
+    eventually(lambda: last() is JobState.CANCELLED, "it is confirmed", 60)
 
 
 @pytest.fixture(scope="module")

@@ -299,7 +299,7 @@ def test_stop_kills_what_ignores_sigterm(tmp_path: Path) -> None:
     eventually(lambda: process.tail() == "up")
     begin = time.monotonic()
     process.stop(grace=0.5)
-    assert 0.5 <= time.monotonic() - begin < 5
+    assert 0.5 <= time.monotonic() - begin < 60
     assert living_members(session) == []
 
 

@@ -135,10 +135,10 @@ def test_part_without_json_form_is_named(value: Any, words: str) -> None:
 )
 def test_large_faulty_value_is_refused_in_time(value: Any) -> None:
     """Looking for the part to name ends soon, in values that contain themselves too."""
-    before = time.monotonic()
+    before = time.thread_time()
     with pytest.raises(PayloadNotSerialisable):
         to_bytes(value, "payload")
-    assert time.monotonic() - before < 5
+    assert time.thread_time() - before < 5
 
 
 JSON_VALUES = st.recursive(

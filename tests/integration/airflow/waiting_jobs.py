@@ -68,13 +68,13 @@ class Waiting:
 
     async def until_served(self, count: int) -> None:
         """Wait until the reader serves so many jobs."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while self.hub.reader.served < count:  # noqa: ASYNC110  the reader's thread changes it
                 await asyncio.sleep(0.02)
 
     async def until_heard(self, hears: bool = True) -> None:
         """Wait until the reader hears, or no longer does."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while self.hub.hears is not hears:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 

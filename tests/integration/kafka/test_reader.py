@@ -61,7 +61,7 @@ def test_reply_from_after_the_subscription_comes_at_once(
         notice = waiter.next()
         assert isinstance(notice, Arrival)
         assert (notice.location, notice.event().sequence) == (place, sequence)
-        assert time.monotonic() - before < 2
+        assert time.monotonic() - before < 10
 
 
 def test_each_waiter_gets_its_own_in_order_and_once(

@@ -81,9 +81,9 @@ def test_idle_reader_closes_and_says_so(
 ) -> None:
     """It stays while a job waits, closes soon after the last one left, and takes none then."""
     topic = topics()
-    reader, waiter = open_reader(topic, linger=0.5), Waiter()
+    reader, waiter = open_reader(topic, linger=2.0), Waiter()
     subscription = reader.subscribe(waiter.job, [0], waiter.told.put)
-    assert waiter.is_told_nothing(1.2)  # longer than it lingers
+    assert waiter.is_told_nothing(2.5)  # longer than it lingers
     say(producer, topic, event(waiter.job))
     assert waiter.event().state is S
     reader.unsubscribe(subscription)

@@ -71,10 +71,10 @@ def test_job_three_times_as_long_as_the_poll_interval_runs_once(
 ) -> None:
     """A worker with no free slot polls on: a long job neither ends its membership nor repeats."""
     worker = scene.start(
-        KAFKA_BRIDGE_KAFKA_SESSION_TIMEOUT_MS="1000",
-        KAFKA_BRIDGE_KAFKA_MAX_POLL_INTERVAL_MS="1000",
+        KAFKA_BRIDGE_KAFKA_SESSION_TIMEOUT_MS="2000",
+        KAFKA_BRIDGE_KAFKA_MAX_POLL_INTERVAL_MS="2000",
     )
-    long, next_one = scene.request("block", 3.2), scene.request("note")
+    long, next_one = scene.request("block", 6.2), scene.request("note")
     scene.publish(long)
     eventually(lambda: scene.noted("started") != [], "the slot is taken")
     scene.publish(next_one)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from conftest import Eventually
 
 S = JobState
-CONFIRM_SECONDS = 5.0
+CONFIRM_SECONDS = 15.0
 """How soon a cancel is confirmed, whatever else the worker does."""
 STOPPABLE = ["patient", "looks.up", "patient.async"]
 

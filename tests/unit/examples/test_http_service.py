@@ -64,9 +64,9 @@ def test_audit_is_done_while_one_asks(
     """It says how far it is, and at last what it found."""
     answer = client.post(f"/jobs/{job}", json={"directory": str(files), "files_per_second": 100})
     assert (answer.status_code, answer.json()["status"]) == (202, "running")
-    eventually(lambda: "progress" in status(client, job), "there is progress", 10)
+    eventually(lambda: "progress" in status(client, job), "there is progress", 60)
     assert status(client, job)["progress"]["total"] == 10
-    eventually(lambda: ended(client, job), "the audit has ended", 10)
+    eventually(lambda: ended(client, job), "the audit has ended", 60)
     found = status(client, job)
     assert found["status"] == "completed"
     assert found["result"]["files"] == 10
@@ -91,14 +91,14 @@ def test_cancelled_audit_stops(
     """It does not go on to its end, and says so."""
     client.post(f"/jobs/{job}", json={"directory": str(files), "files_per_second": 20})
     assert client.delete(f"/jobs/{job}").status_code == 202
-    eventually(lambda: ended(client, job), "the audit has ended", 10)
+    eventually(lambda: ended(client, job), "the audit has ended", 60)
     assert status(client, job) == {"status": "cancelled"}
 
 
 def test_failures_are_in_words(client: httpx.Client, job: str, eventually: Eventually) -> None:
     """A directory that is not there, an audit that is not, and a request that makes no sense."""
     client.post(f"/jobs/{job}", json={"directory": "/no/such/directory"})
-    eventually(lambda: ended(client, job), "the audit has ended", 10)
+    eventually(lambda: ended(client, job), "the audit has ended", 60)
     assert status(client, job)["error"] == {
         "type": "directory_not_found",
         "message": "/no/such/directory is no directory on this machine",

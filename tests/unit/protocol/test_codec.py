@@ -284,14 +284,14 @@ HOSTILE = {
 def test_hostile_bytes_are_refused_quickly_in_little_memory(value: bytes) -> None:
     """What a length claims is never allocated, and what is nested is never followed to the end."""
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.thread_time()
     try:
         with pytest.raises(Undecodable) as refused:
             decode(JobCommand, value)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2
     assert peak < 8 * len(value) + 1_000_000
     assert len(str(refused.value)) < 500
 

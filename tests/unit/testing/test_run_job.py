@@ -91,7 +91,7 @@ def test_progress_is_seen() -> None:
         for done in range(1, 3):
             ticks.append(done)
             job.progress(done, total=2, unit="steps")
-            job.sleep(0.6)
+            job.sleep(1.5)
 
     steps = Worker("steps")
     steps.job("steps")(slow)
@@ -139,7 +139,7 @@ def test_cancel_that_is_not_needed_any_more_keeps_nobody_waiting() -> None:
     run_job(worker, "double", {"number": 1}, cancel_after=600)
     left = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
     for each in left:
-        each.join(5)
+        each.join(30)
     assert not any(each.is_alive() for each in left)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from conftest import Eventually
 
 S = JobState
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 
 
 class Hall:

@@ -157,7 +157,7 @@ def test_client_that_says_nothing_holds_up_nobody(watched: Watched) -> None:
     silent = [socket.create_connection((HERE, watched.port)) for _ in range(20)]
     started = time.monotonic()
     assert watched.get("/health/live")[0] == 200
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     for each in silent:
         each.close()
 

@@ -292,7 +292,9 @@ async def killed(trigger: KafkaJobBatchTrigger, *, after: str) -> None:
         await anext(running)
     elif after == "waiting":
         task = asyncio.ensure_future(anext(running))
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(30):
+            while trigger._wait is None:  # noqa: ASYNC110  a thread makes it
+                await asyncio.sleep(0.01)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

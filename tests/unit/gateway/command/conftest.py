@@ -74,7 +74,7 @@ class Begun:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until something is so, while the loop does its work."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  other processes make it so
             await asyncio.sleep(0.01)
 

@@ -36,11 +36,11 @@ async def test_a_hundred_programs_at_a_time_leave_nothing_open(tmp_path: Path) -
     starting = asyncio.Semaphore(STARTING)
     jobs = [Begun(job, number, starting) for number in range(PROGRAMS)]
     begun = asyncio.create_task(until(lambda: len(list(tmp_path.iterdir())) == PROGRAMS + 1))
-    assert await longest_pause(begun, time.monotonic) < 1.0
+    assert await longest_pause(begun, time.monotonic) < 5.0
     await begun
     os.close(gate)
     assert await asyncio.gather(*(each.task for each in jobs)) == [[n] for n in range(PROGRAMS)]
-    assert (me.children(recursive=True), me.num_fds()) == before
+    await until(lambda: (me.children(recursive=True), me.num_fds()) == before)
 
 
 async def test_program_that_talks_without_end_does_not_keep_others_waiting() -> None:

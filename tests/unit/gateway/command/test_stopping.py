@@ -66,7 +66,7 @@ async def test_program_may_tidy_up_when_it_is_to_end(tmp_path: Path, sh: Script)
 @linux
 async def test_second_stop_does_not_hurry_the_first(tmp_path: Path) -> None:
     """A handler that is cancelled again while it waits still says the end only when it has come."""
-    job = Begun({"command": [*FAMILY, str(tmp_path)], "kill_after": 0.3})
+    job = Begun({"command": [*FAMILY, str(tmp_path)], "kill_after": 2})
     pids = await gathered(tmp_path)
     for _ in range(3):
         job.stop()
@@ -105,7 +105,7 @@ def test_program_that_takes_too_long_is_ended(do: Do, sh: Script, tmp_path: Path
 def test_cancel_counts_more_than_a_timeout(do: Do, sh: Script) -> None:
     """A job that is cancelled while its program is being ended is cancelled."""
     ignores = sh("trap '' TERM; sleep 100")
-    job = {"command": ignores, "timeout": 0.1, "kill_after": 0.6}
+    job = {"command": ignores, "timeout": 0.1, "kill_after": 3}
     assert do(job, cancel_after=0.3).state is JobState.CANCELLED
 
 
@@ -114,7 +114,7 @@ def test_what_a_program_leaves_behind_ends_with_it(do: Do, sh: Script, tmp_path:
     leaves = sh("sleep 100 & echo $! > pid; echo '{\"done\": true}'")
     began = time.monotonic()
     assert do({"command": leaves}).result == {"done": True}
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert is_gone(int((tmp_path / "pid").read_text()))
 
 

@@ -115,7 +115,7 @@ def test_progress_and_failure_are_called_back(service: Scripted, do: Do) -> None
         return {"status": "running", "progress": {"completed": completed, "total": 4}}
 
     failed = {"status": "failed", "error": {"type": "disk_full", "message": "No space"}}
-    outcome = do(GivenCallbacks(running(3), running(2), 0.6, running(2), 0.6, failed))
+    outcome = do(GivenCallbacks(running(3), running(2), 1.5, running(2), 0.6, failed))
     assert outcome.progress == [Progress(3.0, 4.0)]
     assert outcome.error is not None
     assert (outcome.error.type, outcome.error.message) == ("disk_full", "No space")
