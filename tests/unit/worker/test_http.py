@@ -6,18 +6,24 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.messages import JobState
-from kafka_bridge.worker.http import LIVE_SECONDS, serve
+from kafka_bridge.worker import http
+from kafka_bridge.worker.http import LIVE_SECONDS, MOST_CONNECTIONS, serve
 from kafka_bridge.worker.observation import WorkerStatus
 from kafka_bridge.worker.prometheus import PrometheusObserver
+
+if TYPE_CHECKING:
+    from conftest import Eventually
 
 HERE = "127.0.0.1"
 HEALTHY = WorkerStatus(running=2, waiting=3, partitions=4, ready=True, seconds_since_poll=0.25)
@@ -160,6 +166,67 @@ def test_client_that_says_nothing_holds_up_nobody(watched: Watched) -> None:
     assert time.monotonic() - started < 30
     for each in silent:
         each.close()
+
+
+def _slow_clients(port: int, count: int) -> list[socket.socket]:
+    """Return connections that have sent a part of their headers, and no more."""
+    clients = []
+    for _ in range(count):
+        client = socket.create_connection((HERE, port), timeout=10)
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n")
+        clients.append(client)
+    return clients
+
+
+def test_slow_clients_have_few_threads_and_probes_are_answered(
+    watched: Watched, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two hundred clients that never end their headers: the oldest give way to the probe."""
+    before = threading.active_count()
+    clients = _slow_clients(watched.port, 200)
+    for path in ("/health/live", "/health/ready", "/metrics"):
+        started = time.monotonic()
+        assert watched.get(path)[0] == 200
+        assert time.monotonic() - started < 5
+    assert threading.active_count() - before <= MOST_CONNECTIONS + 1
+    assert clients[0].recv(1) == b""  # the oldest is closed
+    for each in clients:
+        each.close()
+    assert capfd.readouterr().err == ""
+
+
+def test_client_that_trickles_is_cut_off(
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    eventually: Eventually,
+) -> None:
+    """A byte now and then does not keep a connection open: its time counts from its beginning."""
+    monkeypatch.setattr(http, "CLIENT_SECONDS", 0.5)
+    (client,) = _slow_clients(watched.port, 1)
+
+    def is_cut_off() -> bool:
+        try:
+            client.sendall(b"x")
+        except OSError:
+            return True
+        return False
+
+    eventually(is_cut_off, "the client is cut off")
+    assert capfd.readouterr().err == ""
+
+
+def test_failing_metrics_are_logged(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    """A source that raises is an error in the log, and 500 for who asked; probes go on."""
+
+    class Broken:
+        def collect(self) -> list[object]:
+            raise ValueError("no figures today")
+
+    watched.observer.registry.register(cast(Any, Broken()))
+    assert watched.get("/metrics")[0] == 500
+    assert "The metrics could not be collected" in caplog.messages
+    assert watched.get("/health/live")[0] == 200
 
 
 def test_port_is_free_again_afterwards() -> None:
