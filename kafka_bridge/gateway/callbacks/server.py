@@ -9,13 +9,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
 
+from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.gateway.callbacks.app import callback_app
 from kafka_bridge.gateway.callbacks.config import Receiver
+from kafka_bridge.gateway.callbacks.connections import (
+    ACCEPTED_AT_ONCE,
+    BoundedProtocol,
+    most_connections,
+)
 from kafka_bridge.gateway.callbacks.ended import MOST_JOBS, EndedJobs
 from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome
 from kafka_bridge.gateway.callbacks.publisher import CallbackPublisher
@@ -30,6 +38,7 @@ from kafka_bridge.kafka.scan import offsets_since
 from kafka_bridge.protocol.errors import ConfigurationError, KafkaError
 
 _log = logging.getLogger(__name__)
+bounded_logger("uvicorn.error")  # it has a line for each request that is no HTTP
 
 KAFKA_SECONDS = 30.0
 CATCH_UP_SECONDS = 5.0
@@ -37,6 +46,7 @@ CATCH_UP_SECONDS = 5.0
 STOP_SECONDS = 3.0
 """How long callbacks that are being taken get when the gateway stops."""
 BACKLOG = 2048
+"""How many connections the system keeps until they are accepted."""
 
 
 @contextlib.contextmanager
@@ -102,18 +112,31 @@ def _bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start; asyncio takes one number for how many it accepts in a row and how many may queue.
+
+        In a row there are to be few, so that the others are looked after; the queue is to be long.
+        """
+        await super().startup(sockets)
+        for each in sockets or []:
+            each.listen(BACKLOG)
+
+
 @contextlib.contextmanager
 def _serving(app: FastAPI, port: socket.socket) -> Iterator[None]:
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             app,
+            loop="asyncio",
+            http=cast(Any, partial(BoundedProtocol, most=most_connections())),
             log_config=None,
             log_level=logging.WARNING,
             access_log=False,  # it would tell the tokens
             lifespan="off",
             ws="none",
             server_header=False,
-            backlog=BACKLOG,
+            backlog=ACCEPTED_AT_ONCE,
             timeout_graceful_shutdown=int(STOP_SECONDS),
         )
     )

@@ -1,0 +1,173 @@
+"""The receiver's port and clients that are slow, silent or too many: with real sockets."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING
+
+import pytest
+from fastapi import FastAPI, Request
+from starlette.requests import ClientDisconnect
+
+from kafka_bridge.gateway.callbacks import connections, server
+
+if TYPE_CHECKING:
+    from conftest import Eventually
+
+HERE = "127.0.0.1"
+HALF = b"POST /callbacks/x HTTP/1.1\r\nHost: x\r\nContent-"
+
+
+def health(port: int, timeout: float = 5.0) -> int:
+    """Ask for the receiver's health; return the status code."""
+    connection = HTTPConnection(HERE, port, timeout=timeout)
+    connection.request("GET", "/health")
+    try:
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def application() -> FastAPI:
+    """Return an application that takes whole bodies."""
+    app = FastAPI()
+
+    @app.get("/health")
+    async def health() -> str:
+        return "ok"
+
+    @app.post("/body")
+    async def body(request: Request) -> int:
+        try:
+            return len(await request.body())
+        except ClientDisconnect:
+            return 0
+
+    return app
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Serve with half a second for headers."""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    with socket.create_server((HERE, 0)) as listening, server._serving(application(), listening):
+        yield listening.getsockname()[1]
+
+
+def half_open(port: int, sent: bytes = HALF) -> socket.socket:
+    """Return a connection that has sent a part of a request."""
+    client = socket.create_connection((HERE, port), timeout=10)
+    client.sendall(sent)
+    return client
+
+
+def is_closed(client: socket.socket) -> bool:
+    """Wait until a connection is closed by the server."""
+    try:
+        return client.recv(1000) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("sent", [b"", b"G", HALF])
+def test_half_open_connection_is_closed(port: int, sent: bytes) -> None:
+    """Nothing, a byte, or half of the headers: time counts from the beginning."""
+    clients = [half_open(port, sent) for _ in range(50)]
+    assert all(is_closed(each) for each in clients)
+    assert health(port) == 200
+
+
+def test_headers_that_trickle_do_not_count_anew(port: int, eventually: Eventually) -> None:
+    """A byte now and then does not keep a connection open."""
+    client = half_open(port)
+
+    def is_cut_off() -> bool:
+        try:
+            client.sendall(b"x")
+        except OSError:
+            return True
+        return False
+
+    eventually(is_cut_off, "the connection is closed")
+
+
+def test_second_request_has_a_time_of_its_own(port: int) -> None:
+    """A connection that is kept after an answer is as bounded as a new one."""
+    client = half_open(port, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /hea")
+    answer = client.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 200")
+    while answer := client.recv(1000):
+        assert not answer.startswith(b"HTTP/1.1")
+    assert is_closed(client)
+
+
+def test_headers_without_end_are_refused(port: int) -> None:
+    """Not by time alone: they could fill the memory before."""
+    client = half_open(port)
+    with pytest.raises(OSError, match=r"Broken pipe|reset"):
+        client.sendall(b"a" * 50_000_000)
+
+
+def test_body_may_take_longer_than_headers(port: int, eventually: Eventually) -> None:
+    """Bodies have a limit of their own: a slow service is not cut off."""
+    client = half_open(port, b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n")
+    sent = iter(range(20))
+
+    def is_sent() -> bool:
+        client.sendall(b"x")
+        return next(sent) == 19
+
+    eventually(is_sent, "the body is sent")
+    assert client.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+CROWDED = """
+import resource, socket, sys, threading, urllib.request
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+from kafka_bridge.gateway.callbacks import server
+from kafka_bridge.worker.http import serve
+from kafka_bridge.worker.observation import WorkerStatus
+from kafka_bridge.worker.prometheus import PrometheusObserver
+from unit.gateway.callbacks.test_connections import application
+status = WorkerStatus(0, 0, 0, ready=True, seconds_since_poll=0.0)
+with (
+    socket.create_server(("127.0.0.1", 0)) as listening,
+    server._serving(application(), listening),
+    serve(lambda: status, PrometheusObserver([]), 0, "127.0.0.1") as metrics,
+):
+    print(listening.getsockname()[1], metrics, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("sent", [b"", HALF, b"POST /body HTTP/1.1\r\nContent-Length: 9\r\n\r\n"])
+def test_probes_are_answered_whoever_else_is_connected(sent: bytes) -> None:
+    """600 clients that never end their requests, to a process that has 256 file descriptors."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CROWDED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd="tests",
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        port, metrics = map(int, process.stdout.readline().split())
+        clients = [half_open(port, sent) for _ in range(600)]
+        for _ in range(3):
+            assert health(port) == 200
+            probe = HTTPConnection(HERE, metrics, timeout=5)
+            probe.request("GET", "/health/live")
+            assert probe.getresponse().status == 200
+            probe.close()
+        for each in clients:
+            each.close()
+    finally:
+        _, complaints = process.communicate("", timeout=30)
+    assert complaints == ""
