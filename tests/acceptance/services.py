@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import Any
@@ -27,3 +28,9 @@ def observed(job: JobContext, payload: str) -> str:
     if payload != "succeed":
         raise ApplicationError("as asked", type="asked", retryable=False)
     return payload
+
+
+@worker.job("test.json")
+def any_json(job: JobContext, payload: str) -> Any:
+    """Return the value that JSON text describes."""
+    return json.loads(payload)
