@@ -1,12 +1,12 @@
 """Dynamic task mapping: ``partial()`` and ``expand()`` check what they are given.
 
-A mapped operator is made only when its task runs. Its arguments are stored with the DAG before
-that, so a value that Airflow cannot store stops the DAG processor, as in an operator's own call.
+A mapped operator is made only when its task runs. All of its arguments are stored with the DAG
+before that, so a value that Airflow cannot store stops the DAG processor, as in an ordinary call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.mappedoperator import OperatorPartial
@@ -27,7 +27,7 @@ class CheckedPartial(OperatorPartial):
         :raises ConfigurationError: Airflow cannot store one of them; the error names the part
         """
         partial._expand_called = True  # noqa: SLF001  else Airflow warns that nobody expanded it
-        _check(partial.operator_class.template_fields, partial.kwargs)
+        _check(partial.kwargs)
         return cls(
             operator_class=partial.operator_class, kwargs=partial.kwargs, params=partial.params
         )
@@ -38,7 +38,7 @@ class CheckedPartial(OperatorPartial):
         :raises ConfigurationError: as :meth:`of`
         """
         self._expand_called = True
-        _check(self.operator_class.template_fields, mapped_kwargs)
+        _check(mapped_kwargs)
         return super().expand(**mapped_kwargs)
 
     def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> MappedOperator:
@@ -51,6 +51,6 @@ class CheckedPartial(OperatorPartial):
         return super().expand_kwargs(kwargs, strict=strict)
 
 
-def _check(names: Collection[str], values: Mapping[str, Any]) -> None:
-    for name in names:
-        arguments.require_storable(name, values.get(name))
+def _check(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        arguments.require_storable(name, value)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -37,6 +37,7 @@ XCOM_KEY_CHARACTERS = 512
 """As wide as the column in Airflow's database is."""
 
 _NOT_IN_XCOM_KEYS = re.compile(r"[?#%\\\x00-\x1f]|(?:^|/)(?:\.{0,2})(?:/|$)")
+_CONTAINERS = (Mapping, list, tuple, AbstractSet)
 _LEAST, _MOST = -(2**63), 2**64 - 1  # msgpack's int 64 and uint 64
 _RESERVED = ("__classname__", "__id__")
 _OLD_FORM = frozenset({"__type", "__var"})
@@ -65,27 +66,24 @@ class Destination:
     is_xcom: bool = False
 
     def first_fault(self, value: Any, name: str) -> Fault | None:
-        """Return the first part of a value that cannot be stored here, or None.
+        """Return a part of a value that cannot be stored here, or None.
 
         Parts of other types than JSON's are not looked into: Airflow, or an XCom backend, writes
         them in its own way. No depth hurts, nor does a value that contains itself.
 
         :param name: what to call the value, for example ``"result"``
         """
-        steps: list[Any] = [None]
-        walks: list[Iterator[tuple[Any, Any]]] = [iter([(name, value)])]
-        while walks:
-            try:
-                steps[-1], part = next(walks[-1])
-            except StopIteration:
-                walks.pop()
-                steps.pop()
-                continue
-            if (reason := self._reason(part, len(walks) - 1)) is not None:
-                return Fault(_path(steps), reason)
-            if (parts := _parts(part)) is not None:
-                walks.append(parts)
-                steps.append(None)
+        containers: list[_Container] = [_Container({name: value}, None, None, 0)]
+        while containers:
+            container = containers.pop()
+            level = container.level
+            for step, part in container.items():
+                if _is_plain(part):  # most are, and results may have a million parts
+                    continue
+                if (reason := self._reason(part, level)) is not None:
+                    return Fault(_path(container, step), reason)
+                if isinstance(part, _CONTAINERS):
+                    containers.append(_Container(part, container, step, level + 1))
         return None
 
     def _reason(self, value: Any, level: int) -> str | None:
@@ -98,7 +96,7 @@ class Destination:
             return self._reason_of_float(value)
         if isinstance(value, int):
             return self._reason_of_integer(value)
-        if not isinstance(value, Mapping | list | tuple | AbstractSet):
+        if not isinstance(value, _CONTAINERS):
             return None
         if level >= MAX_LEVELS:
             return f"is nested too deep: {MAX_LEVELS} levels are the most"
@@ -167,17 +165,36 @@ def _names_an_xcom(key: str) -> bool:
     return 0 < len(key) <= XCOM_KEY_CHARACTERS and not _NOT_IN_XCOM_KEYS.search(key)
 
 
-def _parts(value: Any) -> Iterator[tuple[Any, Any]] | None:
-    if isinstance(value, Mapping):
-        return iter(value.items())
-    if isinstance(value, list | tuple | AbstractSet):
-        return enumerate(value)
-    return None
+@dataclass(frozen=True, slots=True)
+class _Container:
+    """A list or dictionary within a value, and the way to it."""
+
+    parts: Any
+    parent: _Container | None
+    step: Any
+    level: int
+
+    def items(self) -> Iterable[tuple[Any, Any]]:
+        return self.parts.items() if isinstance(self.parts, Mapping) else enumerate(self.parts)
 
 
-def _path(steps: list[Any]) -> str:
+def _is_plain(part: Any) -> bool:
+    """Tell at once of a part that can be stored anywhere; False: it must be looked at."""
+    kind = type(part)
+    if kind is str:
+        return part.isascii() and "\0" not in part
+    if kind is int or kind is float:
+        return bool(-(2**63) <= part < 2**63)
+    return part is None or kind is bool
+
+
+def _path(container: _Container, last: Any) -> str:
     """Return the way to a part: ``result.items[3].name``."""
-    first, *others = steps
+    steps = [last]
+    while container.parent is not None:
+        steps.append(container.step)
+        container = container.parent
+    first, *others = reversed(steps)
     return one_line(str(first) + "".join(map(_step, others)), PATH_BYTES)
 
 

@@ -71,6 +71,10 @@ SIBLINGS: dict[str, tuple[Callable[[], Any], str]] = {
     "sensor": (lambda: KafkaJobSensor(task_id="work", job={"x": "\0"}), "job.x: contains NUL"),
     "decorator": (lambda: returns({"x": [2**64]}), "op_args[0].x[0]: is an integer of 65 bits"),
     "partial": (lambda: partial(job_type="a.b", payload="\0"), "payload: contains NUL"),
+    "partial, an argument that is no template": (
+        lambda: partial(job_type="a.b", kafka_config_id="a\0"),
+        "kafka_config_id: contains NUL",
+    ),
     "expand": (
         lambda: partial(job_type="a.b").expand(payload=[1, {"x": "\0"}]),
         "payload[1].x: contains NUL",
