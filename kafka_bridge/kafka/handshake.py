@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from kafka_bridge.protocol.sanitize import NAME_BYTES, one_line
+
 CONNECT_SECONDS = 2.0
 MOST_SERVERS = 3
 """How many bootstrap servers are tried, until one takes a connection."""
@@ -145,7 +147,8 @@ def _mechanisms_in(answer: bytes) -> tuple[str, ...] | None:
     at, found = 10, []
     for _ in range(count):
         (length,) = struct.unpack_from(">h", answer, at)
-        found.append(answer[at + 2 : at + 2 + length].decode())
+        name = answer[at + 2 : at + 2 + length].decode("utf-8", "replace")
+        found.append(one_line(name, NAME_BYTES))
         at += 2 + length
     return tuple(found)
 
