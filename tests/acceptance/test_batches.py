@@ -57,7 +57,7 @@ def test_triggerer_killed_amid_two_thousand_jobs(
 ) -> None:
     """A triggerer killed with -9 amid a batch costs nothing: all results come, in order, once."""
     dag_id, run_id = "batch_collects", runs["batch_collects"]
-    airflow.wait_for_task(dag_id, run_id, "work", {"deferred"}, 60)
+    airflow.wait_for_task(dag_id, run_id, "work", {"deferred"}, 180)
     eventually(lambda: " jobs done" in log(airflow, dag_id, run_id), "it waits", 60)
     airflow.kill(Component.TRIGGERER)
     airflow.wait_for_task(dag_id, run_id, "work", {"deferred"}, 0)
@@ -92,7 +92,7 @@ def test_marked_failed(
 ) -> None:
     """When somebody marks the task failed, the worker confirms for every job that it is stopped."""
     dag_id, run_id = "batch_marked", runs["batch_marked"]
-    airflow.wait_for_task(dag_id, run_id, "work", {"deferred"}, 60)
+    airflow.wait_for_task(dag_id, run_id, "work", {"deferred"}, 180)
     eventually(lambda: " 20 running" in log(airflow, dag_id, run_id), "all run", 60)
     airflow.mark_task(dag_id, run_id, "work", "failed")
     jobs = {r.correlation_id.encode() for r in requests(jobs_broker, run_id)}

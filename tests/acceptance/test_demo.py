@@ -121,7 +121,7 @@ class Demo:
         """Leave nothing behind, whatever a test has found."""
         for process in self.processes():
             process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 StartDemo = Callable[..., Demo]

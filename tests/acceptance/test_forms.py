@@ -75,7 +75,7 @@ def test_published_and_waited_for(
     assert here["files"] == count()
     (other,) = airflow.api.get("dags/wait_for_job/dagRuns")["dag_runs"]
     other_id = other["dag_run_id"]
-    assert airflow.wait_for_run("wait_for_job", other_id, 60) == "success"
+    assert airflow.wait_for_run("wait_for_job", other_id, 180) == "success"
     assert report(airflow, "wait_for_job", other_id, "wait") == here
 
 
@@ -109,7 +109,7 @@ def test_checked_payload_and_result_handler(
 def test_payload_that_does_not_fit(airflow: LocalAirflow, file_auditor: object) -> None:
     """A wrong field fails the task before anything is sent, and is named in its log."""
     run_id = airflow.trigger("checked_payload", conf={"files_per_second": "many"})
-    airflow.wait_for_task("checked_payload", run_id, "audit", {"up_for_retry", "failed"}, 60)
+    airflow.wait_for_task("checked_payload", run_id, "audit", {"up_for_retry", "failed"}, 180)
     assert (
         "InvalidPayload: the payload does not fit Audit: files_per_second: Input should be a valid "
         "number, unable to parse string as a number, got 'many'"

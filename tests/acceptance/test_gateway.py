@@ -128,7 +128,7 @@ def test_program_over_real_files(airflow: LocalAirflow, tmp_path: Path) -> None:
 def test_program_that_fails(airflow: LocalAirflow) -> None:
     """What it wrote to its standard error is the task's error."""
     run_id = begin(airflow, "audit", {"directory": "/no/such/folder"})
-    assert airflow.wait_for_run("gateway_job", run_id, 60) == "failed"
+    assert airflow.wait_for_run("gateway_job", run_id, 180) == "failed"
     log = log_of(airflow, run_id)
     assert "exit_code_1: " in log
     assert "/no/such/folder is no directory on this machine" in log
@@ -144,7 +144,7 @@ def test_program_that_is_cancelled(
     """Marking the task failed ends it, with its children and theirs; CANCELLED confirms that."""
     family = tmp_path / "family"
     run_id = begin(airflow, "family", {"file": str(family)})
-    airflow.wait_for_task("gateway_job", run_id, "work", {"deferred"}, 60)
+    airflow.wait_for_task("gateway_job", run_id, "work", {"deferred"}, 180)
     eventually(lambda: family.exists() and len(family.read_text().split()) == 4, "all run", 60)
     eventually(lambda: "all are there" in log_of(airflow, run_id), "it is watched", 30)
     pids = {int(pid) for pid in family.read_text().split()}

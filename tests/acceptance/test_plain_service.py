@@ -100,7 +100,7 @@ def test_nest(airflow: LocalAirflow, nest: None) -> None:
     ok, bad = runs["plain_service"], runs["plain_service_that_fails"]
     assert airflow.wait_for_run("plain_service", ok, 120) == "success"
     assert airflow.xcom("plain_service", ok, "convert") == {"converted": "a.png", "by": "nest"}
-    assert airflow.wait_for_run("plain_service_that_fails", bad, 60) == "failed"
+    assert airflow.wait_for_run("plain_service_that_fails", bad, 180) == "failed"
     log = log_of(airflow, "plain_service_that_fails", bad, "convert")
     assert "KafkaJobFailed: error: no such file: /no/such/file" in log
 

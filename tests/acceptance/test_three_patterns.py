@@ -67,7 +67,7 @@ def test_three_patterns(airflow: LocalAirflow) -> None:
 def test_failure_has_the_words_of_whoever_failed(airflow: LocalAirflow) -> None:
     """A directory that is not there fails each task in the words of its service or worker."""
     run_id = airflow.trigger(DAG_ID, conf={"directory": "/no/such/directory"})
-    assert airflow.wait_for_run(DAG_ID, run_id, 60) == "failed"
+    assert airflow.wait_for_run(DAG_ID, run_id, 180) == "failed"
     for task in TASKS:
         words = "directory_not_found: /no/such/directory is no directory on this machine"
         assert words in _log(airflow, run_id, task)

@@ -24,9 +24,9 @@ def records_of(servers: str, topic: str) -> list[Record]:
         }
     )
     try:
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
         ends = {
-            number: consumer.get_watermark_offsets(ck.TopicPartition(topic, number), timeout=10)
+            number: consumer.get_watermark_offsets(ck.TopicPartition(topic, number), timeout=30)
             for number in partitions
         }
         missing = {number: high - low for number, (low, high) in ends.items()}

@@ -27,6 +27,8 @@ from kafka_bridge.protocol.ids import batch_job_ids
 if TYPE_CHECKING:
     from kafka_bridge.airflow.batch.trigger import KafkaJobBatchTrigger
 
+STEPS = 1000
+"""How many notices are taken in before others on the event loop have their turn: a millisecond."""
 LOOK_SECONDS = 1.0
 """How often the waiting rules are looked at, and whether there is progress to tell of."""
 
@@ -69,8 +71,11 @@ class BatchWait:
 
     async def _outcome(self, waiter: BatchWaiter) -> dict[str, Any]:
         trigger, watch = self._trigger, self._watch
-        next_look = 0.0
+        next_look, steps = 0.0, 0
         while not watch.is_done:
+            steps += 1
+            if steps % STEPS == 0:  # waiter.next() does not pause while there are notices
+                await asyncio.sleep(0)
             told = await waiter.next(next_look)
             if told is not None:
                 self._take(*told)

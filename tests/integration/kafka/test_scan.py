@@ -37,7 +37,7 @@ def test_all_partitions_are_read_and_no_more(real_broker: Broker, topics: TopicF
     cut = max(place.offset for place in places if place.partition == 0)
     delete_before(real_broker, topic, cut)
     kept = [place for place in places if place.partition != 0 or place.offset == cut]
-    batches = scan(config, topic, (), timeout=10)
+    batches = scan(config, topic, (), timeout=30)
     found = list(next(batches))
     fill(real_broker, topic, 100)
     found += [each for batch in batches for each in batch]
@@ -55,7 +55,7 @@ def test_reading_begins_at_a_moment(real_broker: Broker, topics: TopicFactory) -
     producer.flush(WAIT_SECONDS)
     assert sorted(values(config, topic, datetime.fromtimestamp(4, UTC))) == [b"4", b"5", b"6"]  # type: ignore[type-var]
     for second, offsets in ((4, [1, 2]), (6, [2, 3]), (7, [3, 3])):
-        assert offsets_since(config, topic, datetime.fromtimestamp(second, UTC), timeout=10) == (
+        assert offsets_since(config, topic, datetime.fromtimestamp(second, UTC), timeout=30) == (
             offsets
         )
 

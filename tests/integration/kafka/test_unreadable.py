@@ -72,7 +72,7 @@ def test_scan_goes_on_behind_it(
 ) -> None:
     """The ledger, look-ups and dead letters read all but the batch, and the log states the loss."""
     skipped: list[SkippedBatches] = []
-    batches = scan(config, blocked, (), timeout=10, skipped=skipped.append)
+    batches = scan(config, blocked, (), timeout=30, skipped=skipped.append)
     with caplog.at_level(logging.ERROR, "kafka_bridge"):
         assert [each.value() for batch in batches for each in batch] == [b"before", b"after"]
     assert ranges(skipped) == WHAT_IS_SKIPPED
@@ -86,7 +86,7 @@ def test_scan_from_the_middle_of_it_and_up_to_its_end(
     """A topic that ends with such a batch is read to its end, wherever one begins."""
     topic = topics(partitions=1)
     publish_unreadable(real_broker.bootstrap_servers, topic, records=BETWEEN)
-    assert list(scan(config, topic, [BETWEEN // 2], timeout=10)) == []
+    assert list(scan(config, topic, [BETWEEN // 2], timeout=30)) == []
 
 
 def test_worker_goes_on_behind_it(

@@ -73,7 +73,7 @@ def test_jobs_accepted_ahead_are_handed_back_at_once(
     assert first.process.poll() is None
     assert len(stage.noted("started")) == 1
     stage.gate.touch()
-    assert first.process.wait(15) == 0
+    assert first.process.wait(60) == 0
     stage.start()
     assert {end.delivery for end in ends_of(stage, released)} == {2}
     ends_of(stage, slow)

@@ -128,7 +128,7 @@ def test_taken_port_ends_the_worker_before_it_takes_a_job(stage: Stage) -> None:
 
 def get(port: int, path: str) -> tuple[int, str]:
     """Ask a worker over HTTP; return status code and body."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

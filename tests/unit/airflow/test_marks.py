@@ -96,7 +96,7 @@ def test_jobs_of_a_run(session: Session, begun: queue.Queue[Orders]) -> None:
     """All that one request marks is cancelled at once: jobs, and each job of a batch."""
     mark_failed(session, job(), batch(), others())
     session.commit()
-    assert begun.get(timeout=10) == {HOW: [JOB, *batch_job_ids(JOB, 2)]}
+    assert begun.get(timeout=30) == {HOW: [JOB, *batch_job_ids(JOB, 2)]}
     session.commit()
     assert begun.empty()
 
@@ -121,7 +121,7 @@ def test_each_commit_of_a_session_sends_its_own_marks(
     session.commit()
     mark_failed(session, job("second"))
     session.commit()
-    assert [begun.get(timeout=10) for _ in range(2)] == [{HOW: ["first"]}, {HOW: ["second"]}]
+    assert [begun.get(timeout=30) for _ in range(2)] == [{HOW: ["first"]}, {HOW: ["second"]}]
     session.commit()
     assert begun.empty()
 
@@ -136,7 +136,7 @@ def test_mark_that_was_undone_is_not_sent_by_the_next_commit(
     undo(session)
     mark_failed(session, job("marked"))
     session.commit()
-    assert begun.get(timeout=10) == {HOW: ["marked"]}
+    assert begun.get(timeout=30) == {HOW: ["marked"]}
     assert begun.empty()
 
 
@@ -151,7 +151,7 @@ def test_savepoints(session: Session, begun: queue.Queue[Orders]) -> None:
     assert begun.empty(), "a savepoint that is released is not yet in the database"
     mark_failed(session, job("after"))
     session.commit()
-    assert begun.get(timeout=10) == {HOW: ["before", "released", "after"]}
+    assert begun.get(timeout=30) == {HOW: ["before", "released", "after"]}
     assert begun.empty()
 
 

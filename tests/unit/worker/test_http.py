@@ -39,7 +39,7 @@ class Watched:
 
     def get(self, path: str, method: str = "GET") -> tuple[int, str]:
         """Return status code and body."""
-        connection = HTTPConnection(HERE, self.port, timeout=10)
+        connection = HTTPConnection(HERE, self.port, timeout=30)
         connection.request(method, path)
         answer = connection.getresponse()
         body = answer.read().decode()
@@ -269,7 +269,7 @@ def test_ipv6_address_may_be_given() -> None:
     except OSError as error:
         pytest.skip(f"no IPv6 on this machine: {error}")
     with serve(lambda: HEALTHY, PrometheusObserver([]), 0, "::1") as port:
-        connection = HTTPConnection("::1", port, timeout=10)
+        connection = HTTPConnection("::1", port, timeout=30)
         connection.request("GET", "/health/ready")
         assert connection.getresponse().status == 200
         connection.close()

@@ -171,7 +171,7 @@ def test_coroutine_that_exits_ends_its_job_and_no_other() -> None:
     async def work(_: JobContext) -> None:
         await asyncio.gather(leave())
 
-    event = run_job(handler(work), timeout=10)[-1]
+    event = run_job(handler(work), timeout=30)[-1]
     assert event.error is not None
     assert (event.state, event.error.type) == (S.FAILED, "SystemExit")
 
@@ -413,7 +413,7 @@ def test_context_variables_of_one_job_are_not_seen_by_the_next() -> None:
             executor.submit(run)
         executor.start_waiting()
         for _ in runs:
-            assert ended.acquire(timeout=10)
+            assert ended.acquire(timeout=30)
     by_job = {job: (colour, bound) for job, colour, bound in reversed(seen)}  # the first look
     assert list(by_job.values()) == [("none", False)] * len(runs)
     assert [colour for _, colour, _ in seen].count("red") == 2, "within a job they are kept"

@@ -97,7 +97,7 @@ async def test_replicas_agree_on_what_has_ended(start: Start, client: httpx.Asyn
     one, other = start(), start()
     job = new_correlation_id()
     assert (await client.post(one.url(job), json=end(1))).status_code == 202
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await client.post(other.url(job), json=progress(9))).status_code != 409:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     later = start()

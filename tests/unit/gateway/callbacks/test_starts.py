@@ -26,7 +26,7 @@ class Brokers:
 
     def __call__(self, moment: datetime) -> Sequence[int]:
         self.asked.append(moment)
-        assert self.may_answer.wait(10)
+        assert self.may_answer.wait(30)
         if self.errors:
             raise self.errors.pop(0)
         return [moment.minute]
@@ -40,7 +40,7 @@ def brokers() -> Brokers:
 
 async def until_asked(brokers: Brokers, times: int) -> None:
     """Wait until the brokers were asked so many times."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(brokers.asked) < times:  # noqa: ASYNC110  another thread changes it
             await asyncio.sleep(0.01)
 
