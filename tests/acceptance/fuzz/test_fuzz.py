@@ -197,7 +197,8 @@ def test_honest_jobs_end_in_time_beside_odd_records(
             while airflow.run_state("fuzz_odd", odd) in {"queued", "running"}:
                 began = time.monotonic()
                 run = airflow.trigger("fuzz_honest")
-                assert airflow.wait_for_run("fuzz_honest", run, HONEST_SECONDS) == "success"
+                state = airflow.wait_for_run("fuzz_honest", run, HONEST_SECONDS)
+                assert state == "success", airflow.run_report("fuzz_honest", run)
                 durations.append(time.monotonic() - began)
                 assert durations[-1] < HONEST_SECONDS
                 for each in living:
