@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from kafka_bridge.gateway.mask import Mask
+from kafka_bridge.gateway.mask import MASK, Mask
 from kafka_bridge.protocol.messages import JobRequest, Progress
 from kafka_bridge.protocol.sanitize import (
     ERROR_MESSAGE_BYTES,
@@ -95,7 +95,7 @@ class MaskedJob:
         :raises ApplicationError: there is a secret in it, or it cannot be kept: every event has it,
             and who takes the job over asks for it by this name
         """
-        if one_line(self.mask.text(name)) != name:
+        if MASK in name or one_line(self.mask.text(name)) != name:
             raise ApplicationError(
                 "the service's id for the job cannot be published: it contains a secret or control "
                 "characters, or is too long",

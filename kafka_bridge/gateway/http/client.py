@@ -21,6 +21,7 @@ from kafka_bridge.gateway.http.connections import Connections
 from kafka_bridge.gateway.http.credentials import credentials_of
 from kafka_bridge.gateway.http.failures import (
     RequestFailed,
+    body_text,
     refused,
     retry_after,
     unanswered,
@@ -74,7 +75,8 @@ class Reply:
         try:
             return self.mask.value(read_json(self.response.content))
         except ValueError as error:
-            why = f"its body is not JSON ({error}): {excerpt(self._text)!r}"
+            words = self.mask.text(str(error))
+            why = f"its body is not JSON ({words}): {excerpt(self._text)!r}"
             raise self.unreadable(why) from None
 
     def value(self) -> Any:
@@ -112,7 +114,7 @@ class Reply:
 
     @property
     def _text(self) -> str:
-        return self.mask.text(self.response.text)
+        return body_text(self.response, self.mask)
 
 
 class _Resources:

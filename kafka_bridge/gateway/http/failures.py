@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import json
 import math
 from email.utils import parsedate_to_datetime
 
 import httpx
 
+from kafka_bridge.gateway.json_text import read_json
 from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.gateway.words import excerpt
 from kafka_bridge.worker import ApplicationError
@@ -66,7 +69,7 @@ def refused(answer: httpx.Response, mask: Mask) -> RequestFailed:
             type=f"http_{code}",
             retryable=False,
         )
-    text = mask.text(answer.text)
+    text = body_text(answer, mask)
     body = excerpt(text)
     return RequestFailed(
         f"{said}: {body}" if body else said,
@@ -77,6 +80,15 @@ def refused(answer: httpx.Response, mask: Mask) -> RequestFailed:
         is_final=code == GONE,
         may_have_begun=code >= 500,
     )
+
+
+def body_text(answer: httpx.Response, mask: Mask) -> str:
+    """Return an answer's body as text, masked: of JSON with escapes, what they stand for, too."""
+    text = answer.text
+    if "\\" in text:
+        with contextlib.suppress(ValueError):
+            text = json.dumps(mask.value(read_json(answer.content)), ensure_ascii=False)
+    return mask.text(text)
 
 
 def unanswered(

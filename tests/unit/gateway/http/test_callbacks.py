@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from kafka_bridge.gateway.http.answers import Report
 from kafka_bridge.gateway.http.client import ServiceClient
 from kafka_bridge.gateway.http.config import HttpJob, Service
 from kafka_bridge.gateway.http.job import HttpHandler
+from kafka_bridge.gateway.http.reports import first_end
+from kafka_bridge.gateway.http.states import State
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, utc_now
 from kafka_bridge.testing.jobs import CollectedEvents, JobOutcome, run_job
-from kafka_bridge.worker import JobContext, Worker
+from kafka_bridge.worker import ApplicationError, JobContext, Worker
 from kafka_bridge.worker.reporter import JobReporter
 from kafka_bridge.worker.stopping import StopSignal
 from unit.gateway.http.conftest import JOB, QUICK
@@ -189,3 +193,71 @@ def test_callback_url_is_never_told(service: Scripted, do: Do) -> None:
     assert outcome.error is not None
     assert '"callback_url": "***"' in outcome.error.message
     assert "token-of-this-job" not in repr(outcome)
+
+
+class Waits:
+    """Ends after a while; knows that it was cancelled and has tidied up."""
+
+    def __init__(self, seconds: float, end: Report | Exception) -> None:
+        self.seconds = seconds
+        self.end = end
+        self.is_tidy = False
+
+    async def wait(self) -> Report:
+        """Return the end, or raise it."""
+        try:
+            await asyncio.sleep(self.seconds)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.01)
+            self.is_tidy = True
+            raise
+        if isinstance(self.end, Exception):
+            raise self.end
+        return self.end
+
+
+async def test_of_two_ends_that_come_together_the_success_counts() -> None:
+    """Whichever task the loop happens to look at first."""
+    success = Report(State.SUCCEEDED)
+    for _ in range(20):
+        ends = [Waits(0, ApplicationError("gave up")), Waits(0, success)]
+        assert await first_end(*(each.wait() for each in ends)) is success
+
+
+async def test_who_waits_no_longer_has_ended() -> None:
+    """A request on its way is over before the job is: also where the first end is a failure."""
+    late = Waits(30, Report(State.SUCCEEDED))
+    assert (await first_end(Waits(0, Report(State.FAILED)).wait(), late.wait())).state == "failed"
+    assert late.is_tidy
+    late = Waits(30, Report(State.SUCCEEDED))
+    with pytest.raises(ApplicationError, match="gave up"):
+        await first_end(late.wait(), Waits(0, ApplicationError("gave up")).wait())
+    assert late.is_tidy
+
+
+@pytest.mark.parametrize("odd", [{"status": ["x"]}, {"status": json.loads("[" * 300 + "]" * 300)}])
+def test_record_that_nobody_can_read_costs_no_job(service: Scripted, do: Do, odd: Any) -> None:
+    """The receiver refuses such callbacks, but others may write to the topic."""
+    service.on(SUBMIT, Says(status=202))
+    assert do(GivenCallbacks(odd, DONE)).result == 5
+
+
+def test_url_and_token_are_never_shown(service: Scripted, do: Do) -> None:
+    """Who has them can end the job: services log them, and report what they log."""
+    service.on(SUBMIT, Says(status=202))
+    said = {"status": "running", "message": f"will call {URL}", "progress": 1}
+    end = {"status": "failed", "error": {"message": f"POST {URL.rpartition('/')[2]}", "type": URL}}
+    outcome = do(GivenCallbacks(said, 0.6, end))
+    assert "token-of-this-job" not in repr(outcome.events)
+    service.on(SUBMIT, Says({"detail": URL}, status=400))
+    assert "token-of-this-job" not in repr(do(GivenCallbacks()).events)
+
+
+def test_silent_service_is_told_to_cancel(service: Scripted, do: Do) -> None:
+    """Who gives a job up does not leave it to run."""
+    service.on(SUBMIT, Says(status=202)).on(f"DELETE /jobs/{JOB}", Says())
+    cancel = {"method": "DELETE", "path": "/jobs/{external_id}"}
+    failed = do(GivenCallbacks(), silence_timeout=0.2, cancel=cancel).error
+    assert failed is not None
+    assert failed.type == "no_callback"
+    assert failed.message.endswith("; the service has cancelled it")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
+import re
 import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from kafka_bridge.gateway.http import failures
 from kafka_bridge.gateway.http.client import Call, ServiceClient
 from kafka_bridge.gateway.http.config import Service
 from kafka_bridge.protocol.messages import JobState
@@ -96,14 +100,17 @@ def test_payload_that_makes_no_request(
     assert not service.asked
 
 
-@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "日本"])
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "日本", "Ä"])
 def test_header_that_cannot_be_sent(service: Scripted, do: Do, value: str) -> None:
     """A line break in a payload adds no header."""
     job = AT_ONCE | {"submit": {"headers": {"X-Name": "{payload}"}}}
     failed = do(job, payload=value).error
     assert failed is not None
     assert (failed.type, failed.retryable) == ("invalid_payload", False)
-    assert failed.message.startswith("the payload makes a request that cannot be sent: ")
+    assert failed.message.startswith(
+        "the payload makes a request that cannot be sent: the header X-Name would contain "
+    )
+    assert not service.asked
 
 
 def test_secrets_are_sent_and_never_told(
@@ -225,3 +232,83 @@ def test_submit_says_that_it_is_tried_again(service: Scripted, do: Do) -> None:
         f"Try 1 of 6 failed: POST {service.url}/jobs/{JOB}: 503 Service Unavailable: "
         '{"detail": "busy"}; the next one is in 0.7 s'
     ]
+
+
+@pytest.mark.parametrize("secret", ["k\nX-Evil: 1", "schlüssel"])
+def test_secret_that_no_header_can_have(
+    service: Scripted, do: Do, tmp_path: Path, secret: str
+) -> None:
+    """The error names where it stands, and nothing of it."""
+    (tmp_path / "key").write_text(secret)
+    says = {"headers": {"X-Key": {"file": str(tmp_path / "key")}}, "retries": {"limit": 0}}
+    failed = do(AT_ONCE, service_says=says).error
+    assert failed is not None
+    assert failed.message.endswith("/key is not one line of ASCII, as headers are")
+    assert secret[-4:] not in repr(failed)
+    assert not service.asked
+
+
+def test_cookies_of_one_job_are_not_sent_with_the_next(service: Scripted, do: Do) -> None:
+    """The connection is used again; a session is not."""
+    service.on(SUBMIT, Says(headers={"Set-Cookie": "session=1; Path=/"})).on(STATUS, DONE)
+    assert do().state is JobState.SUCCEEDED
+
+    async def two() -> None:
+        client = ServiceClient(Service(url=service.url))
+        for _ in range(2):
+            await client.send(Call("POST", f"/jobs/{JOB}"))
+
+    asyncio.run(two())
+    assert len(service.asked) == 4
+    assert not any("Cookie" in each.headers for each in service.asked)
+
+
+def test_connection_that_breaks_has_a_reason(service: Scripted, do: Do) -> None:
+    """Httpx has an error without words for it."""
+    service.on(SUBMIT, Says(hangs_up=True))
+    failed = do(AT_ONCE, service_says={"retries": {"limit": 0}}).error
+    assert failed is not None
+    assert re.search(r": no answer: \w", failed.message)
+    assert failures.reason(httpx.ReadError("")) == (
+        "the connection broke while the answer was read"
+    )
+    error = httpx.ReadError("")
+    error.__cause__ = ConnectionResetError(104, "Connection reset by peer")
+    assert failures.reason(error) == "[Errno 104] Connection reset by peer"
+    assert failures.reason(httpx.UnsupportedProtocol("")) == "UnsupportedProtocol"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("86400", 300.0),
+        ("inf", 300.0),
+        ("nan", 0.0),
+        ("-1", 0.0),
+        ("2", 2.0),
+        ("Wed, 21 Oct 2099 07:28:00 GMT", 300.0),
+        ("soon", 0.0),
+    ],
+)
+def test_pause_that_a_service_asks_for_is_bounded(value: str, seconds: float) -> None:
+    """A day would be longer than any job waits for its status."""
+    answer = httpx.Response(503, headers={"Retry-After": value})
+    assert failures.retry_after(answer) == seconds
+
+
+@pytest.mark.parametrize("depth", [101, 100_000])
+def test_answer_that_is_nested_too_deeply(service: Scripted, do: Do, depth: int) -> None:
+    """It is a failure of the service, borne as any other while a job is watched."""
+    deep = Says(b'{"status": ' + b"[" * depth + b"]" * depth + b"}")
+    service.on(SUBMIT, deep)
+    failed = do(AT_ONCE, service_says={"retries": {"limit": 0}}).error
+    assert failed is not None
+    assert failed.type == "http_unreadable"
+    assert "its body is not JSON (nested deeper than 100 levels): " in failed.message
+    service.on(SUBMIT, Says()).on(STATUS, deep, deep, DONE)
+    assert do().state is JobState.SUCCEEDED
+    error = {"status": "failed", "error": {"message": json.loads("[" * 97 + "]" * 97)}}
+    service.on(STATUS, Says(error))
+    failed = do().error
+    assert failed is not None
+    assert failed.message == "[" * 97 + "]" * 97
