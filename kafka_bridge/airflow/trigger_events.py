@@ -6,7 +6,8 @@ the triggerer with all its triggers, and the next triggerer that takes this trig
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import traceback
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.triggers.base import TaskSuccessEvent
 
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
     from kafka_bridge.airflow.triggers import KafkaJobTrigger
     from kafka_bridge.kafka.notices import Arrival
 
+TRACE_BYTES = 8_000
 OTHER_FIELDS_BYTES = 100_000
 """More than an event takes besides its result."""
+
+
+class Log(Protocol):
+    """The part of a logger that is used here."""
+
+    def error(self, event: str, /, *args: object) -> object:
+        """Write a line about an error."""
 
 
 def wait_failure(error: str, message: str) -> dict[str, Any]:
@@ -33,6 +42,17 @@ def wait_failure(error: str, message: str) -> dict[str, Any]:
     :param message: what happened; it may quote text from a topic
     """
     return {"error": one_line(error, NAME_BYTES), "message": block(message, ERROR_MESSAGE_BYTES)}
+
+
+def unexpected_failure(log: Log, error: Exception) -> dict[str, Any]:
+    """Return the payload for an error that nobody expected, and log where it came from.
+
+    Raised instead, Airflow would send its traceback as it is: half a character in it, quoted from
+    a record, and the triggerer ends.
+    """
+    trace = "".join(traceback.format_exception(error))
+    log.error("Waiting for the job failed unexpectedly:\n%s", block(trace, TRACE_BYTES))
+    return wait_failure(type(error).__name__, str(error))
 
 
 def success_event(trigger: KafkaJobTrigger, end: Arrival) -> TaskSuccessEvent | None:

@@ -108,7 +108,11 @@ class KafkaJobTrigger(BaseTrigger):
         """Yield one event when the job has ended, or the wait for it has."""
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
         from kafka_bridge.airflow.job_wait import JobWait
-        from kafka_bridge.airflow.trigger_events import success_event, wait_failure
+        from kafka_bridge.airflow.trigger_events import (
+            success_event,
+            unexpected_failure,
+            wait_failure,
+        )
 
         began, success = time.time(), None
         try:
@@ -118,6 +122,8 @@ class KafkaJobTrigger(BaseTrigger):
                 success = success_event(self, wait.end)
         except KafkaBridgeError as error:
             event = TriggerEvent(wait_failure(type(error).__name__, str(error)))
+        except Exception as error:
+            event = TriggerEvent(unexpected_failure(self.log, error))
         if success is None:  # a task that ends here is not resumed: there is nothing to wait for
             await until_settled(self.not_before, self.settle_seconds, began)
         # Airflow may call on_kill for a trigger that has fired: it is not needed any more.

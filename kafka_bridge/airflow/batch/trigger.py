@@ -124,7 +124,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
         """Yield one event when the batch has ended, or the wait for it has."""
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
         from kafka_bridge.airflow.batch.wait import BatchWait
-        from kafka_bridge.airflow.trigger_events import wait_failure
+        from kafka_bridge.airflow.trigger_events import unexpected_failure, wait_failure
 
         began = time.time()
         try:
@@ -133,6 +133,8 @@ class KafkaJobBatchTrigger(BaseTrigger):
             outcome = await self._wait.outcome()
         except KafkaBridgeError as error:
             outcome = wait_failure(type(error).__name__, str(error))
+        except Exception as error:
+            outcome = unexpected_failure(self.log, error)
         await until_settled(self.not_before, self.settle_seconds, began)
         self._fired = True
         yield TriggerEvent(outcome)

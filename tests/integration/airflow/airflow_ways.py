@@ -33,7 +33,7 @@ from airflow.triggers.base import BaseTaskEndEvent, TriggerEvent
 from pydantic import BaseModel, JsonValue, TypeAdapter
 from sqlalchemy import Connection, create_engine, text
 
-_FROM_TRIGGERS: TypeAdapter[Any] = TypeAdapter(ToTriggerSupervisor)
+FROM_TRIGGERS: TypeAdapter[Any] = TypeAdapter(ToTriggerSupervisor)
 _FROM_TASKS: TypeAdapter[Any] = TypeAdapter(ToSupervisor)
 _JSON: TypeAdapter[Any] = TypeAdapter(JsonValue)
 _RESPONSES = msgspec.msgpack.Decoder(_ResponseFrame)
@@ -65,7 +65,7 @@ class Airflow:
         """Carry a trigger's event to the database; return what the task, or its XCom, is."""
         logged(event)
         entry = TriggerEventEntry(1, event, None)
-        told = sent(messages.TriggerStateChanges(events=[entry], finished=[1]), _FROM_TRIGGERS)
+        told = sent(messages.TriggerStateChanges(events=[entry], finished=[1]), FROM_TRIGGERS)
         arrived = told.events[0].event
         if isinstance(arrived, BaseTaskEndEvent):
             value = (arrived.xcoms or {}).get("return_value")

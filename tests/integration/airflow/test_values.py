@@ -16,6 +16,7 @@ from typing import Any, Self
 from unittest.mock import patch
 
 import pytest
+from airflow.jobs.triggerer_job_runner import messages
 from airflow.sdk import DAG
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from conftest import skip_or_fail
@@ -39,7 +40,7 @@ from kafka_bridge.protocol.errors import (
 from kafka_bridge.protocol.messages import JobFailure, JobState, Progress, StatusEvent
 from kafka_bridge.testing.local_airflow import PostgresMissing, postgres
 
-from .airflow_ways import Airflow, connected
+from .airflow_ways import FROM_TRIGGERS, Airflow, connected, sent
 
 JOB = "0d3b9a52-61f4-4c0e-9b7d-3f2a1c5e7d01"
 PLACE = RecordLocation("jobs.responses", 0, 17)
@@ -296,6 +297,20 @@ def test_most_levels_of_everything(airflow: Airflow) -> None:
     with DAG("d", schedule=None) as dag:
         KafkaJobOperator(task_id="work", job_type="a.b", payload=deepest)
     airflow.parsed(dag)
+
+
+def test_unexpected_error_is_an_event(airflow: Airflow) -> None:
+    """A bug fails its own task, too: Airflow could not even send the traceback."""
+    failure = RuntimeError("quoted: \ud800\x00")
+    with pytest.raises(UnicodeEncodeError):
+        sent(
+            messages.TriggerStateChanges(events=None, failures=[(1, [str(failure)])]), FROM_TRIGGERS
+        )
+    with patch.object(Reader, "next", side_effect=failure):
+        event, lines = fire()
+    stored = airflow.fired(event)
+    assert stored == {"error": "RuntimeError", "message": r"quoted: \ud800\x00"}
+    assert lines[0].startswith("Waiting for the job failed unexpectedly:\nTraceback ")
 
 
 # Texts.
