@@ -66,7 +66,7 @@ class Gateway:
 
     def masked(self, text: str) -> str:
         """Return a text without the secrets of the file, of its services, or renewed ones."""
-        for mask in (self._mask, *(client.mask for client in self._clients.values())):
+        for mask in (*(client.mask for client in self._clients.values()), self._mask):
             text = mask.text(text)
         return text
 
