@@ -47,6 +47,8 @@ class Holdings:
     def give_up(self, claim: Claim) -> None:
         """Leave a job to others, in silence."""
         self.observer.given_up(claim.request.job_type)
+        if claim.run is not None and claim.run.began is not None:
+            self.observer.job_log.left(claim.request, claim.run.seconds)
         claim.give_up()
         self._put_down(claim)
 

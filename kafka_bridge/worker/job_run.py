@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -26,8 +26,6 @@ from kafka_bridge.worker.logs import job_logging
 from kafka_bridge.worker.observation import Observer
 from kafka_bridge.worker.reporter import JobReporter, Settled
 from kafka_bridge.worker.stopping import JobStopped, StopReason, StopSignal
-
-_log = logging.getLogger(__name__)
 
 DOUBT_SECONDS = 0.05
 """How often a job whose turn has come looks whether the worker may speak again."""
@@ -63,8 +61,7 @@ class JobRun:
             try:
                 while not self.may_start():
                     self.stop.wait(DOUBT_SECONDS)
-                self.began = time.monotonic()
-                outcome = self._too_late() or self._succeed(self._call())
+                outcome = self._begin() or self._succeed(self._call())
             except BaseException as error:
                 # SystemExit too: a handler that calls sys.exit() ends its job, not the worker.
                 outcome = self._end_by(error)
@@ -84,17 +81,24 @@ class JobRun:
             try:
                 while not self.may_start():  # noqa: ASYNC110  the polling thread changes it
                     await asyncio.sleep(DOUBT_SECONDS)
-                self.began = time.monotonic()
-                outcome = self._too_late() or self._succeed(await self._call_async())
+                outcome = self._begin() or self._succeed(await self._call_async())
             except BaseException as error:
                 outcome = self._end_by(error)
             self._finish(outcome)
 
-    def _too_late(self) -> dict[str, Any] | None:
-        """Return how the job ends where its time ran out while it waited for its turn."""
+    def _begin(self) -> dict[str, Any] | None:
+        """Begin the job; return how it ends where its time ran out while it waited for its turn."""
+        self.began = time.monotonic()
         self.stop.check()
-        late = too_late(self.request, utc_now())
-        return None if late is None else {"state": JobState.FAILED, "error": late}
+        if (late := too_late(self.request, utc_now())) is not None:
+            return {"state": JobState.FAILED, "error": late}
+        self.observer.job_log.started(self.request, self.reporter.delivery)
+        return None
+
+    @property
+    def seconds(self) -> float:
+        """How long ago its turn came; 0 before that."""
+        return 0.0 if self.began is None else time.monotonic() - self.began
 
     def _call(self) -> Any:
         context, arguments = self._context(), self._arguments()
@@ -146,6 +150,9 @@ class JobRun:
         released = self.reporter.released(message, settled)
         if released:
             self.stop.set(StopReason.RELEASED, message)
+            if self.began is not None:
+                log = self.observer.job_log
+                log.ended(self.request, JobState.RELEASED, self.seconds, message)
         return released
 
     def _succeed(self, value: Any) -> dict[str, Any]:
@@ -157,7 +164,6 @@ class JobRun:
         if self.stop.reason is not None and is_stop(error):
             return _stopped(self.stop, error)
         reason = self._reason(error)
-        _log.warning("Job %s failed: %s: %s", self, reason.type, reason.message)
         return {"state": JobState.FAILED, "error": reason} | self._stop_requested()
 
     def _reason(self, error: BaseException) -> JobFailure:
@@ -172,16 +178,25 @@ class JobRun:
         return {"attributes": {"stop_requested": self.stop.reason.value}}
 
     def _finish(self, outcome: dict[str, Any]) -> None:
-        seconds = 0.0 if self.began is None else time.monotonic() - self.began
-        self.reporter.finished(settled=partial(self._settled, seconds), **outcome)
+        settled = partial(self._settled, self.seconds, reason_of(outcome))
+        self.reporter.finished(settled=settled, **outcome)
 
-    def _settled(self, seconds: float, state: JobState, error: BaseException | None) -> None:
+    def _settled(
+        self, seconds: float, reason: str | None, state: JobState, error: BaseException | None
+    ) -> None:
         if error is None:
             self.observer.ended(self.request.job_type, state, seconds)
+            self.observer.job_log.ended(self.request, state, seconds, reason)
         self.settled(error)
 
     def __str__(self) -> str:
         return f"{self.request.correlation_id} ({self.request.job_type})"
+
+
+def reason_of(facts: Mapping[str, Any]) -> str | None:
+    """Return why a job ended as it did, from the facts of its last event."""
+    error: JobFailure | None = facts.get("error")
+    return facts.get("message") if error is None else f"{error.type}: {error.message}"
 
 
 def _stopped(stop: StopSignal, error: BaseException) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.worker.job_log import JobLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,12 @@ class MetricSource(Protocol):
 
 
 class Observer:
-    """Is told what happens, on any thread, and must return at once. This one ignores it."""
+    """Is told what happens, on any thread, and must return at once. This one ignores it.
+
+    :ivar job_log: writes a line at the start and at the end of each job
+    """
+
+    job_log = JobLog()
 
     def accepted(self, job_type: str, *, delivery: int, queued_seconds: float) -> None:
         """Note that a job was taken: so long after its request was made."""

@@ -23,7 +23,7 @@ from kafka_bridge.worker.dead_letters import DeadLetters
 from kafka_bridge.worker.execution import Executor
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.holdings import Holdings
-from kafka_bridge.worker.job_run import JobRun
+from kafka_bridge.worker.job_run import JobRun, reason_of
 from kafka_bridge.worker.ledger import Ledger, Page
 from kafka_bridge.worker.observation import Observer
 from kafka_bridge.worker.posts import Posts
@@ -180,6 +180,8 @@ class Scheduler:
         def settled(state: JobState, error: BaseException | None) -> None:
             if error is None:
                 self.observer.ended(claim.request.job_type, state, 0.0)
+                reason = reason_of(end.facts)
+                self.observer.job_log.ended(claim.request, state, 0.0, reason)
             self.posts.post(self._settled, claim, error, end.poison)
 
         self._take_in_hand(claim, end.delivery).finished(end.state, settled, **end.facts)

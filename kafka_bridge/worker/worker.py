@@ -17,6 +17,7 @@ from kafka_bridge.kafka.topics import TopicNames
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker.environment import unused_variables
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.job_log import JobLog
 from kafka_bridge.worker.observation import MetricSource
 from kafka_bridge.worker.preflight import preflight
 from kafka_bridge.worker.retries import Backoff, RetryPolicy
@@ -218,6 +219,7 @@ class Worker:
         )
         try:
             with self._preflight(), watching as observer:
+                observer.job_log = JobLog(self.job_log)
                 service.run(observer)
         finally:
             self._stopping.clear()

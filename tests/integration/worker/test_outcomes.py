@@ -128,6 +128,21 @@ def test_job_that_cannot_succeed_says_why(
     assert words in ended.error.message
 
 
+def test_start_and_end_are_in_the_workers_log(shared: Stage) -> None:
+    """One line each, with id, type, state and how long it took; a failure with its reason."""
+    good, bad = shared.request("note"), shared.request("fail", "it broke")
+    shared.publish(good, bad)
+    program = shared.programs[0]
+    program.until_said(f"Job {good.correlation_id} (note) started")
+    program.until_said(f"Job {good.correlation_id} (note) SUCCEEDED after 0.")
+    program.until_said(f"Job {bad.correlation_id} (fail) FAILED after 0.")
+    line = next(
+        each for each in program.said.splitlines() if f"{bad.correlation_id} (fail) F" in each
+    )
+    assert "s: services.Failure: it broke" in line
+    assert program.said.count(f"Job {good.correlation_id} (note)") == 2
+
+
 def test_reference_to_a_payload_is_refused(shared: Stage) -> None:
     """The handler is not called without its payload: the job would succeed at nothing."""
     job = shared.request("note", payload_ref=Reference("s3://inputs/march.csv", "0" * 64, 5))
