@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import typer
@@ -19,6 +21,24 @@ def duration(text: str) -> timedelta:
     if match is None:
         raise typer.BadParameter(f"{text!r} is no duration: write 90s, 30m, 12h or 7d")
     return timedelta(**{_UNITS[match[2]]: float(match[1])})
+
+
+def seconds(least: float) -> Callable[[str], float]:
+    """Return what reads a finite number of seconds, which is not below ``least``.
+
+    Not typer's own: there, ``inf`` and ``nan`` are numbers.
+    """
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not least <= number < math.inf:
+            raise typer.BadParameter(f"{text!r} is no number of seconds from {least:g} on")
+        return number
+
+    return read
 
 
 def moment(text: str) -> datetime:

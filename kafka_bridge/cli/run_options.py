@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kafka_bridge.cli.durations import seconds
 from kafka_bridge.cli.logs import LogFormat, LogLevel
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ Concurrency = Annotated[
 Grace = Annotated[
     float | None,
     typer.Option(
-        min=0,
+        parser=seconds(0),
+        metavar="SECONDS",
         envvar="KAFKA_BRIDGE_GRACE_SECONDS",
         help="Seconds that running jobs get when this process is told to stop.",
     ),
@@ -55,7 +57,11 @@ Format = Annotated[
 
 
 def override(worker: Worker, **settings: Any) -> None:
-    """Set of a worker what the command line, or its variable, says: None says nothing."""
+    """Set of a worker what the command line, or its variable, says: None says nothing.
+
+    :raises ConfigurationError: a setting makes no sense
+    """
     for name, value in settings.items():
         if value is not None:
             setattr(worker, name, value)
+    worker.settings()  # raises where the whole makes no sense
