@@ -7,6 +7,7 @@ lines pass :func:`mask_logs`.
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -23,6 +24,9 @@ from kafka_bridge.protocol.sanitize import (
 )
 from kafka_bridge.worker import ApplicationError, JobContext, JobStopped, StopReason
 
+REMARK_SECONDS = 1.0
+"""Longer than the pause between two events, of whose messages the latest counts."""
+
 
 class MaskedJob:
     """The job that a gateway's handler works on; what it reports is masked.
@@ -33,6 +37,8 @@ class MaskedJob:
     def __init__(self, job: JobContext, mask: Mask) -> None:
         self.mask = mask
         self._job = job
+        self._remark = ""
+        self._remark_until = 0.0
 
     @property
     def request(self) -> JobRequest:
@@ -78,6 +84,8 @@ class MaskedJob:
 
     def report(self, progress: Progress | None, message: str | None) -> None:
         """Publish progress, a message or both; see :meth:`JobContext.progress`."""
+        if time.monotonic() < self._remark_until:
+            message = "; ".join(each for each in (self._remark, message) if each)
         shown = None if message is None else one_line(self.mask.text(message))
         if progress is not None:
             unit = progress.unit and one_line(self.mask.text(progress.unit), UNIT_BYTES)
@@ -88,6 +96,11 @@ class MaskedJob:
     def message(self, text: str) -> None:
         """Publish a message."""
         self.report(None, text)
+
+    def remark(self, text: str) -> None:
+        """Publish a message that those of the next second do not replace, but are added to."""
+        self._remark, self._remark_until = text, time.monotonic() + REMARK_SECONDS
+        self.report(None, None)
 
     def set_external_id(self, name: str) -> None:
         """Publish what the service calls the job.

@@ -22,7 +22,6 @@ from kafka_bridge.gateway.command.progress import (
     JsonLines,
     PatternLines,
     PlainLines,
-    Said,
     newest,
 )
 from kafka_bridge.gateway.command.results import result_of
@@ -124,8 +123,9 @@ class _Lines:
             said = newest(lines, self._reader)
         except TimeoutError:
             self._reader = PlainLines()
-            said = Said(
-                message=f"The pattern of progress took longer than {SLOW_SECONDS:g} s for a line: "
-                "progress is no longer read. Simplify the pattern"
+            self._job.remark(
+                f"The pattern of progress took longer than {SLOW_SECONDS:g} s for a line: progress "
+                "is no longer read. Simplify the pattern"
             )
+            said = newest(lines, self._reader)
         self._job.report(said.progress, said.message)

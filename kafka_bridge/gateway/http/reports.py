@@ -37,16 +37,16 @@ class Reports:
 
     def tell(self, report: Report) -> None:
         """Publish a report's progress and message."""
-        words = [self._remark(report.unknown_word), report.message]
-        message = "; ".join(each for each in words if each)
-        self._job.report(report.progress, message or None)
+        if report.unknown_word is not None:
+            self._take_unknown(report.unknown_word)
+        self._job.report(report.progress, report.message)
 
-    def _remark(self, word: str | None) -> str | None:
-        if word is None or word in self._unknown or len(self._unknown) == MOST_WORDS:
-            return None
+    def _take_unknown(self, word: str) -> None:
+        if word in self._unknown or len(self._unknown) == MOST_WORDS:
+            return
         self._unknown.add(word)
         self._count(self._job.job_type)
-        return (
+        self._job.remark(
             f"The service says that the job is {excerpt(word)!r}, an unknown word, taken for "
             "running. List it in the gateway's file, under succeeded, failed, cancelled or running "
             "of answer"

@@ -12,10 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kafka_bridge.gateway.command.config import CommandJob
+from kafka_bridge.gateway.command.invocation import invocation_of
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.gateway import Gateway
 from kafka_bridge.protocol.messages import JobState, Reference
 from kafka_bridge.testing.jobs import run_job
+from kafka_bridge.worker import ApplicationError
 from unit.gateway.command.conftest import JOB, Do
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -139,6 +142,42 @@ def test_secret_is_masked_in_all_that_the_program_says(
     assert told.result == ["***"]
     assert "s3cr3t" not in repr((failed, told))
     assert '["***"]' in [event.message for event in told.events]
+
+
+def test_secret_is_masked_however_it_is_shown(
+    do: Do, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key by lines, in base64, and cut where the kept output begins; inherited tokens, too."""
+    key = "\n".join(["-----BEGIN KEY-----", *(f"line-{n}-{'k' * 40}" for n in range(5))])
+    (tmp_path / "key").write_text(key)
+    monkeypatch.setenv("DEPLOY_TOKEN", "inherited-4711")
+    monkeypatch.setenv("REGION", "inherited-eu")
+    job = {
+        "environment": {"KEY": {"file": str(tmp_path / "key")}},
+        "inherit_environment": ["DEPLOY_TOKEN", "REGION"],
+        "max_output_bytes": 60,
+    }
+    lines = 'echo "$KEY" | while read line; do echo "> $line"; sleep 0.6; done; '
+    rest = 'printf %s "$KEY" | base64 -w 0; echo; echo "$DEPLOY_TOKEN $REGION"; exit 1'
+    outcome = do(job | {"command": ["sh", "-c", lines + rest]})
+    assert outcome.error is not None
+    assert outcome.error.message.endswith("*** inherited-eu")
+    kept = do(job | {"command": ["sh", "-c", 'printf "%s" "$KEY"']})
+    shown = repr((outcome, kept))
+    for line in key.splitlines()[1:]:
+        assert not any(line[at : at + 12] in shown for at in range(len(line) - 11))
+    assert "> ***" in [event.message for event in outcome.events]
+
+
+def test_secret_that_is_gone_fails_the_job(do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be there again at the next try."""
+    monkeypatch.setenv("A_TOKEN", "s3cr3t")
+    config = CommandJob.model_validate(
+        {"command": ["true"], "environment": {"A": {"env": "A_TOKEN"}}}
+    )
+    monkeypatch.delenv("A_TOKEN")
+    with pytest.raises(ApplicationError, match="true cannot be started: the environment variable"):
+        invocation_of(config, {"payload": None})
 
 
 @pytest.mark.parametrize(

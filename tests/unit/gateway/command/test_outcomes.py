@@ -49,6 +49,25 @@ def test_exit_code_0_is_a_result(do: Do, form: str, written: str, result: Any) -
     assert (outcome.state, outcome.result) == (JobState.SUCCEEDED, result)
 
 
+@pytest.mark.parametrize(
+    ("form", "written", "words"),
+    [
+        ("auto", LONG * 2, "is longer than 400 bytes (max_result_bytes)"),
+        ("auto", LONG * 9, "is longer than 400 bytes (max_result_bytes)"),
+        ("auto", f'{{"a": "{"x" * 2_000_000}"}}', "is longer than 400 bytes (max_result_bytes)"),
+        ("text", "a" * 101, "is longer than 100 bytes (max_output_bytes)"),
+    ],
+)
+def test_result_is_never_cut(do: Do, tmp_path: Path, form: str, written: str, words: str) -> None:
+    """A result of which a part is missing is none: the error says which limit it is."""
+    (tmp_path / "written").write_text(written.replace(r"\n", "\n"))
+    limits = {"max_output_bytes": 100, "max_result_bytes": 400}
+    failed = do({"command": ["cat", str(tmp_path / "written")], "result": form} | limits).error
+    assert failed is not None
+    assert (failed.type, failed.retryable) == ("result_too_large", False)
+    assert words in failed.message
+
+
 def literal(text: str) -> str:
     """Return a text whose braces mean themselves in a template, and its percent signs to printf."""
     return text.replace("{", "{{").replace("}", "}}").replace("%", "%%")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -91,3 +92,31 @@ def test_bar_that_is_drawn_with_carriage_returns_is_progress(do: Do, sh: Script)
     outcome = do({"command": sh(draw), "progress": BAR})
     assert outcome.progress[-1] == Progress(3, 3, "steps")
     assert len(outcome.progress) >= 2
+
+
+def test_slow_pattern_keeps_nobody_waiting(do: Do, sh: Script) -> None:
+    """Its first slow line ends its use, in words; the job goes on without progress."""
+    slow = "sleep 0.6; for i in 1 2 3 4 5 6 7 8 9; do echo 1/9; echo xxxxxxxx%s; done; sleep 0.6"
+    began = time.process_time()
+    outcome = do({"command": sh(slow % ("x" * 900)), "progress": r"(?P<completed>\d)/9|(x+x+)+y"})
+    assert outcome.state is JobState.SUCCEEDED
+    assert time.process_time() - began < 5
+    told = [event.message or "" for event in outcome.events]
+    assert any("took longer than 0.05 s for a line: progress is no longer read" in m for m in told)
+
+
+def test_slow_pattern_on_the_last_line(do: Do, sh: Script) -> None:
+    """Whether a result is progress is asked of the pattern, too: of a long line's beginning."""
+    long = sh("printf '[\"'; head -c 300000 /dev/zero | tr '\\0' x; echo '\"]'")
+    began = time.process_time()
+    outcome = do({"command": long, "progress": r"(?P<completed>\d)/9|(x+x+)+y"})
+    assert outcome.result == ["x" * 300_000]
+    assert time.process_time() - began < 5
+
+
+def test_line_that_is_nested_too_deeply_is_text(do: Do, sh: Script) -> None:
+    """A hundred thousand brackets are no progress, and no result."""
+    deep = "head -c 100000 /dev/zero | tr '\\0' '['; echo; printf '{\"a\": '; "
+    outcome = do({"command": sh(deep + "head -c 990 /dev/zero | tr '\\0' '['; echo")})
+    assert outcome.state is JobState.SUCCEEDED
+    assert outcome.result["exit_code"] == 0

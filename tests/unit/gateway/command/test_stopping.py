@@ -93,10 +93,10 @@ async def test_stop_at_any_moment_of_the_start_leaves_nothing(tmp_path: Path) ->
 def test_program_that_takes_too_long_is_ended(do: Do, sh: Script, tmp_path: Path) -> None:
     """The error says how long it had, and what it said last."""
     script = sh("echo $$ > pid; echo Reading a.txt; echo Waiting for b.txt >&2; exec sleep 100")
-    outcome = do({"command": script, "timeout": 0.3})
+    outcome = do({"command": script, "timeout": 1.5})
     assert outcome.error is not None
     assert (outcome.error.type, outcome.error.retryable) == ("program_timeout", True)
-    words = "sh took longer than 0.3 s (timeout) and was ended: Waiting for b.txt"
+    words = "sh took longer than 1.5 s (timeout) and was ended: Waiting for b.txt"
     assert outcome.error.message == words
     assert "Reading a.txt" in (outcome.error.details or "")
     assert is_gone(int((tmp_path / "pid").read_text()))
@@ -105,8 +105,8 @@ def test_program_that_takes_too_long_is_ended(do: Do, sh: Script, tmp_path: Path
 def test_cancel_counts_more_than_a_timeout(do: Do, sh: Script) -> None:
     """A job that is cancelled while its program is being ended is cancelled."""
     ignores = sh("trap '' TERM; sleep 100")
-    job = {"command": ignores, "timeout": 0.1, "kill_after": 3}
-    assert do(job, cancel_after=0.3).state is JobState.CANCELLED
+    job = {"command": ignores, "timeout": 1, "kill_after": 3}
+    assert do(job, cancel_after=1.5).state is JobState.CANCELLED
 
 
 def test_what_a_program_leaves_behind_ends_with_it(do: Do, sh: Script, tmp_path: Path) -> None:
@@ -124,9 +124,10 @@ from kafka_bridge.gateway.command.config import CommandJob
 from kafka_bridge.gateway.command.invocation import invocation_of
 from kafka_bridge.gateway.command.output import Output
 from kafka_bridge.gateway.command.program import Program
+from kafka_bridge.gateway.mask import Mask
 
 job = CommandJob(command=sys.argv[1:], kill_after=0.1)
-outputs = [Output(1000, 1000, (), print) for _ in range(2)]
+outputs = [Output(1000, 1000, Mask(), print) for _ in range(2)]
 asyncio.run(Program(invocation_of(job, {}), asyncio.Semaphore()).run(*outputs))
 """
 
