@@ -366,7 +366,7 @@ def test_unknown_word_is_named_once_and_counted(service: Scripted) -> None:
     told = [event.message or "" for event in outcome.events]
     remarks = [message for message in told if "unknown word" in message]
     assert len(remarks) < len(told) - 2
-    assert remarks[0].startswith("The service says that the job is 'GELUKT', an unknown word, taken")
+    assert remarks[0].startswith("The service says that the job is 'GELUKT', an unknown word")
     [family] = gateway.worker.metric_sources[0].collect()
     assert [(each.labels, each.value) for each in family.samples] == [({"job_type": "work"}, 1)]
 
