@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
@@ -21,6 +22,9 @@ START_SECONDS = 30.0
 """How long a worker waits for a broker when it starts."""
 
 BATCH_RECORDS = 200
+
+LEAVE_SECONDS = 0.1
+"""How long a consumer that leaves its group polls, so that its LeaveGroup is sent."""
 
 _REBALANCING = frozenset(
     {
@@ -188,5 +192,14 @@ class RequestConsumer:
             self._not_committed(error)
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group: others get its partitions at once.
+
+        A member of a cooperative group that has no partitions, or is still joining, would otherwise
+        leave without a word: librdkafka 2.16 sends no LeaveGroup from ``close`` then, and the group
+        waits for it until its session times out. ``unsubscribe`` sends it, once it is served by a
+        poll; that poll also revokes the partitions.
+        """
+        with contextlib.suppress(ck.KafkaException):  # closing goes on whatever fails here
+            self._consumer.unsubscribe()
+            self._consumer.poll(LEAVE_SECONDS)
         self._consumer.close()
