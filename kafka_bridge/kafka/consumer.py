@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import TypeAlias
 
 import confluent_kafka as ck
@@ -68,7 +69,7 @@ class RequestConsumer:
         self._servers = config.bootstrap_servers
         self._skipped = skipped
         self._unreadable = UnreadableBatches(config, topic)
-        self._held: bool | None = False
+        self._held: dict[int, bool | None] = {}
         self._fatal: ck.KafkaError | None = None
         self._commit_failed = False
         self._asked = self._answered = self._question = self._yes = self._doubt = 0
@@ -81,13 +82,21 @@ class RequestConsumer:
         partition_count(self._consumer, topic, self._servers, START_SECONDS)
 
         def on_assign(_: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
-            self._held = None  # some are held and the new ones not: the next hold() sees to it
-            assigned([each.partition for each in partitions])
+            numbers = [each.partition for each in partitions]
+            # Whether these are paused is unknown: the next hold() decides.
+            self._held.update(dict.fromkeys(numbers))
+            assigned(numbers)
+
+        def forget(partitions: list[ck.TopicPartition]) -> None:
+            for each in partitions:
+                self._held.pop(each.partition, None)
 
         def on_revoke(_: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+            forget(partitions)
             revoked([each.partition for each in partitions])
 
         def on_lost(_: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+            forget(partitions)
             lost([each.partition for each in partitions])
 
         self._consumer.subscribe([topic], on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost)
@@ -127,16 +136,20 @@ class RequestConsumer:
         else:
             self._fatal = error
 
-    def hold(self, *, held: bool) -> None:
-        """Fetch nothing while held, yet stay in the group by polling on."""
-        if held == self._held:
+    def hold(self, held: AbstractSet[int]) -> None:
+        """Fetch nothing of these partitions, and go on with all others; poll on all the while."""
+        changed = [number for number, was in self._held.items() if was != (number in held)]
+        if not changed:
             return
-        partitions = self._consumer.assignment()
-        if held:
-            self._consumer.pause(partitions)
-        else:
-            self._consumer.resume(partitions)
-        self._held = held
+        for is_held, change in ((True, self._consumer.pause), (False, self._consumer.resume)):
+            partitions = [
+                ck.TopicPartition(self._topic, number)
+                for number in changed
+                if (number in held) is is_held
+            ]
+            if partitions:
+                change(partitions)
+        self._held.update({number: number in held for number in changed})
 
     def commit(self, positions: Mapping[int, int], *, wait: bool = False) -> None:
         """Commit by partition the offset to go on from; a failure is logged, never raised.

@@ -11,12 +11,15 @@ from kafka_bridge.kafka.records import Record
 from kafka_bridge.kafka.unreadable import SkippedBatches
 from kafka_bridge.protocol.errors import RemoteProtocolError
 from kafka_bridge.protocol.messages import Command, JobCommand
+from kafka_bridge.protocol.sanitize import one_line
 
 _log = bounded_logger(__name__)
 
 MOST_REASONS = 100_000
-"""How many cancels are remembered, about 30 MB. Where there were more, the first ones are old:
-their jobs have ended long ago, or never come."""
+"""How many cancels are remembered. Where there were more, the first ones are old: their jobs ended
+long ago, or never come."""
+REASON_BYTES = 300
+"""How much of a reason is kept: with :data:`MOST_REASONS` of them, at most about 50 MB."""
 
 
 class ControlReader(TopicFollower):
@@ -54,7 +57,8 @@ class ControlReader(TopicFollower):
             _log.warning("A record on the control topic is no command and is ignored: %s", error)
             return
         if command.command is Command.CANCEL:
-            self._remember(command.correlation_id, command.reason or "no reason was given")
+            reason = one_line(command.reason or "no reason was given", REASON_BYTES)
+            self._remember(command.correlation_id, reason)
             self._heard(command.correlation_id)
 
     def _remember(self, correlation_id: str, reason: str) -> None:

@@ -27,8 +27,8 @@ from kafka_bridge.worker import StopReason, Worker
 from kafka_bridge.worker.execution import Executor, event_loop
 from kafka_bridge.worker.heartbeats import Heartbeats
 from kafka_bridge.worker.job_run import JobRun
-from kafka_bridge.worker.ledger import Page
 from kafka_bridge.worker.observation import Observer
+from kafka_bridge.worker.page import Page
 from kafka_bridge.worker.reporter import JobReporter, Sender
 from kafka_bridge.worker.triage import End, Start, judge
 

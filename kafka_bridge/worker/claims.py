@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+import math
 from dataclasses import dataclass, field
 
 from kafka_bridge.kafka.records import Received
@@ -15,10 +14,6 @@ from kafka_bridge.worker.reporter import JobReporter
 from kafka_bridge.worker.standing import Standing
 from kafka_bridge.worker.stopping import StopReason
 
-BACKLOG_RECORDS = 1000
-"""How many requests wait in the process. Others cannot have them anyway while it has their
-partitions, and they go back, uncommitted, with those."""
-
 
 @dataclass(slots=True, eq=False)
 class Partition:
@@ -28,9 +23,15 @@ class Partition:
     partition was lost: each is taken up again when its request comes once more. One that others
     have ended, with no request after it, is not found out: it says nothing, and keeps its place
     until its handler ends.
+
+    ``oldest_passed_over``: when the oldest request was made that was ever passed over, seconds
+    since 1970. ``unbegun``: how many requests were read that nobody had begun.
     """
 
+    number: int
     epoch: int
+    unbegun: int = 0
+    oldest_passed_over: float = math.inf
     orphans: dict[int, Claim] = field(default_factory=dict)
     positions: PartitionPositions = field(default_factory=PartitionPositions)
 
@@ -40,6 +41,8 @@ class Claim:
     """A request that this worker sees to. ``reporter`` and ``run`` come as it does.
 
     ``is_ours``: whether the group has not given the job to another worker, as far as is known.
+    ``is_begun``: whether another worker had begun the job. ``was_passed_over``: whether the request
+    was read for the second time. ``turn`` orders those that wait.
     """
 
     partition: Partition
@@ -48,6 +51,9 @@ class Claim:
     encoding: Encoding
     standing: Standing
     is_ours: bool = True
+    is_begun: bool = False
+    was_passed_over: bool = False
+    turn: tuple[bool, int] = (True, 0)
     reporter: JobReporter | None = None
     run: JobRun | None = None
 
@@ -60,6 +66,11 @@ class Claim:
     def offset(self) -> int:
         """Where the request lies in its partition."""
         return self.received.offset
+
+    @property
+    def has_sent_end(self) -> bool:
+        """Whether the job's end was said here: it is on record, or on its way there."""
+        return self.reporter is not None and self.reporter.has_sent_end
 
     def may_speak(self) -> bool:
         """Tell whether events of the job may go out now."""
@@ -78,46 +89,3 @@ class Claim:
             self.reporter.abandon()
         if self.run is not None:
             self.run.stop.set(StopReason.LOST, "the group has given the job to another worker")
-
-
-class Backlog:
-    """Requests that wait in the process, in the order they came."""
-
-    def __init__(self) -> None:
-        self._claims: deque[Claim] = deque()
-        self._is_full = False
-
-    def __len__(self) -> int:
-        return len(self._claims)
-
-    def __iter__(self) -> Iterator[Claim]:
-        return iter(self._claims)
-
-    def add(self, claim: Claim) -> None:
-        """Take a request in."""
-        self._claims.append(claim)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether to fetch no more, until it is half empty: a pause costs a lot of reading."""
-        limit = BACKLOG_RECORDS // 2 if self._is_full else BACKLOG_RECORDS
-        self._is_full = len(self._claims) >= limit
-        return self._is_full
-
-    def sift(self, goes: Callable[[Claim], bool], *, until: Callable[[], bool]) -> None:
-        """Ask of each request, oldest first, whether it goes; stop asking once ``until()``."""
-        kept: list[Claim] = []
-        while self._claims and not until():
-            claim = self._claims.popleft()
-            if not goes(claim):
-                kept.append(claim)
-        self._claims.extendleft(reversed(kept))
-
-    def drop(self, partitions: Iterable[Partition]) -> None:
-        """Forget the requests of these partitions: others will see to them."""
-        gone = set(map(id, partitions))
-        self._claims = deque(each for each in self._claims if id(each.partition) not in gone)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._claims.clear()

@@ -52,6 +52,13 @@ class Holdings:
         claim.give_up()
         self._put_down(claim)
 
+    def skip(self, claim: Claim) -> None:
+        """Pass a request by: its job is finished."""
+        self.observer.skipped()
+        if claim.run is not None:
+            self.give_up(claim)
+        self.done(claim)
+
     def release(self, claims: Iterable[Claim], why: str) -> None:
         """Hand jobs back: others will do them. Whose end is on its way is left to end."""
         for claim in claims:
@@ -82,7 +89,7 @@ class Holdings:
         """Take over partitions; jobs of lost ones that do not come back are given up."""
         self.epoch += 1
         for number in numbers:
-            partition = self.partitions[number] = Partition(self.epoch)
+            partition = self.partitions[number] = Partition(number, self.epoch)
             for claim in self.jobs_of([self._lost.pop(number, partition)]):
                 claim.partition = partition
                 partition.orphans[claim.offset] = claim

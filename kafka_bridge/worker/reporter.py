@@ -123,11 +123,12 @@ class JobReporter:
     """What the system that does the work calls the job; every event says it."""
     new_event_id: Callable[[], str] = new_event_id
     access: TopicAccess = field(default_factory=TopicAccess)
+    sequence: int = 0
+    """Of the next event."""
     note: str | None = None
     """What heartbeats say, where there is something to say."""
     _key: bytes = field(init=False)
     _state: JobState | None = None
-    _sequence: int = 0
     _last_sent: float = 0.0
     _last_progress: float = 0.0
     _complaints: frozenset[str] = frozenset()
@@ -142,6 +143,13 @@ class JobReporter:
     def has_ended(self) -> bool:
         """Whether nothing more is to be said: its last event is on its way, or it was abandoned."""
         return self._state in TERMINAL or self._state is JobState.RELEASED
+
+    @property
+    def has_sent_end(self) -> bool:
+        """Whether its terminal event is on record, or on its way there."""
+        surely = self._surely
+        is_out = surely is not None and (surely.is_settled or surely.due == math.inf)
+        return is_out and self._state in TERMINAL
 
     def accepted(self, settled: Settled) -> None:
         """Say that the job is in hand."""
@@ -213,8 +221,8 @@ class JobReporter:
         self._send(surely.value, surely.delivered)
 
     def _next_event(self, state: JobState, facts: dict[str, Any]) -> bytes:
-        sequence, self._state = self._sequence, state
-        self._sequence += 1
+        sequence, self._state = self.sequence, state
+        self.sequence += 1
         self._last_sent = time.monotonic()
         if facts.get("message") is not None:
             facts = {**facts, "message": one_line(facts["message"])}

@@ -1,4 +1,4 @@
-"""Which request is seen to when: from its arrival until its offset may be committed.
+"""Which request is seen to when: from its turn until its offset may be committed.
 
 Everything here happens on the polling thread. What happens on others (a handler has ended, the
 brokers have an event) is posted to that thread and done in :meth:`Scheduler.work`.
@@ -7,28 +7,29 @@ brokers have an event) is posted to that thread and done in :meth:`Scheduler.wor
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from kafka_bridge.kafka.control import ControlReader
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.records import Received
-from kafka_bridge.protocol.codec import detect
-from kafka_bridge.protocol.errors import RemoteProtocolError
 from kafka_bridge.protocol.ids import EventIds
-from kafka_bridge.protocol.messages import JobRequest, JobState, utc_now
-from kafka_bridge.worker.claims import Backlog, Claim, Partition
-from kafka_bridge.worker.dead_letters import DeadLetters
+from kafka_bridge.protocol.messages import JobState, utc_now
+from kafka_bridge.worker.aside import Aside
+from kafka_bridge.worker.backlog import Backlog
+from kafka_bridge.worker.claims import Claim, Partition
 from kafka_bridge.worker.execution import Executor
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.holdings import Holdings
+from kafka_bridge.worker.intake import Intake
 from kafka_bridge.worker.job_run import JobRun, reason_of
-from kafka_bridge.worker.ledger import Ledger, Page
+from kafka_bridge.worker.ledger import Ledger
 from kafka_bridge.worker.observation import Observer
+from kafka_bridge.worker.page import Page, Unfinished
 from kafka_bridge.worker.posts import Posts
 from kafka_bridge.worker.reporter import JobReporter
 from kafka_bridge.worker.slots import Slots
+from kafka_bridge.worker.stand_ins import StandIns
 from kafka_bridge.worker.standing import Standing
 from kafka_bridge.worker.stopping import StopReason
 from kafka_bridge.worker.topic_access import TopicAccess
@@ -49,69 +50,50 @@ class Scheduler:
     producer: RecordProducer
     control: ControlReader
     ledger: Ledger
-    dead_letters: DeadLetters
     executor: Executor
     holdings: Holdings
     standing: Standing
     observer: Observer
     posts: Posts
     slots: Slots
+    backlog: Backlog
+    stand_ins: StandIns
+    aside: Aside
     access: TopicAccess = field(default_factory=TopicAccess)
-    backlog: Backlog = field(default_factory=Backlog)
+    intake: Intake = field(init=False)
     _event_ids: EventIds = field(default_factory=EventIds)
     _suspect: Claim | None = None
-    _look_at_all: bool = False
 
-    # Requests come in.
-
-    def receive(self, arrived: Iterable[Received]) -> None:
-        """Take in requests that have arrived.
-
-        Their partition may have gone within the poll that brought them: they are its new owner's.
-        """
-        for received in arrived:
-            if (partition := self.holdings.partitions.get(received.partition)) is None:
-                continue
-            partition.positions.take(received.offset)
-            if received.value is None:  # a tombstone asks for nothing
-                partition.positions.finish(received.offset)
-            else:
-                self._take_in(partition, received)
-
-    def _take_in(self, partition: Partition, received: Received) -> None:
-        offset = received.offset
-        try:
-            request = received.decode(JobRequest)
-        except RemoteProtocolError as error:
-            self.dead_letters.tell_sender(received.record, error)
-            self._set_aside(received, error, lambda: partition.positions.finish(offset))
-            return
-        claim = self._orphan(partition, offset) or Claim(
-            partition, received, request, detect(received.value), self.standing
+    def __post_init__(self) -> None:
+        self.intake = Intake(
+            self.holdings,
+            self.backlog,
+            self.ledger,
+            self.control,
+            self.aside,
+            self.stand_ins,
+            self.standing,
+            reporter_of=self._stand_in_reporter,
+            then=self._ledger_read,
         )
-        # These need no slot, so they must not wait for one.
-        if claim.run is not None or claim.correlation_id in self.control.reasons:
-            self._look_at_all = True
-        self.backlog.add(claim)
-
-    def _orphan(self, partition: Partition, offset: int) -> Claim | None:
-        """Return the job in hand whose request has come again; those passed over were not ours."""
-        for passed in [each for each in partition.orphans if each < offset]:
-            self.holdings.give_up(partition.orphans.pop(passed))
-        return partition.orphans.pop(offset, None)
-
-    # Requests are seen to.
 
     def work(self) -> None:
         """Do what other threads have asked for, and see to the requests that can be."""
         self.posts.work_off()
+        self.aside.work_off()
+        if self.backlog.undecided:
+            self.intake.learn()
         self.executor.start_waiting()
         self.executor.give_way(GIVE_WAY_SECONDS)
         self.slots.look(self.executor.started)
         if self._suspect is not None and not self._is_in_hand(self._suspect):
-            self._suspect, self._look_at_all = None, True
-        everyone, self._look_at_all = self._look_at_all, False
-        self.backlog.sift(self._see_to, until=lambda: not everyone and not self.slots.any_free())
+            self._suspect, self.intake.look_at_all = None, True
+        everyone, self.intake.look_at_all = self.intake.look_at_all, False
+        self.backlog.sift(
+            self._see_to,
+            until=lambda: not everyone and not self.slots.any_free(),
+            is_open=lambda handler: everyone or self.slots.free_for(handler),
+        )
 
     def _is_in_hand(self, claim: Claim) -> bool:
         return self.holdings.in_hand.get(claim.correlation_id) is claim
@@ -128,9 +110,11 @@ class Scheduler:
         elif isinstance(verdict, End):
             self._end(claim, verdict)
         elif isinstance(verdict, Skip):
-            self._skip(claim)
+            self.stand_ins.remove(claim)
+            self.holdings.skip(claim)
         elif isinstance(verdict, SetAside):
-            self._set_aside(claim.received, verdict.error, lambda: self.holdings.done(claim))
+            self.stand_ins.remove(claim)
+            self._set_aside(claim, verdict.error)
         return verdict is not None
 
     def _verdict(self, claim: Claim) -> Verdict | None:
@@ -139,7 +123,7 @@ class Scheduler:
             return Skip()
         page = self.ledger.page_for(claim.request, claim.partition.epoch)
         if page is None:
-            self._read_ledger(claim.request)
+            self.intake.read_ledger(claim.request.response_topic)
             return None
         return judge(
             claim.request,
@@ -150,29 +134,12 @@ class Scheduler:
             now=utc_now(),
         )
 
-    def _read_ledger(self, request: JobRequest) -> None:
-        """Read what this request's response topic says, for it and for those that wait behind."""
-        topic = request.response_topic
-        if self.ledger.may_read(topic):
-            waiting = [each.request for each in self.backlog]  # this one is just taken out of it
-            asking = [request, *(each for each in waiting if each.response_topic == topic)]
-            # A sender's clock may be wrong: nothing was said later than now.
-            oldest = min(utc_now(), *(each.created_at for each in asking))
-            self.ledger.read(topic, oldest, self.holdings.epoch, self._ledger_read)
-
     def _ledger_read(self, page: Page) -> None:
-        """Give up the jobs in hand that somebody has ended; look at all that waited for this."""
-        self._look_at_all = True
+        """Give up the jobs in hand that somebody else has ended."""
         for claim in list(self.holdings.in_hand.values()):
-            if claim.correlation_id.encode() in page.finished:
+            if claim.correlation_id.encode() in page.finished and not claim.has_sent_end:
                 self.holdings.give_up(claim)
                 self.holdings.done(claim)
-
-    def _skip(self, claim: Claim) -> None:
-        self.observer.skipped()
-        if claim.run is not None:
-            self.holdings.give_up(claim)
-        self.holdings.done(claim)
 
     def _end(self, claim: Claim, end: End) -> None:
         """End a job that is not started."""
@@ -229,7 +196,19 @@ class Scheduler:
     def _take_in_hand(
         self, claim: Claim, delivery: int, external_id: str | None = None
     ) -> JobReporter:
-        reporter = claim.reporter = JobReporter(
+        self.stand_ins.remove(claim)
+        reporter = claim.reporter = self._reporter(claim, delivery, external_id)
+        self.holdings.take(claim)
+        return reporter
+
+    def _stand_in_reporter(self, claim: Claim, before: Unfinished) -> JobReporter:
+        """Return what speaks for a job while it waits here: as the delivery that broke off."""
+        reporter = self._reporter(claim, before.delivery, before.external_id)
+        reporter.sequence = before.sequence + 1
+        return reporter
+
+    def _reporter(self, claim: Claim, delivery: int, external_id: str | None) -> JobReporter:
+        return JobReporter(
             self.producer,
             claim.request,
             claim.encoding,
@@ -240,8 +219,6 @@ class Scheduler:
             new_event_id=self._event_ids,
             access=self.access,
         )
-        self.holdings.take(claim)
-        return reporter
 
     def cancel(self, correlation_id: str) -> None:
         """Stop a job, or end it before it starts; a CANCEL for it was read."""
@@ -249,7 +226,7 @@ class Scheduler:
         if claim is not None:
             self._cancel_if_asked(claim)
         else:
-            self._look_at_all = True
+            self.intake.look_at_all = True
 
     def _cancel_if_asked(self, claim: Claim) -> None:
         reason = self.control.reasons.get(claim.correlation_id)
@@ -274,13 +251,25 @@ class Scheduler:
         if (reason := error or poison) is None:
             self.holdings.done(claim)
         else:
-            self._set_aside(claim.received, reason, lambda: self.holdings.done(claim))
+            self._set_aside(claim, reason)
 
-    def _set_aside(
-        self, received: Received, error: BaseException, done: Callable[[], None]
-    ) -> None:
-        self.dead_letters.set_aside(received.record, error, partial(self.posts.post, done))
+    def _set_aside(self, claim: Claim, error: BaseException) -> None:
+        self.aside.put(
+            claim.partition,
+            claim.received,
+            error,
+            done=lambda: self.holdings.done(claim),
+            lost=lambda: self.holdings.give_up(claim),
+        )
+
+    # Partitions go.
+
+    def forget_waiting(self, partitions: Iterable[Partition]) -> None:
+        """Forget the requests of partitions that wait: others will see to them."""
+        gone = set(map(id, partitions))
+        self.backlog.drop(partitions)
+        self.stand_ins.drop(lambda claim: id(claim.partition) in gone)
 
     def lost(self, numbers: Iterable[int]) -> None:
         """Leave partitions that the group has given to others, or may have."""
-        self.backlog.drop(self.holdings.lost(numbers))
+        self.forget_waiting(self.holdings.lost(numbers))

@@ -20,7 +20,11 @@ from kafka_bridge.kafka.consumer import START_SECONDS, RequestConsumer
 from kafka_bridge.kafka.control import ControlReader
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import DELIVERY_TIMEOUT, RecordProducer
+from kafka_bridge.kafka.rereader import RequestRereader
 from kafka_bridge.kafka.unreadable import SkippedBatches
+from kafka_bridge.worker.allocator import give_back_large_blocks
+from kafka_bridge.worker.aside import Aside
+from kafka_bridge.worker.backlog import Backlog
 from kafka_bridge.worker.claims import Claim
 from kafka_bridge.worker.dead_letters import DeadLetters
 from kafka_bridge.worker.execution import Executor, event_loop
@@ -29,9 +33,11 @@ from kafka_bridge.worker.holdings import Holdings
 from kafka_bridge.worker.job_run import JobRun
 from kafka_bridge.worker.ledger import Ledger
 from kafka_bridge.worker.observation import Observer, WorkerStatus
+from kafka_bridge.worker.passed_over import PassedOver
 from kafka_bridge.worker.posts import Posts
 from kafka_bridge.worker.scheduler import Scheduler
 from kafka_bridge.worker.slots import Slots
+from kafka_bridge.worker.stand_ins import StandIns
 from kafka_bridge.worker.standing import Standing
 from kafka_bridge.worker.topic_access import TopicAccess
 
@@ -41,6 +47,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
+SHORT_POLL_SECONDS = 0.02
+REREAD_SECONDS = 0.005
 COMMIT_SECONDS = 0.5
 HOLD_SECONDS = 0.5
 """How long the backlog must be full until the consumer is told to fetch no more."""
@@ -74,6 +82,7 @@ class Service:
         :param observer: is told what happens
         :raises KafkaError: Kafka cannot be used, and waiting would not help
         """
+        give_back_large_blocks()
         worker, config = self._worker, self._worker.kafka_config()
         end_offsets(config, [worker.dead_letter_topic], START_SECONDS)
         with contextlib.ExitStack() as stack:
@@ -102,6 +111,7 @@ class Service:
     ) -> Scheduler:
         """Return a scheduler with its threads and clients, which end with the stack."""
         worker, slots = self._worker, Slots(self._worker.concurrency)
+        backlog = Backlog(worker.handlers)
         heartbeats = stack.enter_context(contextlib.closing(Heartbeats()))
         loop = stack.enter_context(event_loop())
         executor = Executor(worker.concurrency, loop, self._handler_ended)
@@ -113,6 +123,11 @@ class Service:
         control = stack.enter_context(contextlib.closing(self._control_reader(config, observer)))
         access = TopicAccess([worker.response_topic])
         dead_letters = DeadLetters(producer, worker.dead_letter_topic, worker.worker_id, observer)
+        holdings = Holdings(observer, heartbeats, slots, self._posts.post)
+        rereader = stack.enter_context(
+            contextlib.closing(RequestRereader(config, worker.request_topic))
+        )
+        self._passed_over = PassedOver(rereader, holdings, backlog)
         return Scheduler(
             handlers=worker.handlers,
             worker_id=worker.worker_id,
@@ -120,14 +135,16 @@ class Service:
             producer=producer,
             control=control,
             ledger=Ledger(config, control, observer, self._posts.post, access),
-            dead_letters=dead_letters,
             executor=executor,
-            holdings=Holdings(observer, heartbeats, slots, self._posts.post),
+            holdings=holdings,
             standing=self._standing,
             observer=observer,
             posts=self._posts,
             slots=slots,
             access=access,
+            backlog=backlog,
+            stand_ins=StandIns(heartbeats, worker.worker_id),
+            aside=Aside(dead_letters, holdings, self._standing, self._posts.post),
         )
 
     def _control_reader(self, config: KafkaConfig, observer: Observer) -> ControlReader:
@@ -170,29 +187,43 @@ class Service:
                 scheduler.producer.serve_reports()
             else:
                 scheduler.producer.leave_reports()
-            arrived = not self._holds_off() and self._poll(0 if backlog else POLL_SECONDS)
-            if backlog and not arrived:
+            self._passed_over.bring_back(scheduler.intake.receive_again)
+            holds_off = self._holds_off()
+            is_busy = bool(backlog) or self._passed_over.is_reading or holds_off
+            arrived = not holds_off and self._poll(0 if is_busy else POLL_SECONDS)
+            if is_busy and not arrived:
                 scheduler.producer.leave_reports()
-                self._posts.wait(POLL_SECONDS)  # those that wait have no slot, or must be learnt of
+                self._posts.wait(self._pause())
+
+    def _pause(self) -> float:
+        """Return how long to wait, at the most, for something to happen in this process."""
+        if self._passed_over.is_reading:
+            return REREAD_SECONDS
+        # Where a place is free, only one type waits: requests of others may come at any moment.
+        return SHORT_POLL_SECONDS if self._scheduler.slots.any_free() else POLL_SECONDS
 
     def _holds_off(self) -> bool:
         """Tell whether to leave the consumer alone for a moment: enough requests wait.
 
-        Where they wait longer, it is held, and polled. That is not done at once, since a consumer
-        that is held forgets what it has fetched.
+        Where they wait longer, partitions are held, and the consumer is polled. That is not done at
+        once, since a consumer forgets what it has fetched of a partition that is held. Some are not
+        held: those that have to be read on all the same.
         """
-        now = time.monotonic()
-        if not self._scheduler.backlog.is_full and not self._scheduler.dead_letters.is_full:
+        now, intake = time.monotonic(), self._scheduler.intake
+        held, is_full = intake.held(), intake.is_full
+        if not is_full:
             self._full_since = now
-        held = now - self._full_since > HOLD_SECONDS
-        self._consumer.hold(held=held)
-        return self._full_since < now and not held
+        are_all_held = len(held) == len(self._scheduler.holdings.partitions)
+        if is_full and are_all_held and now - self._full_since <= HOLD_SECONDS:
+            return True
+        self._consumer.hold(held)
+        return False
 
     def _poll(self, timeout: float) -> bool:
         """Poll, and do what has to be done from time to time; tell whether requests came."""
         self._standing.about_to_poll()
         records = self._consumer.poll(timeout)
-        self._scheduler.receive(records)
+        self._scheduler.intake.receive(records)
         self._scheduler.control.check()
         self._scheduler.producer.check()
         if self._standing.in_doubt:
@@ -239,7 +270,7 @@ class Service:
         )
 
     def _poll_held(self) -> None:
-        self._consumer.hold(held=True)
+        self._consumer.hold(self._scheduler.holdings.partitions.keys())
         self._poll(0)
         self._scheduler.backlog.clear()
 
@@ -253,6 +284,7 @@ class Service:
             meanwhile()
             self._posts.wait(POLL_SECONDS)
             self._posts.work_off()
+            self._scheduler.aside.work_off()
 
     # Partitions come and go, within poll() and close().
 
@@ -267,16 +299,20 @@ class Service:
         numbers = list(numbers)
         scheduler = self._scheduler
         leaving = [scheduler.holdings.partitions[each] for each in numbers]
-        scheduler.backlog.drop(leaving)
+        scheduler.forget_waiting(leaving)
 
         def jobs() -> list[Claim]:
             return scheduler.holdings.jobs_of(leaving)
 
+        def may_end() -> bool:
+            # No answer of the group arrives in here: who may not speak now will not be allowed to.
+            return any(each.may_speak() for each in jobs())
+
         why = f"another worker takes over from {self._worker.worker_id}"
         scheduler.holdings.release([each for each in jobs() if _has_not_begun(each)], why)
-        self._until_done(lambda: bool(jobs()), REVOKE_GRACE_SECONDS, self._standing.about_to_poll)
+        self._until_done(may_end, REVOKE_GRACE_SECONDS, self._standing.about_to_poll)
         scheduler.holdings.release(jobs(), why)
-        self._until_done(lambda: bool(jobs()), RELEASE_SECONDS, self._standing.about_to_poll)
+        self._until_done(may_end, RELEASE_SECONDS, self._standing.about_to_poll)
         self._consumer.commit(scheduler.holdings.positions(numbers), wait=True)
         scheduler.holdings.forget(numbers)
 
@@ -285,7 +321,10 @@ class Service:
         self._scheduler.holdings.skipped(skipped.partition, skipped.end)
 
     def _lost(self, numbers: Iterable[int]) -> None:
-        _log.warning("The group has gone on without this worker: its jobs wait to be confirmed")
+        _log.warning(
+            "Partitions lost: the group has gone on without this worker. "
+            "Events of its jobs are held until it has joined again"
+        )
         self._scheduler.lost(numbers)
 
 

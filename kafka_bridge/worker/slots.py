@@ -26,6 +26,7 @@ class Slots:
         self._concurrency = concurrency
         self._holders: set[JobRun] = set()
         self._by_type: Counter[str] = Counter()
+        self._limited = 0
         self._ahead = 0
         self._is_full = False
         self._started = 0
@@ -57,20 +58,28 @@ class Slots:
         return not self._is_full
 
     def free_for(self, handler: Handler) -> bool:
-        """Tell whether a job with this handler can be taken. None with a limit is taken ahead."""
+        """Tell whether a job with this handler can be taken.
+
+        Those of types with a limit of their own may be slow: of these no more are taken than can
+        run. Quick jobs that are ahead of them do not count: they start within a moment.
+        """
         if handler.concurrency is None:
             return self.any_free()
         return (
-            self.taken < self._concurrency and self._by_type[handler.job_type] < handler.concurrency
+            self._by_type[handler.job_type] < handler.concurrency
+            and self._limited < self._concurrency
+            and self.any_free()
         )
 
     def take(self, run: JobRun) -> None:
         """Count a job in."""
         self._holders.add(run)
         self._by_type[run.handler.job_type] += 1
+        self._limited += run.handler.concurrency is not None
 
     def give_back(self, run: JobRun) -> None:
         """Count it out, unless that was done before."""
         if run in self._holders:
             self._holders.remove(run)
             self._by_type[run.handler.job_type] -= 1
+            self._limited -= run.handler.concurrency is not None

@@ -12,7 +12,7 @@ from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobRequest, Jo
 from kafka_bridge.worker.errors import failure
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.lateness import too_late
-from kafka_bridge.worker.ledger import Page, Unfinished
+from kafka_bridge.worker.page import Page, Unfinished
 
 SUSPECT_SHARE = 2
 """After half of its deliveries without an end a job is run with no other such job beside it: when

@@ -63,4 +63,5 @@ def _member(broker: Broker, topic: str, group: str, assigned: list[int]) -> Requ
         assigned=note,
         revoked=lambda _: None,
         lost=lambda _: None,
+        skipped=lambda _: None,
     )

@@ -143,7 +143,7 @@ def test_frozen_worker_goes_on_with_its_jobs_where_nobody_took_them_over(
     freeze(worker)
     eventually(lambda: shares(scene) == [], "the group has given the worker up")
     thaw(worker)
-    worker.until_said("The group has gone on without this worker")
+    worker.until_said("Partitions lost: the group has gone on without this worker")
     (ended,) = ends_of(scene, [ends_meanwhile])
     scene.gate.touch()
     (later,) = ends_of(scene, [goes_on])

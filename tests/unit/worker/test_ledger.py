@@ -7,14 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kafka_bridge.protocol.errors import TopicNotFound
-from kafka_bridge.worker.ledger import (
-    CLOCK_SKEW_SECONDS,
-    FAILURE_SECONDS,
-    OWN_JOBS,
-    Ledger,
-    Page,
-    Unfinished,
-)
+from kafka_bridge.worker.ledger import OWN_JOBS, Ledger
+from kafka_bridge.worker.page import CLOCK_SKEW_SECONDS, FAILURE_SECONDS, Page, Unfinished
 
 SINCE = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SKEW = timedelta(seconds=CLOCK_SKEW_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,14 +18,19 @@ from kafka_bridge.protocol.errors import BrokerUnreachable, TopicNotFound
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
 from kafka_bridge.worker import JobContext, ledger
+from kafka_bridge.worker.aside import Aside
+from kafka_bridge.worker.backlog import LANE_RECORDS, Backlog
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.holdings import Holdings
 from kafka_bridge.worker.job_run import JobRun
-from kafka_bridge.worker.ledger import CLOCK_SKEW_SECONDS, Ledger, Page
+from kafka_bridge.worker.ledger import Ledger
 from kafka_bridge.worker.observation import Observer
+from kafka_bridge.worker.page import CLOCK_SKEW_SECONDS, Page, Unfinished
+from kafka_bridge.worker.passed_over import PassedOver
 from kafka_bridge.worker.posts import Posts
 from kafka_bridge.worker.scheduler import Scheduler
 from kafka_bridge.worker.slots import Slots
+from kafka_bridge.worker.stand_ins import StandIns
 from kafka_bridge.worker.standing import Standing
 
 Delivered = Callable[[Exception | None], None]
@@ -58,19 +63,33 @@ class Brokers:
 class Stage:
     """A scheduler with everything around it in the test's hands."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, concurrency: int = 1) -> None:
         self.brokers = Brokers()
         self.submitted: list[JobRun] = []
         self.reads: list[float] = []
         self.unreadable: dict[str, Exception] = {}
         self.finished: set[bytes] = set()
+        self.unfinished: dict[bytes, Unfinished] = {}
         monkeypatch.setattr(ledger, "read_page", self._read_page)
         self.control_failures: list[Exception] = []
         control: Any = SimpleNamespace(reasons={}, catch_up=self._catch_up)
-        posts, slots = Posts(), Slots(1)
+        posts, slots = Posts(), Slots(concurrency)
         heartbeats: Any = SimpleNamespace(add=lambda _: None, remove=lambda _: None)
+        handlers = {
+            "a.job": Handler.of("a.job", _nothing),
+            "narrow": Handler.of("narrow", _nothing, concurrency=1),
+        }
+        self.given_up: list[str] = []
+        observer: Any = Observer()
+        observer.given_up = self.given_up.append
+        standing, holdings = Standing(30.0), Holdings(observer, heartbeats, slots, posts.post)
+        self.set_aside: list[Any] = []
+        self.told: list[Any] = []
+        dead_letters: Any = SimpleNamespace(
+            set_aside=self._set_aside, tell_sender=self._tell, is_full=False
+        )
         self.scheduler = Scheduler(
-            handlers={"a.job": Handler.of("a.job", _nothing)},
+            handlers=handlers,
             worker_id="w-1",
             max_deliveries=5,
             producer=cast(Any, self.brokers),
@@ -78,7 +97,6 @@ class Stage:
             ledger=Ledger(
                 KafkaConfig({"bootstrap.servers": "nobody"}), control, Observer(), posts.post
             ),
-            dead_letters=cast(Any, SimpleNamespace(set_aside=lambda _record, _error, done: done())),
             executor=cast(
                 Any,
                 SimpleNamespace(
@@ -88,24 +106,34 @@ class Stage:
                     started=0,
                 ),
             ),
-            holdings=Holdings(Observer(), heartbeats, slots, posts.post),
-            standing=Standing(30.0),
+            holdings=holdings,
+            standing=standing,
             observer=Observer(),
             posts=posts,
             slots=slots,
+            backlog=Backlog(handlers),
+            stand_ins=StandIns(heartbeats, "w-1"),
+            aside=Aside(dead_letters, holdings, standing, posts.post),
         )
+
+    def _tell(self, record: Any, _: object) -> None:
+        self.told.append(record)
+
+    def _set_aside(self, record: Any, _error: object, done: Callable[[], None]) -> None:
+        self.set_aside.append(record)
+        done()
 
     def _catch_up(self, _: float) -> None:
         if self.control_failures:
             raise self.control_failures.pop()
 
     def _read_page(
-        self, _config: object, topic: str, since: float, epoch: int, _skipped: object
+        self, _config: object, topic: str, since: float, epoch: int, asked: Any, _skipped: object
     ) -> Page:
         self.reads.append(since)
         if (error := self.unreadable.get(topic)) is not None:
             raise error
-        return Page(since, epoch, frozenset(self.finished))
+        return Page(since, epoch, frozenset(self.finished), dict(self.unfinished), asked=asked)
 
     def request(self, **fields: Any) -> JobRequest:
         """Return a request that the scheduler has a handler for."""
@@ -114,10 +142,33 @@ class Stage:
 
     def arrives(self, job: JobRequest, offset: int, partition: int = 0) -> None:
         """Have a request come in."""
-        value = encode(job, Encoding.AVRO)
-        record = SimpleNamespace(partition=partition, offset=offset, value=value, record=None)
-        record.decode = lambda kind: decode(kind, value)
-        self.scheduler.receive([cast(Received, record)])
+        self.scheduler.intake.receive([arrival(job, offset, partition)])
+
+    def arrives_damaged(self, offset: int, partition: int = 0) -> None:
+        """Have a request come in that cannot be read."""
+        record: Any = SimpleNamespace(partition=partition, offset=offset, value=b"\x07")
+        record.record, record.decode = offset, lambda kind: decode(kind, b"\x07")
+        self.scheduler.intake.receive([record])
+
+    def until_events(self, count: int) -> None:
+        """Have it work until so many events were published."""
+        self.until(lambda: len(self.brokers.events) == count)
+
+    def _until_submitted(self) -> None:
+        def is_submitted() -> bool:
+            self.brokers.acknowledge()
+            return bool(self.submitted)
+
+        self.until(is_submitted)
+
+    def ends(self, job: JobRequest) -> None:
+        """Have the handler of a running job return, and its end acknowledged."""
+        self._until_submitted()
+        (run,) = [each for each in self.submitted if each.request == job]
+        self.submitted.remove(run)
+        run.run()
+        self.scheduler.handler_ended(run)
+        self.brokers.acknowledge()
 
     def until(self, condition: Callable[[], object]) -> None:
         """Have the scheduler work until something is so."""
@@ -127,6 +178,14 @@ class Stage:
             self.scheduler.work()
             self.scheduler.posts.wait(0.01)
         self.scheduler.work()
+
+
+def arrival(job: JobRequest, offset: int, partition: int = 0) -> Received:
+    """Return a request as it comes in."""
+    value = encode(job, Encoding.AVRO)
+    record: Any = SimpleNamespace(partition=partition, offset=offset, value=value, record=None)
+    record.decode = lambda kind: decode(kind, value)
+    return cast(Received, record)
 
 
 def _nothing(_: JobContext) -> None:
@@ -237,3 +296,186 @@ def test_request_of_a_partition_that_has_just_gone_is_left_to_its_new_owner(stag
     stage.arrives(job, 0)
     stage.scheduler.work()
     assert (len(stage.scheduler.backlog), stage.brokers.states) == (0, [])
+
+
+def test_older_and_older_requests_have_the_topic_read_a_few_times(stage: Stage) -> None:
+    """Twenty requests, each an hour older than the last: each reading reaches much further back."""
+    for hours in range(20):
+        stage.arrives(stage.request(job_type="no.such", created_at=hours_ago(hours)), hours)
+        stage.until_events(hours + 1)
+        stage.brokers.acknowledge()
+    assert len(stage.reads) <= 5
+
+
+def hours_ago(hours: float) -> datetime:
+    """Return a moment in the past."""
+    return utc_now() - timedelta(hours=hours)
+
+
+def test_job_that_had_begun_elsewhere_goes_before_those_that_wait(stage: Stage) -> None:
+    """Its partition comes while the only place is taken and others wait for it."""
+    running, waiting, begun = (stage.request() for _ in range(3))
+    stage.arrives(running, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.arrives(waiting, 1)
+    stage.scheduler.work()
+    stage.unfinished[begun.correlation_id.encode()] = Unfinished(2, sequence=7, external_id="x-1")
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(begun, 0, partition=1)
+    stage.until(lambda: len(stage.brokers.events) == 2)
+    spoken = stage.brokers.events[-1]
+    assert (spoken.correlation_id, spoken.state) == (begun.correlation_id, JobState.RUNNING)
+    assert (spoken.delivery, spoken.sequence, spoken.external_id) == (2, 8, "x-1")
+    stage.ends(running)
+    stage.until(lambda: len(stage.brokers.events) == 4)
+    accepted = stage.brokers.events[-1]
+    assert (accepted.correlation_id, accepted.state) == (begun.correlation_id, JobState.ACCEPTED)
+    assert (accepted.delivery, accepted.external_id) == (3, "x-1")
+    assert len(stage.scheduler.stand_ins) == 0
+
+
+def test_job_that_was_handed_back_goes_first_and_is_queued_meanwhile(stage: Stage) -> None:
+    """Its task was told that it waits: nothing says that it runs before it does."""
+    running, waiting, released = (stage.request() for _ in range(3))
+    stage.arrives(running, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.arrives(waiting, 1)
+    stage.unfinished[released.correlation_id.encode()] = Unfinished(1, 1, is_released=True)
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(released, 0, partition=1)
+    stage.until(lambda: len(stage.reads) == 2 and not stage.scheduler.backlog.undecided)
+    assert len(stage.brokers.events) == 1
+    stage.ends(running)
+    stage.until(lambda: len(stage.brokers.events) == 3)
+    assert stage.brokers.events[-1].correlation_id == released.correlation_id
+
+
+def test_ledger_is_read_when_partitions_come_though_no_place_is_free(stage: Stage) -> None:
+    """Not only when it is the turn of one of their requests."""
+    stage.arrives(stage.request(), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(stage.request(), 0, partition=1)
+    stage.until(lambda: len(stage.reads) == 2)
+
+
+def test_nothing_is_said_for_a_job_whose_partition_has_gone_again(stage: Stage) -> None:
+    """Its new owner speaks for it."""
+    begun = stage.request()
+    stage.arrives(stage.request(), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.unfinished[begun.correlation_id.encode()] = Unfinished(1)
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(begun, 0, partition=1)
+    stage.until(lambda: len(stage.scheduler.stand_ins) == 1)
+    partition = stage.scheduler.holdings.partitions[1]
+    stage.scheduler.forget_waiting([partition])
+    assert (len(stage.scheduler.stand_ins), len(stage.scheduler.backlog)) == (0, 0)
+
+
+def test_type_with_few_places_is_passed_over_and_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What its lane has no room for keeps its offset alone, and is read again in order."""
+    stage = Stage(monkeypatch, concurrency=2)
+    stage.scheduler.holdings.assigned([0])
+    count = LANE_RECORDS + 300
+    jobs = [stage.request(job_type="narrow") for _ in range(count)]
+    last = stage.request(job_type="no.such")
+    for offset, job in enumerate([*jobs, last]):
+        stage.arrives(job, offset)
+        if offset == 0:
+            stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.until(lambda: stage.brokers.states[-1] is JobState.FAILED)
+    stage.brokers.acknowledge()
+    holdings, intake = stage.scheduler.holdings, stage.scheduler.intake
+    positions = holdings.partitions[0].positions
+    # One runs; the lane was filled before and has had one more place since.
+    assert positions.passed_over == count - 1 - LANE_RECORDS
+    assert intake.held() == set()
+    assert holdings.positions([0]) == {0: 0}
+
+    rereader = Again(jobs)
+    passed_over = PassedOver(rereader, holdings, stage.scheduler.backlog)
+    passed_over.bring_back(intake.receive_again)
+    assert rereader.starts == []  # there is no room yet
+    for number in range(count):
+        stage.ends(jobs[number])
+        passed_over.bring_back(intake.receive_again)
+    stage.until(lambda: holdings.positions([0]) == {0: count + 1})
+    assert rereader.starts == [LANE_RECORDS + 1]  # once: from then on it reads on
+
+
+class Again:
+    """Reads requests of partition 0 again, a few at a time."""
+
+    def __init__(self, jobs: list[JobRequest]) -> None:
+        self.starts: list[int] = []
+        self._jobs = jobs
+        self._at = 0
+
+    def start(self, partition: int, offset: int) -> None:
+        """Go to an offset."""
+        assert partition == 0
+        self.starts.append(offset)
+        self._at = offset
+
+    def poll(self) -> list[Received]:
+        """Return the next ones."""
+        found = [arrival(job, self._at + n) for n, job in enumerate(self._jobs[self._at :][:50])]
+        self._at += len(found)
+        return found
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+
+def test_own_end_in_the_ledger_is_not_anothers(stage: Stage) -> None:
+    """The ledger is read between the end of a job and the moment at which this is known here."""
+    job = stage.request()
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.brokers.acknowledge()
+    run = stage.submitted.pop()
+    run.run()
+    stage.finished.add(job.correlation_id.encode())
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(stage.request(), 0, partition=1)
+    stage.until(lambda: len(stage.reads) == 2 and not stage.scheduler.ledger.is_reading)
+    assert stage.given_up == []
+    stage.brokers.acknowledge()
+    stage.until(lambda: stage.scheduler.holdings.positions([0]) == {0: 1})
+
+
+def test_anothers_end_in_the_ledger_ends_the_job_here(stage: Stage) -> None:
+    """Its handler is told that nothing counts that it does."""
+    job = stage.request()
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.finished.add(job.correlation_id.encode())
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(stage.request(), 0, partition=1)
+    stage.until(lambda: stage.given_up == ["a.job"])
+
+
+def test_frozen_worker_sets_nothing_aside_until_it_is_confirmed(stage: Stage) -> None:
+    """A newer worker may be able to read what this one cannot, and may have its partition now."""
+    stage.scheduler.standing.in_doubt = True
+    stage.arrives_damaged(0)
+    stage.arrives_damaged(0, partition=0)
+    stage.scheduler.work()
+    assert (stage.set_aside, stage.told) == ([], [])
+    stage.scheduler.standing.confirmed()
+    stage.scheduler.work()
+    assert (len(stage.set_aside), len(stage.told)) == (2, 2)
+
+
+def test_frozen_worker_leaves_unreadable_requests_of_lost_partitions_alone(stage: Stage) -> None:
+    """They are another worker's to judge, though this one has their partition again."""
+    stage.scheduler.standing.in_doubt = True
+    stage.arrives_damaged(0)
+    stage.scheduler.lost([0])
+    stage.scheduler.holdings.assigned([0])
+    stage.scheduler.standing.confirmed()
+    stage.scheduler.work()
+    assert (stage.set_aside, stage.told) == ([], [])

@@ -118,13 +118,28 @@ def test_more_are_taken_only_once_some_have_started(clock: Clock) -> None:
 
 
 def test_there_is_a_limit_to_what_is_accepted_ahead(clock: Clock) -> None:
-    """However quick the jobs are; and a type with a limit of its own has none ahead."""
+    """However quick the jobs are."""
     one = Slots(1)
     one.look(0)
     clock.now += WINDOW_SECONDS
     one.look(1_000_000)
     take(one, MOST_AHEAD)
-    assert not one.free_for(handler("narrow", 5))
     assert one.any_free()
     take(one, 1)
     assert not one.any_free()
+
+
+def test_quick_jobs_ahead_do_not_starve_a_type_with_a_limit(clock: Clock) -> None:
+    """It is taken beside them, as they start within a moment; but no more of it than can run."""
+    two, narrow, other = Slots(2), handler("narrow", 1), handler("other", 5)
+    two.look(0)
+    clock.now += WINDOW_SECONDS
+    two.look(102)
+    take(two, 50)
+    assert two.free_for(narrow)
+    (first,) = take(two, 1, narrow)
+    assert not two.free_for(narrow)
+    take(two, 1, other)
+    assert not two.free_for(other)  # two of them run, and there are two places
+    two.give_back(first)
+    assert two.free_for(other)

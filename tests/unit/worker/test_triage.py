@@ -10,7 +10,7 @@ import pytest
 from kafka_bridge.protocol.errors import TopicNotFound
 from kafka_bridge.protocol.messages import JobRequest, JobState, Reference
 from kafka_bridge.worker.handlers import Handler
-from kafka_bridge.worker.ledger import Page, Unfinished
+from kafka_bridge.worker.page import Page, Unfinished
 from kafka_bridge.worker.triage import (
     End,
     SetAside,

@@ -1,0 +1,75 @@
+"""What a worker remembers of its topics is small, whatever lies in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from integration.jobs import config_of, event
+from integration.worker.endings import end_of
+from integration.worker.programs import Program, Stage
+from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.protocol.codec import encode
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.messages import Command, JobCommand, JobState, utc_now
+
+if TYPE_CHECKING:
+    from conftest import TopicFactory
+
+COUNT = 400
+TEXT = "x" * 900_000
+"""With :data:`COUNT` of them 360 MB, and as good as nothing once they are compressed."""
+MOST_MB = 150
+"""How much more memory a worker may need for them, for good."""
+
+
+def test_large_texts_in_its_topics_cost_a_worker_nothing(
+    stage: Stage, topics: TopicFactory
+) -> None:
+    """360 MB of progress messages, as much of reasons, and keys that are as long: none is kept.
+
+    They are a few hundred kilobytes on the broker's disk.
+    """
+    plain = _resident(stage, stage.start())
+    stage.programs[0].kill()
+    stage.responses, stage.control = topics("responses", 1), topics("control", 1)
+    config = config_of(stage.config.bootstrap_servers, compression_type="zstd")
+    with RecordProducer(config) as producer:
+        jobs = [new_correlation_id() for _ in range(COUNT)]
+        _publish(producer, stage.responses, ((job.encode(), _progress(job)) for job in jobs))
+        ended = encode(event(jobs[0]), Encoding.AVRO)
+        keys = (f"{number}{TEXT}".encode() for number in range(COUNT))
+        _publish(producer, stage.responses, ((key, ended) for key in keys))
+        _publish(producer, stage.control, ((job.encode(), _cancel(job)) for job in jobs))
+    grown = _resident(stage, stage.start(KAFKA_BRIDGE_GROUP_ID=f"{stage.group}-2")) - plain
+    print(f"{grown} MB more than {plain} MB")  # noqa: T201  a figure to look at
+    assert grown < MOST_MB
+
+
+def _publish(producer: RecordProducer, topic: str, records: Iterable[tuple[bytes, bytes]]) -> None:
+    for sent in [producer.send(topic, key, value, []) for key, value in records]:
+        sent.result()
+
+
+def _progress(job: str) -> bytes:
+    return encode(event(job, JobState.RUNNING, message=TEXT), Encoding.AVRO)
+
+
+def _cancel(job: str) -> bytes:
+    command = JobCommand(
+        correlation_id=job, command=Command.CANCEL, reason=TEXT, issued_at=utc_now()
+    )
+    return encode(command, Encoding.AVRO)
+
+
+def _resident(stage: Stage, worker: Program) -> int:
+    """Return how much memory a worker has, in MB, once it has done a job of an hour ago."""
+    job = stage.request("note", created_at=utc_now() - timedelta(hours=1))
+    stage.publish(job)
+    assert end_of(stage, job).state is JobState.SUCCEEDED
+    status = Path(f"/proc/{worker.process.pid}/status").read_text()
+    sizes = {line.split(":")[0]: line.split()[1] for line in status.splitlines() if " kB" in line}
+    return int(sizes["VmRSS"]) // 1024
