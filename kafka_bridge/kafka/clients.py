@@ -18,6 +18,7 @@ import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient
 
 from kafka_bridge.kafka.failures import is_silence, kafka_error, refused, translate
+from kafka_bridge.kafka.forks import keep_in_children
 from kafka_bridge.kafka.refusals import explain, is_refusal
 from kafka_bridge.protocol.errors import ConfigurationError, KafkaError
 
@@ -139,6 +140,7 @@ def make(kind: type[C], settings: Mapping[str, Any]) -> C:
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"the Kafka configuration is not accepted: {error}") from error
     cast(_Watched, client).connection_watch = watch
+    keep_in_children(client)
     return client
 
 

@@ -22,6 +22,7 @@ from kafka_bridge.kafka.failures import (
     topic_not_found,
     translate,
 )
+from kafka_bridge.kafka.forks import generation
 from kafka_bridge.kafka.records import location_of
 from kafka_bridge.kafka.unacknowledged import DeliveryDoctor
 from kafka_bridge.protocol.errors import (
@@ -63,6 +64,7 @@ class RecordProducer:
         self._fatal: ck.KafkaError | None = None
         self._producer = make(ck.Producer, config.producer(delivery_timeout))
         self._doctor = DeliveryDoctor(config, self._producer)
+        self._made_in = generation()
         self._closing = threading.Event()
         self._served = served
         self._may_serve = threading.Event()
@@ -180,6 +182,11 @@ class RecordProducer:
         wait: bool = True,
     ) -> Exception | None:
         """Hand a record to librdkafka; return why it does not take it, None where it does."""
+        if self._is_inherited():
+            return DeliveryFailed(
+                f"nothing is sent to topic {topic!r} from here: this producer belongs to the "
+                "process that forked this one. Make a producer in the child process"
+            )
         give_up = time.monotonic() + (self._delivery_timeout if wait else 0.0)
         while True:
             try:
@@ -200,6 +207,10 @@ class RecordProducer:
                 return topic_not_found(topic, self._servers)
             else:
                 return None
+
+    def _is_inherited(self) -> bool:
+        """Tell whether this is a forked child, which must not touch its parent's client."""
+        return self._made_in != generation()
 
     def _failure(
         self,
@@ -266,6 +277,8 @@ class RecordProducer:
 
     def flush(self) -> None:
         """Wait until every record that was handed over is acknowledged or has failed."""
+        if self._is_inherited():
+            return
         self.leave_reports()
         self._producer.flush(self._delivery_timeout)
 

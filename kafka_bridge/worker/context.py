@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import SupportsFloat, SupportsIndex
 
+from kafka_bridge.kafka.forks import generation
 from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.worker.reporter import JobReporter
 from kafka_bridge.worker.stopping import StopReason, StopSignal
@@ -14,12 +15,16 @@ class JobContext:
 
     ``request`` is the whole job request; ``correlation_id`` is the idempotency key to pass on to
     systems that the handler calls.
+
+    It belongs to the worker's process. In a child process that the handler forks, nothing that is
+    reported is sent, and no request to stop arrives.
     """
 
     def __init__(self, request: JobRequest, reporter: JobReporter, stop: StopSignal) -> None:
         self.request = request
         self._reporter = reporter
         self._stop = stop
+        self._made_in = generation()
 
     @property
     def correlation_id(self) -> str:
@@ -89,7 +94,8 @@ class JobContext:
         Numbers may be of any type that has ``__float__`` or ``__index__``: ``Decimal``, numpy's.
         What is not a finite number is left out, which the worker logs once; the job goes on.
         """
-        self._reporter.progress(completed, total, unit, message)
+        if self._may_report():
+            self._reporter.progress(completed, total, unit, message)
 
     def message(self, text: str) -> None:
         """Say what is going on, in a few words; it shows in the Airflow task's log.
@@ -97,7 +103,15 @@ class JobContext:
         At most two events a second are sent, the latest text wins. Of a text that is longer than
         2,000 bytes, the beginning is sent. Returns at once.
         """
-        self._reporter.message(text)
+        if self._may_report():
+            self._reporter.message(text)
+
+    def _may_report(self) -> bool:
+        """Tell whether this is the worker's process, and not a child that the handler forked."""
+        if self._made_in == generation():
+            return True
+        self._reporter.complain("child", "what a forked child process reports is not sent")
+        return False
 
     @property
     def external_id(self) -> str | None:
@@ -118,4 +132,5 @@ class JobContext:
             than 2,000 bytes is cut, and then no other delivery can find the work by it
         :raises InvalidMessage: it is not text
         """
-        self._reporter.set_external_id(name)
+        if self._may_report():
+            self._reporter.set_external_id(name)

@@ -18,6 +18,7 @@ from kafka_bridge.protocol.messages import (
     JobState,
     utc_now,
 )
+from kafka_bridge.worker import children
 from kafka_bridge.worker.context import JobContext
 from kafka_bridge.worker.errors import errors_in, failure, failure_of, is_stop
 from kafka_bridge.worker.handlers import Handler
@@ -103,17 +104,19 @@ class JobRun:
     def _call(self) -> Any:
         context, arguments = self._context(), self._arguments()
 
-        def call() -> Any:
+        def handle() -> Any:
             return self.handler.collected(self.handler.function(context, *arguments))
 
+        call = partial(children.call, handle)
         return self.handler.retry.call(call, self.stop.wait, self._tell_of_retry)
 
     async def _call_async(self) -> Any:
         context, arguments = self._context(), self._arguments()
 
-        async def call() -> Any:
+        async def handle() -> Any:
             return self.handler.collected(await self.handler.function(context, *arguments))
 
+        call = partial(children.call_async, handle)
         return await self.handler.retry.call_async(call, self._tell_of_retry)
 
     def _context(self) -> JobContext:

@@ -265,14 +265,12 @@ class JobReporter:
 
         Of each, the latest counts. What no event can carry is left out, and logged once for a job.
         """
-        progress = reports.progress(completed, total, unit, self._complain)
-        self._report(
-            progress, None if message is None else reports.message(message, self._complain)
-        )
+        progress = reports.progress(completed, total, unit, self.complain)
+        self._report(progress, None if message is None else reports.message(message, self.complain))
 
     def message(self, text: object) -> None:
         """Send a line for the task's log: now, or shortly, at most twice a second."""
-        self._report(None, reports.message(text, self._complain))
+        self._report(None, reports.message(text, self.complain))
 
     def _report(self, progress: Progress | None, message: str | None) -> None:
         with self._lock:
@@ -286,12 +284,12 @@ class JobReporter:
 
         :raises InvalidMessage: it is not text
         """
-        name = reports.external_id(name, self._complain)
+        name = reports.external_id(name, self.complain)
         with self._lock:
             self.external_id = name
             self._say_running()
 
-    def _complain(self, field: str, fault: str) -> None:
+    def complain(self, field: str, fault: str) -> None:
         """Log what was left out or cut; once for each field of a job, as it comes in loops."""
         if field not in self._complaints:
             self._complaints |= {field}

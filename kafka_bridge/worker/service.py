@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from kafka_bridge.kafka.config import KafkaConfig
@@ -36,6 +34,7 @@ from kafka_bridge.worker.observation import Observer, WorkerStatus
 from kafka_bridge.worker.passed_over import PassedOver
 from kafka_bridge.worker.posts import Posts
 from kafka_bridge.worker.scheduler import Scheduler
+from kafka_bridge.worker.signals import stop_on_signals
 from kafka_bridge.worker.slots import Slots
 from kafka_bridge.worker.stand_ins import StandIns
 from kafka_bridge.worker.standing import Standing
@@ -86,7 +85,7 @@ class Service:
         worker, config = self._worker, self._worker.kafka_config()
         end_offsets(config, [worker.dead_letter_topic], START_SECONDS)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_stop_on_signals(self._stopping))
+            stack.enter_context(stop_on_signals(self._stopping, worker.grace))
             self._standing = Standing(config.session_timeout)
             self._scheduler = self._make_scheduler(config, observer, stack)
             self._started = True
@@ -330,26 +329,3 @@ class Service:
 
 def _has_not_begun(claim: Claim) -> bool:
     return claim.run is not None and claim.run.began is None
-
-
-@contextlib.contextmanager
-def _stop_on_signals(stopping: threading.Event) -> Iterator[None]:
-    """Set the event on the first SIGTERM or SIGINT and end the process on the second.
-
-    Only the main thread can have signal handlers; on another one the block does nothing.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, _: object) -> None:
-        if stopping.is_set():
-            os._exit(128 + number)
-        stopping.set()
-
-    before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

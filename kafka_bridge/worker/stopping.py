@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from enum import StrEnum
@@ -82,3 +83,10 @@ class StopSignal:
         """
         if self.reason is not None:
             raise JobStopped(self.reason, self.message)
+
+
+def _after_fork() -> None:
+    StopSignal._lock = threading.Lock()  # noqa: SLF001  another thread may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)

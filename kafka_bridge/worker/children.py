@@ -1,0 +1,73 @@
+"""Children that handlers fork: they end as children, and leave their parent's jobs alone.
+
+A handler may use :mod:`multiprocessing`, or ``os.fork`` itself. What a forked child gets with the
+worker's memory must not act in it: it does not report, run other jobs or answer to signals as a
+worker does (:mod:`~kafka_bridge.worker.signals`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, TypeVar
+
+from kafka_bridge.kafka.forks import generation
+
+R = TypeVar("R")
+
+
+def call(function: Callable[[], R]) -> R:
+    """Call a handler; a child that it forked, and that returns or raises as well, ends here."""
+    before = generation()
+    try:
+        value = function()
+    except BaseException as error:
+        if generation() != before:
+            _end(error)
+        raise
+    if generation() != before:
+        _end(None)
+    return value
+
+
+async def call_async(function: Callable[[], Awaitable[R]]) -> R:
+    """Do the same with a coroutine."""
+    before = generation()
+    try:
+        value = await function()
+    except BaseException as error:
+        if generation() != before:
+            _end(error)
+        raise
+    if generation() != before:
+        _end(None)
+    return value
+
+
+def _end(error: BaseException | None) -> NoReturn:
+    """End this process with the exit code that an uncaught exception gives.
+
+    As :mod:`multiprocessing` does it: output is flushed, and what the parent registered to be done
+    at its end is not done here.
+    """
+    code = 1
+    try:
+        code = _exit_code(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def _exit_code(error: BaseException | None) -> int:
+    if error is None:
+        return 0
+    if not isinstance(error, SystemExit):
+        traceback.print_exception(error)
+        return 1
+    if error.code is None or isinstance(error.code, int):
+        return (error.code or 0) & 0xFF
+    print(error.code, file=sys.stderr)  # noqa: T201  as Python does
+    return 1

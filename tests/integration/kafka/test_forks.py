@@ -1,0 +1,44 @@
+"""What a forked child inherits of the bridge: it keeps still there, and works on in its parent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from integration.jobs import WAIT_SECONDS
+from kafka_bridge.testing import Broker
+
+if TYPE_CHECKING:
+    from conftest import TopicFactory
+
+TESTS = Path(__file__).parents[2]
+
+
+def test_inherited_clients_neither_send_nor_block(
+    real_broker: Broker, topics: TopicFactory
+) -> None:
+    """A child that closes and drops them exits with its own code; its parent notices nothing.
+
+    A producer says in words whose it is, instead of taking records that nobody sends.
+    """
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "integration.kafka.forking",
+            real_broker.bootstrap_servers,
+            topics(partitions=1),
+        ],
+        cwd=TESTS,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said, code, parent = done.stdout.splitlines()
+    assert said.startswith("child: nothing is sent to topic ")
+    assert "Make a producer in the child process" in said
+    assert (code, parent) == ("exit code 3", "the parent's clients work")
