@@ -109,3 +109,31 @@ def test_worker_with_an_odd_name_is_silent(
     assert run.wait() == "failed"
     assert r"worker_lost: worker w\x00\x1b[31m\n: :group:: has been silent for 5 s" in run.log()
     assert DIED not in airflow.log_path(Component.TRIGGERER).read_text(errors="replace")
+
+
+UNSTORABLE = r"""
+from airflow.sdk import DAG
+from kafka_bridge.airflow import KafkaJobOperator
+
+with DAG(dag_id="unstorable", schedule=None):
+    KafkaJobOperator(
+        task_id="work", job_type="a.b", payload={"items": [0, 1, 2, {"x": "a\0b"}]}
+    )
+"""
+
+
+def test_literal_in_a_dag_file(airflow: LocalAirflow, eventually: Callable[..., None]) -> None:
+    """The file has an import error that names the place; the DAG processor goes on."""
+    file = airflow.dags / "unstorable.py"
+    file.write_text(UNSTORABLE, encoding="utf-8")
+
+    def errors() -> list[str]:
+        airflow.check()
+        found = airflow.api.import_errors()
+        return [each["stack_trace"] for each in found if each["filename"] == file.name]
+
+    try:
+        eventually(errors, "the file was parsed", 60)
+        assert "ConfigurationError: payload.items[3].x: contains NUL. Airflow cannot" in errors()[0]
+    finally:
+        file.unlink()
