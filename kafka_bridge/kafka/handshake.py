@@ -147,7 +147,7 @@ def _mechanisms_in(answer: bytes) -> tuple[str, ...] | None:
     at, found = 10, []
     for _ in range(count):
         (length,) = struct.unpack_from(">h", answer, at)
-        name = answer[at + 2 : at + 2 + length].decode("utf-8", "replace")
+        name = answer[at + 2 : at + 2 + length].decode()  # no UTF-8: not a Kafka broker
         found.append(one_line(name, NAME_BYTES))
         at += 2 + length
     return tuple(found)
