@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from unit.gateway.http.scripted import Asked, Says, serving
 
 from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.protocol.topics import RESPONSE_TOPIC
@@ -26,6 +27,7 @@ from .topic_contents import events_of_job, requests_of_run
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"
 PROGRAMS, ELSEWHERE = "programs.requests", "elsewhere.requests"
+MOODY = "moody.requests"
 RUN = "/api/v2/dags/{payload.dag_id}/dagRuns/{external_id}"
 
 
@@ -61,7 +63,7 @@ def start_gateway(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[..., None]]:
     """Give a function that runs a gateway with a file until the module's tests are done."""
-    for topic in (PROGRAMS, ELSEWHERE):
+    for topic in (PROGRAMS, ELSEWHERE, MOODY):
         with contextlib.suppress(TopicExists):
             jobs_broker.create_topic(topic, 4)
     started: list[subprocess.Popen[bytes]] = []
@@ -160,6 +162,50 @@ def test_program_that_is_cancelled(
         return events[-1].state
 
     eventually(lambda: last() is JobState.CANCELLED, "it is confirmed", 60)
+
+
+def test_service_that_refuses_to_say_how_a_job_is(
+    airflow: LocalAirflow, start_gateway: Callable[..., None]
+) -> None:
+    """For a moment, it costs no task; for longer, the task fails and the service does not go on."""
+
+    def answer(asked: Asked) -> Says:
+        if asked.line.startswith("GET /moment/"):
+            polls = len([each for each in service.asked if each.line == asked.line])
+            refusals = {1: 404, 2: 401, 3: 302}
+            if polls in refusals:
+                return Says({"detail": "who are you?"}, status=refusals[polls])
+            return Says({"status": "COMPLETED", "result": {"polls": polls}})
+        return Says({"detail": "forbidden"}, status=403 if asked.line.startswith("GET") else 202)
+
+    def job(name: str, give_up_after: float) -> dict[str, Any]:
+        path = f"/{name}/{{external_id}}"
+        return {
+            "service": "moody",
+            "submit": {"path": f"/{name}/{{job_id}}"},
+            "polling": {"path": path, "interval": 0.3, "give_up_after": give_up_after},
+            "cancel": {"method": "DELETE", "path": path},
+        }
+
+    with serving() as service:
+        service.answer_if = answer
+        start_gateway(
+            {
+                "request_topic": MOODY,
+                "services": {"moody": {"url": service.url}},
+                "jobs": {"moment": job("moment", 60), "longer": job("longer", 2)},
+            }
+        )
+        moment, longer = (begin(airflow, name, {}, MOODY) for name in ("moment", "longer"))
+        assert airflow.wait_for_run("gateway_job", moment, 90) == "success"
+        assert airflow.xcom("gateway_job", moment, "work") == {"polls": 4}
+        assert airflow.wait_for_run("gateway_job", longer, 90) == "failed"
+        log = log_of(airflow, longer)
+        assert "http_403: no usable answer about the job for" in log
+        assert "; the service has cancelled it" in log
+        deleted = [each.line for each in service.asked if each.line.startswith("DELETE")]
+        assert len(deleted) == 1
+        assert deleted[0].startswith("DELETE /longer/")
 
 
 @pytest.fixture(scope="module")
