@@ -15,7 +15,7 @@ from kafka_bridge.kafka.diagnosis import diagnose
 from kafka_bridge.kafka.offsets import read_record
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.payloads import from_bytes
-from kafka_bridge.protocol.errors import RecordGone, RecordLocation
+from kafka_bridge.protocol.errors import RecordGone, RecordLocation, RemoteProtocolError
 from kafka_bridge.protocol.media_types import NestedTooDeep
 from kafka_bridge.protocol.messages import ErrorType, JobState, StatusEvent, utc_now
 from kafka_bridge.protocol.plain_replies import plain_end
@@ -72,7 +72,7 @@ class JobOutcome:
         location = RecordLocation(self._job.response_topic, event["partition"], event["offset"])
         operator = self._operator
         record = read_record(operator.kafka, location, operator.delivery_timeout)
-        ended = end_in(record, self._job)
+        ended = self._end_in(record, event["state"])
         operator.log.info("Job %s: %s", ended.correlation_id, ended.state)
         if ended.error is not None and ended.error.details:
             details = block(ended.error.details, job_limits().details)
@@ -82,6 +82,14 @@ class JobOutcome:
         if operator.result_handler is None and operator.do_xcom_push and is_stored_by_airflow():
             require_fit(ended, location)
         return result_of(ended, location)
+
+    def _end_in(self, record: Record, state: str) -> StatusEvent:
+        try:
+            return end_in(record, self._job)
+        except RemoteProtocolError as error:
+            if state == JobState.SUCCEEDED:  # a retry would find the same record
+                raise exceptions.ResultUnreadable(error.reason, record.location) from error
+            raise
 
     def _raise_wait_failure(self, error: str, message: str) -> NoReturn:
         words = f"{error}: {message}"

@@ -10,7 +10,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.execution_time import xcom
 
-from kafka_bridge.airflow import KafkaJobOperator
+from kafka_bridge.airflow import KafkaJobOperator, outcomes
 from kafka_bridge.airflow.exceptions import (
     KafkaJobCancelled,
     KafkaJobFailed,
@@ -21,7 +21,10 @@ from kafka_bridge.airflow.exceptions import (
 )
 from kafka_bridge.airflow.stored_job import load, save
 from kafka_bridge.kafka.diagnosis import QueueReport
+from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol import errors
+from kafka_bridge.protocol.codec import encode
+from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.messages import JobFailure, JobState, StatusEvent
 
 from .samples import JOB, OTHER_JOB, TOPIC, Store, context, event, handle, stored
@@ -79,6 +82,21 @@ def test_result_that_is_not_what_it_says(
     words = f"{TOPIC}[2]@17: the result is not the {media_type} that it is said to be: "
     assert str(caught.value).startswith(words)
     assert isinstance(caught.value, AirflowFailException)  # a retry would read the same record
+
+
+@pytest.mark.parametrize(("state", "retried"), [("SUCCEEDED", False), ("FAILED", True)])
+def test_damaged_end(
+    kafka: Kafka, store: Store, monkeypatch: pytest.MonkeyPatch, state: str, retried: bool
+) -> None:
+    """A retry gets another job where this one has failed, and the same record where it has not."""
+    value = encode(event(JobState(state), message="x"))[:-3]
+    damaged = Record(RecordLocation(TOPIC, 2, 17), JOB.encode(), value, [], 0)
+    monkeypatch.setattr(outcomes, "read_record", lambda *_: damaged)
+    with pytest.raises(errors.Undecodable, match="damaged Avro body") as caught:
+        operator().execute_complete(
+            context(store), {**ENDED, "state": state}, job=handle().to_json()
+        )
+    assert isinstance(caught.value, AirflowFailException) != retried
 
 
 def succeeded(result: bytes) -> StatusEvent:
