@@ -20,6 +20,11 @@ from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.gateway.secret import secrets_in
 from kafka_bridge.worker import Worker
 
+TAKEN_FOR_EACH_PLACE = 2
+"""How many jobs of a type are taken for each that its service does at a time. One of them is at the
+service, the other waits for its place, which the task's log says, and follows without a pause. More
+would count as running for long before they do; they stay queued, and hold up no other service."""
+
 
 class Gateway:
     """A worker whose job types are those of a file.
@@ -60,7 +65,10 @@ class Gateway:
     def _serve(self, job_type: str, job: HttpJob) -> None:
         service = self._config.service_of(job)
         client = self._clients.setdefault(job.service or service.url, ServiceClient(service))
-        register = self.worker.job(job_type, concurrency=service.concurrency)
+        places = service.concurrency
+        register = self.worker.job(
+            job_type, concurrency=None if places is None else places * TAKEN_FOR_EACH_PLACE
+        )
         handler = HttpHandler(job, client, self._channel, self._unknown_words.count)
         register(handler.handle)
 

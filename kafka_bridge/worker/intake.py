@@ -180,12 +180,17 @@ class Intake:
     def held(self) -> set[int]:
         """Return the partitions of which nothing more is to be fetched now."""
         held = set()
-        is_full = self.is_full
+        is_full, has_passed_many = self.is_full, self._passed_over >= MOST_PASSED_OVER
         for number, partition in self.holdings.partitions.items():
-            has_enough = is_full or partition.positions.first_passed_over(SHARED) is not None
-            if has_enough and not self._looks_for_begun(partition):
+            passed_over = partition.positions.first_passed_over(SHARED) is not None
+            looks_for_begun = not has_passed_many and self._looks_for_begun(partition)
+            if (is_full or has_passed_many or passed_over) and not looks_for_begun:
                 held.add(number)
         return held
+
+    @property
+    def _passed_over(self) -> int:
+        return sum(each.positions.passed_over for each in self.holdings.partitions.values())
 
     def _looks_for_begun(self, partition: Partition) -> bool:
         """Tell whether a partition has to be read on for jobs that others had begun.
@@ -194,10 +199,6 @@ class Intake:
         types with a lane of their own aside.
         """
         if len(self.backlog.undecided) >= BACKLOG_RECORDS or self.aside.is_full:
-            return False
-        if sum(each.positions.passed_over for each in self.holdings.partitions.values()) >= (
-            MOST_PASSED_OVER
-        ):
             return False
         is_unknown = not self.ledger.has_read(partition.epoch)
         return partition.unbegun < BACKLOG_RECORDS and (is_unknown or self.ledger.knows_of_begun)

@@ -48,9 +48,6 @@ class PassedOver:
         """Whether requests are on their way."""
         return self._is_filling
 
-    def __len__(self) -> int:
-        return sum(each.positions.passed_over for each in self._holdings.partitions.values())
-
     def bring_back(self, take: Callable[[Partition, Received], None]) -> None:
         """Read again what there is room for now.
 

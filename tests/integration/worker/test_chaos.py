@@ -26,7 +26,7 @@ from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.reader import ResponseReader
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.kafka.scan import scan
-from kafka_bridge.protocol.lifecycle import TERMINAL
+from kafka_bridge.protocol.lifecycle import TERMINAL, JobHistory, Verdict
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent
 from kafka_bridge.testing import ApacheKafka
 
@@ -36,6 +36,9 @@ CONCURRENCY = 4
 SESSION_SECONDS = 3.0
 PARTITIONS = 8
 LONGEST_MS = 200
+HEARTBEAT_MS = 500
+HEARTBEAT_TIMEOUT = 3 * SESSION_SECONDS
+"""The silence after which a task gives up its worker: three times the session, as by default."""
 
 
 @pytest.fixture
@@ -56,6 +59,7 @@ class Chaos:
     did: Counter[str] = field(default_factory=Counter)
     log: list[str] = field(default_factory=list)
     running: list[Program] = field(default_factory=list)
+    freezes: bool = True
     _deck: list[Callable[[Program], None]] = field(default_factory=list)
     _thaws: list[threading.Timer] = field(default_factory=list)
 
@@ -75,7 +79,8 @@ class Chaos:
     def harm(self) -> None:
         """Do one thing to a worker chosen at random: each thing once, and again."""
         if not self._deck:
-            self._deck = self.chance.sample([self._kill, self._freeze, self._terminate], 3)
+            acts = [self._kill, self._terminate, *([self._freeze] if self.freezes else [])]
+            self._deck = self.chance.sample(acts, len(acts))
         act = self._deck.pop()
         victim = self.chance.choice(self.running)
         name = act.__name__.strip("_")
@@ -157,6 +162,67 @@ def test_every_job_ends_once_whatever_dies(
     _check(stage, chaos, ends, heard, jobs)
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("jobs", "seconds"), [(1_000, 8.0), pytest.param(8_000, 90.0, marks=pytest.mark.long)]
+)
+def test_no_task_gives_up_its_worker_while_another_has_its_partition(
+    quick_broker: ApacheKafka,
+    unique_name: Callable[[str], str],
+    tmp_path: Path,
+    jobs: int,
+    seconds: float,
+) -> None:
+    """Workers with long backlogs are killed and stopped: what had begun is soon spoken for again.
+
+    All jobs are queued at the start, so that whoever takes a partition over has its own queue.
+    """
+    config = config_of(quick_broker.bootstrap_servers)
+    with RecordProducer(config) as producer:
+        stage = _stage(quick_broker, producer, unique_name, tmp_path)
+        requests = [
+            request(
+                "work",
+                stage.responses,
+                100 + number % (LONGEST_MS + 1),
+                heartbeat_interval_ms=HEARTBEAT_MS,
+            )
+            for number in range(jobs)
+        ]
+        stage.publish(*requests)
+        chaos = Chaos(stage, quick_broker, random.Random(SEED), freezes=False)
+        try:
+            for _ in range(WORKERS):
+                chaos.start()
+            chaos.running[-1].until_said("Ready for jobs")
+            give_up = time.monotonic() + seconds
+            while time.monotonic() < give_up:
+                threading.Event().wait(chaos.chance.uniform(1.0, 3.0))
+                chaos.harm()
+            _until_all_ended(stage, requests)
+            silences = {job: _longest_silence(each) for job, each in _events(stage).items()}
+        finally:
+            stage.close()
+    longest = max(silences.values())
+    print(  # noqa: T201  this is what the long form is run for
+        f"{jobs} jobs; {dict(chaos.did)}; longest silence of one that had begun: {longest:.1f} s"
+    )
+    lost = {job: silence for job, silence in silences.items() if silence > HEARTBEAT_TIMEOUT}
+    assert lost == {}, "\n".join(chaos.log)
+
+
+def _longest_silence(events: list[tuple[Record, StatusEvent]]) -> float:
+    """Return the longest time in which the task of a job that had begun heard nothing."""
+    history, heard_at, longest = JobHistory(), math.inf, 0.0
+    for record, event in events:
+        if history.take(event) is Verdict.STALE:
+            continue
+        at = record.timestamp_ms / 1000
+        longest = max(longest, at - heard_at)
+        heard_at = math.inf if history.state is None or history.finished else at
+    return longest
+
+
 def _stage(
     broker: ApacheKafka, producer: RecordProducer, name: Callable[[str], str], folder: Path
 ) -> Stage:
@@ -233,13 +299,21 @@ def _until_all_ended(stage: Stage, requests: list[JobRequest]) -> None:
 
 def _ends(stage: Stage) -> dict[str, list[tuple[Record, StatusEvent]]]:
     """Return by job its terminal events, in the order of their partition."""
-    ends: dict[str, list[tuple[Record, StatusEvent]]] = defaultdict(list)
+    ends: dict[str, list[tuple[Record, StatusEvent]]] = {}
+    for job, events in _events(stage).items():
+        if terminal := [each for each in events if each[1].state in TERMINAL]:
+            ends[job] = terminal
+    return ends
+
+
+def _events(stage: Stage) -> dict[str, list[tuple[Record, StatusEvent]]]:
+    """Return by job its events, in the order of their partition."""
+    events: dict[str, list[tuple[Record, StatusEvent]]] = defaultdict(list)
     for batch in scan(stage.config, stage.responses, [], timeout=30):
         for record in map(Record.of, batch):
             event = record.decode(StatusEvent)
-            if event.state in TERMINAL:
-                ends[event.correlation_id].append((record, event))
-    return ends
+            events[event.correlation_id].append((record, event))
+    return events
 
 
 def _check(

@@ -100,3 +100,48 @@ def test_committed_offset_is_safe_whatever_the_order(
                 committed = position
     final = positions.to_commit()
     assert (committed if final is None else final) == max(offset for _, offset in steps) + 1
+
+
+def test_request_that_was_passed_over_is_delivered_again_after_a_crash() -> None:
+    """Nothing behind it is committed until it was read again and is finished."""
+    positions = taken(3)
+    positions.pass_over(3, "slow")
+    positions.take(4)
+    positions.finish(4)
+    assert (positions.passed_over, positions.to_commit()) == (1, 3)
+    assert positions.take_back(3, "slow")
+    assert (positions.passed_over, positions.position) == (0, 3)
+    positions.finish(3)
+    assert positions.to_commit() == 5
+
+
+def test_lanes_come_back_one_by_one_and_in_order() -> None:
+    """What belongs to another lane, or was never passed over, is not taken back."""
+    positions = taken(*range(6))
+    for offset, lane in ((0, "a"), (1, "b"), (2, "a"), (4, "a")):
+        positions.pass_over(offset, lane)
+    assert sorted(positions.lanes_passed_over) == ["a", "b"]
+    back = [offset for offset in range(6) if positions.take_back(offset, "a")]
+    assert back == [0, 2, 4]
+    assert positions.first_passed_over("a") is None
+    assert positions.first_passed_over("b") == 1
+
+
+def test_request_that_no_longer_exists_holds_nothing_up() -> None:
+    """The topic's retention may end before its turn comes: those behind it come back first."""
+    positions = taken(7, 8, 9)
+    positions.pass_over(7, "slow")
+    positions.pass_over(8, "slow")
+    positions.finish(9)
+    assert positions.take_back(8, "slow")
+    positions.finish(8)
+    assert positions.to_commit() == 10
+
+
+def test_only_what_comes_later_may_be_passed_over() -> None:
+    """Whoever reads again has gone past what lies before."""
+    positions = taken(5, 6, 7)
+    positions.pass_over(6, "slow")
+    assert positions.may_pass_over(7, "slow")
+    assert not positions.may_pass_over(5, "slow")
+    assert positions.may_pass_over(5, "other")

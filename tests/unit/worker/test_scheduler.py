@@ -19,7 +19,7 @@ from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
 from kafka_bridge.worker import JobContext, ledger
 from kafka_bridge.worker.aside import Aside
-from kafka_bridge.worker.backlog import LANE_RECORDS, Backlog
+from kafka_bridge.worker.backlog import BACKLOG_RECORDS, LANE_RECORDS, Backlog
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.holdings import Holdings
 from kafka_bridge.worker.job_run import JobRun
@@ -479,3 +479,33 @@ def test_frozen_worker_leaves_unreadable_requests_of_lost_partitions_alone(stage
     stage.scheduler.standing.confirmed()
     stage.scheduler.work()
     assert (stage.set_aside, stage.told) == ([], [])
+
+
+def test_new_partition_is_read_on_although_the_backlog_is_full(stage: Stage) -> None:
+    """It may have jobs that others had begun: up to so many requests that nobody had."""
+    scheduler, intake = stage.scheduler, stage.scheduler.intake
+    stage.unfinished[b"of another partition"] = Unfinished(1)
+    for offset in range(BACKLOG_RECORDS + 1):
+        stage.arrives(stage.request(), offset)
+        if offset == 0:
+            stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    assert intake.held() == {0}
+    scheduler.holdings.assigned([1])
+    assert intake.held() == {0}
+    stage.arrives(stage.request(), 0, partition=1)
+    stage.until(lambda: not scheduler.backlog.undecided)
+    for offset in range(1, BACKLOG_RECORDS):
+        assert intake.held() == {0}
+        stage.arrives(stage.request(), offset, partition=1)
+    assert intake.held() == {0, 1}
+    assert scheduler.holdings.partitions[1].positions.passed_over == BACKLOG_RECORDS
+    assert len(scheduler.backlog) == BACKLOG_RECORDS
+
+
+def test_nothing_is_fetched_while_the_ledger_cannot_be_read(stage: Stage) -> None:
+    """Requests of which nothing is known are kept, but not without end."""
+    stage.unreadable["answers"] = BrokerUnreachable("gone")
+    for offset in range(BACKLOG_RECORDS):
+        assert stage.scheduler.intake.held() == set()
+        stage.arrives(stage.request(), offset)
+    assert stage.scheduler.intake.held() == {0}
