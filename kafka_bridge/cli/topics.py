@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kafka_bridge.cli.durations import duration
+from kafka_bridge.kafka.config import GROUP_PREFIX
 from kafka_bridge.protocol import topics as default
-from kafka_bridge.protocol.errors import TopicMisconfigured
+from kafka_bridge.protocol.errors import ConfigurationError, TopicMisconfigured
 
 if TYPE_CHECKING:
-    from kafka_bridge.kafka.topics import TopicNames, TopicPlan, TopicReport
+    from kafka_bridge.kafka.topics import TopicPlan, TopicReport
 
 topics = typer.Typer(help="Create and check the topics of a service.", no_args_is_help=True)
 
@@ -118,6 +119,13 @@ def _print(reports: Iterable[TopicReport]) -> None:
     Console().print(table)
 
 
+def _principal(text: str) -> str:
+    kind, _, name = text.partition(":")
+    if not kind or not name:
+        raise typer.BadParameter(f"{text!r} is not a Kafka principal: write User:name")
+    return text
+
+
 @topics.command()
 def acls(
     requests: Requests = default.REQUEST_TOPIC,
@@ -125,19 +133,50 @@ def acls(
     control: Control = default.CONTROL_TOPIC,
     dead_letters: DeadLetters = default.DEAD_LETTER_TOPIC,
     callbacks: Callbacks = None,
-    airflow: Annotated[str, typer.Option(help="Airflow's Kafka principal.")] = "User:airflow",
-    worker: Annotated[str, typer.Option(help="The workers' Kafka principal.")] = "User:worker",
+    airflow: Annotated[
+        str, typer.Option(parser=_principal, help="Airflow's Kafka principal.")
+    ] = "User:airflow",
+    worker: Annotated[
+        str, typer.Option(parser=_principal, help="The workers' Kafka principal.")
+    ] = "User:worker",
+    operator: Annotated[
+        str, typer.Option(parser=_principal, help="The principal that runs this command line.")
+    ] = "User:operator",
     group: Annotated[str, typer.Option(help="The workers' consumer group.")] = "my-service",
+    reader_group_prefix: Annotated[
+        str,
+        typer.Option(
+            envvar="KAFKA_BRIDGE_READER_GROUP_PREFIX",
+            help="How the groups of readers begin; set the same where Airflow and workers run.",
+        ),
+    ] = GROUP_PREFIX,
+    bootstrap_server: Annotated[
+        str | None,
+        typer.Option(envvar="KAFKA_BRIDGE_BOOTSTRAP_SERVERS", help="The cluster to grant them on."),
+    ] = None,
+    command_config: Annotated[
+        str | None,
+        typer.Option(help="A file with an administrator's client properties, for kafka-acls."),
+    ] = None,
 ) -> None:
-    """Print the ACLs that each side needs, as kafka-acls commands to run or to hand on."""
-    from kafka_bridge.kafka.acls import airflow_acls, worker_acls
+    """Print the ACLs that each side needs and no more, as kafka-acls commands for a shell.
+
+    Each side can be granted them by itself: they stand under a line with its name.
+    """
+    from kafka_bridge.kafka.acls import airflow_acls, operator_acls, worker_acls
     from kafka_bridge.kafka.topics import TopicNames
 
-    names: TopicNames = TopicNames(requests, responses, control, dead_letters, callbacks)
+    if not bootstrap_server:
+        raise ConfigurationError(
+            "which cluster? Set KAFKA_BRIDGE_BOOTSTRAP_SERVERS or --bootstrap-server"
+        )
+    names = TopicNames(requests, responses, control, dead_letters, callbacks)
+    prefix = reader_group_prefix
     for side, needed in (
-        ("Airflow: workers and triggerers", airflow_acls(names, airflow, group)),
-        ("The service's workers", worker_acls(names, worker, group)),
+        ("Airflow: workers and triggerers", airflow_acls(names, airflow, group, prefix)),
+        ("The service's workers or gateways", worker_acls(names, worker, group, prefix)),
+        ("Operators: this command line", operator_acls(names, operator, prefix)),
     ):
         typer.echo(f"# {side}")
         for acl in needed:
-            typer.echo(f"{acl.command()}   # {acl.why}")
+            typer.echo(f"{acl.command(bootstrap_server, command_config)}   # {acl.why}")

@@ -20,6 +20,10 @@ ENV_PREFIX = "KAFKA_BRIDGE_KAFKA_"
 
 GROUP_PREFIX = "kafka-bridge-"
 """Groups of readers that assign partitions themselves begin so: one prefixed ACL covers them."""
+READER_PREFIX = "reader.group.prefix"
+"""The bridge's own property, among librdkafka's, which sets another beginning: where each team has
+ACLs for names of its own."""
+ENV_READER_PREFIX = "KAFKA_BRIDGE_READER_GROUP_PREFIX"
 
 UNKNOWN_TOPIC_SECONDS = 5.0
 """How long a client believes that a topic unknown to the brokers was created just now.
@@ -110,6 +114,10 @@ class KafkaConfig:
                 "the Kafka configuration has no 'bootstrap.servers': "
                 'set it to the brokers\' addresses, for example {"bootstrap.servers": "kafka:9092"}'
             )
+        if not isinstance(self.reader_prefix, str) or not self.reader_prefix.strip():
+            raise ConfigurationError(
+                f"{READER_PREFIX} must be text that is not empty, not {self.reader_prefix!r}"
+            )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> KafkaConfig:
@@ -117,6 +125,7 @@ class KafkaConfig:
 
         ``KAFKA_BRIDGE_BOOTSTRAP_SERVERS`` names the brokers; ``KAFKA_BRIDGE_KAFKA_SASL_USERNAME``
         sets ``sasl.username``, and likewise for every other property.
+        ``KAFKA_BRIDGE_READER_GROUP_PREFIX`` sets how the groups of readers begin.
 
         :param environ: the process's own by default
         :raises ConfigurationError: no bootstrap servers are set
@@ -129,6 +138,8 @@ class KafkaConfig:
         }
         if servers := environ.get(ENV_BOOTSTRAP):
             settings["bootstrap.servers"] = servers
+        if prefix := environ.get(ENV_READER_PREFIX):
+            settings[READER_PREFIX] = prefix
         if not settings.get("bootstrap.servers"):
             raise ConfigurationError(
                 f"no Kafka brokers are configured: set {ENV_BOOTSTRAP}, "
@@ -144,6 +155,12 @@ class KafkaConfig:
     def bootstrap_servers(self) -> str:
         """The brokers' addresses, comma-separated."""
         return str(self.settings["bootstrap.servers"])
+
+    @property
+    def reader_prefix(self) -> str:
+        """How the groups of readers that assign partitions themselves begin."""
+        prefix: str = self.settings.get(READER_PREFIX, GROUP_PREFIX)
+        return prefix
 
     @property
     def session_timeout(self) -> float:
@@ -176,7 +193,8 @@ class KafkaConfig:
         return int(interval)
 
     def _without(self, names: frozenset[str]) -> dict[str, Any]:
-        return {name: value for name, value in self.settings.items() if name not in names}
+        left_out = names | {READER_PREFIX}
+        return {name: value for name, value in self.settings.items() if name not in left_out}
 
     def producer(self, delivery_timeout: float) -> dict[str, Any]:
         """Return settings of an idempotent producer that gives up after so many seconds.
@@ -210,14 +228,14 @@ class KafkaConfig:
     def reader(self, purpose: str) -> dict[str, Any]:
         """Return settings of a consumer that assigns partitions itself and commits nothing.
 
-        Its group is its own, never the connection's: ``kafka-bridge-<purpose>-<random>``. A full
+        Its group is its own, never the connection's: ``<prefix><purpose>-<random>``. A full
         local queue is looked at again after 10 ms, not after librdkafka's 1 s: a reader that
         catches up empties it in a tenth of that.
         """
         return {
             "fetch.queue.backoff.ms": 10,
             **self._without(_PRODUCER_ONLY | {"group.instance.id", "enable.partition.eof"}),
-            "group.id": f"{GROUP_PREFIX}{purpose}-{uuid.uuid4().hex[:12]}",
+            "group.id": f"{self.reader_prefix}{purpose}-{uuid.uuid4().hex[:12]}",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",

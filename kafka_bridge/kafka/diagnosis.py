@@ -1,4 +1,8 @@
-"""Why nobody takes a job, as far as Kafka knows: the topic, the groups that read it, their lag."""
+"""Why nobody takes a job, as far as Kafka tells: the topic, the groups that read it, their lag.
+
+A client sees the groups that it may describe, and no others; what it may not see is part of the
+report. Groups of readers never show: they have no members and commit nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import confluent_kafka as ck
-from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
+from confluent_kafka.admin import AclOperation, AdminClient, ConsumerGroupDescription
 
 from kafka_bridge.kafka.clients import make
-from kafka_bridge.kafka.config import GROUP_PREFIX, KafkaConfig
+from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import kafka_error
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.protocol.errors import KafkaBridgeError, TopicNotFound
@@ -41,12 +45,16 @@ class QueueReport:
     """What Kafka knows of a request topic and of who reads it.
 
     ``exists`` is None where nothing could be asked; ``blind`` says why the groups are not known.
+    ``hidden`` says which groups were seen and not looked into; ``sees_all`` is False where groups
+    that this client may not describe are not even listed to it.
     """
 
     topic: str
     exists: bool | None = True
     groups: tuple[GroupReport, ...] = ()
     blind: str | None = None
+    hidden: str | None = None
+    sees_all: bool = True
 
     def __str__(self) -> str:
         if self.exists is None:
@@ -62,12 +70,26 @@ class QueueReport:
                 "that the service's workers run and that they read this topic."
             )
         if not self.groups:
+            return self._no_group()
+        groups = ", ".join(map(str, self.groups))
+        more = f" Besides, {self.hidden}." if self.hidden else ""
+        return (
+            f"Topic {self.topic!r} exists; consumer groups on it: {groups}.{more} {self._advice()}"
+        )
+
+    def _no_group(self) -> str:
+        if self.hidden is None and self.sees_all:
             return (
                 f"Topic {self.topic!r} exists, but no consumer group reads it. Start the "
                 "service's workers, or correct the name of the topic."
             )
-        groups = ", ".join(map(str, self.groups))
-        return f"Topic {self.topic!r} exists; consumer groups on it: {groups}. {self._advice()}"
+        unseen = self.hidden or "groups that it may not describe are not shown to it"
+        return (
+            f"Topic {self.topic!r} exists; no consumer group that this client may see reads it, "
+            f"but {unseen}. Start the service's workers if they do not run. If they do, allow "
+            "this client to Describe their group (`kafka-bridge topics acls` prints the ACL), and "
+            "check that they read this topic."
+        )
 
     def _advice(self) -> str:
         at_work = [group for group in self.groups if group.members]
@@ -92,7 +114,10 @@ def diagnose(config: KafkaConfig, topic: str, timeout: float) -> QueueReport:
     try:
         ends = end_offsets(config, [topic], timeout)[topic]
         admin = make(AdminClient, config.admin())
-        return QueueReport(topic, groups=tuple(_groups(admin, topic, ends, timeout)))
+        descriptions, hidden = _descriptions(admin, timeout)
+        groups = tuple(_groups(admin, descriptions, topic, ends, timeout))
+        sees_all = bool(groups) or _sees_all_groups(admin, timeout)
+        return QueueReport(topic, groups=groups, hidden=hidden, sees_all=sees_all)
     except TopicNotFound:
         return QueueReport(topic, exists=False)
     except ck.KafkaException as error:
@@ -102,10 +127,14 @@ def diagnose(config: KafkaConfig, topic: str, timeout: float) -> QueueReport:
 
 
 def _groups(
-    admin: AdminClient, topic: str, ends: Sequence[int], timeout: float
+    admin: AdminClient,
+    descriptions: Sequence[ConsumerGroupDescription],
+    topic: str,
+    ends: Sequence[int],
+    timeout: float,
 ) -> Iterator[GroupReport]:
     """Yield the groups that have members on a topic, or have committed offsets of it."""
-    for description in _descriptions(admin, timeout):
+    for description in descriptions:
         members = sum(_has_part_of(topic, member) for member in description.members)
         committed = _committed(admin, description.group_id, topic, len(ends), timeout)
         if members or committed:
@@ -113,17 +142,41 @@ def _groups(
             yield GroupReport(description.group_id, members, lag if committed else None)
 
 
-def _descriptions(admin: AdminClient, timeout: float) -> list[ConsumerGroupDescription]:
+def _descriptions(
+    admin: AdminClient, timeout: float
+) -> tuple[list[ConsumerGroupDescription], str | None]:
+    """Return the groups that may be seen, and in words which ones may not."""
     listed = admin.list_consumer_groups(request_timeout=timeout).result()
-    names = sorted(
-        group.group_id for group in listed.valid if not group.group_id.startswith(GROUP_PREFIX)
-    )[:MOST_GROUPS]
-    if not names:
-        if listed.errors:
-            raise ck.KafkaException(listed.errors[0])
-        return []
-    answers = admin.describe_consumer_groups(names, request_timeout=timeout)
-    return [answer.result() for answer in answers.values()]
+    names = sorted(group.group_id for group in listed.valid)
+    if not names and listed.errors:
+        raise ck.KafkaException(listed.errors[0])
+    found, refused = [], list[str]()
+    asked = names[:MOST_GROUPS]
+    answers = admin.describe_consumer_groups(asked, request_timeout=timeout) if asked else {}
+    for name, answer in answers.items():
+        try:
+            found.append(answer.result())
+        except ck.KafkaException as error:
+            if kafka_error(error).code() != ck.KafkaError.GROUP_AUTHORIZATION_FAILED:
+                raise
+            refused.append(name)
+    return found, _hidden(len(refused), len(names) - len(asked))
+
+
+def _hidden(refused: int, left_out: int) -> str | None:
+    if refused:
+        return f"{refused} other group{'' if refused == 1 else 's'} may not be described by it"
+    return f"{left_out} other groups were not looked at" if left_out else None
+
+
+def _sees_all_groups(admin: AdminClient, timeout: float) -> bool:
+    """Tell whether groups are listed that this client may not describe one by one."""
+    asked = admin.describe_cluster(include_authorized_operations=True, request_timeout=timeout)
+    try:
+        allowed = asked.result().authorized_operations
+    except ck.KafkaException:
+        return False
+    return allowed is None or AclOperation.DESCRIBE in allowed
 
 
 def _has_part_of(topic: str, member) -> bool:  # type: ignore[no-untyped-def]

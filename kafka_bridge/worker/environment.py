@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kafka_bridge.kafka.config import ENV_BOOTSTRAP, ENV_PREFIX, KafkaConfig
+from kafka_bridge.kafka.config import ENV_BOOTSTRAP, ENV_PREFIX, ENV_READER_PREFIX, KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.sanitize import NAME_BYTES, one_line
 from kafka_bridge.worker.settings import VARIABLES, WorkerSettings, parsed
@@ -17,6 +17,7 @@ _OF_OTHERS = ("KAFKA_BRIDGE_CACHE", "KAFKA_BRIDGE_TEST_BOOTSTRAP", "KAFKA_BRIDGE
 """Of the brokers and tests that kafka_bridge.testing starts."""
 KNOWN = (
     ENV_BOOTSTRAP,
+    ENV_READER_PREFIX,
     *(variable for variable, _ in VARIABLES.values()),
     "KAFKA_BRIDGE_LOG_LEVEL",
     "KAFKA_BRIDGE_LOG_FORMAT",

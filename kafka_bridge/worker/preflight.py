@@ -43,7 +43,8 @@ class Preflight:
     def run(self) -> None:
         """Ask, and say what is wrong."""
         rights = Rights(self._config)
-        acls = list(worker_acls(self._topics, _principal(self._config), self._group))
+        principal, prefix = _principal(self._config), self._config.reader_prefix
+        acls = list(worker_acls(self._topics, principal, self._group, prefix))
         began, said_at = time.monotonic(), -REPEAT_SECONDS
         while not self._stopping.is_set():
             try:
@@ -66,7 +67,7 @@ class Preflight:
         _log.error(
             "This worker lacks a right: %s. Grant it, for example with: %s%s",
             right,
-            right.acl.command(),
+            right.acl.command(self._config.bootstrap_servers),
             hint,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import shlex
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -47,22 +47,68 @@ def test_missing_or_senseless_settings_are_configuration_errors(
     assert words in str(result.exception)
 
 
-def test_acls_prints_lines_to_run_for_both_sides() -> None:
-    """Every line is a kafka-acls command or a comment, with the names that were given."""
-    result = run(
-        *("acls", "--requests", "q", "--responses", "a", "--control", "c", "--dead-letters", "d"),
-        *("--airflow", "User:af", "--worker", "User:wk", "--group", "grp"),
-    )
-    assert result.exit_code == 0
-    airflow, worker = re.split(r"^# The service's workers\n", result.output, flags=re.MULTILINE)
-    assert airflow.startswith("# Airflow: workers and triggerers\n")
-    for part, principal, topics in ((airflow, "User:af", "qac"), (worker, "User:wk", "qacd")):
-        lines = [line for line in part.splitlines() if not line.startswith("# ")]
-        assert lines
-        assert all(f"kafka-acls --add --allow-principal '{principal}'" in line for line in lines)
-        assert set("".join(re.findall("--topic '(.*?)'", part))) == set(topics)
-        assert all("   # " in line for line in lines)
-    assert "--topic 'jobs.callbacks'" not in result.output
-    assert "--topic 'cb'" in run("acls", "--callbacks", "cb").output
-    assert "--group 'grp'   # say why nobody takes a job" in airflow
-    assert "--group 'kafka-bridge-' --resource-pattern-type prefixed" in worker
+def acls(*options: str) -> dict[str, list[list[str]]]:
+    """Return by side the words of each line that ``topics acls`` prints."""
+    result = run("acls", *options, KAFKA_BRIDGE_BOOTSTRAP_SERVERS="k:9092")
+    assert result.exit_code == 0, result.output
+    sides: dict[str, list[list[str]]] = {}
+    for line in result.output.splitlines():
+        if line.startswith("# "):
+            sides[line.removeprefix("# ").partition(":")[0]] = []
+        else:
+            sides[list(sides)[-1]].append(shlex.split(line, comments=True))
+    return sides
+
+
+def test_acls_prints_lines_to_run_for_each_side() -> None:
+    """Every line is a kafka-acls command with the cluster and the names that were given."""
+    names = ("--requests", "q", "--responses", "a", "--control", "c", "--dead-letters", "d")
+    principals = ("--airflow", "User:af", "--worker", "User:wk", "--operator", "User:op")
+    sides = acls(*names, *principals, "--group", "grp", "--reader-group-prefix", "team-a.")
+    expected = {"Airflow": "User:af", "The service's workers or gateways": "User:wk"}
+    assert list(sides) == [*expected, "Operators"]
+    for side, principal in (*expected.items(), ("Operators", "User:op")):
+        for words in sides[side]:
+            assert words[:3] == ["kafka-acls", "--bootstrap-server", "k:9092"]
+            assert words[3:6] == ["--add", "--allow-principal", principal]
+        readers = ["--group", "team-a.", "--resource-pattern-type", "prefixed"]
+        assert [words for words in sides[side] if words[-4:] == readers]
+    assert ["--operation", "Describe", "--group", "grp"] in [w[-4:] for w in sides["Airflow"]]
+
+
+def test_acls_of_a_gateway_have_its_callbacks() -> None:
+    """The topic of callbacks takes one option, and is nowhere without it."""
+    assert not [w for side in acls().values() for w in side if "jobs.callbacks" in w]
+    sides = acls("--callbacks", "cb")
+    assert [side for side, lines in sides.items() if any("cb" in words for words in lines)] == [
+        "The service's workers or gateways",
+        "Operators",
+    ]
+
+
+def test_acls_quotes_what_a_shell_would_read() -> None:
+    """A principal that ends its quotes, a group with a command: each stays one word."""
+    hostile = "x' ; id; '"
+    sides = acls("--worker", f"User:{hostile}", "--group", "$(id)", "--command-config", "a b")
+    lines = sides["The service's workers or gateways"]
+    assert all(f"User:{hostile}" in words and "a b" in words for words in lines)
+    assert any("$(id)" in words for words in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--worker", "wk"), "'wk' is not a Kafka principal: write User:name"),
+        (("--airflow", "User:"), "'User:' is not a Kafka principal"),
+    ],
+)
+def test_acls_refuses_what_is_no_principal(options: tuple[str, ...], words: str) -> None:
+    """kafka-acls would refuse it, one line after the other."""
+    result = run("acls", *options, KAFKA_BRIDGE_BOOTSTRAP_SERVERS="k:9092")
+    assert result.exit_code == 2
+    assert words in plain(result.output)
+
+
+def test_acls_needs_a_cluster() -> None:
+    """A line without --bootstrap-server does not run."""
+    assert "Set KAFKA_BRIDGE_BOOTSTRAP_SERVERS or --bootstrap-server" in str(run("acls").exception)

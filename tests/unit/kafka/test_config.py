@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from kafka_bridge.kafka.clients import make
-from kafka_bridge.kafka.config import GROUP_PREFIX, KafkaConfig
+from kafka_bridge.kafka.config import ENV_BOOTSTRAP, GROUP_PREFIX, KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 
 SERVERS = "127.0.0.1:9"
@@ -297,3 +297,20 @@ def test_wrong_setting_is_an_error_in_words(settings: dict[str, Any], words: str
     with pytest.raises(ConfigurationError, match="configuration is not accepted") as caught:
         make(AdminClient, config.admin())
     assert words in str(caught.value)
+
+
+def test_readers_groups_begin_as_the_environment_sets_it() -> None:
+    """Teams with prefixed ACLs have names of their own; librdkafka never sees the property."""
+    environ = {ENV_BOOTSTRAP: "b:1", "KAFKA_BRIDGE_READER_GROUP_PREFIX": "team-a."}
+    config = KafkaConfig.from_env(environ)
+    assert config.reader_prefix == "team-a."
+    kinds = [config.reader("scan"), config.worker("g"), config.producer(30.0), config.admin()]
+    assert all("reader.group.prefix" not in settings for settings in kinds)
+    assert config.reader("scan")["group.id"].startswith("team-a.scan-")
+
+
+@pytest.mark.parametrize("prefix", ["", "  ", 7])
+def test_readers_groups_need_a_beginning(prefix: object) -> None:
+    """A prefix that is empty would cover every group of the cluster."""
+    with pytest.raises(ConfigurationError, match=r"reader\.group\.prefix must be text that"):
+        KafkaConfig({"bootstrap.servers": "b:1", "reader.group.prefix": prefix})
