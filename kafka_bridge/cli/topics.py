@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kafka_bridge.cli.durations import duration
-from kafka_bridge.kafka.config import GROUP_PREFIX
+from kafka_bridge.kafka.config import GROUP_PREFIX, MESSAGE_BYTES, UNCOMPRESSED
 from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.errors import ConfigurationError, TopicMisconfigured
 
@@ -25,6 +26,27 @@ DeadLetters = Annotated[str, typer.Option("--dead-letters", help="The dead-lette
 Callbacks = Annotated[
     str | None,
     typer.Option("--callbacks", help="The topic of callbacks, where a gateway is called back."),
+]
+Replication = Annotated[
+    int | None,
+    typer.Option(
+        help="Copies of each partition, -1 for the brokers' default. 3 unless set; `create` makes "
+        "fewer where the cluster has fewer brokers, and ends with 1 unless they were asked for."
+    ),
+]
+MinInSync = Annotated[
+    int | None,
+    typer.Option(
+        "--min-insync-replicas",
+        min=1,
+        help="Copies that must have a record before it is acknowledged: 2 of 3 unless set.",
+    ),
+]
+MaxMessage = Annotated[
+    int,
+    typer.Option(
+        "--max-message-bytes", min=1, metavar="BYTES", help="The topics' max.message.bytes."
+    ),
 ]
 Longest = Annotated[timedelta, typer.Option(parser=duration, metavar="DURATION")]
 
@@ -42,31 +64,50 @@ def create(
             min=1, help="Of requests, responses and callbacks: the most workers at a time."
         ),
     ] = 6,
-    replication: Annotated[
-        int, typer.Option(help="Copies of each partition; -1 is the brokers' default.")
-    ] = -1,
+    replication: Replication = None,
+    min_in_sync: MinInSync = None,
+    max_message_bytes: MaxMessage = MESSAGE_BYTES,
+    compression_type: Annotated[
+        str,
+        typer.Option(
+            help="The topics' compression.type. Anything but 'uncompressed' lets batches in that "
+            "unpack to any size."
+        ),
+    ] = UNCOMPRESSED,
     longest_job: Longest = "7d",  # type: ignore[assignment]
     longest_wait: Longest = "7d",  # type: ignore[assignment]
 ) -> None:
     """Create the topics that are missing, with retention for the longest job and queue wait.
 
-    Kafka is configured by the environment, as for `kafka-bridge worker run`.
+    They get three copies where the cluster has three brokers. Exit code 1 where a topic is unsafe,
+    unless that was asked for. Kafka is configured by the environment, as for
+    `kafka-bridge worker run`.
     """
     from kafka_bridge.kafka.config import KafkaConfig
-    from kafka_bridge.kafka.topics import TopicNames, create_topics, plan_topics
+    from kafka_bridge.kafka.topics import (
+        Copies,
+        TopicNames,
+        broker_count,
+        create_topics,
+        plan_topics,
+    )
 
     names = TopicNames(requests, responses, control, dead_letters, callbacks)
-    plans = plan_topics(
+    required = plan_topics(
         names,
         partitions=partitions,
-        replication=replication,
+        copies=Copies.required(replication, min_in_sync),
         longest_job=longest_job,
         longest_wait=longest_wait,
+        max_message_bytes=max_message_bytes,
+        compression=compression_type,
     )
     config = KafkaConfig.from_env()
+    copies = Copies.chosen(replication, min_in_sync, broker_count(config))
+    plans = [dataclasses.replace(plan, copies=copies) for plan in required]
     for name, created in create_topics(config, plans).items():
         typer.echo(f"{name}: {'created' if created else 'exists, left as it is'}")
-    _report(config, plans)
+    _report(config, required)
 
 
 @topics.command()
@@ -76,15 +117,24 @@ def check(
     control: Control = default.CONTROL_TOPIC,
     dead_letters: DeadLetters = default.DEAD_LETTER_TOPIC,
     callbacks: Callbacks = None,
+    replication: Replication = None,
+    min_in_sync: MinInSync = None,
+    max_message_bytes: MaxMessage = MESSAGE_BYTES,
     longest_job: Longest = "7d",  # type: ignore[assignment]
     longest_wait: Longest = "7d",  # type: ignore[assignment]
 ) -> None:
-    """Say of each topic what would lose jobs; exit code 1 when there is anything."""
+    """List for each topic what would lose jobs; exit code 1 if there is anything."""
     from kafka_bridge.kafka.config import KafkaConfig
-    from kafka_bridge.kafka.topics import TopicNames, plan_topics
+    from kafka_bridge.kafka.topics import Copies, TopicNames, plan_topics
 
     names = TopicNames(requests, responses, control, dead_letters, callbacks)
-    plans = plan_topics(names, longest_job=longest_job, longest_wait=longest_wait)
+    plans = plan_topics(
+        names,
+        copies=Copies.required(replication, min_in_sync),
+        longest_job=longest_job,
+        longest_wait=longest_wait,
+        max_message_bytes=max_message_bytes,
+    )
     _report(KafkaConfig.from_env(), plans)
 
 

@@ -25,6 +25,11 @@ READER_PREFIX = "reader.group.prefix"
 ACLs for names of its own."""
 ENV_READER_PREFIX = "KAFKA_BRIDGE_READER_GROUP_PREFIX"
 
+MESSAGE_BYTES = 1_048_588
+"""Kafka's own default for max.message.bytes: readers hold whole messages in memory."""
+UNCOMPRESSED = "uncompressed"
+"""The one compression.type with which a broker unpacks a batch and measures what was in it."""
+
 UNKNOWN_TOPIC_SECONDS = 5.0
 """How long a client believes that a topic unknown to the brokers was created just now.
 

@@ -2,7 +2,9 @@
 
 The rules: deletion, never compaction (a job has many records under one key, and all count);
 responses and callbacks are kept longer than the longest job, requests and commands longer than the
-longest wait in the queue.
+longest wait in the queue; three copies, of which two must have a record; and the broker stores
+records uncompressed, because then it refuses those that would unpack to more than a message may
+have (docs/decisions/0029-safe-topics.md).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from confluent_kafka.admin import (
 )
 
 from kafka_bridge.kafka.clients import ask, make
-from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.config import MESSAGE_BYTES, UNCOMPRESSED, KafkaConfig
 from kafka_bridge.kafka.failures import kafka_error, translate
 from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.errors import ConfigurationError, TopicNotFound
@@ -49,27 +51,78 @@ class TopicNames:
 
 
 @dataclass(frozen=True, slots=True)
+class Copies:
+    """How many copies each partition has, and how many must have a record that is acknowledged.
+
+    ``replication`` -1 is the brokers' default; ``min_in_sync`` None is, too.
+    """
+
+    replication: int = 3
+    min_in_sync: int | None = 2
+
+    def __post_init__(self) -> None:
+        if self.replication == 0 or self.replication < -1:
+            raise ConfigurationError("replication must be at least 1, or -1: the brokers' default")
+        if self.min_in_sync is not None and self.min_in_sync < 1:
+            raise ConfigurationError("min.insync.replicas must be at least 1")
+
+    @classmethod
+    def chosen(cls, replication: int | None, min_in_sync: int | None, brokers: int) -> Copies:
+        """Return what to create: what was asked for, otherwise as safe as the cluster allows.
+
+        :param brokers: how many the cluster has
+        """
+        copies = min(3, max(1, brokers)) if replication is None else replication
+        usual = 2 if copies >= 3 else 1
+        return cls(copies, min_in_sync or (None if copies == -1 else usual))
+
+    @classmethod
+    def required(cls, replication: int | None, min_in_sync: int | None) -> Copies:
+        """Return the least that is safe, or that was asked for instead."""
+        copies = 3 if replication in (None, -1) else replication
+        assert copies is not None  # noqa: S101
+        return cls(copies, min_in_sync or (2 if copies >= 3 else 1))
+
+
+@dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """How one topic should be. ``replication`` -1 is the broker's default."""
+    """How one topic should be. ``max_message_bytes`` is the topic's ``max.message.bytes``."""
 
     name: str
     partitions: int
-    replication: int
+    copies: Copies
     retention: timedelta
+    max_message_bytes: int = MESSAGE_BYTES
+    compression: str = UNCOMPRESSED
 
     @property
     def retention_ms(self) -> int:
         """The retention in milliseconds."""
         return self.retention // timedelta(milliseconds=1)
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """The topic's settings, as Kafka spells them."""
+        settings = {
+            "cleanup.policy": "delete",
+            "retention.ms": str(self.retention_ms),
+            "compression.type": self.compression,
+            "max.message.bytes": str(self.max_message_bytes),
+        }
+        if self.copies.min_in_sync is not None:
+            settings["min.insync.replicas"] = str(self.copies.min_in_sync)
+        return settings
+
 
 def plan_topics(
     names: TopicNames,
     *,
     partitions: int = 6,
-    replication: int = -1,
+    copies: Copies = Copies(),
     longest_job: timedelta = timedelta(days=7),
     longest_wait: timedelta = timedelta(days=7),
+    max_message_bytes: int = MESSAGE_BYTES,
+    compression: str = UNCOMPRESSED,
 ) -> list[TopicPlan]:
     """Return how the topics should be for jobs and queue waits of the given lengths.
 
@@ -77,19 +130,23 @@ def plan_topics(
 
     :raises ConfigurationError: a number is not positive
     """
-    if partitions < 1 or replication == 0 or replication < -1:
-        raise ConfigurationError("partitions and replication must be at least 1")
+    if min(partitions, max_message_bytes) < 1:
+        raise ConfigurationError("partitions and the longest message must be at least 1")
     if min(longest_job, longest_wait) <= timedelta(0):
-        raise ConfigurationError("the longest job and the longest wait must be longer than nothing")
+        raise ConfigurationError("the longest job and the longest wait must be greater than 0 s")
     wait, job = longest_wait + MARGIN, longest_wait + longest_job + MARGIN
+
+    def plan(name: str, partitions: int, retention: timedelta) -> TopicPlan:
+        return TopicPlan(name, partitions, copies, retention, max_message_bytes, compression)
+
     plans = [
-        TopicPlan(names.requests, partitions, replication, wait),
-        TopicPlan(names.responses, partitions, replication, job),
-        TopicPlan(names.control, 1, replication, wait),
-        TopicPlan(names.dead_letters, 1, replication, DEAD_LETTER_RETENTION),
+        plan(names.requests, partitions, wait),
+        plan(names.responses, partitions, job),
+        plan(names.control, 1, wait),
+        plan(names.dead_letters, 1, DEAD_LETTER_RETENTION),
     ]
     if names.callbacks is not None:
-        plans.append(TopicPlan(names.callbacks, partitions, replication, job))
+        plans.append(plan(names.callbacks, partitions, job))
     return plans
 
 
@@ -122,8 +179,8 @@ def create_topics(config: KafkaConfig, plans: Iterable[TopicPlan]) -> dict[str, 
         NewTopic(
             plan.name,
             num_partitions=plan.partitions,
-            replication_factor=plan.replication,
-            config={"cleanup.policy": "delete", "retention.ms": str(plan.retention_ms)},
+            replication_factor=plan.copies.replication,
+            config=plan.settings,
         )
         for plan in plans
     ]
@@ -190,8 +247,8 @@ def _check(admin: AdminClient, config: KafkaConfig, plan: TopicPlan) -> TopicRep
         len(replicas),
         min(replicas),
         settings,
-        tuple(_problems(plan, settings)),
-        tuple(_advice(min(replicas), settings)),
+        (*_problems(plan, settings), *_unsafe_copies(plan.copies, min(replicas), settings)),
+        tuple(_advice(plan, min(replicas), settings)),
     )
 
 
@@ -226,8 +283,41 @@ def _problems(plan: TopicPlan, settings: Mapping[str, str]) -> Iterable[str]:
         yield "retention.bytes is set: a busy day removes records before their time"
 
 
-def _advice(replication: int, settings: Mapping[str, str]) -> Iterable[str]:
-    if replication < 3:
-        yield f"replication factor {replication}: a lost broker loses jobs; 3 is usual"
-    if replication >= 3 and int(settings.get("min.insync.replicas", "1")) < 2:
-        yield "min.insync.replicas is 1: an acknowledged record may exist on one broker only; set 2"
+def _unsafe_copies(
+    required: Copies, replication: int, settings: Mapping[str, str]
+) -> Iterable[str]:
+    if replication < required.replication:
+        yield (
+            f"replication factor {replication}: a lost broker loses jobs, {required.replication} "
+            f"is safe (if fewer are meant: --replication {replication})"
+        )
+        return
+    in_sync, least = _min_in_sync(settings), required.min_in_sync or 1
+    if in_sync < least:
+        yield (
+            f"min.insync.replicas is {in_sync}: an acknowledged record may exist on one broker "
+            f"only; set {least} (if fewer are meant: --min-insync-replicas {in_sync})"
+        )
+
+
+def _advice(plan: TopicPlan, replication: int, settings: Mapping[str, str]) -> Iterable[str]:
+    if replication > 1 and _min_in_sync(settings) >= replication:
+        yield (
+            f"min.insync.replicas is {_min_in_sync(settings)} of {replication}: with one broker "
+            "down, nothing can be published"
+        )
+    if settings.get("compression.type", UNCOMPRESSED) != UNCOMPRESSED:
+        yield (
+            f"compression.type is {settings['compression.type']!r}: a batch of a few kB may unpack "
+            f"to hundreds of MB in every reader; with {UNCOMPRESSED!r} the broker refuses it"
+        )
+    longest = int(settings.get("max.message.bytes", plan.max_message_bytes))
+    if longest > plan.max_message_bytes:
+        yield (
+            f"max.message.bytes is {longest:,}: readers hold whole messages in memory, more than "
+            f"{plan.max_message_bytes:,} is unusual (if it is meant: --max-message-bytes {longest})"
+        )
+
+
+def _min_in_sync(settings: Mapping[str, str]) -> int:
+    return int(settings.get("min.insync.replicas", "1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,11 @@ import confluent_kafka as ck
 import pytest
 
 from integration.jobs import config_of
+from kafka_bridge.gateway.config import GatewayConfig
+from kafka_bridge.kafka.config import GROUP_PREFIX, KafkaConfig
 from kafka_bridge.kafka.diagnosis import GroupReport, QueueReport, diagnose
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.testing import Broker, EmbeddedBroker
+from kafka_bridge.testing import Broker, EmbeddedBroker, SecuredKafka
 
 if TYPE_CHECKING:
     from conftest import Eventually, TopicFactory
@@ -101,6 +104,42 @@ def test_group_at_work_and_group_that_is_down(
         f"consumer groups on it: '{group}' (no members, lags by 3). None of them has a member: "
         "start the service's workers."
     )
+
+
+def test_group_with_the_default_name_of_gateways_is_seen(
+    real_broker: Broker, topics: TopicFactory, unique_name: Callable[[str], str]
+) -> None:
+    """Its name begins as those of readers do; it is a group at work like any other."""
+    topic, group = topics("read"), unique_name(GatewayConfig.model_fields["group_id"].default)
+    assert group.startswith(GROUP_PREFIX)
+    with member(real_broker, topic, group):
+        assert [each.name for each in look(real_broker, topic).groups] == [group]
+
+
+def test_groups_that_may_not_be_described_are_not_called_absent(
+    secured_kafka: SecuredKafka, unique_name: Callable[[str], str]
+) -> None:
+    """Who sees that there is a group, but not what it reads, is told how many there are."""
+    user, owner, topic = unique_name("user"), unique_name("owner"), unique_name("topic")
+    for each in (user, owner):
+        secured_kafka.add_user(each)
+        secured_kafka.allow(each, "topic", topic, "Read")
+    secured_kafka.create_topic(topic, 1)
+    group = unique_name("service")
+    secured_kafka.allow(owner, "group", group, "Read")
+    consumer = ck.Consumer({**secured_kafka.client(owner), "group.id": group})
+    consumer.commit(offsets=[ck.TopicPartition(topic, 0, 1)], asynchronous=False)
+    consumer.close()
+    config = KafkaConfig(secured_kafka.client(user))
+    assert "groups that it may not describe are not shown to it" in str(
+        diagnose(config, topic, SECONDS)
+    )
+    secured_kafka.allow(user, "cluster", "kafka-cluster", "Describe")
+    words = str(diagnose(config, topic, SECONDS))
+    assert re.search(r"no consumer group that this client may see reads it, but \d+ other", words)
+    assert "allow this client to Describe their group" in words
+    secured_kafka.allow(user, "group", group, "Describe")
+    assert f"'{group}' (no members" in str(diagnose(config, topic, SECONDS))
 
 
 def _commit(consumer: ck.Consumer, topic: str, count: int) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
+import confluent_kafka as ck
 import pytest
 from confluent_kafka.admin import (
     AdminClient,
@@ -17,8 +20,11 @@ from confluent_kafka.admin import (
 )
 
 from integration.jobs import WAIT_SECONDS, config_of
-from kafka_bridge.kafka.topics import TopicNames, check_topics, plan_topics
-from kafka_bridge.testing import Broker
+from kafka_bridge.kafka.topics import Copies, TopicNames, check_topics, plan_topics
+from kafka_bridge.testing import Broker, KafkaCluster
+
+if TYPE_CHECKING:
+    from conftest import TopicFactory
 
 DAY = timedelta(days=1)
 PROGRAM = "from kafka_bridge.cli import main; main()"
@@ -32,10 +38,26 @@ def names(real_broker: Broker, unique_name: Callable[[str], str]) -> Iterator[To
     real_broker.delete_topics(names)
 
 
+@pytest.fixture
+def names_on_cluster(
+    kafka_cluster: KafkaCluster, unique_name: Callable[[str], str]
+) -> Iterator[TopicNames]:
+    """Give names of four topics that do not exist on the cluster, gone after the test."""
+    names = TopicNames(*(unique_name(kind) for kind in ("q", "a", "c", "d")))
+    yield names
+    kafka_cluster.delete_topics(names)
+
+
 def run(
     broker: Broker, command: str, names: TopicNames, *options: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``kafka-bridge topics <command>`` for these names, on a terminal that is wide enough."""
+    """Run ``kafka-bridge topics <command>`` for these names, on a terminal that is wide enough.
+
+    One copy is asked for unless the options say how many.
+    """
+    if "--replication" not in options and "--safe" not in options:
+        options = (*options, "--replication", "1")
+    options = tuple(each for each in options if each != "--safe")
     pairs = zip(("--requests", "--responses", "--control", "--dead-letters"), names, strict=True)
     arguments = [each for pair in pairs for each in pair]
     return subprocess.run(
@@ -75,7 +97,7 @@ def test_create_makes_topics_that_lose_no_job(real_broker: Broker, names: TopicN
     assert result.returncode == 0, result.stderr
     assert f"{names.requests}: created" in result.stdout
     config = config_of(real_broker.bootstrap_servers)
-    plans = plan_topics(names, longest_job=2 * DAY, longest_wait=DAY)
+    plans = plan_topics(names, copies=Copies(1, 1), longest_job=2 * DAY, longest_wait=DAY)
     found = {
         report.name: (
             report.partitions,
@@ -116,7 +138,8 @@ def test_create_again_leaves_topics_as_they_are(real_broker: Broker, names: Topi
     result = run(real_broker, "create", names, "--partitions", "5")
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("exists, left as it is") == 4
-    (report, *_) = check_topics(config_of(real_broker.bootstrap_servers), plan_topics(names))
+    plans = plan_topics(names, copies=Copies(1, 1))
+    (report, *_) = check_topics(config_of(real_broker.bootstrap_servers), plans)
     assert report.partitions == 2
 
 
@@ -157,12 +180,71 @@ def test_check_says_which_topics_are_missing(real_broker: Broker, names: TopicNa
             assert "it does not exist: run `kafka-bridge topics create`" in row(result.stdout, name)
 
 
-def test_advice_is_no_problem(real_broker: Broker, names: TopicNames) -> None:
-    """A single copy is pointed out and does not fail the check."""
+def test_one_copy_is_a_problem_unless_asked_for(real_broker: Broker, names: TopicNames) -> None:
+    """One broker can keep one copy: created, and said to be unsafe, with exit code 1."""
+    created = run(real_broker, "create", names, "--safe")
+    assert created.returncode == 1
+    assert f"{names.requests}: created" in created.stdout
+    words = "✗ replication factor 1: a lost broker loses jobs, 3 is safe (if fewer are meant: --rep"
+    assert words in row(created.stdout, names.requests)
+    checked = run(real_broker, "check", names, "--safe")
+    assert checked.returncode == 1
+    assert words in row(checked.stdout, names.control)
+    assert run(real_broker, "check", names, "--replication", "1").returncode == 0
     assert run(real_broker, "create", names, "--replication", "1").returncode == 0
-    result = run(real_broker, "check", names)
-    assert result.returncode == 0
-    assert "! replication factor 1: a lost broker loses jobs" in row(result.stdout, names.requests)
+
+
+def test_three_brokers_keep_three_copies(kafka_cluster: KafkaCluster, names_on_cluster) -> None:  # type: ignore[no-untyped-def]
+    """Without options: three copies of which two must have a record; the check is content."""
+    created = run(kafka_cluster, "create", names_on_cluster, "--safe")
+    assert created.returncode == 0, created.stdout
+    config = config_of(kafka_cluster.bootstrap_servers)
+    for report in check_topics(config, plan_topics(names_on_cluster)):
+        assert report.replication == 3
+        assert report.settings["min.insync.replicas"] == "2"
+        assert (report.problems, report.advice) == ((), ())
+    for topic, count in ((names_on_cluster.requests, "1"), (names_on_cluster.control, "3")):
+        set_topic(kafka_cluster, topic, min_insync_replicas=count)
+    checked = run(kafka_cluster, "check", names_on_cluster, "--safe")
+    assert checked.returncode == 1
+    assert "✗ min.insync.replicas is 1" in row(checked.stdout, names_on_cluster.requests)
+    assert "! min.insync.replicas is 3 of 3" in row(checked.stdout, names_on_cluster.control)
+    meant = ("--safe", "--min-insync-replicas", "1")
+    assert run(kafka_cluster, "check", names_on_cluster, *meant).returncode == 0
+
+
+@pytest.mark.parametrize("codec", ["zstd", "gzip", "lz4", "snappy"])
+def test_topic_refuses_a_batch_that_unpacks_to_too_much(
+    real_broker: Broker, topics: TopicFactory, codec: str
+) -> None:
+    """A few kB that unpack to 20 MB: refused at the door by a topic as `create` makes it.
+
+    Of Kafka's own default, and of every other compression.type, it is taken; the check says so.
+    """
+    (plan, *_) = plan_topics(TopicNames(), copies=Copies(1, 1))
+    safe, unsafe = topics("safe", 1, plan.settings), topics("unsafe", 1)
+    assert bomb(real_broker, unsafe, codec) is None
+    assert bomb(real_broker, safe, codec) == "MSG_SIZE_TOO_LARGE"
+    plans = [replace(plan, name=name) for name in (safe, unsafe)]
+    first, second = check_topics(config_of(real_broker.bootstrap_servers), plans)
+    assert not [text for text in first.advice if "compression.type" in text]
+    assert [text for text in second.advice if "compression.type is 'producer'" in text]
+
+
+def bomb(broker: Broker, topic: str, codec: str) -> str | None:
+    """Send 20 MB of zeros, compressed; return the name of the error that came of it."""
+    failures: list[str | None] = []
+    producer = ck.Producer(
+        {
+            "bootstrap.servers": broker.bootstrap_servers,
+            "compression.type": codec,
+            "message.max.bytes": 100_000_000,
+        }
+    )
+    done = lambda error, _: failures.append(error.name() if error else None)  # noqa: E731
+    producer.produce(topic, bytes(20_000_000), on_delivery=done)
+    producer.flush(30)
+    return failures[0]
 
 
 def test_broker_that_refuses_is_quoted(real_broker: Broker, names: TopicNames) -> None:

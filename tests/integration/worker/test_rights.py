@@ -81,6 +81,8 @@ def guarded(
     kafka.add_user(user)
     for acl in worker_acls(names, f"User:{user}", group):
         kafka.allow(user, acl.resource, acl.name, *acl.operations, prefixed=acl.prefixed)
+    for name in names:  # stays when Read or Write, which imply it, are revoked
+        kafka.allow(user, "topic", name, "Describe")
     config = KafkaConfig(kafka.client(OPERATOR))
     with RecordProducer(config) as producer:
         stage = Stage(

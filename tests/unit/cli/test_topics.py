@@ -34,8 +34,8 @@ def test_bad_duration_is_a_usage_error(command: str, option: str) -> None:
     [
         (("create",), "no Kafka brokers are configured: set KAFKA_BRIDGE_BOOTSTRAP_SERVERS"),
         (("check",), "no Kafka brokers are configured: set KAFKA_BRIDGE_BOOTSTRAP_SERVERS"),
-        (("create", "--longest-wait", "0s"), "the longest wait must be longer than nothing"),
-        (("create", "--replication", "0"), "partitions and replication must be at least 1"),
+        (("create", "--longest-wait", "0s"), "the longest wait must be greater than 0 s"),
+        (("create", "--replication", "0"), "replication must be at least 1, or -1"),
     ],
 )
 def test_missing_or_senseless_settings_are_configuration_errors(

@@ -12,24 +12,25 @@ import pytest
 from kafka_bridge.kafka import topics
 from kafka_bridge.kafka.clients import ConnectionWatch
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.topics import TopicNames, TopicPlan, check_topics, plan_topics
+from kafka_bridge.kafka.topics import Copies, TopicNames, TopicPlan, check_topics, plan_topics
 from kafka_bridge.protocol.errors import AccessDenied, BrokerUnreachable, ConfigurationError
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NAMES = TopicNames("q", "a", "c", "d")
-PLAN = TopicPlan("t", 6, 3, 7 * DAY)
+SAFE = Copies(3, 2)
+PLAN = TopicPlan("t", 6, SAFE, 7 * DAY)
 GOOD = {"cleanup.policy": "delete", "retention.ms": str(PLAN.retention_ms)}
 CONFIG = KafkaConfig({"bootstrap.servers": "b:1"})
 
 
 def test_plan_keeps_records_for_the_longest_job_and_wait() -> None:
     """Requests and commands outlive the wait in the queue, responses wait and job, by a day."""
-    plans = plan_topics(NAMES, partitions=5, replication=3, longest_job=HOUR, longest_wait=2 * DAY)
+    plans = plan_topics(NAMES, partitions=5, longest_job=HOUR, longest_wait=2 * DAY)
     assert plans == [
-        TopicPlan("q", 5, 3, 3 * DAY),
-        TopicPlan("a", 5, 3, 3 * DAY + HOUR),
-        TopicPlan("c", 1, 3, 3 * DAY),
-        TopicPlan("d", 1, 3, 30 * DAY),
+        TopicPlan("q", 5, SAFE, 3 * DAY),
+        TopicPlan("a", 5, SAFE, 3 * DAY + HOUR),
+        TopicPlan("c", 1, SAFE, 3 * DAY),
+        TopicPlan("d", 1, SAFE, 30 * DAY),
     ]
 
 
@@ -37,8 +38,8 @@ def test_callbacks_are_kept_as_long_as_responses() -> None:
     """A gateway's topic is planned where it is named, and outlives wait and job by a day."""
     names = TopicNames("q", "a", "c", "d", callbacks="cb")
     assert list(names) == ["q", "a", "c", "d", "cb"]
-    plans = plan_topics(names, partitions=5, replication=3, longest_job=HOUR, longest_wait=DAY)
-    assert plans[-1] == TopicPlan("cb", 5, 3, 2 * DAY + HOUR)
+    plans = plan_topics(names, partitions=5, longest_job=HOUR, longest_wait=DAY)
+    assert plans[-1] == TopicPlan("cb", 5, SAFE, 2 * DAY + HOUR)
 
 
 def test_names_are_the_protocols_own_unless_set() -> None:
@@ -54,12 +55,11 @@ def test_names_are_the_protocols_own_unless_set() -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"partitions": 0}, "partitions and replication must be at least 1"),
-        ({"partitions": -1}, "partitions and replication must be at least 1"),
-        ({"replication": 0}, "partitions and replication must be at least 1"),
-        ({"replication": -2}, "partitions and replication must be at least 1"),
-        ({"longest_job": timedelta(0)}, "the longest job and the longest wait must be longer than"),
-        ({"longest_wait": -HOUR}, "the longest job and the longest wait must be longer than"),
+        ({"partitions": 0}, "partitions and the longest message must be at least 1"),
+        ({"partitions": -1}, "partitions and the longest message must be at least 1"),
+        ({"max_message_bytes": 0}, "partitions and the longest message must be at least 1"),
+        ({"longest_job": timedelta(0)}, "the longest job and the longest wait must be greater"),
+        ({"longest_wait": -HOUR}, "the longest job and the longest wait must be greater"),
     ],
 )
 def test_plan_refuses_senseless_numbers(wrong: dict[str, Any], words: str) -> None:
@@ -98,23 +98,86 @@ def test_problems_are_what_would_lose_jobs(settings: dict[str, str], words: list
     assert all(part in text for part, text in zip(words, found, strict=True))
 
 
+@pytest.mark.parametrize(("replication", "in_sync"), [(0, 2), (-2, 2), (3, 0)])
+def test_copies_refuse_senseless_numbers(replication: int, in_sync: int) -> None:
+    """-1 is the brokers' default, and the only number below 1 that means something."""
+    with pytest.raises(ConfigurationError, match="must be at least 1"):
+        Copies(replication, in_sync)
+
+
+@pytest.mark.parametrize(
+    ("asked", "brokers", "chosen", "required"),
+    [
+        ((None, None), 3, Copies(3, 2), Copies(3, 2)),
+        ((None, None), 5, Copies(3, 2), Copies(3, 2)),
+        ((None, None), 2, Copies(2, 1), Copies(3, 2)),
+        ((None, None), 1, Copies(1, 1), Copies(3, 2)),
+        ((1, None), 3, Copies(1, 1), Copies(1, 1)),
+        ((3, None), 3, Copies(3, 2), Copies(3, 2)),
+        ((3, 1), 3, Copies(3, 1), Copies(3, 1)),
+        ((5, 3), 7, Copies(5, 3), Copies(5, 3)),
+        ((-1, None), 3, Copies(-1, None), Copies(3, 2)),
+    ],
+)
+def test_copies_are_as_safe_as_the_cluster_allows(
+    asked: tuple[int | None, int | None], brokers: int, chosen: Copies, required: Copies
+) -> None:
+    """What is asked for is made, and required; otherwise 3 of which 2 must have a record."""
+    assert Copies.chosen(*asked, brokers) == chosen
+    assert Copies.required(*asked) == required
+
+
+@pytest.mark.parametrize(
+    ("required", "replication", "in_sync", "words"),
+    [
+        (SAFE, 1, "1", ["replication factor 1: a lost broker loses jobs, 3 is safe"]),
+        (SAFE, 2, "2", ["replication factor 2"]),
+        (SAFE, 3, "1", ["min.insync.replicas is 1: an acknowledged record may exist on one"]),
+        (SAFE, 3, "2", []),
+        (Copies(1, 1), 1, "1", []),
+        (Copies(3, 1), 3, "1", []),
+    ],
+)
+def test_copies_that_lose_jobs_are_a_problem_unless_asked_for(
+    required: Copies, replication: int, in_sync: str, words: list[str]
+) -> None:
+    """Too few copies are a problem like any other, with the option for whom they are meant."""
+    settings = {"min.insync.replicas": in_sync}
+    found = list(topics._unsafe_copies(required, replication, settings))
+    assert len(found) == len(words)
+    assert all(part in text for part, text in zip(words, found, strict=True))
+    assert all("if fewer are meant: --" in text for text in found)
+
+
 @pytest.mark.parametrize(
     ("replication", "settings", "words"),
     [
-        (1, {}, ["replication factor 1: a lost broker loses jobs; 3 is usual"]),
-        (2, {"min.insync.replicas": "1"}, ["replication factor 2"]),
-        (3, {"min.insync.replicas": "1"}, ["min.insync.replicas is 1"]),
-        (3, {}, ["min.insync.replicas is 1"]),
-        (3, {"min.insync.replicas": "2"}, []),
+        (3, {"min.insync.replicas": "2", "compression.type": "uncompressed"}, []),
+        (3, {"min.insync.replicas": "3"}, ["with one broker down, nothing can be published"]),
+        (1, {"min.insync.replicas": "1"}, []),
+        (3, {"compression.type": "producer"}, ["compression.type is 'producer': a batch of a few"]),
+        (3, {"compression.type": "zstd"}, ["compression.type is 'zstd'"]),
+        (3, {"max.message.bytes": "1048588"}, []),
+        (3, {"max.message.bytes": "50000000"}, ["max.message.bytes is 50,000,000"]),
     ],
 )
-def test_advice_is_about_lost_brokers(
-    replication: int, settings: dict[str, str], words: list[str]
-) -> None:
-    """Too few copies is advice, not a problem: it costs jobs only when a broker is lost."""
-    found = list(topics._advice(replication, settings))
+def test_advice_costs_no_jobs(replication: int, settings: dict[str, str], words: list[str]) -> None:
+    """What makes a topic stop, or readers suffer, is pointed out and does not fail the check."""
+    found = list(topics._advice(PLAN, replication, settings))
     assert len(found) == len(words)
     assert all(part in text for part, text in zip(words, found, strict=True))
+
+
+def test_plan_says_all_that_the_topic_is_set_to() -> None:
+    """A new topic has what the check looks for; without a number, the brokers' own default."""
+    assert PLAN.settings == {
+        "cleanup.policy": "delete",
+        "retention.ms": str(7 * 24 * 3_600_000),
+        "compression.type": "uncompressed",
+        "max.message.bytes": "1048588",
+        "min.insync.replicas": "2",
+    }
+    assert "min.insync.replicas" not in TopicPlan("t", 1, Copies(-1, None), DAY).settings
 
 
 class _Admin:
