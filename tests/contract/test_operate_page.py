@@ -37,6 +37,7 @@ def test_every_variable_is_listed_with_its_default() -> None:
     others = {
         "KAFKA_BRIDGE_BOOTSTRAP_SERVERS",
         "KAFKA_BRIDGE_KAFKA_…",
+        "KAFKA_BRIDGE_READER_GROUP_PREFIX",
         "KAFKA_BRIDGE_LOG_LEVEL",
         "KAFKA_BRIDGE_LOG_FORMAT",
     }
