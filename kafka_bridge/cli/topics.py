@@ -15,7 +15,11 @@ from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.errors import ConfigurationError, TopicMisconfigured
 
 if TYPE_CHECKING:
+    from kafka_bridge.kafka.config import KafkaConfig
     from kafka_bridge.kafka.topics import TopicPlan, TopicReport
+
+NEW_TOPIC_SECONDS = 15.0
+"""How long all brokers may take to know a topic that was created."""
 
 topics = typer.Typer(help="Create and check the topics of a service.", no_args_is_help=True)
 
@@ -107,7 +111,7 @@ def create(
     plans = [dataclasses.replace(plan, copies=copies) for plan in required]
     for name, created in create_topics(config, plans).items():
         typer.echo(f"{name}: {'created' if created else 'exists, left as it is'}")
-    _report(config, required)
+    _report(config, required, patience=NEW_TOPIC_SECONDS)
 
 
 @topics.command()
@@ -138,10 +142,10 @@ def check(
     _report(KafkaConfig.from_env(), plans)
 
 
-def _report(config, plans: Iterable[TopicPlan]) -> None:  # type: ignore[no-untyped-def]
+def _report(config: KafkaConfig, plans: Iterable[TopicPlan], patience: float = 0.0) -> None:
     from kafka_bridge.kafka.topics import check_topics
 
-    reports = check_topics(config, plans)
+    reports = check_topics(config, plans, patience=patience)
     _print(reports)
     bad = [report.name for report in reports if report.problems]
     if bad:

@@ -9,6 +9,7 @@ have (docs/decisions/0029-safe-topics.md).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,6 +30,7 @@ from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.errors import ConfigurationError, TopicNotFound
 
 ANSWER_SECONDS = 30.0
+RETRY_SECONDS = 0.2
 MARGIN = timedelta(days=1)
 """Kept beyond the longest job or wait, so that there is time to notice and to resume."""
 DEAD_LETTER_RETENTION = timedelta(days=30)
@@ -212,14 +214,29 @@ class TopicReport:
     problems: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
 
+    @property
+    def exists(self) -> bool:
+        """Whether the brokers know the topic."""
+        return self.partitions > 0
 
-def check_topics(config: KafkaConfig, plans: Iterable[TopicPlan]) -> list[TopicReport]:
+
+def check_topics(
+    config: KafkaConfig, plans: Iterable[TopicPlan], *, patience: float = 0.0
+) -> list[TopicReport]:
     """Compare the topics with the plan.
 
+    :param patience: seconds to wait for a topic that is not there; not all brokers of a cluster
+        know a topic at once that has just been created
     :raises KafkaError: the cluster refused or did not answer
     """
     admin = make(AdminClient, config.admin())
-    return [_check(admin, config, plan) for plan in plans]
+    give_up = time.monotonic() + patience
+    reports = []
+    for plan in plans:
+        while not (report := _check(admin, config, plan)).exists and time.monotonic() < give_up:
+            time.sleep(RETRY_SECONDS)
+        reports.append(report)
+    return reports
 
 
 def _check(admin: AdminClient, config: KafkaConfig, plan: TopicPlan) -> TopicReport:
