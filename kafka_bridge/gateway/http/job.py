@@ -159,10 +159,13 @@ class HttpHandler(GatewayHandler):
         except Exception as error:
             raise await self._given_up(job, scope, error) from error
 
-    async def _given_up(
-        self, job: MaskedJob, scope: dict[str, Any], error: Exception
-    ) -> ApplicationError:
-        """Cancel the job at the service; return the error, with what came of that."""
+    async def _given_up(self, job: MaskedJob, scope: dict[str, Any], error: Exception) -> Exception:
+        """Cancel the job at the service; return the error, with what came of that.
+
+        Not where it is being handed over: another gateway goes on watching it.
+        """
+        if job.stop_reason in {StopReason.RELEASED, StopReason.LOST}:
+            return error
         message = f"{error}; {await self._cancel_there(job, scope)}"
         if isinstance(error, ApplicationError):
             return ApplicationError(

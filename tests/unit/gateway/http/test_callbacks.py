@@ -18,9 +18,10 @@ from kafka_bridge.gateway.http.job import HttpHandler
 from kafka_bridge.gateway.http.reports import first_end
 from kafka_bridge.gateway.http.states import State
 from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.errors import ReaderClosed
 from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, utc_now
 from kafka_bridge.testing.jobs import CollectedEvents, JobOutcome, run_job
-from kafka_bridge.worker import ApplicationError, JobContext, Worker
+from kafka_bridge.worker import ApplicationError, JobContext, StopReason, Worker
 from kafka_bridge.worker.reporter import JobReporter
 from kafka_bridge.worker.stopping import StopSignal
 from unit.gateway.http.conftest import JOB, QUICK
@@ -155,14 +156,8 @@ def test_job_of_an_earlier_delivery_hears_what_has_come_since(service: Scripted,
     assert not service.asked
 
 
-async def test_job_whose_first_delivery_died_as_it_submitted(service: Scripted) -> None:
-    """What it has called back since the request is looked for, though its external id is unknown.
-
-    It is submitted again: the idempotency key says that it is the same one.
-    """
-    service.on(SUBMIT, Says(status=202))
-    callbacks = GivenCallbacks(DONE)
-    config = HttpJob.model_validate({"url": service.url, "mode": "callback"})
+def second_delivery(stop: StopSignal) -> JobContext:
+    """Return a job in the hands of its second gateway; what it publishes is dropped."""
     request = JobRequest(
         correlation_id=JOB,
         job_type="work",
@@ -179,10 +174,21 @@ async def test_job_whose_first_delivery_died_as_it_submitted(service: Scripted) 
         may_speak=lambda: True,
         delivery=2,
     )
-    job = JobContext(request, reporter, StopSignal())
+    return JobContext(request, reporter, stop)
+
+
+async def test_job_whose_first_delivery_died_as_it_submitted(service: Scripted) -> None:
+    """What it has called back since the request is looked for, though its external id is unknown.
+
+    It is submitted again: the idempotency key says that it is the same one.
+    """
+    service.on(SUBMIT, Says(status=202))
+    callbacks = GivenCallbacks(DONE)
+    config = HttpJob.model_validate({"url": service.url, "mode": "callback"})
+    job = second_delivery(StopSignal())
     handler = HttpHandler(config, ServiceClient(Service(url=service.url)), callbacks)
     assert await handler.handle(job, None) == 5
-    assert callbacks.listened_since == [request.created_at]
+    assert callbacks.listened_since == [job.request.created_at]
     assert len(service.asked) == 1
 
 
@@ -261,3 +267,21 @@ def test_silent_service_is_told_to_cancel(service: Scripted, do: Do) -> None:
     assert failed is not None
     assert failed.type == "no_callback"
     assert failed.message.endswith("; the service has cancelled it")
+
+
+async def test_job_that_is_handed_over_is_not_cancelled_there(service: Scripted) -> None:
+    """A gateway that stops can no longer hear callbacks; the next one can."""
+    service.on(SUBMIT, Says(status=202))
+    stop = StopSignal()
+
+    class Closed(GivenCallbacks):
+        async def next(self) -> Any:
+            stop.set(StopReason.RELEASED, "the gateway stops")
+            raise ReaderClosed("the reader is closed")
+
+    cancel = {"method": "DELETE", "path": "/jobs/{external_id}"}
+    config = HttpJob.model_validate({"url": service.url, "mode": "callback", "cancel": cancel})
+    handler = HttpHandler(config, ServiceClient(Service(url=service.url)), Closed())
+    with pytest.raises(ApplicationError, match="the reader is closed"):
+        await handler.handle(second_delivery(stop), None)
+    assert [each.line for each in service.asked] == [SUBMIT]
