@@ -43,7 +43,7 @@ def shows(events: object) -> set[str]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("before", [0, 193, 197, 490, 497])
+@pytest.mark.parametrize("before", [0, 193, 490])
 def test_refused_submit(service: Scripted, do: Do, form: str, before: int) -> None:
     """Wherever the excerpt of the answer ends: half a secret is none that can be found."""
     for says in (
@@ -92,7 +92,7 @@ SPEAKING = ("status", "progress", "message", "result", "error", "details", "code
 
 @settings(
     derandomize=True,
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
