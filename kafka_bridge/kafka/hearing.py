@@ -10,7 +10,6 @@ The fields are those of librdkafka's STATISTICS.md: ``hi_offset`` is the high wa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,12 +35,12 @@ class Hearing:
         return self.connected and not self.held_back and self.lag <= LAG_RECORDS
 
 
-def hearing_of(statistics: str, topic: str, positions: Mapping[int, int]) -> Hearing:
-    """Return what librdkafka's statistics (one JSON object) say of a topic's reader.
+def hearing_of(facts: Mapping[str, Any], topic: str, positions: Mapping[int, int]) -> Hearing:
+    """Return what librdkafka's statistics say of a topic's reader.
 
+    :param facts: the statistics, out of their JSON
     :param positions: by partition, the offset that the reader wants next
     """
-    facts = json.loads(statistics)
     known = facts["topics"].get(topic, {}).get("partitions", {})
     partitions = {number: known.get(str(number)) for number in positions}
     answering = {broker["nodeid"] for broker in facts["brokers"].values() if _answers(broker)}

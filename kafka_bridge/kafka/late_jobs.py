@@ -45,6 +45,12 @@ class LateJobs:
         """Forget a job that waits no longer. What it asked for may still be read again."""
         self._jobs.pop(job, None)
 
+    def go_back(self, starts: Mapping[int, int]) -> None:
+        """Ask for these offsets, by partition, where the jobs ask for later ones."""
+        for partition, start in starts.items():
+            if partition in self._first:
+                self._first[partition] = min(self._first[partition], start)
+
     def starts(self, positions: Mapping[int, int]) -> dict[int, int]:
         """Return by partition from where to read for all of them and for those at ``positions``.
 

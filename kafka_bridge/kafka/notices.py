@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -53,13 +53,21 @@ Notice: TypeAlias = Arrival | Truncated | KafkaBridgeError
 class Subscription:
     """One waiting job. ``positions`` are, by partition, the offsets it has not seen yet.
 
-    ``read_head`` says what it makes of its records: status events, or plain replies.
+    ``read_head`` says what it makes of its records: status events, or plain replies. ``has_left``:
+    it waits no longer, wherever the reader still has it.
     """
 
     key: bytes
     positions: array[int]
     notify: Callable[[Notice], None]
     read_head: HeadReader = event_head
+    has_left: bool = False
+
+    def go_back(self, starts: Mapping[int, int]) -> None:
+        """Want to see what lies at these offsets, by partition, and after them."""
+        for partition, start in starts.items():
+            if start < self.position(partition):
+                self.positions[partition] = start
 
     def position(self, partition: int) -> int:
         """Return the first offset of a partition that the job has not seen."""

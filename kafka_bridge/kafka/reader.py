@@ -16,38 +16,32 @@ import os
 import threading
 import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
-import confluent_kafka as ck
-
-from kafka_bridge.kafka.clients import failure_of, make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.dispatcher import Dispatcher, ReaderCounts
-from kafka_bridge.kafka.failures import heals_by_itself, is_missing_topic
 from kafka_bridge.kafka.heads import HeadReader, event_head
-from kafka_bridge.kafka.hearing import STATISTICS_MS, Hearing, hearing_of
+from kafka_bridge.kafka.hearing import Hearing
+from kafka_bridge.kafka.jobs_ahead import JobsAhead
 from kafka_bridge.kafka.late_jobs import LateJobs
 from kafka_bridge.kafka.notices import Delivery, Inbox, Notice, Subscription, drain
-from kafka_bridge.kafka.retention import truncations, watermarks
-from kafka_bridge.kafka.topic_watch import METADATA_SECONDS, TopicWatch
-from kafka_bridge.kafka.unreadable import UnreadableBatches, is_unreadable
+from kafka_bridge.kafka.retention import truncations
+from kafka_bridge.kafka.scan import offsets_since
+from kafka_bridge.kafka.topic_consumer import RefusedPosition, TopicConsumer
 from kafka_bridge.protocol.errors import KafkaBridgeError, ReaderClosed
 
 _log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.05
-"""How long the thread waits for a record before it looks for new jobs."""
-FIRST_POLL_SECONDS = 0.001
-"""The same before the first job, for which the reader was opened."""
-BATCH_RECORDS = 500
-"""Fewer than the 700 new objects at which Python looks for garbage: a batch costs no collection."""
-MANY_RECORDS = 100
 BURST_RECORDS = 100_000
 """So many records are kept after the reader went back: jobs come in bursts, with like offsets."""
-FILL_SECONDS = 0.005
-"""How long a batch may take to fill where records come so many at a time."""
 LINGER_SECONDS = 30.0
 """How long a reader without waiting jobs stays open: the next job often comes soon."""
+REREAD_SECONDS = 3600.0
+"""Where a partition's offsets went back, its records of the last hour are read again. Those that
+jobs have seen already change nothing."""
+ANSWER_SECONDS = 10.0
+WENT_BACK = "the topic was deleted and created again, or lost records (unclean leader election)"
 
 
 class ResponseReader:
@@ -69,22 +63,17 @@ class ResponseReader:
         linger: float = LINGER_SECONDS,
     ) -> None:
         self.topic = topic
-        self.hearing = Hearing(connected=False, held_back=False, lag=0)
         self._config = config
+        self._source = TopicConsumer(config, topic)
         self._hand_over = hand_over
         self._linger = linger
         self._process = os.getpid()
         self._inbox = Inbox()
-        self._dispatcher = Dispatcher(topic, self._on_bad_message)
-        self._unreadable = UnreadableBatches(config, topic)
-        self._blocked: list[ck.Message] = []
+        self._dispatcher = Dispatcher(topic, self._source.note_bad)
         self._late = LateJobs()
-        self._watch = TopicWatch(topic, config.bootstrap_servers)
-        self._positions: dict[int, int] = {}
+        self._ahead = JobsAhead()
         self._read_since_rewind = 0
         self._to_head = 0
-        self._last_batch = 0
-        self._fatal: ck.KafkaError | None = None
         self._idle_since = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(
@@ -110,7 +99,12 @@ class ResponseReader:
     @property
     def positions(self) -> Mapping[int, int]:
         """By partition, the offset that is read next; empty while the reader has not begun."""
-        return self._positions
+        return self._source.positions
+
+    @property
+    def hearing(self) -> Hearing:
+        """Whether everything there is to hear is heard."""
+        return self._source.hearing
 
     @property
     def is_open(self) -> bool:
@@ -154,6 +148,7 @@ class ResponseReader:
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Wait for this job no longer."""
+        subscription.has_left = True  # first: it may be anywhere between joined and served
         self._inbox.left.append(subscription)
 
     def close(self) -> None:
@@ -176,20 +171,14 @@ class ResponseReader:
             self._end(failure)
 
     def _read_until_idle(self) -> None:
-        settings = {
-            **self._config.reader("responses"),
-            "error_cb": self._on_error,
-            "stats_cb": self._on_statistics,
-            "statistics.interval.ms": STATISTICS_MS,
-        }
-        consumer = make(ck.Consumer, settings)
+        self._source.open()
         try:
             while not self._stopping.is_set() and not self._closes_for_idleness():
-                self._admit(consumer)
-                self._dispatch(consumer, self._poll(consumer))
-                self._look_at_topic(consumer)
+                self._admit()
+                self._dispatch()
+                self._look_at_topic()
         finally:
-            consumer.close()
+            self._source.close()
 
     def _closes_for_idleness(self) -> bool:
         if self.waiting:
@@ -207,32 +196,16 @@ class ResponseReader:
         if everyone:
             self._hand_over([(subscription, failure) for subscription in everyone])
 
-    def _on_error(self, error: ck.KafkaError) -> None:
-        if is_missing_topic(error):
-            self._watch.note_missing()
-        elif not heals_by_itself(error):
-            self._fatal = error
-
-    def _on_bad_message(self, message: ck.Message) -> None:
-        error = message.error()
-        assert error is not None  # noqa: S101  a programming error
-        if is_unreadable(error):
-            self._blocked.append(message)
-        else:
-            self._on_error(error)
-
-    def _on_statistics(self, statistics: str) -> None:
-        self.hearing = hearing_of(statistics, self.topic, self._positions)
-        self._to_head = self.hearing.lag
-
     # Jobs come and go.
 
-    def _admit(self, consumer: ck.Consumer) -> None:
+    def _admit(self) -> None:
         """Take in the jobs that came and let go those that left."""
         if self._inbox.joined:
-            partitions = self._positions or self._watch.partitions(consumer)
-            missed, late = self._dispatcher.admit(drain(self._inbox.joined))
+            partitions = self.positions or self._source.partitions()
+            came = [each for each in drain(self._inbox.joined) if not each.has_left]
+            missed, late = self._dispatcher.admit(came)
             self._late.add(late, partitions)
+            self._ahead.add(came, self.positions)
             if missed:
                 self._hand_over(missed)
         for leaving in drain(self._inbox.left):
@@ -240,64 +213,112 @@ class ResponseReader:
             self._late.discard(leaving)
         if not self._late:
             return
-        if not self._positions:
-            self._read_for_the_late(consumer)
-        elif self._late.are_worth_it(self._positions, self._read_since_rewind):
+        if not self.positions:
+            self._read_for_the_late()
+        elif self._late.are_worth_it(self.positions, self._read_since_rewind):
             self.counts.rewinds += 1
-            self._read_for_the_late(consumer)
+            self._read_for_the_late()
 
-    def _read_for_the_late(self, consumer: ck.Consumer) -> None:
+    def _read_for_the_late(self) -> None:
         """Begin, or go back, to where the late jobs ask for."""
-        starts = self._late.starts(self._positions)
+        starts = self._late.starts(self.positions)
         jobs = self._late.take()
         self._dispatcher.serve(jobs)
-        self._assign(consumer, starts)
-        limits = watermarks(consumer, self.topic, starts, METADATA_SECONDS)
+        limits = self._source.watermarks(starts)
+        firsts = {number: first for number, (first, _) in limits.items()}
+        self._assign({number: max(at, firsts.get(number, 0)) for number, at in starts.items()})
         self._to_head = sum(max(0, end - starts[number]) for number, (_, end) in limits.items())
-        if truncated := truncations(jobs, {number: first for number, (first, _) in limits.items()}):
+        if truncated := truncations(jobs, firsts):
             self._hand_over(truncated)
 
-    def _assign(self, consumer: ck.Consumer, starts: dict[int, int]) -> None:
-        self._positions = starts
+    def _assign(self, starts: Mapping[int, int]) -> None:
+        self._source.assign(starts)
         self._dispatcher.recent.start_at(starts)
         self._read_since_rewind = 0
-        consumer.assign([ck.TopicPartition(self.topic, p, at) for p, at in starts.items()])
 
-    def _look_at_topic(self, consumer: ck.Consumer) -> None:
-        """Read new partitions, too, from their beginning."""
-        if self._positions:
-            new = self._watch.changed(consumer, self._positions)
-            if new is not None:
-                self._assign(consumer, {**self._positions, **dict.fromkeys(new, 0)})
+    # The topic changes.
+
+    def _look_at_topic(self) -> None:
+        """Read new partitions from their beginning; follow where offsets went back."""
+        if (partitions := self._source.changed_partitions()) is not None:
+            self._assign({number: self.positions.get(number, 0) for number in partitions})
+        if self._source.was_recreated():
+            _log.warning(
+                "Topic %s was deleted and created again; waiting jobs are served from the new one",
+                self.topic,
+            )
+            self._read_again(dict.fromkeys(self.positions, 0), self._everyone())
+        for refused in self._source.refused_positions():
+            self._recover(refused)
+        if self._source.has_new_statistics:
+            self._source.has_new_statistics = False
+            self._to_head = self.hearing.lag
+            self._look_for_those_beyond_the_end()
+
+    def _recover(self, refused: RefusedPosition) -> None:
+        number, wanted = refused.partition, refused.wanted
+        if refused.was_removed:
+            _log.warning(
+                "%s[%d] begins at offset %d now: retention removed what was to be read from %d on",
+                *(self.topic, number, refused.first, wanted),
+            )
+            gone = truncations(self._everyone(), {number: refused.first})
+            self._assign({**self.positions, number: refused.first})
+            if gone:
+                self._hand_over(gone)
+            return
+        start = min(self._an_hour_ago(number), refused.end)
+        _log.warning(
+            "%s[%d] ends at offset %d, before %d, which was to be read next: %s. "
+            "Reading again from %d",
+            *(self.topic, number, refused.end, wanted, WENT_BACK, start),
+        )
+        self._read_again({number: start}, self._everyone())
+
+    def _an_hour_ago(self, partition: int) -> int:
+        moment = datetime.fromtimestamp(time.time() - REREAD_SECONDS, UTC)
+        try:
+            starts = offsets_since(self._config, self.topic, moment, timeout=ANSWER_SECONDS)
+        except KafkaBridgeError:
+            return 0
+        return starts[partition] if partition < len(starts) else 0
+
+    def _read_again(self, starts: Mapping[int, int], jobs: Iterable[Subscription]) -> None:
+        for job in jobs:
+            job.go_back(starts)
+        self._late.go_back(starts)
+        self._assign({n: min(at, starts.get(n, at)) for n, at in self.positions.items()})
+
+    def _everyone(self) -> list[Subscription]:
+        return [*self._dispatcher.waiting.values(), *self._late]
+
+    def _look_for_those_beyond_the_end(self) -> None:
+        """Let jobs whose offsets lie behind the end of the topic hear what comes."""
+        ends = self._source.ends
+        if not self.hearing.connected or not (jobs := self._ahead.beyond(ends, self.positions)):
+            return
+        starts = {
+            number: min(self._an_hour_ago(number), end)
+            for number, end in ends.items()
+            if any(job.position(number) > end for job in jobs)
+        }
+        _log.warning(
+            "%d jobs wait for offsets behind the end of topic %s (by partition, now %s): %s. "
+            "Reading again from %s",
+            *(
+                len(jobs),
+                self.topic,
+                {number: ends[number] for number in starts},
+                WENT_BACK,
+                starts,
+            ),
+        )
+        self._read_again(starts, jobs)
 
     # Records.
 
-    def _poll(self, consumer: ck.Consumer) -> list[ck.Message]:
-        """Return what has arrived.
-
-        Nothing is held back in the hope of a fuller batch, but where records come in masses.
-        """
-        if self._last_batch >= MANY_RECORDS:
-            batch = consumer.consume(BATCH_RECORDS, timeout=FILL_SECONDS)
-        else:
-            first = consumer.poll(POLL_SECONDS if self._positions else FIRST_POLL_SECONDS)
-            more = [] if first is None else consumer.consume(BATCH_RECORDS - 1, timeout=0)
-            batch = [] if first is None else [first, *more]
-        self._raise_what_will_not_heal(consumer)
-        self._last_batch = len(batch)
-        return batch
-
-    def _raise_what_will_not_heal(self, consumer: ck.Consumer) -> None:
-        if self._fatal is not None:
-            raise failure_of(
-                consumer,
-                self._fatal,
-                doing=f"reading responses from topic {self.topic!r}",
-                servers=self._config.bootstrap_servers,
-                topic=self.topic,
-            )
-
-    def _dispatch(self, consumer: ck.Consumer, batch: list[ck.Message]) -> None:
+    def _dispatch(self) -> None:
+        batch = self._source.poll()
         if not batch:
             return
         delivery = self._dispatcher.dispatch(batch)
@@ -305,25 +326,10 @@ class ResponseReader:
             self._hand_over(delivery)
         self._read_since_rewind += len(batch)
         self._to_head -= len(batch)
-        self._note_positions(consumer)
-        self._skip_unreadable(consumer)
+        for skipped in self._source.note_positions():
+            self.counts.unreadable += skipped.offsets
         recent = self._dispatcher.recent
         if self._read_since_rewind > BURST_RECORDS and self._to_head > recent.capacity:
-            recent.start_at(self._positions)
+            recent.start_at(self._source.positions)
         else:
-            recent.add(batch, self._positions)
-
-    def _skip_unreadable(self, consumer: ck.Consumer) -> None:
-        for skipped in self._unreadable.skip_all(consumer, self._blocked):
-            self.counts.unreadable += skipped.offsets
-            self._positions = {**self._positions, skipped.partition: skipped.end}
-        self._blocked = []
-
-    def _note_positions(self, consumer: ck.Consumer) -> None:
-        partitions = [ck.TopicPartition(self.topic, partition) for partition in self._positions]
-        moved = {
-            each.partition: each.offset
-            for each in consumer.position(partitions)
-            if each.offset >= 0  # else nothing of it was read since the assignment
-        }
-        self._positions = {**self._positions, **moved}
+            recent.add(batch, self._source.positions)

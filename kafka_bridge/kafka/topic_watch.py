@@ -1,14 +1,21 @@
-"""Whether a topic has new partitions, and whether it is still there."""
+"""Whether a topic has new partitions, is still there, and is still the same one."""
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Container
+from collections.abc import Collection
 
 import confluent_kafka as ck
+from confluent_kafka.admin import AdminClient
 
+from kafka_bridge.kafka.clients import make
+from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.offsets import partition_count
 from kafka_bridge.protocol.errors import KafkaBridgeError, TopicNotFound
+
+_log = logging.getLogger(__name__)
 
 METADATA_SECONDS = 10.0
 PARTITIONS_SECONDS = 30.0
@@ -22,9 +29,11 @@ MISSING_LOOK_SECONDS = 1.0
 class TopicWatch:
     """Looks at a topic from time to time, with a reader's own consumer."""
 
-    def __init__(self, topic: str, servers: str) -> None:
+    def __init__(self, config: KafkaConfig, topic: str) -> None:
         self._topic = topic
-        self._servers = servers
+        self._servers = config.bootstrap_servers
+        self._identity = TopicIdentity(config, topic)
+        self._metadata_age = 0.0
         self._missing_since: float | None = None
         self._next_look = 0.0
 
@@ -45,10 +54,29 @@ class TopicWatch:
         self._missing_since = self._missing_since or time.monotonic()
         self._next_look = 0.0
 
-    def changed(self, consumer: ck.Consumer, known: Container[int]) -> list[int] | None:
-        """Return the new partitions when it is time to look and reading has to begin anew, or None.
+    def note_metadata_age(self, age: float) -> None:
+        """Look whether the topic is the same one where librdkafka has asked about it.
 
-        It has to begin anew, without a new partition, when a topic that was missing is back.
+        It asks from time to time, and when a broker says that it does not know the topic's id. It
+        reads on from a new topic of the same name without an error (2.16).
+
+        :param age: how long ago it asked
+        """
+        if age < self._metadata_age or self._identity.wants_to_look:
+            self._identity.look()
+        self._metadata_age = age
+
+    def was_recreated(self) -> bool:
+        """Tell, once, whether another topic has the name now; it may have other partitions."""
+        changed = self._identity.has_changed()
+        if changed:
+            self._next_look = 0.0
+        return changed
+
+    def changed(self, consumer: ck.Consumer, known: Collection[int]) -> range | None:
+        """Return the partitions when it is time to look and reading has to begin anew, or None.
+
+        It has to where there are more or fewer, and when a topic that was missing is back.
 
         :raises TopicNotFound: the topic was deleted
         """
@@ -58,7 +86,7 @@ class TopicWatch:
         missing_before = self._missing_since is not None
         self._next_look = now + (MISSING_LOOK_SECONDS if missing_before else PARTITIONS_SECONDS)
         try:
-            new = [each for each in self.partitions(consumer) if each not in known]
+            partitions = self.partitions(consumer)
         except TopicNotFound:
             self._missing_since = self._missing_since or now
             self._next_look = now + MISSING_LOOK_SECONDS
@@ -68,5 +96,53 @@ class TopicWatch:
             pass  # no broker answers: ask again later
         else:
             self._missing_since = None
-            return new if new or missing_before else None
+            return partitions if missing_before or len(partitions) != len(known) else None
         return None
+
+
+class TopicIdentity:
+    """Knows a topic's id, which Kafka gives to each topic (since 2.8), whatever its name.
+
+    It is asked for on a thread, with a client of its own: librdkafka's consumers do not show it.
+    """
+
+    def __init__(self, config: KafkaConfig, topic: str) -> None:
+        self._config = config
+        self._topic = topic
+        self._known: str | None = None
+        self._latest: str | None = None
+        self._is_looking = False
+        self._looked_at = 0.0
+
+    @property
+    def wants_to_look(self) -> bool:
+        """Whether the id is not known, and it is time to ask again."""
+        return self._known is None and time.monotonic() - self._looked_at > PARTITIONS_SECONDS
+
+    def look(self) -> None:
+        """Begin to ask for the id, unless that is being done."""
+        if not self._is_looking:
+            self._is_looking = True
+            self._looked_at = time.monotonic()
+            threading.Thread(target=self._ask, name="kafka-bridge-topic-id", daemon=True).start()
+
+    def _ask(self) -> None:
+        try:
+            admin = make(AdminClient, self._config.admin())
+            topics = ck.TopicCollection([self._topic])
+            answer = admin.describe_topics(topics, request_timeout=METADATA_SECONDS)
+            found = str(answer[self._topic].result().topic_id)
+            self._known = self._known or found
+            self._latest = found
+        except Exception as error:  # it may be missing just now; the next look will tell
+            _log.debug("The id of topic %s is not known: %s", self._topic, error)
+        finally:
+            self._is_looking = False
+
+    def has_changed(self) -> bool:
+        """Tell, once, whether the id is another one than before."""
+        latest = self._latest
+        if latest is None or latest == self._known:
+            return False
+        self._known = latest
+        return True

@@ -15,7 +15,6 @@ Batches of the same kind that follow directly are skipped in the same pass.
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -23,13 +22,14 @@ from dataclasses import dataclass
 
 import confluent_kafka as ck
 
+from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, translate
 from kafka_bridge.protocol.errors import BrokerUnreachable
 from kafka_bridge.protocol.sanitize import one_line
 
-_log = logging.getLogger(__name__)
+_log = bounded_logger(__name__)
 
 PROBE_SECONDS = 10.0
 """How long a probe waits for an answer; a fetch takes milliseconds."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -13,16 +12,14 @@ UP = {"state": "UP", "nodeid": 1, "rxidle": 400_000}
 CALM = {"leader": 1, "ls_offset": 100, "hi_offset": 100}
 
 
-def statistics(broker: dict[str, Any], *partitions: dict[str, Any]) -> str:
+def statistics(broker: dict[str, Any], *partitions: dict[str, Any]) -> dict[str, Any]:
     """Return statistics in librdkafka's form."""
     known = {str(number): facts for number, facts in enumerate(partitions)}
     unassigned = {"leader": -1, "ls_offset": -1, "hi_offset": -1}
-    return json.dumps(
-        {
-            "brokers": {"b:1/1": broker, "GroupCoordinator": {**UP, "nodeid": -1}},
-            "topics": {"t": {"partitions": {**known, "-1": unassigned}}},
-        }
-    )
+    return {
+        "brokers": {"b:1/1": broker, "GroupCoordinator": {**UP, "nodeid": -1}},
+        "topics": {"t": {"partitions": {**known, "-1": unassigned}}},
+    }
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from kafka_bridge.gateway.callbacks.order import ReportOrder
 from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome
 from kafka_bridge.gateway.http.answers import read_answer
 from kafka_bridge.gateway.http.config import Answer
-from kafka_bridge.kafka import reader, topic_watch
+from kafka_bridge.kafka import topic_consumer, topic_watch
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.scan import offsets_since
@@ -197,7 +197,7 @@ async def test_brokers_away_and_back(
     the service has tried again, both hear all.
     """
     monkeypatch.setattr(publisher, "PUBLISH_SECONDS", 1.0)
-    monkeypatch.setattr(reader, "METADATA_SECONDS", 1.0)
+    monkeypatch.setattr(topic_consumer, "METADATA_SECONDS", 1.0)
     monkeypatch.setattr(inbox, "ANSWER_SECONDS", 2.0)
     await asyncio.to_thread(private_broker.create_topic, "callbacks", 2)
     old, young, back = (new_correlation_id() for _ in range(3))

@@ -1,0 +1,72 @@
+"""A response reader whose topic is scripted: what happens between two steps of its thread."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kafka_bridge.kafka import reader as reader_module
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.dispatcher import Dispatcher
+from kafka_bridge.kafka.hearing import Hearing
+from kafka_bridge.kafka.notices import Delivery, Subscription
+from kafka_bridge.kafka.reader import ResponseReader
+
+if TYPE_CHECKING:
+    from conftest import Eventually
+
+
+class EmptyTopic:
+    """Stands in for the consumer of a topic with one partition and no record."""
+
+    def __init__(self, *_: object) -> None:
+        self.positions: dict[int, int] = {}
+        self.hearing = Hearing(connected=True, held_back=False, lag=0)
+        self.has_new_statistics = False
+
+    def partitions(self) -> range:
+        """Return the one."""
+        return range(1)
+
+    def assign(self, starts: dict[int, int]) -> None:
+        """Read from there."""
+        self.positions = dict(starts)
+
+    def __getattr__(self, name: str) -> Any:
+        answers: dict[str, Any] = {"watermarks": {0: (0, 0)}, "poll": [], "refused_positions": []}
+        return lambda *_: answers.get(name)
+
+
+def subscription(job: bytes) -> Subscription:
+    """Return a job that waits from the beginning."""
+    return Subscription(job, array("q", [0]), lambda _: None)
+
+
+@pytest.mark.parametrize("joins_before", [True, False])
+def test_job_that_leaves_while_others_are_admitted_is_not_served(
+    monkeypatch: pytest.MonkeyPatch, eventually: Eventually, joins_before: bool
+) -> None:
+    """Cancelled right after it began to wait, it leaves nothing behind: the reader closes."""
+    monkeypatch.setattr(reader_module, "TopicConsumer", EmptyTopic)
+    reader = ResponseReader(KafkaConfig({"bootstrap.servers": "nobody"}), "t", print, linger=0.5)
+    stays, passes = subscription(b"stays"), subscription(b"passes")
+    admit = Dispatcher.admit
+
+    def passes_by(
+        dispatcher: Dispatcher, jobs: Sequence[Subscription]
+    ) -> tuple[Delivery, list[Subscription]]:
+        if stays in jobs:
+            if not joins_before:
+                reader.join([passes])
+            reader.unsubscribe(passes)
+        return admit(dispatcher, jobs)
+
+    monkeypatch.setattr(Dispatcher, "admit", passes_by)
+    reader.join([stays, passes] if joins_before else [stays])
+    eventually(lambda: reader.served == 1, "the job that stays is served")
+    reader.unsubscribe(stays)
+    eventually(lambda: not reader.is_open, "the reader closes")
+    assert (reader.waiting, reader.served) == (0, 0)
