@@ -74,7 +74,7 @@ def test_jobs_are_served_from_a_recreated_topic(
     with caplog.at_level(logging.WARNING, "kafka_bridge"):
         recreate(topic, partitions)
         # At once, in one batch: before librdkafka has noticed.
-        producer = ck.Producer({"bootstrap.servers": config.bootstrap_servers})
+        producer = ck.Producer({**config.settings, "partitioner": "murmur2_random"})
         for each in [event(waiter.job, sequence=8), *[event(waiter.job, RUNNING)] * others]:
             producer.produce(topic, encode(each), key=waiter.job)
         assert producer.flush(WAIT_SECONDS) == 0
