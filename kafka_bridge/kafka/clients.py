@@ -28,6 +28,9 @@ LOOK_SECONDS = 1.0
 twice as long each time, since a busy broker may need longer."""
 PAUSE_SECONDS = 0.05
 """Between two questions, where one fails at once."""
+REFUSAL_SECONDS = 30.0
+"""How long a refusal counts: librdkafka tries again within 10 s, so one that lasts comes
+back. An older one was a broker's that restarted, say."""
 REASON_SECONDS = 5.0
 """How long the answer to "why is nobody there" is kept: thousands of records may fail at once."""
 
@@ -69,13 +72,14 @@ class ConnectionWatch:
         self._settings = settings
         self._on_error = on_error
         self._refusal: ck.KafkaError | None = None
+        self._refused_at = 0.0
         self._reason: str | None = None
         self._reason_until = 0.0
 
     def note(self, error: ck.KafkaError) -> None:
         """Take in an error of the client."""
         if is_refusal(error):
-            self._refusal = error
+            self._refusal, self._refused_at = error, time.monotonic()
         if self._on_error is not None:
             self._on_error(error)
 
@@ -85,8 +89,13 @@ class ConnectionWatch:
 
     @property
     def is_refused(self) -> bool:
-        """Whether a broker, or the client, refused a connection since a broker last answered."""
-        return self._refusal is not None
+        """Whether a broker, or the client, refused a connection lately."""
+        return self._fresh_refusal is not None
+
+    @property
+    def _fresh_refusal(self) -> ck.KafkaError | None:
+        is_fresh = time.monotonic() - self._refused_at < REFUSAL_SECONDS
+        return self._refusal if is_fresh else None
 
     def why_silent(self, doing: str) -> KafkaError | None:
         """Return why no broker serves this client, where that is known; None otherwise.
@@ -94,7 +103,7 @@ class ConnectionWatch:
         It may take some seconds, for a look at what the brokers expect.
         """
         if time.monotonic() > self._reason_until:
-            self._reason = explain(self._settings, self._refusal)
+            self._reason = explain(self._settings, self._fresh_refusal)
             self._reason_until = time.monotonic() + REASON_SECONDS
         if self._reason is None:
             return None

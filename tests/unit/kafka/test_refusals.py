@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import confluent_kafka as ck
 import pytest
 
 from kafka_bridge.kafka import refusals
+from kafka_bridge.kafka.clients import ConnectionWatch
 from kafka_bridge.kafka.handshake import Listener, look_at_listener, own_certificate_error
 from kafka_bridge.kafka.refusals import explain, is_refusal
 
@@ -149,3 +151,26 @@ def test_certificate_that_is_not_there_is_no_verdict() -> None:
     """What cannot be read is left to librdkafka to report."""
     settings = {"ssl.certificate.location": "/none.pem", "ssl.key.location": "/none.key"}
     assert own_certificate_error(settings) is None
+
+
+def test_old_refusal_is_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that restarted an hour ago is not why a record fails now."""
+    monkeypatch.setattr(refusals, "look_at_listener", lambda _: None)
+    watch = ConnectionWatch(SCRAM, None)
+    watch.note(E(E._AUTHENTICATION, "invalid credentials"))
+    assert watch.is_refused
+    assert "wrong password" in str(watch.why_silent("sending"))
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 3600)
+    assert not watch.is_refused
+    assert watch.why_silent("sending") is None
+
+
+def test_refusal_is_forgotten_once_a_broker_answers() -> None:
+    """One broker of a cluster may refuse while the others serve."""
+    noted: list[ck.KafkaError] = []
+    watch = ConnectionWatch(SCRAM, noted.append)
+    watch.note(E(E._SSL, "no"))
+    watch.forget()
+    assert not watch.is_refused
+    assert len(noted) == 1
