@@ -63,7 +63,7 @@ class RecordProducer:
         self._delivery_timeout = delivery_timeout
         self._fatal: ck.KafkaError | None = None
         self._producer = make(ck.Producer, config.producer(delivery_timeout))
-        self._doctor = DeliveryDoctor(config, self._producer)
+        self._doctor = DeliveryDoctor(config)
         self._made_in = generation()
         self._closing = threading.Event()
         self._served = served

@@ -7,7 +7,6 @@ librdkafka sends such a record again and again until its time is over, and then 
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
@@ -16,23 +15,22 @@ from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import DeliveryFailed
 
-LOOK_SECONDS = 0.5
-"""For the question what state the topic is in: it is asked where other records may wait."""
-SETTINGS_SECONDS = 2.0
-"""For the question for min.insync.replicas, once it is known that brokers answer."""
+LOOK_SECONDS = 1.0
+"""For each of two questions: they are asked where other records may wait."""
 KEEP_SECONDS = 5.0
 """How long an answer is kept: thousands of records may fail at once."""
 
 
 class DeliveryDoctor:
-    """Finds out why the records of one producer are not acknowledged.
+    """Finds out why the records of a producer are not acknowledged.
 
-    :param client: the producer
+    It asks by a client of its own. It is called within the producer's callbacks, where a call of
+    the producer's ends the process: confluent_kafka then finds no state for the callback that comes
+    next ("CallState_get: Assertion `cs != NULL' failed").
     """
 
-    def __init__(self, config: KafkaConfig, client: Any) -> None:
+    def __init__(self, config: KafkaConfig) -> None:
         self._config = config
-        self._client = client
         self._found: dict[str, tuple[float, str | None]] = {}
 
     def why(self, topic: str, timeout: float) -> DeliveryFailed | None:
@@ -52,8 +50,9 @@ class DeliveryDoctor:
         )
 
     def _look(self, topic: str) -> str | None:
+        admin = make(AdminClient, self._config.admin())
         try:
-            partitions = self._client.list_topics(topic, timeout=LOOK_SECONDS).topics[topic]
+            partitions = admin.list_topics(topic, timeout=LOOK_SECONDS).topics[topic]
         except ck.KafkaException:
             return None
         described = sorted(partitions.partitions.items())
@@ -62,7 +61,7 @@ class DeliveryDoctor:
                 f"no leader for {_partitions(leaderless)}: the brokers that have its records are "
                 "down. Bring them back"
             )
-        needed = self._min_in_sync(topic)
+        needed = _min_in_sync(admin, topic)
         # With fewer replicas than that, Kafka 4 is content with all there are.
         short = {
             number: each
@@ -78,17 +77,15 @@ class DeliveryDoctor:
             )
         return "a replica or the leader is too slow, or was away. Look at the brokers' logs"
 
-    def _min_in_sync(self, topic: str) -> int:
-        """Return the topic's min.insync.replicas, 1 where it may not be seen."""
-        admin = make(AdminClient, self._config.admin())
-        resource = ConfigResource(ResourceType.TOPIC, topic)
-        try:
-            (answer,) = admin.describe_configs(
-                [resource], request_timeout=SETTINGS_SECONDS
-            ).values()
-            return int(answer.result()["min.insync.replicas"].value)
-        except (ck.KafkaException, KeyError, ValueError):
-            return 1
+
+def _min_in_sync(admin: AdminClient, topic: str) -> int:
+    """Return the topic's min.insync.replicas, 1 where it may not be seen."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    try:
+        (answer,) = admin.describe_configs([resource], request_timeout=LOOK_SECONDS).values()
+        return int(answer.result()["min.insync.replicas"].value)
+    except (ck.KafkaException, KeyError, ValueError):
+        return 1
 
 
 def _partitions(numbers: list[int]) -> str:

@@ -194,10 +194,13 @@ def test_too_few_in_sync_replicas_are_named(
     with RecordProducer(config, delivery_timeout=8.0) as producer:
         producer.publish(topic, b"key", b"value", [])
         kafka_cluster.stop(kafka_cluster.numbers[-1])  # orderly: it leaves the in-sync replicas
-        with pytest.raises(DeliveryFailed) as refused:
-            producer.publish(topic, b"key", b"value", [])
-    assert (
-        "not enough in-sync replicas: partition 0 has 2 of 3 in sync, and the topic's "
-        "min.insync.replicas is 3"
-    ) in str(refused.value)
-    assert "no Kafka broker answered" not in str(refused.value)
+        # More than one, so that they fail within one call of librdkafka's.
+        sent = [producer.send(topic, b"key", b"value", []) for _ in range(3)]
+        for each in sent:
+            with pytest.raises(DeliveryFailed) as refused:
+                each.result()
+            assert (
+                "not enough in-sync replicas: partition 0 has 2 of 3 in sync, and the topic's "
+                "min.insync.replicas is 3"
+            ) in str(refused.value)
+            assert "no Kafka broker answered" not in str(refused.value)
