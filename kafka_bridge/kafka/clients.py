@@ -85,7 +85,7 @@ class ConnectionWatch:
 
     def forget(self) -> None:
         """Take in that a broker has answered."""
-        self._refusal, self._reason_until = None, 0.0
+        self._refusal, self._reason = None, None
 
     @property
     def is_refused(self) -> bool:
@@ -102,7 +102,7 @@ class ConnectionWatch:
 
         It may take some seconds, for a look at what the brokers expect.
         """
-        if time.monotonic() > self._reason_until:
+        if self._reason is None or time.monotonic() > self._reason_until:
             self._reason = explain(self._settings, self._fresh_refusal)
             self._reason_until = time.monotonic() + REASON_SECONDS
         if self._reason is None:

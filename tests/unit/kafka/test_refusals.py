@@ -174,3 +174,17 @@ def test_refusal_is_forgotten_once_a_broker_answers() -> None:
     watch.forget()
     assert not watch.is_refused
     assert len(noted) == 1
+
+
+def test_reason_is_looked_for_until_there_is_one_and_then_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A refusal may come after the first look; of thousands of records one look is enough."""
+    looks: list[object] = []
+    monkeypatch.setattr(refusals, "look_at_listener", looks.append)
+    watch = ConnectionWatch(SCRAM, None)
+    assert watch.why_silent("sending") is None
+    watch.note(E(E._SSL, "certificate verify failed"))
+    for _ in range(100):
+        assert "certificate verify failed" in str(watch.why_silent("sending"))
+    assert len(looks) == 2
