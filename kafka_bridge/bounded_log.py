@@ -7,6 +7,7 @@ a small budget in every interval, and one line at the interval's end says how ma
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -35,7 +36,10 @@ def bounded_logger(
     logger = logging.getLogger(name)
     for former in [each for each in logger.filters if isinstance(each, LineBudget)]:
         logger.removeFilter(former)
-    logger.addFilter(LineBudget(logger, lines, interval))
+        atexit.unregister(former.flush)
+    budget = LineBudget(logger, lines, interval)
+    logger.addFilter(budget)
+    atexit.register(budget.flush)
     return logger
 
 
@@ -65,6 +69,11 @@ class LineBudget(logging.Filter):
         """Begin anew, as if no line had been written."""
         with self._lock:
             self._kinds = {}
+
+    def flush(self) -> None:
+        """Say now how many lines were left out: the process ends."""
+        for text in [text for text, kind in list(self._kinds.items()) if kind.left_out]:
+            self._end_interval(text)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether a line is written; a line that is too long is cut."""
@@ -106,9 +115,9 @@ class LineBudget(logging.Filter):
             return
         self._logger.log(
             kind.level,
-            "%d more lines like this one were left out in %g s: %s",
+            "%d more lines like this one were left out in %.1f s: %s",
             kind.left_out,
-            self._interval,
+            time.monotonic() - kind.began,
             kind.example,
             extra={"left_out": kind.left_out},
         )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -43,9 +46,25 @@ def test_flood_becomes_a_few_lines_and_a_count(
     assert caplog.messages[:3] == ["Record 0 is bad", "Record 1 is bad", "Record 2 is bad"]
     assert whole() <= 3 * (intervals + 1)
     summary = next(each for each in caplog.records if hasattr(each, "left_out"))
-    words = "more lines like this one were left out in 0.2 s: Record 3 is bad"
-    assert words in summary.getMessage()
+    assert re.search(
+        r"\d+ more lines like this one were left out in \d\.\d s: Record 3 is bad",
+        summary.getMessage(),
+    )
     assert summary.levelno == logging.ERROR
+
+
+def test_end_of_the_process_does_not_lose_the_count() -> None:
+    """Lines that were left out are counted also where no interval ends any more."""
+    program = (
+        "from kafka_bridge.bounded_log import bounded_logger\n"
+        "log = bounded_logger('x')\n"
+        "for number in range(25): log.error('Bad: %d', number)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert len(ended.stderr.splitlines()) == 11
+    assert "15 more lines like this one were left out" in ended.stderr.splitlines()[-1]
 
 
 def test_next_interval_has_lines_of_its_own(

@@ -92,7 +92,10 @@ def test_cancel_from_the_command_line(real_broker: Broker, topics: TopicFactory)
 
 
 def test_command_line_says_what_failed(real_broker: Broker) -> None:
-    """A missing topic is one line and exit code 1."""
-    result = run(real_broker, new_correlation_id(), "--control", "no.control")
+    """A missing topic is one line for each job, and exit code 1."""
+    job = new_correlation_id()
+    result = run(real_broker, job, "--control", "no.control")
     assert result.returncode == 1
-    assert result.stderr.startswith("kafka-bridge: topic 'no.control' does not exist on Kafka at ")
+    assert result.stderr.startswith(
+        f"{job}: CANCEL is not sent: topic 'no.control' does not exist on Kafka at "
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,14 +11,46 @@ from typing import TYPE_CHECKING
 import confluent_kafka as ck
 import pytest
 
+from integration.jobs import WAIT_SECONDS
 from integration.kafka.dead_letters import Office
 from integration.worker.programs import Stage
+from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState, StatusEvent
 from kafka_bridge.testing import Broker
 
 if TYPE_CHECKING:
     from conftest import Eventually
+
+
+JUNK = 3_000
+JUNK_BYTES = 3_000
+
+
+def test_flood_of_junk_makes_a_few_lines(stage: Stage, eventually: Eventually) -> None:
+    """Thousands of unreadable requests: all are set aside, a few are named, the rest is counted."""
+    body = b'{"correlation_id": "%s"}' % (b"x" * JUNK_BYTES)
+    junk = [stage.producer.send(stage.requests, None, body, []) for _ in range(JUNK)]
+    for each in junk:
+        each.result()
+    worker = stage.start()
+    job = stage.request("note")
+    stage.publish(job)
+
+    def all_set_aside() -> bool:
+        ends = end_offsets(stage.config, [stage.dead_letters], WAIT_SECONDS)
+        return sum(ends[stage.dead_letters]) == JUNK
+
+    eventually(all_set_aside, "all are among the dead letters", 60.0)
+    eventually(lambda: stage.noted("done") == [job.correlation_id], "the honest job is done")
+    named = [line for line in worker.said.splitlines() if f"goes to {stage.dead_letters}" in line]
+    assert 10 <= len(named) <= 40
+    assert max(map(len, named)) < 2_500
+    assert len(worker.said) < 200_000
+    assert worker.stop() == 0
+    named = [line for line in worker.said.splitlines() if "] Request " in line]
+    counted = re.findall(r"(\d+) more lines like this one were left out", worker.said)
+    assert len(named) + sum(map(int, counted)) == JUNK
 
 
 @pytest.mark.long

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
@@ -80,10 +81,22 @@ def test_every_line_of_a_handler_has_its_job(stage: Stage) -> None:
     for line in told:
         assert line["message"] == f"told {line['correlation_id']}"
         assert line["job_type"] in {"tell", "tell.async"}
-    (failed,) = [line for line in lines if "on\npurpose" in line["message"]]
+    (failed,) = [line for line in lines if r"on\npurpose" in line["message"]]
     assert failed["correlation_id"] == failing.correlation_id
     (set_aside,) = [line for line in lines if f"goes to {stage.dead_letters}" in line["message"]]
     assert set_aside["correlation_id"] == unreadable
+
+
+def test_brokers_that_do_not_answer_are_said_early(stage: Stage) -> None:
+    """After 3 s, with the address and the variable that sets it; the worker goes on trying."""
+    address = f"127.0.0.1:{free_port()}"
+    began = time.monotonic()
+    worker = stage.start(ready=False, KAFKA_BRIDGE_BOOTSTRAP_SERVERS=address)
+    worker.until_said(f"No Kafka broker at {address} has answered for 3 s")
+    assert "(the address is from KAFKA_BRIDGE_BOOTSTRAP_SERVERS)" in worker.said
+    assert time.monotonic() - began < 15
+    assert worker.process.poll() is None
+    worker.kill()
 
 
 def test_metrics_and_health_are_those_of_the_worker(stage: Stage, eventually: Eventually) -> None:
