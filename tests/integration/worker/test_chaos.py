@@ -56,12 +56,14 @@ class Chaos:
     stage: Stage
     broker: ApacheKafka
     chance: random.Random
+    freezes: bool = True
+    replaces_after: float = 0.0
     did: Counter[str] = field(default_factory=Counter)
     log: list[str] = field(default_factory=list)
     running: list[Program] = field(default_factory=list)
-    freezes: bool = True
     _deck: list[Callable[[Program], None]] = field(default_factory=list)
     _thaws: list[threading.Timer] = field(default_factory=list)
+    _starts: list[threading.Timer] = field(default_factory=list)
 
     def start(self) -> None:
         """Start a worker; do not wait for it."""
@@ -91,7 +93,7 @@ class Chaos:
     def _kill(self, victim: Program) -> None:
         victim.kill()
         self.running.remove(victim)
-        self.start()
+        self._replace()
 
     def _freeze(self, victim: Program) -> None:
         """Stop it for longer than its session lasts; others take over meanwhile."""
@@ -110,7 +112,20 @@ class Chaos:
     def _terminate(self, victim: Program) -> None:
         victim.process.terminate()
         self.running.remove(victim)
-        self.start()
+        self._replace()
+
+    def _replace(self) -> None:
+        if self.replaces_after == 0:
+            self.start()
+        elif self.replaces_after < math.inf:
+            self._starts.append(threading.Timer(self.replaces_after, self.start))
+            self._starts[-1].start()
+
+    def close(self) -> None:
+        """Start no more workers."""
+        for start in self._starts:
+            start.cancel()
+            start.join()
 
     def settle(self) -> None:
         """Wait until every worker is thawed, and has had the time to say what it should not."""
@@ -164,7 +179,8 @@ def test_every_job_ends_once_whatever_dies(
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("jobs", "seconds"), [(1_000, 8.0), pytest.param(8_000, 90.0, marks=pytest.mark.long)]
+    ("jobs", "seconds", "replaces_after"),
+    [(700, 6.0, math.inf), pytest.param(6_000, 90.0, 12.0, marks=pytest.mark.long)],
 )
 def test_no_task_gives_up_its_worker_while_another_has_its_partition(
     quick_broker: ApacheKafka,
@@ -172,10 +188,12 @@ def test_no_task_gives_up_its_worker_while_another_has_its_partition(
     tmp_path: Path,
     jobs: int,
     seconds: float,
+    replaces_after: float,
 ) -> None:
     """Workers with long backlogs are killed and stopped: what had begun is soon spoken for again.
 
-    All jobs are queued at the start, so that whoever takes a partition over has its own queue.
+    All jobs are queued at the start, so that whoever takes a partition over has its own queue, and
+    those that are gone are replaced late or never.
     """
     config = config_of(quick_broker.bootstrap_servers)
     with RecordProducer(config) as producer:
@@ -191,6 +209,7 @@ def test_no_task_gives_up_its_worker_while_another_has_its_partition(
         ]
         stage.publish(*requests)
         chaos = Chaos(stage, quick_broker, random.Random(SEED), freezes=False)
+        chaos.replaces_after = replaces_after
         try:
             for _ in range(WORKERS):
                 chaos.start()
@@ -198,10 +217,12 @@ def test_no_task_gives_up_its_worker_while_another_has_its_partition(
             give_up = time.monotonic() + seconds
             while time.monotonic() < give_up:
                 threading.Event().wait(chaos.chance.uniform(1.0, 3.0))
-                chaos.harm()
+                if len(chaos.running) > WORKERS // 2:
+                    chaos.harm()
             _until_all_ended(stage, requests)
             silences = {job: _longest_silence(each) for job, each in _events(stage).items()}
         finally:
+            chaos.close()
             stage.close()
     longest = max(silences.values())
     print(  # noqa: T201  this is what the long form is run for
