@@ -1,0 +1,46 @@
+"""Certificates of the secured test broker: what is made, and what is missing to make it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kafka_bridge.kafka.handshake import own_certificate_error
+from kafka_bridge.testing import BrokerError, BrokerUnavailable
+from kafka_bridge.testing.brokers import rights
+from kafka_bridge.testing.brokers.certificates import CertificateAuthority
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl")
+
+
+def test_without_openssl_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person without it reads what is missing, and how to get it."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BrokerUnavailable, match="no 'openssl' on PATH.*apt install openssl"):
+        CertificateAuthority(tmp_path, "ca")
+
+
+@needs_openssl
+@pytest.mark.parametrize(("expired", "words"), [(False, None), (True, "certificate has expired")])
+def test_expired_certificate_is_told_from_a_good_one(
+    tmp_path: Path, expired: bool, words: str | None
+) -> None:
+    """A client's own certificate is judged as a peer that trusts it would."""
+    issued = CertificateAuthority(tmp_path, "ca").issue("alice", expired=expired)
+    settings = {
+        "ssl.certificate.location": str(issued.chain),
+        "ssl.key.location": str(issued.key),
+    }
+    assert own_certificate_error(settings) == words
+
+
+def test_unknown_words_for_rights_are_refused() -> None:
+    """A misspelt operation or resource is an error that lists what there is."""
+    with pytest.raises(BrokerError, match="unknown resource 'topics': use one of topic, group"):
+        rights.bindings("u", "topics", "t", ["Read"], prefixed=False)
+    with pytest.raises(BrokerError, match="unknown operation 'Reed'"):
+        rights.bindings("u", "topic", "t", ["Reed"], prefixed=False)
