@@ -20,7 +20,7 @@ def test_without_openssl_the_error_says_what_to_install(
 ) -> None:
     """A person without it reads what is missing, and how to get it."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(BrokerUnavailable, match="no 'openssl' on PATH.*apt install openssl"):
+    with pytest.raises(BrokerUnavailable, match=r"no 'openssl' on PATH.*apt install openssl"):
         CertificateAuthority(tmp_path, "ca")
 
 
