@@ -12,9 +12,21 @@ from __future__ import annotations
 import ctypes
 import os
 import weakref
+from collections.abc import Callable
 
 _clients: weakref.WeakSet[object] = weakref.WeakSet()
 _generation = 0
+
+
+def at_fork(
+    *,
+    before: Callable[[], None] = lambda: None,
+    in_parent: Callable[[], None] = lambda: None,
+    in_child: Callable[[], None],
+) -> None:
+    """Have functions called around every fork of this process, where the system has forks."""
+    if hasattr(os, "register_at_fork"):  # not on Windows
+        os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
 
 
 def generation() -> int:
@@ -34,4 +46,4 @@ def _after_fork() -> None:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))  # a reference that nobody gives back
 
 
-os.register_at_fork(after_in_child=_after_fork)
+at_fork(in_child=_after_fork)

@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, TypeAlias
 
+from kafka_bridge.kafka.forks import at_fork
 from kafka_bridge.worker.last_resort import STOPPING_SECONDS, LastResort
 
 _Handler: TypeAlias = Callable[[int, FrameType | None], Any] | int | None
 
 _replaced: dict[signal.Signals, tuple[_Handler, _Handler]] = {}
 """While a worker runs: its own handler of each signal, and the one that it replaced."""
+
+_masks: dict[int, set[int]] = {}
+"""By thread that is about to fork: the signals that it held back before."""
 
 
 @contextlib.contextmanager
@@ -35,7 +39,7 @@ def stop_on_signals(stopping: threading.Event, grace: float) -> Iterator[None]:
     owner, last_resort = os.getpid(), LastResort()
 
     def stop(number: int, _: FrameType | None) -> None:
-        if os.getpid() != owner:  # a child that has not come to _restore() yet
+        if os.getpid() != owner:  # a child that has not come to _after_fork() yet
             _restore()
             os.kill(os.getpid(), number)
             return
@@ -64,4 +68,28 @@ def _restore() -> None:
     _replaced.clear()
 
 
-os.register_at_fork(after_in_child=_restore)
+def _hold_back() -> None:
+    """Let signals to a child wait until it has the handlers that it should have.
+
+    Python forgets those that come earlier, if it has a handler for them: a child that is terminated
+    as soon as it was started would stay.
+    """
+    waiting = [each for each, (_, replaced) in _replaced.items() if not callable(replaced)]
+    if waiting:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, waiting)
+        _masks[threading.get_ident()] = before
+
+
+def _let_through() -> None:
+    before = _masks.pop(threading.get_ident(), None)
+    if before is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _after_fork() -> None:
+    _restore()
+    _let_through()
+    _masks.clear()
+
+
+at_fork(before=_hold_back, in_parent=_let_through, in_child=_after_fork)

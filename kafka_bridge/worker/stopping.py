@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from enum import StrEnum
+
+from kafka_bridge.kafka.forks import at_fork
 
 
 class StopReason(StrEnum):
@@ -89,4 +90,4 @@ def _after_fork() -> None:
     StopSignal._lock = threading.Lock()  # noqa: SLF001  another thread may have held it
 
 
-os.register_at_fork(after_in_child=_after_fork)
+at_fork(in_child=_after_fork)

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from kafka_bridge.worker import ApplicationError, JobContext, Worker
@@ -50,16 +51,35 @@ def code_of(child: int) -> int:
 
 @worker.job("child.terminated")
 def terminated(job: JobContext) -> list[int | None]:
-    """Terminate a child, and interrupt another one."""
-    children = [forking.Process(target=time.sleep, args=(60,)) for _ in range(2)]
-    for child in children:
+    """Terminate children as soon as they are started; return their exit codes."""
+    codes = []
+    for _ in range(20):
+        child = forking.Process(target=time.sleep, args=(60,))
         child.start()
-    children[0].terminate()
-    os.kill(children[1].pid or 0, signal.SIGINT)
-    for child in children:
+        child.terminate()
         child.join(CHILD_SECONDS)
+        codes.append(child.exitcode)
         child.kill()
-    return [child.exitcode for child in children]
+    return sorted(set(codes), key=str)
+
+
+def sleep_once(ready: Connection) -> None:
+    """Tell that this process runs, and sleep."""
+    ready.send(True)
+    time.sleep(60)
+
+
+@worker.job("child.interrupted")
+def interrupted(job: JobContext) -> int | None:
+    """Send SIGINT to a child, as Ctrl-C does; return its exit code."""
+    here, there = forking.Pipe()
+    child = forking.Process(target=sleep_once, args=(there,))
+    child.start()
+    here.recv()
+    os.kill(child.pid or 0, signal.SIGINT)
+    child.join(CHILD_SECONDS)
+    child.kill()
+    return child.exitcode
 
 
 @worker.job("child.pool")
