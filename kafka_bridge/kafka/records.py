@@ -76,6 +76,11 @@ class Received:
         self.value = message.value()
 
     @property
+    def headers(self) -> Headers:
+        """Its headers; none where one of their names is no UTF-8."""
+        return headers_of(self._message)
+
+    @property
     def record(self) -> Record:
         """All of it."""
         return Record.of(self._message)

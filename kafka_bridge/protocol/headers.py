@@ -20,6 +20,13 @@ from kafka_bridge.protocol.sanitize import ERROR_MESSAGE_BYTES, NAME_BYTES, one_
 
 Headers: TypeAlias = list[tuple[str, bytes]]
 
+RawHeaders: TypeAlias = Iterable[tuple[str, bytes | None]]
+"""Headers as a record has them: a value may be missing."""
+
+_TRACE_BYTES = {"traceparent": 256, "tracestate": 2_048}
+"""Headers of W3C Trace Context, with the longest value that is passed on. The first has 55 bytes in
+its version 00, the second should have up to 512."""
+
 CORRELATION_ID = "kafka_correlationId"
 REPLY_TOPIC = "kafka_replyTopic"
 JOB_REQUESTED = "kafka-bridge.job.requested.v1"
@@ -40,6 +47,25 @@ def request_headers(request: JobRequest, encoding: Encoding) -> Headers:
         REPLY_TOPIC: request.response_topic,
     }
     return _encoded(texts)
+
+
+def event_headers(correlation_id: str, encoding: Encoding, request: RawHeaders) -> Headers:
+    """Return the headers of a status event.
+
+    :param request: the headers of the job's request: its trace context is passed on
+    """
+    headers = _encoded({"content-type": CONTENT_TYPES[encoding], CORRELATION_ID: correlation_id})
+    return headers + _trace_context(request)
+
+
+def _trace_context(headers: RawHeaders) -> Headers:
+    """Return the headers of W3C Trace Context; none without a ``traceparent``, as it has it."""
+    found = {
+        name: value
+        for name, value in headers
+        if name in _TRACE_BYTES and value is not None and 0 < len(value) <= _TRACE_BYTES[name]
+    }
+    return list(found.items()) if "traceparent" in found else []
 
 
 def command_headers(command: JobCommand, encoding: Encoding) -> Headers:

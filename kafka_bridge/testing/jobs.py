@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from kafka_bridge.payloads import from_bytes, to_bytes
 from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.encodings import Encoding
-from kafka_bridge.protocol.headers import Headers
+from kafka_bridge.protocol.headers import Headers, RawHeaders
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import (
     JobFailure,
@@ -86,6 +86,7 @@ def run_job(
     *,
     cancel_after: float | None = None,
     external_id: str | None = None,
+    headers: Mapping[str, str] | None = None,
     timeout: float = 60.0,
     **fields: Any,
 ) -> JobOutcome:
@@ -101,6 +102,7 @@ def run_job(
     :param payload: as in the operator: a dictionary, dataclass, pydantic model, or bytes
     :param cancel_after: cancel the job after so many seconds
     :param external_id: what an earlier delivery of the job said that the real system calls it
+    :param headers: headers of the request, such as ``traceparent``
     :param timeout: seconds until the test is told that the job does not end
     :param fields: other fields of the :class:`JobRequest`, such as ``deadline``
     :raises PayloadNotSerialisable: the payload has no JSON form
@@ -122,6 +124,7 @@ def run_job(
         collected,
         cancel_after=cancel_after,
         external_id=external_id,
+        headers=[(name, text.encode()) for name, text in (headers or {}).items()],
         timeout=timeout,
     )
     return JobOutcome(tuple(collected.events))
@@ -134,6 +137,7 @@ def do_job(
     *,
     cancel_after: float | None = None,
     external_id: str | None = None,
+    headers: RawHeaders = (),
     timeout: float = 60.0,
 ) -> BaseException | None:
     """Have a worker do the job of a request and send its events; return once its end is sent.
@@ -159,6 +163,7 @@ def do_job(
         may_speak=lambda: True,
         delivery=1 if external_id is None else 2,
         external_id=external_id,
+        request_headers=headers,
     )
     if isinstance(verdict, End):
         reporter.finished(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import SupportsFloat, SupportsIndex
 
 from kafka_bridge.kafka.forks import generation
@@ -35,6 +37,21 @@ class JobContext:
     def job_type(self) -> str:
         """What is to be done, a dotted name."""
         return self.request.job_type
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        r"""The headers of the request's record as text, read-only; of equal names, the last.
+
+        Bytes that are not UTF-8 are written as ``\xff``. ``traceparent`` and ``tracestate`` are
+        also passed on in every event of the job.
+        """
+        return MappingProxyType(
+            {
+                name: value.decode("utf-8", "backslashreplace")
+                for name, value in self._reporter.request_headers
+                if value is not None
+            }
+        )
 
     @property
     def attempt(self) -> int:

@@ -13,7 +13,13 @@ from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import RecordTooLarge
-from kafka_bridge.protocol.headers import REPLY_TOPIC, Headers, dead_letter_headers, text_header
+from kafka_bridge.protocol.headers import (
+    REPLY_TOPIC,
+    Headers,
+    dead_letter_headers,
+    event_headers,
+    text_header,
+)
 from kafka_bridge.protocol.ids import correlation_id_from_key, new_event_id
 from kafka_bridge.protocol.messages import ErrorType, JobState, StatusEvent, utc_now
 from kafka_bridge.worker.errors import failure
@@ -157,4 +163,5 @@ class DeadLetters:
             error=failure(ErrorType.UNREADABLE, str(error), retryable=False),
         )
         value = encode(event, Encoding.JSON)
-        self._producer.deliver(reply_topic, record.key, value, [], lambda _: None)
+        headers = event_headers(correlation_id, Encoding.JSON, record.headers)
+        self._producer.deliver(reply_topic, record.key, value, headers, lambda _: None)

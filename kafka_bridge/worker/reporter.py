@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.protocol.codec import encode
-from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
+from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import (
     AccessDenied,
     BrokerUnreachable,
@@ -20,7 +20,7 @@ from kafka_bridge.protocol.errors import (
     RecordTooLarge,
 )
 from kafka_bridge.protocol.event_writer import write_event
-from kafka_bridge.protocol.headers import CORRELATION_ID, Headers
+from kafka_bridge.protocol.headers import Headers, RawHeaders, event_headers
 from kafka_bridge.protocol.ids import new_event_id
 from kafka_bridge.protocol.lifecycle import TERMINAL, may_follow
 from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, StatusEvent, utc_now
@@ -127,7 +127,10 @@ class JobReporter:
     """Of the next event."""
     note: str | None = None
     """What heartbeats say, where there is something to say."""
+    request_headers: RawHeaders = ()
+    """The headers of the request's record."""
     _key: bytes = field(init=False)
+    _headers: Headers = field(init=False)
     _state: JobState | None = None
     _last_sent: float = 0.0
     _last_progress: float = 0.0
@@ -137,7 +140,9 @@ class JobReporter:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
-        self._key = self.request.correlation_id.encode()
+        job = self.request.correlation_id
+        self._key = job.encode()
+        self._headers = event_headers(job, self.encoding, self.request_headers)
 
     @property
     def has_ended(self) -> bool:
@@ -252,11 +257,9 @@ class JobReporter:
         return encode(event, self.encoding)
 
     def _send(self, value: bytes, delivered: Callable[[Exception | None], None]) -> None:
-        headers: Headers = [
-            ("content-type", CONTENT_TYPES[self.encoding].encode()),
-            (CORRELATION_ID, self._key),
-        ]
-        self.producer.deliver(self.request.response_topic, self._key, value, headers, delivered)
+        self.producer.deliver(
+            self.request.response_topic, self._key, value, self._headers, delivered
+        )
 
     def progress(
         self, completed: object, total: object, unit: object, message: object = None

@@ -217,6 +217,7 @@ class Scheduler:
             delivery=delivery,
             external_id=external_id,
             new_event_id=self._event_ids,
+            request_headers=claim.received.headers,
             access=self.access,
         )
 

@@ -20,9 +20,9 @@ from integration.worker.endings import outcome
 from integration.worker.programs import Stage
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.protocol.codec import decode, detect
+from kafka_bridge.protocol.codec import decode, detect, encode
 from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
-from kafka_bridge.protocol.headers import REPLY_TOPIC, text_header
+from kafka_bridge.protocol.headers import REPLY_TOPIC, request_headers, text_header
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import (
     JobRequest,
@@ -70,6 +70,24 @@ def test_answer_is_in_the_encoding_of_the_request(shared: Stage, encoding: Encod
     for record in answers:
         assert record.key == job.correlation_id.encode()
         assert text_header(record.headers, "content-type") == CONTENT_TYPES[encoding]
+        assert text_header(record.headers, "kafka_correlationId") == job.correlation_id
+
+
+TRACE = [
+    ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ("tracestate", b"vendor=value"),
+]
+
+
+@pytest.mark.parametrize("value", [None, b"{}"], ids=["readable", "unreadable"])
+def test_trace_of_the_request_goes_on_in_every_event(shared: Stage, value: bytes | None) -> None:
+    """Also in the answer to a request that cannot be read."""
+    job = shared.request("note")
+    headers = request_headers(job, Encoding.AVRO) + TRACE
+    key = job.correlation_id.encode()
+    shared.producer.publish(shared.requests, key, value or encode(job), headers)
+    for record in records_of(shared, job.correlation_id):
+        assert record.headers[-2:] == TRACE
         assert text_header(record.headers, "kafka_correlationId") == job.correlation_id
 
 

@@ -20,7 +20,7 @@ import pytest
 from structlog.contextvars import bind_contextvars, get_contextvars
 
 from kafka_bridge.protocol.codec import encode
-from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
 from kafka_bridge.protocol.errors import (
     BrokerUnreachable,
     DeliveryFailed,
@@ -467,6 +467,55 @@ def test_error_beside_a_stop_in_a_group_is_an_error() -> None:
     assert ended.error is not None
     assert (ended.state, ended.error.type) == (S.FAILED, "OSError")
     assert ended.attributes == {"stop_requested": "cancelled"}
+
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_handler_sees_the_requests_headers_and_cannot_change_them() -> None:
+    """As text, the last of equal names; bytes that are no text can still be seen."""
+    seen: list[Any] = []
+    headers = [("a", b"first"), ("a", b"last"), ("odd", b"\xff"), ("none", None)]
+    run_job(handler(lambda job: seen.append(job.headers)), headers=headers)
+    assert seen == [{"a": "last", "odd": r"\xff"}]
+    with pytest.raises(TypeError):
+        seen[0]["a"] = "mine"
+
+
+@pytest.mark.parametrize("encoding", [Encoding.AVRO, Encoding.JSON])
+@pytest.mark.parametrize(
+    ("headers", "passed_on"),
+    [
+        ([("traceparent", TRACE.encode())], {"traceparent": TRACE}),
+        (
+            [("traceparent", b"old"), ("traceparent", TRACE.encode()), ("tracestate", b"a=1,b=2")],
+            {"traceparent": TRACE, "tracestate": "a=1,b=2"},
+        ),
+        ([("tracestate", b"a=1"), ("ce_id", b"x")], {}),
+        ([("traceparent", None), ("tracestate", b"a=1")], {}),
+        ([("traceparent", b"0" * 2_000_000)], {}),
+        ([("traceparent", TRACE.encode()), ("tracestate", b"0" * 9_999)], {"traceparent": TRACE}),
+    ],
+)
+def test_trace_context_is_passed_on_in_every_event(
+    encoding: Encoding, headers: list[tuple[str, bytes | None]], passed_on: dict[str, str]
+) -> None:
+    """Heartbeats and the end have the request's traceparent, and nothing that is too long."""
+    sent: list[dict[str, str]] = []
+
+    class Headed(Collector):
+        def deliver(self, *record: Any) -> None:
+            sent.append({name: value.decode() for name, value in record[3]})
+            super().deliver(*record)
+
+    reporter = JobReporter(
+        Headed(), request(), encoding, "w-1", lambda: True, request_headers=headers
+    )
+    reporter.accepted(lambda _: None)
+    reporter.say("at it")
+    reporter.finished(S.SUCCEEDED, lambda *_: None)
+    own = {"content-type": CONTENT_TYPES[encoding], "kafka_correlationId": JOB}
+    assert sent == [own | passed_on] * 3
 
 
 def test_context_says_what_the_job_is() -> None:

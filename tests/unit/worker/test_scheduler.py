@@ -146,7 +146,7 @@ class Stage:
 
     def arrives_damaged(self, offset: int, partition: int = 0) -> None:
         """Have a request come in that cannot be read."""
-        record: Any = SimpleNamespace(partition=partition, offset=offset, value=b"\x07")
+        record: Any = SimpleNamespace(partition=partition, offset=offset, value=b"\x07", headers=())
         record.record, record.decode = offset, lambda kind: decode(kind, b"\x07")
         self.scheduler.intake.receive([record])
 
@@ -183,7 +183,9 @@ class Stage:
 def arrival(job: JobRequest, offset: int, partition: int = 0) -> Received:
     """Return a request as it comes in."""
     value = encode(job, Encoding.AVRO)
-    record: Any = SimpleNamespace(partition=partition, offset=offset, value=value, record=None)
+    record: Any = SimpleNamespace(
+        partition=partition, offset=offset, value=value, record=None, headers=()
+    )
     record.decode = lambda kind: decode(kind, value)
     return cast(Received, record)
 
