@@ -23,6 +23,9 @@ BACKLOG_RECORDS = 1000
 has their partitions, and they go back, uncommitted, with those."""
 LANE_RECORDS = 250
 """The same for each job type with a concurrency of its own."""
+MOST_BEGUN = 10_000
+"""How many requests wait whose jobs others had begun, whatever their lanes: a gateway that died may
+have had so many. Any more wait like those that nobody has begun."""
 SHARED = ""
 """The name of the lane that job types share; the others are named for their type."""
 
@@ -115,6 +118,11 @@ class Backlog:
         claim.turn = (not claim.is_begun, self._arrivals)
         lane = self.lane_of(claim)
         (lane.begun if claim.is_begun else lane.fresh).append(claim)
+
+    @property
+    def takes_begun(self) -> bool:
+        """Whether another request may go first, and be spoken for, because others had begun it."""
+        return sum(len(lane.begun) for lane in self._lanes) < MOST_BEGUN
 
     @property
     def is_full(self) -> bool:

@@ -111,7 +111,8 @@ class Intake:
             self.look_at_all = True  # it needs no place, so it must not wait for one
             self.backlog.add(claim)
             return
-        if (before := page.unfinished.get(claim.correlation_id.encode())) is not None:
+        before = page.unfinished.get(claim.correlation_id.encode())
+        if before is not None and self.backlog.takes_begun:
             claim.is_begun = True
             if not before.is_released:
                 self.stand_ins.add(claim, self.reporter_of(claim, before))

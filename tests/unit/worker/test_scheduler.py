@@ -18,8 +18,9 @@ from kafka_bridge.protocol.errors import BrokerUnreachable, TopicNotFound
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
 from kafka_bridge.worker import JobContext, ledger
+from kafka_bridge.worker import backlog as backlog_module
 from kafka_bridge.worker.aside import Aside
-from kafka_bridge.worker.backlog import BACKLOG_RECORDS, LANE_RECORDS, Backlog
+from kafka_bridge.worker.backlog import BACKLOG_RECORDS, Backlog
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.holdings import Holdings
 from kafka_bridge.worker.job_run import JobRun
@@ -379,9 +380,10 @@ def test_type_with_few_places_is_passed_over_and_comes_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What its lane has no room for keeps its offset alone, and is read again in order."""
+    monkeypatch.setattr(backlog_module, "LANE_RECORDS", 10)
     stage = Stage(monkeypatch, concurrency=2)
     stage.scheduler.holdings.assigned([0])
-    count = LANE_RECORDS + 300
+    count = 40
     jobs = [stage.request(job_type="narrow") for _ in range(count)]
     last = stage.request(job_type="no.such")
     for offset, job in enumerate([*jobs, last]):
@@ -393,7 +395,7 @@ def test_type_with_few_places_is_passed_over_and_comes_back(
     holdings, intake = stage.scheduler.holdings, stage.scheduler.intake
     positions = holdings.partitions[0].positions
     # One runs; the lane was filled before and has had one more place since.
-    assert positions.passed_over == count - 1 - LANE_RECORDS
+    assert positions.passed_over == count - 1 - 10
     assert intake.held() == set()
     assert holdings.positions([0]) == {0: 0}
 
@@ -405,7 +407,7 @@ def test_type_with_few_places_is_passed_over_and_comes_back(
         stage.ends(jobs[number])
         passed_over.bring_back(intake.receive_again)
     stage.until(lambda: holdings.positions([0]) == {0: count + 1})
-    assert rereader.starts == [LANE_RECORDS + 1]  # once: from then on it reads on
+    assert rereader.starts == [10 + 1]  # once: from then on it reads on
 
 
 class Again:
@@ -424,7 +426,7 @@ class Again:
 
     def poll(self) -> list[Received]:
         """Return the next ones."""
-        found = [arrival(job, self._at + n) for n, job in enumerate(self._jobs[self._at :][:50])]
+        found = [arrival(job, self._at + n) for n, job in enumerate(self._jobs[self._at :][:3])]
         self._at += len(found)
         return found
 
@@ -502,6 +504,23 @@ def test_new_partition_is_read_on_although_the_backlog_is_full(stage: Stage) -> 
     assert intake.held() == {0, 1}
     assert scheduler.holdings.partitions[1].positions.passed_over == BACKLOG_RECORDS
     assert len(scheduler.backlog) == BACKLOG_RECORDS
+
+
+def test_so_many_jobs_that_had_begun_are_taken_and_no_more(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write events could have any number of them begun."""
+    monkeypatch.setattr(backlog_module, "MOST_BEGUN", 2)
+    stage.arrives(stage.request(), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    jobs = [stage.request() for _ in range(4)]
+    stage.unfinished = {job.correlation_id.encode(): Unfinished(1) for job in jobs}
+    stage.scheduler.holdings.assigned([1])
+    for offset, job in enumerate(jobs):
+        stage.arrives(job, offset, partition=1)
+    stage.until(lambda: not stage.scheduler.backlog.undecided)
+    assert [each.is_begun for each in stage.scheduler.backlog] == [True, True, False, False]
+    assert len(stage.scheduler.stand_ins) == 2
 
 
 def test_nothing_is_fetched_while_the_ledger_cannot_be_read(stage: Stage) -> None:
