@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,19 @@ import yaml
 from typer.testing import CliRunner
 
 from kafka_bridge.cli.app import app
+from kafka_bridge.worker.environment import KNOWN
 from kafka_bridge.worker.http import LIVE_SECONDS
 from kafka_bridge.worker.observation import WorkerStatus
 from kafka_bridge.worker.prometheus import PREFIX, PrometheusObserver
 from kafka_bridge.worker.settings import VARIABLES, WorkerSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "operate-a-worker.md").read_text("utf-8")
+
+
+SHOWN: dict[str, Callable[[Any], str]] = {
+    "grace": "{:g}".format,
+    "job_log": lambda is_on: "on" if is_on else "off",
+}
 
 
 def cells(first: str) -> list[str]:
@@ -42,11 +50,12 @@ def test_every_variable_is_listed_with_its_default() -> None:
         "KAFKA_BRIDGE_LOG_FORMAT",
     }
     assert first_cells("Configure") == {variable for variable, _ in VARIABLES.values()} | others
+    assert first_cells("Configure") - {"KAFKA_BRIDGE_KAFKA_…"} <= set(KNOWN)
     defaults = WorkerSettings("g")
     for name, (variable, _) in VARIABLES.items():
         default = getattr(defaults, name)
         if name != "group_id" and default is not None:
-            assert cells(variable)[1] == (f"{default:g}" if name == "grace" else str(default))
+            assert cells(variable)[1] == SHOWN.get(name, str)(default)
 
 
 def test_every_metric_is_listed_with_its_labels() -> None:
