@@ -14,7 +14,7 @@ from kafka_bridge.airflow.metrics import ReaderMetrics
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.heads import HeadReader, event_head
 from kafka_bridge.kafka.loop_delivery import LoopDelivery
-from kafka_bridge.kafka.notices import Notice, Subscription
+from kafka_bridge.kafka.notices import Notice, Subscription, add_pending
 from kafka_bridge.kafka.reader import LINGER_SECONDS, ResponseReader
 
 WATCH_SECONDS = 1.0
@@ -85,7 +85,7 @@ class Waiter:
         """Take a notice in."""
         if self._notices is None:
             self._notices = []
-        self._notices.append(notice)
+        add_pending(self._notices, notice)
         self.wake()
 
     def wake(self) -> None:

@@ -10,7 +10,7 @@ import confluent_kafka as ck
 
 from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.kafka.addressing import candidates, id_in_headers
-from kafka_bridge.kafka.notices import Arrival, Delivery, Notice, Subscription
+from kafka_bridge.kafka.notices import Arrival, Delivery, Notice, Subscription, bounded
 from kafka_bridge.kafka.recent import Facts, RecentRecords, facts_of
 from kafka_bridge.kafka.records import location_of
 from kafka_bridge.protocol.errors import RecordLocation, RemoteProtocolError
@@ -63,7 +63,7 @@ class Dispatcher:
                 if (subscription := _addressee(facts, here)) is not None:
                     self._match(subscription, facts, delivery)
             self.serve(here.values())
-        return delivery, [each for each in last if each.key not in here]
+        return bounded(delivery), [each for each in last if each.key not in here]
 
     def serve(self, subscriptions: Iterable[Subscription]) -> None:
         """Serve these jobs from now on: the reader has gone back to where they ask for."""
@@ -87,7 +87,7 @@ class Dispatcher:
             elif message.key() is None and id_in_headers(facts[-1]) is None:
                 self._count_without_key(message)
         self.counts.records += len(batch)
-        return delivery
+        return bounded(delivery)
 
     def _match(self, subscription: Subscription, facts: Facts, delivery: Delivery) -> None:
         _, partition, offset, value, headers = facts

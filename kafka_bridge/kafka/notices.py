@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TypeAlias
 
 from kafka_bridge.kafka.heads import HeadReader, event_head
 from kafka_bridge.kafka.records import decode_at
-from kafka_bridge.protocol.errors import KafkaBridgeError, RecordLocation
+from kafka_bridge.protocol.errors import KafkaBridgeError, RecordLocation, RemoteProtocolError
 from kafka_bridge.protocol.event_head import EventHead
+from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import StatusEvent
 
 
@@ -53,14 +55,16 @@ Notice: TypeAlias = Arrival | Truncated | KafkaBridgeError
 class Subscription:
     """One waiting job. ``positions`` are, by partition, the offsets it has not seen yet.
 
-    ``read_head`` says what it makes of its records: status events, or plain replies. ``has_left``:
-    it waits no longer, wherever the reader still has it.
+    ``read_head`` says what it makes of its records: status events, or plain replies. ``keeps_all``:
+    every record counts, even if thousands come at once. ``has_left``: it waits no longer, wherever
+    the reader still has it.
     """
 
     key: bytes
     positions: array[int]
     notify: Callable[[Notice], None]
     read_head: HeadReader = event_head
+    keeps_all: bool = False
     has_left: bool = False
 
     def go_back(self, starts: Mapping[int, int]) -> None:
@@ -85,6 +89,45 @@ class Subscription:
 
 
 Delivery: TypeAlias = list[tuple[Subscription, Notice]]
+
+MOST_PENDING = 20
+"""How many notices a job may have that it has not looked at yet. A job whose worker publishes
+faster than that is told of its latest progress and of its end."""
+
+
+def is_passing(notice: Notice) -> bool:
+    """Tell whether a notice may be left out for a later one: it ends neither job nor reader."""
+    if isinstance(notice, Arrival):
+        return notice.head.state not in TERMINAL
+    return isinstance(notice, Truncated | RemoteProtocolError)
+
+
+def add_pending(pending: list[Notice], notice: Notice) -> None:
+    """Add a notice to those that a job has yet to look at.
+
+    Where there are :data:`MOST_PENDING`, it takes the place of the latest one. What follows the
+    job's end is left out.
+    """
+    if len(pending) < MOST_PENDING:
+        pending.append(notice)
+    elif is_passing(pending[-1]):
+        pending[-1] = notice
+
+
+def bounded(delivery: Delivery) -> Delivery:
+    """Return a delivery that has, for each job, no more than what it may have pending."""
+    if len(delivery) <= MOST_PENDING:
+        return delivery
+    if max(Counter(map(itemgetter(0), delivery)).values()) <= MOST_PENDING:
+        return delivery
+    pending: dict[Subscription, list[Notice]] = {}
+    for subscription, notice in delivery:
+        notices = pending.setdefault(subscription, [])
+        if subscription.keeps_all:
+            notices.append(notice)
+        else:
+            add_pending(notices, notice)
+    return [(job, notice) for job, notices in pending.items() for notice in notices]
 
 
 @dataclass(slots=True)

@@ -8,6 +8,8 @@ from kafka_bridge.protocol.errors import ConfigurationError, Undecodable, Unknow
 from kafka_bridge.protocol.messages import Message
 from kafka_bridge.protocol.records import M
 
+MOST_BYTES = 100_000_000
+"""librdkafka's limit for what it unpacks (receive.message.max.bytes), which gzip and lz4 evade."""
 _JSON_WHITESPACE = b" \t\r\n"
 
 
@@ -35,6 +37,10 @@ def detect(value: bytes | None) -> Encoding:
     """
     if value is None:
         raise Undecodable("a tombstone: the record has no value")
+    if len(value) > MOST_BYTES:
+        raise Undecodable(
+            f"a value of {len(value):,} bytes; messages have {MOST_BYTES:,} at the most"
+        )
     if value.startswith(avro_encoding.MARKER):
         return Encoding.AVRO
     if value.startswith(b"\x00") and len(value) > 5:

@@ -12,7 +12,7 @@ from typing import Self, TypeAlias
 
 from kafka_bridge.airflow.hub import ResponseHub
 from kafka_bridge.kafka.heads import HeadReader, event_head
-from kafka_bridge.kafka.notices import Notice, Subscription
+from kafka_bridge.kafka.notices import MOST_PENDING, Notice, Subscription, is_passing
 
 JobNotice: TypeAlias = tuple[str, Notice]
 """A job's correlation id, and what is told of it."""
@@ -38,6 +38,7 @@ class BatchWaiter:
         self._hub: ResponseHub | None = None
         self._future: asyncio.Future[None] | None = None
         self._notices: deque[JobNotice] = deque()
+        self._pending: dict[str, int] = {}
         positions = array("q", start_offsets)
         self._subscriptions = [
             Subscription(job.encode(), positions, partial(self._notify, job), read_head)
@@ -84,7 +85,12 @@ class BatchWaiter:
                 await self._future
             finally:
                 self._future = None
-        return self._notices.popleft() if self._notices else None
+        if not self._notices:
+            return None
+        job, notice = self._notices.popleft()
+        if (pending := self._pending.pop(job) - 1) > 0:
+            self._pending[job] = pending
+        return job, notice
 
     def wake(self) -> None:
         """Let :meth:`next` return."""
@@ -92,7 +98,11 @@ class BatchWaiter:
             self._future.set_result(None)
 
     def _notify(self, job: str, notice: Notice) -> None:
-        self._notices.append((job, notice))
+        pending = self._pending.get(job, 0)
+        # Of a job that publishes faster than that, its end alone is added.
+        if pending < MOST_PENDING or (pending == MOST_PENDING and not is_passing(notice)):
+            self._pending[job] = pending + 1
+            self._notices.append((job, notice))
         self.wake()
 
     def _joined(self) -> ResponseHub:

@@ -43,7 +43,7 @@ class Callbacks:
         self._inbox = inbox
         self._notices: asyncio.Queue[Notice] = asyncio.Queue()
         self.subscription = Subscription(
-            job_id.encode(), array("q", start), self._notices.put_nowait, _no_head
+            job_id.encode(), array("q", start), self._notices.put_nowait, _no_head, keeps_all=True
         )
 
     async def next(self) -> dict[str, Any]:

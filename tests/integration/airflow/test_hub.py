@@ -16,12 +16,14 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, TopicPartition
 
-from kafka_bridge.kafka import topic_watch
+from kafka_bridge.kafka import dispatcher, topic_watch
 from kafka_bridge.kafka.config import GROUP_PREFIX, KafkaConfig
+from kafka_bridge.kafka.notices import Delivery, bounded
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import KafkaBridgeError, TopicNotFound
+from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.testing import ApacheKafka, Broker
 
 from ..jobs import config_of, event
@@ -321,3 +323,42 @@ async def test_deleted_topic_reaches_every_job(
     assert time.monotonic() - begin < 20
     assert {type(each) for each in ended} == {TopicNotFound}
     assert all(isinstance(each, KafkaBridgeError) and name in str(each) for each in ended)
+
+
+def flood(servers: str, topic: str, job: str, events: int) -> None:
+    """Publish so many events of a running job as fast as can be, then its end."""
+    producer = Producer(
+        {"bootstrap.servers": servers, "linger.ms": 20, "queue.buffering.max.messages": 1_000_000}
+    )
+    running = encode(event(job, JobState.RUNNING, message="x" * 500))
+    for _ in range(events):
+        producer.produce(topic, running, key=job, partition=0)
+    producer.produce(topic, encode(event(job)), key=job, partition=0)
+    assert producer.flush(30) == 0
+
+
+async def test_flood_of_events_of_one_job_is_coalesced(
+    config: KafkaConfig, topics: TopicFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 100,000 events, some from each batch reach the loop, and the end; others hear theirs.
+
+    Before, all of them lay in memory until the loop had passed each on.
+    """
+    name, (loud, quiet) = topics("flooded", partitions=1), new_jobs(2)
+    passed_on = 0
+
+    def count(delivery: Delivery) -> Delivery:
+        nonlocal passed_on
+        kept = bounded(delivery)
+        passed_on += len(kept)
+        return kept
+
+    monkeypatch.setattr(dispatcher, "bounded", count)
+    async with waiting_on(config, name) as waiting:
+        await asyncio.to_thread(flood, config.bootstrap_servers, name, loud, 100_000)
+        waiting.join([loud, quiet], [0])
+        with RecordProducer(config) as producer:
+            await asyncio.to_thread(answer, producer, name, [quiet])
+        await waiting.all_ended()
+    assert waiting.ends == {loud: 1, quiet: 1}
+    assert passed_on < 20_000

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kafka_bridge.protocol import codec
 from kafka_bridge.protocol.avro_encoding import HEADER_BYTES, MARKER
 from kafka_bridge.protocol.codec import decode, detect, encode
 from kafka_bridge.protocol.encodings import Encoding
@@ -336,3 +337,14 @@ def test_states_are_what_the_schema_says_they_are() -> None:
         assert decode(StatusEvent, value).state is state
     with pytest.raises(Undecodable, match="IndexError"):
         decode(StatusEvent, head + b"\x00" + _varint(len(JobState)) + tail)
+
+
+def test_value_that_gzip_made_huge_is_refused_before_it_is_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is unpacked from zstd is bounded by librdkafka, and from gzip not: so it is here."""
+    value = encode(EVENT, Encoding.JSON)
+    monkeypatch.setattr(codec, "MOST_BYTES", len(value))
+    assert decode(StatusEvent, value) == EVENT
+    with pytest.raises(Undecodable, match=r"^a value of [\d,]+ bytes; messages have [\d,]+ at the"):
+        decode(StatusEvent, value + b" ")
