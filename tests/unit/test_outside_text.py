@@ -39,6 +39,7 @@ NOT_SHOWN = {
     "protocol/ids.py": "a correlation id: it is one or it is refused",
     "protocol/media_types.py": "JSON documents are data",
     "protocol/plain_replies.py": "makes an event; airflow/outcomes.py cleans it",
+    "worker/context.py": "headers are data for the handler",
     "worker/dead_letters.py": "a reply topic, to publish to",
     "worker/ledger.py": "an external id, for the service that it came from",
 }
