@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401  imported later, while a handler forks, it breaks
 import contextlib
 import functools
 import logging

@@ -20,6 +20,7 @@ from pathlib import Path
 from kafka_bridge.worker import ApplicationError, JobContext, Worker
 
 worker = Worker.from_env()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 forking = multiprocessing.get_context("fork")
 NOTES = Path(os.environ["NOTES"])
 CHILD_SECONDS = 20.0
