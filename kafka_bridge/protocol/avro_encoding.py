@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+from typing import Any, cast
 
-from fastavro import schemaless_reader, schemaless_writer
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
 from kafka_bridge.protocol.errors import InvalidMessage, Undecodable, UnknownSchema
-from kafka_bridge.protocol.messages import Message
+from kafka_bridge.protocol.messages import Message, StatusEvent
 from kafka_bridge.protocol.records import M, from_record, to_record
 from kafka_bridge.protocol.sanitize import one_line
-from kafka_bridge.protocol.schemas import READABLE, WRITTEN
+from kafka_bridge.protocol.schemas import READABLE, WRITTEN, without_logical_types
+from kafka_bridge.protocol.slips import read_beside_slips
+
+_WITHOUT_TIMES = parse_schema(without_logical_types(WRITTEN[StatusEvent].definition))
+"""For events whose time no calendar has: it is read as a number."""
 
 MARKER = b"\xc3\x01"
 HEADER_BYTES = 10
@@ -54,9 +59,23 @@ def decode(message_type: type[M], value: bytes) -> M:
     try:
         message = from_record(message_type, schemaless_reader(body, schema.parsed, None))
     except Exception as error:  # hostile bytes make fastavro raise a dozen different types
+        if message_type is StatusEvent and (event := _beside_slips(value)) is not None:
+            return cast(M, event)
         # Cut, as some errors quote the whole value, and this text goes into a dead letter's header.
         cause = one_line(f"{type(error).__name__}: {error}", 300)
         raise Undecodable(f"damaged Avro body of a {message_type.__name__}: {cause}") from error
     if body.read(1):
         raise Undecodable(f"bytes are left over after the Avro body of a {message_type.__name__}")
     return message
+
+
+def _beside_slips(value: bytes) -> StatusEvent | None:
+    """Return an event that carries an error, with what can be read of the rest; else None."""
+    body = io.BytesIO(value[HEADER_BYTES:])
+    try:
+        record = schemaless_reader(
+            body, _WITHOUT_TIMES, None, handle_unicode_errors="replace", return_record_name=False
+        )
+    except Exception:  # the bytes themselves are damaged
+        return None
+    return None if body.read(1) else read_beside_slips(cast(dict[str, Any], record))

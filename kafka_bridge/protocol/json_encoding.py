@@ -9,22 +9,24 @@ a later version can be read.
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from fastavro.validation import ValidationError, validate
 
 from kafka_bridge.protocol.errors import InvalidMessage, Undecodable
 from kafka_bridge.protocol.media_types import from_json, is_json, to_json
-from kafka_bridge.protocol.messages import INT_MAX, LONG_MAX, Message
-from kafka_bridge.protocol.records import M, from_record, to_record
+from kafka_bridge.protocol.messages import INT_MAX, LONG_MAX, Message, StatusEvent
+from kafka_bridge.protocol.records import DATA_FIELDS, M, from_record, to_record
 from kafka_bridge.protocol.sanitize import one_line
-from kafka_bridge.protocol.schemas import WRITTEN
+from kafka_bridge.protocol.schemas import WRITTEN, without_logical_types
+from kafka_bridge.protocol.slips import read_beside_slips
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_DATA_FIELDS = (("payload", "payload_type"), ("result", "result_type"))
 
 
 def encode(message: Message) -> bytes:
@@ -55,7 +57,7 @@ def _to_plain(value: Any) -> Any:
 
 
 def _inline_data(record: dict[str, Any]) -> None:
-    for data, media_type in _DATA_FIELDS:
+    for data, media_type in DATA_FIELDS:
         if record.get(data) is None:
             continue
         if is_json(record[media_type]):
@@ -74,9 +76,31 @@ def decode(message_type: type[M], value: bytes) -> M:
         record = _read_record(WRITTEN[message_type].definition, document, message_type.__name__)
         return from_record(message_type, record)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        if message_type is StatusEvent and (event := _beside_slips(value)) is not None:
+            return cast(M, event)
         # Shown as text from outside is: it may quote a key of the document.
         cause = one_line(str(error), 300)
         raise Undecodable(f"not a {message_type.__name__} in JSON: {cause}") from error
+
+
+def _beside_slips(value: bytes) -> StatusEvent | None:
+    """Return an event that carries an error, with what can be read of the rest; else None."""
+    schema = without_logical_types(WRITTEN[StatusEvent].definition)
+    try:
+        text = json.dumps(json.loads(value.decode("utf-8", "replace")), ensure_ascii=False)
+        document = json.loads(text.encode("utf-8", "replace"))  # without lone surrogates
+        fields = document.keys() & {each["name"] for each in schema["fields"]}
+    except (AttributeError, ValueError, RecursionError):
+        return None
+    record: dict[str, Any] = {}
+    for field in schema["fields"]:
+        name = field["name"]
+        with contextlib.suppress(TypeError, ValueError, OverflowError, RecursionError):
+            if name == "result":
+                record |= _extract_data(schema, document, "StatusEvent")
+            elif name in fields:
+                record[name] = _read(field["type"], document[name], name)
+    return read_beside_slips(record)
 
 
 def _read_record(schema: dict[str, Any], document: Any, where: str) -> dict[str, Any]:
@@ -103,7 +127,7 @@ def _extract_data(
     """Return ``payload`` and ``result`` as bytes, as their media types say."""
     known = {field["name"] for field in schema["fields"]}
     extracted: dict[str, bytes | None] = {}
-    for data, media_type in _DATA_FIELDS:
+    for data, media_type in DATA_FIELDS:
         if data not in known or not document.keys() & {data, media_type}:
             continue
         kind = document.get(media_type)
@@ -116,11 +140,13 @@ def _extract_data(
     return extracted
 
 
-def _to_bytes(data: Any, media_type: Any, where: str) -> bytes:
+def _to_bytes(data: Any, media_type: Any, where: str) -> bytes | None:
     if not isinstance(media_type, str):
         raise TypeError(f"{where}_type must be a string")
     if is_json(media_type):
         return to_json(data)
+    if data is None:
+        return None
     if not isinstance(data, str):
         raise TypeError(f"{where} of type {media_type!r} must be base64 text")
     return base64.b64decode(data, validate=True)

@@ -20,9 +20,12 @@ from kafka_bridge.protocol.messages import (
     StatusEvent,
     Task,
 )
+from kafka_bridge.protocol.slips import without_data
 
 M = TypeVar("M", bound=Message)
 
+DATA_FIELDS = (("payload", "payload_type"), ("result", "result_type"))
+"""Fields with data, and those with its media type."""
 _PARTS: dict[str, Callable[..., Any]] = {
     "payload_ref": Reference,
     "result_ref": Reference,
@@ -58,6 +61,8 @@ def _plain(value: Any) -> Any:
 def from_record(message_type: type[M], record: Any) -> M:
     """Return the message that Avro data of the right shape describes.
 
+    A media type without data means JSON's null where it is JSON, and is dropped otherwise.
+
     :raises InvalidMessage: a field has a value that the protocol forbids
     """
     values = dict(record)
@@ -67,4 +72,7 @@ def from_record(message_type: type[M], record: Any) -> M:
     for name, symbols in _ENUMS.items():
         if values.get(name) is not None:
             values[name] = symbols(values[name])
+    for data, media_type in DATA_FIELDS:
+        if values.get(data) is None and values.get(media_type) is not None:
+            values[data], values[media_type] = without_data(values[media_type])
     return message_type(**values)

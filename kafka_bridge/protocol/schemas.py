@@ -39,6 +39,17 @@ def _load(message_type: type[Message], file_name: str) -> Schema:
     return Schema(message_type, definition, parse_schema(definition), bytes.fromhex(digest))
 
 
+def without_logical_types(definition: Any) -> Any:
+    """Return a schema in which a time is a number."""
+    if isinstance(definition, list):
+        return [without_logical_types(each) for each in definition]
+    if not isinstance(definition, dict):
+        return definition
+    if "logicalType" in definition:
+        return definition["type"]
+    return {name: without_logical_types(value) for name, value in definition.items()}
+
+
 WRITTEN: dict[type, Schema] = {
     message_type: _load(message_type, file_name)
     for message_type, file_name in (

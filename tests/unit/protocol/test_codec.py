@@ -311,7 +311,7 @@ def test_long_bad_text_in_avro_is_not_quoted() -> None:
 def test_avro_doubles_that_are_no_numbers(number: float) -> None:
     """Progress that no JSON reader could be told of is refused."""
     assert EVENT.progress is not None
-    event = replace(EVENT, progress=replace(EVENT.progress, completed=0.125))
+    event = replace(EVENT, progress=replace(EVENT.progress, completed=0.125), error=None)
     packed = encode(event).replace(_double(0.125), _double(number))
     with pytest.raises(Undecodable, match=r"Progress\.completed must be a finite"):
         decode(StatusEvent, packed)

@@ -177,12 +177,16 @@ def test_wrong_types_are_refused_by_field(message: Message) -> None:
     """Every field refuses every JSON value that its schema does not allow."""
     wrong = list(_wrong_values(WRITTEN[type(message)].definition))
     assert len(wrong) > 20
-    assert [(path, value) for path, value in wrong if _takes(message, path, value)] == []
+    taken = [(path, value) for path, value in wrong if _takes(message, path, value)]
+    # A worker's error is read in spite of a letter that is none: see test_slips.
+    assert [each for each in taken if each[0][0] != "error" or each[1] != "\ud800"] == []
 
 
 def _takes(message: Message, path: tuple[str, ...], value: object) -> bool:
     """Tell whether a message is still read with the field at ``path`` set to ``value``."""
     written = document(message)
+    if path[0] != "error":
+        written.pop("error", None)  # what is wrong beside an error is borne: see test_slips
     part = written
     for name in path[:-1]:
         part = part[name]
@@ -200,6 +204,7 @@ def test_missing_fields_are_named(message: Message) -> None:
     for field in WRITTEN[type(message)].definition["fields"]:
         if "default" not in field:
             written = document(message)
+            written.pop("error", None)
             del written[field["name"]]
             with pytest.raises(Undecodable, match=rf"\.{field['name']} is missing"):
                 decode(type(message), json.dumps(written).encode())
@@ -210,7 +215,6 @@ def test_missing_fields_are_named(message: Message) -> None:
     [
         ({"payload_type": None}, "JobRequest.payload has no payload_type"),
         ({"payload_type": 5}, "JobRequest.payload_type must be a string"),
-        ({"payload_type": "text/plain", "payload": None}, "must be base64 text"),
         ({"payload_type": "text/plain", "payload": {}}, "must be base64 text"),
         ({"payload_type": "x" * 10**6, "payload": {}}, "JobRequest.payload of type 'xxx"),
         ({"payload_type": "text/plain", "payload": "_-8="}, "Only base64 data is allowed"),
