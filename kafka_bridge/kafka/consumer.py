@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -13,8 +14,10 @@ import confluent_kafka as ck
 from kafka_bridge.kafka.clients import failure_of, make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, kafka_error
+from kafka_bridge.kafka.hearing import answering_brokers
 from kafka_bridge.kafka.offsets import partition_count
 from kafka_bridge.kafka.records import Received
+from kafka_bridge.kafka.stalls import StallWatch
 from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches, is_unreadable
 
 _log = logging.getLogger(__name__)
@@ -23,6 +26,7 @@ START_SECONDS = 30.0
 """How long a worker waits for a broker when it starts."""
 
 BATCH_RECORDS = 200
+STATISTICS_MS = 5000
 
 LEAVE_SECONDS = 0.1
 """How long a consumer that leaves its group polls, so that its LeaveGroup is sent."""
@@ -69,6 +73,7 @@ class RequestConsumer:
         self._servers = config.bootstrap_servers
         self._skipped = skipped
         self._unreadable = UnreadableBatches(config, topic)
+        self._stalls = StallWatch(topic)
         self._held: dict[int, bool | None] = {}
         self._fatal: ck.KafkaError | None = None
         self._commit_failed = False
@@ -77,6 +82,8 @@ class RequestConsumer:
             **config.worker(group_id),
             "error_cb": self._on_error,
             "on_commit": self._on_commit,
+            "stats_cb": self._on_statistics,
+            "statistics.interval.ms": STATISTICS_MS,
         }
         self._consumer = make(ck.Consumer, settings)
         partition_count(self._consumer, topic, self._servers, START_SECONDS)
@@ -135,6 +142,16 @@ class RequestConsumer:
             _log.debug("Kafka: %s", error.str())  # librdkafka's own lines say it, too
         else:
             self._fatal = error
+
+    def _on_statistics(self, statistics: str) -> None:
+        facts = json.loads(statistics)
+        answering = answering_brokers(facts)
+        partitions = {
+            number: each
+            for number, each in facts["topics"].get(self._topic, {}).get("partitions", {}).items()
+            if self._held.get(int(number), True) is False and each["leader"] in answering
+        }
+        self._stalls.look(partitions)
 
     def hold(self, held: AbstractSet[int]) -> None:
         """Fetch nothing of these partitions, and go on with all others; poll on all the while."""

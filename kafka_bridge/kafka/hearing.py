@@ -43,7 +43,7 @@ def hearing_of(facts: Mapping[str, Any], topic: str, positions: Mapping[int, int
     """
     known = facts["topics"].get(topic, {}).get("partitions", {})
     partitions = {number: known.get(str(number)) for number in positions}
-    answering = {broker["nodeid"] for broker in facts["brokers"].values() if _answers(broker)}
+    answering = answering_brokers(facts)
     ends = {number: facts["ls_offset"] for number, facts in partitions.items() if facts}
     return Hearing(
         connected=bool(partitions)
@@ -51,6 +51,11 @@ def hearing_of(facts: Mapping[str, Any], topic: str, positions: Mapping[int, int
         held_back=any(each and _is_held_back(each) for each in partitions.values()),
         lag=sum(max(0, end - positions[number]) for number, end in ends.items()),
     )
+
+
+def answering_brokers(facts: Mapping[str, Any]) -> set[int]:
+    """Return the ids of the brokers that have answered just now, by librdkafka's statistics."""
+    return {broker["nodeid"] for broker in facts["brokers"].values() if _answers(broker)}
 
 
 def _is_held_back(partition: dict[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, is_missing_topic
 from kafka_bridge.kafka.hearing import STATISTICS_MS, Hearing, hearing_of
 from kafka_bridge.kafka.retention import watermarks
+from kafka_bridge.kafka.stalls import StallWatch
 from kafka_bridge.kafka.topic_watch import METADATA_SECONDS, TopicWatch
 from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches, is_unreadable
 
@@ -70,6 +71,7 @@ class TopicConsumer:
         self._watch = TopicWatch(config, topic)
         self._unreadable = UnreadableBatches(config, topic)
         self._bad_messages: list[ck.Message] = []
+        self._stalls = StallWatch(topic)
         self._refused: set[int] = set()
         self._ask_at = 0.0
         self._last_batch = 0
@@ -103,7 +105,10 @@ class TopicConsumer:
         facts = json.loads(statistics)
         known = facts["topics"].get(self.topic, {})
         hearing = hearing_of(facts, self.topic, self.positions)
-        self.hearing = replace(hearing, connected=False) if self._refused else hearing
+        partitions = known.get("partitions", {}) if hearing.connected else {}
+        is_stalled = self._stalls.look(partitions)
+        deaf = is_stalled or bool(self._refused)
+        self.hearing = replace(hearing, connected=False) if deaf else hearing
         self.ends = {
             int(number): each["hi_offset"]
             for number, each in known.get("partitions", {}).items()

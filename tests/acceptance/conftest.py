@@ -28,7 +28,13 @@ COMMAND = [sys.executable, "-m", "kafka_bridge", "worker", "run"]
 @pytest.fixture(scope="session")
 def jobs_broker(real_broker: Broker) -> Broker:
     """Prepare the session's Kafka: the default topics, the tests' own, and one nobody reads."""
-    others = ("test.requests", "patient.requests", "batch.requests", "jobs.nobody")
+    others = (
+        "test.requests",
+        "patient.requests",
+        "batch.requests",
+        "jobs.nobody",
+        "unreadable.responses",
+    )
     for name in (*TopicNames(), *others):
         with contextlib.suppress(TopicExists):
             real_broker.create_topic(name, 4)
