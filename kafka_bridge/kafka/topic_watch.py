@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Collection
@@ -62,8 +63,7 @@ class TopicWatch:
 
         :param age: how long ago it asked
         """
-        if age < self._metadata_age or self._identity.wants_to_look:
-            self._identity.look()
+        self._identity.look(is_due=age < self._metadata_age)
         self._metadata_age = age
 
     def was_recreated(self) -> bool:
@@ -111,19 +111,17 @@ class TopicIdentity:
         self._topic = topic
         self._known: str | None = None
         self._latest: str | None = None
-        self._is_looking = False
-        self._looked_at = 0.0
+        self._is_due = True
+        self._looked_at = -PARTITIONS_SECONDS
 
-    @property
-    def wants_to_look(self) -> bool:
-        """Whether the id is not known, and it is time to ask again."""
-        return self._known is None and time.monotonic() - self._looked_at > PARTITIONS_SECONDS
-
-    def look(self) -> None:
-        """Begin to ask for the id, unless that is being done."""
-        if not self._is_looking:
-            self._is_looking = True
-            self._looked_at = time.monotonic()
+    def look(self, *, is_due: bool) -> None:
+        """Begin to ask for the id where that is due, or was and has failed."""
+        self._is_due = self._is_due or is_due
+        # Some may never answer it: a broker before 2.8, or rights that are missing.
+        pause = MISSING_LOOK_SECONDS if self._known else PARTITIONS_SECONDS
+        if self._is_due and time.monotonic() - self._looked_at > pause:
+            self._is_due = False
+            self._looked_at = math.inf  # while it is being asked
             threading.Thread(target=self._ask, name="kafka-bridge-topic-id", daemon=True).start()
 
     def _ask(self) -> None:
@@ -136,8 +134,9 @@ class TopicIdentity:
             self._latest = found
         except Exception as error:  # it may be missing just now; the next look will tell
             _log.debug("The id of topic %s is not known: %s", self._topic, error)
+            self._is_due = True
         finally:
-            self._is_looking = False
+            self._looked_at = time.monotonic()
 
     def has_changed(self) -> bool:
         """Tell, once, whether the id is another one than before."""
