@@ -23,6 +23,7 @@ Headers: TypeAlias = list[tuple[str, bytes]]
 RawHeaders: TypeAlias = Iterable[tuple[str, bytes | None]]
 """Headers as a record has them: a value may be missing."""
 
+_CONTENT_TYPE = {each: ("content-type", text.encode()) for each, text in CONTENT_TYPES.items()}
 _TRACE_BYTES = {"traceparent": 256, "tracestate": 2_048}
 """Headers of W3C Trace Context, with the longest value that is passed on. The first has 55 bytes in
 its version 00, the second should have up to 512."""
@@ -49,13 +50,15 @@ def request_headers(request: JobRequest, encoding: Encoding) -> Headers:
     return _encoded(texts)
 
 
-def event_headers(correlation_id: str, encoding: Encoding, request: RawHeaders) -> Headers:
+def event_headers(key: bytes, encoding: Encoding, request: RawHeaders) -> Headers:
     """Return the headers of a status event.
 
+    :param key: the correlation id, as bytes
     :param request: the headers of the job's request: its trace context is passed on
     """
-    headers = _encoded({"content-type": CONTENT_TYPES[encoding], CORRELATION_ID: correlation_id})
-    return headers + _trace_context(request)
+    headers: Headers = [_CONTENT_TYPE[encoding], (CORRELATION_ID, key)]
+    traces = [each for each in request if each[0] in _TRACE_BYTES]
+    return headers + _trace_context(traces) if traces else headers
 
 
 def _trace_context(headers: RawHeaders) -> Headers:
@@ -63,7 +66,7 @@ def _trace_context(headers: RawHeaders) -> Headers:
     found = {
         name: value
         for name, value in headers
-        if name in _TRACE_BYTES and value is not None and 0 < len(value) <= _TRACE_BYTES[name]
+        if value is not None and 0 < len(value) <= _TRACE_BYTES[name]
     }
     return list(found.items()) if "traceparent" in found else []
 

@@ -163,5 +163,5 @@ class DeadLetters:
             error=failure(ErrorType.UNREADABLE, str(error), retryable=False),
         )
         value = encode(event, Encoding.JSON)
-        headers = event_headers(correlation_id, Encoding.JSON, record.headers)
+        headers = event_headers(correlation_id.encode(), Encoding.JSON, record.headers)
         self._producer.deliver(reply_topic, record.key, value, headers, lambda _: None)

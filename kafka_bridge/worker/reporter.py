@@ -140,9 +140,8 @@ class JobReporter:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
-        job = self.request.correlation_id
-        self._key = job.encode()
-        self._headers = event_headers(job, self.encoding, self.request_headers)
+        self._key = self.request.correlation_id.encode()
+        self._headers = event_headers(self._key, self.encoding, self.request_headers)
 
     @property
     def has_ended(self) -> bool:
