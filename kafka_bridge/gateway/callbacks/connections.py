@@ -77,14 +77,14 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
     def data_received(self, data: bytes) -> None:
         """Take a part of a request."""
-        if self._awaits_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD_BYTES:
-                self.transport.abort()
-                return
         super().data_received(data)
         if not self._awaits_head:
             self._stop_waiting()
+            return
+        # The part that ends the headers is not counted: much of a body may come with it.
+        self._head_bytes += len(data)
+        if self._head_bytes > MOST_HEAD_BYTES:
+            self.transport.abort()
 
     def on_response_complete(self) -> None:
         """Go on with the next request, which has its own time."""
