@@ -81,6 +81,8 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         if not self._awaits_head:
             self._stop_waiting()
             return
+        if self.cycle is not None and self.cycle.more_body:
+            return  # the rest of a body that was answered before it had come
         # The part that ends the headers is not counted: much of a body may come with it.
         self._head_bytes += len(data)
         if self._head_bytes > MOST_HEAD_BYTES:

@@ -112,6 +112,13 @@ def test_headers_without_end_are_refused(port: int) -> None:
         client.sendall(b"a" * 50_000_000)
 
 
+def test_rest_of_a_body_that_was_answered_early_is_no_header(port: int) -> None:
+    """Clients that send all before they look for the answer find it."""
+    head = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n"
+    client = half_open(port, head + b"x" * 5_000_000)
+    assert client.recv(1000).startswith(b"HTTP/1.1 404")
+
+
 def test_body_may_take_longer_than_headers(port: int, eventually: Eventually) -> None:
     """Bodies have a limit of their own: a slow service is not cut off."""
     client = half_open(port, b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n")
