@@ -7,12 +7,13 @@ import re
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import confluent_kafka as ck
 import pytest
 
 from integration.jobs import WAIT_SECONDS, config_of
+from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.offsets import end_offsets, read_record
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.errors import (
@@ -269,3 +270,27 @@ def test_reports_of_who_never_comes_back_are_served(
         producer.serve_reports()
         producer.deliver(topic, b"k", b"v", [], heard.append)
         eventually(lambda: heard == [None], "it is told")
+
+
+class SmallQueue(KafkaConfig):
+    """Lets two records wait in a producer."""
+
+    def producer(self, delivery_timeout: float) -> dict[str, Any]:
+        """Return settings of a producer with little room."""
+        return {**super().producer(delivery_timeout), "queue.buffering.max.messages": 2}
+
+
+def test_full_queue_does_not_hold_up_a_thread_that_polls() -> None:
+    """Its record is refused at once; a thread that may wait gets room, or the error in time."""
+    told: list[Exception | None] = []
+    config = SmallQueue({"bootstrap.servers": f"127.0.0.1:{free_port()}"})
+    with RecordProducer(config, delivery_timeout=3.0) as producer:
+        for _ in range(2):
+            producer.deliver("topic", b"k", b"v", [], lambda _: None)
+        began = time.monotonic()
+        producer.deliver("topic", b"k", b"v", [], told.append)
+        assert time.monotonic() - began < 1.0
+        assert isinstance(told[0], DeliveryFailed)
+        assert "the send queue is full" in str(told[0])
+        producer.deliver("topic", b"k", b"v", [], told.append, wait=True)
+        assert time.monotonic() - began > 1.0
