@@ -21,6 +21,7 @@ def records_of(servers: str, topic: str) -> list[Record]:
             "bootstrap.servers": servers,
             "group.id": f"kafka-bridge-tests-{uuid.uuid4()}",
             "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,  # a group with offsets counts as one that reads the topic
         }
     )
     try:

@@ -8,7 +8,8 @@ from kafka_bridge.airflow import KafkaJobOperator
 
 TOPICS = {"response_topic": "fuzz.responses", "control_topic": "fuzz.control"}
 
-with DAG("fuzz_honest", schedule=None):
+# A retry goes on with the same job: it bears Airflow's own race (decision 0007) on a busy machine.
+with DAG("fuzz_honest", schedule=None, default_args={"retries": 1, "retry_delay": 0.0}):
     for task_id, in_triggerer in (("work", False), ("in_triggerer", True)):
         KafkaJobOperator.partial(
             task_id=task_id,
