@@ -84,11 +84,14 @@ class Gateway:
         :raises ConfigurationError: the port for callbacks cannot be opened, or Kafka is not
             configured
         :raises KafkaError: Kafka cannot be used, and waiting would not help
+        :raises RuntimeError: the server of callbacks ended by itself
         """
         with contextlib.ExitStack() as stack:
             if self._channel is not None:
-                kafka = self.worker.kafka_config()
-                stack.enter_context(self._channel.open(kafka, self._callback_counts.count))
+                channel = self._channel.open(
+                    self.worker.kafka_config(), self._callback_counts.count, self.worker.stop
+                )
+                stack.enter_context(channel)
             self.worker.run(on_ready=on_ready)
 
 

@@ -32,13 +32,18 @@ class CallbackChannel:
 
     @contextlib.contextmanager
     def open(
-        self, kafka: KafkaConfig, count: Callable[[CallbackOutcome], None] = lambda _: None
+        self,
+        kafka: KafkaConfig,
+        count: Callable[[CallbackOutcome], None] = lambda _: None,
+        failed: Callable[[], None] = lambda: None,
     ) -> Iterator[int]:
         """Take callbacks, and hear them, inside the block; give the port that they are taken on.
 
         :param count: called on any thread with what became of each callback
+        :param failed: called on any thread when callbacks are not taken any more
         :raises ConfigurationError: the port is taken, or cannot be opened there
         :raises KafkaError: the topic of callbacks cannot be used
+        :raises RuntimeError: at the end of the block, when callbacks were not taken any more
         """
         topic = self._receiver.topic
         try:
@@ -51,7 +56,7 @@ class CallbackChannel:
             ) from None
         with (
             contextlib.closing(self._inbox),
-            serve_callbacks(self._receiver, self._jobs, kafka, count) as port,
+            serve_callbacks(self._receiver, self._jobs, kafka, count, failed) as port,
         ):
             yield port
 

@@ -55,13 +55,16 @@ def serve_callbacks(
     jobs: Mapping[str, HttpJob],
     kafka: KafkaConfig,
     count: Callable[[CallbackOutcome], None] = lambda _: None,
+    failed: Callable[[], None] = lambda: None,
 ) -> Iterator[int]:
     """Take callbacks inside the block, on a thread of its own; give the port.
 
     :param jobs: the job types that services call back about
     :param count: called on that thread with what became of each callback
+    :param failed: called on that thread when it ends although the block has not
     :raises ConfigurationError: the port is taken, or cannot be opened there
     :raises KafkaError: the topic of callbacks cannot be used
+    :raises RuntimeError: at the end of the block, when the thread had ended before
     """
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(_bind(config.host, config.port))
@@ -70,7 +73,7 @@ def serve_callbacks(
         publisher = stack.enter_context(contextlib.closing(CallbackPublisher(kafka, config.topic)))
         receiver = CallbackReceiver(config, jobs, ended, publisher.publish)
         app = callback_app(receiver, urlsplit(config.public_url).path, count)
-        stack.enter_context(_serving(app, port))
+        stack.enter_context(_serving(app, port, failed))
         number = int(port.getsockname()[1])
         _log.info("Callbacks are taken on %s port %d", config.host, number)
         yield number
@@ -124,7 +127,9 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _serving(app: FastAPI, port: socket.socket) -> Iterator[None]:
+def _serving(
+    app: FastAPI, port: socket.socket, failed: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     server = _Server(
         uvicorn.Config(
             app,
@@ -140,12 +145,36 @@ def _serving(app: FastAPI, port: socket.socket) -> Iterator[None]:
             timeout_graceful_shutdown=int(STOP_SECONDS),
         )
     )
+    stopping = threading.Event()
     thread = threading.Thread(
-        target=server.run, args=([port],), name="kafka-bridge-callbacks", daemon=True
+        target=_run,
+        args=(server, port, stopping, failed),
+        name="kafka-bridge-callbacks",
+        daemon=True,
     )
     thread.start()
     try:
         yield
     finally:
+        has_failed = not thread.is_alive()
+        stopping.set()
         server.should_exit = True
         thread.join()
+    if has_failed:
+        raise RuntimeError("the server of callbacks ended by itself; its error is in the log")
+
+
+def _run(
+    server: uvicorn.Server,
+    port: socket.socket,
+    stopping: threading.Event,
+    failed: Callable[[], None],
+) -> None:
+    try:
+        server.run([port])
+    except BaseException:  # uvicorn raises SystemExit, which would end this thread in silence
+        _log.exception("The server of callbacks failed")
+    finally:
+        if not stopping.is_set():
+            _log.critical("No callbacks are taken any more: the gateway stops")
+            failed()

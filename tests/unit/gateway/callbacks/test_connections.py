@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
@@ -186,3 +187,29 @@ def test_body_that_comes_with_its_headers_is_not_taken_for_headers(port: int) ->
     head = f"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with half_open(port, head + body) as client:
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_server_that_ends_by_itself_stops_its_gateway(caplog: pytest.LogCaptureFixture) -> None:
+    """Else jobs would wait for callbacks that nobody takes; uvicorn ends with SystemExit."""
+    failed = threading.Event()
+    closed = socket.create_server((HERE, 0))
+    closed.close()
+
+    def run() -> None:
+        with server._serving(application(), closed, failed.set):
+            assert failed.wait(30)
+
+    with pytest.raises(RuntimeError, match="ended by itself"):
+        run()
+    assert "No callbacks are taken any more" in caplog.text
+
+
+def test_server_that_is_stopped_has_not_failed() -> None:
+    """The usual end."""
+    failed = threading.Event()
+    with (
+        socket.create_server((HERE, 0)) as listening,
+        server._serving(application(), listening, failed.set),
+    ):
+        assert health(listening.getsockname()[1]) == 200
+    assert not failed.is_set()
