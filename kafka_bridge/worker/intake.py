@@ -146,9 +146,9 @@ class Intake:
     def learn(self) -> None:
         """Have the ledger read that requests wait for."""
         for topic in {each.request.response_topic for each in self.backlog.undecided}:
-            self.read_ledger(topic)
+            self._read_ledger(topic)
 
-    def read_ledger(self, topic: str) -> None:
+    def _read_ledger(self, topic: str) -> None:
         """Read what a response topic says of all requests that name it, unless that goes on."""
         if not self.ledger.may_read(topic):
             return

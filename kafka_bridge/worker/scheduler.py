@@ -115,15 +115,16 @@ class Scheduler:
         elif isinstance(verdict, SetAside):
             self.stand_ins.remove(claim)
             self._set_aside(claim, verdict.error)
-        return verdict is not None
+        else:  # another page was read since the request was taken in, and does not reach back to it
+            self.backlog.undecided.append(claim)
+        return True
 
     def _verdict(self, claim: Claim) -> Verdict | None:
-        """Return what is to be done, or None where that has yet to be learnt."""
+        """Return what is to be done, or None where the ledger has to be read for that."""
         if self.ledger.is_finished_here(claim.correlation_id):
             return Skip()
         page = self.ledger.page_for(claim.request, claim.partition.epoch)
         if page is None:
-            self.intake.read_ledger(claim.request.response_topic)
             return None
         return judge(
             claim.request,

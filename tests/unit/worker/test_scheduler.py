@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -68,6 +69,7 @@ class Stage:
         self.brokers = Brokers()
         self.submitted: list[JobRun] = []
         self.reads: list[float] = []
+        self.before_reading: Callable[[], object] = lambda: None
         self.unreadable: dict[str, Exception] = {}
         self.finished: set[bytes] = set()
         self.unfinished: dict[bytes, Unfinished] = {}
@@ -131,6 +133,7 @@ class Stage:
     def _read_page(
         self, _config: object, topic: str, since: float, epoch: int, asked: Any, _skipped: object
     ) -> Page:
+        self.before_reading()
         self.reads.append(since)
         if (error := self.unreadable.get(topic)) is not None:
             raise error
@@ -530,3 +533,23 @@ def test_nothing_is_fetched_while_the_ledger_cannot_be_read(stage: Stage) -> Non
         assert stage.scheduler.intake.held() == set()
         stage.arrives(stage.request(), offset)
     assert stage.scheduler.intake.held() == {0}
+
+
+def test_request_that_a_later_page_does_not_reach_is_decided_again(stage: Stage) -> None:
+    """It is older than the others and came while the topic was being read."""
+    running, old, new = (stage.request(created_at=hours_ago(n)) for n in (1, 1, 0))
+    stage.arrives(running, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    may_read = threading.Event()
+    stage.before_reading = lambda: may_read.wait(30)
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(new, 0, partition=1)
+    stage.until(lambda: stage.scheduler.ledger.is_reading)
+    stage.finished.add(new.correlation_id.encode())
+    stage.arrives(old, 1)
+    may_read.set()
+    stage.until(lambda: not stage.scheduler.ledger.is_reading)
+    for job in (running, old):
+        stage.ends(job)
+    stage.until(lambda: stage.scheduler.holdings.positions([0, 1]) == {0: 2, 1: 1})
+    assert len(stage.reads) == 3
