@@ -22,8 +22,8 @@ MASK = "***"
 LEAST_CHARACTERS = 8
 """Shorter lines of a secret, and shorter derived forms, are not looked for: they are also parts of
 ordinary text. The secret itself is masked however short it is."""
-MOST_SECRETS = 64
-"""So many values are remembered: of a secret that is renewed, the earlier ones, too."""
+MOST_EARLIER = 16
+"""How many earlier values are remembered of secrets that are renewed. Those in use always are."""
 
 
 class Mask:
@@ -37,17 +37,19 @@ class Mask:
         self._secrets: dict[str, None] = {}
         self._texts: Sequence[str] = ()
         self._bytes: Sequence[bytes] = ()
+        self._in_json: Sequence[str] = ()
         self.learn(*secrets)
 
     def learn(self, *secrets: str) -> None:
-        """Mask these secrets from now on."""
+        """Mask these secrets from now on: all that are in use, as they are now."""
         if all(each in self._secrets for each in secrets):
             return
-        self._secrets |= dict.fromkeys(secrets)
-        self._secrets = dict.fromkeys(list(self._secrets)[-MOST_SECRETS:])
+        earlier = [each for each in self._secrets if each not in secrets][-MOST_EARLIER:]
+        self._secrets = dict.fromkeys([*earlier, *secrets])
         forms = {form for each in self._secrets for form in forms_of(each)}
         self._texts = sorted(forms, key=len, reverse=True)  # one may begin with another
         self._bytes = [each.encode("utf-8", "surrogateescape") for each in self._texts]
+        self._in_json = [json.dumps(each, ensure_ascii=False)[1:-1] for each in self._texts]
 
     def text(self, text: str) -> str:
         """Return a text without secrets."""
@@ -63,20 +65,33 @@ class Mask:
 
     def value(self, value: Any) -> Any:
         """Return a JSON value, or bytes, without secrets: in keys, in texts, and as a number."""
+        if isinstance(value, bytes):
+            return self.data(value)
+        if isinstance(value, dict | list):
+            # Most have none. To look into each part of a large one would hold up the event loop.
+            text = json.dumps(value, ensure_ascii=False, default=str)
+            if not self._may_be_in(text):
+                return value
+        return self._masked(value)
+
+    def _masked(self, value: Any) -> Any:
         match value:
             case str():
                 return self.text(value)
-            case bytes():
-                return self.data(value)
             case dict():
-                return {self.value(key): self.value(part) for key, part in value.items()}
+                return {self._masked(key): self._masked(part) for key, part in value.items()}
             case list():
-                return [self.value(part) for part in value]
+                return [self._masked(part) for part in value]
             case bool() | None:
                 return value
             case int() | float():
                 return MASK if self._is_secret(str(value)) else value
         return value
+
+    def _may_be_in(self, json_text: str) -> bool:
+        if any(form in json_text for form in self._in_json):
+            return True
+        return self._beside is not None and self._beside._may_be_in(json_text)  # noqa: SLF001  a mask
 
     def _is_secret(self, text: str) -> bool:
         beside = self._beside is not None and self._beside._is_secret(text)  # noqa: SLF001  a mask

@@ -82,6 +82,36 @@ def test_earlier_values_and_those_of_another_mask() -> None:
     assert Mask("47114711").value([47114711, 147114711]) == ["***", 147114711]
 
 
+def test_secrets_in_use_are_masked_however_many_there_are() -> None:
+    """Also those that stay the same while another one is renewed every minute."""
+    many = [f"secret-number-{number}" for number in range(200)]
+    assert Mask(*many).text(" ".join(many)) == " ".join([MASK] * 200)
+    service = Mask()
+    for number in range(200):
+        service.learn("the-password", f"token-{number:03}")
+        assert service.text(f"the-password, token-{number:03}") == "***, ***"
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ('a"b\n', 'in JSON, a"b\n is longer than itself'),
+        ("47114711", 47114711),
+        ("1.5e+22", 1.5e22),
+        ("\u2028 \udc80", "\u2028 \udc80"),
+    ],
+)
+def test_large_values_are_masked_like_small_ones(secret: str, said: object) -> None:
+    """Whatever its form in JSON is, in which large values are looked at first."""
+    beside = Mask("another", beside=Mask(secret))
+    for mask in (Mask(secret), beside):
+        masked = mask.value(["x", {"key": [said]}])
+        assert MASK in json.dumps(masked)
+        assert masked == ["x", {"key": [mask.value(said)]}]
+    clean = [{"key": "text"}] * 3
+    assert beside.value(clean) == clean
+
+
 @settings(derandomize=True, max_examples=300, deadline=None)
 @given(
     secret=st.one_of(secrets, st.just(PEM)),
