@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from kafka_bridge.gateway.expressions import ExpressionFailed, Template, path_segment
 from kafka_bridge.gateway.http.client import Reply
@@ -15,6 +15,7 @@ from kafka_bridge.gateway.words import excerpt, text_of
 LOCATION = "Location"
 """Where 201 and 202 say where the job is (RFC 9110, sections 15.3.2 and 15.3.3)."""
 _PLACEHOLDER = "the-external-id"
+_PORTS = {"http": 80, "https": 443}
 
 
 def external_id_of(job: HttpJob, base_url: str, reply: Reply, scope: Mapping[str, Any]) -> str:
@@ -39,10 +40,7 @@ def external_id_of(job: HttpJob, base_url: str, reply: Reply, scope: Mapping[str
     if header is None:
         wanted = [f"{submit.external_id.text!r} in its body"] if submit.external_id else []
         raise _missing(reply, " and ".join([*wanted, f"a header {name}"]) + " are not there")
-    found = _in_header(job, urljoin(str(reply.response.request.url), header), base_url, scope)
-    if "/" not in header:
-        found = header
-    if not found:
+    if not (found := _in_header(job, reply, header, urlsplit(base_url), scope)):
         raise _missing(reply, f"its header {name}, {excerpt(header)}, fits no path in the file")
     return found
 
@@ -57,13 +55,20 @@ def _in_body(job: HttpJob, reply: Reply) -> str | None:
     return None if where is None else text_of(where.search(reply.json())) or None
 
 
-def _in_header(job: HttpJob, url: str, base_url: str, scope: Mapping[str, Any]) -> str | None:
-    """Return the id in the URL of a job, by the paths that have it in the file.
+def _in_header(
+    job: HttpJob, reply: Reply, header: str, base: SplitResult, scope: Mapping[str, Any]
+) -> str | None:
+    """Return the id that a header is, or has as a URL, by the paths that have it in the file.
 
-    None where it is on another host: requests go to the service only.
+    None where it is no URL, or one of another host: requests go to the service only.
     """
-    there, base = urlsplit(url), urlsplit(base_url)
-    if (there.scheme, there.hostname, there.port) != (base.scheme, base.hostname, base.port):
+    if "/" not in header:
+        return header
+    try:
+        there = urlsplit(urljoin(str(reply.response.request.url), header))
+        if _origin(there) != _origin(base):
+            return None
+    except ValueError:
         return None
     paths = list(_paths(job))
     if not paths:  # it is for people only
@@ -73,6 +78,10 @@ def _in_header(job: HttpJob, url: str, base_url: str, scope: Mapping[str, Any]) 
         if found := _between(target.rstrip("/"), base.path, path, scope):
             return found
     return None
+
+
+def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.hostname, url.port or _PORTS.get(url.scheme)
 
 
 def _paths(job: HttpJob) -> Iterator[Template]:

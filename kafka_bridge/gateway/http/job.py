@@ -112,10 +112,19 @@ class HttpHandler(GatewayHandler):
     # Submitting.
 
     async def _begin(self, job: MaskedJob, scope: dict[str, Any]) -> None:
-        """Submit the job, unless an earlier delivery has; from then on it has an external id."""
-        if job.external_id is None:
-            job.set_external_id(await self._submitted(job, scope))
-        scope["external_id"] = job.external_id
+        """Submit the job, unless an earlier delivery has; from then on it has an external id.
+
+        :raises ApplicationError: as :meth:`_submitted`; or that id cannot be published, and the job
+            is cancelled
+        """
+        if job.external_id is not None:
+            scope["external_id"] = job.external_id
+            return
+        scope["external_id"] = name = await self._submitted(job, scope)
+        try:
+            job.set_external_id(name)
+        except ApplicationError as error:
+            raise await self._given_up(job, scope, error) from None
 
     async def _submitted(self, job: MaskedJob, scope: dict[str, Any]) -> str:
         """Submit the job; return what the service calls it.

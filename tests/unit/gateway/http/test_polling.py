@@ -8,10 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx
 import pytest
 
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.gateway import Gateway
+from kafka_bridge.gateway.http.client import Reply
+from kafka_bridge.gateway.http.config import HttpJob
+from kafka_bridge.gateway.http.external_id import external_id_of
+from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.protocol.messages import JobState, Progress, utc_now
 from kafka_bridge.testing.jobs import run_job
 from unit.gateway.http.conftest import JOB, QUICK, Do
@@ -310,13 +315,42 @@ def test_external_id_in_the_location(
         assert (outcome.state, outcome.events[-1].external_id) == (JobState.SUCCEEDED, external_id)
 
 
+def test_external_id_that_cannot_be_published_is_cancelled(service: Scripted, do: Do) -> None:
+    """Nobody could take the job over by it, so it does not go on unwatched."""
+    there = "x" * 2_001
+    service.on(SUBMIT, Says({"id": there})).on(f"DELETE /jobs/{there}", Says())
+    cancel = {"method": "DELETE", "path": "/jobs/{external_id}"}
+    failed = do({"submit": {"external_id": "id"}, "cancel": cancel}).error
+    assert failed is not None
+    assert (failed.type, failed.retryable) == ("external_id_unusable", False)
+    assert failed.message.endswith("or is too long; the service has cancelled it")
+
+
+def test_location_names_the_port_that_is_usual() -> None:
+    """Which the file may leave out."""
+    job = HttpJob.model_validate(
+        {"service": "it", "submit": {"external_id_header": "Location"}, "polling": QUICK}
+    )
+    request = httpx.Request("POST", "https://svc/jobs")
+    for location in ("https://svc:443/jobs/7", "https://svc/jobs/7"):
+        response = httpx.Response(202, headers={"Location": location}, request=request)
+        reply = Reply(response, 0.0, Mask())
+        assert external_id_of(job, "https://svc", reply, {"job_id": JOB}) == "7"
+
+
 def test_external_id_in_a_header_of_its_own(service: Scripted, do: Do) -> None:
     """As it is there."""
     service.on(SUBMIT, Says(b"", status=202, headers={"X-Run": "r-7"})).on("GET /jobs/r-7", DONE)
     assert do({"submit": {"external_id_header": "X-Run"}}).state is JobState.SUCCEEDED
 
 
-@pytest.mark.parametrize("location", ["http://127.0.0.1:9/jobs/7", "/other/7", "/jobs/7/8"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        *("http://127.0.0.1:9/jobs/7", "/other/7", "/jobs/7/8"),
+        *("http://[bad/jobs/7", "http://127.0.0.1:port/jobs/7"),
+    ],
+)
 def test_location_elsewhere_is_not_asked(service: Scripted, do: Do, location: str) -> None:
     """Another host would get the token: the submit fails, and says what it has found."""
     service.on(SUBMIT, Says(b"", status=202, headers={"Location": location}))
