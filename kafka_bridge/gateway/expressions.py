@@ -160,11 +160,14 @@ def path_segment(text: str) -> str:
     """Escape a value for a URL, so that it stays within its place: a segment, or a parameter.
 
     :raises ExpressionFailed: it is empty, ``.`` or ``..``: no escape keeps those from being
-        another path (RFC 3986, section 5.2.4)
+        another path (RFC 3986, section 5.2.4); or it has half a character in it
     """
     if text in {"", ".", ".."}:
         raise ExpressionFailed(f"{text!r} cannot stand in a URL's path")
-    return quote(text, safe="")
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError:
+        raise ExpressionFailed(f"{text!a} cannot stand in a URL: it has a lone surrogate") from None
 
 
 Expression = Annotated[JmesPath, BeforeValidator(JmesPath.parse)]

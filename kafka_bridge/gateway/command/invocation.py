@@ -110,7 +110,10 @@ def _stdin(job: CommandJob, scope: Scope) -> bytes | None:
         return None
     with _filling("stdin"):
         value = job.stdin.search(scope)
-    return to_json(value) + b"\n"
+    try:
+        return to_json(value) + b"\n"
+    except ValueError as error:
+        raise _invalid(f"stdin cannot be written as JSON: {error}") from None
 
 
 @contextlib.contextmanager

@@ -154,7 +154,7 @@ def retry_after(answer: httpx.Response) -> float:
 def _until(date: str) -> float:
     try:
         moment = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=dt.UTC)

@@ -190,6 +190,15 @@ def test_standard_input_is_a_line_of_json_or_empty(do: Do, stdin: str | None, se
     assert outcome.result.removesuffix(".") == seen.replace(" ", "")
 
 
+def test_half_a_character_is_not_handed_over() -> None:
+    """JSON of another publisher may have one in a payload; no retry makes it whole."""
+    for job in ({"stdin": "payload"}, {"command": ["cat", "{payload.name}"]}):
+        config = CommandJob.model_validate({"command": ["cat"]} | job)
+        with pytest.raises(ApplicationError) as failure:
+            invocation_of(config, {"payload": {"name": "a\ud83d"}})
+        assert (failure.value.type, failure.value.retryable) == ("invalid_payload", False)
+
+
 def test_large_standard_input_is_read_whenever_the_program_likes(do: Do) -> None:
     """Or not at all: neither the program nor the gateway waits for the other."""
     large = "x" * 500_000

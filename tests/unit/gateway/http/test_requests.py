@@ -15,8 +15,11 @@ import pytest
 
 from kafka_bridge.gateway.http import failures
 from kafka_bridge.gateway.http.client import Call, ServiceClient
-from kafka_bridge.gateway.http.config import Service
+from kafka_bridge.gateway.http.config import HttpJob, Service
+from kafka_bridge.gateway.http.requests import submit_call
+from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.worker import ApplicationError
 from unit.gateway.http.conftest import JOB, SOON, Do
 from unit.gateway.http.scripted import Says, Scripted
 
@@ -98,6 +101,14 @@ def test_payload_that_makes_no_request(
     assert (failed.type, failed.retryable) == ("invalid_payload", False)
     assert failed.message == f"no request can be made of the payload: {words}"
     assert not service.asked
+
+
+def test_half_a_character_is_not_sent() -> None:
+    """JSON of another publisher may have one in a payload; no retry makes it whole."""
+    job = HttpJob.model_validate({"service": "it", "submit": {"path": "/jobs/{payload.name}"}})
+    with pytest.raises(ApplicationError) as failure:
+        submit_call(job, {"job_id": JOB, "payload": {"name": "a\ud83d"}}, Mask())
+    assert (failure.value.type, failure.value.retryable) == ("invalid_payload", False)
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "日本", "Ä"])
@@ -288,6 +299,7 @@ def test_connection_that_breaks_has_a_reason(service: Scripted, do: Do) -> None:
         ("2", 2.0),
         ("Wed, 21 Oct 2099 07:28:00 GMT", 300.0),
         ("soon", 0.0),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", 0.0),
     ],
 )
 def test_pause_that_a_service_asks_for_is_bounded(value: str, seconds: float) -> None:
