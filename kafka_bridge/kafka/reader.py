@@ -205,7 +205,7 @@ class ResponseReader:
             came = [each for each in drain(self._inbox.joined) if not each.has_left]
             missed, late = self._dispatcher.admit(came)
             self._late.add(late, partitions)
-            self._ahead.add(came, self.positions)
+            self._ahead.add(came, self.positions or dict.fromkeys(partitions, 0))
             if missed:
                 self._hand_over(missed)
         for leaving in drain(self._inbox.left):
@@ -267,7 +267,7 @@ class ResponseReader:
             if gone:
                 self._hand_over(gone)
             return
-        start = min(self._an_hour_ago(number), refused.end)
+        start = min(self._an_hour_ago().get(number, 0), refused.end)
         _log.warning(
             "%s[%d] ends at offset %d, before %d, which was to be read next: %s. "
             "Reading again from %d",
@@ -275,13 +275,14 @@ class ResponseReader:
         )
         self._read_again({number: start}, self._everyone())
 
-    def _an_hour_ago(self, partition: int) -> int:
+    def _an_hour_ago(self) -> dict[int, int]:
+        """Return offsets by partition; none where the brokers do not answer."""
         moment = datetime.fromtimestamp(time.time() - REREAD_SECONDS, UTC)
         try:
             starts = offsets_since(self._config, self.topic, moment, timeout=ANSWER_SECONDS)
         except KafkaBridgeError:
-            return 0
-        return starts[partition] if partition < len(starts) else 0
+            return {}
+        return dict(enumerate(starts))
 
     def _read_again(self, starts: Mapping[int, int], jobs: Iterable[Subscription]) -> None:
         for job in jobs:
@@ -297,8 +298,9 @@ class ResponseReader:
         ends = self._source.ends
         if not self.hearing.connected or not (jobs := self._ahead.beyond(ends, self.positions)):
             return
+        recent = self._an_hour_ago()
         starts = {
-            number: min(self._an_hour_ago(number), end)
+            number: min(recent.get(number, 0), end)
             for number, end in ends.items()
             if any(job.position(number) > end for job in jobs)
         }
