@@ -15,16 +15,21 @@ from kafka_bridge.kafka.unreadable import UnreadableBatches, is_unreadable
 BATCH_RECORDS = 200
 QUEUE_KB = 4096
 """How much is fetched ahead: it is wanted in small pieces."""
+_END = ck.KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's local codes begin so
 
 
 class RequestRereader:
-    """Reads one partition of a topic at a time. For one thread only; connects when it is needed."""
+    """Reads one partition of a topic at a time. For one thread only; connects when it is needed.
+
+    :ivar end: where the partition ended, once it was read to its end; None before that
+    """
 
     def __init__(self, config: KafkaConfig, topic: str) -> None:
         self._config = config
         self._topic = topic
         self._unreadable = UnreadableBatches(config, topic)
         self._consumer: ck.Consumer | None = None
+        self.end: int | None = None
 
     def start(self, partition: int, offset: int) -> None:
         """Read a partition from an offset on, and no longer the one before."""
@@ -32,8 +37,10 @@ class RequestRereader:
             settings = {
                 **self._config.reader("requests"),
                 "queued.max.messages.kbytes": QUEUE_KB,
+                "enable.partition.eof": True,
             }
             self._consumer = make(ck.Consumer, settings)
+        self.end = None
         self._consumer.assign([ck.TopicPartition(self._topic, partition, offset)])
 
     def poll(self) -> list[Received]:
@@ -51,6 +58,8 @@ class RequestRereader:
             error = message.error()
             if error is None:
                 records.append(Received(message))
+            elif error.code() == _END:
+                self.end = message.offset()
             elif not is_unreadable(error) and not heals_by_itself(error):
                 raise translate(
                     error,

@@ -21,7 +21,12 @@ MOST_PASSED_OVER = 1_000_000
 
 
 class Rereader(Protocol):
-    """Reads one partition at a time again."""
+    """Reads one partition at a time again.
+
+    :ivar end: where the partition ended, once it was read to its end
+    """
+
+    end: int | None
 
     def start(self, partition: int, offset: int) -> None:
         """Read a partition from an offset on, and no longer the one before."""
@@ -64,6 +69,8 @@ class PassedOver:
                     received.offset, lane
                 ):
                     take(partition, received)
+            if self._rereader.end is not None:  # what has not come by now was deleted
+                partition.positions.drop_before(self._rereader.end, lane)
             if partition.positions.first_passed_over(lane) is not None:
                 self._is_filling = self._backlog.lane(lane).has_room
                 return

@@ -50,15 +50,20 @@ class PartitionPositions:
 
         Those that should have come before it no longer exist.
         """
+        self.drop_before(offset, lane)
+        if self.first_passed_over(lane) != offset:
+            return False
+        self._unfinished.add(offset)
+        self.drop_before(offset + 1, lane)
+        return True
+
+    def drop_before(self, offset: int, lane: str) -> None:
+        """Forget those passed over that lie before this offset: they no longer exist."""
         waiting = self._passed_over.get(lane)
         while waiting and waiting[0] < offset:
             waiting.popleft()
-        is_next = bool(waiting) and waiting[0] == offset  # type: ignore[index]
-        if is_next:
-            self._unfinished.add(self._passed_over[lane].popleft())
         if not waiting:
             self._passed_over.pop(lane, None)
-        return is_next
 
     def first_passed_over(self, lane: str) -> int | None:
         """Return from where on a lane's records are to be read again; None where there is none."""

@@ -413,11 +413,35 @@ def test_type_with_few_places_is_passed_over_and_comes_back(
     assert rereader.starts == [10 + 1]  # once: from then on it reads on
 
 
+def test_requests_that_were_deleted_after_they_were_passed_over_hold_nothing_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The topic was purged: nothing comes back, and what waits behind must not wait for that."""
+    monkeypatch.setattr(backlog_module, "LANE_RECORDS", 2)
+    stage = Stage(monkeypatch)
+    stage.scheduler.holdings.assigned([0])
+    jobs = [stage.request(job_type="narrow") for _ in range(4)]
+    for offset, job in enumerate(jobs):
+        stage.arrives(job, offset)
+    stage.until(lambda: not stage.scheduler.backlog.undecided)
+    for job in jobs[:2]:
+        stage.ends(job)
+    stage.scheduler.work()
+    holdings, rereader = stage.scheduler.holdings, Again([])
+    passed_over = PassedOver(rereader, holdings, stage.scheduler.backlog)
+    passed_over.bring_back(stage.scheduler.intake.receive_again)
+    assert (passed_over.is_reading, holdings.positions([0])) == (True, {0: 2})
+    rereader.end = 4
+    passed_over.bring_back(stage.scheduler.intake.receive_again)
+    assert (passed_over.is_reading, holdings.positions([0])) == (False, {0: 4})
+
+
 class Again:
     """Reads requests of partition 0 again, a few at a time."""
 
     def __init__(self, jobs: list[JobRequest]) -> None:
         self.starts: list[int] = []
+        self.end: int | None = None
         self._jobs = jobs
         self._at = 0
 
