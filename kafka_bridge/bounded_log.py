@@ -97,16 +97,22 @@ class LineBudget(logging.Filter):
             kind.left_out += 1
             if kind.left_out == 1:
                 kind.example = one_line(record.getMessage(), EXAMPLE_BYTES)
-                self._summarise(text, max(0.0, kind.began + self._interval - now))
+                if not self._summarise(text, max(0.0, kind.began + self._interval - now)):
+                    kind.left_out = 0
             return False
 
     def _is_over(self, kind: _Kind, now: float) -> bool:
         return now - kind.began > self._interval and not kind.left_out
 
-    def _summarise(self, text: str, seconds: float) -> None:
+    def _summarise(self, text: str, seconds: float) -> bool:
+        """Write the count after so many seconds; False where no thread can be started for that."""
         timer = threading.Timer(seconds, self._end_interval, (text,))
         timer.name, timer.daemon = "kafka-bridge-log", True
-        timer.start()
+        try:
+            timer.start()
+        except RuntimeError:  # the process has too many threads, or is about to end
+            return False
+        return True
 
     def _end_interval(self, text: str) -> None:
         with self._lock:

@@ -6,6 +6,7 @@ import logging
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -100,3 +101,20 @@ def test_debug_lines_are_left_alone(log: logging.Logger, caplog: pytest.LogCaptu
     for number in range(10):
         log.debug("Seen: %d", number)
     assert len(caplog.messages) == 10
+
+
+def test_line_costs_its_writer_nothing_where_no_thread_can_be_started(
+    log: logging.Logger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of a process, say: whoever logs goes on, and later lines are written again."""
+
+    def refuse(_: threading.Timer) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Timer, "start", refuse)
+    for number in range(5):
+        log.error("Record %d is bad", number)
+    assert len(caplog.messages) == 3
+    time.sleep(SECONDS)
+    log.error("Record %d is bad", 5)
+    assert caplog.messages[3:] == ["Record 5 is bad"]
