@@ -18,6 +18,7 @@ from kafka_bridge.gateway.command.invocation import invocation_of
 from kafka_bridge.gateway.command.output import Output
 from kafka_bridge.gateway.command.program import GuardGone, NotStarted, Program
 from kafka_bridge.gateway.command.progress import (
+    SLOW_LINES_SECONDS,
     SLOW_SECONDS,
     JsonLines,
     PatternLines,
@@ -118,14 +119,15 @@ class _Lines:
         self._reader: JsonLines | PatternLines | PlainLines = reader
 
     def hear(self, lines: list[str]) -> None:
-        """Take some lines. A pattern that is too slow for one of them is no longer used."""
+        """Take some lines. A pattern that is too slow for them is no longer used."""
         try:
             said = newest(lines, self._reader)
         except TimeoutError:
             self._reader = PlainLines()
             self._job.remark(
-                f"The pattern of progress took longer than {SLOW_SECONDS:g} s for a line: progress "
-                "is no longer read. Simplify the pattern"
+                f"The pattern of progress took longer than {SLOW_SECONDS:g} s for a line, or "
+                f"{SLOW_LINES_SECONDS:g} s for some: progress is no longer read. Simplify the "
+                "pattern"
             )
             said = newest(lines, self._reader)
         self._job.report(said.progress, said.message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -19,6 +20,8 @@ JSON = "json"
 SLOW_SECONDS = 0.05
 """How long a pattern may take for a line. All of the gateway's jobs wait meanwhile: the library
 ``regex`` can be stopped, while ``re`` keeps the whole process from going on."""
+SLOW_LINES_SECONDS = 0.25
+"""How much of the processor's time the lines may take that come at once."""
 PATTERN_CHARACTERS = 1_000
 """As much of a line is looked at."""
 
@@ -81,9 +84,10 @@ def newest(lines: Sequence[str], reader: JsonLines | PatternLines | PlainLines) 
 
     Read from their end, so that a program that says a great deal does not keep others waiting.
 
-    :raises TimeoutError: the reader's pattern is too slow for one of them
+    :raises TimeoutError: the reader's pattern is too slow for one of them, or for all together
     """
     progress = message = None
+    until = time.thread_time() + SLOW_LINES_SECONDS
     for line in reversed(lines):
         if not line.strip():
             continue
@@ -91,6 +95,8 @@ def newest(lines: Sequence[str], reader: JsonLines | PatternLines | PlainLines) 
         progress, message = progress or said.progress, message or said.message
         if progress and message:
             break
+        if time.thread_time() > until:
+            raise TimeoutError
     return Said(progress, message)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 from kafka_bridge.gateway.command.config import CommandJob, ResultForm
 from kafka_bridge.gateway.command.output import Output
+from kafka_bridge.gateway.command.progress import SLOW_LINES_SECONDS
 from kafka_bridge.gateway.json_text import read_json
 from kafka_bridge.gateway.words import excerpt
 from kafka_bridge.worker import ApplicationError
@@ -70,8 +72,8 @@ def _json(job: CommandJob, output: Output) -> Any:
 
 def _candidates(job: CommandJob, output: Output) -> list[str]:
     """Return the lines of which the last one is the result: what tells the progress is not."""
-    lines = output.lines()
-    while lines and _tells_progress(job, lines[-1]):
+    lines, until = output.lines(), time.thread_time() + SLOW_LINES_SECONDS
+    while lines and time.thread_time() < until and _tells_progress(job, lines[-1]):
         lines.pop()
     return lines
 
