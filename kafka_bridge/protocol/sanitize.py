@@ -34,7 +34,10 @@ NAME_BYTES = 250
 UNIT_BYTES = 50
 """The unit of a progress, such as ``files``."""
 LINE_BYTES = 2_000
-"""A line for a person: a message, a reason, an external id, an address."""
+"""A line for a person: a message, a reason, an external id, the address of a page."""
+ADDRESS_BYTES = 8_000
+"""The address of a result: signed URLs are longer than 2,000, and half an address leads nowhere. As
+long as an HTTP server must take at least (RFC 9110, section 4.1)."""
 ERROR_MESSAGE_BYTES = 4_000
 """The message of an error, which may have several lines."""
 DETAILS_BYTES = 32_000
@@ -140,7 +143,7 @@ _FIELDS: Mapping[type, Mapping[str, _Cleaner]] = {
     },
     JobCommand: {"reason": one_line},
 }
-_REFERENCE: Mapping[str, _Cleaner] = {"uri": one_line}
+_REFERENCE: Mapping[str, _Cleaner] = {"uri": partial(one_line, limit=ADDRESS_BYTES)}
 _PARTS: Mapping[type, Mapping[str, Mapping[str, _Cleaner]]] = {
     JobRequest: {
         "payload_ref": _REFERENCE,

@@ -122,6 +122,13 @@ def test_every_text_of_a_request_and_of_a_command_is_cleaned() -> None:
     assert sanitized(command(HOSTILE)) == command(HARMLESS)
 
 
+def test_address_of_a_result_is_whole() -> None:
+    """A URL that is signed for a day's session is longer than a line for a person."""
+    signed = "https://bucket.example.com/result?X-Amz-Security-Token=" + "A" * 3_000
+    event = replace(_event("fine"), result_ref=Reference(signed, "0" * 64, 1))
+    assert sanitized(event) is event
+
+
 def test_a_clean_message_is_not_copied() -> None:
     """A reader decodes thousands a second."""
     event = _event("fine")
