@@ -50,9 +50,13 @@ def unexpected_failure(log: Log, error: Exception) -> dict[str, Any]:
     Raised instead, Airflow would send its traceback as it is: half a character in it, quoted from
     a record, and the triggerer ends.
     """
-    trace = "".join(traceback.format_exception(error))
-    log.error("Waiting for the job failed unexpectedly:\n%s", block(trace, TRACE_BYTES))
+    _log_trace(log, "Waiting for the job failed unexpectedly", error)
     return wait_failure(type(error).__name__, str(error))
+
+
+def _log_trace(log: Log, what: str, error: Exception) -> None:
+    trace = "".join(traceback.format_exception(error))
+    log.error("%s:\n%s", what, block(trace, TRACE_BYTES))
 
 
 def success_event(trigger: KafkaJobTrigger, end: Arrival) -> TaskSuccessEvent | None:
@@ -60,19 +64,27 @@ def success_event(trigger: KafkaJobTrigger, end: Arrival) -> TaskSuccessEvent | 
 
     Returns None where the task needs a worker: the job did not succeed, or its result is too
     large, or cannot be read, or an event cannot hold it. There the task fails with a clear error.
+    So it is where anything else goes wrong here: the job has succeeded, and a worker finds out.
     """
+    try:
+        return _success_event(trigger, end)
+    except KafkaBridgeError:
+        return None
+    except Exception as error:
+        _log_trace(trigger.log, "The task could not be ended in the triggerer", error)
+        return None
+
+
+def _success_event(trigger: KafkaJobTrigger, end: Arrival) -> TaskSuccessEvent | None:
     most = job_limits().result
     if end.head.state is not JobState.SUCCEEDED:
         return None
     if most is not None and len(end.value or b"") > most + OTHER_FIELDS_BYTES:
         return None  # not even decoded, on the event loop of all tasks
-    try:
-        ended = end.event()
-        if not fits(ended):
-            return None
-        result = result_of(ended, end.location)
-    except KafkaBridgeError:
+    ended = end.event()
+    if not fits(ended):
         return None
+    result = result_of(ended, end.location)
     if XCOM.first_fault(result, "result") is not None:
         return None
     duration = ended.occurred_at.timestamp() - trigger.submitted_at

@@ -146,6 +146,10 @@ class Log:
         """Keep a warning."""
         self.lines.append(("warning", words % arguments))
 
+    def error(self, words: str, *arguments: object) -> None:
+        """Keep an error."""
+        self.lines.append(("error", words % arguments))
+
 
 @dataclass
 class Wait:
@@ -541,6 +545,22 @@ async def test_success_ends_the_task_here(run: Runner) -> None:
     assert isinstance(only, TaskSuccessEvent)
     assert only.xcoms == {"return_value": {"files": 3}}
     assert wait.clock.now == T0
+
+
+async def test_success_that_cannot_be_told_here_goes_the_way_of_the_worker(
+    run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong: a job that has succeeded does not fail its task for that."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("statsd")
+
+    monkeypatch.setattr("kafka_bridge.airflow.job_metrics.completed", broken)
+    wait = await run(result(b"3"), end_from_trigger=True)
+    assert wait.events == [DONE]
+    ((level, line),) = wait.log
+    assert level == "error"
+    assert "RuntimeError: statsd" in line
 
 
 async def test_success_without_a_result_ends_the_task_here(run: Runner) -> None:
