@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from kafka_bridge.airflow import job_metrics
 from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch.ends import BatchEnds, read_ends
-from kafka_bridge.airflow.batch.exceptions import KafkaBatchTimedOut
+from kafka_bridge.airflow.batch.exceptions import KafkaBatchTimedOut, ResultsTooLarge
 from kafka_bridge.airflow.batch.job_end import JobEnd
 from kafka_bridge.airflow.batch.ledger import Batch
 from kafka_bridge.airflow.batch.results import (
@@ -115,7 +115,11 @@ def _keep_others(operator: KafkaJobBatchOperator, context: Context, ended: list[
         operator.log.info("The results that can be stored are in %s", operator.results_file)
     elif operator.returns_results:
         results = results_of(ended)
-        require_small_enough(results)
+        try:
+            require_small_enough(results)
+        except ResultsTooLarge as error:  # the task fails for the payload that is to be named
+            operator.log.warning("The results that can be stored are not kept: %s", error)
+            return
         context["ti"].xcom_push("return_value", results)
         operator.log.info("The results that can be stored are the XCom of this task, which fails")
 

@@ -413,6 +413,16 @@ def test_result_that_airflow_cannot_store(
     assert log.lines[-1] == "The results that can be stored are the XCom of this task, which fails"
 
 
+def test_result_that_cannot_be_stored_is_named_where_the_others_are_too_large(
+    known: Store, monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    """What is wrong with one payload comes first; that the others are not kept is logged."""
+    large = JobEnd(JobState.SUCCEEDED, result="x" * 2_000_000)
+    with pytest.raises(KafkaBatchFailedForGood, match=r"payloads\[1\]: result_not_storable"):
+        resume(monkeypatch, known, [large, LOST, DONE])
+    assert "are not kept: the results of 3 jobs take 2,000," in log.lines[-1]
+
+
 def test_result_that_airflow_cannot_store_among_collected(
     known: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
