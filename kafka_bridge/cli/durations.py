@@ -35,7 +35,7 @@ def seconds(least: float) -> Callable[[str], float]:
         except ValueError:
             number = math.nan
         if not least <= number < math.inf:
-            raise typer.BadParameter(f"{text!r} is no number of seconds from {least:g} on")
+            raise typer.BadParameter(f"expected a number of seconds, at least {least:g}, not {text!r}")
         return number
 
     return read

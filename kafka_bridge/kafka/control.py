@@ -54,7 +54,7 @@ class ControlReader(TopicFollower):
         try:
             command = record.decode(JobCommand)
         except RemoteProtocolError as error:
-            _log.warning("A record on the control topic is no command and is ignored: %s", error)
+            _log.warning("A record on the control topic is not a command and is ignored: %s", error)
             return
         if command.command is Command.CANCEL:
             reason = one_line(command.reason or "no reason was given", REASON_BYTES)

@@ -116,7 +116,7 @@ def test_run_needs_brokers(run: Run) -> None:
     ("options", "words"),
     [
         (("--concurrency", "0"), "--concurrency"),
-        (("--grace", "-1"), "'-1' is no number of seconds from 0 on"),
+        (("--grace", "-1"), "expected a number of seconds, at least 0, not '-1'"),
         (("--metrics-port", "65536"), "should be less than or equal to 65535"),
         (("--log-format", "xml"), "'xml' is not one of 'text', 'json'"),
     ],

@@ -34,7 +34,7 @@ def test_timeout_without_end_is_refused() -> None:
     """A number that is none would be a wait for ever."""
     result = run("cancel", JOB, "--timeout", "inf")
     assert result.exit_code == 2
-    assert "'inf' is no number of seconds from 0.1 on" in plain(result.output)
+    assert "expected a number of seconds, at least 0.1, not 'inf'" in plain(result.output)
 
 
 def test_failed_command_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

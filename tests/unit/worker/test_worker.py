@@ -135,7 +135,7 @@ def test_variables_without_effect_are_said_at_the_start(
         "KAFKA_BRIDGE_BOOTSTRAP_SERVERS and KAFKA_BRIDGE_KAFKA_… are not used: the program sets "
         "Kafka's properties itself (kafka=…). Of the environment's, it has another value of "
         "bootstrap.servers, sasl.password",
-        "KAFKA_BRIDGE_CONCURENCY is no variable of kafka-bridge and has no effect: "
+        "KAFKA_BRIDGE_CONCURENCY is not a variable of kafka-bridge and has no effect: "
         "did you mean KAFKA_BRIDGE_CONCURRENCY?",
     ]
 
