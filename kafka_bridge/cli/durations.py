@@ -35,7 +35,9 @@ def seconds(least: float) -> Callable[[str], float]:
         except ValueError:
             number = math.nan
         if not least <= number < math.inf:
-            raise typer.BadParameter(f"expected a number of seconds, at least {least:g}, not {text!r}")
+            raise typer.BadParameter(
+                f"expected a number of seconds, at least {least:g}, not {text!r}"
+            )
         return number
 
     return read

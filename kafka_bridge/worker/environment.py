@@ -79,4 +79,5 @@ def _is_unknown(name: str) -> bool:
 def _unknown(name: str) -> str:
     likely = difflib.get_close_matches(name, KNOWN, 1)
     advice = f": did you mean {likely[0]}?" if likely else ""
-    return f"{one_line(name, NAME_BYTES)} is not a variable of kafka-bridge and has no effect{advice}"
+    shown = one_line(name, NAME_BYTES)
+    return f"{shown} is not a variable of kafka-bridge and has no effect{advice}"
