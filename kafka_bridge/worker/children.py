@@ -7,43 +7,31 @@ worker does (:mod:`~kafka_bridge.worker.signals`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
-from typing import NoReturn, TypeVar
+from collections.abc import Iterator
+from typing import NoReturn
 
 from kafka_bridge.kafka.forks import generation
 
-R = TypeVar("R")
 
+@contextlib.contextmanager
+def ending() -> Iterator[None]:
+    """End a child here that was forked in the block, and that returns or raises as its parent does.
 
-def call(function: Callable[[], R]) -> R:
-    """Call a handler; a child that it forked, and that returns or raises as well, ends here."""
+    For a block that calls a handler.
+    """
     before = generation()
     try:
-        value = function()
+        yield
     except BaseException as error:
         if generation() != before:
             _end(error)
         raise
     if generation() != before:
         _end(None)
-    return value
-
-
-async def call_async(function: Callable[[], Awaitable[R]]) -> R:
-    """Do the same with a coroutine."""
-    before = generation()
-    try:
-        value = await function()
-    except BaseException as error:
-        if generation() != before:
-            _end(error)
-        raise
-    if generation() != before:
-        _end(None)
-    return value
 
 
 def _end(error: BaseException | None) -> NoReturn:

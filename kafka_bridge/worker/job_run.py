@@ -104,19 +104,19 @@ class JobRun:
     def _call(self) -> Any:
         context, arguments = self._context(), self._arguments()
 
-        def handle() -> Any:
-            return self.handler.collected(self.handler.function(context, *arguments))
+        def call() -> Any:
+            with children.ending():
+                return self.handler.collected(self.handler.function(context, *arguments))
 
-        call = partial(children.call, handle)
         return self.handler.retry.call(call, self.stop.wait, self._tell_of_retry)
 
     async def _call_async(self) -> Any:
         context, arguments = self._context(), self._arguments()
 
-        async def handle() -> Any:
-            return self.handler.collected(await self.handler.function(context, *arguments))
+        async def call() -> Any:
+            with children.ending():
+                return self.handler.collected(await self.handler.function(context, *arguments))
 
-        call = partial(children.call_async, handle)
         return await self.handler.retry.call_async(call, self._tell_of_retry)
 
     def _context(self) -> JobContext:

@@ -136,7 +136,7 @@ class Ledger:
             self._control.catch_up(SCAN_SECONDS)
             page = self._page(topic, since, epoch, asked)
         except KafkaBridgeError as error:
-            _log.error("Reading response topic %s failed; no job starts before: %s", topic, error)
+            _log.error("Response topic %s cannot be read; its jobs do not start: %s", topic, error)
         except Exception:  # were this thread to end without a word, no job would begin any more
             _log.exception("Reading response topic %s failed; trying again", topic)
         self._post(self._turn, topic, page, then)

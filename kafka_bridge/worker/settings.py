@@ -69,7 +69,7 @@ class WorkerSettings:
                 raise ConfigurationError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.grace < math.inf:
             raise ConfigurationError(
-                f"grace must be a number of seconds from 0 on, not {self.grace}"
+                f"grace must be a number of seconds, 0 or more, not {self.grace}"
             )
         if self.metrics_port is not None and not 0 <= self.metrics_port <= MOST_PORTS:
             raise ConfigurationError(
