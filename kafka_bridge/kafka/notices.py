@@ -55,16 +55,14 @@ Notice: TypeAlias = Arrival | Truncated | KafkaBridgeError
 class Subscription:
     """One waiting job. ``positions`` are, by partition, the offsets it has not seen yet.
 
-    ``read_head`` says what it makes of its records: status events, or plain replies. ``keeps_all``:
-    every record counts, even if thousands come at once. ``has_left``: it waits no longer, wherever
-    the reader still has it.
+    ``read_head`` says what it makes of its records: status events, or plain replies. ``has_left``:
+    it waits no longer, wherever the reader still has it.
     """
 
     key: bytes
     positions: array[int]
     notify: Callable[[Notice], None]
     read_head: HeadReader = event_head
-    keeps_all: bool = False
     has_left: bool = False
 
     def go_back(self, starts: Mapping[int, int]) -> None:
@@ -122,11 +120,7 @@ def bounded(delivery: Delivery) -> Delivery:
         return delivery
     pending: dict[Subscription, list[Notice]] = {}
     for subscription, notice in delivery:
-        notices = pending.setdefault(subscription, [])
-        if subscription.keeps_all:
-            notices.append(notice)
-        else:
-            add_pending(notices, notice)
+        add_pending(pending.setdefault(subscription, []), notice)
     return [(job, notice) for job, notices in pending.items() for notice in notices]
 
 

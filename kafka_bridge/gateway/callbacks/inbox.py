@@ -13,10 +13,11 @@ from functools import partial
 from typing import Any
 
 from kafka_bridge.bounded_log import bounded_logger
+from kafka_bridge.gateway.callbacks.records import ends_job
 from kafka_bridge.gateway.callbacks.starts import Starts
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.loop_delivery import LoopDelivery
-from kafka_bridge.kafka.notices import Arrival, Notice, Subscription, Truncated
+from kafka_bridge.kafka.notices import Arrival, Notice, Subscription, Truncated, add_pending
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.reader import ResponseReader
 from kafka_bridge.kafka.scan import offsets_since
@@ -28,23 +29,37 @@ from kafka_bridge.protocol.messages import JobState
 _log = bounded_logger(__name__)
 
 ANSWER_SECONDS = 10.0
-_HEAD = EventHead(delivery=1, state=JobState.RUNNING)
+_GOES_ON = EventHead(delivery=1, state=JobState.RUNNING)
+_ENDS = EventHead(delivery=1, state=JobState.SUCCEEDED)
 
 
-def _no_head(_value: bytes | None, _headers: Headers | None) -> EventHead:
-    """Stand in for the reading of an event's head: callbacks have none."""
-    return _HEAD
+def _head(_value: bytes | None, headers: Headers | None) -> EventHead:
+    """Return a head that says whether a callback ends its job, as the receiver has noted."""
+    return _ENDS if headers and ends_job(headers) else _GOES_ON
 
 
 class Callbacks:
-    """The callbacks for one job, in the order in which they were taken."""
+    """The callbacks for one job, in the order in which they were taken.
+
+    Of a job that is called back faster than it looks at that, the latest and the end are kept.
+    """
 
     def __init__(self, inbox: CallbackInbox, job_id: str, start: Sequence[int]) -> None:
         self._inbox = inbox
-        self._notices: asyncio.Queue[Notice] = asyncio.Queue()
-        self.subscription = Subscription(
-            job_id.encode(), array("q", start), self._notices.put_nowait, _no_head, keeps_all=True
-        )
+        self._notices: list[Notice] = []
+        self._has_some = asyncio.Event()
+        self.subscription = Subscription(job_id.encode(), array("q", start), self._notify, _head)
+
+    def _notify(self, notice: Notice) -> None:
+        add_pending(self._notices, notice)
+        self._has_some.set()
+
+    async def _next_notice(self) -> Notice:
+        await self._has_some.wait()
+        notice = self._notices.pop(0)
+        if not self._notices:
+            self._has_some.clear()
+        return notice
 
     async def next(self) -> dict[str, Any]:
         """Return the body of the next callback; wait for it.
@@ -52,7 +67,7 @@ class Callbacks:
         :raises KafkaBridgeError: callbacks can no longer be heard
         """
         while True:
-            notice = await self._notices.get()
+            notice = await self._next_notice()
             if isinstance(notice, Arrival):
                 if (body := _object_in(notice)) is not None:
                     return body

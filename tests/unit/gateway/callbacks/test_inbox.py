@@ -1,0 +1,34 @@
+"""What waits for a job that does not keep up with what it is called back."""
+
+from __future__ import annotations
+
+import json
+from unittest.mock import Mock
+
+from kafka_bridge.gateway.callbacks.inbox import Callbacks
+from kafka_bridge.gateway.callbacks.records import callback_headers
+from kafka_bridge.kafka.notices import MOST_PENDING, Arrival
+from kafka_bridge.protocol.errors import RecordLocation
+
+JOB = "6f1c2f0a-8d4e-4b57-9a53-0c7d1be0a001"
+
+
+async def test_flood_of_callbacks_is_bounded_and_the_end_is_heard() -> None:
+    """Whoever has a callback URL decides how many come: the latest progress and the end count."""
+    callbacks = Callbacks(Mock(), JOB, [0])
+    taken = callbacks.subscription
+
+    def call_back(number: int, *, ends_job: bool) -> None:
+        head = taken.read_head(b"", callback_headers("work", ends_job=ends_job))
+        value = json.dumps({"number": number}).encode()
+        taken.notify(Arrival(head, RecordLocation("callbacks", 0, number), value))
+
+    for number in range(10_000):
+        call_back(number, ends_job=False)
+    call_back(10_000, ends_job=True)
+    for number in range(10_001, 10_100):
+        call_back(number, ends_job=False)
+    heard = [(await callbacks.next())["number"] for _ in range(MOST_PENDING)]
+    assert heard == [*range(MOST_PENDING - 1), 10_000]
+    call_back(10_100, ends_job=False)
+    assert await callbacks.next() == {"number": 10_100}
