@@ -242,7 +242,8 @@ class ServiceClient:
                 body += part
                 if len(body) > limit:
                     why = f"its body is larger than max_answer_bytes, {limit}"
-                    raise unreadable(stream, why, mask)
+                    # What a job has returned, it would return again.
+                    raise unreadable(stream, why, mask, retryable=not stream.is_success)
         finally:
             await stream.aclose()
         headers = [each for each in stream.headers.multi_items() if each[0] not in _FRAMING]

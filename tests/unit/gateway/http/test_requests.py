@@ -188,6 +188,17 @@ def test_answer_that_is_too_large(service: Scripted, do: Do) -> None:
     failed = do(AT_ONCE, service_says=small).error
     assert failed is not None
     assert failed.message.endswith("200, but its body is larger than max_answer_bytes, 50000")
+    assert not failed.retryable
+
+
+def test_answer_that_is_too_large_is_not_asked_for_again(service: Scripted, do: Do) -> None:
+    """The service has done its work; of an error page, however large, a retry may rid it."""
+    large = Says(b"x" * 60_000)
+    service.on(SUBMIT, large)
+    assert do(AT_ONCE, service_says={"max_answer_bytes": 50_000}).state is JobState.FAILED
+    assert len(service.requests(SUBMIT)) == 1
+    service.on(SUBMIT, Says(b"x" * 60_000, status=503), Says({"sum": 1}))
+    assert do(AT_ONCE, service_says={"max_answer_bytes": 50_000}).result == {"sum": 1}
 
 
 def test_rate_is_kept(service: Scripted, do: Do) -> None:
