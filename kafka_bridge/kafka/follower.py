@@ -31,6 +31,7 @@ class TopicFollower:
     :param starts: by partition the first offset to read; others are read from their beginning
     :param timeout: seconds for the brokers to say what partitions there are
     :param skipped: called on the follower's thread with each range that cannot be unpacked
+    :param failed: called on the follower's thread if it ends by itself; :meth:`check` has the error
     :raises TopicNotFound: the topic does not exist
     :raises AccessDenied: it may not be read
     :raises BrokerUnreachable: no broker answered in time
@@ -46,12 +47,14 @@ class TopicFollower:
         starts: Sequence[int] = (),
         timeout: float,
         skipped: Callable[[SkippedBatches], None] = lambda _: None,
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
         self._config = config
         self._topic = topic
         self._take = take
         self._starts = starts
         self._skipped = skipped
+        self._failed = failed
         self._unreadable = UnreadableBatches(config, topic)
         self._reached: dict[int, int] = {}
         self._moved = threading.Condition()
@@ -123,6 +126,7 @@ class TopicFollower:
         with self._moved:
             self._failure = failure
             self._moved.notify_all()
+        self._failed()
 
     def _look_at(self, message: ck.Message) -> None:
         error, offset = message.error(), message.offset()

@@ -42,7 +42,8 @@ class CallbackChannel:
         :param count: called on any thread with what became of each callback
         :param failed: called on any thread when callbacks are not taken any more
         :raises ConfigurationError: the port is taken, or cannot be opened there
-        :raises KafkaError: the topic of callbacks cannot be used
+        :raises KafkaBridgeError: the topic of callbacks cannot be used; also at the end of the
+            block
         :raises RuntimeError: at the end of the block, when callbacks were not taken any more
         """
         topic = self._receiver.topic

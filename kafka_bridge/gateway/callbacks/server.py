@@ -61,15 +61,15 @@ def serve_callbacks(
 
     :param jobs: the job types that services call back about
     :param count: called on that thread with what became of each callback
-    :param failed: called on that thread when it ends although the block has not
+    :param failed: called when callbacks can no longer be taken although the block has not ended
     :raises ConfigurationError: the port is taken, or cannot be opened there
-    :raises KafkaError: the topic of callbacks cannot be used
-    :raises RuntimeError: at the end of the block, when the thread had ended before
+    :raises KafkaBridgeError: the topic of callbacks cannot be used; also at the end of the block
+    :raises RuntimeError: at the end of the block, when the server's thread had ended before
     """
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(_bind(config.host, config.port))
         ended = EndedJobs()
-        stack.enter_context(contextlib.closing(_follow(config, kafka, ended)))
+        follower = stack.enter_context(contextlib.closing(_follow(config, kafka, ended, failed)))
         publisher = stack.enter_context(contextlib.closing(CallbackPublisher(kafka, config.topic)))
         receiver = CallbackReceiver(config, jobs, ended, publisher.publish)
         app = callback_app(receiver, urlsplit(config.public_url).path, count)
@@ -77,10 +77,16 @@ def serve_callbacks(
         number = int(port.getsockname()[1])
         _log.info("Callbacks are taken on %s port %d", config.host, number)
         yield number
+        follower.check()
 
 
-def _follow(config: Receiver, kafka: KafkaConfig, ended: EndedJobs) -> TopicFollower:
-    """Learn from the topic which jobs have ended, whichever gateway was called back."""
+def _follow(
+    config: Receiver, kafka: KafkaConfig, ended: EndedJobs, failed: Callable[[], None]
+) -> TopicFollower:
+    """Learn from the topic which jobs have ended, whichever gateway was called back.
+
+    Without that knowledge two ends of one job could be taken: the follower's end is a failure.
+    """
 
     def take(record: Record) -> None:
         if record.key and record.value and ends_job(record.headers):
@@ -97,6 +103,7 @@ def _follow(config: Receiver, kafka: KafkaConfig, ended: EndedJobs) -> TopicFoll
         take,
         starts=[max(start, end - share) for start, end in zip(starts, ends, strict=True)],
         timeout=KAFKA_SECONDS,
+        failed=failed,
     )
     with contextlib.suppress(KafkaError):  # it goes on; no job is wrong where it does not know
         follower.catch_up(CATCH_UP_SECONDS)

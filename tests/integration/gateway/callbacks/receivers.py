@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class Gateway:
     channel: CallbackChannel
     port: int = 0
     outcomes: Counter[CallbackOutcome] = field(default_factory=Counter)
+    failed: threading.Event = field(default_factory=threading.Event)
 
     def url(self, job: str) -> str:
         """Return a job's callback URL as a proxy in front of this gateway passes it on."""
@@ -53,7 +55,7 @@ def gateway(config: KafkaConfig, topic: str, **values: Any) -> Iterator[Gateway]
     def count(outcome: CallbackOutcome) -> None:
         running.outcomes[outcome] += 1
 
-    with running.channel.open(config, count) as running.port:
+    with running.channel.open(config, count, running.failed.set) as running.port:
         yield running
 
 

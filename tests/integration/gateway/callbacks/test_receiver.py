@@ -18,9 +18,10 @@ from integration.gateway.callbacks.receivers import (
     until_taken,
 )
 from integration.jobs import first_record
+from kafka_bridge.gateway.callbacks import server
 from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.protocol.errors import ConfigurationError, TopicNotFound
+from kafka_bridge.protocol.errors import ConfigurationError, ReaderClosed, TopicNotFound
 from kafka_bridge.protocol.ids import new_correlation_id
 
 TEN_MB = 10_000_000
@@ -144,3 +145,23 @@ async def test_no_topic(config: KafkaConfig) -> None:
     words = r"'no\.callbacks', does not exist.*`kafka-bridge topics create --callbacks no\.call"
     with pytest.raises(TopicNotFound, match=words), gateway(config, "no.callbacks"):
         pytest.fail("started without its topic")
+
+
+async def test_gateway_that_no_longer_learns_what_has_ended_stops(
+    client: httpx.AsyncClient, config: KafkaConfig, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it would take a second end of a job that another gateway has ended."""
+
+    def fail(_: object) -> bool:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(server, "ends_job", fail)
+
+    async def run() -> None:
+        with gateway(config, topic) as running:
+            answer = await client.post(running.url(new_correlation_id()), json=end())
+            assert answer.status_code == 202
+            assert await asyncio.to_thread(running.failed.wait, 30)
+
+    with pytest.raises(ReaderClosed, match="a bug"):
+        await run()
