@@ -20,11 +20,11 @@ def read_json(data: bytes) -> Any:
         raise _too_deep() from None
     # Few answers have so many brackets that they could be nested too deeply.
     if data.count(b"[") + data.count(b"{") > MOST_DEPTH:
-        check_depth(value)
+        _check_depth(value)
     return value
 
 
-def check_depth(value: Any) -> None:
+def _check_depth(value: Any) -> None:
     """Return if a JSON value is nested no deeper than ``MOST_DEPTH``.
 
     :raises ValueError: it is

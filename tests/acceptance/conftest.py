@@ -133,7 +133,7 @@ def start_worker(
     for process in started:
         process.terminate()
     for process in started:
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")

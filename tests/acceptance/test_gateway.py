@@ -87,7 +87,7 @@ def start_gateway(
     for process in started:
         process.terminate()
     for process in started:
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 from array import array
 from collections.abc import AsyncIterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.gateway.callbacks.records import ends_job
 from kafka_bridge.gateway.callbacks.starts import Starts
+from kafka_bridge.gateway.json_text import read_json
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.loop_delivery import LoopDelivery
 from kafka_bridge.kafka.notices import Arrival, Notice, Subscription, Truncated, add_pending
@@ -84,8 +84,8 @@ class Callbacks:
 
 def _object_in(arrival: Arrival) -> dict[str, Any] | None:
     try:
-        found = json.loads(arrival.value or b"")
-    except (ValueError, RecursionError):
+        found = read_json(arrival.value or b"")
+    except ValueError:
         found = None
     if isinstance(found, dict):
         return found

@@ -23,7 +23,7 @@ HERE = "127.0.0.1"
 HALF = b"POST /callbacks/x HTTP/1.1\r\nHost: x\r\nContent-"
 
 
-def health(port: int, timeout: float = 5.0) -> int:
+def health(port: int, timeout: float = 20.0) -> int:
     """Ask for the receiver's health; return the status code."""
     connection = HTTPConnection(HERE, port, timeout=timeout)
     connection.request("GET", "/health")
@@ -170,7 +170,7 @@ def test_probes_are_answered_whoever_else_is_connected(sent: bytes) -> None:
         clients = [half_open(port, sent) for _ in range(600)]
         for _ in range(3):
             assert health(port) == 200
-            probe = HTTPConnection(HERE, metrics, timeout=5)
+            probe = HTTPConnection(HERE, metrics, timeout=20)
             probe.request("GET", "/health/live")
             assert probe.getresponse().status == 200
             probe.close()

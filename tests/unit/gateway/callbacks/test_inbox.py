@@ -32,3 +32,13 @@ async def test_flood_of_callbacks_is_bounded_and_the_end_is_heard() -> None:
     assert heard == [*range(MOST_PENDING - 1), 10_000]
     call_back(10_100, ends_job=False)
     assert await callbacks.next() == {"number": 10_100}
+
+
+async def test_records_that_the_receiver_would_refuse_are_passed_over() -> None:
+    """Others may write to the topic: what is too deep, or no JSON, fails no job."""
+    callbacks = Callbacks(Mock(), JOB, [0])
+    deep = b'{"a":' * 101 + b"1" + b"}" * 101
+    for number, value in enumerate((deep, b'{"result": NaN}', b"[1]", None, b'{"number": 7}')):
+        head = callbacks.subscription.read_head(value, [])
+        callbacks.subscription.notify(Arrival(head, RecordLocation("callbacks", 0, number), value))
+    assert await callbacks.next() == {"number": 7}
