@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import re
 import sys
 from enum import StrEnum
 from typing import Any, TextIO
@@ -13,7 +12,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
-from kafka_bridge.protocol.sanitize import block, one_line
+from kafka_bridge.protocol.sanitize import UNSHOWN, block, one_line
 
 
 class LogFormat(StrEnum):
@@ -128,10 +127,4 @@ def _bounded(_logger: WrappedLogger, _method: str, values: EventDict) -> EventDi
 
 def _to_json(value: Any, **arguments: Any) -> str:
     """Return JSON in which what a terminal would act on is escaped, in whatever it contains."""
-    return _UNSHOWN.sub(lambda match: json.dumps(match[0])[1:-1], json.dumps(value, **arguments))
-
-
-_UNSHOWN = re.compile(
-    "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"
-)
-"""What JSON allows as it is and cannot be shown; see ``protocol/sanitize.py``."""
+    return UNSHOWN.sub(lambda match: json.dumps(match[0])[1:-1], json.dumps(value, **arguments))

@@ -16,7 +16,7 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, kafka_error
 from kafka_bridge.kafka.hearing import answering_brokers
 from kafka_bridge.kafka.offsets import partition_count
-from kafka_bridge.kafka.records import Received
+from kafka_bridge.kafka.records import Received, arrived
 from kafka_bridge.kafka.stalls import StallWatch
 from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches, is_unreadable
 
@@ -113,8 +113,7 @@ class RequestConsumer:
 
         :raises KafkaError: something failed that does not heal by itself
         """
-        first = self._consumer.poll(timeout)
-        rest = [] if first is None else self._consumer.consume(BATCH_RECORDS - 1, 0)
+        batch = arrived(self._consumer, timeout, BATCH_RECORDS)
         if self._fatal is not None:
             raise failure_of(
                 self._consumer,
@@ -124,7 +123,7 @@ class RequestConsumer:
                 topic=self._topic,
             )
         records = []
-        for message in [] if first is None else [first, *rest]:
+        for message in batch:
             if (error := message.error()) is None:
                 records.append(Received(message))
             elif is_unreadable(error):

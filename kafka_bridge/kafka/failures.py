@@ -6,9 +6,12 @@ import confluent_kafka as ck
 
 from kafka_bridge.protocol import errors
 
+PARTITION_END = ck.KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's local codes begin so
+"""The code of a message that says where a partition ends (``enable.partition.eof``)."""
+
 _ACCESS = frozenset(
     {
-        ck.KafkaError._AUTHENTICATION,  # noqa: SLF001  librdkafka's local codes begin so
+        ck.KafkaError._AUTHENTICATION,  # noqa: SLF001
         ck.KafkaError._SSL,  # noqa: SLF001
         ck.KafkaError.SASL_AUTHENTICATION_FAILED,
         ck.KafkaError.UNSUPPORTED_SASL_MECHANISM,

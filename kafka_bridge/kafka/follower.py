@@ -10,7 +10,7 @@ import confluent_kafka as ck
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import heals_by_itself, translate
+from kafka_bridge.kafka.failures import PARTITION_END, heals_by_itself, translate
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches, is_unreadable
@@ -20,7 +20,6 @@ _log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 BATCH_RECORDS = 500
-_END = ck.KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's local codes begin so
 
 
 class TopicFollower:
@@ -133,7 +132,7 @@ class TopicFollower:
         if error is None:
             self._take(Record.of(message))
             self._note(message.partition(), offset + 1)  # type: ignore[operator]
-        elif error.code() == _END:
+        elif error.code() == PARTITION_END:
             self._note(message.partition(), offset)
         elif is_unreadable(error):
             if (skipped := self._unreadable.skip(self._consumer, message)) is not None:

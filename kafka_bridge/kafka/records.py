@@ -101,3 +101,14 @@ def location_of(message: ck.Message) -> RecordLocation:
     return RecordLocation(
         str(message.topic()), cast(int, message.partition()), cast(int, message.offset())
     )
+
+
+def arrived(consumer: ck.Consumer, seconds: float, most: int) -> list[ck.Message]:
+    """Return what has arrived, waiting up to so many seconds for the first of it.
+
+    ``consume`` alone would wait for a full batch.
+
+    :param most: how many messages are returned at the most
+    """
+    first = consumer.poll(seconds)
+    return [] if first is None else [first, *consumer.consume(most - 1, 0)]

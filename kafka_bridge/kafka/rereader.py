@@ -8,14 +8,13 @@ import confluent_kafka as ck
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import heals_by_itself, translate
-from kafka_bridge.kafka.records import Received
+from kafka_bridge.kafka.failures import PARTITION_END, heals_by_itself, translate
+from kafka_bridge.kafka.records import Received, arrived
 from kafka_bridge.kafka.unreadable import UnreadableBatches, is_unreadable
 
 BATCH_RECORDS = 200
 QUEUE_KB = 4096
 """How much is fetched ahead: it is wanted in small pieces."""
-_END = ck.KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's local codes begin so
 
 
 class RequestRereader:
@@ -51,14 +50,12 @@ class RequestRereader:
         if self._consumer is None:
             return []
         records = []
-        # poll() first: consume() alone would not return what has just come.
-        first = self._consumer.poll(0)
-        batch = [] if first is None else [first, *self._consumer.consume(BATCH_RECORDS - 1, 0)]
+        batch = arrived(self._consumer, 0, BATCH_RECORDS)
         for message in batch:
             error = message.error()
             if error is None:
                 records.append(Received(message))
-            elif error.code() == _END:
+            elif error.code() == PARTITION_END:
                 self.end = message.offset()
             elif not is_unreadable(error) and not heals_by_itself(error):
                 raise translate(

@@ -16,15 +16,15 @@ import confluent_kafka as ck
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import heals_by_itself, translate
+from kafka_bridge.kafka.failures import PARTITION_END, heals_by_itself, translate
 from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.kafka.records import arrived
 from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches
 from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaError
 
 BATCH_RECORDS = 1000
 POLL_SECONDS = 0.1
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_END = ck.KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's local codes begin so
 
 
 def scan(
@@ -58,7 +58,7 @@ def scan(
         consumer.assign([ck.TopicPartition(topic, number, starts[number]) for number in left])
         give_up = time.monotonic() + timeout
         while left:
-            batch = _arrived(consumer)
+            batch = arrived(consumer, POLL_SECONDS, BATCH_RECORDS)
             records = [each for each in batch if each.error() is None]
             moved = _note_progress(batch, left)
             if len(records) < len(batch):
@@ -89,12 +89,6 @@ def offsets_since(
     with contextlib.closing(make(ck.Consumer, config.reader("scan"))) as consumer:
         starts = _starts(consumer, config, topic, ends, moment, timeout)
     return [starts[number] for number in ends]
-
-
-def _arrived(consumer: ck.Consumer) -> list[ck.Message]:
-    """Return what is there; ``consume`` alone would wait for a full batch."""
-    first = consumer.poll(POLL_SECONDS)
-    return [] if first is None else [first, *consumer.consume(BATCH_RECORDS - 1, 0)]
 
 
 def _starts(
@@ -150,7 +144,8 @@ def _note_progress(batch: Sequence[ck.Message], left: dict[int, int]) -> bool:
     moved = False
     for message in batch:
         error, number, offset = message.error(), message.partition(), message.offset()
-        if number is None or offset is None or (error is not None and error.code() != _END):
+        is_failure = error is not None and error.code() != PARTITION_END
+        if number is None or offset is None or is_failure:
             continue
         reached = offset if error is not None else offset + 1
         moved = _note_position(number, reached, left) or error is None or moved
@@ -167,7 +162,7 @@ def _note_position(number: int, reached: int, left: dict[int, int]) -> bool:
 def _raise_what_will_not_heal(batch: Sequence[ck.Message], config: KafkaConfig, topic: str) -> None:
     for message in batch:
         error = message.error()
-        if error is not None and error.code() != _END and not heals_by_itself(error):
+        if error is not None and error.code() != PARTITION_END and not heals_by_itself(error):
             raise _failed(error, config, topic)
 
 

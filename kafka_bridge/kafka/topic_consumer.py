@@ -13,6 +13,7 @@ from kafka_bridge.kafka.clients import failure_of, make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, is_missing_topic
 from kafka_bridge.kafka.hearing import STATISTICS_MS, Hearing, hearing_of
+from kafka_bridge.kafka.records import arrived
 from kafka_bridge.kafka.retention import watermarks
 from kafka_bridge.kafka.stalls import StallWatch
 from kafka_bridge.kafka.topic_watch import METADATA_SECONDS, TopicWatch
@@ -172,9 +173,7 @@ class TopicConsumer:
             batch = self._consumer.consume(BATCH_RECORDS, timeout=FILL_SECONDS)
         else:
             seconds = POLL_SECONDS if self.positions else FIRST_POLL_SECONDS
-            first = self._consumer.poll(seconds)
-            more = [] if first is None else self._consumer.consume(BATCH_RECORDS - 1, timeout=0)
-            batch = [] if first is None else [first, *more]
+            batch = arrived(self._consumer, seconds, BATCH_RECORDS)
         self._raise_what_will_not_heal()
         self._last_batch = len(batch)
         return batch

@@ -25,7 +25,7 @@ import confluent_kafka as ck
 from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import heals_by_itself, translate
+from kafka_bridge.kafka.failures import PARTITION_END, heals_by_itself, translate
 from kafka_bridge.protocol.errors import BrokerUnreachable
 from kafka_bridge.protocol.sanitize import one_line
 
@@ -41,7 +41,6 @@ REPEATED_ERRORS = 5
 """How often an error that may pass must come, 0.5 s apart, until its batch is given up."""
 
 _BAD_COMPRESSION = ck.KafkaError._BAD_COMPRESSION  # noqa: SLF001  local codes begin so
-_END = ck.KafkaError._PARTITION_EOF  # noqa: SLF001
 _OUT_OF_RANGE = frozenset(
     {ck.KafkaError._AUTO_OFFSET_RESET, ck.KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001
 )
@@ -250,7 +249,7 @@ class _Probe:
             if message is None:
                 continue
             error = message.error()
-            if error is None or error.code() == _END or error.code() in _OUT_OF_RANGE:
+            if error is None or error.code() == PARTITION_END or error.code() in _OUT_OF_RANGE:
                 return None
             if is_unreadable(error):
                 return message.offset()

@@ -50,7 +50,8 @@ _INVISIBLE = (
     "\ud800-\udfff"  # lone surrogates have no UTF-8 form
     "\U000e0000-\U000e007f"  # tags: invisible text
 )
-_NOT_IN_BLOCKS = re.compile(f"[{_INVISIBLE}]")
+UNSHOWN = re.compile(f"[{_INVISIBLE}]")
+"""What cannot be shown, in text of several lines."""
 _NOT_IN_LINES = re.compile(f"[\t\n{_INVISIBLE}]")
 _COMMAND = re.compile("::(?=(?:end)?group::)", re.IGNORECASE)
 """Airflow's log view folds the lines that follow such a word (as GitHub's does)."""
@@ -80,12 +81,12 @@ def block(text: str, limit: int = DETAILS_BYTES) -> str:
     :param limit: bytes of UTF-8, at least 50
     """
     if len(text) <= limit:
-        clean = _clean(text.replace("\r\n", "\n"), _NOT_IN_BLOCKS)
+        clean = _clean(text.replace("\r\n", "\n"), UNSHOWN)
         if _size(clean) <= limit:
             return clean
     note = f"\n… (cut, {_size(text):,} bytes in all) …\n"
     room = (limit - _size(note)) // 2
-    first, last = (_clean(each, _NOT_IN_BLOCKS) for each in (text[:room], text[-room:]))
+    first, last = (_clean(each, UNSHOWN) for each in (text[:room], text[-room:]))
     return _head(first, room) + note + _tail(last, room)
 
 
