@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
+from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.gateway.door import MaskedJob
 from kafka_bridge.gateway.http.answers import AnswerUnreadable, Report, read_answer
 from kafka_bridge.gateway.http.config import Answer
 from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.gateway.words import excerpt
 
-_log = logging.getLogger(__name__)
+_log = bounded_logger(__name__)
 
 Tell: TypeAlias = Callable[[Report], None]
 MOST_WORDS = 20

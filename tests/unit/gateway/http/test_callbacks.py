@@ -13,10 +13,11 @@ import pytest
 
 from kafka_bridge.gateway.http.answers import Report
 from kafka_bridge.gateway.http.client import ServiceClient
-from kafka_bridge.gateway.http.config import HttpJob, Service
+from kafka_bridge.gateway.http.config import Answer, HttpJob, Service
 from kafka_bridge.gateway.http.job import HttpHandler
-from kafka_bridge.gateway.http.reports import first_end
+from kafka_bridge.gateway.http.reports import first_end, read_callback
 from kafka_bridge.gateway.http.states import State
+from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import ReaderClosed
 from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, utc_now
@@ -285,3 +286,13 @@ async def test_job_that_is_handed_over_is_not_cancelled_there(service: Scripted)
     with pytest.raises(ApplicationError, match="the reader is closed"):
         await handler.handle(second_delivery(stop), None)
     assert [each.line for each in service.asked] == [SUBMIT]
+
+
+def test_flood_of_unreadable_callbacks_does_not_flood_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Others may write to the topic: the first few are named."""
+    for number in range(1_000):
+        assert read_callback(Answer(), {"number": number}, Mask()) is None
+    lines = [line for line in caplog.messages if "callbacks' topic is ignored" in line]
+    assert 1 <= len(lines) <= 20
