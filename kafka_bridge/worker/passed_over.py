@@ -78,13 +78,18 @@ class PassedOver:
         self._rereader.stop()
 
     def _choose(self) -> None:
-        """Begin with the first lane that has room again; where it was the last one, go on."""
-        for partition in self._holdings.partitions.values():
-            for lane in partition.positions.lanes_passed_over:
-                first = partition.positions.first_passed_over(lane)
-                if first is None or not self._backlog.lane(lane).is_half_empty:
-                    continue
-                if self._reading != (partition, lane):
-                    self._rereader.start(partition.number, first)
-                self._reading, self._is_filling = (partition, lane), True
-                return
+        """Begin with a lane that has room again: each in turn; where it is the only one, go on."""
+        choices = [
+            (partition, lane)
+            for partition in self._holdings.partitions.values()
+            for lane in partition.positions.lanes_passed_over
+            if self._backlog.lane(lane).is_half_empty
+        ]
+        if not choices:
+            return
+        last = choices.index(self._reading) if self._reading in choices else -1
+        partition, lane = chosen = choices[(last + 1) % len(choices)]
+        first = partition.positions.first_passed_over(lane)
+        if chosen != self._reading and first is not None:
+            self._rereader.start(partition.number, first)
+        self._reading, self._is_filling = chosen, True

@@ -436,10 +436,32 @@ def test_requests_that_were_deleted_after_they_were_passed_over_hold_nothing_up(
     assert (passed_over.is_reading, holdings.positions([0])) == (False, {0: 4})
 
 
-class Again:
-    """Reads requests of partition 0 again, a few at a time."""
+def test_partitions_are_read_again_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with a long queue for a slow type does not keep the others' requests waiting."""
+    monkeypatch.setattr(backlog_module, "LANE_RECORDS", 2)
+    stage = Stage(monkeypatch)
+    holdings, backlog = stage.scheduler.holdings, stage.scheduler.backlog
+    holdings.assigned([0, 1])
+    jobs = [[stage.request(job_type="narrow") for _ in range(8)] for _ in range(2)]
+    for partition, its_jobs in enumerate(jobs):
+        for offset, job in enumerate(its_jobs):
+            stage.arrives(job, offset, partition)
+    stage.until(lambda: not backlog.undecided)
+    rereader = Again(*jobs)
+    passed_over = PassedOver(rereader, holdings, backlog)
+    # Two were in the lane; three come at a time.
+    for partition, offsets in ((0, (0, 1)), (0, (2, 3, 4)), (1, (0, 1, 2)), (0, (5, 6, 7))):
+        for offset in offsets:
+            stage.ends(jobs[partition][offset])
+        passed_over.bring_back(stage.scheduler.intake.receive_again)
+    assert (rereader.partitions, rereader.starts) == ([0, 1, 0, 1], [2, 0, 5, 3])
 
-    def __init__(self, jobs: list[JobRequest]) -> None:
+
+class Again:
+    """Reads requests of partitions again, a few at a time."""
+
+    def __init__(self, *jobs: list[JobRequest]) -> None:
+        self.partitions: list[int] = []
         self.starts: list[int] = []
         self.end: int | None = None
         self._jobs = jobs
@@ -447,13 +469,15 @@ class Again:
 
     def start(self, partition: int, offset: int) -> None:
         """Go to an offset."""
-        assert partition == 0
+        self.partitions.append(partition)
         self.starts.append(offset)
         self._at = offset
 
     def poll(self) -> list[Received]:
         """Return the next ones."""
-        found = [arrival(job, self._at + n) for n, job in enumerate(self._jobs[self._at :][:3])]
+        partition = self.partitions[-1]
+        jobs = self._jobs[partition][self._at :][:3]
+        found = [arrival(job, self._at + n, partition) for n, job in enumerate(jobs)]
         self._at += len(found)
         return found
 
