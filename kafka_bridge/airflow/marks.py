@@ -194,5 +194,7 @@ def cancel_jobs(orders: Orders) -> None:
             log.warning(
                 "Jobs of marked tasks (%d): could not be cancelled from here: %s", len(jobs), error
             )
+        except Exception:  # the connection could not be looked up, say: others are still cancelled
+            log.exception("Jobs of marked tasks (%d): could not be cancelled from here", len(jobs))
         else:
             log.info("Jobs of marked tasks (%d): CANCEL is sent: %s", len(jobs), order.reason)

@@ -188,6 +188,25 @@ def test_who_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(listener, MarkListener)
 
 
+def test_one_connection_that_fails_does_not_keep_others_from_being_cancelled(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the error: it is logged, with where it came from."""
+    sent: list[str] = []
+
+    def config(name: str) -> str:
+        if name == "broken":
+            raise RuntimeError("the secrets backend is away")
+        return name
+
+    monkeypatch.setattr(connections, "kafka_config", config)
+    monkeypatch.setattr(commands, "cancel_all", lambda name, *_, **__: sent.append(name))
+    broken = Order("broken", "jobs.control", "avro", "the task was marked success")
+    marks.cancel_jobs(Orders(list, {broken: [JOB], HOW: [JOB]}))
+    assert sent == [HOW.kafka_config_id]
+    assert "the secrets backend is away" in caplog.text
+
+
 def test_kafka_out_of_reach(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
