@@ -103,15 +103,15 @@ class Intake:
 
     def _decide(self, claim: Claim, page: Page) -> None:
         """Let a request wait in its lane, or pass it over where there is no room."""
-        is_here = claim.run is not None or claim.correlation_id in self.holdings.in_hand
-        if not is_here and self._is_finished(claim, page):
+        is_again = claim.run is None and claim.correlation_id in self.holdings.in_hand
+        if claim.run is None and self._is_finished(claim, page):
             self.holdings.skip(claim)
             return
-        if is_here or page.failure is not None or claim.correlation_id in self.control.reasons:
-            self.look_at_all = True  # it needs no place, so it must not wait for one
+        if not is_again and self._needs_no_place(claim, page):
+            self.look_at_all = True  # so it must not wait for one
             self.backlog.add(claim)
             return
-        before = page.unfinished.get(claim.correlation_id.encode())
+        before = None if is_again else page.unfinished.get(claim.correlation_id.encode())
         if before is not None and self.backlog.takes_begun:
             claim.is_begun = True
             if not before.is_released:
@@ -122,6 +122,11 @@ class Intake:
             self.backlog.add(claim)
         else:
             self._pass_over(claim)
+
+    def _needs_no_place(self, claim: Claim, page: Page) -> bool:
+        """Tell whether a request is taken up again, ended or set aside, but not started."""
+        is_cancelled = claim.correlation_id in self.control.reasons
+        return claim.run is not None or page.failure is not None or is_cancelled
 
     def _is_finished(self, claim: Claim, page: Page) -> bool:
         return (

@@ -485,6 +485,30 @@ class Again:
         """Do nothing."""
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_request_that_is_published_again_and_again_has_no_room_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+) -> None:
+    """While its job runs, the others wait like any request, and nobody else speaks for it."""
+    monkeypatch.setattr(backlog_module, "LANE_RECORDS", 10)
+    stage = Stage(monkeypatch)
+    scheduler, job = stage.scheduler, stage.request(job_type="narrow")
+    stage.unfinished[job.correlation_id.encode()] = Unfinished(1)
+    scheduler.holdings.assigned([0])
+    stage.arrives(job, 0)
+    stage.until(lambda: JobState.ACCEPTED in stage.brokers.states)
+    if is_cancelled:
+        scheduler.control.reasons[job.correlation_id] = "not needed"
+    for offset in range(1, 100):
+        stage.arrives(job, offset)
+    assert (len(scheduler.backlog), len(scheduler.stand_ins)) == (10, 0)
+    assert not scheduler.intake.look_at_all
+    assert scheduler.holdings.partitions[0].positions.passed_over == 99 - 10
+    stage.ends(job)
+    stage.until(lambda: not scheduler.backlog)
+    assert scheduler.holdings.positions([0]) == {0: 11}
+
+
 def test_own_end_in_the_ledger_is_not_anothers(stage: Stage) -> None:
     """The ledger is read between the end of a job and the moment at which this is known here."""
     job = stage.request()
