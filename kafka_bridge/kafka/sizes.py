@@ -12,6 +12,7 @@ from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import too_large
 from kafka_bridge.kafka.offsets import partition_count
+from kafka_bridge.protocol.errors import BrokerUnreachable
 
 PRODUCER_BYTES = 1_000_000
 """librdkafka's own limit, where the configuration sets none."""
@@ -36,10 +37,11 @@ class SizeCheck:
         """Make sure that a record of so many bytes is taken by the producer and by the topic.
 
         A topic's limit is on what was compressed, so with compression only the broker can tell;
-        where the topic's settings may not be seen, too.
+        where the topic's settings may not be seen, or no broker answers in time, too.
 
         :raises RecordTooLarge: it does not fit
-        :raises KafkaError: the topic could not be asked for
+        :raises AccessDenied: the credentials are refused
+        :raises TopicNotFound: the topic does not exist
         """
         if size > self._own:
             limit = f"the producer's 'message.max.bytes' is {self._own:,}"
@@ -54,11 +56,11 @@ class SizeCheck:
             return math.inf
         resource = ConfigResource(ResourceType.TOPIC, self._topic)
         admin = make(AdminClient, self._config.admin())
-        partition_count(admin, self._topic, self._config.bootstrap_servers, self._timeout)
         try:
+            partition_count(admin, self._topic, self._config.bootstrap_servers, self._timeout)
             (answer,) = admin.describe_configs([resource], request_timeout=self._timeout).values()
             return int(answer.result()["max.message.bytes"].value)
-        except ck.KafkaException:
+        except (ck.KafkaException, BrokerUnreachable):
             return math.inf
 
 

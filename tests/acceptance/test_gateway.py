@@ -217,6 +217,7 @@ def other_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAir
         yield running
 
 
+@pytest.mark.long
 def test_another_airflow_by_its_rest_api(
     airflow: LocalAirflow,
     start_gateway: Callable[..., None],

@@ -215,6 +215,7 @@ def test_component_that_dies_by_itself_is_an_error(airflow: LocalAirflow, tmp_pa
     assert airflow.wait_for_run("harness", run_id, RUN_SECONDS) == "success"
 
 
+@pytest.mark.long
 def test_start_reports_import_errors(tmp_path: Path) -> None:
     """A broken DAG file fails the start with Airflow's own text, and nothing keeps running."""
     dags = tmp_path / "dags"

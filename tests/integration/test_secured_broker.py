@@ -78,6 +78,7 @@ def test_a_user_that_is_removed_comes_in_no_more(
         secured_kafka.client(user)
 
 
+@pytest.mark.long
 def test_a_cluster_loses_two_of_three_and_has_all_again(
     kafka_cluster: KafkaCluster, unique_name: UniqueName
 ) -> None:

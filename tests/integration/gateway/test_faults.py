@@ -50,6 +50,7 @@ def check(stage: Stage, service: CountingService, jobs: list[JobRequest]) -> Non
     assert service.begun == Counter(job.correlation_id for job in jobs)
 
 
+@pytest.mark.long
 def test_gateway_killed_while_500_jobs_are_polled_for(
     set_up: SetUp, service: CountingService, eventually: Eventually
 ) -> None:

@@ -88,6 +88,7 @@ async def test_what_is_no_callback_is_passed_over(
             assert await hear(callbacks) == end()
 
 
+@pytest.mark.long
 async def test_a_gateway_takes_over_hundreds_of_jobs(
     start: Start, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,15 +79,19 @@ async def test_second_stop_does_not_hurry_the_first(tmp_path: Path) -> None:
 
 async def test_stop_at_any_moment_of_the_start_leaves_nothing(tmp_path: Path) -> None:
     """Also before the program is there, and as it comes to be."""
-    before = psutil.Process().children(recursive=True)
+    before = psutil.Process().children()
+    program = ["sleep", "100.1234567"]  # nobody else runs this
     for steps in range(0, 40, 4):
-        job = Begun({"command": ["sleep", "100"], "kill_after": 0})
+        job = Begun({"command": program, "kill_after": 0})
         for _ in range(steps):
             await asyncio.sleep(0.001)
         job.stop()
         with pytest.raises((JobStopped, asyncio.CancelledError)):
             await job.task
-    assert psutil.Process().children(recursive=True) == before
+    assert psutil.Process().children() == before
+    assert not [
+        each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == program
+    ]
 
 
 def test_program_that_takes_too_long_is_ended(do: Do, sh: Script, tmp_path: Path) -> None:
