@@ -144,10 +144,10 @@ class ResponseHub:
 
     def _look(self) -> None:
         """Follow whether the reader hears, and report."""
+        if self.reader.is_open:  # first: where a metric cannot be reported, time-outs still count
+            self._loop.call_later(WATCH_SECONDS, self._look)
         if not self.hears:
             self.hearing_since = math.inf
         elif self.hearing_since == math.inf:
             self.hearing_since = time.time()
         self._metrics.report(self.reader)
-        if self.reader.is_open:
-            self._loop.call_later(WATCH_SECONDS, self._look)
