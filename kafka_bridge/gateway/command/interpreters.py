@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePath
+from typing import TypeVar
 
 from kafka_bridge.gateway.expressions import JmesPath, Template
+
+T = TypeVar("T")
 
 _CODE_OPTIONS = (
     (r"(ba|da|z|k|mk|a|fi|c|tc)?sh(\.exe)?|busybox", r"-[A-Za-z]*c"),
@@ -20,8 +23,12 @@ _CODE_OPTIONS = (
 )
 """By a pattern for the name of an interpreter: the option whose argument is code. Where that is
 empty, the first argument that is not an option is code."""
-_TAKES_VALUE = frozenset({"-o", "+o", "-O", "+O", "-W", "-X", "--rcfile", "--init-file"})
-"""Other options that are followed by a value."""
+_TAKES_VALUE = (
+    (r".*sh(\.exe)?|busybox", ("-o", "+o", "-O", "+O", "--rcfile", "--init-file")),
+    (r"(python|pypy).*", ("-W", "-X")),
+    (r"(g|m|n)?awk", ("-v", "-F")),
+)
+"""By a pattern for the name of an interpreter: its other options that are followed by a value."""
 
 
 def code_from_job(command: Sequence[Template]) -> str | None:
@@ -31,24 +38,27 @@ def code_from_job(command: Sequence[Template]) -> str | None:
     with a value of the job. Interpreters are also found behind ``env`` or ``sudo``.
     """
     for number, template in enumerate(command):
-        option = None if template.names() else _code_option(template.text)
-        if option is not None and (found := _code(command[number + 1 :], option)):
+        if template.names():
+            continue
+        name = PurePath(template.text).name
+        option, with_value = _known(_CODE_OPTIONS, name), _known(_TAKES_VALUE, name) or ()
+        arguments = command[number + 1 :]
+        if option is not None and (found := _code(arguments, option, with_value)):
             return found
     return None
 
 
-def _code_option(program: str) -> str | None:
-    """Return the pattern of the option of an interpreter, None where the program is not one."""
-    name = PurePath(program).name
-    return next((option for known, option in _CODE_OPTIONS if re.fullmatch(known, name)), None)
+def _known(table: Iterable[tuple[str, T]], name: str) -> T | None:
+    """Return what a table has for a program, None where the program is not one of it."""
+    return next((found for known, found in table if re.fullmatch(known, name)), None)
 
 
-def _code(arguments: Sequence[Template], option: str) -> str | None:
+def _code(arguments: Sequence[Template], option: str, with_value: Collection[str]) -> str | None:
     left = iter(arguments)
     for each in left:
         first = each.parts[0] if each.parts else ""
         fixed = first if isinstance(first, str) else ""
-        if fixed in _TAKES_VALUE:
+        if fixed in with_value and not each.names():
             next(left, None)
         elif option and re.fullmatch(option, fixed, re.IGNORECASE):
             code = each if each.names() else next(left, None)  # -c{payload.code}, or what follows

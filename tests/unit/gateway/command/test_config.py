@@ -73,6 +73,10 @@ def test_command_that_is_none_is_named(refusal: Refusal, command: str, words: st
         ["perl", "-ne", "print if /{payload.x}/"],
         ["node", "--eval", "{payload.x}"],
         ["awk", "{payload.x}", "file"],
+        ["awk", "-F", ":", "-v", "x=1", "{payload.x}", "file"],
+        ["awk", "-F{payload.x}", "{payload.x}", "file"],
+        ["awk", "-f", "{payload.x}", "file"],
+        ["sh", "-v", "-c", "{payload.x}"],
     ],
 )
 def test_payload_cannot_become_code(refusal: Refusal, command: list[str]) -> None:
@@ -87,6 +91,8 @@ def test_payload_cannot_become_code(refusal: Refusal, command: list[str]) -> Non
         ["sh", "-c", 'audit "$1"', "-", "{payload.x}"],
         ["sh", "-e", "audit.sh", "-c", "{payload.x}"],
         ["python", "-m", "audit", "{payload.x}"],
+        ["awk", "-v", "x={payload.x}", "$1 == x", "file"],
+        ["awk", "-F", "{payload.x}", "-f", "audit.awk", "file"],
         ["python", "scripts/{payload.x}.py"],
         ["jq", ".rows", "{payload.x}"],
         ["audit", "-c", "{payload.x}"],
