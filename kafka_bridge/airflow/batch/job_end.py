@@ -48,25 +48,24 @@ class JobEnd:
 def end_of(value: bytes | None, location: RecordLocation) -> JobEnd | None:
     """Return what the value of a record says of its job's end, or None where it is no end."""
     try:
-        if read_head(value).state not in TERMINAL:
-            return None
+        state = read_head(value).state
     except RemoteProtocolError:
         return None  # nor was it one for the trigger
+    if state not in TERMINAL:
+        return None
     try:
-        return _end_in(decode_at(StatusEvent, value, location), location)
+        event = decode_at(StatusEvent, value, location)
     except RemoteProtocolError as error:
-        return _unreadable(error)
+        if state is JobState.SUCCEEDED:
+            return without_result(str(error))
+        return JobEnd(state, error=JobFailure(ErrorType.UNREADABLE, str(error), retryable=True))
+    return _end_in(event, location)
 
 
 def plain_end_of(record: Record) -> JobEnd | None:
     """Return what a plain reply says of its job's end, or None where it names no job."""
     event = plain_event(record)
-    if event is None:
-        return None
-    try:
-        return _end_in(event, record.location)
-    except RemoteProtocolError as error:
-        return _unreadable(error)
+    return None if event is None else _end_in(event, record.location)
 
 
 def _end_in(event: StatusEvent, location: RecordLocation) -> JobEnd:
@@ -75,19 +74,14 @@ def _end_in(event: StatusEvent, location: RecordLocation) -> JobEnd:
     except JobFailed as error:
         facts = (error.error_type, error.error_message, error.details, error.retryable)
         return JobEnd(JobState.FAILED, error=JobFailure(*facts))
-    except ResultNotStorable as error:
+    except (ResultNotStorable, RemoteProtocolError) as error:
         return without_result(str(error))
     except JobCancelled as error:
         return JobEnd(JobState.CANCELLED, error=JobFailure(CANCELLED, str(error)))
 
 
 def without_result(reason: str) -> JobEnd:
-    """Return the end of a job that has succeeded, but whose result cannot be stored."""
+    """Return the end of a job that has succeeded, but whose result is lost: no retry helps."""
     return JobEnd(
         JobState.SUCCEEDED, error=JobFailure(NOT_STORABLE, reason, details=None, retryable=False)
     )
-
-
-def _unreadable(error: RemoteProtocolError) -> JobEnd:
-    failure = JobFailure(ErrorType.UNREADABLE, str(error), retryable=True)
-    return JobEnd(JobState.FAILED, error=failure)

@@ -17,26 +17,38 @@ PLACE = RecordLocation(TOPIC, 0, 3)
 CORRELATED: Headers = [("kafka_correlationId", JOB.encode())]
 
 
-def test_damaged_records() -> None:
-    """A record whose head cannot be read is no end; one whose rest is damaged is a failure."""
-    good = encode(event(JobState.SUCCEEDED))
+def test_record_without_a_head_is_no_end() -> None:
+    """Nor was it one for the trigger."""
     assert end_of(b"junk", PLACE) is None
-    end = end_of(good[:-3], PLACE)
+
+
+def test_damaged_failure_may_be_tried_again() -> None:
+    """Whether a retry helps is in what cannot be read."""
+    end = end_of(encode(event(JobState.FAILED, error=JobFailure("a", "b")))[:-3], PLACE)
     assert end is not None
     assert end.error is not None
     assert (end.state, end.error.type, end.error.retryable) == (JobState.FAILED, "unreadable", True)
     assert end.error.message.startswith("jobs.responses[0]@3: damaged Avro body of a StatusEvent")
 
 
-def test_result_that_is_not_what_it_says() -> None:
-    """A result that contradicts its media type fails this job, and no other."""
-    ended = event(JobState.SUCCEEDED, result=b"{", result_type="application/json")
-    end = end_of(encode(ended), PLACE)
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (encode(event(JobState.SUCCEEDED))[:-3], "damaged Avro body of a StatusEvent"),
+        (
+            encode(event(JobState.SUCCEEDED, result=b"{", result_type="application/json")),
+            "the result is not the application/json that it is said to be",
+        ),
+    ],
+)
+def test_unreadable_result_of_a_success_is_not_asked_for_again(value: bytes, words: str) -> None:
+    """The job has succeeded: another attempt would do its work twice for the same result."""
+    end = end_of(value, PLACE)
     assert end is not None
     assert end.error is not None
-    assert end.error.message.startswith(
-        "jobs.responses[0]@3: the result is not the application/json that it is said to be"
-    )
+    assert end.has_lost_result
+    assert end.is_settled
+    assert end.error.message.startswith(f"jobs.responses[0]@3: {words}")
 
 
 def test_result_that_is_nested_too_deep() -> None:
