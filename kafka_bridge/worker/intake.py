@@ -74,15 +74,25 @@ class Intake:
         try:
             request = received.decode(JobRequest)
         except RemoteProtocolError as error:
-            self.aside.put(
-                partition,
-                received,
-                error,
-                done=lambda: partition.positions.finish(offset),
-                tells_sender=True,
-            )
-            return None
-        return self._orphan(partition, offset) or Claim(
+            # Without its frames: they refer to the value, and through this one to the error itself.
+            unreadable = type(error)(error.reason, error.location)
+        else:
+            return self._orphan_or_claim(partition, received, request)
+        # Not while the error is being handled: where confluent_kafka's produce() refuses a record
+        # then, it keeps that error for ever (2.16.1), and with it the request's value.
+        self.aside.put(
+            partition,
+            received,
+            unreadable,
+            done=lambda: partition.positions.finish(offset),
+            tells_sender=True,
+        )
+        return None
+
+    def _orphan_or_claim(
+        self, partition: Partition, received: Received, request: JobRequest
+    ) -> Claim:
+        return self._orphan(partition, received.offset) or Claim(
             partition, received, request, detect(received.value), self.standing
         )
 

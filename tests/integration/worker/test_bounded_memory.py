@@ -49,6 +49,19 @@ def test_large_texts_in_its_topics_cost_a_worker_nothing(
     assert grown < MOST_MB
 
 
+def test_requests_that_are_too_large_are_not_kept(stage: Stage) -> None:
+    """Five of 130 MB, a few hundred kilobytes on the broker's disk, are dead letters."""
+    worker = stage.start()
+    plain = _resident(stage, worker)
+    config = config_of(
+        stage.config.bootstrap_servers, compression_type="gzip", message_max_bytes=260_000_000
+    )
+    with RecordProducer(config) as producer:
+        records = ((new_correlation_id().encode(), bytes(130_000_000)) for _ in range(5))
+        _publish(producer, stage.requests, records)
+    assert _resident(stage, worker) - plain < MOST_MB
+
+
 def _publish(producer: RecordProducer, topic: str, records: Iterable[tuple[bytes, bytes]]) -> None:
     for sent in [producer.send(topic, key, value, []) for key, value in records]:
         sent.result()
