@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 import time
 import uuid
 from collections import Counter, deque
+from collections.abc import Iterator
 from random import Random
-from types import TracebackType
-from typing import Self
 
 import confluent_kafka as ck
 
@@ -16,6 +15,7 @@ from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.errors import RemoteProtocolError
 from kafka_bridge.protocol.messages import JobRequest
 
+from .background import repeating
 from .odd_records import OddRecord, OddRecords
 
 RATE = 100
@@ -28,7 +28,7 @@ REMEMBERED_JOBS = 50
 
 
 class Attacker:
-    """Publishes odd records while the block runs, and answers the requests of ``fuzz.odd``.
+    """Publishes odd records, and answers the requests of ``fuzz.odd``.
 
     ``published`` counts by topic and by what was odd.
     """
@@ -60,40 +60,22 @@ class Attacker:
             }
         )
         self._consumer.subscribe(["fuzz.odd", "fuzz.requests", "fuzz.gateway"])
-        self._stopping = threading.Event()
-        self._bombs = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._failure: BaseException | None = None
+        self._next_bomb = time.monotonic() + BOMB_SECONDS / 2
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stopping.set()
-        self._thread.join()
-        self._consumer.close()
+    @contextlib.contextmanager
+    def attacking(self) -> Iterator[None]:
+        """Publish while the block runs."""
+        with contextlib.closing(self._consumer), repeating(self._step, 1 / RATE):
+            yield
         for producer in self._producers:
             producer.flush(30)
-        if self._failure is not None:
-            raise self._failure
 
-    def _run(self) -> None:
-        try:
-            next_bomb = time.monotonic() + BOMB_SECONDS / 2
-            while not self._stopping.wait(1 / RATE):
-                self._listen()
-                self._publish_one()
-                if time.monotonic() > next_bomb:
-                    next_bomb += BOMB_SECONDS
-                    self._publish_bomb()
-        except BaseException as error:
-            self._failure = error
+    def _step(self) -> None:
+        self._listen()
+        self._publish_one()
+        if time.monotonic() > self._next_bomb:
+            self._next_bomb += BOMB_SECONDS
+            self._publish_bomb()
 
     def _listen(self) -> None:
         for message in self._consumer.consume(20, timeout=0):

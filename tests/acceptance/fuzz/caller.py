@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import threading
 from collections import Counter
+from collections.abc import Iterator
 from random import Random
-from types import TracebackType
-from typing import Self
 
 import httpx
 
 from kafka_bridge.gateway.callbacks.tokens import CallbackTokens
 
+from .background import repeating
 from .odd_values import odd_result, odd_text
 
 PAUSE_SECONDS = 0.2
@@ -23,7 +22,7 @@ HALF_OPEN = 20
 
 
 class OddCaller:
-    """Calls a callback port with odd requests while the block runs.
+    """Calls a callback port with odd requests.
 
     ``answers`` counts by HTTP status.
 
@@ -36,36 +35,20 @@ class OddCaller:
         self._tokens = tokens
         self._chance = Random(seed)
         self._half_open: list[socket.socket] = []
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._failure: BaseException | None = None
+        self._client = httpx.Client(trust_env=False, timeout=30)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stopping.set()
-        self._thread.join()
+    @contextlib.contextmanager
+    def calling(self) -> Iterator[None]:
+        """Call while the block runs."""
+        with contextlib.closing(self._client), repeating(self._step, PAUSE_SECONDS):
+            yield
         for each in self._half_open:
             each.close()
-        if self._failure is not None:
-            raise self._failure
 
-    def _run(self) -> None:
-        try:
-            with httpx.Client(trust_env=False, timeout=30) as client:
-                while not self._stopping.wait(PAUSE_SECONDS):
-                    self._chance.choice((self._call, self._call, self._raw))(client)
-        except BaseException as error:
-            self._failure = error
+    def _step(self) -> None:
+        self._chance.choice((self._call, self._call, self._raw))()
 
-    def _call(self, client: httpx.Client) -> None:
+    def _call(self) -> None:
         job = f"{self._chance.getrandbits(128):032x}"
         path = self._chance.choice(
             (
@@ -84,9 +67,10 @@ class OddCaller:
         )
         with contextlib.suppress(httpx.TransportError):  # it may close on us
             url = f"http://127.0.0.1:{self._port}/callbacks/{path}"
-            self.answers[client.post(url, content=self._chance.choice(bodies)).status_code] += 1
+            answer = self._client.post(url, content=self._chance.choice(bodies))
+            self.answers[answer.status_code] += 1
 
-    def _raw(self, _: httpx.Client) -> None:
+    def _raw(self) -> None:
         """Send what is not HTTP, or half of it."""
         begins = (
             b"",

@@ -197,11 +197,9 @@ def test_honest_jobs_end_in_time_beside_odd_records(
     members = _old_members(airflow.session(Component.TRIGGERER))
     living = (worker, gateway, Triggerer(airflow, members))
     durations: list[float] = []
-    tokens = CallbackTokens(receiver)
-    with (
-        Attacker(jobs_broker.bootstrap_servers, SEED) as attacker,
-        OddCaller(callback_port, tokens, SEED) as caller,
-    ):
+    attacker = Attacker(jobs_broker.bootstrap_servers, SEED)
+    caller = OddCaller(callback_port, CallbackTokens(receiver), SEED)
+    with attacker.attacking(), caller.calling():
         until = time.monotonic() + SECONDS
         while time.monotonic() < until:
             odd = airflow.trigger("fuzz_odd")
