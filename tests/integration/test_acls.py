@@ -283,9 +283,9 @@ def test_gateway_needs_both_rights_on_its_callbacks(
 
     assert answers(team.user(acls, None)) < 300
     reads_not = team.config(team.user(acls, ("Read", topic)))
-    with gateway(reads_not, topic):
-        refused = f"refused access while reading topic {topic}"
-        _until(lambda: refused in caplog.text.replace("'", ""), "the gateway reports it")
+    refused = f"refused access while reading topic '{topic}'"
+    with pytest.raises(AccessDenied, match=re.escape(refused)), gateway(reads_not, topic):
+        _until(lambda: refused in caplog.text, "the gateway reports it")
     assert answers(team.user(acls, ("Write", topic))) >= 500
 
 

@@ -35,6 +35,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
 IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 """A service manager may send these to all processes of the gateway; the gateway decides."""
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+IGNORED_IN_BACKGROUND = (signal.SIGQUIT,)
+"""A shell has what it starts in the background ignore this (and SIGINT): a gateway, for example."""
 SET_CHILD_SUBREAPER = 36
 """Of prctl(2)."""
 
@@ -76,7 +78,7 @@ def start(control: int) -> int:
         environment,
         setpgroup=0,
         setsigmask=(),
-        setsigdef=IGNORED + IGNORED_BY_PYTHON,
+        setsigdef=IGNORED + IGNORED_BY_PYTHON + IGNORED_IN_BACKGROUND,
     )
 
 

@@ -138,7 +138,7 @@ def test_missing_rights_are_said_at_the_start(guarded: Guarded) -> None:
     stage.producer.publish(stage.responses, b"other", encode(other, Encoding.AVRO), [])
     job = stage.request("note")
     stage.publish(job)
-    program.until_said(f"Reading response topic {stage.responses} failed")
+    program.until_said(f"Response topic {stage.responses} cannot be read; its jobs do not start")
     kafka.allow(user, "topic", stage.responses, "Read")
     assert guarded.ends(job) == [JobState.ACCEPTED, JobState.SUCCEEDED]
     assert guarded.dead_letters() == 0
