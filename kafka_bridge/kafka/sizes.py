@@ -6,12 +6,13 @@ import math
 from functools import cached_property
 
 import confluent_kafka as ck
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import too_large
 from kafka_bridge.kafka.offsets import partition_count
+from kafka_bridge.kafka.topic_settings import topic_settings
 from kafka_bridge.protocol.errors import BrokerUnreachable
 
 PRODUCER_BYTES = 1_000_000
@@ -54,12 +55,10 @@ class SizeCheck:
     def _theirs(self) -> float:
         if self._config.settings.get("compression.type", "none") != "none":
             return math.inf
-        resource = ConfigResource(ResourceType.TOPIC, self._topic)
         admin = make(AdminClient, self._config.admin())
         try:
             partition_count(admin, self._topic, self._config.bootstrap_servers, self._timeout)
-            (answer,) = admin.describe_configs([resource], request_timeout=self._timeout).values()
-            return int(answer.result()["max.message.bytes"].value)
+            return int(topic_settings(admin, self._topic, self._timeout)["max.message.bytes"])
         except (ck.KafkaException, BrokerUnreachable):
             return math.inf
 

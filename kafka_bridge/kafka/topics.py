@@ -17,15 +17,14 @@ from datetime import timedelta
 import confluent_kafka as ck
 from confluent_kafka.admin import (
     AdminClient,
-    ConfigResource,
     NewTopic,
-    ResourceType,
     TopicMetadata,
 )
 
 from kafka_bridge.kafka.clients import ask, make
 from kafka_bridge.kafka.config import MESSAGE_BYTES, UNCOMPRESSED, KafkaConfig
 from kafka_bridge.kafka.failures import kafka_error, translate
+from kafka_bridge.kafka.topic_settings import topic_settings
 from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.errors import ConfigurationError, TopicNotFound
 
@@ -251,7 +250,7 @@ def _check(admin: AdminClient, config: KafkaConfig, plan: TopicPlan) -> TopicRep
             timeout=ANSWER_SECONDS,
         )
         replicas = _replicas(metadata)
-        settings = _settings(admin, plan.name)
+        settings = topic_settings(admin, plan.name, ANSWER_SECONDS)
     except ck.KafkaException as error:
         failure = translate(error, doing=doing, servers=servers, topic=plan.name)
         if isinstance(failure, TopicNotFound):
@@ -276,12 +275,6 @@ def _replicas(metadata: TopicMetadata) -> list[int]:
             metadata.error or ck.KafkaError(ck.KafkaError.UNKNOWN_TOPIC_OR_PART)
         )
     return [len(partition.replicas) for partition in metadata.partitions.values()]
-
-
-def _settings(admin: AdminClient, topic: str) -> dict[str, str]:
-    resource = ConfigResource(ResourceType.TOPIC, topic)
-    (answer,) = admin.describe_configs([resource], request_timeout=ANSWER_SECONDS).values()
-    return {name: entry.value for name, entry in answer.result().items()}
 
 
 def _problems(plan: TopicPlan, settings: Mapping[str, str]) -> Iterable[str]:

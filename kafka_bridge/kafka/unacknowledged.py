@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 
 import confluent_kafka as ck
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.topic_settings import topic_settings
 from kafka_bridge.protocol.errors import DeliveryFailed
 
 LOOK_SECONDS = 1.0
@@ -80,10 +81,8 @@ class DeliveryDoctor:
 
 def _min_in_sync(admin: AdminClient, topic: str) -> int:
     """Return the topic's min.insync.replicas, 1 where it may not be seen."""
-    resource = ConfigResource(ResourceType.TOPIC, topic)
     try:
-        (answer,) = admin.describe_configs([resource], request_timeout=LOOK_SECONDS).values()
-        return int(answer.result()["min.insync.replicas"].value)
+        return int(topic_settings(admin, topic, LOOK_SECONDS)["min.insync.replicas"])
     except (ck.KafkaException, KeyError, ValueError):
         return 1
 
