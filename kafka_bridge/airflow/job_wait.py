@@ -48,7 +48,7 @@ class JobWait:
         self._log = JobLog(trigger.log, interval, PROCESS_BUDGET, limits.log_per_second)
         rate = limits.events_per_second
         self._events = Allowance(rate, rate * BURST_SECONDS)
-        self._unread = 0
+        self._leaves_events_out = False
 
     async def outcome(self) -> dict[str, Any]:
         """Return the payload of the trigger's event.
@@ -113,7 +113,7 @@ class JobWait:
 
     def _take_event(self, arrival: Arrival, watch: JobWatch) -> None:
         if self._events.is_spent:
-            self._count_unread()
+            self._warn_of_events_left_out()
             watch.take(arrival.head, time.time())
             return
         self._events.spend(1 + len(arrival.value or b"") // EVENT_BYTES)
@@ -125,9 +125,9 @@ class JobWait:
             if watch.take(event, time.time()) is Verdict.TAKEN:
                 self._log_progress(event)
 
-    def _count_unread(self) -> None:
-        self._unread += 1
-        if self._unread == 1:
+    def _warn_of_events_left_out(self) -> None:
+        if not self._leaves_events_out:
+            self._leaves_events_out = True
             self._log.warn(
                 "The worker publishes more, or larger, status events than are read here "
                 "([kafka_bridge] max_events_per_second): some progress and messages are not logged"
