@@ -7,10 +7,10 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 from bench.traffic import raw_consumer
-from kafka_bridge.airflow.hub import ResponseHub
-from kafka_bridge.airflow.metrics import ReaderMetrics
+from kafka_bridge.airflow.triggerer.hub import ResponseHub
+from kafka_bridge.airflow.triggerer.reader_metrics import ReaderMetrics
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.notices import Arrival
+from kafka_bridge.kafka.responses.subscriptions import Arrival
 from kafka_bridge.protocol.messages import JobState
 
 

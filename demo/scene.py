@@ -14,7 +14,7 @@ from typing import Self
 
 from demo.gateway import CALLBACK_TOPIC, GATEWAY_TOPIC, gateway, http_service
 from demo.steps import Steps
-from kafka_bridge.kafka.topics import TopicNames
+from kafka_bridge.kafka.admin.topics import TopicNames
 from kafka_bridge.testing import Broker, EmbeddedBroker, TopicExists, find_broker
 from kafka_bridge.testing.brokers.ports import free_port
 from kafka_bridge.testing.local_airflow import LocalAirflow

@@ -30,7 +30,7 @@ from bench.traffic import (
     raw_consumer,
     shuffled,
 )
-from kafka_bridge.airflow.metrics import ReaderMetrics
+from kafka_bridge.airflow.triggerer.reader_metrics import ReaderMetrics
 
 JOBS = 10_000
 WHERE_TIME_GOES = (

@@ -30,7 +30,7 @@ class KafkaBridgeHook(KafkaBaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Tell whether brokers answer, for the button in Airflow's connection form."""
         from kafka_bridge.airflow.connections import kafka_config
-        from kafka_bridge.kafka.topics import broker_count
+        from kafka_bridge.kafka.admin.topics import broker_count
 
         try:
             count = broker_count(kafka_config(self.kafka_config_id), ANSWER_SECONDS)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.publish import PublishJobOperator
-from kafka_bridge.airflow.stored_job import load, save_outcome
+from kafka_bridge.airflow.submit.stored_job import load, save_outcome
 from kafka_bridge.airflow.waiting_operator import WaitingOperator
 from kafka_bridge.protocol.errors import ConfigurationError, JobCancelled, JobError
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
-    from kafka_bridge.airflow.attempts import Begun
+    from kafka_bridge.airflow.submit.attempts import Begun
 
 
 class KafkaJobOperator(WaitingOperator, PublishJobOperator):
@@ -41,7 +41,7 @@ class KafkaJobOperator(WaitingOperator, PublishJobOperator):
         :raises PayloadNotSerialisable: the payload has no JSON form
         :raises KafkaError: a topic is missing, or the brokers did not take the request
         """
-        from kafka_bridge.airflow.attempts import Attempts
+        from kafka_bridge.airflow.submit.attempts import Attempts
 
         return self._go_on(context, Attempts(self, context, renew_ended=True).begin())
 
@@ -80,8 +80,8 @@ class KafkaJobOperator(WaitingOperator, PublishJobOperator):
         return self.handle_of(stored)
 
     def _after_cancelled(self, context: Context, error: JobCancelled) -> Any:
-        from kafka_bridge.airflow.attempts import Attempts
         from kafka_bridge.airflow.exceptions import KafkaJobKilled
+        from kafka_bridge.airflow.submit.attempts import Attempts
 
         if self.killed:
             self._remember(context, error)

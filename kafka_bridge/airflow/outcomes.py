@@ -11,7 +11,7 @@ from kafka_bridge.airflow import exceptions, job_metrics
 from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.limits import job_limits, require_fit
 from kafka_bridge.airflow.storable import MAX_LEVELS, XCOM, first_bad_output
-from kafka_bridge.kafka.diagnosis import diagnose
+from kafka_bridge.kafka.admin.diagnosis import diagnose
 from kafka_bridge.kafka.offsets import read_record
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.payloads import from_bytes

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from kafka_bridge.airflow.arguments import Duration
-    from kafka_bridge.airflow.stored_job import StoredJob
+    from kafka_bridge.airflow.submit.stored_job import StoredJob
 
 
 class PublishJobOperator(BridgeOperator):
@@ -89,7 +89,7 @@ class PublishJobOperator(BridgeOperator):
         :raises PayloadNotSerialisable: the payload has no JSON form
         :raises KafkaError: a topic is missing, or the brokers did not take the request
         """
-        from kafka_bridge.airflow.attempts import Attempts
+        from kafka_bridge.airflow.submit.attempts import Attempts
 
         job = self.handle_of(Attempts(self, context, renew_ended=False).begin().job)
         self.job = job.to_json()

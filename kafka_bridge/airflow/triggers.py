@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from kafka_bridge.airflow.settling import until_settled
+from kafka_bridge.airflow.resume_delay import until_settled
 from kafka_bridge.protocol.errors import KafkaBridgeError
 from kafka_bridge.protocol.topics import CONTROL_TOPIC
 
@@ -107,8 +107,8 @@ class KafkaJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event when the job has ended, or the wait for it has."""
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
-        from kafka_bridge.airflow.job_wait import JobWait
-        from kafka_bridge.airflow.trigger_events import (
+        from kafka_bridge.airflow.triggerer.job_wait import JobWait
+        from kafka_bridge.airflow.triggerer.trigger_events import (
             success_event,
             unexpected_failure,
             wait_failure,
@@ -138,6 +138,6 @@ class KafkaJobTrigger(BaseTrigger):
         apart), and then the task is still deferred.
         """
         if self.cancel_on_kill and not self._fired:
-            from kafka_bridge.airflow.kills import cancel_unless_deferred
+            from kafka_bridge.airflow.triggerer.cancel import cancel_unless_deferred
 
             await cancel_unless_deferred(self)

@@ -12,8 +12,8 @@ from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.base import BridgeOperator
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.limits import job_limits
+from kafka_bridge.airflow.resume_delay import settle_seconds
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
-from kafka_bridge.airflow.settling import settle_seconds
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.errors import ConfigurationError
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kafka_bridge.kafka.dead_letters import DeadLetter
-from kafka_bridge.kafka.replay import REPLAYED
+from kafka_bridge.kafka.admin.dead_letters import DeadLetter
+from kafka_bridge.kafka.admin.replay import REPLAYED
 from kafka_bridge.protocol.headers import text_header
 from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.protocol.sanitize import ERROR_MESSAGE_BYTES, one_line

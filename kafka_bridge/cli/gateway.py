@@ -53,8 +53,8 @@ def run(
     set_up_logging(log_level, log_format)
     config = _loaded(file)
     with _extra():
-        from kafka_bridge.gateway.door import mask_logs
         from kafka_bridge.gateway.gateway import Gateway
+        from kafka_bridge.gateway.outbound import mask_logs
 
     running = Gateway(config)
     mask_logs(running.masked)

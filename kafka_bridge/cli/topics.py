@@ -15,8 +15,8 @@ from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.errors import ConfigurationError, TopicMisconfigured
 
 if TYPE_CHECKING:
+    from kafka_bridge.kafka.admin.topics import TopicPlan, TopicReport
     from kafka_bridge.kafka.config import KafkaConfig
-    from kafka_bridge.kafka.topics import TopicPlan, TopicReport
 
 NEW_TOPIC_SECONDS = 15.0
 """How long all brokers may take to know a topic that was created."""
@@ -87,14 +87,14 @@ def create(
     unless that was asked for. Kafka is configured by the environment, as for
     `kafka-bridge worker run`.
     """
-    from kafka_bridge.kafka.config import KafkaConfig
-    from kafka_bridge.kafka.topics import (
+    from kafka_bridge.kafka.admin.topics import (
         Copies,
         TopicNames,
         broker_count,
         create_topics,
         plan_topics,
     )
+    from kafka_bridge.kafka.config import KafkaConfig
 
     names = TopicNames(requests, responses, control, dead_letters, callbacks)
     required = plan_topics(
@@ -128,8 +128,8 @@ def check(
     longest_wait: Longest = "7d",  # type: ignore[assignment]
 ) -> None:
     """List for each topic what would lose jobs; exit code 1 if there is anything."""
+    from kafka_bridge.kafka.admin.topics import Copies, TopicNames, plan_topics
     from kafka_bridge.kafka.config import KafkaConfig
-    from kafka_bridge.kafka.topics import Copies, TopicNames, plan_topics
 
     names = TopicNames(requests, responses, control, dead_letters, callbacks)
     plans = plan_topics(
@@ -143,7 +143,7 @@ def check(
 
 
 def _report(config: KafkaConfig, plans: Iterable[TopicPlan], patience: float = 0.0) -> None:
-    from kafka_bridge.kafka.topics import check_topics
+    from kafka_bridge.kafka.admin.topics import check_topics
 
     reports = check_topics(config, plans, patience=patience)
     _print(reports)
@@ -217,8 +217,8 @@ def acls(
 
     Each side can be granted them by itself: they stand under a line with its name.
     """
-    from kafka_bridge.kafka.acls import airflow_acls, operator_acls, worker_acls
-    from kafka_bridge.kafka.topics import TopicNames
+    from kafka_bridge.kafka.admin.acls import airflow_acls, operator_acls, worker_acls
+    from kafka_bridge.kafka.admin.topics import TopicNames
 
     if not bootstrap_server:
         raise ConfigurationError(

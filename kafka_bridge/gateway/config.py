@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo
 
 from kafka_bridge.gateway.callbacks.config import Receiver
 from kafka_bridge.gateway.command.config import CommandJob
+from kafka_bridge.gateway.field_types import AtLeastOne, MaybeNoSeconds, Text, TopicName
 from kafka_bridge.gateway.http.config import HttpJob, Mode, Service
-from kafka_bridge.gateway.strict import Problem, Strict, did_you_mean, refuse
-from kafka_bridge.gateway.values import AtLeastOne, MaybeNoSeconds, Text, TopicName
+from kafka_bridge.gateway.strict_model import Problem, Strict, did_you_mean, refuse
 from kafka_bridge.protocol.topics import CONTROL_TOPIC, DEAD_LETTER_TOPIC, REQUEST_TOPIC
 
 

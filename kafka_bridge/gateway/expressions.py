@@ -18,7 +18,7 @@ from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 from pydantic import BeforeValidator
 
-from kafka_bridge.gateway.values import expect
+from kafka_bridge.gateway.field_types import expect
 
 Scope: TypeAlias = Mapping[str, Any]
 """What an expression sees: JSON values by name."""

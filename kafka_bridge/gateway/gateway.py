@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafka_bridge.gateway.callbacks.channel import CallbackChannel
-from kafka_bridge.gateway.callbacks.counts import CallbackCounts
+from kafka_bridge.gateway.callbacks.metrics import CallbackCounts
 from kafka_bridge.gateway.command.job import CommandHandler
 from kafka_bridge.gateway.command.program import STARTING
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.http.client import ServiceClient
 from kafka_bridge.gateway.http.config import HttpJob, Mode
 from kafka_bridge.gateway.http.job import HttpHandler
-from kafka_bridge.gateway.http.unknown_words import UnknownWords
+from kafka_bridge.gateway.http.unknown_states import UnknownWords
 from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.gateway.secret import secrets_in
 from kafka_bridge.worker import Worker

@@ -3,7 +3,7 @@
 Services and programs know the secrets that they are given and may repeat them: in a redirect, in an
 error, in a result, in the line that a program logs. Text is masked as soon as it arrives, before
 anything of it is cut: half a secret would no longer be recognised. What leaves a handler is masked
-once more (:mod:`kafka_bridge.gateway.door`).
+once more (:mod:`kafka_bridge.gateway.outbound`).
 
 The derived forms are those that GitHub's runner masks, too (``ValueEncoders.cs``).
 """

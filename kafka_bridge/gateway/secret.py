@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, model_validator
 
-from kafka_bridge.gateway.strict import Strict
+from kafka_bridge.gateway.strict_model import Strict
 
 
 class Secret(Strict):

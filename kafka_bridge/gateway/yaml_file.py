@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from yaml import CollectionNode, Node, ScalarNode
 
 from kafka_bridge.gateway.config import GatewayConfig
-from kafka_bridge.gateway.values import EXPECTED
+from kafka_bridge.gateway.field_types import EXPECTED
 from kafka_bridge.gateway.yaml_document import Document, Place, YamlError, parse
 from kafka_bridge.protocol.errors import ConfigurationError
 

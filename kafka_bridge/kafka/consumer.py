@@ -14,7 +14,7 @@ import confluent_kafka as ck
 from kafka_bridge.kafka.clients import failure_of, make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, kafka_error
-from kafka_bridge.kafka.hearing import answering_brokers
+from kafka_bridge.kafka.health import answering_brokers
 from kafka_bridge.kafka.offsets import partition_count
 from kafka_bridge.kafka.records import Received, arrived
 from kafka_bridge.kafka.stalls import StallWatch

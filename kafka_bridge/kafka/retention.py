@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import confluent_kafka as ck
 
-from kafka_bridge.kafka.notices import Delivery, Subscription, Truncated
+from kafka_bridge.kafka.responses.subscriptions import Delivery, Subscription, Truncated
 
 
 def watermarks(

@@ -12,7 +12,7 @@ import confluent_kafka as ck
 from kafka_bridge.kafka.clients import failure_of, make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, is_missing_topic
-from kafka_bridge.kafka.hearing import STATISTICS_MS, Hearing, hearing_of
+from kafka_bridge.kafka.health import STATISTICS_MS, Hearing, hearing_of
 from kafka_bridge.kafka.records import arrived
 from kafka_bridge.kafka.retention import watermarks
 from kafka_bridge.kafka.stalls import StallWatch

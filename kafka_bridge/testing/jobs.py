@@ -24,13 +24,13 @@ from kafka_bridge.protocol.messages import (
 )
 from kafka_bridge.protocol.topics import RESPONSE_TOPIC
 from kafka_bridge.worker import StopReason, Worker
-from kafka_bridge.worker.execution import Executor, event_loop
-from kafka_bridge.worker.heartbeats import Heartbeats
-from kafka_bridge.worker.job_run import JobRun
-from kafka_bridge.worker.observation import Observer
-from kafka_bridge.worker.page import Page
-from kafka_bridge.worker.reporter import JobReporter, Sender
-from kafka_bridge.worker.triage import End, Start, judge
+from kafka_bridge.worker.monitoring.observer import Observer
+from kafka_bridge.worker.runtime.admission import End, Start, judge
+from kafka_bridge.worker.runtime.executor import Executor, event_loop
+from kafka_bridge.worker.runtime.heartbeats import Heartbeats
+from kafka_bridge.worker.runtime.job_run import JobRun
+from kafka_bridge.worker.runtime.ledger_snapshot import Page
+from kafka_bridge.worker.runtime.reporter import JobReporter, Sender
 
 
 @dataclass(frozen=True, slots=True)

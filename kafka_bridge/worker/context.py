@@ -8,8 +8,8 @@ from typing import SupportsFloat, SupportsIndex
 
 from kafka_bridge.kafka.forks import generation
 from kafka_bridge.protocol.messages import JobRequest
-from kafka_bridge.worker.reporter import JobReporter
-from kafka_bridge.worker.stopping import StopReason, StopSignal
+from kafka_bridge.worker.cancellation import StopReason, StopSignal
+from kafka_bridge.worker.runtime.reporter import JobReporter
 
 
 class JobContext:

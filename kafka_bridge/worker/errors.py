@@ -14,7 +14,7 @@ from kafka_bridge.protocol.sanitize import (
     block,
     one_line,
 )
-from kafka_bridge.worker.stopping import JobStopped
+from kafka_bridge.worker.cancellation import JobStopped
 
 NAMED_ERRORS = 5
 """How many of the other errors in a group the message names."""

@@ -12,18 +12,18 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, fields
 from typing import Any, ParamSpec, TypeVar
 
+from kafka_bridge.kafka.admin.topics import TopicNames
 from kafka_bridge.kafka.config import ENV_BOOTSTRAP, KafkaConfig
-from kafka_bridge.kafka.topics import TopicNames
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker.environment import unused_variables
 from kafka_bridge.worker.handlers import Handler
-from kafka_bridge.worker.job_log import JobLog
-from kafka_bridge.worker.observation import MetricSource
-from kafka_bridge.worker.preflight import preflight
+from kafka_bridge.worker.monitoring.job_log import JobLog
+from kafka_bridge.worker.monitoring.observer import MetricSource
+from kafka_bridge.worker.monitoring.serving import watched
 from kafka_bridge.worker.retries import Backoff, RetryPolicy
-from kafka_bridge.worker.service import Service
+from kafka_bridge.worker.runtime.preflight import preflight
+from kafka_bridge.worker.runtime.service import Service
 from kafka_bridge.worker.settings import WorkerSettings
-from kafka_bridge.worker.watching import watched
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import airflow_database
 
-from kafka_bridge.kafka.topics import TopicNames
+from kafka_bridge.kafka.admin.topics import TopicNames
 from kafka_bridge.testing import Broker, TopicExists
 from kafka_bridge.testing.local_airflow import LocalAirflow
 

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from kafka_bridge.cli.app import app
 from kafka_bridge.worker.environment import KNOWN
-from kafka_bridge.worker.http import LIVE_SECONDS
-from kafka_bridge.worker.observation import WorkerStatus
-from kafka_bridge.worker.prometheus import PREFIX, PrometheusObserver
+from kafka_bridge.worker.monitoring.http import LIVE_SECONDS
+from kafka_bridge.worker.monitoring.observer import WorkerStatus
+from kafka_bridge.worker.monitoring.prometheus import PREFIX, PrometheusObserver
 from kafka_bridge.worker.settings import VARIABLES, WorkerSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "operate-a-worker.md").read_text("utf-8")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from kafka_bridge.gateway.callbacks.config import Receiver, Signature
-from kafka_bridge.gateway.callbacks.outcomes import STATUS
+from kafka_bridge.gateway.callbacks.receipts import STATUS
 from kafka_bridge.gateway.config import GatewayConfig
-from kafka_bridge.gateway.http.answers import read_answer
+from kafka_bridge.gateway.expression_scope import JOB_NAMES
 from kafka_bridge.gateway.http.config import (
     Answer,
     HttpJob,
@@ -21,9 +21,9 @@ from kafka_bridge.gateway.http.config import (
     Service,
     Submit,
 )
+from kafka_bridge.gateway.http.job_status import read_answer
 from kafka_bridge.gateway.http.states import State
-from kafka_bridge.gateway.scope import JOB_NAMES
-from kafka_bridge.gateway.strict import Strict
+from kafka_bridge.gateway.strict_model import Strict
 from kafka_bridge.gateway.yaml_file import load
 
 ROOT = Path(__file__).parents[2]

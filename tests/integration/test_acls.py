@@ -20,16 +20,16 @@ from integration.gateway.callbacks.receivers import SECRET_VARIABLE, end, gatewa
 from integration.jobs import WAIT_SECONDS, event, request
 from integration.kafka.waiters import Waiter, hand_over
 from integration.worker.programs import Stage
-from kafka_bridge.kafka.acls import Acl, airflow_acls, operator_acls, worker_acls
+from kafka_bridge.kafka.admin.acls import Acl, airflow_acls, operator_acls, worker_acls
+from kafka_bridge.kafka.admin.diagnosis import diagnose
+from kafka_bridge.kafka.admin.topics import TopicNames
 from kafka_bridge.kafka.commands import cancel
 from kafka_bridge.kafka.config import ENV_BOOTSTRAP, ENV_PREFIX, READER_PREFIX, KafkaConfig
-from kafka_bridge.kafka.diagnosis import diagnose
-from kafka_bridge.kafka.job_trace import TopicPart, find_job
+from kafka_bridge.kafka.lookups.ended_jobs import outcomes
+from kafka_bridge.kafka.lookups.job_lookup import TopicPart, find_job
 from kafka_bridge.kafka.offsets import end_offsets
-from kafka_bridge.kafka.outcomes import outcomes
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.reader import ResponseReader
-from kafka_bridge.kafka.topics import TopicNames
+from kafka_bridge.kafka.responses.reader import ResponseReader
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import AccessDenied, RemoteProtocolError

@@ -18,9 +18,9 @@ from packaging.utils import canonicalize_name
 
 import kafka_bridge
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.notices import Arrival, Delivery, Notice
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.reader import ResponseReader
+from kafka_bridge.kafka.responses.reader import ResponseReader
+from kafka_bridge.kafka.responses.subscriptions import Arrival, Delivery, Notice
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.lifecycle import TERMINAL

@@ -32,15 +32,15 @@ NOT_SHOWN = {
     "gateway/callbacks/server.py": "a key that is looked up, and no more",
     "gateway/command/output.py": "output on its way to be masked; the gateway shows it",
     "gateway/callbacks/app.py": "the gateway's own answer to a caller",
-    "gateway/words.py": "text for a message, which whoever reads it cleans",
-    "kafka/dead_letters.py": "a reply topic, to publish to",
+    "gateway/outside_text.py": "text for a message, which whoever reads it cleans",
+    "kafka/admin/dead_letters.py": "a reply topic, to publish to",
     "payloads.py": "payloads and results are data; what stores them checks them",
     "protocol/event_head.py": "state and delivery alone, which are no texts",
     "protocol/ids.py": "a correlation id: it is one or it is refused",
     "protocol/media_types.py": "JSON documents are data",
     "protocol/plain_replies.py": "makes an event; airflow/outcomes.py cleans it",
     "worker/context.py": "headers are data for the handler",
-    "worker/dead_letters.py": "a reply topic, to publish to",
+    "worker/runtime/dead_letters.py": "a reply topic, to publish to",
 }
 
 

@@ -11,7 +11,6 @@ from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch.ends import BatchEnds, read_ends
 from kafka_bridge.airflow.batch.exceptions import KafkaBatchTimedOut, ResultsTooLarge
 from kafka_bridge.airflow.batch.job_end import JobEnd
-from kafka_bridge.airflow.batch.ledger import Batch
 from kafka_bridge.airflow.batch.results import (
     failure_of,
     first_error,
@@ -21,11 +20,12 @@ from kafka_bridge.airflow.batch.results import (
     with_storable_results,
     write_results,
 )
+from kafka_bridge.airflow.batch.stored_batch import Batch
 from kafka_bridge.airflow.exceptions import KafkaJobWaitFailed
 from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.outcomes import SPRING_IS_SILENT, is_stored_by_airflow, storable
 from kafka_bridge.airflow.storable import JSON_FILE, XCOM
-from kafka_bridge.kafka.diagnosis import diagnose
+from kafka_bridge.kafka.admin.diagnosis import diagnose
 from kafka_bridge.protocol.errors import ConfigurationError, JobError, RecordGone
 from kafka_bridge.protocol.messages import ErrorType
 from kafka_bridge.protocol.sanitize import block

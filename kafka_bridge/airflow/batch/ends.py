@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch.job_end import JobEnd, end_of, plain_end_of
-from kafka_bridge.airflow.batch.ledger import Batch
+from kafka_bridge.airflow.batch.stored_batch import Batch
 from kafka_bridge.kafka.addressing import addressed
 from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.records import Record, location_of
-from kafka_bridge.kafka.scan import scan
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.messages import JobState
 

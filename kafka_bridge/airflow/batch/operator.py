@@ -11,8 +11,8 @@ from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.base import BridgeOperator
 from kafka_bridge.airflow.batch.trigger import KafkaJobBatchTrigger, OnFailure
 from kafka_bridge.airflow.links import BatchLink
+from kafka_bridge.airflow.resume_delay import settle_seconds
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
-from kafka_bridge.airflow.settling import settle_seconds
 from kafka_bridge.airflow.waiting_operator import first_event
 from kafka_bridge.protocol.errors import ConfigurationError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.xcom_arg import XComArg
 
     from kafka_bridge.airflow.arguments import Duration
-    from kafka_bridge.airflow.batch.ledger import Batch, Round
+    from kafka_bridge.airflow.batch.stored_batch import Batch, Round
 
 
 _REFUSED = {

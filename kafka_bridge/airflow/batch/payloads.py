@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from kafka_bridge.airflow.payload_model import PayloadModel
+from kafka_bridge.airflow.submit.payload_model import PayloadModel
 from kafka_bridge.payloads import to_bytes
 from kafka_bridge.protocol.errors import ConfigurationError, PayloadNotSerialisable
 from kafka_bridge.protocol.media_types import JSON, from_json

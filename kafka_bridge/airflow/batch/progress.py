@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from kafka_bridge.airflow.batch.watch import Tally
+from kafka_bridge.airflow.batch.timeouts import Tally
 from kafka_bridge.airflow.progress_text import duration, pace
 
 WINDOW_SECONDS = 60.0

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 from kafka_bridge.airflow import job_metrics
 from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch.ends import BatchEnds, read_ends
-from kafka_bridge.airflow.batch.ledger import Batch, Round
 from kafka_bridge.airflow.batch.payloads import Payload, payloads_of
 from kafka_bridge.airflow.batch.publisher import JobPublisher
 from kafka_bridge.airflow.batch.results import require_few_enough
-from kafka_bridge.airflow.requests import task_of
-from kafka_bridge.airflow.tracing import trace_headers
+from kafka_bridge.airflow.batch.stored_batch import Batch, Round
+from kafka_bridge.airflow.submit.requests import task_of
+from kafka_bridge.airflow.submit.tracing import trace_headers
+from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.offsets import EndOffsets
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.scan import scan
 from kafka_bridge.kafka.sizes import SizeCheck
 from kafka_bridge.protocol.errors import ConfigurationError, KafkaBridgeError
 from kafka_bridge.protocol.messages import JobRequest, whole_milliseconds

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from kafka_bridge.airflow.settling import until_settled
+from kafka_bridge.airflow.resume_delay import until_settled
 from kafka_bridge.protocol.errors import KafkaBridgeError
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
         """Yield one event when the batch has ended, or the wait for it has."""
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
         from kafka_bridge.airflow.batch.wait import BatchWait
-        from kafka_bridge.airflow.trigger_events import unexpected_failure, wait_failure
+        from kafka_bridge.airflow.triggerer.trigger_events import unexpected_failure, wait_failure
 
         began = time.time()
         try:
@@ -146,7 +146,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
         """
         if not self.cancel_on_kill or self._wait is None or self._fired:
             return
-        from kafka_bridge.airflow.kills import REASON, unless_deferred
+        from kafka_bridge.airflow.triggerer.cancel import REASON, unless_deferred
 
         wait = self._wait
         await unless_deferred(

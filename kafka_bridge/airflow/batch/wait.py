@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch.progress import BatchProgress
+from kafka_bridge.airflow.batch.timeouts import BatchLimits, BatchWatch
 from kafka_bridge.airflow.batch.trigger import OnFailure
 from kafka_bridge.airflow.batch.waiter import BatchWaiter
-from kafka_bridge.airflow.batch.watch import BatchLimits, BatchWatch
 from kafka_bridge.airflow.connections import kafka_config
-from kafka_bridge.airflow.job_log import PROCESS_BUDGET, JobLog
-from kafka_bridge.airflow.kills import DELIVERY_SECONDS
 from kafka_bridge.airflow.limits import job_limits
-from kafka_bridge.airflow.responses import begin_on_hub
-from kafka_bridge.airflow.trigger_events import wait_failure
+from kafka_bridge.airflow.triggerer.cancel import DELIVERY_SECONDS
+from kafka_bridge.airflow.triggerer.job_log import PROCESS_BUDGET, JobLog
+from kafka_bridge.airflow.triggerer.shared_readers import begin_on_hub
+from kafka_bridge.airflow.triggerer.trigger_events import wait_failure
 from kafka_bridge.kafka.commands import cancel_all
-from kafka_bridge.kafka.heads import event_head, plain_head
-from kafka_bridge.kafka.notices import Notice, Truncated
+from kafka_bridge.kafka.responses.event_readers import event_head, plain_head
+from kafka_bridge.kafka.responses.subscriptions import Notice, Truncated
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
 from kafka_bridge.protocol.ids import batch_job_ids

@@ -10,9 +10,14 @@ from functools import partial
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from kafka_bridge.airflow.hub import ResponseHub
-from kafka_bridge.kafka.heads import HeadReader, event_head
-from kafka_bridge.kafka.notices import MOST_PENDING, Notice, Subscription, is_passing
+from kafka_bridge.airflow.triggerer.hub import ResponseHub
+from kafka_bridge.kafka.responses.event_readers import HeadReader, event_head
+from kafka_bridge.kafka.responses.subscriptions import (
+    MOST_PENDING,
+    Notice,
+    Subscription,
+    is_passing,
+)
 
 JobNotice: TypeAlias = tuple[str, Notice]
 """A job's correlation id, and what is told of it."""

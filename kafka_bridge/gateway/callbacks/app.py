@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from kafka_bridge.gateway.callbacks.outcomes import STATUS, CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.callbacks.receipts import STATUS, CallbackOutcome, CallbackRefused
 from kafka_bridge.gateway.callbacks.receiver import CallbackReceiver
 
 RETRY_AFTER_SECONDS = 5

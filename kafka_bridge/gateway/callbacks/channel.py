@@ -9,7 +9,7 @@ from datetime import datetime
 
 from kafka_bridge.gateway.callbacks.config import Receiver
 from kafka_bridge.gateway.callbacks.inbox import CallbackInbox, Callbacks
-from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome
+from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome
 from kafka_bridge.gateway.callbacks.server import serve_callbacks
 from kafka_bridge.gateway.callbacks.tokens import CallbackTokens
 from kafka_bridge.gateway.http.config import HttpJob

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import field_validator
 
+from kafka_bridge.gateway.field_types import AtLeastOne, HeaderName, Port, Seconds, Text, TopicName
 from kafka_bridge.gateway.http.url import BaseUrl
 from kafka_bridge.gateway.secret import Secret
-from kafka_bridge.gateway.strict import Strict
-from kafka_bridge.gateway.values import AtLeastOne, HeaderName, Port, Seconds, Text, TopicName
+from kafka_bridge.gateway.strict_model import Strict
 
 CALLBACK_TOPIC = "jobs.callbacks"
 LEAST_SECRET_CHARACTERS = 16

@@ -13,14 +13,20 @@ from typing import Any
 
 from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.gateway.callbacks.records import ends_job
-from kafka_bridge.gateway.callbacks.starts import Starts
+from kafka_bridge.gateway.callbacks.start_offsets import Starts
 from kafka_bridge.gateway.json_text import read_json
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.loop_delivery import LoopDelivery
-from kafka_bridge.kafka.notices import Arrival, Notice, Subscription, Truncated, add_pending
+from kafka_bridge.kafka.lookups.scan import offsets_since
 from kafka_bridge.kafka.offsets import end_offsets
-from kafka_bridge.kafka.reader import ResponseReader
-from kafka_bridge.kafka.scan import offsets_since
+from kafka_bridge.kafka.responses.asyncio_delivery import LoopDelivery
+from kafka_bridge.kafka.responses.reader import ResponseReader
+from kafka_bridge.kafka.responses.subscriptions import (
+    Arrival,
+    Notice,
+    Subscription,
+    Truncated,
+    add_pending,
+)
 from kafka_bridge.protocol.errors import BrokerUnreachable, ReaderClosed
 from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.headers import Headers

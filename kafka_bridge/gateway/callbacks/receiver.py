@@ -11,13 +11,13 @@ from weakref import WeakValueDictionary
 from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.gateway.callbacks.bodies import parse_body, read_body
 from kafka_bridge.gateway.callbacks.config import Receiver
-from kafka_bridge.gateway.callbacks.ended import EndedJobs, Seen
-from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.callbacks.ended_jobs import EndedJobs, Seen
+from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome, CallbackRefused
 from kafka_bridge.gateway.callbacks.records import callback_headers
 from kafka_bridge.gateway.callbacks.signatures import check_signature
 from kafka_bridge.gateway.callbacks.tokens import CallbackToken, CallbackTokens
-from kafka_bridge.gateway.http.answers import AnswerUnreadable, read_answer
 from kafka_bridge.gateway.http.config import Answer, HttpJob
+from kafka_bridge.gateway.http.job_status import AnswerUnreadable, read_answer
 from kafka_bridge.gateway.http.states import State
 from kafka_bridge.protocol.errors import KafkaBridgeError, RecordTooLarge
 from kafka_bridge.protocol.headers import Headers

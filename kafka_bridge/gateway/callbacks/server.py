@@ -24,17 +24,17 @@ from kafka_bridge.gateway.callbacks.connections import (
     BoundedProtocol,
     most_connections,
 )
-from kafka_bridge.gateway.callbacks.ended import MOST_JOBS, EndedJobs
-from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome
+from kafka_bridge.gateway.callbacks.ended_jobs import MOST_JOBS, EndedJobs
 from kafka_bridge.gateway.callbacks.publisher import CallbackPublisher
+from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome
 from kafka_bridge.gateway.callbacks.receiver import CallbackReceiver
 from kafka_bridge.gateway.callbacks.records import ends_job
 from kafka_bridge.gateway.http.config import HttpJob
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.follower import TopicFollower
+from kafka_bridge.kafka.lookups.scan import offsets_since
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.kafka.scan import offsets_since
 from kafka_bridge.protocol.errors import ConfigurationError, KafkaError
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Mapping
 
 from kafka_bridge.gateway.callbacks.config import Signature
-from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome, CallbackRefused
 
 
 def check_signature(signature: Signature, headers: Mapping[str, str], body: bytes) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from kafka_bridge.gateway.callbacks.config import Receiver
-from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome, CallbackRefused
 
 _SALT = "kafka-bridge.callback"
 

@@ -9,11 +9,11 @@ from pydantic import AfterValidator, DirectoryPath, Discriminator, Field, Tag
 
 from kafka_bridge.gateway.command.interpreters import code_from_job
 from kafka_bridge.gateway.command.progress import JSON_LINES, Progress
+from kafka_bridge.gateway.expression_scope import OfJob, ValueOfJob
 from kafka_bridge.gateway.expressions import Template
-from kafka_bridge.gateway.scope import OfJob, ValueOfJob
+from kafka_bridge.gateway.field_types import AtLeastOne, MaybeNoSeconds, Seconds, expected
 from kafka_bridge.gateway.secret import Secret
-from kafka_bridge.gateway.strict import Strict
-from kafka_bridge.gateway.values import AtLeastOne, MaybeNoSeconds, Seconds, expected
+from kafka_bridge.gateway.strict_model import Strict
 
 
 class ResultForm(StrEnum):

@@ -26,9 +26,9 @@ from kafka_bridge.gateway.command.progress import (
     newest,
 )
 from kafka_bridge.gateway.command.results import result_of
-from kafka_bridge.gateway.door import GatewayHandler, MaskedJob
+from kafka_bridge.gateway.expression_scope import scope_of
 from kafka_bridge.gateway.mask import Mask
-from kafka_bridge.gateway.scope import scope_of
+from kafka_bridge.gateway.outbound import GatewayHandler, MaskedJob
 from kafka_bridge.worker import JobStopped
 
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import regex
 from pydantic import BeforeValidator
 
+from kafka_bridge.gateway.field_types import expect
 from kafka_bridge.gateway.json_text import read_json
-from kafka_bridge.gateway.values import expect
-from kafka_bridge.gateway.words import number_of, text_of
+from kafka_bridge.gateway.outside_text import number_of, text_of
 from kafka_bridge.protocol import messages
 
 GROUPS = ("completed", "total", "unit", "message")

@@ -29,7 +29,7 @@ from kafka_bridge.gateway.http.failures import (
 )
 from kafka_bridge.gateway.json_text import read_json
 from kafka_bridge.gateway.mask import Mask
-from kafka_bridge.gateway.words import excerpt
+from kafka_bridge.gateway.outside_text import excerpt
 from kafka_bridge.worker import ApplicationError, Backoff
 from kafka_bridge.worker.errors import invalid_payload
 

@@ -9,12 +9,9 @@ from typing import Annotated
 from pydantic import AfterValidator, Discriminator, Field, FilePath, Tag
 
 from kafka_bridge.gateway.callbacks.config import Signature
+from kafka_bridge.gateway.expression_scope import JOB_NAMES, sees
 from kafka_bridge.gateway.expressions import Expression, JmesPath, Template, TextTemplate
-from kafka_bridge.gateway.http.url import BaseUrl
-from kafka_bridge.gateway.scope import JOB_NAMES, sees
-from kafka_bridge.gateway.secret import Secret
-from kafka_bridge.gateway.strict import Problem, Strict
-from kafka_bridge.gateway.values import (
+from kafka_bridge.gateway.field_types import (
     AboveZero,
     AtLeastOne,
     Factor,
@@ -28,6 +25,9 @@ from kafka_bridge.gateway.values import (
     Status,
     Text,
 )
+from kafka_bridge.gateway.http.url import BaseUrl
+from kafka_bridge.gateway.secret import Secret
+from kafka_bridge.gateway.strict_model import Problem, Strict
 
 
 def _begins_with_slash(path: Template) -> Template:

@@ -6,9 +6,9 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kafka_bridge.gateway.field_types import not_in_header
 from kafka_bridge.gateway.http.config import Service
 from kafka_bridge.gateway.secret import Secret
-from kafka_bridge.gateway.values import not_in_header
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from kafka_bridge.gateway.expressions import ExpressionFailed, Template, path_se
 from kafka_bridge.gateway.http.client import Reply
 from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling
 from kafka_bridge.gateway.http.failures import RequestFailed
-from kafka_bridge.gateway.words import excerpt, text_of
+from kafka_bridge.gateway.outside_text import excerpt, text_of
 
 LOCATION = "Location"
 """Where 201 and 202 say where the job is (RFC 9110, sections 15.3.2 and 15.3.3)."""

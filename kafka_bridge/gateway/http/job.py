@@ -9,19 +9,19 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
-from kafka_bridge.gateway.callbacks.order import ReportOrder
-from kafka_bridge.gateway.door import GatewayHandler, MaskedJob
-from kafka_bridge.gateway.http.answers import Report
+from kafka_bridge.gateway.callbacks.report_order import ReportOrder
+from kafka_bridge.gateway.expression_scope import scope_of
 from kafka_bridge.gateway.http.client import Reply, ServiceClient
 from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling
 from kafka_bridge.gateway.http.external_id import external_id_of
 from kafka_bridge.gateway.http.failures import RequestFailed
+from kafka_bridge.gateway.http.job_status import Report
 from kafka_bridge.gateway.http.polling import fetch, poll
-from kafka_bridge.gateway.http.reports import Reports, Tell, first_end, read_callback
 from kafka_bridge.gateway.http.requests import call_about, submit_call
 from kafka_bridge.gateway.http.states import State
+from kafka_bridge.gateway.http.status_reports import Reports, Tell, first_end, read_callback
 from kafka_bridge.gateway.mask import Mask
-from kafka_bridge.gateway.scope import scope_of
+from kafka_bridge.gateway.outbound import GatewayHandler, MaskedJob
 from kafka_bridge.worker import ApplicationError, JobStopped, StopReason
 
 CONFLICT = 409

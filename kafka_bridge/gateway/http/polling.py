@@ -8,10 +8,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
-from kafka_bridge.gateway.http.answers import AnswerUnreadable, Report, read_answer
 from kafka_bridge.gateway.http.client import Call, Reply, ServiceClient
 from kafka_bridge.gateway.http.config import Answer, Polling
 from kafka_bridge.gateway.http.failures import RequestFailed
+from kafka_bridge.gateway.http.job_status import AnswerUnreadable, Report, read_answer
 from kafka_bridge.gateway.http.states import State
 from kafka_bridge.worker import ApplicationError
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from kafka_bridge.gateway.expressions import ExpressionFailed, Scope, Template, path_segment
+from kafka_bridge.gateway.field_types import not_in_header
 from kafka_bridge.gateway.http.client import Call
 from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling, Request
 from kafka_bridge.gateway.mask import Mask
-from kafka_bridge.gateway.values import not_in_header
 from kafka_bridge.worker import ApplicationError
 from kafka_bridge.worker.errors import invalid_payload
 

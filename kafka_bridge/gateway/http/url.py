@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
-from kafka_bridge.gateway.values import expect
+from kafka_bridge.gateway.field_types import expect
 
 
 def _base_url(text: str) -> str:

@@ -28,9 +28,9 @@ from airflow.sdk.execution_time.context import NEVER_EXPIRE
 from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger, task_state
 from kafka_bridge.airflow.waiting_operator import first_event
 from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.records import headers_of
-from kafka_bridge.kafka.scan import scan
 from kafka_bridge.protocol.codec import decode, encode
 from kafka_bridge.protocol.headers import CORRELATION_ID, REPLY_TOPIC, Headers
 from kafka_bridge.protocol.media_types import JSON, from_json, to_json

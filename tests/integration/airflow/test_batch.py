@@ -22,7 +22,7 @@ from kafka_bridge.airflow.batch.exceptions import (
     KafkaBatchFailed,
     KafkaBatchFailedForGood,
 )
-from kafka_bridge.airflow.batch.ledger import Batch
+from kafka_bridge.airflow.batch.stored_batch import Batch
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer

@@ -9,8 +9,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from kafka_bridge.airflow.batch.waiter import BatchWaiter
-from kafka_bridge.kafka.notices import Arrival
 from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.kafka.responses.subscriptions import Arrival
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.testing import Broker
 

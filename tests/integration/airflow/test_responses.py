@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kafka_bridge.airflow import responses
-from kafka_bridge.airflow.hub import ResponseHub
-from kafka_bridge.airflow.responses import waiting_for
-from kafka_bridge.kafka.notices import Arrival
+from kafka_bridge.airflow.triggerer import shared_readers
+from kafka_bridge.airflow.triggerer.hub import ResponseHub
+from kafka_bridge.airflow.triggerer.shared_readers import waiting_for
 from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.kafka.responses.subscriptions import Arrival
 from kafka_bridge.testing import Broker
 
 from ..jobs import config_of
@@ -40,7 +40,7 @@ async def test_reader_closes_when_nobody_waits_and_opens_again(
     real_broker: Broker, topics: TopicFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some time after the last job left there is no consumer; the next job has a new one."""
-    monkeypatch.setattr(responses, "ResponseHub", partial(ResponseHub, linger=0.2))
+    monkeypatch.setattr(shared_readers, "ResponseHub", partial(ResponseHub, linger=0.2))
     extra = {"bootstrap.servers": real_broker.bootstrap_servers}
     connection = json.dumps({"conn_type": "kafka", "extra": extra})
     monkeypatch.setenv("AIRFLOW_CONN_RESPONSES_TEST", connection)

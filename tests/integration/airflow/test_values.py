@@ -23,12 +23,13 @@ from conftest import skip_or_fail
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from kafka_bridge.airflow import KafkaJobOperator, KafkaJobTrigger, job_wait
+from kafka_bridge.airflow import KafkaJobOperator, KafkaJobTrigger
 from kafka_bridge.airflow.exceptions import ResultNotStorable
 from kafka_bridge.airflow.outcomes import result_of, storable
 from kafka_bridge.airflow.storable import MAX_LEVELS
-from kafka_bridge.kafka.heads import event_head, plain_head
-from kafka_bridge.kafka.notices import Arrival, Notice
+from kafka_bridge.airflow.triggerer import job_wait
+from kafka_bridge.kafka.responses.event_readers import event_head, plain_head
+from kafka_bridge.kafka.responses.subscriptions import Arrival, Notice
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import (

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from kafka_bridge.airflow.hub import ResponseHub
-from kafka_bridge.airflow.metrics import ReaderMetrics
+from kafka_bridge.airflow.triggerer.hub import ResponseHub
+from kafka_bridge.airflow.triggerer.reader_metrics import ReaderMetrics
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.notices import Arrival, Notice, Truncated
 from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.kafka.responses.subscriptions import Arrival, Notice, Truncated
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import RemoteProtocolError
 from kafka_bridge.protocol.ids import new_correlation_id

@@ -15,8 +15,8 @@ from integration.gateway.conftest import SetUp
 from integration.jobs import request
 from integration.worker.endings import ends_of, told
 from integration.worker.programs import Stage
+from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.kafka.scan import scan
 from kafka_bridge.payloads import from_bytes
 from kafka_bridge.protocol.messages import JobRequest, JobState
 

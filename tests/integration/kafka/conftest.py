@@ -8,7 +8,7 @@ import pytest
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.reader import ResponseReader
+from kafka_bridge.kafka.responses.reader import ResponseReader
 from kafka_bridge.testing import Broker
 
 from ..jobs import config_of

@@ -11,9 +11,9 @@ import sys
 from queue import Queue
 
 from integration.jobs import WAIT_SECONDS, config_of, event
-from kafka_bridge.kafka.notices import Arrival, Delivery
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.reader import ResponseReader
+from kafka_bridge.kafka.responses.reader import ResponseReader
+from kafka_bridge.kafka.responses.subscriptions import Arrival, Delivery
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import DeliveryFailed
 from kafka_bridge.protocol.ids import new_correlation_id

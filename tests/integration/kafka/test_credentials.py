@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from kafka_bridge.airflow.arguments import Reply
-from kafka_bridge.airflow.submission import Submitter
+from kafka_bridge.airflow.submit.submitter import Submitter
+from kafka_bridge.kafka.admin.topics import broker_count
 from kafka_bridge.kafka.commands import cancel
 from kafka_bridge.kafka.config import ENV_BOOTSTRAP, ENV_PREFIX, KafkaConfig
+from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.reader import ResponseReader
-from kafka_bridge.kafka.scan import scan
-from kafka_bridge.kafka.topics import broker_count
+from kafka_bridge.kafka.responses.reader import ResponseReader
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import AccessDenied, DeliveryFailed
 from kafka_bridge.protocol.ids import new_correlation_id

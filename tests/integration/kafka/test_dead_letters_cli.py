@@ -14,7 +14,7 @@ import pytest
 
 from integration.jobs import config_of
 from integration.kafka.dead_letters import ORIGINAL_MS, Office
-from kafka_bridge.kafka import dead_letters
+from kafka_bridge.kafka.admin import dead_letters
 from kafka_bridge.protocol.codec import detect, encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import UnknownSchema

@@ -12,8 +12,8 @@ import pytest
 
 from integration.jobs import config_of
 from kafka_bridge.gateway.config import GatewayConfig
+from kafka_bridge.kafka.admin.diagnosis import GroupReport, QueueReport, diagnose
 from kafka_bridge.kafka.config import GROUP_PREFIX, KafkaConfig
-from kafka_bridge.kafka.diagnosis import GroupReport, QueueReport, diagnose
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.testing import Broker, EmbeddedBroker, SecuredKafka
 

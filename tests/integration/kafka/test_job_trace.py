@@ -9,7 +9,7 @@ import pytest
 
 from integration.jobs import WAIT_SECONDS, config_of, event, request
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.job_trace import JobEnd, JobTrace, TopicPart, find_job
+from kafka_bridge.kafka.lookups.job_lookup import JobEnd, JobTrace, TopicPart, find_job
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.codec import encode

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.notices import Arrival
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.reader import ResponseReader
+from kafka_bridge.kafka.responses.reader import ResponseReader
+from kafka_bridge.kafka.responses.subscriptions import Arrival
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import (
     KafkaBridgeError,

@@ -16,7 +16,7 @@ from confluent_kafka.admin import (
 )
 
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.reader import ResponseReader
+from kafka_bridge.kafka.responses.reader import ResponseReader
 from kafka_bridge.protocol.errors import AccessDenied
 from kafka_bridge.testing import ApacheKafka
 from kafka_bridge.testing.brokers.ports import free_port

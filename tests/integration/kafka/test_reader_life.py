@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.reader import ResponseReader
+from kafka_bridge.kafka.responses.reader import ResponseReader
 from kafka_bridge.protocol.errors import (
     BrokerUnreachable,
     ReaderClosed,
@@ -117,7 +117,7 @@ def test_closing_is_told_to_those_who_wait(
 FORK = """
 import os, sys
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.reader import ResponseReader
+from kafka_bridge.kafka.responses.reader import ResponseReader
 from kafka_bridge.protocol.errors import ReaderClosed
 reader = ResponseReader(KafkaConfig({"bootstrap.servers": sys.argv[1]}), sys.argv[2], print)
 reader.subscribe(sys.argv[3], [0], print)

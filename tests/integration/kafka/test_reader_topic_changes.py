@@ -14,7 +14,7 @@ from integration.kafka.waiters import Waiter, say
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.reader import ResponseReader
+from kafka_bridge.kafka.responses.reader import ResponseReader
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import TopicNotFound
 from kafka_bridge.protocol.messages import JobState

@@ -12,9 +12,9 @@ import pytest
 from integration.jobs import WAIT_SECONDS, config_of
 from integration.kafka.test_offsets import delete_before, fill
 from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.lookups.scan import offsets_since, scan
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.records import location_of
-from kafka_bridge.kafka.scan import offsets_since, scan
 from kafka_bridge.protocol.errors import BrokerUnreachable
 from kafka_bridge.testing import Broker, EmbeddedBroker
 

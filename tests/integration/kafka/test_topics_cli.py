@@ -20,7 +20,7 @@ from confluent_kafka.admin import (
 )
 
 from integration.jobs import WAIT_SECONDS, config_of
-from kafka_bridge.kafka.topics import Copies, TopicNames, check_topics, plan_topics
+from kafka_bridge.kafka.admin.topics import Copies, TopicNames, check_topics, plan_topics
 from kafka_bridge.testing import Broker, KafkaCluster
 
 if TYPE_CHECKING:

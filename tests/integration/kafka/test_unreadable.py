@@ -17,11 +17,11 @@ from integration.unreadable import publish_unreadable
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.consumer import RequestConsumer
 from kafka_bridge.kafka.follower import TopicFollower
+from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.offsets import read_record
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.reader import ResponseReader
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.kafka.scan import scan
+from kafka_bridge.kafka.responses.reader import ResponseReader
 from kafka_bridge.kafka.unreadable import SkippedBatches, find_end
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.messages import JobState

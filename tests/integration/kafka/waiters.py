@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from queue import Empty, Queue
 
-from kafka_bridge.kafka.heads import HeadReader, event_head
-from kafka_bridge.kafka.notices import Arrival, Delivery, Notice
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.reader import ResponseReader
+from kafka_bridge.kafka.responses.event_readers import HeadReader, event_head
+from kafka_bridge.kafka.responses.reader import ResponseReader
+from kafka_bridge.kafka.responses.subscriptions import Arrival, Delivery, Notice
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import StatusEvent

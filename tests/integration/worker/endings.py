@@ -8,9 +8,9 @@ from confluent_kafka.admin import AdminClient
 
 from integration.jobs import WAIT_SECONDS, committed, events, records
 from integration.worker.programs import Stage
+from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.kafka.scan import scan
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobRequest, StatusEvent
 

@@ -21,11 +21,11 @@ import pytest
 
 from integration.jobs import config_of, request
 from integration.worker.programs import Program, Stage
-from kafka_bridge.kafka.notices import Arrival, Delivery, Notice
+from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.reader import ResponseReader
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.kafka.scan import scan
+from kafka_bridge.kafka.responses.reader import ResponseReader
+from kafka_bridge.kafka.responses.subscriptions import Arrival, Delivery, Notice
 from kafka_bridge.protocol.lifecycle import TERMINAL, JobHistory, Verdict
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent
 from kafka_bridge.testing import ApacheKafka

@@ -15,7 +15,7 @@ from kafka_bridge.protocol.errors import TopicNotFound
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.testing import Broker
-from kafka_bridge.worker.page import Unfinished, read_page
+from kafka_bridge.worker.runtime.ledger_snapshot import Unfinished, read_page
 
 S = JobState
 LIVES: list[tuple[list[tuple[JobState, int]], Unfinished | None]] = [

@@ -13,9 +13,9 @@ import pytest
 
 from integration.jobs import config_of, request
 from integration.worker.programs import Stage
+from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.kafka.scan import scan
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import KafkaError, RecordLocation

@@ -10,11 +10,11 @@ import pytest
 
 from integration.jobs import WAIT_SECONDS, event, events_until
 from integration.worker.programs import Stage
-from kafka_bridge.kafka.acls import worker_acls
+from kafka_bridge.kafka.admin.acls import worker_acls
+from kafka_bridge.kafka.admin.topics import TopicNames
 from kafka_bridge.kafka.config import ENV_PREFIX, KafkaConfig
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.topics import TopicNames
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.ids import new_correlation_id

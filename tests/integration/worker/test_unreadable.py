@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from integration.jobs import WAIT_SECONDS, committed
 from integration.unreadable import publish_unreadable
 from integration.worker.programs import Stage
-from kafka_bridge.kafka.notices import Arrival, Delivery, Notice
 from kafka_bridge.kafka.offsets import end_offsets
-from kafka_bridge.kafka.reader import ResponseReader
+from kafka_bridge.kafka.responses.reader import ResponseReader
+from kafka_bridge.kafka.responses.subscriptions import Arrival, Delivery, Notice
 from kafka_bridge.protocol.messages import JobState
 
 if TYPE_CHECKING:

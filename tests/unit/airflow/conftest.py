@@ -8,7 +8,8 @@ import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import ExecutorSafeguard
 
-from kafka_bridge.airflow import attempts, outcomes, submission, task_state
+from kafka_bridge.airflow import outcomes, task_state
+from kafka_bridge.airflow.submit import attempts, submitter
 from kafka_bridge.kafka import commands
 
 from .samples import Store
@@ -23,8 +24,8 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     stand_in = Kafka()
     monkeypatch.setattr(ExecutorSafeguard, "test_mode", True)
     monkeypatch.setenv("AIRFLOW_CONN_KAFKA_DEFAULT", json.dumps(CONNECTION))
-    monkeypatch.setattr(submission, "end_offsets", stand_in.end_offsets)
-    monkeypatch.setattr(submission, "RecordProducer", stand_in.producer)
+    monkeypatch.setattr(submitter, "end_offsets", stand_in.end_offsets)
+    monkeypatch.setattr(submitter, "RecordProducer", stand_in.producer)
     monkeypatch.setattr(commands, "cancel", stand_in.cancel)
     monkeypatch.setattr(attempts, "find_job", stand_in.find_job)
     monkeypatch.setattr(outcomes, "read_record", stand_in.read_record)

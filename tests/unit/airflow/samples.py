@@ -11,9 +11,9 @@ import confluent_kafka as ck
 from airflow.sdk import Context
 
 from kafka_bridge.airflow.handles import JobHandle
-from kafka_bridge.airflow.stored_job import StoredJob
-from kafka_bridge.kafka.notices import Arrival
+from kafka_bridge.airflow.submit.stored_job import StoredJob
 from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.responses.subscriptions import Arrival
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.event_head import read_head

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from kafka_bridge.kafka.admin.diagnosis import QueueReport
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.diagnosis import QueueReport
-from kafka_bridge.kafka.heads import HeadReader
-from kafka_bridge.kafka.job_trace import JobTrace
+from kafka_bridge.kafka.lookups.job_lookup import JobTrace
 from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.responses.event_readers import HeadReader
 from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.headers import Headers

@@ -12,8 +12,8 @@ from airflow.sdk.exceptions import AirflowException, TaskDeferred
 from airflow.sdk.observability import stats
 
 from kafka_bridge.airflow import KafkaJobOperator
-from kafka_bridge.airflow.stored_job import save
-from kafka_bridge.airflow.trigger_events import success_event
+from kafka_bridge.airflow.submit.stored_job import save
+from kafka_bridge.airflow.triggerer.trigger_events import success_event
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.messages import JobState
 

@@ -11,8 +11,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from kafka_bridge.airflow import KafkaJobOperator
 from kafka_bridge.airflow.exceptions import KafkaJobFailed, ResultTooLarge
 from kafka_bridge.airflow.limits import job_limits
-from kafka_bridge.airflow.stored_job import save
-from kafka_bridge.airflow.trigger_events import success_event
+from kafka_bridge.airflow.submit.stored_job import save
+from kafka_bridge.airflow.triggerer.trigger_events import success_event
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.messages import JobFailure, JobState

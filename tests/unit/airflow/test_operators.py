@@ -11,7 +11,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobOperator
-from kafka_bridge.airflow.settling import LOOP_SECONDS
+from kafka_bridge.airflow.resume_delay import LOOP_SECONDS
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol import errors
 from kafka_bridge.protocol.encodings import Encoding

@@ -19,8 +19,8 @@ from kafka_bridge.airflow.exceptions import (
     KafkaJobWaitFailed,
     ResultNotStorable,
 )
-from kafka_bridge.airflow.stored_job import load, save
-from kafka_bridge.kafka.diagnosis import QueueReport
+from kafka_bridge.airflow.submit.stored_job import load, save
+from kafka_bridge.kafka.admin.diagnosis import QueueReport
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol import errors
 from kafka_bridge.protocol.codec import encode

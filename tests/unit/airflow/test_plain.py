@@ -10,11 +10,11 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobOperator
 from kafka_bridge.airflow.exceptions import KafkaJobFailed, KafkaJobTimedOut
-from kafka_bridge.airflow.stored_job import save
-from kafka_bridge.kafka.diagnosis import QueueReport
-from kafka_bridge.kafka.heads import plain_head
-from kafka_bridge.kafka.job_trace import JobTrace
+from kafka_bridge.airflow.submit.stored_job import save
+from kafka_bridge.kafka.admin.diagnosis import QueueReport
+from kafka_bridge.kafka.lookups.job_lookup import JobTrace
 from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.responses.event_readers import plain_head
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.headers import Headers
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kafka_bridge.airflow import KafkaJobOperator
-from kafka_bridge.airflow.requests import new_request
 from kafka_bridge.airflow.settings import CONFIGURED
+from kafka_bridge.airflow.submit.requests import new_request
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import ConfigurationError
 

@@ -16,14 +16,15 @@ import pytest
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from kafka_bridge.airflow import job_log, job_wait, kills, settling, triggers
-from kafka_bridge.airflow.job_log import LogBudget
+from kafka_bridge.airflow import resume_delay, triggers
 from kafka_bridge.airflow.limits import job_limits
+from kafka_bridge.airflow.triggerer import cancel, job_log, job_wait
+from kafka_bridge.airflow.triggerer.job_log import LogBudget
+from kafka_bridge.airflow.triggerer.timeouts import MARGIN_SECONDS
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
-from kafka_bridge.airflow.waiting import MARGIN_SECONDS
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.heads import HeadReader, event_head, plain_head
-from kafka_bridge.kafka.notices import Arrival, Notice, Truncated
+from kafka_bridge.kafka.responses.event_readers import HeadReader, event_head, plain_head
+from kafka_bridge.kafka.responses.subscriptions import Arrival, Notice, Truncated
 from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.errors import (
     AccessDenied,
@@ -184,8 +185,8 @@ class Runner:
         steps = deque(step if isinstance(step, tuple) else (0.0, step) for step in script)
         reader = Reader(clock, steps, hearing_since)
         self._patch.setattr(triggers, "time", clock)
-        self._patch.setattr(settling, "time", clock)
-        self._patch.setattr(settling, "asyncio", SimpleNamespace(sleep=clock.sleep))
+        self._patch.setattr(resume_delay, "time", clock)
+        self._patch.setattr(resume_delay, "asyncio", SimpleNamespace(sleep=clock.sleep))
         self._patch.setattr(job_wait, "time", clock)
         self._patch.setattr(job_log, "time", clock)
         self._patch.setattr(job_wait, "PROCESS_BUDGET", LogBudget())
@@ -652,8 +653,8 @@ class Commands:
 def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     """Put a stand-in in the producer's place."""
     stand_in = Commands()
-    monkeypatch.setattr(kills, "RecordProducer", stand_in.open)
-    monkeypatch.setattr(kills, "kafka_config", lambda _: None)
+    monkeypatch.setattr(cancel, "RecordProducer", stand_in.open)
+    monkeypatch.setattr(cancel, "kafka_config", lambda _: None)
     return stand_in
 
 
@@ -734,7 +735,7 @@ async def test_kill_without_a_usable_connection(
     def refuse(_: str) -> None:
         raise ConfigurationError("no such connection")
 
-    monkeypatch.setattr(kills, "kafka_config", refuse)
+    monkeypatch.setattr(cancel, "kafka_config", refuse)
     trigger = killable(monkeypatch, deferred=0)
     for _ in range(2):
         with pytest.raises(ConfigurationError, match="no such connection"):

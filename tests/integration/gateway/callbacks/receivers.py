@@ -16,7 +16,7 @@ import httpx
 from kafka_bridge.gateway.callbacks.channel import CallbackChannel
 from kafka_bridge.gateway.callbacks.config import Receiver
 from kafka_bridge.gateway.callbacks.inbox import Callbacks
-from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome
+from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome
 from kafka_bridge.gateway.http.config import HttpJob
 from kafka_bridge.kafka.config import KafkaConfig
 

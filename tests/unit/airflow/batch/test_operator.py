@@ -19,12 +19,12 @@ from kafka_bridge.airflow.batch.exceptions import (
     KafkaBatchTimedOut,
 )
 from kafka_bridge.airflow.batch.job_end import JobEnd
-from kafka_bridge.airflow.batch.ledger import STORE_KEY, Batch, Round
+from kafka_bridge.airflow.batch.stored_batch import STORE_KEY, Batch, Round
 from kafka_bridge.airflow.exceptions import KafkaJobKilled, KafkaJobWaitFailed
-from kafka_bridge.airflow.settling import LOOP_SECONDS
+from kafka_bridge.airflow.resume_delay import LOOP_SECONDS
 from kafka_bridge.kafka import commands
+from kafka_bridge.kafka.admin.diagnosis import QueueReport
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.diagnosis import QueueReport
 from kafka_bridge.protocol.errors import (
     BrokerUnreachable,
     ConfigurationError,

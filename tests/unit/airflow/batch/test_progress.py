@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kafka_bridge.airflow.batch.progress import BatchProgress
-from kafka_bridge.airflow.batch.watch import Tally
+from kafka_bridge.airflow.batch.timeouts import Tally
 
 
 def tally(done: int, total: int = 10_000) -> Tally:

@@ -13,13 +13,14 @@ from typing import Any, Self, TypeAlias
 
 import pytest
 
-from kafka_bridge.airflow import KafkaJobBatchTrigger, job_log, kills, settling
+from kafka_bridge.airflow import KafkaJobBatchTrigger, resume_delay
 from kafka_bridge.airflow.batch import trigger as trigger_module
 from kafka_bridge.airflow.batch import wait as wait_module
 from kafka_bridge.airflow.batch.waiter import JobNotice
-from kafka_bridge.airflow.waiting import MARGIN_SECONDS
+from kafka_bridge.airflow.triggerer import cancel, job_log
+from kafka_bridge.airflow.triggerer.timeouts import MARGIN_SECONDS
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.notices import Truncated
+from kafka_bridge.kafka.responses.subscriptions import Truncated
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import (
     AccessDenied,
@@ -125,7 +126,7 @@ class Stage:
         timeout: float,
     ) -> None:
         """Take commands, or fail."""
-        assert (config, encoding, timeout) == (CONFIG, Encoding.JSON, kills.DELIVERY_SECONDS)
+        assert (config, encoding, timeout) == (CONFIG, Encoding.JSON, cancel.DELIVERY_SECONDS)
         if self.deaf:
             raise self.deaf
         self.cancelled.append((topic, jobs, reason))
@@ -142,7 +143,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     """Put the stand-ins in their places."""
     stand_in = Stage()
     threads = SimpleNamespace(to_thread=asyncio.to_thread, sleep=stand_in.sleep)
-    for module in (trigger_module, wait_module, settling):
+    for module in (trigger_module, wait_module, resume_delay):
         monkeypatch.setattr(module, "time", stand_in)
         monkeypatch.setattr(module, "asyncio", threads)
     monkeypatch.setattr(job_log, "time", stand_in)
@@ -349,7 +350,7 @@ async def test_killed(
         return self.script.popleft()[1]
 
     monkeypatch.setattr(Stage, "next", next_or_never)
-    monkeypatch.setattr(kills, "is_in_state", lambda *_: False)
+    monkeypatch.setattr(cancel, "is_in_state", lambda *_: False)
     await killed(
         KafkaJobBatchTrigger(**{**ARGUMENTS, "cancel_on_kill": cancel_on_kill}), after=after
     )
@@ -358,7 +359,7 @@ async def test_killed(
 
 async def test_taken_over(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the task is still deferred, another triggerer waits for the batch: nothing happens."""
-    monkeypatch.setattr(kills, "is_in_state", lambda _, state: state == "deferred")
+    monkeypatch.setattr(cancel, "is_in_state", lambda _, state: state == "deferred")
 
     async def never(*_: Any) -> None:
         await asyncio.Event().wait()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kafka_bridge.airflow.batch.waiter import BatchWaiter
-from kafka_bridge.kafka.notices import MOST_PENDING, Arrival
+from kafka_bridge.kafka.responses.subscriptions import MOST_PENDING, Arrival
 from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.messages import JobState

@@ -12,8 +12,8 @@ import pytest
 
 from kafka_bridge.gateway.callbacks.app import callback_app
 from kafka_bridge.gateway.callbacks.config import Receiver
-from kafka_bridge.gateway.callbacks.ended import EndedJobs
-from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome
+from kafka_bridge.gateway.callbacks.ended_jobs import EndedJobs
+from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome
 from kafka_bridge.gateway.callbacks.receiver import CallbackReceiver
 from kafka_bridge.gateway.callbacks.tokens import CallbackTokens
 from kafka_bridge.gateway.http.config import HttpJob

@@ -137,9 +137,9 @@ CROWDED = """
 import resource, socket, sys, threading, urllib.request
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 from kafka_bridge.gateway.callbacks import server
-from kafka_bridge.worker.http import serve
-from kafka_bridge.worker.observation import WorkerStatus
-from kafka_bridge.worker.prometheus import PrometheusObserver
+from kafka_bridge.worker.monitoring.http import serve
+from kafka_bridge.worker.monitoring.observer import WorkerStatus
+from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver
 from unit.gateway.callbacks.test_connections import application
 status = WorkerStatus(0, 0, 0, ready=True, seconds_since_poll=0.0)
 with (

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 from kafka_bridge.gateway.callbacks.inbox import Callbacks
 from kafka_bridge.gateway.callbacks.records import callback_headers
-from kafka_bridge.kafka.notices import MOST_PENDING, Arrival
+from kafka_bridge.kafka.responses.subscriptions import MOST_PENDING, Arrival
 from kafka_bridge.protocol.errors import RecordLocation
 
 JOB = "6f1c2f0a-8d4e-4b57-9a53-0c7d1be0a001"

@@ -9,7 +9,7 @@ import pytest
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
 from kafka_bridge.gateway.callbacks.config import Receiver
-from kafka_bridge.gateway.callbacks.outcomes import CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome, CallbackRefused
 from kafka_bridge.gateway.callbacks.tokens import CallbackToken, CallbackTokens
 from unit.gateway.callbacks.conftest import JOB, PUBLIC_URL, Says
 

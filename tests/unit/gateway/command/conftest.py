@@ -18,8 +18,8 @@ from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.messages import JobRequest, utc_now
 from kafka_bridge.testing.jobs import CollectedEvents, JobOutcome, run_job
 from kafka_bridge.worker import JobContext, StopReason
-from kafka_bridge.worker.reporter import JobReporter
-from kafka_bridge.worker.stopping import StopSignal
+from kafka_bridge.worker.cancellation import StopSignal
+from kafka_bridge.worker.runtime.reporter import JobReporter
 
 JOB = "6f1c2f0a-8d4e-4b57-9a53-0c7d1be0a001"
 

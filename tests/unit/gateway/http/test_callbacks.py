@@ -11,20 +11,20 @@ from typing import Any
 
 import pytest
 
-from kafka_bridge.gateway.http.answers import Report
 from kafka_bridge.gateway.http.client import ServiceClient
 from kafka_bridge.gateway.http.config import Answer, HttpJob, Service
 from kafka_bridge.gateway.http.job import HttpHandler
-from kafka_bridge.gateway.http.reports import first_end, read_callback
+from kafka_bridge.gateway.http.job_status import Report
 from kafka_bridge.gateway.http.states import State
+from kafka_bridge.gateway.http.status_reports import first_end, read_callback
 from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import ReaderClosed
 from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, utc_now
 from kafka_bridge.testing.jobs import CollectedEvents, JobOutcome, run_job
 from kafka_bridge.worker import ApplicationError, JobContext, StopReason, Worker
-from kafka_bridge.worker.reporter import JobReporter
-from kafka_bridge.worker.stopping import StopSignal
+from kafka_bridge.worker.cancellation import StopSignal
+from kafka_bridge.worker.runtime.reporter import JobReporter
 from unit.gateway.http.conftest import JOB, QUICK
 from unit.gateway.http.scripted import Says, Scripted
 

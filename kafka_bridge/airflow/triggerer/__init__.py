@@ -1,0 +1,1 @@
+"""What runs in the triggerer: one response reader for all jobs that wait, and the wait for each."""

@@ -1,0 +1,1 @@
+"""What people who run Kafka need: topics, rights, dead letters, diagnosis."""

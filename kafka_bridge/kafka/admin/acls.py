@@ -1,0 +1,107 @@
+"""What each side must be allowed to do, as the lines that Kafka's own ``kafka-acls`` takes.
+
+Read and Write imply Describe. Brokers before 3.0 also want IdempotentWrite on the cluster from
+whoever writes.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kafka_bridge.kafka.admin.topics import TopicNames
+from kafka_bridge.kafka.config import GROUP_PREFIX
+
+
+@dataclass(frozen=True, slots=True)
+class Acl:
+    """One principal may do some operations on one resource; ``why`` completes "needed to …"."""
+
+    principal: str
+    operations: tuple[str, ...]
+    resource: str  # "topic" or "group"
+    name: str
+    why: str
+    prefixed: bool = False
+
+    def command(
+        self, bootstrap_servers: str | None = None, command_config: str | None = None
+    ) -> str:
+        """Return the line for a shell that grants it; every word is quoted where it must be.
+
+        :param bootstrap_servers: the cluster; a line without it does not run as it is
+        :param command_config: a file with an administrator's client properties
+        """
+        words = ["kafka-acls"]
+        if bootstrap_servers is not None:
+            words += ["--bootstrap-server", bootstrap_servers]
+        if command_config is not None:
+            words += ["--command-config", command_config]
+        words += ["--add", "--allow-principal", self.principal]
+        for operation in self.operations:
+            words += ["--operation", operation]
+        words += [f"--{self.resource}", self.name]
+        if self.prefixed:
+            words += ["--resource-pattern-type", "prefixed"]
+        return shlex.join(words)
+
+
+def airflow_acls(
+    names: TopicNames, principal: str, worker_group: str, reader_prefix: str = GROUP_PREFIX
+) -> Iterable[Acl]:
+    """Return what Airflow's workers and triggerers need.
+
+    :param reader_prefix: how the groups of readers begin, see :attr:`KafkaConfig.reader_prefix`
+    """
+    asks = "publish job requests, and look for one again after a crash"
+    yield Acl(principal, ("Write", "Read"), "topic", names.requests, asks)
+    yield Acl(principal, ("Read",), "topic", names.responses, "wait for jobs")
+    yield Acl(principal, ("Write",), "topic", names.control, "cancel jobs")
+    yield _readers(principal, reader_prefix)
+    yield Acl(principal, ("Describe",), "group", worker_group, "say why nobody takes a job")
+
+
+def worker_acls(
+    names: TopicNames, principal: str, worker_group: str, reader_prefix: str = GROUP_PREFIX
+) -> Iterable[Acl]:
+    """Return what a service's workers, or gateways, need.
+
+    :param reader_prefix: as for :func:`airflow_acls`
+    """
+    yield Acl(principal, ("Read",), "topic", names.requests, "take jobs")
+    yield Acl(principal, ("Read",), "group", worker_group, "share jobs among workers")
+    answers = "publish status events, and know which jobs have ended"
+    yield Acl(principal, ("Write", "Read"), "topic", names.responses, answers)
+    yield Acl(principal, ("Read",), "topic", names.control, "be told of cancelled jobs")
+    set_aside = "set requests aside that cannot be processed"
+    yield Acl(principal, ("Write",), "topic", names.dead_letters, set_aside)
+    yield _readers(principal, reader_prefix)
+    if names.callbacks is not None:
+        keeps = "store callbacks, and read those of other gateways"
+        yield Acl(principal, ("Write", "Read"), "topic", names.callbacks, keeps)
+
+
+def operator_acls(
+    names: TopicNames, principal: str, reader_prefix: str = GROUP_PREFIX
+) -> Iterable[Acl]:
+    """Return what the command line needs: topics check, dead-letters, jobs cancel.
+
+    To create topics takes Create on each of them, once; an administrator does that.
+
+    :param reader_prefix: as for :func:`airflow_acls`
+    """
+    read, write, settings = ("Read",), ("Write",), ("DescribeConfigs",)
+    replays = "dead-letters replay, topics check"
+    yield Acl(principal, write + read + settings, "topic", names.requests, replays)
+    yield Acl(principal, read + settings, "topic", names.responses, replays)
+    yield Acl(principal, write + settings, "topic", names.control, "jobs cancel, topics check")
+    yield Acl(principal, read + settings, "topic", names.dead_letters, "dead-letters, topics check")
+    if names.callbacks is not None:
+        yield Acl(principal, ("Describe", *settings), "topic", names.callbacks, "topics check")
+    yield _readers(principal, reader_prefix)
+
+
+def _readers(principal: str, prefix: str) -> Acl:
+    """Readers assign partitions themselves and commit nothing, in groups that begin so."""
+    return Acl(principal, ("Describe",), "group", prefix, "read topics", prefixed=True)

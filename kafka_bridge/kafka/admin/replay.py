@@ -1,0 +1,217 @@
+"""Dead letters sent back to where they came from, unless that would do nothing, or harm.
+
+Workers of level 3 pass a request over whose job has a terminal event in its response topic. So a
+replay looks there first: an unfinished job is sent as it is, a finished one only as a new job. The
+new job's id comes from the old one's and the letter's place. Who replays a letter twice has one job
+more, not two: the second request is one for a job that workers know.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from kafka_bridge.kafka.admin.dead_letters import ANSWER_SECONDS, DeadLetter
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.lookups.ended_jobs import outcomes
+from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.protocol.codec import detect, encode
+from kafka_bridge.protocol.errors import RecordGone, RecordLocation, TopicNotFound
+from kafka_bridge.protocol.headers import Headers, request_headers
+from kafka_bridge.protocol.messages import JobRequest, JobState, utc_now
+
+REPLAYED = "kafka_bridge-replayed"
+"""The header of a replayed request: the place of the dead letter that it was."""
+REPLAY_OF = "replay_of"
+"""The attribute of a job that was submitted as new: the id of the job that it repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A record to send. ``new_job`` is its job's id where that is another than the letter's."""
+
+    letter: DeadLetter
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    new_job: str | None = None
+
+    def send(self, producer: RecordProducer) -> Future[RecordLocation]:
+        """Hand it over; the future is the producer's."""
+        mark = (REPLAYED, str(self.letter.record.location).encode())
+        kept = [each for each in self.headers if each[0] != REPLAYED]
+        return producer.send(self.topic, self.key, self.value, [*kept, mark])
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A dead letter that is not replayed, and why."""
+
+    letter: DeadLetter
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Ledger:
+    """How jobs ended, by response topic and job, and which topics are not there."""
+
+    ended: Mapping[tuple[str, str], JobState]
+    missing: frozenset[str]
+
+
+def plan_replays(
+    config: KafkaConfig, letters: Sequence[DeadLetter], *, to: str | None, as_new: bool
+) -> list[Replay | Refusal]:
+    """Return for each letter what to send, or why nothing. Nothing is sent.
+
+    :param to: the topic to send to; None is the one that each came from
+    :param as_new: submit finished jobs under a new id, instead of refusing them
+    :raises KafkaError: Kafka cannot be read
+    """
+    whole, plan = _with_values(config, letters)
+    targets = {topic for letter in whole if (topic := _target(letter, to)) is not None}
+    missing = {topic for topic in targets if not _exists(config, topic)}
+    ledger = _read_ledger(config, whole)
+    ledger = replace(ledger, missing=ledger.missing | missing)
+    plan += [_plan(letter, _target(letter, to), ledger, as_new=as_new) for letter in whole]
+    return plan
+
+
+def _with_values(
+    config: KafkaConfig, letters: Iterable[DeadLetter]
+) -> tuple[list[DeadLetter], list[Replay | Refusal]]:
+    """Return the letters whole, and those that cannot be had so."""
+    whole: list[DeadLetter] = []
+    refusals: list[Replay | Refusal] = []
+    for letter in letters:
+        try:
+            whole.append(letter.restored(config))
+        except (RecordGone, TopicNotFound) as error:
+            refusals.append(Refusal(letter, f"its value was too large to be here, and {error}"))
+    return whole, refusals
+
+
+def _target(letter: DeadLetter, to: str | None) -> str | None:
+    original = letter.set_aside.original
+    return to or (None if original is None else original.topic)
+
+
+def _exists(config: KafkaConfig, topic: str) -> bool:
+    try:
+        end_offsets(config, [topic], ANSWER_SECONDS)
+    except TopicNotFound:
+        return False
+    return True
+
+
+def _read_ledger(config: KafkaConfig, letters: Iterable[DeadLetter]) -> _Ledger:
+    by_topic: dict[str, list[DeadLetter]] = defaultdict(list)
+    for letter in letters:
+        if letter.response_topic and letter.correlation_id:
+            by_topic[letter.response_topic].append(letter)
+    ended: dict[tuple[str, str], JobState] = {}
+    missing = set()
+    for topic, of_topic in by_topic.items():
+        jobs = {
+            job for letter in of_topic for job in (letter.correlation_id, _new_id(letter)) if job
+        }
+        try:
+            found = outcomes(config, topic, jobs, _oldest(of_topic), ANSWER_SECONDS)
+        except TopicNotFound:
+            missing.add(topic)
+        else:
+            ended |= {(topic, job): state for job, state in found.items()}
+    return _Ledger(ended, frozenset(missing))
+
+
+def _oldest(letters: Iterable[DeadLetter]) -> datetime | None:
+    moments = [letter.requested_at for letter in letters]
+    known = [moment for moment in moments if moment is not None]
+    return min(known) if len(known) == len(moments) else None
+
+
+def _new_id(letter: DeadLetter) -> str | None:
+    old = letter.correlation_id
+    return None if old is None else str(uuid.uuid5(uuid.UUID(old), str(letter.record.location)))
+
+
+def _plan(
+    letter: DeadLetter, target: str | None, ledger: _Ledger, *, as_new: bool
+) -> Replay | Refusal:
+    if target is None:
+        return Refusal(letter, "its headers do not say which topic it came from: use --to TOPIC")
+    if target == letter.record.location.topic:
+        return Refusal(letter, f"{target} holds the dead letters: nobody works on what is there")
+    for topic in (target, letter.response_topic):
+        if topic in ledger.missing:
+            return Refusal(letter, f"topic {topic!r} does not exist, so it would only come back")
+    state = ledger.ended.get((letter.response_topic or "", letter.correlation_id or ""))
+    if state is None:
+        record = letter.record
+        return Replay(letter, target, record.key, record.value, letter.own_headers)
+    return _plan_finished(letter, target, state, ledger, as_new=as_new)
+
+
+def _plan_finished(
+    letter: DeadLetter, target: str, state: JobState, ledger: _Ledger, *, as_new: bool
+) -> Replay | Refusal:
+    finished = f"job {letter.correlation_id} has ended ({state}), so workers would pass it over"
+    if letter.request is None:
+        return Refusal(
+            letter,
+            f"{finished}, and it cannot be given a new id, as it cannot be read "
+            f"({letter.unreadable}): submit the work again where it came from",
+        )
+    if not as_new:
+        return Refusal(letter, f"{finished}: --as-new submits it under a new id")
+    new = _submitted_anew(letter, letter.request)
+    again = ledger.ended.get((letter.request.response_topic, new.correlation_id))
+    if again is not None:
+        return Refusal(
+            letter,
+            f"it was submitted as new before: as job {new.correlation_id}, which has ended "
+            f"({again}). If that is not what you want, submit the work again where it came from",
+        )
+    return _replay_as_new(letter, target, new)
+
+
+def _submitted_anew(letter: DeadLetter, old: JobRequest) -> JobRequest:
+    """Return the same work under a new id, with as much time as the old one had."""
+    created_at = utc_now()
+    later = created_at - old.created_at
+    return replace(
+        old,
+        correlation_id=str(_new_id(letter)),
+        created_at=created_at,
+        expires_at=_put_off(old.expires_at, later),
+        deadline=_put_off(old.deadline, later),
+        attributes={**old.attributes, REPLAY_OF: old.correlation_id},
+    )
+
+
+def _put_off(moment: datetime | None, by: timedelta) -> datetime | None:
+    try:
+        return None if moment is None else moment + by
+    except OverflowError:  # "never", as the last day that a calendar holds
+        return moment
+
+
+def _replay_as_new(letter: DeadLetter, target: str, new: JobRequest) -> Replay:
+    encoding = detect(letter.record.value)
+    fresh = request_headers(new, encoding)
+    names = {name for name, _ in fresh}
+    kept = [each for each in letter.own_headers if each[0] not in names]
+    return Replay(
+        letter,
+        target,
+        new.correlation_id.encode(),
+        encode(new, encoding),
+        [*fresh, *kept],
+        new.correlation_id,
+    )

@@ -1,0 +1,79 @@
+"""The jobs for which a reader has to go back, and whether it is worth it yet."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+from kafka_bridge.kafka.responses.subscriptions import Subscription
+
+PATIENCE_SECONDS = 2.0
+"""The longest that a job which asks to go back waits for others that do."""
+
+
+class LateJobs:
+    """Jobs that ask for records which the reader has passed and no longer keeps.
+
+    Where the reader has not begun to read, that is every job.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: dict[Subscription, None] = {}
+        self._first: dict[int, int] = {}
+        self._since = 0.0
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __iter__(self) -> Iterator[Subscription]:
+        return iter(self._jobs)
+
+    def add(self, jobs: Iterable[Subscription], partitions: Iterable[int]) -> None:
+        """Take in jobs that ask for records of these partitions."""
+        newcomers = dict.fromkeys(jobs)
+        if not newcomers:
+            return
+        if not self._jobs:
+            self._since = time.monotonic()
+        self._jobs |= newcomers
+        for partition in partitions:
+            first = min(each.position(partition) for each in newcomers)
+            self._first[partition] = min(first, self._first.get(partition, first))
+
+    def discard(self, job: Subscription) -> None:
+        """Forget a job that waits no longer. What it asked for may still be read again."""
+        self._jobs.pop(job, None)
+
+    def go_back(self, starts: Mapping[int, int]) -> None:
+        """Ask for these offsets, by partition, where the jobs ask for later ones."""
+        for partition, start in starts.items():
+            if partition in self._first:
+                self._first[partition] = min(self._first[partition], start)
+
+    def starts(self, positions: Mapping[int, int]) -> dict[int, int]:
+        """Return by partition from where to read for all of them and for those at ``positions``.
+
+        ``positions`` is empty where the reader has not begun.
+        """
+        return {
+            partition: min(self._first.get(partition, 0), positions.get(partition, sys.maxsize))
+            for partition in positions or self._first
+        }
+
+    def are_worth_it(self, positions: Mapping[int, int], read: int) -> bool:
+        """Tell whether to go back for them now.
+
+        Not before as many records were ``read`` since the last time as would be read again, or the
+        first of the jobs has waited long enough: jobs that come steadily, each a little behind,
+        must not stop the reader.
+        """
+        if time.monotonic() - self._since > PATIENCE_SECONDS:
+            return True
+        starts = self.starts(positions)
+        return sum(positions[number] - starts[number] for number in positions) <= read
+
+    def take(self) -> list[Subscription]:
+        """Return them all, and forget them."""
+        jobs, self._jobs, self._first = list(self._jobs), {}, {}
+        return jobs

@@ -1,0 +1,1 @@
+"""Metrics, health and the log lines of a worker."""

@@ -1,0 +1,188 @@
+"""A worker's metrics for Prometheus. Needs the extra ``metrics``.
+
+Names follow Prometheus' conventions: a prefix, the unit, ``_total`` on counters. Labels stay few:
+job types that this worker has no handler for, which anybody could make up, share one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING
+
+from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.protocol.lifecycle import TERMINAL
+from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.worker.monitoring.observer import Observer, WorkerStatus
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+try:
+    from prometheus_client import (
+        CollectorRegistry,
+        Counter,
+        GCCollector,
+        Histogram,
+        PlatformCollector,
+        ProcessCollector,
+        Summary,
+        make_wsgi_app,
+    )
+    from prometheus_client.core import GaugeMetricFamily
+    from prometheus_client.registry import Collector
+except ModuleNotFoundError as error:
+    raise ConfigurationError(
+        "metrics and health on a port need prometheus_client, which is not installed: "
+        'pip install "airflow-kafka-bridge[metrics]"'
+    ) from error
+
+PREFIX = "kafka_bridge_worker"
+UNKNOWN_JOB_TYPE = "(unknown)"
+SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 300, 1_800, 7_200, 21_600, 86_400)
+"""Buckets from a no-op to a day: jobs are that different."""
+
+
+class PrometheusObserver(Observer):
+    """Counts what a worker tells, in a registry of its own.
+
+    :param job_types: those that the worker has handlers for
+    """
+
+    def __init__(self, job_types: Collection[str]) -> None:
+        self.registry = _registry()
+        self._job_types = frozenset(job_types)
+        self._accepted = self._counter("jobs_accepted", "Jobs taken", "job_type")
+        self._redelivered = self._counter(
+            "jobs_redelivered", "Jobs taken that a worker had taken before", "job_type"
+        )
+        self._queued = self._histogram(
+            "job_queued_seconds", "From a job's request until it was taken", "job_type"
+        )
+        self._duration = self._histogram(
+            "job_duration_seconds",
+            "From the taking of a job until its end, or its release, was acknowledged",
+            *("job_type", "state"),
+        )
+        self._given_up = self._counter(
+            "jobs_given_up", "Jobs left in silence: their partition was lost", "job_type"
+        )
+        self._retried = self._counter(
+            "job_retries", "Handlers that failed and were tried again in the worker", "job_type"
+        )
+        self._skipped = self._counter(
+            "requests_skipped", "Requests passed over because their job had ended"
+        )
+        self._unreadable = self._counter(
+            "unreadable_offsets", "Offsets skipped because their batch cannot be unpacked"
+        )
+        self._dead_letters = self._counter(
+            "dead_letters", "Requests sent to the dead letters", "error_type"
+        )
+        self._ledger_records = self._counter(
+            "ledger_records", "Records read from the response topic to learn what had ended"
+        )
+        self._ledger_seconds = Summary(
+            f"{PREFIX}_ledger_read_seconds",
+            "Reading of the response topic, once for each assignment of partitions",
+            registry=self.registry,
+        )
+        self._start_at_zero()
+
+    def _counter(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", f"{what}.", labels, registry=self.registry)
+
+    def _histogram(self, name: str, what: str, *labels: str) -> Histogram:
+        return Histogram(
+            f"{PREFIX}_{name}", f"{what}.", labels, buckets=SECONDS, registry=self.registry
+        )
+
+    def _start_at_zero(self) -> None:
+        """Show every series from the start: rates cannot tell of one that begins at 1."""
+        for job_type in self._job_types:
+            for metric in (self._accepted, self._redelivered, self._given_up, self._retried):
+                metric.labels(job_type)
+            self._queued.labels(job_type)
+            for state in (*TERMINAL, JobState.RELEASED):
+                self._duration.labels(job_type, state.value)
+
+    def _label(self, job_type: str) -> str:
+        return job_type if job_type in self._job_types else UNKNOWN_JOB_TYPE
+
+    def application(self) -> WSGIApplication:
+        """Return what answers Prometheus over HTTP."""
+        application: WSGIApplication = make_wsgi_app(self.registry)
+        return application
+
+    @contextlib.contextmanager
+    def watching(self, status: Callable[[], WorkerStatus]) -> Iterator[None]:
+        """Show a worker's status among the metrics inside the block."""
+        gauges = _StatusCollector(status)
+        self.registry.register(gauges)
+        try:
+            yield
+        finally:
+            self.registry.unregister(gauges)
+
+    def accepted(self, job_type: str, *, delivery: int, queued_seconds: float) -> None:
+        """Note that a job was taken: so long after its request was made."""
+        label = self._label(job_type)
+        self._accepted.labels(label).inc()
+        self._queued.labels(label).observe(max(0.0, queued_seconds))  # clocks may differ
+        if delivery > 1:
+            self._redelivered.labels(label).inc()
+
+    def ended(self, job_type: str, state: JobState, seconds: float) -> None:
+        """Note that a job ended or was released, so long after it began."""
+        self._duration.labels(self._label(job_type), state.value).observe(seconds)
+
+    def given_up(self, job_type: str) -> None:
+        """Note that a job was abandoned in silence."""
+        self._given_up.labels(self._label(job_type)).inc()
+
+    def retried(self, job_type: str) -> None:
+        """Note that a handler is tried again."""
+        self._retried.labels(self._label(job_type)).inc()
+
+    def skipped(self) -> None:
+        """Note that a request was passed over."""
+        self._skipped.inc()
+
+    def unreadable(self, offsets: int) -> None:
+        """Note that offsets were skipped because their batch cannot be unpacked."""
+        self._unreadable.inc(offsets)
+
+    def dead_letter(self, error_type: str) -> None:
+        """Note that a request went to the dead letters."""
+        self._dead_letters.labels(error_type).inc()
+
+    def ledger_read(self, *, records: int, seconds: float) -> None:
+        """Note that the response topic was read."""
+        self._ledger_records.inc(records)
+        self._ledger_seconds.observe(seconds)
+
+
+def _registry() -> CollectorRegistry:
+    """Return a registry that measures the process already."""
+    registry = CollectorRegistry()
+    for kind in (ProcessCollector, PlatformCollector, GCCollector):
+        kind(registry=registry)
+    return registry
+
+
+class _StatusCollector(Collector):
+    """Gauges of a worker's status, asked for when Prometheus asks."""
+
+    def __init__(self, status: Callable[[], WorkerStatus]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        now = self._status()
+        for name, what, value in (
+            ("jobs_running", "Jobs whose handlers run.", now.running),
+            ("requests_waiting", "Requests in the process that have not started.", now.waiting),
+            ("partitions", "Partitions of the request topic that it has.", now.partitions),
+            ("ready", "1 when it takes jobs, else 0.", now.ready),
+            ("last_poll_age_seconds", "Since its consumer last polled.", now.seconds_since_poll),
+        ):
+            yield GaugeMetricFamily(f"{PREFIX}_{name}", what, value=value)

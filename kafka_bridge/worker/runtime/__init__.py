@@ -1,0 +1,1 @@
+"""The running worker: from a request that arrives to its committed offset."""

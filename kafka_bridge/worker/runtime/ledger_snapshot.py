@@ -1,0 +1,199 @@
+"""A page of the ledger: what a response topic says of the jobs since a moment.
+
+Whoever may write to the topic chooses what lies in it. So of each job little is kept, whatever the
+size of its events, and of all jobs together no more than some number: those that requests at hand
+ask for always, of others the latest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.lookups.scan import scan
+from kafka_bridge.kafka.unreadable import SkippedBatches
+from kafka_bridge.protocol.codec import decode
+from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
+from kafka_bridge.protocol.event_head import EventHead, read_head
+from kafka_bridge.protocol.ids import CORRELATION_ID_LENGTH
+from kafka_bridge.protocol.lifecycle import TERMINAL
+from kafka_bridge.protocol.messages import JobState, StatusEvent
+from kafka_bridge.protocol.sanitize import LINE_BYTES
+
+CLOCK_SKEW_SECONDS = 60.0
+"""How far the clocks of Airflow and of other workers may differ from each other."""
+SCAN_SECONDS = 60.0
+"""The longest silence of the brokers while the topic is read; an open transaction ends in time."""
+FAILURE_SECONDS = 10.0
+"""How long a topic that cannot be read is taken to stay so."""
+MOST_FINISHED = 500_000
+"""How many finished jobs a page holds, about 80 MB, besides those that it was asked for."""
+MOST_UNFINISHED = 100_000
+"""How many jobs that were begun it holds, at most about 80 MB."""
+WHOLE_BYTES = 512
+"""An event that is no longer is kept until the reading ends: usually a later one replaces it, and
+decoding each would take ten times as long. A longer one is decoded at once."""
+
+
+@dataclass(slots=True)
+class Unfinished:
+    """A job that was begun: the highest delivery seen, and how many were handed back.
+
+    ``is_released``: whether the last event of that delivery handed the job back. ``external_id``
+    and ``sequence`` are that event's.
+    """
+
+    delivery: int = 0
+    released: int = 0
+    is_released: bool = field(default=False, compare=False)
+    external_id: str | None = field(default=None, compare=False)
+    sequence: int = field(default=0, compare=False)
+    _last: bytes | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def broken_off(self) -> int:
+        """How many deliveries ended without a word."""
+        return max(0, self.delivery - self.released)
+
+    def take(self, head: EventHead, value: bytes | None) -> None:
+        """Take in the next event of the job."""
+        is_released = head.state is JobState.RELEASED
+        self.released += is_released
+        if head.delivery < self.delivery:
+            return
+        self.delivery, self.is_released, self._last = head.delivery, is_released, value
+        if value is not None and len(value) > WHOLE_BYTES:
+            self.settle()
+
+    def settle(self) -> None:
+        """Read what is needed of the last event, and forget the rest of it."""
+        value, self._last = self._last, None
+        if value is None:
+            return
+        try:
+            event = decode(StatusEvent, value)
+        except RemoteProtocolError:
+            return  # its head could be read, what follows is damaged
+        self.sequence, self.external_id = event.sequence, _bounded(event.external_id)
+
+
+def _bounded(external_id: str | None) -> str | None:
+    """Return an external id, or None where no worker would publish it: half an id is another's."""
+    return None if external_id is None or len(external_id) > LINE_BYTES else external_id
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a response topic said of the jobs since a moment, by correlation id.
+
+    ``since``: seconds since 1970. ``epoch``: the assignment up to which it counts. ``asked``: older
+    jobs that it knows, too. ``failure``: why it could not be read. ``is_cut``: there were more jobs
+    than a page holds; ``since`` is the moment since which none was left out.
+    """
+
+    since: float
+    epoch: int
+    finished: AbstractSet[bytes] = frozenset()
+    unfinished: dict[bytes, Unfinished] = field(default_factory=dict)
+    failure: KafkaBridgeError | None = None
+    records: int = 0
+    asked: AbstractSet[bytes] = frozenset()
+    is_cut: bool = False
+    read_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it says of a topic that it cannot be read, and that was a while ago."""
+        return self.failure is not None and time.monotonic() - self.read_at >= FAILURE_SECONDS
+
+    def covers(self, created_at: datetime, epoch: int, job: bytes = b"") -> bool:
+        """Tell whether it knows all of a request that came with this assignment."""
+        if self.failure is not None:
+            return not self.is_stale
+        is_recent = self.since <= created_at.timestamp() - CLOCK_SKEW_SECONDS
+        return self.epoch >= epoch and (is_recent or job in self.asked)
+
+
+def read_page(
+    config: KafkaConfig,
+    topic: str,
+    since: float,
+    epoch: int,
+    asked: AbstractSet[bytes] = frozenset(),
+    skipped: Callable[[SkippedBatches], None] = lambda _: None,
+) -> Page:
+    """Read a response topic from a time on (seconds since 1970) to its end.
+
+    :param asked: the jobs, by correlation id, that must not be left out
+    :param skipped: called with each range that cannot be unpacked
+    :raises KafkaError: it cannot be read
+    """
+    reading = _Reading(asked)
+    records = 0
+    start = datetime.fromtimestamp(max(0.0, since), UTC)
+    for batch in scan(config, topic, start, timeout=SCAN_SECONDS, skipped=skipped):
+        records += len(batch)
+        for message in batch:
+            reading.take(message)
+    for each in reading.unfinished.values():
+        each.settle()
+    return Page(
+        max(since, reading.complete_since),
+        epoch,
+        reading.finished.keys(),
+        reading.unfinished,
+        records=records,
+        asked=asked,
+        is_cut=reading.complete_since > 0,
+    )
+
+
+class _Reading:
+    """What is known so far while a page is read.
+
+    ``complete_since``: the moment (seconds since 1970) since which no job was left out.
+    """
+
+    def __init__(self, asked: AbstractSet[bytes]) -> None:
+        self.finished: dict[bytes, None] = {}
+        self.unfinished: dict[bytes, Unfinished] = {}
+        self.complete_since = 0.0
+        self._asked = asked
+        self._newest_ms = 0
+
+    def take(self, message: Any) -> None:
+        """Take in a record."""
+        key = message.key()
+        if not isinstance(key, bytes) or len(key) != CORRELATION_ID_LENGTH or key in self.finished:
+            return
+        value = message.value()
+        try:
+            head = read_head(value)
+        except RemoteProtocolError:
+            return  # a plain reply, or damage: no word of a worker
+        self._newest_ms = max(self._newest_ms, message.timestamp()[1])
+        if head.state in TERMINAL:
+            self.unfinished.pop(key, None)
+            self.finished[key] = None
+            self._leave_out(self.finished, MOST_FINISHED)
+        else:
+            known = self.unfinished.get(key)
+            if known is None:
+                known = self.unfinished[key] = Unfinished()
+                self._leave_out(self.unfinished, MOST_UNFINISHED)
+            known.take(head, value)
+
+    def _leave_out(self, jobs: dict[bytes, Any], most: int) -> None:
+        """Forget the job that was seen first, where there are too many and it was not asked for."""
+        if len(jobs) <= most + len(self._asked):
+            return
+        while (first := next(iter(jobs))) in self._asked:
+            jobs[first] = jobs.pop(first)
+        del jobs[first]
+        # Its events are no younger than the youngest that was read so far.
+        self.complete_since = self._newest_ms / 1000

@@ -1,0 +1,94 @@
+"""Requests that go to the dead letters, once it is certain that they are this worker's to judge."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from kafka_bridge.kafka.records import Received
+from kafka_bridge.worker.runtime.assignment import Holdings
+from kafka_bridge.worker.runtime.claims import Partition
+from kafka_bridge.worker.runtime.dead_letters import DeadLetters
+from kafka_bridge.worker.runtime.membership import Standing
+
+MOST_WAITING = 1_000
+"""How many requests may wait until the group confirms that this worker is a member."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """A request to be set aside.
+
+    ``done`` is called once that is on record; ``lost`` where its partition has gone before.
+    """
+
+    partition: Partition
+    received: Received
+    error: BaseException
+    done: Callable[[], None]
+    lost: Callable[[], None]
+    tells_sender: bool
+
+
+class Aside:
+    """Sets requests aside. For the polling thread alone.
+
+    A process that was frozen may have lost its partitions, and not know it. Another worker, a newer
+    one perhaps, may be able to do what this one cannot: so nothing is written until the group has
+    confirmed that this one is still a member.
+    """
+
+    def __init__(
+        self,
+        dead_letters: DeadLetters,
+        holdings: Holdings,
+        standing: Standing,
+        post: Callable[..., None],
+    ) -> None:
+        self._dead_letters = dead_letters
+        self._holdings = holdings
+        self._standing = standing
+        self._post = post
+        self._waiting: deque[_Letter] = deque()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many requests wait to be set aside that no more should be taken."""
+        return self._dead_letters.is_full or len(self._waiting) >= MOST_WAITING
+
+    def put(
+        self,
+        partition: Partition,
+        received: Received,
+        error: BaseException,
+        *,
+        done: Callable[[], None],
+        lost: Callable[[], None] = lambda: None,
+        tells_sender: bool = False,
+    ) -> None:
+        """Set a request aside, with the reason, as soon as that may be done.
+
+        :param done: called on the polling thread once the dead letter is on record
+        :param lost: called where the request's partition has gone to another worker before
+        :param tells_sender: whether the waiting task is told that its request is unreadable
+        """
+        self._waiting.append(_Letter(partition, received, error, done, lost, tells_sender))
+        self.work_off()
+
+    def work_off(self) -> None:
+        """Write what may be written now."""
+        while self._waiting and self._standing.may_speak():
+            letter = self._waiting.popleft()
+            if self._holdings.partitions.get(letter.partition.number) is letter.partition:
+                self._write(letter)
+            else:
+                letter.lost()
+
+    def _write(self, letter: _Letter) -> None:
+        record = letter.received.record
+        if letter.tells_sender:
+            assert isinstance(letter.error, Exception)  # noqa: S101
+            self._dead_letters.tell_sender(record, letter.error)
+        self._dead_letters.set_aside(record, letter.error, partial(self._post, letter.done))

@@ -1,0 +1,331 @@
+"""A worker at work: the process's life, and the one thread that polls.
+
+That thread never waits for a job, so that ``max.poll.interval.ms`` is never missed however long a
+job takes; when enough requests wait, it pauses its partitions and polls on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.consumer import START_SECONDS, RequestConsumer
+from kafka_bridge.kafka.control import ControlReader
+from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.kafka.producer import DELIVERY_TIMEOUT, RecordProducer
+from kafka_bridge.kafka.rereader import RequestRereader
+from kafka_bridge.kafka.unreadable import SkippedBatches
+from kafka_bridge.worker.monitoring.observer import Observer, WorkerStatus
+from kafka_bridge.worker.runtime.allocator import give_back_large_blocks
+from kafka_bridge.worker.runtime.assignment import Holdings
+from kafka_bridge.worker.runtime.backlog import Backlog
+from kafka_bridge.worker.runtime.claims import Claim
+from kafka_bridge.worker.runtime.dead_letters import DeadLetters
+from kafka_bridge.worker.runtime.executor import Executor, event_loop
+from kafka_bridge.worker.runtime.heartbeats import Heartbeats
+from kafka_bridge.worker.runtime.job_run import JobRun
+from kafka_bridge.worker.runtime.ledger import Ledger
+from kafka_bridge.worker.runtime.mailbox import Posts
+from kafka_bridge.worker.runtime.membership import Standing
+from kafka_bridge.worker.runtime.pending_dead_letters import Aside
+from kafka_bridge.worker.runtime.scheduler import Scheduler
+from kafka_bridge.worker.runtime.signals import stop_on_signals
+from kafka_bridge.worker.runtime.skipped_requests import PassedOver
+from kafka_bridge.worker.runtime.slots import Slots
+from kafka_bridge.worker.runtime.stand_ins import StandIns
+from kafka_bridge.worker.runtime.topic_access import TopicAccess
+
+if TYPE_CHECKING:
+    from kafka_bridge.worker.worker import Worker
+
+_log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+SHORT_POLL_SECONDS = 0.02
+REREAD_SECONDS = 0.005
+COMMIT_SECONDS = 0.5
+HOLD_SECONDS = 0.5
+"""How long the backlog must be full until the consumer is told to fetch no more."""
+REVOKE_GRACE_SECONDS = 5.0
+"""How long jobs may take to end before their partition goes to another worker, which waits."""
+RELEASE_SECONDS = 5.0
+"""How long the brokers may take to acknowledge that jobs are handed back."""
+
+
+class Service:
+    """Runs a worker once, from joining its group to leaving it.
+
+    :param stopping: set when it is to leave
+    """
+
+    def __init__(
+        self, worker: Worker, on_ready: Callable[[], None], stopping: threading.Event
+    ) -> None:
+        self._worker = worker
+        self._started = False
+        self._on_ready = on_ready
+        self._stopping = stopping
+        self._posts = Posts()
+        self._joined = False
+        self._next_commit = 0.0
+        self._full_since = 0.0
+
+    def run(self, observer: Observer) -> None:
+        """Work until told to stop.
+
+        :param observer: is told what happens
+        :raises KafkaError: Kafka cannot be used, and waiting would not help
+        """
+        give_back_large_blocks()
+        worker, config = self._worker, self._worker.kafka_config()
+        end_offsets(config, [worker.dead_letter_topic], START_SECONDS)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(stop_on_signals(self._stopping, worker.grace))
+            self._standing = Standing(config.session_timeout)
+            self._scheduler = self._make_scheduler(config, observer, stack)
+            self._started = True
+            self._scheduler.control.catch_up(START_SECONDS)
+            self._consumer = RequestConsumer(
+                config,
+                worker.request_topic,
+                worker.group_id,
+                assigned=self._assigned,
+                revoked=self._revoked,
+                lost=self._lost,
+                skipped=self._skipped,
+            )
+            try:
+                self._take_jobs()
+                self._finish_jobs()
+            finally:
+                self._consumer.close()
+
+    def _make_scheduler(
+        self, config: KafkaConfig, observer: Observer, stack: contextlib.ExitStack
+    ) -> Scheduler:
+        """Return a scheduler with its threads and clients, which end with the stack."""
+        worker, slots = self._worker, Slots(self._worker.concurrency)
+        backlog = Backlog(worker.handlers)
+        heartbeats = stack.enter_context(contextlib.closing(Heartbeats()))
+        loop = stack.enter_context(event_loop())
+        executor = Executor(worker.concurrency, loop, self._handler_ended)
+        # No longer than the session: what was sent before a freeze must not go out after it.
+        delivery_timeout = min(DELIVERY_TIMEOUT, config.session_timeout)
+        producer = stack.enter_context(
+            RecordProducer(config, delivery_timeout, served=executor.start_waiting)
+        )
+        control = stack.enter_context(contextlib.closing(self._control_reader(config, observer)))
+        access = TopicAccess([worker.response_topic])
+        dead_letters = DeadLetters(producer, worker.dead_letter_topic, worker.worker_id, observer)
+        holdings = Holdings(observer, heartbeats, slots, self._posts.post)
+        rereader = stack.enter_context(
+            contextlib.closing(RequestRereader(config, worker.request_topic))
+        )
+        self._passed_over = PassedOver(rereader, holdings, backlog)
+        return Scheduler(
+            handlers=worker.handlers,
+            worker_id=worker.worker_id,
+            max_deliveries=worker.max_deliveries,
+            producer=producer,
+            control=control,
+            ledger=Ledger(config, control, observer, self._posts.post, access),
+            executor=executor,
+            holdings=holdings,
+            standing=self._standing,
+            observer=observer,
+            posts=self._posts,
+            slots=slots,
+            access=access,
+            backlog=backlog,
+            stand_ins=StandIns(heartbeats, worker.worker_id),
+            aside=Aside(dead_letters, holdings, self._standing, self._posts.post),
+        )
+
+    def _control_reader(self, config: KafkaConfig, observer: Observer) -> ControlReader:
+        return ControlReader(
+            config,
+            self._worker.control_topic,
+            lambda job: self._posts.post(self._cancel, job),
+            timeout=START_SECONDS,
+            skipped=lambda skipped: observer.unreadable(skipped.offsets),
+        )
+
+    def _cancel(self, job: str) -> None:
+        # The control topic is read from before there is a scheduler; posts are done after that.
+        self._scheduler.cancel(job)
+
+    def _handler_ended(self, run: JobRun) -> None:
+        self._posts.post(self._scheduler.handler_ended, run)
+
+    @property
+    def status(self) -> WorkerStatus:
+        """What the worker is like at this moment. Any thread may ask."""
+        if not self._started:
+            return WorkerStatus(0, 0, 0, ready=False, seconds_since_poll=0.0)
+        scheduler = self._scheduler
+        return WorkerStatus(
+            running=scheduler.executor.running,
+            waiting=len(scheduler.backlog),
+            partitions=len(scheduler.holdings.partitions),
+            ready=self._joined and not scheduler.ledger.is_reading,
+            seconds_since_poll=self._standing.seconds_since_poll,
+        )
+
+    # Taking jobs.
+
+    def _take_jobs(self) -> None:
+        scheduler, backlog = self._scheduler, self._scheduler.backlog
+        while not self._stopping.is_set():
+            scheduler.work()
+            if backlog:
+                scheduler.producer.serve_reports()
+            else:
+                scheduler.producer.leave_reports()
+            self._passed_over.bring_back(scheduler.intake.receive_again)
+            holds_off = self._holds_off()
+            is_busy = bool(backlog) or self._passed_over.is_reading or holds_off
+            arrived = not holds_off and self._poll(0 if is_busy else POLL_SECONDS)
+            if is_busy and not arrived:
+                scheduler.producer.leave_reports()
+                self._posts.wait(self._pause())
+
+    def _pause(self) -> float:
+        """Return how long to wait, at the most, for something to happen in this process."""
+        if self._passed_over.is_reading:
+            return REREAD_SECONDS
+        # Where a place is free, only one type waits: requests of others may come at any moment.
+        return SHORT_POLL_SECONDS if self._scheduler.slots.any_free() else POLL_SECONDS
+
+    def _holds_off(self) -> bool:
+        """Tell whether to leave the consumer alone for a moment: enough requests wait.
+
+        Where they wait longer, partitions are held, and the consumer is polled. That is not done at
+        once, since a consumer forgets what it has fetched of a partition that is held. Some are not
+        held: those that have to be read on all the same.
+        """
+        now, intake = time.monotonic(), self._scheduler.intake
+        held, is_full = intake.held(), intake.is_full
+        if not is_full:
+            self._full_since = now
+        are_all_held = len(held) == len(self._scheduler.holdings.partitions)
+        if is_full and are_all_held and now - self._full_since <= HOLD_SECONDS:
+            return True
+        self._consumer.hold(held)
+        return False
+
+    def _poll(self, timeout: float) -> bool:
+        """Poll, and do what has to be done from time to time; tell whether requests came."""
+        self._standing.about_to_poll()
+        records = self._consumer.poll(timeout)
+        self._scheduler.intake.receive(records)
+        self._scheduler.control.check()
+        self._scheduler.producer.check()
+        if self._standing.in_doubt:
+            holdings = self._scheduler.holdings
+            positions = holdings.positions(holdings.partitions)
+            if self._consumer.is_member(positions, self._standing.doubts):
+                self._standing.confirmed()
+        if time.monotonic() >= self._next_commit:
+            self._next_commit = time.monotonic() + COMMIT_SECONDS
+            self._commit()
+        return bool(records)
+
+    def _commit(self) -> None:
+        """Commit what has moved; all, where the last time failed, as in a rebalance it may."""
+        holdings = self._scheduler.holdings
+        moved = holdings.moved_positions()
+        again = self._consumer.has_failed_to_commit()
+        self._consumer.commit(holdings.positions(holdings.partitions) if again else moved)
+
+    # Stopping.
+
+    def _finish_jobs(self) -> None:
+        """Stay in the group, taking nothing new, until all jobs end or the grace is over."""
+        scheduler, grace = self._scheduler, self._worker.grace
+        scheduler.backlog.clear()  # uncommitted: others will do these
+        why = f"worker {self._worker.worker_id} shuts down"
+        scheduler.holdings.release(
+            [each for each in scheduler.holdings.in_hand.values() if _has_not_begun(each)], why
+        )
+        if scheduler.holdings.in_hand:
+            _log.info(
+                "Stopping: %d jobs get %g s to finish", len(scheduler.holdings.in_hand), grace
+            )
+        self._until_done(lambda: bool(scheduler.holdings.in_hand), grace, self._poll_held)
+        left = list(scheduler.holdings.in_hand.values())
+        if left:
+            _log.warning("%d jobs are unfinished and handed back: others will do them", len(left))
+            scheduler.holdings.release(left, why)
+            self._until_done(
+                lambda: bool(scheduler.holdings.in_hand), RELEASE_SECONDS, self._poll_held
+            )
+        self._consumer.commit(
+            scheduler.holdings.positions(scheduler.holdings.partitions), wait=True
+        )
+
+    def _poll_held(self) -> None:
+        self._consumer.hold(self._scheduler.holdings.partitions.keys())
+        self._poll(0)
+        self._scheduler.backlog.clear()
+
+    def _until_done(
+        self, busy: Callable[[], bool], seconds: float, meanwhile: Callable[[], None]
+    ) -> None:
+        """Do what other threads post until nothing is left to wait for, or the time is over."""
+        self._scheduler.producer.leave_reports()
+        give_up = time.monotonic() + seconds
+        while busy() and time.monotonic() < give_up:
+            meanwhile()
+            self._posts.wait(POLL_SECONDS)
+            self._posts.work_off()
+            self._scheduler.aside.work_off()
+
+    # Partitions come and go, within poll() and close().
+
+    def _assigned(self, numbers: Iterable[int]) -> None:
+        self._scheduler.holdings.assigned(numbers)
+        if not self._joined:
+            self._joined = True
+            self._on_ready()
+
+    def _revoked(self, numbers: Iterable[int]) -> None:
+        """Let the jobs of these partitions end, or hand them back, before others get them."""
+        numbers = list(numbers)
+        scheduler = self._scheduler
+        leaving = [scheduler.holdings.partitions[each] for each in numbers]
+        scheduler.forget_waiting(leaving)
+
+        def jobs() -> list[Claim]:
+            return scheduler.holdings.jobs_of(leaving)
+
+        def may_end() -> bool:
+            # No answer of the group arrives in here: who may not speak now will not be allowed to.
+            return any(each.may_speak() for each in jobs())
+
+        why = f"another worker takes over from {self._worker.worker_id}"
+        scheduler.holdings.release([each for each in jobs() if _has_not_begun(each)], why)
+        self._until_done(may_end, REVOKE_GRACE_SECONDS, self._standing.about_to_poll)
+        scheduler.holdings.release(jobs(), why)
+        self._until_done(may_end, RELEASE_SECONDS, self._standing.about_to_poll)
+        self._consumer.commit(scheduler.holdings.positions(numbers), wait=True)
+        scheduler.holdings.forget(numbers)
+
+    def _skipped(self, skipped: SkippedBatches) -> None:
+        self._scheduler.observer.unreadable(skipped.offsets)
+        self._scheduler.holdings.skipped(skipped.partition, skipped.end)
+
+    def _lost(self, numbers: Iterable[int]) -> None:
+        _log.warning(
+            "Partitions lost: the group has gone on without this worker. "
+            "Events of its jobs are held until it has joined again"
+        )
+        self._scheduler.lost(numbers)
+
+
+def _has_not_begun(claim: Claim) -> bool:
+    return claim.run is not None and claim.run.began is None

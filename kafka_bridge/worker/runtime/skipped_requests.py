@@ -1,0 +1,95 @@
+"""Requests that were read when their lane had no room, and are read again once it has.
+
+A partition is a queue of requests for all job types. To go on with those behind, a worker passes
+over what there is no room for: it keeps the offset alone, about 40 bytes, and commits nothing from
+there on. Once half of the lane is empty, a consumer of its own goes back to the first of them and
+reads on from there, so that each is read twice, not once for each time that there is room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from kafka_bridge.kafka.records import Received
+from kafka_bridge.worker.runtime.assignment import Holdings
+from kafka_bridge.worker.runtime.backlog import Backlog
+from kafka_bridge.worker.runtime.claims import Partition
+
+MOST_PASSED_OVER = 1_000_000
+"""How many requests a worker passes over, about 40 MB, before it fetches no more."""
+
+
+class Rereader(Protocol):
+    """Reads one partition at a time again.
+
+    :ivar end: where the partition ended, once it was read to its end
+    """
+
+    end: int | None
+
+    def start(self, partition: int, offset: int) -> None:
+        """Read a partition from an offset on, and no longer the one before."""
+
+    def poll(self) -> list[Received]:
+        """Return the records that are there."""
+
+    def stop(self) -> None:
+        """Read nothing until started again."""
+
+
+class PassedOver:
+    """Brings back what was passed over, for one lane of one partition at a time."""
+
+    def __init__(self, rereader: Rereader, holdings: Holdings, backlog: Backlog) -> None:
+        self._rereader = rereader
+        self._holdings = holdings
+        self._backlog = backlog
+        self._reading: tuple[Partition, str] | None = None
+        self._is_filling = False
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether requests are on their way."""
+        return self._is_filling
+
+    def bring_back(self, take: Callable[[Partition, Received], None]) -> None:
+        """Read again what there is room for now.
+
+        :param take: is given each request that has come back
+        """
+        if not self._is_filling:
+            self._choose()
+        if not self._is_filling or self._reading is None:
+            return
+        partition, lane = self._reading
+        if self._holdings.partitions.get(partition.number) is partition:
+            for received in self._rereader.poll():
+                if received.partition == partition.number and partition.positions.take_back(
+                    received.offset, lane
+                ):
+                    take(partition, received)
+            if self._rereader.end is not None:  # what has not come by now was deleted
+                partition.positions.drop_before(self._rereader.end, lane)
+            if partition.positions.first_passed_over(lane) is not None:
+                self._is_filling = self._backlog.lane(lane).has_room
+                return
+        self._reading, self._is_filling = None, False
+        self._rereader.stop()
+
+    def _choose(self) -> None:
+        """Begin with a lane that has room again: each in turn; where it is the only one, go on."""
+        choices = [
+            (partition, lane)
+            for partition in self._holdings.partitions.values()
+            for lane in partition.positions.lanes_passed_over
+            if self._backlog.lane(lane).is_half_empty
+        ]
+        if not choices:
+            return
+        last = choices.index(self._reading) if self._reading in choices else -1
+        partition, lane = chosen = choices[(last + 1) % len(choices)]
+        first = partition.positions.first_passed_over(lane)
+        if chosen != self._reading and first is not None:
+            self._rereader.start(partition.number, first)
+        self._reading, self._is_filling = chosen, True

@@ -1,0 +1,25 @@
+"""What is remembered of jobs that have ended."""
+
+from __future__ import annotations
+
+from kafka_bridge.gateway.callbacks.ended_jobs import EndedJobs, Seen
+
+
+def test_the_end_is_told_from_others() -> None:
+    """Of a job that has ended, the very callback that ended it is known; the first end counts."""
+    ended = EndedJobs()
+    assert ended.seen("a", b"end") is Seen.NOTHING
+    ended.note("a", b"end")
+    ended.note("a", b"another end")
+    assert ended.seen("a", b"end") is Seen.SAME
+    assert ended.seen("a", b"another end") is Seen.OTHER
+    assert ended.seen("b", b"end") is Seen.NOTHING
+
+
+def test_memory_is_bounded() -> None:
+    """The oldest ends are forgotten first."""
+    ended = EndedJobs(most=10)
+    for number in range(25):
+        ended.note(str(number), b"end")
+    known = [number for number in range(25) if ended.seen(str(number), b"end") is Seen.SAME]
+    assert known == list(range(15, 25))

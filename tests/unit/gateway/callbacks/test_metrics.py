@@ -1,0 +1,47 @@
+"""Callbacks among the metrics of the gateway's worker."""
+
+from __future__ import annotations
+
+import re
+
+from prometheus_client import generate_latest
+
+from kafka_bridge.gateway.callbacks.metrics import METRIC, CallbackCounts
+from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome
+from kafka_bridge.gateway.config import GatewayConfig
+from kafka_bridge.gateway.gateway import Gateway
+from kafka_bridge.worker.monitoring.observer import WorkerStatus
+from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver
+from kafka_bridge.worker.monitoring.serving import watched
+from unit.gateway.callbacks.conftest import Says, called_back
+
+IDLE = WorkerStatus(0, 0, 0, ready=True, seconds_since_poll=0.0)
+
+
+def test_callbacks_are_counted_by_outcome() -> None:
+    """Every outcome has a series from the start; callbacks raise their own, before and after."""
+    counts = CallbackCounts()
+    counts.count(CallbackOutcome.ACCEPTED)
+    with watched(lambda: IDLE, ["work"], 0, "127.0.0.1", [counts]) as observer:
+        assert isinstance(observer, PrometheusObserver)
+        for outcome in (CallbackOutcome.ACCEPTED, CallbackOutcome.OVERSIZED):
+            counts.count(outcome)
+        text = generate_latest(observer.registry).decode()
+    shown = dict(re.findall(rf'^{METRIC}_total{{outcome="(\w+)"}} (\S+)$', text, re.MULTILINE))
+    assert shown == {each.value: "0.0" for each in CallbackOutcome} | {
+        "accepted": "2.0",
+        "oversized": "1.0",
+    }
+    assert "kafka_bridge_worker_jobs_running 0.0" in text
+
+
+def test_a_gateway_that_is_called_back_shows_them(says: Says) -> None:
+    """They are among its worker's metrics; a gateway that only polls has none."""
+    jobs = {"work": called_back()}
+    polled = {"work": called_back(mode="polling")}
+    for config, sources in (
+        (GatewayConfig(callbacks=says(), jobs=jobs), 1),
+        (GatewayConfig(callbacks=says(), jobs=polled), 0),
+    ):
+        shown = Gateway(config).worker.metric_sources
+        assert sum(isinstance(each, CallbackCounts) for each in shown) == sources

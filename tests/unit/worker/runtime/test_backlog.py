@@ -1,0 +1,131 @@
+"""Requests that wait in a worker, and whose turn it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.runtime.backlog import BACKLOG_RECORDS, LANE_RECORDS, Backlog
+from kafka_bridge.worker.runtime.claims import Claim, Partition
+from kafka_bridge.worker.runtime.membership import Standing
+
+from ..samples import request
+
+HANDLERS = {
+    "a.job": Handler.of("a.job", lambda _: None),
+    "narrow": Handler.of("narrow", lambda _: None, concurrency=5),
+}
+
+
+def claim(offset: int, job_type: str = "a.job", **fields: Any) -> Claim:
+    """Return a claim to a request at an offset."""
+    received: Any = SimpleNamespace(offset=offset)
+    partition = fields.pop("partition", None) or Partition(0, 1)
+    job = replace(request(), job_type=job_type)
+    return Claim(partition, received, job, Encoding.AVRO, Standing(30.0), **fields)
+
+
+def backlog_of(*claims: Claim) -> Backlog:
+    """Return a backlog that holds these."""
+    backlog = Backlog(HANDLERS)
+    for each in claims:
+        backlog.add(each)
+    return backlog
+
+
+def offsets(backlog: Backlog) -> list[int]:
+    """Return where the requests lie that it holds."""
+    return [each.offset for each in backlog]
+
+
+def sift(
+    backlog: Backlog,
+    goes: Callable[[Claim], bool] = lambda _: True,
+    *,
+    until: Callable[[list[int]], bool] = lambda _: False,
+    is_open: bool = True,
+) -> list[int]:
+    """Sift, and return the offsets of those that were asked."""
+    asked: list[int] = []
+
+    def ask(each: Claim) -> bool:
+        asked.append(each.offset)
+        return goes(each)
+
+    backlog.sift(ask, until=lambda: until(asked), is_open=lambda _: is_open)
+    return asked
+
+
+def is_odd(each: Claim) -> bool:
+    """Tell whether a request lies at an odd offset."""
+    return each.offset % 2 == 1
+
+
+def test_those_that_stay_keep_their_order() -> None:
+    """All are asked, oldest first, and those that went are gone."""
+    backlog = backlog_of(*map(claim, range(6)))
+    assert sift(backlog, is_odd) == [0, 1, 2, 3, 4, 5]
+    assert (offsets(backlog), len(backlog)) == ([0, 2, 4], 3)
+
+
+def test_none_is_asked_once_it_is_enough() -> None:
+    """Those behind stay behind those that were asked and stay."""
+    backlog = backlog_of(*map(claim, range(6)))
+    assert sift(backlog, is_odd, until=lambda asked: len(asked) == 3) == [0, 1, 2]
+    assert offsets(backlog) == [0, 2, 3, 4, 5]
+
+
+def test_what_had_begun_goes_first() -> None:
+    """Whatever its lane, and it keeps its place in front where it has to wait."""
+    backlog = backlog_of(
+        claim(0), claim(1, "narrow"), claim(2, is_begun=True), claim(3, "narrow", is_begun=True)
+    )
+    assert sift(backlog, lambda _: False) == [2, 3, 0, 1]
+    assert sift(backlog) == [2, 3, 0, 1]
+
+
+def test_type_without_a_free_place_holds_up_no_other() -> None:
+    """None of it is asked; the others are, in the order in which they came."""
+    backlog = backlog_of(claim(0, "narrow"), claim(1), claim(2, "narrow"), claim(3))
+    assert sift(backlog, is_open=False) == [1, 3]
+    backlog.add(claim(4))
+    assert sift(backlog) == [0, 2, 4]
+
+
+def test_lane_has_room_for_so_many() -> None:
+    """What fills the lane of one type does not fill the backlog: others are fetched."""
+    backlog = backlog_of(*(claim(number, "narrow") for number in range(LANE_RECORDS)))
+    lane = backlog.lane("narrow")
+    assert (lane.has_room, lane.is_half_empty, backlog.is_full) == (False, False, False)
+    sift(backlog, until=lambda asked: len(asked) == LANE_RECORDS // 2 + 1)
+    assert (lane.has_room, lane.is_half_empty) == (True, True)
+
+
+def test_requests_of_partitions_that_went_are_forgotten() -> None:
+    """By the assignment, not the number: the same partition may have come back meanwhile."""
+    old, new = Partition(0, 1), Partition(0, 2)
+    backlog = backlog_of(
+        claim(1, partition=old), claim(2, partition=new), claim(3, "narrow", partition=old)
+    )
+    backlog.undecided.append(claim(4, partition=old))
+    backlog.drop([old])
+    assert offsets(backlog) == [2]
+    backlog.clear()
+    assert len(backlog) == 0
+
+
+def test_full_backlog_is_full_until_half_of_it_is_gone() -> None:
+    """To fetch no more and then go on costs more than to hold some: it must not go to and fro."""
+    backlog = backlog_of(*map(claim, range(BACKLOG_RECORDS - 1)))
+    assert not backlog.is_full
+    backlog.add(claim(BACKLOG_RECORDS))
+    assert backlog.is_full
+    half = BACKLOG_RECORDS // 2
+    sift(backlog, until=lambda _: len(backlog) == half)
+    assert backlog.is_full
+    sift(backlog, until=lambda _: len(backlog) == half - 1)
+    assert not backlog.is_full

@@ -1,0 +1,76 @@
+"""What a page of the ledger holds for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kafka_bridge.protocol.errors import TopicNotFound
+from kafka_bridge.worker.runtime.ledger import OWN_JOBS, Ledger
+from kafka_bridge.worker.runtime.ledger_snapshot import (
+    CLOCK_SKEW_SECONDS,
+    FAILURE_SECONDS,
+    Page,
+    Unfinished,
+)
+
+SINCE = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SKEW = timedelta(seconds=CLOCK_SKEW_SECONDS)
+MOMENT = timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("created_at", "epoch", "covered"),
+    [
+        (SINCE + SKEW, 3, True),
+        (SINCE + SKEW + timedelta(days=1), 3, True),
+        (SINCE + SKEW, 2, True),
+        (SINCE + SKEW - MOMENT, 3, False),
+        (SINCE, 3, False),
+        (SINCE + SKEW, 4, False),
+    ],
+)
+def test_page_covers_requests_of_its_time_and_assignment(
+    created_at: datetime, epoch: int, covered: bool
+) -> None:
+    """Others' clocks may differ; a partition that came later may bring what it missed."""
+    assert Page(SINCE.timestamp(), epoch=3).covers(created_at, epoch) is covered
+
+
+def test_failure_is_believed_for_a_while_and_for_all_requests() -> None:
+    """A topic that is missing is not asked for again at once, and is asked for later."""
+    failed = Page(SINCE.timestamp(), epoch=1, failure=TopicNotFound("no such topic"))
+    assert failed.covers(SINCE - SKEW, epoch=9)
+    before = Page(
+        SINCE.timestamp(),
+        epoch=1,
+        failure=TopicNotFound("no such topic"),
+        read_at=failed.read_at - FAILURE_SECONDS,
+    )
+    assert not before.covers(SINCE + 2 * SKEW, epoch=1)
+
+
+@pytest.mark.parametrize(
+    ("delivery", "released", "broken_off"), [(0, 0, 0), (3, 0, 3), (3, 2, 1), (3, 3, 0), (1, 2, 0)]
+)
+def test_deliveries_that_were_handed_back_are_not_broken_off(
+    delivery: int, released: int, broken_off: int
+) -> None:
+    """Nor is anything below none: a delivery's number may repeat, and be released twice."""
+    assert Unfinished(delivery, released).broken_off == broken_off
+
+
+def test_ledger_remembers_so_many_jobs_of_its_own(ledger: Ledger) -> None:
+    """The oldest go first, so that memory does not grow with the life of a worker."""
+    for number in range(OWN_JOBS + 1):
+        ledger.finished_here(str(number))
+    assert not ledger.is_finished_here("0")
+    assert ledger.is_finished_here("1")
+    assert ledger.is_finished_here(str(OWN_JOBS))
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """Give a ledger that reads nothing."""
+    return Ledger(None, None, None, post=lambda _: None)  # type: ignore[arg-type]

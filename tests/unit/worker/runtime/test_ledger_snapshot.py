@@ -1,0 +1,108 @@
+"""What a page of the ledger keeps, however much was written to the response topic."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kafka_bridge.protocol.codec import encode
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
+from kafka_bridge.worker.runtime import ledger_snapshot as page_module
+from kafka_bridge.worker.runtime.ledger_snapshot import Page, read_page
+
+
+def record(job: str, state: JobState, at: int = 0, key: bytes | None = None, **fields: Any) -> Any:
+    """Return an event as it lies in the topic, written at so many seconds since 1970."""
+    event = StatusEvent(
+        correlation_id=job,
+        event_id="e-1",
+        sequence=fields.pop("sequence", 0),
+        state=state,
+        occurred_at=utc_now(),
+        worker_id="w-1",
+        **fields,
+    )
+    value = encode(event, Encoding.AVRO)
+    key = key or job.encode()
+    return SimpleNamespace(key=lambda: key, value=lambda: value, timestamp=lambda: (1, at * 1000))
+
+
+@pytest.fixture
+def topic(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Give the records of a topic, to be filled."""
+    records: list[Any] = []
+
+    def scan(*_: object, **__: object) -> Iterator[list[Any]]:
+        yield records
+
+    monkeypatch.setattr(page_module, "scan", scan)
+    return records
+
+
+def read(asked: frozenset[bytes] = frozenset()) -> Page:
+    """Read it."""
+    config: Any = None
+    return read_page(config, "answers", 0.0, 1, asked)
+
+
+@pytest.mark.parametrize("size", [10, 2_000])
+def test_of_an_unfinished_job_only_facts_are_kept(topic: list[Any], size: int) -> None:
+    """Short events and long ones: the last one's sequence and external id, and nothing of it."""
+    job = new_correlation_id()
+    topic.append(record(job, JobState.RUNNING, sequence=3, external_id="x-1"))
+    topic.append(record(job, JobState.RUNNING, sequence=4, external_id="x-2", message="m" * size))
+    (known,) = read().unfinished.values()
+    assert (known.delivery, known.sequence, known.external_id) == (1, 4, "x-2")
+    kept = [getattr(known, name) for name in known.__slots__]
+    assert sum(map(sys.getsizeof, kept)) < 500
+
+
+def test_released_job_is_told_from_one_that_runs(topic: list[Any]) -> None:
+    """By the last event of its last delivery."""
+    released, again = new_correlation_id(), new_correlation_id()
+    topic += [record(job, JobState.RELEASED) for job in (released, again)]
+    topic.append(record(again, JobState.ACCEPTED, delivery=2))
+    found = {job.decode(): known.is_released for job, known in read().unfinished.items()}
+    assert found == {released: True, again: False}
+
+
+def test_external_id_that_no_worker_would_write_is_none(topic: list[Any]) -> None:
+    """Half of it would be the name of something else."""
+    topic.append(record(new_correlation_id(), JobState.RUNNING, external_id="x" * 100_000))
+    (known,) = read().unfinished.values()
+    assert known.external_id is None
+
+
+def test_record_whose_key_is_not_a_job_is_passed_by(topic: list[Any]) -> None:
+    """A key may be as long as a record: it is not kept as a job's id."""
+    topic.append(record(new_correlation_id(), JobState.SUCCEEDED, key=b"k" * 900_000))
+    assert not read().finished
+
+
+@pytest.mark.parametrize(
+    ("state", "limit"),
+    [(JobState.SUCCEEDED, "MOST_FINISHED"), (JobState.RUNNING, "MOST_UNFINISHED")],
+)
+def test_page_holds_so_many_jobs_and_those_it_was_asked_for(
+    topic: list[Any], monkeypatch: pytest.MonkeyPatch, state: JobState, limit: str
+) -> None:
+    """Of requests that are older than what it holds, it knows only those that were asked for."""
+    monkeypatch.setattr(page_module, limit, 3)
+    jobs = [new_correlation_id() for _ in range(10)]
+    topic += [record(job, state, at=1_000 * number) for number, job in enumerate(jobs)]
+    asked = frozenset({jobs[0].encode()})
+    page = read(asked)
+    held = {job.decode() for job in [*page.finished, *page.unfinished]}
+    assert held == {jobs[0], *jobs[-3:]}
+    assert page.is_cut
+    now = utc_now()
+    assert page.covers(now, 1)
+    old = now.fromtimestamp(100, now.tzinfo)
+    assert page.covers(old, 1, jobs[0].encode())
+    assert not page.covers(old, 1, jobs[1].encode())

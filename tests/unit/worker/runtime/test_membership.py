@@ -1,0 +1,71 @@
+"""Whether a worker may speak: not after a silence of half its session, until it is confirmed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from kafka_bridge.worker.runtime import membership
+from kafka_bridge.worker.runtime.membership import Standing
+
+SESSION = 30.0
+SURE = 15.0
+"""The group's own time may be over by a heartbeat interval sooner than this side's."""
+
+
+class Clock:
+    """Time as the test has it."""
+
+    now = 100.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Give a clock that stands still until it is moved."""
+    clock = Clock()
+    monkeypatch.setattr(membership, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def test_worker_that_polls_may_speak(clock: Clock) -> None:
+    """As long as no gap is longer than half the session."""
+    worker = Standing(SESSION)
+    for _ in range(3):
+        clock.now += SURE
+        assert worker.may_speak()
+        assert worker.seconds_since_poll == SURE
+        worker.about_to_poll()
+    assert not worker.in_doubt
+
+
+def test_worker_that_was_frozen_may_not_speak_until_it_is_confirmed(clock: Clock) -> None:
+    """Not before it polls, and not when it has polled: the answer may not be there yet."""
+    worker = Standing(SESSION)
+    clock.now += SURE + 0.001
+    assert not worker.may_speak()
+    worker.about_to_poll()
+    assert worker.in_doubt
+    worker.about_to_poll()
+    assert not worker.may_speak()
+    worker.confirmed()
+    assert worker.may_speak()
+
+
+def test_confirmation_does_not_outlast_another_silence(clock: Clock) -> None:
+    """That the group knew this member once says nothing after another silence."""
+    worker = Standing(SESSION)
+    worker.about_to_poll()
+    worker.confirmed()
+    clock.now += SURE + 1
+    assert not worker.may_speak()
+
+
+def test_each_gap_is_a_doubt_of_its_own(clock: Clock) -> None:
+    """So that no answer to an earlier question ends it."""
+    worker = Standing(SESSION)
+    assert worker.doubts == 0
+    for doubt in (1, 2):
+        clock.now += SESSION + 0.1
+        worker.about_to_poll()
+        assert worker.doubts == doubt

@@ -1,0 +1,147 @@
+"""Which offset may be committed while the jobs of a partition finish out of order."""
+
+from __future__ import annotations
+
+from hypothesis import given, seed
+from hypothesis import strategies as st
+
+from kafka_bridge.worker.runtime.offset_tracker import PartitionPositions
+
+
+def taken(*offsets: int) -> PartitionPositions:
+    """Return positions that have taken these offsets."""
+    positions = PartitionPositions()
+    for offset in offsets:
+        positions.take(offset)
+    return positions
+
+
+def test_nothing_taken_commits_nothing() -> None:
+    """A fresh assignment has nothing to say: Kafka's own committed offset stays."""
+    assert PartitionPositions().to_commit() is None
+
+
+def test_unfinished_job_is_delivered_again_after_a_crash() -> None:
+    """While the first job runs, its own offset is all that may be committed."""
+    positions = taken(7, 8, 9)
+    positions.finish(8)
+    positions.finish(9)
+    assert positions.to_commit() == 7
+    positions.finish(7)
+    assert positions.to_commit() == 10
+
+
+def test_skipped_offsets_are_committed_after_what_lies_before_them() -> None:
+    """An unreadable batch counts as done; a job before it that still runs is not passed."""
+    positions = taken(3)
+    positions.skip_to(10)
+    assert positions.to_commit() == 3
+    positions.finish(3)
+    assert positions.to_commit() == 10
+    positions.skip_to(5)
+    assert positions.to_commit() is None
+    untouched = PartitionPositions()
+    untouched.skip_to(4)
+    assert untouched.to_commit() == 4
+
+
+def test_same_offset_is_not_committed_twice() -> None:
+    """What has not moved is not sent to the brokers again."""
+    positions = taken(3)
+    positions.finish(3)
+    assert positions.to_commit() == 4
+    assert positions.to_commit() is None
+
+
+def test_gaps_between_offsets_do_not_hold_it_up() -> None:
+    """Transaction markers take offsets: what follows a gap commits past it."""
+    positions = taken(3, 10)
+    positions.finish(3)
+    assert positions.to_commit() == 10
+    positions.finish(10)
+    assert positions.to_commit() == 11
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> list[tuple[str, int]]:
+    """Return takes of growing offsets and finishes of taken ones, in any order, all finished."""
+    offsets = sorted(draw(st.sets(st.integers(0, 200), min_size=1, max_size=12)))
+    waiting, running, steps = list(offsets), list[int](), list[tuple[str, int]]()
+    while waiting or running:
+        if waiting and (not running or draw(st.booleans())):
+            running.append(waiting.pop(0))
+            steps.append(("take", running[-1]))
+        else:
+            steps.append(("finish", running.pop(draw(st.integers(0, len(running) - 1)))))
+    return steps
+
+
+@seed(20260301)
+@given(lives(), st.data())
+def test_committed_offset_is_safe_whatever_the_order(
+    steps: list[tuple[str, int]], data: st.DataObject
+) -> None:
+    """It never passes an unfinished offset, never goes back, and ends after the last one."""
+    positions = PartitionPositions()
+    unfinished: set[int] = set()
+    committed = -1
+    for what, offset in steps:
+        if what == "take":
+            positions.take(offset)
+            unfinished.add(offset)
+        else:
+            positions.finish(offset)
+            unfinished.remove(offset)
+        if data.draw(st.booleans(), label="commit now"):
+            position = positions.to_commit()
+            if position is not None:
+                assert position <= min(unfinished, default=position)
+                assert position > committed
+                committed = position
+    final = positions.to_commit()
+    assert (committed if final is None else final) == max(offset for _, offset in steps) + 1
+
+
+def test_request_that_was_passed_over_is_delivered_again_after_a_crash() -> None:
+    """Nothing behind it is committed until it was read again and is finished."""
+    positions = taken(3)
+    positions.pass_over(3, "slow")
+    positions.take(4)
+    positions.finish(4)
+    assert (positions.passed_over, positions.to_commit()) == (1, 3)
+    assert positions.take_back(3, "slow")
+    assert (positions.passed_over, positions.position) == (0, 3)
+    positions.finish(3)
+    assert positions.to_commit() == 5
+
+
+def test_lanes_come_back_one_by_one_and_in_order() -> None:
+    """What belongs to another lane, or was never passed over, is not taken back."""
+    positions = taken(*range(6))
+    for offset, lane in ((0, "a"), (1, "b"), (2, "a"), (4, "a")):
+        positions.pass_over(offset, lane)
+    assert sorted(positions.lanes_passed_over) == ["a", "b"]
+    back = [offset for offset in range(6) if positions.take_back(offset, "a")]
+    assert back == [0, 2, 4]
+    assert positions.first_passed_over("a") is None
+    assert positions.first_passed_over("b") == 1
+
+
+def test_request_that_no_longer_exists_holds_nothing_up() -> None:
+    """The topic's retention may end before its turn comes: those behind it come back first."""
+    positions = taken(7, 8, 9)
+    positions.pass_over(7, "slow")
+    positions.pass_over(8, "slow")
+    positions.finish(9)
+    assert positions.take_back(8, "slow")
+    positions.finish(8)
+    assert positions.to_commit() == 10
+
+
+def test_only_what_comes_later_may_be_passed_over() -> None:
+    """Whoever reads again has gone past what lies before."""
+    positions = taken(5, 6, 7)
+    positions.pass_over(6, "slow")
+    assert positions.may_pass_over(7, "slow")
+    assert not positions.may_pass_over(5, "slow")
+    assert positions.may_pass_over(5, "other")

@@ -1,0 +1,628 @@
+"""What the scheduler does with requests while partitions come, go and are lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.records import Received
+from kafka_bridge.protocol.codec import decode, encode
+from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.errors import BrokerUnreachable, TopicNotFound
+from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
+from kafka_bridge.worker import JobContext
+from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.monitoring.observer import Observer
+from kafka_bridge.worker.runtime import backlog as backlog_module
+from kafka_bridge.worker.runtime import ledger
+from kafka_bridge.worker.runtime.assignment import Holdings
+from kafka_bridge.worker.runtime.backlog import BACKLOG_RECORDS, Backlog
+from kafka_bridge.worker.runtime.job_run import JobRun
+from kafka_bridge.worker.runtime.ledger import Ledger
+from kafka_bridge.worker.runtime.ledger_snapshot import CLOCK_SKEW_SECONDS, Page, Unfinished
+from kafka_bridge.worker.runtime.mailbox import Posts
+from kafka_bridge.worker.runtime.membership import Standing
+from kafka_bridge.worker.runtime.pending_dead_letters import Aside
+from kafka_bridge.worker.runtime.scheduler import Scheduler
+from kafka_bridge.worker.runtime.skipped_requests import PassedOver
+from kafka_bridge.worker.runtime.slots import Slots
+from kafka_bridge.worker.runtime.stand_ins import StandIns
+
+Delivered = Callable[[Exception | None], None]
+
+
+class Brokers:
+    """Takes events, and acknowledges them when told to."""
+
+    def __init__(self) -> None:
+        self.events: list[StatusEvent] = []
+        self._waiting: list[Delivered] = []
+
+    def deliver(self, *record: Any) -> None:
+        """Take an event."""
+        self.events.append(decode(StatusEvent, record[2]))
+        self._waiting.append(record[-1])
+
+    def acknowledge(self, error: Exception | None = None) -> None:
+        """Acknowledge, or refuse, all that came."""
+        waiting, self._waiting = self._waiting, []
+        for delivered in waiting:
+            delivered(error)
+
+    @property
+    def states(self) -> list[JobState]:
+        """Of the events that came."""
+        return [event.state for event in self.events]
+
+
+class Stage:
+    """A scheduler with everything around it in the test's hands."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, concurrency: int = 1) -> None:
+        self.brokers = Brokers()
+        self.submitted: list[JobRun] = []
+        self.reads: list[float] = []
+        self.before_reading: Callable[[], object] = lambda: None
+        self.unreadable: dict[str, Exception] = {}
+        self.finished: set[bytes] = set()
+        self.unfinished: dict[bytes, Unfinished] = {}
+        monkeypatch.setattr(ledger, "read_page", self._read_page)
+        self.control_failures: list[Exception] = []
+        control: Any = SimpleNamespace(reasons={}, catch_up=self._catch_up)
+        posts, slots = Posts(), Slots(concurrency)
+        heartbeats: Any = SimpleNamespace(add=lambda _: None, remove=lambda _: None)
+        handlers = {
+            "a.job": Handler.of("a.job", _nothing),
+            "narrow": Handler.of("narrow", _nothing, concurrency=1),
+        }
+        self.given_up: list[str] = []
+        observer: Any = Observer()
+        observer.given_up = self.given_up.append
+        standing, holdings = Standing(30.0), Holdings(observer, heartbeats, slots, posts.post)
+        self.set_aside: list[Any] = []
+        self.told: list[Any] = []
+        dead_letters: Any = SimpleNamespace(
+            set_aside=self._set_aside, tell_sender=self._tell, is_full=False
+        )
+        self.scheduler = Scheduler(
+            handlers=handlers,
+            worker_id="w-1",
+            max_deliveries=5,
+            producer=cast(Any, self.brokers),
+            control=control,
+            ledger=Ledger(
+                KafkaConfig({"bootstrap.servers": "nobody"}), control, Observer(), posts.post
+            ),
+            executor=cast(
+                Any,
+                SimpleNamespace(
+                    submit=self.submitted.append,
+                    start_waiting=lambda: None,
+                    give_way=lambda _: None,
+                    started=0,
+                ),
+            ),
+            holdings=holdings,
+            standing=standing,
+            observer=Observer(),
+            posts=posts,
+            slots=slots,
+            backlog=Backlog(handlers),
+            stand_ins=StandIns(heartbeats, "w-1"),
+            aside=Aside(dead_letters, holdings, standing, posts.post),
+        )
+
+    def _tell(self, record: Any, _: object) -> None:
+        self.told.append(record)
+
+    def _set_aside(self, record: Any, _error: object, done: Callable[[], None]) -> None:
+        self.set_aside.append(record)
+        done()
+
+    def _catch_up(self, _: float) -> None:
+        if self.control_failures:
+            raise self.control_failures.pop()
+
+    def _read_page(
+        self, _config: object, topic: str, since: float, epoch: int, asked: Any, _skipped: object
+    ) -> Page:
+        self.before_reading()
+        self.reads.append(since)
+        if (error := self.unreadable.get(topic)) is not None:
+            raise error
+        return Page(since, epoch, frozenset(self.finished), dict(self.unfinished), asked=asked)
+
+    def request(self, **fields: Any) -> JobRequest:
+        """Return a request that the scheduler has a handler for."""
+        defaults = {"job_type": "a.job", "response_topic": "answers", "created_at": utc_now()}
+        return JobRequest(correlation_id=new_correlation_id(), **{**defaults, **fields})
+
+    def arrives(self, job: JobRequest, offset: int, partition: int = 0) -> None:
+        """Have a request come in."""
+        self.scheduler.intake.receive([arrival(job, offset, partition)])
+
+    def arrives_damaged(self, offset: int, partition: int = 0) -> None:
+        """Have a request come in that cannot be read."""
+        record: Any = SimpleNamespace(partition=partition, offset=offset, value=b"\x07", headers=())
+        record.record, record.decode = offset, lambda kind: decode(kind, b"\x07")
+        self.scheduler.intake.receive([record])
+
+    def until_events(self, count: int) -> None:
+        """Have it work until so many events were published."""
+        self.until(lambda: len(self.brokers.events) == count)
+
+    def _until_submitted(self) -> None:
+        def is_submitted() -> bool:
+            self.brokers.acknowledge()
+            return bool(self.submitted)
+
+        self.until(is_submitted)
+
+    def ends(self, job: JobRequest) -> None:
+        """Have the handler of a running job return, and its end acknowledged."""
+        self._until_submitted()
+        (run,) = [each for each in self.submitted if each.request == job]
+        self.submitted.remove(run)
+        run.run()
+        self.scheduler.handler_ended(run)
+        self.brokers.acknowledge()
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Have the scheduler work until something is so."""
+        give_up = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < give_up
+            self.scheduler.work()
+            self.scheduler.posts.wait(0.01)
+        self.scheduler.work()
+
+
+def arrival(job: JobRequest, offset: int, partition: int = 0) -> Received:
+    """Return a request as it comes in."""
+    value = encode(job, Encoding.AVRO)
+    record: Any = SimpleNamespace(
+        partition=partition, offset=offset, value=value, record=None, headers=()
+    )
+    record.decode = lambda kind: decode(kind, value)
+    return cast(Received, record)
+
+
+def _nothing(_: JobContext) -> None:
+    """Do nothing."""
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Give a scheduler that has partition 0."""
+    stage = Stage(monkeypatch)
+    stage.scheduler.holdings.assigned([0])
+    return stage
+
+
+def test_request_that_waited_long_is_begun(stage: Stage) -> None:
+    """One reading of the response topic reaches back to the request that it was begun for."""
+    stage.arrives(stage.request(created_at=utc_now() - timedelta(hours=1)), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    assert len(stage.reads) == 1
+
+
+def test_request_from_the_future_has_the_present_read(stage: Stage) -> None:
+    """A wrong clock at the sender must not hide what was said of its job a moment ago."""
+    stage.arrives(stage.request(created_at=utc_now() + timedelta(hours=1)), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    assert stage.reads[0] <= time.time() - CLOCK_SKEW_SECONDS
+
+
+def test_place_is_free_again_where_a_job_is_lost_before_it_is_accepted(stage: Stage) -> None:
+    """A job that nobody starts holds no place: here its ACCEPTED never reached the brokers."""
+    stage.arrives(stage.request(), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.scheduler.lost([0])
+    stage.brokers.acknowledge(BrokerUnreachable("gone"))
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(stage.request(), 0, partition=1)
+    stage.until(lambda: len(stage.brokers.events) == 2)
+
+
+def test_place_is_given_back_once(stage: Stage) -> None:
+    """An ACCEPTED that arrives after its job was given up has it submitted, to end at once."""
+    stage.arrives(stage.request(), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.scheduler.lost([0])
+    stage.scheduler.holdings.assigned([])
+    stage.brokers.acknowledge()
+    (run,) = stage.submitted
+    stage.scheduler.handler_ended(run)
+    assert stage.scheduler.slots.taken == 0
+
+
+def test_end_that_was_lost_on_its_way_is_said_once_its_partition_is_back(stage: Stage) -> None:
+    """A job that is ended without a start ends, though its partition was lost meanwhile."""
+    job = stage.request(job_type="unheard.of")
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.FAILED])
+    stage.scheduler.lost([0])
+    stage.brokers.acknowledge(BrokerUnreachable("gone"))
+    stage.scheduler.holdings.assigned([0])
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.FAILED] * 2)
+    stage.brokers.acknowledge()
+    stage.until(lambda: stage.scheduler.holdings.positions([0]) == {0: 1})
+
+
+def test_job_that_was_set_aside_while_its_partition_was_lost_is_judged_anew(stage: Stage) -> None:
+    """What is done with in the meantime is not taken up again: nothing would ever finish it."""
+    job = stage.request()
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.brokers.acknowledge()
+    run = stage.submitted.pop()
+    run.run()
+    stage.scheduler.handler_ended(run)
+    stage.scheduler.lost([0])
+    stage.scheduler.holdings.assigned([0])
+    stage.brokers.acknowledge(TopicNotFound("no topic 'answers'"))
+    stage.until(lambda: not stage.scheduler.holdings.in_hand)
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.brokers.states[-1:] == [JobState.ACCEPTED])
+    assert list(stage.scheduler.holdings.in_hand) == [job.correlation_id]
+
+
+@pytest.mark.parametrize("error", [BrokerUnreachable("an open transaction"), RuntimeError("oh")])
+def test_response_topic_that_cannot_be_read_holds_up_no_other(
+    stage: Stage, error: Exception
+) -> None:
+    """Its jobs wait; those that answer elsewhere are begun, whatever it is that fails."""
+    stage.unreadable["broken"] = error
+    stage.arrives(stage.request(response_topic="broken"), 0)
+    job = stage.request()
+    stage.arrives(job, 1)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    assert list(stage.scheduler.holdings.in_hand) == [job.correlation_id]
+
+
+def test_control_topic_that_is_gone_condemns_no_request(stage: Stage) -> None:
+    """Requests go to the dead letters for want of a topic to answer on, and of no other."""
+    stage.control_failures.append(TopicNotFound("no topic 'jobs.control'"))
+    stage.arrives(stage.request(), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+
+
+def test_request_of_a_partition_that_has_just_gone_is_left_to_its_new_owner(stage: Stage) -> None:
+    """One poll may bring a request, and then take its partition away."""
+    job = stage.request()
+    stage.scheduler.holdings.forget([0])
+    stage.arrives(job, 0)
+    stage.scheduler.work()
+    assert (len(stage.scheduler.backlog), stage.brokers.states) == (0, [])
+
+
+def test_older_and_older_requests_have_the_topic_read_a_few_times(stage: Stage) -> None:
+    """Twenty requests, each an hour older than the last: each reading reaches much further back."""
+    for hours in range(20):
+        stage.arrives(stage.request(job_type="no.such", created_at=hours_ago(hours)), hours)
+        stage.until_events(hours + 1)
+        stage.brokers.acknowledge()
+    assert len(stage.reads) <= 5
+
+
+def hours_ago(hours: float) -> datetime:
+    """Return a moment in the past."""
+    return utc_now() - timedelta(hours=hours)
+
+
+def test_job_that_had_begun_elsewhere_goes_before_those_that_wait(stage: Stage) -> None:
+    """Its partition comes while the only place is taken and others wait for it."""
+    running, waiting, begun = (stage.request() for _ in range(3))
+    stage.arrives(running, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.arrives(waiting, 1)
+    stage.scheduler.work()
+    stage.unfinished[begun.correlation_id.encode()] = Unfinished(2, sequence=7, external_id="x-1")
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(begun, 0, partition=1)
+    stage.until(lambda: len(stage.brokers.events) == 2)
+    spoken = stage.brokers.events[-1]
+    assert (spoken.correlation_id, spoken.state) == (begun.correlation_id, JobState.RUNNING)
+    assert (spoken.delivery, spoken.sequence, spoken.external_id) == (2, 8, "x-1")
+    stage.ends(running)
+    stage.until(lambda: len(stage.brokers.events) == 4)
+    accepted = stage.brokers.events[-1]
+    assert (accepted.correlation_id, accepted.state) == (begun.correlation_id, JobState.ACCEPTED)
+    assert (accepted.delivery, accepted.external_id) == (3, "x-1")
+    assert len(stage.scheduler.stand_ins) == 0
+
+
+def test_job_that_was_handed_back_goes_first_and_is_queued_meanwhile(stage: Stage) -> None:
+    """Its task was told that it waits: nothing says that it runs before it does."""
+    running, waiting, released = (stage.request() for _ in range(3))
+    stage.arrives(running, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.arrives(waiting, 1)
+    stage.unfinished[released.correlation_id.encode()] = Unfinished(1, 1, is_released=True)
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(released, 0, partition=1)
+    stage.until(lambda: len(stage.reads) == 2 and not stage.scheduler.backlog.undecided)
+    assert len(stage.brokers.events) == 1
+    stage.ends(running)
+    stage.until(lambda: len(stage.brokers.events) == 3)
+    assert stage.brokers.events[-1].correlation_id == released.correlation_id
+
+
+def test_ledger_is_read_when_partitions_come_though_no_place_is_free(stage: Stage) -> None:
+    """Not only when it is the turn of one of their requests."""
+    stage.arrives(stage.request(), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(stage.request(), 0, partition=1)
+    stage.until(lambda: len(stage.reads) == 2)
+
+
+def test_nothing_is_said_for_a_job_whose_partition_has_gone_again(stage: Stage) -> None:
+    """Its new owner speaks for it."""
+    begun = stage.request()
+    stage.arrives(stage.request(), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.unfinished[begun.correlation_id.encode()] = Unfinished(1)
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(begun, 0, partition=1)
+    stage.until(lambda: len(stage.scheduler.stand_ins) == 1)
+    partition = stage.scheduler.holdings.partitions[1]
+    stage.scheduler.forget_waiting([partition])
+    assert (len(stage.scheduler.stand_ins), len(stage.scheduler.backlog)) == (0, 0)
+
+
+def test_type_with_few_places_is_passed_over_and_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What its lane has no room for keeps its offset alone, and is read again in order."""
+    monkeypatch.setattr(backlog_module, "LANE_RECORDS", 10)
+    stage = Stage(monkeypatch, concurrency=2)
+    stage.scheduler.holdings.assigned([0])
+    count = 40
+    jobs = [stage.request(job_type="narrow") for _ in range(count)]
+    last = stage.request(job_type="no.such")
+    for offset, job in enumerate([*jobs, last]):
+        stage.arrives(job, offset)
+        if offset == 0:
+            stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.until(lambda: stage.brokers.states[-1] is JobState.FAILED)
+    stage.brokers.acknowledge()
+    holdings, intake = stage.scheduler.holdings, stage.scheduler.intake
+    positions = holdings.partitions[0].positions
+    # One runs; the lane was filled before and has had one more place since.
+    assert positions.passed_over == count - 1 - 10
+    assert intake.held() == set()
+    assert holdings.positions([0]) == {0: 0}
+
+    rereader = Again(jobs)
+    passed_over = PassedOver(rereader, holdings, stage.scheduler.backlog)
+    passed_over.bring_back(intake.receive_again)
+    assert rereader.starts == []  # there is no room yet
+    for number in range(count):
+        stage.ends(jobs[number])
+        passed_over.bring_back(intake.receive_again)
+    stage.until(lambda: holdings.positions([0]) == {0: count + 1})
+    assert rereader.starts == [10 + 1]  # once: from then on it reads on
+
+
+def test_requests_that_were_deleted_after_they_were_passed_over_hold_nothing_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The topic was purged: nothing comes back, and what waits behind must not wait for that."""
+    monkeypatch.setattr(backlog_module, "LANE_RECORDS", 2)
+    stage = Stage(monkeypatch)
+    stage.scheduler.holdings.assigned([0])
+    jobs = [stage.request(job_type="narrow") for _ in range(4)]
+    for offset, job in enumerate(jobs):
+        stage.arrives(job, offset)
+    stage.until(lambda: not stage.scheduler.backlog.undecided)
+    for job in jobs[:2]:
+        stage.ends(job)
+    stage.scheduler.work()
+    holdings, rereader = stage.scheduler.holdings, Again([])
+    passed_over = PassedOver(rereader, holdings, stage.scheduler.backlog)
+    passed_over.bring_back(stage.scheduler.intake.receive_again)
+    assert (passed_over.is_reading, holdings.positions([0])) == (True, {0: 2})
+    rereader.end = 4
+    passed_over.bring_back(stage.scheduler.intake.receive_again)
+    assert (passed_over.is_reading, holdings.positions([0])) == (False, {0: 4})
+
+
+def test_partitions_are_read_again_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with a long queue for a slow type does not keep the others' requests waiting."""
+    monkeypatch.setattr(backlog_module, "LANE_RECORDS", 2)
+    stage = Stage(monkeypatch)
+    holdings, backlog = stage.scheduler.holdings, stage.scheduler.backlog
+    holdings.assigned([0, 1])
+    jobs = [[stage.request(job_type="narrow") for _ in range(8)] for _ in range(2)]
+    for partition, its_jobs in enumerate(jobs):
+        for offset, job in enumerate(its_jobs):
+            stage.arrives(job, offset, partition)
+    stage.until(lambda: not backlog.undecided)
+    rereader = Again(*jobs)
+    passed_over = PassedOver(rereader, holdings, backlog)
+    # Two were in the lane; three come at a time.
+    for partition, offsets in ((0, (0, 1)), (0, (2, 3, 4)), (1, (0, 1, 2)), (0, (5, 6, 7))):
+        for offset in offsets:
+            stage.ends(jobs[partition][offset])
+        passed_over.bring_back(stage.scheduler.intake.receive_again)
+    assert (rereader.partitions, rereader.starts) == ([0, 1, 0, 1], [2, 0, 5, 3])
+
+
+class Again:
+    """Reads requests of partitions again, a few at a time."""
+
+    def __init__(self, *jobs: list[JobRequest]) -> None:
+        self.partitions: list[int] = []
+        self.starts: list[int] = []
+        self.end: int | None = None
+        self._jobs = jobs
+        self._at = 0
+
+    def start(self, partition: int, offset: int) -> None:
+        """Go to an offset."""
+        self.partitions.append(partition)
+        self.starts.append(offset)
+        self._at = offset
+
+    def poll(self) -> list[Received]:
+        """Return the next ones."""
+        partition = self.partitions[-1]
+        jobs = self._jobs[partition][self._at :][:3]
+        found = [arrival(job, self._at + n, partition) for n, job in enumerate(jobs)]
+        self._at += len(found)
+        return found
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_request_that_is_published_again_and_again_has_no_room_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+) -> None:
+    """While its job runs, the others wait like any request, and nobody else speaks for it."""
+    monkeypatch.setattr(backlog_module, "LANE_RECORDS", 10)
+    stage = Stage(monkeypatch)
+    scheduler, job = stage.scheduler, stage.request(job_type="narrow")
+    stage.unfinished[job.correlation_id.encode()] = Unfinished(1)
+    scheduler.holdings.assigned([0])
+    stage.arrives(job, 0)
+    stage.until(lambda: JobState.ACCEPTED in stage.brokers.states)
+    if is_cancelled:
+        scheduler.control.reasons[job.correlation_id] = "not needed"
+    for offset in range(1, 100):
+        stage.arrives(job, offset)
+    assert (len(scheduler.backlog), len(scheduler.stand_ins)) == (10, 0)
+    assert not scheduler.intake.look_at_all
+    assert scheduler.holdings.partitions[0].positions.passed_over == 99 - 10
+    stage.ends(job)
+    stage.until(lambda: not scheduler.backlog)
+    assert scheduler.holdings.positions([0]) == {0: 11}
+
+
+def test_own_end_in_the_ledger_is_not_anothers(stage: Stage) -> None:
+    """The ledger is read between the end of a job and the moment at which this is known here."""
+    job = stage.request()
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.brokers.acknowledge()
+    run = stage.submitted.pop()
+    run.run()
+    stage.finished.add(job.correlation_id.encode())
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(stage.request(), 0, partition=1)
+    stage.until(lambda: len(stage.reads) == 2 and not stage.scheduler.ledger.is_reading)
+    assert stage.given_up == []
+    stage.brokers.acknowledge()
+    stage.until(lambda: stage.scheduler.holdings.positions([0]) == {0: 1})
+
+
+def test_anothers_end_in_the_ledger_ends_the_job_here(stage: Stage) -> None:
+    """Its handler is told that nothing counts that it does."""
+    job = stage.request()
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.finished.add(job.correlation_id.encode())
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(stage.request(), 0, partition=1)
+    stage.until(lambda: stage.given_up == ["a.job"])
+
+
+def test_frozen_worker_sets_nothing_aside_until_it_is_confirmed(stage: Stage) -> None:
+    """A newer worker may be able to read what this one cannot, and may have its partition now."""
+    stage.scheduler.standing.in_doubt = True
+    stage.arrives_damaged(0)
+    stage.arrives_damaged(0, partition=0)
+    stage.scheduler.work()
+    assert (stage.set_aside, stage.told) == ([], [])
+    stage.scheduler.standing.confirmed()
+    stage.scheduler.work()
+    assert (len(stage.set_aside), len(stage.told)) == (2, 2)
+
+
+def test_frozen_worker_leaves_unreadable_requests_of_lost_partitions_alone(stage: Stage) -> None:
+    """They are another worker's to judge, though this one has their partition again."""
+    stage.scheduler.standing.in_doubt = True
+    stage.arrives_damaged(0)
+    stage.scheduler.lost([0])
+    stage.scheduler.holdings.assigned([0])
+    stage.scheduler.standing.confirmed()
+    stage.scheduler.work()
+    assert (stage.set_aside, stage.told) == ([], [])
+
+
+def test_new_partition_is_read_on_although_the_backlog_is_full(stage: Stage) -> None:
+    """It may have jobs that others had begun: up to so many requests that nobody had."""
+    scheduler, intake = stage.scheduler, stage.scheduler.intake
+    stage.unfinished[b"of another partition"] = Unfinished(1)
+    for offset in range(BACKLOG_RECORDS + 1):
+        stage.arrives(stage.request(), offset)
+        if offset == 0:
+            stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    assert intake.held() == {0}
+    scheduler.holdings.assigned([1])
+    assert intake.held() == {0}
+    stage.arrives(stage.request(), 0, partition=1)
+    stage.until(lambda: not scheduler.backlog.undecided)
+    for offset in range(1, BACKLOG_RECORDS):
+        assert intake.held() == {0}
+        stage.arrives(stage.request(), offset, partition=1)
+    assert intake.held() == {0, 1}
+    assert scheduler.holdings.partitions[1].positions.passed_over == BACKLOG_RECORDS
+    assert len(scheduler.backlog) == BACKLOG_RECORDS
+
+
+def test_so_many_jobs_that_had_begun_are_taken_and_no_more(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write events could have any number of them begun."""
+    monkeypatch.setattr(backlog_module, "MOST_BEGUN", 2)
+    stage.arrives(stage.request(), 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    jobs = [stage.request() for _ in range(4)]
+    stage.unfinished = {job.correlation_id.encode(): Unfinished(1) for job in jobs}
+    stage.scheduler.holdings.assigned([1])
+    for offset, job in enumerate(jobs):
+        stage.arrives(job, offset, partition=1)
+    stage.until(lambda: not stage.scheduler.backlog.undecided)
+    assert [each.is_begun for each in stage.scheduler.backlog] == [True, True, False, False]
+    assert len(stage.scheduler.stand_ins) == 2
+
+
+def test_nothing_is_fetched_while_the_ledger_cannot_be_read(stage: Stage) -> None:
+    """Requests of which nothing is known are kept, but not without end."""
+    stage.unreadable["answers"] = BrokerUnreachable("gone")
+    for offset in range(BACKLOG_RECORDS):
+        assert stage.scheduler.intake.held() == set()
+        stage.arrives(stage.request(), offset)
+    assert stage.scheduler.intake.held() == {0}
+
+
+def test_request_that_a_later_page_does_not_reach_is_decided_again(stage: Stage) -> None:
+    """It is older than the others and came while the topic was being read."""
+    running, old, new = (stage.request(created_at=hours_ago(n)) for n in (1, 1, 0))
+    stage.arrives(running, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    may_read = threading.Event()
+    stage.before_reading = lambda: may_read.wait(30)
+    stage.scheduler.holdings.assigned([1])
+    stage.arrives(new, 0, partition=1)
+    stage.until(lambda: stage.scheduler.ledger.is_reading)
+    stage.finished.add(new.correlation_id.encode())
+    stage.arrives(old, 1)
+    may_read.set()
+    stage.until(lambda: not stage.scheduler.ledger.is_reading)
+    for job in (running, old):
+        stage.ends(job)
+    stage.until(lambda: stage.scheduler.holdings.positions([0, 1]) == {0: 2, 1: 1})
+    assert len(stage.reads) == 3

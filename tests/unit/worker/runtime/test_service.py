@@ -1,0 +1,65 @@
+"""A worker's start: what other threads may ask of it before it is complete."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.worker.monitoring.observer import Observer
+from kafka_bridge.worker.runtime import service as service_module
+from kafka_bridge.worker.runtime.service import Service
+
+
+def test_cancel_that_is_read_before_there_is_a_scheduler_is_obeyed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control topic is read at once; a CANCEL in it must not end the thread that reads it."""
+
+    def read_at_once(_config: object, _topic: str, heard: Any, **_: object) -> None:
+        heard("a-job")
+
+    monkeypatch.setattr(service_module, "ControlReader", read_at_once)
+    worker: Any = SimpleNamespace(control_topic="control")
+    service = Service(worker, lambda: None, threading.Event())
+    service._control_reader(KafkaConfig({"bootstrap.servers": "nobody"}), Observer())
+    cancelled: list[str] = []
+    service._scheduler = SimpleNamespace(cancel=cancelled.append)  # type: ignore[assignment]
+    service._posts.work_off()
+    assert cancelled == ["a-job"]
+
+
+@pytest.mark.parametrize(("may_speak", "waits"), [(True, True), (False, False)])
+def test_partition_that_goes_waits_only_for_jobs_that_may_publish(
+    monkeypatch: pytest.MonkeyPatch, may_speak: bool, waits: bool
+) -> None:
+    """A worker in doubt of its membership can neither end a job nor hand it back."""
+    monkeypatch.setattr(service_module, "REVOKE_GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(service_module, "RELEASE_SECONDS", 0.3)
+    worker: Any = SimpleNamespace(worker_id="w-1")
+    service = Service(worker, lambda: None, threading.Event())
+    job = SimpleNamespace(may_speak=lambda: may_speak, run=None)
+    forgotten: list[list[int]] = []
+    holdings = SimpleNamespace(
+        partitions={3: "the partition"},
+        jobs_of=lambda _: [job],
+        release=lambda *_: None,
+        positions=lambda _: {},
+        forget=forgotten.append,
+    )
+    nothing = SimpleNamespace(
+        leave_reports=lambda: None, work_off=lambda: None, about_to_poll=lambda: None
+    )
+    loose: Any = service
+    loose._standing, loose._consumer = nothing, SimpleNamespace(commit=lambda *_, **__: None)
+    loose._scheduler = SimpleNamespace(
+        holdings=holdings, forget_waiting=lambda _: None, producer=nothing, aside=nothing
+    )
+    began = time.monotonic()
+    service._revoked([3])
+    assert (time.monotonic() - began >= 0.6) is waits
+    assert forgotten == [[3]]

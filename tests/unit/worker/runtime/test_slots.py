@@ -1,0 +1,145 @@
+"""How many jobs a worker takes, and how many ahead."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.runtime import slots
+from kafka_bridge.worker.runtime.job_run import JobRun
+from kafka_bridge.worker.runtime.slots import MOST_AHEAD, WINDOW_SECONDS, Slots
+
+
+def handler(job_type: str = "a.job", concurrency: int | None = None) -> Handler:
+    """Return a handler that does nothing."""
+    return Handler.of(job_type, lambda _: None, concurrency=concurrency)
+
+
+class Clock:
+    """Time as the test has it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(slots, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Give a clock that stands still until it is moved."""
+    return Clock(monkeypatch)
+
+
+class Run:
+    """As much of a job as slots look at."""
+
+    def __init__(self, of: Handler) -> None:
+        self.handler = of
+
+
+def take(taken: Slots, count: int, of: Handler | None = None) -> list[JobRun]:
+    """Count in so many jobs, and return them."""
+    runs = [cast(JobRun, Run(of or handler())) for _ in range(count)]
+    for run in runs:
+        taken.take(run)
+    return runs
+
+
+def test_as_many_jobs_as_the_concurrency() -> None:
+    """Two of two are taken; one that ends makes room."""
+    two = Slots(2)
+    first, _ = take(two, 2)
+    assert not two.any_free()
+    assert not two.free_for(handler())
+    two.give_back(first)
+    assert two.free_for(handler())
+    assert two.taken == 1
+
+
+def test_type_with_a_limit_of_its_own() -> None:
+    """Others have what it leaves; a type that would have more than the worker has no more."""
+    three = Slots(3)
+    narrow, wide = handler("narrow", 1), handler("wide", 9)
+    (one,) = take(three, 1, narrow)
+    assert not three.free_for(narrow)
+    assert three.free_for(handler())
+    take(three, 2, wide)
+    assert not three.free_for(wide)
+    three.give_back(one)
+    assert three.free_for(narrow)
+
+
+def test_slow_jobs_are_not_accepted_ahead(clock: Clock) -> None:
+    """That all slots were filled a moment ago does not make jobs quick."""
+    four = Slots(4)
+    four.look(0)
+    take(four, 4)
+    for _ in range(3):
+        clock.now += WINDOW_SECONDS
+        four.look(4)
+        assert not four.any_free()
+
+
+def test_quick_jobs_are_accepted_ahead_while_they_are_quick(clock: Clock) -> None:
+    """As many as the last tenth of a second started beyond the slots; then none again."""
+    four = Slots(4)
+    four.look(0)
+    clock.now += WINDOW_SECONDS
+    four.look(104)
+    runs = take(four, 103)
+    assert four.any_free()
+    take(four, 1)
+    assert not four.any_free()
+    clock.now += WINDOW_SECONDS
+    four.look(104)
+    for run in runs[:100]:
+        four.give_back(run)
+    assert not four.any_free()
+
+
+def test_more_are_taken_only_once_some_have_started(clock: Clock) -> None:
+    """A quarter of those ahead at once: one by one would cost more."""
+    one = Slots(1)
+    one.look(0)
+    clock.now += WINDOW_SECONDS
+    one.look(101)
+    runs = take(one, 101)
+    assert not one.any_free()
+    for run in runs[:24]:
+        one.give_back(run)
+        assert not one.any_free()
+    for run in runs[24:26]:
+        one.give_back(run)
+    assert one.any_free()
+    take(one, 25)
+    assert one.any_free()
+
+
+def test_there_is_a_limit_to_what_is_accepted_ahead(clock: Clock) -> None:
+    """However quick the jobs are."""
+    one = Slots(1)
+    one.look(0)
+    clock.now += WINDOW_SECONDS
+    one.look(1_000_000)
+    take(one, MOST_AHEAD)
+    assert one.any_free()
+    take(one, 1)
+    assert not one.any_free()
+
+
+def test_quick_jobs_ahead_do_not_starve_a_type_with_a_limit(clock: Clock) -> None:
+    """It is taken beside them, as they start within a moment; but no more of it than can run."""
+    two, narrow, other = Slots(2), handler("narrow", 1), handler("other", 5)
+    two.look(0)
+    clock.now += WINDOW_SECONDS
+    two.look(102)
+    take(two, 50)
+    assert two.free_for(narrow)
+    (first,) = take(two, 1, narrow)
+    assert not two.free_for(narrow)
+    take(two, 1, other)
+    assert not two.free_for(other)  # two of them run, and there are two places
+    two.give_back(first)
+    assert two.free_for(other)
