@@ -8,10 +8,10 @@ import airflow
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG
 
-from kafka_bridge.airflow import KafkaJobSensor, PublishJobOperator
+from kafka_bridge.airflow import KafkaJobPublishOperator, KafkaJobSensor
 
 with DAG(dag_id="publish_job", schedule=None, tags=["kafka-bridge"], doc_md=__doc__):
-    publish = PublishJobOperator(
+    publish = KafkaJobPublishOperator(
         task_id="publish",
         job_type="files.audit",
         payload={"directory": str(Path(airflow.__path__[0]) / "models")},

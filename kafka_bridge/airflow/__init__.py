@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kafka_bridge.airflow.batch.operator import KafkaJobBatchOperator
     from kafka_bridge.airflow.batch.trigger import KafkaJobBatchTrigger
     from kafka_bridge.airflow.operators import KafkaJobOperator
-    from kafka_bridge.airflow.publish import PublishJobOperator
+    from kafka_bridge.airflow.publish import KafkaJobPublishOperator
     from kafka_bridge.airflow.sensors import KafkaJobSensor
     from kafka_bridge.airflow.triggers import KafkaJobTrigger
 
@@ -20,9 +20,9 @@ __all__ = [
     "KafkaJobBatchOperator",
     "KafkaJobBatchTrigger",
     "KafkaJobOperator",
+    "KafkaJobPublishOperator",
     "KafkaJobSensor",
     "KafkaJobTrigger",
-    "PublishJobOperator",
 ]
 
 _MODULES = {
@@ -31,7 +31,7 @@ _MODULES = {
     "KafkaJobOperator": "operators",
     "KafkaJobSensor": "sensors",
     "KafkaJobTrigger": "triggers",
-    "PublishJobOperator": "publish",
+    "KafkaJobPublishOperator": "publish",
 }
 
 

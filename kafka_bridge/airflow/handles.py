@@ -48,7 +48,7 @@ class JobHandle:
             or not is_correlation_id(str(value["correlation_id"]))
         ):
             raise ConfigurationError(
-                "job must be what PublishJobOperator returns, as it is, or as JSON text "
+                "job must be what KafkaJobPublishOperator returns, as it is, or as JSON text "
                 f"(in a template: `| tojson`), not {value!r:.100}"
             )
         return cls(**{name: value[name] for name in names})

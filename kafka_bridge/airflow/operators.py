@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.handles import JobHandle
-from kafka_bridge.airflow.publish import PublishJobOperator
+from kafka_bridge.airflow.publish import KafkaJobPublishOperator
 from kafka_bridge.airflow.submit.stored_job import load, save_outcome
 from kafka_bridge.airflow.waiting_operator import WaitingOperator
 from kafka_bridge.protocol.errors import ConfigurationError, JobCancelled, JobError
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from kafka_bridge.airflow.submit.attempts import Begun
 
 
-class KafkaJobOperator(WaitingOperator, PublishJobOperator):
+class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
     """Hands a job to a service over Kafka, waits without a worker slot, and returns its result.
 
     The result is the task's XCom. A failed job fails the task with the worker's own type, message
     and details; when the worker said that trying again cannot help, without retries.
 
-    It takes the arguments of :class:`PublishJobOperator`, which say what to do, those of
+    It takes the arguments of :class:`KafkaJobPublishOperator`, which say what to do, those of
     :class:`WaitingOperator`, which say how to wait, and those of :class:`BridgeOperator`.
 
     :raises ConfigurationError: a value makes no sense, or contradicts another one

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kafka_bridge.airflow.submit.stored_job import StoredJob
 
 
-class PublishJobOperator(BridgeOperator):
+class KafkaJobPublishOperator(BridgeOperator):
     """Hands a job to a service over Kafka, and is done once the brokers have the request.
 
     Its XCom is a handle, a small JSON object. :class:`KafkaJobSensor` waits for the job, in this

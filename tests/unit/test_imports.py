@@ -109,7 +109,7 @@ def test_operators_load_no_kafka_client_and_no_avro() -> None:
         "import json, sys\n"
         "import kafka_bridge.airflow\n"
         "from kafka_bridge.airflow import KafkaJobOperator, KafkaJobTrigger\n"
-        "from kafka_bridge.airflow import KafkaJobSensor, PublishJobOperator\n"
+        "from kafka_bridge.airflow import KafkaJobSensor, KafkaJobPublishOperator\n"
         "from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger\n"
         "import kafka_bridge.airflow.decorators\n"
         "print(json.dumps(sorted(sys.modules)))",

@@ -69,7 +69,7 @@ class KafkaJobBatchOperator(BridgeOperator):
     :param heartbeat_timeout: how long all workers may be silent while jobs run
     :param schedule_to_start_timeout: the same while all that is left is queued; None is for ever
     :param reply: ``"plain"`` for a stock request-reply service, as with
-        :class:`PublishJobOperator`. Then ``timeout`` and ``schedule_to_start_timeout`` are all the
+        :class:`KafkaJobPublishOperator`. Then ``timeout`` and ``schedule_to_start_timeout`` are all the
         limits there are
     :param progress_log_interval: the shortest time between two progress lines in the task's log
     :param deferrable: wait in a triggerer, which holds no worker slot; False for deployments

@@ -23,7 +23,7 @@ from kafka_bridge.protocol.messages import JobState
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
-    from kafka_bridge.airflow.publish import PublishJobOperator
+    from kafka_bridge.airflow.publish import KafkaJobPublishOperator
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Attempts:
     """
 
     def __init__(
-        self, operator: PublishJobOperator, context: Context, *, renew_ended: bool
+        self, operator: KafkaJobPublishOperator, context: Context, *, renew_ended: bool
     ) -> None:
         self._operator = operator
         self._context = context

@@ -17,11 +17,11 @@ from kafka_bridge.protocol.messages import JobRequest, Task, utc_now, whole_mill
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
-    from kafka_bridge.airflow.publish import PublishJobOperator
+    from kafka_bridge.airflow.publish import KafkaJobPublishOperator
     from kafka_bridge.airflow.submit.stored_job import StoredJob
 
 
-def new_request(operator: PublishJobOperator, context: Context, attempt: int) -> JobRequest:
+def new_request(operator: KafkaJobPublishOperator, context: Context, attempt: int) -> JobRequest:
     """Return a request under a new correlation id, made now.
 
     It expires when the job may no longer start (``schedule_to_start_timeout``), and its deadline is
@@ -49,7 +49,7 @@ def new_request(operator: PublishJobOperator, context: Context, attempt: int) ->
     )
 
 
-def same_request(operator: PublishJobOperator, context: Context, job: StoredJob) -> JobRequest:
+def same_request(operator: KafkaJobPublishOperator, context: Context, job: StoredJob) -> JobRequest:
     """Return the request of a job that was stored, and may or may not have been published.
 
     Workers know jobs by their id, and look from ``created_at`` on for what they did of them.
@@ -72,7 +72,7 @@ def _later(moment: datetime | None, seconds: float | None) -> datetime | None:
     return whole_milliseconds(moment + timedelta(seconds=seconds))
 
 
-def _fitted(operator: PublishJobOperator) -> Any:
+def _fitted(operator: KafkaJobPublishOperator) -> Any:
     if operator.payload_model is None:
         return operator.payload
     return PayloadModel(operator.payload_model).fitted(operator.payload, "the payload")

@@ -14,9 +14,9 @@ from airflow.triggers.base import TriggerEvent
 
 from kafka_bridge.airflow import (
     KafkaJobOperator,
+    KafkaJobPublishOperator,
     KafkaJobSensor,
     KafkaJobTrigger,
-    PublishJobOperator,
 )
 from kafka_bridge.airflow.exceptions import KafkaJobTimedOut
 from kafka_bridge.protocol.errors import ConfigurationError, InvalidPayload
@@ -26,7 +26,7 @@ from .samples import JOB, Store, context, event, handle
 from .stand_ins import Kafka
 
 WHAT_A_HANDLE_IS = (
-    "job must be what PublishJobOperator returns, as it is, or as JSON text "
+    "job must be what KafkaJobPublishOperator returns, as it is, or as JSON text "
     "(in a template: `| tojson`), not "
 )
 DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
@@ -37,7 +37,7 @@ DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
 
 def test_publish(kafka: Kafka, store: Store) -> None:
     """The task's XCom is a small handle, with all that one needs to wait for the job."""
-    made = PublishJobOperator(task_id="work", job_type="files.audit")
+    made = KafkaJobPublishOperator(task_id="work", job_type="files.audit")
     told = made.execute(context(store))
     (request,) = kafka.requests
     expected = handle(
@@ -86,7 +86,9 @@ def test_sensor_without_a_handle(kafka: Kafka, job: Any) -> None:
 def test_sensor_with_an_id_that_is_none(kafka: Kafka) -> None:
     """A handle whose id is no correlation id is no handle."""
     job = handle(correlation_id="42").to_json()
-    with pytest.raises(ConfigurationError, match="job must be what PublishJobOperator returns"):
+    with pytest.raises(
+        ConfigurationError, match="job must be what KafkaJobPublishOperator returns"
+    ):
         KafkaJobSensor(task_id="s", job=job).execute(context())
 
 

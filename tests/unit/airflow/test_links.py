@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafka_bridge.airflow import KafkaJobBatchOperator, PublishJobOperator
+from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobPublishOperator
 from kafka_bridge.airflow.links import BatchLink, JobLink
 from kafka_bridge.protocol.errors import ConfigurationError
 
@@ -17,7 +17,7 @@ JOB_URL = "AIRFLOW__KAFKA_BRIDGE__JOB_URL"
 
 def link(job: dict[str, Any] | None) -> str:
     """Return the link of a task with that job."""
-    operator = PublishJobOperator(task_id="work", job_type="files.audit")
+    operator = KafkaJobPublishOperator(task_id="work", job_type="files.audit")
     operator.job = job
     return JobLink().get_link(operator, ti_key=None)
 

@@ -57,7 +57,7 @@ def test_name_is_the_distributions() -> None:
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("operators", {"KafkaJobOperator", "PublishJobOperator", "KafkaJobBatchOperator"}),
+        ("operators", {"KafkaJobOperator", "KafkaJobPublishOperator", "KafkaJobBatchOperator"}),
         ("sensors", {"KafkaJobSensor"}),
         ("triggers", {"KafkaJobTrigger", "KafkaJobBatchTrigger"}),
     ],

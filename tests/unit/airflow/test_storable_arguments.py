@@ -12,8 +12,8 @@ from airflow.sdk import DAG, task
 from kafka_bridge.airflow import (
     KafkaJobBatchOperator,
     KafkaJobOperator,
+    KafkaJobPublishOperator,
     KafkaJobSensor,
-    PublishJobOperator,
 )
 from kafka_bridge.protocol.errors import ConfigurationError
 
@@ -31,7 +31,7 @@ LITERALS: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize("operator", [KafkaJobOperator, PublishJobOperator])
+@pytest.mark.parametrize("operator", [KafkaJobOperator, KafkaJobPublishOperator])
 @pytest.mark.parametrize(("literal", "words"), LITERALS)
 def test_payload(operator: Callable[..., Any], literal: Any, words: str) -> None:
     """The operator is not made, and the error says which part of the payload is wrong."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
-from kafka_bridge.airflow import KafkaJobOperator, PublishJobOperator
+from kafka_bridge.airflow import KafkaJobOperator, KafkaJobPublishOperator
 from kafka_bridge.airflow.exceptions import KafkaJobCancelled, KafkaJobKilled
 from kafka_bridge.airflow.submit.stored_job import StoredJob, load, save
 from kafka_bridge.kafka.lookups.job_lookup import JobEnd, JobTrace
@@ -237,10 +237,10 @@ def test_kill_that_cancels_nothing(kafka: Kafka, store: Store, started: bool) ->
 
 
 def test_published_job_is_not_renewed(kafka: Kafka, store: Store) -> None:
-    """A retry of PublishJobOperator gives the handle of the same job, even one that has failed."""
+    """A retry of KafkaJobPublishOperator gives the handle of the same job, even one that has failed."""
     save(store, stored())
     kafka.trace = ended(JobState.FAILED)
-    made = PublishJobOperator(task_id="work", job_type="files.audit")
+    made = KafkaJobPublishOperator(task_id="work", job_type="files.audit")
     assert made.execute(context(store, 2)) == handle().to_json()
     assert kafka.published == []
 
