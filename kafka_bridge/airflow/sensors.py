@@ -21,8 +21,8 @@ class KafkaJobSensor(WaitingOperator):
     its own: killed or timed out, it leaves the job alone unless ``cancel_on_kill`` is set. It takes
     the arguments of :class:`WaitingOperator` and :class:`BridgeOperator`.
 
-    :param job: the handle that :class:`KafkaJobPublishOperator` has returned, in this DAG or in another
-        one: its output, a dictionary, or JSON text (templated)
+    :param job: the handle that :class:`KafkaJobPublishOperator` returned, in this DAG or in another one:
+        its output, a dictionary, or JSON text (templated)
     :param kafka_config_id: the Airflow connection; by default the one that published the job
     """
 

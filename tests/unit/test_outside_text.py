@@ -101,4 +101,4 @@ def test_events_of_triggers_are_made_in_one_place() -> None:
         if module.startswith("airflow/")
         and any(keys == {"error", "message"} for keys in dictionaries(module))
     }
-    assert makers == {"airflow/trigger_events.py"}
+    assert makers == {"airflow/triggerer/trigger_events.py"}

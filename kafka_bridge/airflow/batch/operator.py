@@ -69,8 +69,8 @@ class KafkaJobBatchOperator(BridgeOperator):
     :param heartbeat_timeout: how long all workers may be silent while jobs run
     :param schedule_to_start_timeout: the same while all that is left is queued; None is for ever
     :param reply: ``"plain"`` for a stock request-reply service, as with
-        :class:`KafkaJobPublishOperator`. Then ``timeout`` and ``schedule_to_start_timeout`` are all the
-        limits there are
+        :class:`KafkaJobPublishOperator`. Then ``timeout`` and ``schedule_to_start_timeout``
+        are all the limits there are
     :param progress_log_interval: the shortest time between two progress lines in the task's log
     :param deferrable: wait in a triggerer, which holds no worker slot; False for deployments
         without one

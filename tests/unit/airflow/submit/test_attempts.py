@@ -237,7 +237,7 @@ def test_kill_that_cancels_nothing(kafka: Kafka, store: Store, started: bool) ->
 
 
 def test_published_job_is_not_renewed(kafka: Kafka, store: Store) -> None:
-    """A retry of KafkaJobPublishOperator gives the handle of the same job, even one that has failed."""
+    """A retry of the publish operator gives the handle of the same job, even a failed one."""
     save(store, stored())
     kafka.trace = ended(JobState.FAILED)
     made = KafkaJobPublishOperator(task_id="work", job_type="files.audit")
