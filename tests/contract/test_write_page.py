@@ -47,6 +47,6 @@ def test_code_runs_and_its_tests_pass(tmp_path: Path) -> None:
 
 def test_every_reason_to_stop_is_listed() -> None:
     """The table has what a handler may see."""
-    section = PAGE.partition("## Stop when told to\n")[2].partition("\n## ")[0]
+    section = PAGE.partition("## Stop requests\n")[2].partition("\n## ")[0]
     listed = re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE)
     assert listed == [reason.value for reason in StopReason]
