@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.base import BridgeOperator
-from kafka_bridge.airflow.batch.trigger import KafkaJobBatchTrigger, OnFailure
+from kafka_bridge.airflow.batch.specs import BatchSpec, OnFailure
+from kafka_bridge.airflow.batch.trigger import KafkaJobBatchTrigger
 from kafka_bridge.airflow.links import BatchLink
 from kafka_bridge.airflow.resume_delay import settle_seconds
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
@@ -25,16 +26,17 @@ if TYPE_CHECKING:
 
 
 _REFUSED = {
-    "payload": "a batch takes payloads, one for each of its jobs, and no payload",
+    "payload": "a batch has no payload: set payloads, with one payload for each job",
     "start_to_close_timeout": (
         "a batch has no start_to_close_timeout: set timeout, for all of its jobs together"
     ),
     "on_retry": (
-        "a batch has no on_retry: a retry does what is left of it, a cleared task begins anew"
+        "a batch has no on_retry: a retry publishes what is left of it, and a cleared task "
+        "submits it again"
     ),
     "end_from_trigger": "a batch has no end_from_trigger: a worker must read its results",
 }
-"""What an author who knows :class:`KafkaJobOperator` may ask for, and why it is not there."""
+"""Arguments of :class:`KafkaJobOperator` that a batch does not have, and why."""
 
 
 class KafkaJobBatchOperator(BridgeOperator):
@@ -42,42 +44,47 @@ class KafkaJobBatchOperator(BridgeOperator):
 
     All requests are published at once: Kafka is the queue. One trigger waits for all of them,
     without a worker slot. The results are the task's XCom, a list in the order of the payloads, or
-    a file. A retry never repeats what has succeeded: it publishes what an earlier try did not come
-    to, and submits anew what has failed but may yet succeed.
+    a file. A retry never repeats a job that has succeeded: it publishes the jobs that an earlier
+    try did not publish, and submits again the jobs that failed with a retryable error.
 
-    :param job_type: what the service is to do with each payload, a dotted name (templated)
+    :param job_type: what the service does with each payload, a dotted name (templated)
     :param payloads: one payload for each job: a list, another iterable, or an XCom (templated)
     :param payloads_file: instead, a file that is read as a stream: one JSON value on each line
-        (``.jsonl``, ``.ndjson``), or the rows of a ``.parquet`` file, for which the extra
-        ``parquet`` is installed (templated)
+        (``.jsonl``, ``.ndjson``), or the rows of a ``.parquet`` file, which needs the extra
+        ``parquet`` (templated)
     :param payload_model: a pydantic model, dataclass or other type; a payload that does not fit it
-        fails the task before anything is sent, and is named
+        fails the task before anything is sent, and the error names it
     :param results_file: write the results to this file, one JSON object on each line, and return
-        a summary; needed where they are more than 10,000 or than 1 MiB (templated)
-    :param result_handler: called with the results, however many, or with the summary where they are
-        in a file; what it returns is the task's XCom. A retry after it has failed calls it again,
-        and does not run the jobs again
-    :param on_failure: ``"fail_fast"``: the first job that fails ends the batch and cancels what is
-        unfinished. ``"collect"``: all jobs are waited for; in the list, one that failed is
+        a summary; needed for more than 10,000 results or 1 MiB (templated)
+    :param result_handler: called with the results, however many, or with the summary if
+        ``results_file`` is set; its return value is the task's XCom. If it fails, a retry calls it
+        again and does not run the jobs again
+    :param on_failure: ``"fail_fast"``: the first failed job ends the batch and cancels its
+        unfinished jobs. ``"collect"``: the task waits for all jobs; in the list, a failed one is
         ``{"error": {"type": …, "message": …, "retryable": …}}``
-    :param max_failures: with ``"collect"``, how many jobs may fail until the task does. None: any
-        number, but not all
-    :param request_topic: where the service takes its jobs from (templated)
+    :param max_failures: with ``"collect"``, how many jobs may fail without failing the task. None:
+        any number, but not all
+    :param request_topic: where the service reads its jobs (templated)
     :param response_topic: where it answers (templated)
     :param timeout: how long the whole batch may take, a timedelta or seconds; None is for ever
-    :param heartbeat_interval: how often a job's worker must at least speak
-    :param heartbeat_timeout: how long all workers may be silent while jobs run
-    :param schedule_to_start_timeout: the same while all that is left is queued; None is for ever
+    :param heartbeat_interval: the longest time between two heartbeats of a running job
+    :param heartbeat_timeout: how long no worker may publish anything while jobs run
+    :param schedule_to_start_timeout: the same while all unfinished jobs are queued; None is for
+        ever
     :param reply: ``"plain"`` for a stock request-reply service, as with
-        :class:`KafkaJobPublishOperator`. Then ``timeout`` and ``schedule_to_start_timeout``
-        are all the limits there are
+        :class:`KafkaJobPublishOperator`. Then only ``timeout`` and ``schedule_to_start_timeout``
+        apply
     :param progress_log_interval: the shortest time between two progress lines in the task's log
     :param deferrable: wait in a triggerer, which holds no worker slot; False for deployments
         without one
+    :param kafka_config_id: the Airflow connection
+    :param control_topic: where jobs are cancelled (templated)
+    :param encoding: ``"avro"`` or ``"json"``; the service answers in the same one
+    :param delivery_timeout: how long the brokers may take for each answer
+    :param cancel_on_kill: cancel the unfinished jobs when the task is marked failed or succeeded,
+        cleared or killed, and after a timeout
 
-    The others are those of :class:`BridgeOperator`, but for ``start_to_close_timeout``.
-
-    :raises ConfigurationError: a value makes no sense
+    :raises ConfigurationError: an argument is invalid
     """
 
     template_fields: Sequence[str] = (
@@ -96,7 +103,7 @@ class KafkaJobBatchOperator(BridgeOperator):
     ui_color = "#e8f0e4"
 
     published: Round | None = None
-    """The jobs that are to be cancelled when this process is killed."""
+    """The jobs to cancel when this process is killed."""
 
     def __init__(
         self,
@@ -114,14 +121,28 @@ class KafkaJobBatchOperator(BridgeOperator):
         timeout: Duration | None = None,
         heartbeat_interval: Duration | Setting = CONFIGURED,
         heartbeat_timeout: Duration | Setting = CONFIGURED,
+        schedule_to_start_timeout: Duration | Setting | None = CONFIGURED,
         progress_log_interval: Duration = 5.0,
         reply: str = "events",
         deferrable: bool = True,
+        kafka_config_id: str | Setting = CONFIGURED,
+        control_topic: str | Setting = CONFIGURED,
+        encoding: str | Setting = CONFIGURED,
+        delivery_timeout: Duration = 30.0,
+        cancel_on_kill: bool = True,
         **kwargs: Any,
     ) -> None:
         for name in _REFUSED.keys() & kwargs.keys():
             raise ConfigurationError(_REFUSED[name])
-        super().__init__(**kwargs)
+        super().__init__(
+            kafka_config_id=kafka_config_id,
+            control_topic=control_topic,
+            encoding=encoding,
+            schedule_to_start_timeout=schedule_to_start_timeout,
+            delivery_timeout=delivery_timeout,
+            cancel_on_kill=cancel_on_kill,
+            **kwargs,
+        )
         self.job_type = job_type
         self.payloads = payloads
         self.payloads_file = payloads_file
@@ -153,26 +174,52 @@ class KafkaJobBatchOperator(BridgeOperator):
         arguments.require_longer(self.heartbeat_timeout, self.heartbeat_interval)
         arguments.require_storable_fields(self)
 
-    def execute(self, context: Context) -> Any:
-        """Publish the jobs and wait until the batch ends. An empty one is done at once.
+    @property
+    def spec(self) -> BatchSpec:
+        """The batch as the operator describes it now; its templates must be rendered."""
+        return BatchSpec(
+            job_type=self.job_type,
+            payloads=self.payloads,
+            payloads_file=self.payloads_file,
+            payload_model=self.payload_model,
+            results_file=self.results_file,
+            returns_results=self._returns_results,
+            on_failure=self.on_failure,
+            max_failures=self.max_failures,
+            request_topic=self.request_topic,
+            response_topic=self.response_topic,
+            control_topic=self.control_topic,
+            encoding=self.encoding,
+            reply=self.reply,
+            timeout=self.timeout,
+            heartbeat_interval=self.heartbeat_interval,
+            delivery_timeout=self.delivery_timeout,
+        )
 
-        :raises ConfigurationError: the payloads cannot be had
-        :raises InvalidPayload: one does not fit its model; it is named, and nothing was sent
-        :raises PayloadNotSerialisable: one has no JSON form; it is named, and nothing was sent
-        :raises RecordTooLarge: one is too large; it is named
-        :raises KafkaError: a topic is missing, or the brokers did not take a request
-        :raises KafkaJobKilled: the process was told to end meanwhile, or a person ended the task
+    @property
+    def _returns_results(self) -> bool:
+        return self.do_xcom_push and self.results_file is None and self.result_handler is None
+
+    def execute(self, context: Context) -> Any:
+        """Publish the jobs and wait until the batch has finished. An empty batch returns at once.
+
+        :raises ConfigurationError: the payloads cannot be read
+        :raises InvalidPayload: a payload does not fit its model; nothing was sent
+        :raises PayloadNotSerialisable: a payload has no JSON form; nothing was sent
+        :raises RecordTooLarge: a payload is too large
+        :raises KafkaError: a topic is missing, or the brokers did not accept a request
+        :raises KafkaJobKilled: the process was killed meanwhile, or a person ended the task
         """
-        from kafka_bridge.airflow.batch.completion import complete_empty
+        from kafka_bridge.airflow.batch.completion import empty_outcome
         from kafka_bridge.airflow.batch.submission import submit
         from kafka_bridge.airflow.exceptions import KafkaJobKilled
 
-        batch = submit(self, context)
+        batch = submit(self.spec, self.kafka, context, self.log, self._will_publish)
         if batch is None:
-            return complete_empty(self)
+            return self._xcom(empty_outcome(self.spec, self.log))
         self.batch = batch.described()
         if self.killed and self.cancel_on_kill:
-            raise KafkaJobKilled("the task was told to end while it published its batch")
+            raise KafkaJobKilled("the task was killed while it published its batch")
         if self.deferrable:
             self.stop_if_ended(context)
             trigger = self._trigger(batch, settle_seconds())
@@ -180,6 +227,9 @@ class KafkaJobBatchOperator(BridgeOperator):
         self.log.info("Waiting here for batch %s", batch.last.batch_id)
         event = asyncio.run(first_event(self._trigger(batch, 0.0)))
         return self.execute_complete(context, event)
+
+    def _will_publish(self, jobs: Round) -> None:
+        self.published = jobs
 
     def _trigger(self, batch: Batch, settle: float) -> KafkaJobBatchTrigger:
         last = batch.last
@@ -204,56 +254,40 @@ class KafkaJobBatchOperator(BridgeOperator):
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Read what the jobs came to, and return their results in order.
+        """Read the jobs' terminal events, and return their results in order.
 
-        :raises KafkaBatchFailed: too many failed; the task's retries apply
-        :raises KafkaBatchFailedForGood: too many failed, and trying again cannot help
-        :raises KafkaBatchTimedOut: a waiting rule ended the batch; the task's retries apply
+        :raises KafkaBatchFailed: too many jobs failed; the task's retries apply
+        :raises KafkaBatchFailedForGood: too many jobs failed with a non-retryable error
+        :raises KafkaBatchTimedOut: a timeout ended the batch; the task's retries apply
         :raises KafkaJobWaitFailed: the triggerer could not go on waiting
         :raises RecordGone: responses are no longer in their topic
-        :raises ResultsTooLarge: the results are too many for an XCom
+        :raises ResultsTooLarge: the results are too large for an XCom
         """
-        from kafka_bridge.airflow.batch.completion import complete
+        from kafka_bridge.airflow.batch.completion import Completion
 
-        return complete(self, context, event)
+        completion = Completion(self.spec, self.kafka, context, self.log)
+        self.batch = completion.batch.described()
+        return self._xcom(completion.outcome(event))
+
+    def _xcom(self, outcome: Any) -> Any:
+        from kafka_bridge.airflow.outcomes import storable
+
+        if self.result_handler is not None:
+            return storable(self, self.result_handler(outcome), "what result_handler returned")
+        return outcome if self.do_xcom_push else None
 
     def on_kill(self) -> None:
-        """Cancel what this process has published; Airflow calls this when it kills the task."""
+        """Cancel the jobs that this process has published; Airflow calls this when it kills it."""
         super().on_kill()
-        if self.published is not None and self.cancel_on_kill:
-            self.cancel_jobs(self.published.job_ids(), "the task was killed")
-
-    def cancel_jobs(self, jobs: Sequence[str], reason: str) -> None:
-        """Tell the workers to stop jobs. That this could not be done is logged, not raised.
-
-        A stock service cannot be told.
-        """
-        if self.reply is arguments.Reply.PLAIN:
+        if self.published is None or not self.cancel_on_kill:
             return
-        from kafka_bridge.kafka.commands import cancel_all
-        from kafka_bridge.protocol.errors import KafkaBridgeError
+        from kafka_bridge.airflow.batch.cancel import cancel_jobs
 
-        try:
-            cancel_all(
-                self.kafka,
-                self.control_topic,
-                jobs,
-                reason,
-                encoding=self.encoding,
-                timeout=self.delivery_timeout,
-            )
-        except KafkaBridgeError as error:
-            self.log.warning("%d jobs could not be cancelled: %s", len(jobs), error)
-        else:
-            self.log.info("%d jobs: CANCEL is sent: %s", len(jobs), reason)
-
-    @property
-    def returns_results(self) -> bool:
-        """Whether the results themselves are the task's XCom."""
-        return self.do_xcom_push and self.results_file is None and self.result_handler is None
-
-    def tolerated_failures(self, total: int) -> int:
-        """Return how many of so many jobs may fail until the task does."""
-        if self.on_failure is OnFailure.FAIL_FAST:
-            return 0
-        return total - 1 if self.max_failures is None else self.max_failures
+        cancel_jobs(
+            self.spec,
+            lambda: self.kafka,
+            self.published.job_ids(),
+            "the task was killed",
+            timeout=self.delivery_timeout,
+            log=self.log,
+        )

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from kafka_bridge.airflow.arguments import Reply
+from kafka_bridge.airflow.batch.cancel import cancel_jobs
 from kafka_bridge.airflow.batch.progress import BatchProgress
+from kafka_bridge.airflow.batch.specs import BatchWaitSpec, OnFailure
 from kafka_bridge.airflow.batch.timeouts import BatchLimits, BatchWatch
-from kafka_bridge.airflow.batch.trigger import OnFailure
 from kafka_bridge.airflow.batch.waiter import BatchWaiter
 from kafka_bridge.airflow.connections import kafka_config
 from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.triggerer.cancel import DELIVERY_SECONDS
-from kafka_bridge.airflow.triggerer.job_log import PROCESS_BUDGET, JobLog
+from kafka_bridge.airflow.triggerer.job_log import PROCESS_BUDGET, JobLog, Log
 from kafka_bridge.airflow.triggerer.shared_readers import begin_on_hub
 from kafka_bridge.airflow.triggerer.trigger_events import wait_failure
-from kafka_bridge.kafka.commands import cancel_all
 from kafka_bridge.kafka.responses.event_readers import event_head, plain_head
 from kafka_bridge.kafka.responses.subscriptions import Notice, Truncated
-from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
 from kafka_bridge.protocol.ids import batch_job_ids
-
-if TYPE_CHECKING:
-    from kafka_bridge.airflow.batch.trigger import KafkaJobBatchTrigger
 
 STEPS = 1000
 """How many notices are taken in before others on the event loop have their turn: a millisecond."""
@@ -34,35 +31,34 @@ LOOK_SECONDS = 1.0
 
 
 class BatchWait:
-    """Waits as a trigger says; its lines go to the trigger's log, which is the task's.
+    """Waits for the jobs of a batch; its lines go to the trigger's log, which is the task's.
 
-    To make one takes a while where there are many jobs: not for the event loop.
+    Making one of many jobs takes a while: not for the event loop.
     """
 
-    def __init__(self, trigger: KafkaJobBatchTrigger) -> None:
-        self._trigger = trigger
+    def __init__(self, spec: BatchWaitSpec, log: Log) -> None:
+        self._spec = spec
+        self._task_log = log
         self._progress = BatchProgress()
-        interval, rate = trigger.progress_log_interval, job_limits().log_per_second
-        self._log = JobLog(trigger.log, interval, PROCESS_BUDGET, rate)
-        self._job_ids = batch_job_ids(trigger.batch_id, trigger.count)
+        interval, rate = spec.progress_log_interval, job_limits().log_per_second
+        self._log = JobLog(log, interval, PROCESS_BUDGET, rate)
+        self._job_ids = batch_job_ids(spec.batch_id, spec.count)
         self._waiter = BatchWaiter(
             self._job_ids,
-            trigger.start_offsets,
-            read_head=plain_head if trigger.reply == Reply.PLAIN else event_head,
+            spec.start_offsets,
+            read_head=plain_head if spec.reply is Reply.PLAIN else event_head,
         )
-        limits = BatchLimits(
-            trigger.timeout, trigger.heartbeat_timeout, trigger.schedule_to_start_timeout
-        )
-        self._watch = BatchWatch(self._job_ids, limits, trigger.submitted_at, began=time.time())
+        limits = BatchLimits(spec.timeout, spec.heartbeat_timeout, spec.schedule_to_start_timeout)
+        self._watch = BatchWatch(self._job_ids, limits, spec.submitted_at, began=time.time())
 
     async def outcome(self) -> dict[str, Any]:
         """Return the payload of the trigger's event.
 
         :raises KafkaBridgeError: the reader has ended, or could not be opened
         """
-        trigger = self._trigger
+        spec = self._spec
         with await begin_on_hub(
-            self._job_ids, trigger.kafka_config_id, trigger.response_topic, self._waiter.join
+            self._job_ids, spec.kafka_config_id, spec.response_topic, self._waiter.join
         ) as waiter:
             try:
                 return await self._outcome(waiter)
@@ -70,7 +66,7 @@ class BatchWait:
                 self._log.close()
 
     async def _outcome(self, waiter: BatchWaiter) -> dict[str, Any]:
-        trigger, watch = self._trigger, self._watch
+        spec, watch = self._spec, self._watch
         next_look, steps = 0.0, 0
         while not watch.is_done:
             steps += 1
@@ -79,7 +75,7 @@ class BatchWait:
             told = await waiter.next(next_look)
             if told is not None:
                 self._take(*told)
-            if trigger.on_failure == OnFailure.FAIL_FAST and watch.has_failures:
+            if spec.on_failure is OnFailure.FAIL_FAST and watch.has_failures:
                 await self.cancel_unfinished("another job of the batch has failed")
                 break
             if time.time() >= next_look:
@@ -99,33 +95,20 @@ class BatchWait:
         passed = self._watch.passed(time.time())
         if passed is None:
             return None
-        if self._trigger.cancel_on_kill:
+        if self._spec.cancel_on_kill:
             await self.cancel_unfinished(passed.message)
         return wait_failure(passed.reason.value, passed.message)
 
     async def cancel_unfinished(self, reason: str) -> None:
-        """Tell the workers to cancel what has not ended; where that fails, it is logged.
-
-        A stock service cannot be told.
-        """
-        jobs, trigger = list(self._watch.unfinished), self._trigger
-        if not jobs or trigger.reply == Reply.PLAIN:
-            return
-        try:
-            await asyncio.to_thread(self._cancel, jobs, reason)
-        except KafkaBridgeError as error:
-            trigger.log.warning("%d unfinished jobs could not be cancelled: %s", len(jobs), error)
-        else:
-            trigger.log.info("%d unfinished jobs: CANCEL is sent: %s", len(jobs), reason)
-
-    def _cancel(self, jobs: list[str], reason: str) -> None:
-        cancel_all(
-            kafka_config(self._trigger.kafka_config_id),
-            self._trigger.control_topic,
-            jobs,
+        """Cancel the jobs that have not finished. A failure is logged, not raised."""
+        await asyncio.to_thread(
+            cancel_jobs,
+            self._spec,
+            partial(kafka_config, self._spec.kafka_config_id),
+            list(self._watch.unfinished),
             reason,
-            encoding=Encoding(self._trigger.encoding),
             timeout=DELIVERY_SECONDS,
+            log=self._task_log,
         )
 
     def _take(self, job: str, notice: Notice) -> None:
@@ -137,7 +120,7 @@ class BatchWait:
             self._log.warn(f"A response to a job of this batch cannot be read: {notice}")
         elif isinstance(notice, Truncated):
             self._log.warn(
-                f"Responses to this batch may be lost: {self._trigger.response_topic}"
+                f"Responses to this batch may be lost: {self._spec.response_topic}"
                 f"[{notice.partition}] begins at offset {notice.first}, the batch's records at "
                 f"{notice.wanted} or later. The topic's retention is too short; the batch goes on "
                 "under its time-outs."

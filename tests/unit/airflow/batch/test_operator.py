@@ -11,6 +11,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger
+from kafka_bridge.airflow.batch import cancel as batch_cancel
 from kafka_bridge.airflow.batch import completion, submission
 from kafka_bridge.airflow.batch.ends import BatchEnds
 from kafka_bridge.airflow.batch.exceptions import (
@@ -22,7 +23,6 @@ from kafka_bridge.airflow.batch.job_end import JobEnd
 from kafka_bridge.airflow.batch.stored_batch import STORE_KEY, Batch, Round
 from kafka_bridge.airflow.exceptions import KafkaJobKilled, KafkaJobWaitFailed
 from kafka_bridge.airflow.resume_delay import LOOP_SECONDS
-from kafka_bridge.kafka import commands
 from kafka_bridge.kafka.admin.diagnosis import QueueReport
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import (
@@ -64,10 +64,11 @@ BAD_FORMS: list[tuple[dict[str, Any], str]] = [
         {"start_to_close_timeout": 5},
         "a batch has no start_to_close_timeout: set timeout, for all of its jobs together",
     ),
-    ({"payload": 1}, "a batch takes payloads, one for each of its jobs, and no payload"),
+    ({"payload": 1}, "a batch has no payload: set payloads, with one payload for each job"),
     (
         {"on_retry": "resubmit"},
-        "a batch has no on_retry: a retry does what is left of it, a cleared task begins anew",
+        "a batch has no on_retry: a retry publishes what is left of it, and a cleared task "
+        "submits it again",
     ),
     (
         {"end_from_trigger": True},
@@ -164,7 +165,7 @@ def test_killed(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, log: Log) -> None
         if len(told) > 1:
             raise BrokerUnreachable("no broker answered")
 
-    monkeypatch.setattr(commands, "cancel_all", cancel_all)
+    monkeypatch.setattr(batch_cancel, "cancel_all", cancel_all)
     made = operator()
     made.on_kill()
     assert told == []
@@ -173,8 +174,8 @@ def test_killed(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, log: Log) -> None
     made.on_kill()
     assert told == [("jobs.control", BATCH.last.job_ids(), "the task was killed")] * 2
     assert [line for line in log.lines if "jobs" in line] == [
-        "3 jobs: CANCEL is sent: the task was killed",
-        "3 jobs could not be cancelled: no broker answered",
+        "Published CANCEL for 3 jobs: the task was killed",
+        "Publishing CANCEL for 3 jobs failed: no broker answered",
     ]
 
 
@@ -184,7 +185,7 @@ def test_killed_while_it_publishes(submitted: None) -> None:
     made.on_kill()
     with pytest.raises(KafkaJobKilled) as caught:
         made.execute(context())
-    assert str(caught.value) == "the task was told to end while it published its batch"
+    assert str(caught.value) == "the task was killed while it published its batch"
     assert not isinstance(caught.value, AirflowFailException)
 
 
@@ -410,7 +411,7 @@ def test_result_that_airflow_cannot_store(
     first, lost, last = pushed["return_value"]
     assert (first, last) == (DONE.result, DONE.result)
     assert lost["error"]["message"].startswith("result.name: contains NUL")
-    assert log.lines[-1] == "The results that can be stored are the XCom of this task, which fails"
+    assert log.lines[-1] == "The task fails; the results that can be stored are its XCom"
 
 
 def test_result_that_cannot_be_stored_is_named_where_the_others_are_too_large(
@@ -528,7 +529,8 @@ def test_emptied_store(store: Store) -> None:
     with pytest.raises(ConfigurationError) as caught:
         operator().execute_complete(context(store), {"total": 3})
     assert str(caught.value) == (
-        "the task state store knows no batch of this task: it was emptied while the batch ran"
+        "the task state store has no batch of this task: it was emptied while the batch ran. "
+        "Clear the task to submit the batch again"
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeAlias
 import pytest
 
 from kafka_bridge.airflow import KafkaJobBatchTrigger, resume_delay
+from kafka_bridge.airflow.batch import cancel as batch_cancel
 from kafka_bridge.airflow.batch import trigger as trigger_module
 from kafka_bridge.airflow.batch import wait as wait_module
 from kafka_bridge.airflow.batch.waiter import JobNotice
@@ -150,7 +151,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(wait_module, "PROCESS_BUDGET", job_log.LogBudget())
     monkeypatch.setattr(wait_module, "begin_on_hub", stand_in.begin_on_hub)
     monkeypatch.setattr(wait_module, "kafka_config", {"mine": CONFIG}.get)
-    monkeypatch.setattr(wait_module, "cancel_all", stand_in.cancel_all)
+    monkeypatch.setattr(batch_cancel, "cancel_all", stand_in.cancel_all)
     monkeypatch.setattr(KafkaJobBatchTrigger, "log", stand_in)
     return stand_in
 
@@ -198,8 +199,7 @@ async def test_flood_lets_others_have_their_turn(stage: Stage) -> None:
             turns += 1
 
     stage.script.extend(said(0, JobState.RUNNING) for _ in range(10_000))
-    trigger = KafkaJobBatchTrigger(**ARGUMENTS)
-    wait = wait_module.BatchWait(trigger)
+    wait = wait_module.BatchWait(KafkaJobBatchTrigger(**ARGUMENTS).spec, stage)
     other = asyncio.create_task(take_turns())
     stage.script.extend(said(number, JobState.SUCCEEDED) for number in range(4))
     await wait.outcome()
@@ -221,7 +221,7 @@ async def test_fail_fast(stage: Stage) -> None:
         ("control", [JOBS[1], JOBS[3]], "another job of the batch has failed")
     ]
     assert stage.now == T0 + 8
-    assert "2 unfinished jobs: CANCEL is sent: another job of the batch has failed" in stage.log
+    assert "Published CANCEL for 2 jobs: another job of the batch has failed" in stage.log
 
 
 async def test_stock_service(stage: Stage) -> None:
@@ -237,7 +237,7 @@ async def test_cancel_that_fails(stage: Stage) -> None:
     stage.deaf = BrokerUnreachable("no broker answered")
     fired = await run(stage, said(0, JobState.FAILED), on_failure="fail_fast")
     assert fired == {"succeeded": 0, "failed": 1, "total": 4}
-    assert "3 unfinished jobs could not be cancelled: no broker answered" in stage.log
+    assert "Publishing CANCEL for 3 jobs failed: no broker answered" in stage.log
 
 
 @pytest.mark.parametrize("cancels", [True, False])

@@ -1,0 +1,82 @@
+"""A batch as frozen values: what its task submits, and what its trigger waits for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import Enum, StrEnum
+from typing import Any
+
+from kafka_bridge.airflow.arguments import Reply
+from kafka_bridge.protocol.encodings import Encoding
+
+
+class OnFailure(StrEnum):
+    """What the first failed job does to the batch."""
+
+    FAIL_FAST = "fail_fast"
+    """It ends the batch."""
+    COLLECT = "collect"
+    """The batch waits for all jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSpec:
+    """What a task submits, and what it makes of the results. Made from the rendered operator.
+
+    ``timeout``, ``heartbeat_interval`` and ``delivery_timeout`` are seconds. ``returns_results``:
+    the results themselves become the task's XCom. ``max_failures`` of None allows any number of
+    failed jobs, but not all of them.
+    """
+
+    job_type: str
+    payloads: Any
+    payloads_file: str | None
+    payload_model: Any
+    results_file: str | None
+    returns_results: bool
+    on_failure: OnFailure
+    max_failures: int | None
+    request_topic: str
+    response_topic: str
+    control_topic: str
+    encoding: Encoding
+    reply: Reply
+    timeout: float | None
+    heartbeat_interval: float
+    delivery_timeout: float
+
+    def tolerated_failures(self, total: int) -> int:
+        """Return how many jobs of ``total`` may fail without failing the task."""
+        if self.on_failure is OnFailure.FAIL_FAST:
+            return 0
+        return total - 1 if self.max_failures is None else self.max_failures
+
+
+@dataclass(frozen=True, slots=True)
+class BatchWaitSpec:
+    """What a trigger waits for: its arguments, which :class:`KafkaJobBatchTrigger` explains."""
+
+    batch_id: str
+    count: int
+    kafka_config_id: str
+    response_topic: str
+    control_topic: str
+    encoding: Encoding
+    start_offsets: list[int]
+    submitted_at: float
+    on_failure: OnFailure
+    timeout: float | None
+    heartbeat_timeout: float | None
+    schedule_to_start_timeout: float | None
+    cancel_on_kill: bool
+    progress_log_interval: float
+    not_before: float
+    settle_seconds: float
+    reply: Reply
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the trigger's arguments as plain JSON: no secret, no payload, no list of jobs."""
+        return {
+            name: value.value if isinstance(value, Enum) else value
+            for name, value in asdict(self).items()
+        }
