@@ -83,8 +83,8 @@ def test_defaults_are_as_the_page_has_them() -> None:
         f"`{Submit().method} {Submit().path.text}`",
         f"`{Polling().method} {Polling().path.text.replace('external_id', 'job_id')}`",
     ]
-    assert f"after {Polling().interval:g} s, then less and less often, at last every " in PAGE
-    assert f"at last every {Polling().maximum:g} s" in PAGE
+    first, last = f"{Polling().interval:g} s", f"{Polling().maximum:g} s"
+    assert f"after {first}, then at growing intervals of up to {last}" in PAGE
     assert f"`{Submit().idempotency_header}`" in PAGE
     receiver = Receiver.model_fields
     assert receiver["expires_after"].default == 7 * 24 * 3600
