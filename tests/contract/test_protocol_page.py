@@ -92,4 +92,4 @@ def test_headers() -> None:
     written = [name for name, _ in request_headers(request, Encoding.AVRO)]
     assert _first_cells("## Headers") == written
     added = dead_letter_headers(RecordLocation("t", 0, 0), 0, ValueError())
-    assert _first_cells("A dead letter is the record as it was") == [name for name, _ in added]
+    assert _first_cells("A dead letter is the original record") == [name for name, _ in added]
