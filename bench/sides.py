@@ -47,7 +47,7 @@ class OurSide:
 
     async def ready(self, jobs: int) -> None:
         """Return when so many jobs wait and the reader hears."""
-        while self.hub.reader.served < jobs or not self.hub.hears:  # noqa: ASYNC110  a thread changes it
+        while self.hub.reader.served < jobs or not self.hub.is_live:  # noqa: ASYNC110  a thread changes it
             await asyncio.sleep(0.01)
 
     async def close(self) -> None:

@@ -22,7 +22,7 @@ SILENCE_MICROSECONDS = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class ReaderHealth:
     """What a reader can hear. ``lag`` is in records, over all partitions."""
 
     connected: bool
@@ -30,12 +30,14 @@ class Hearing:
     lag: int
 
     @property
-    def clear(self) -> bool:
+    def is_live(self) -> bool:
         """Whether silence means that nobody speaks."""
         return self.connected and not self.held_back and self.lag <= LAG_RECORDS
 
 
-def hearing_of(facts: Mapping[str, Any], topic: str, positions: Mapping[int, int]) -> Hearing:
+def reader_health(
+    facts: Mapping[str, Any], topic: str, positions: Mapping[int, int]
+) -> ReaderHealth:
     """Return what librdkafka's statistics say of a topic's reader.
 
     :param facts: the statistics, out of their JSON
@@ -45,7 +47,7 @@ def hearing_of(facts: Mapping[str, Any], topic: str, positions: Mapping[int, int
     partitions = {number: known.get(str(number)) for number in positions}
     answering = answering_brokers(facts)
     ends = {number: facts["ls_offset"] for number, facts in partitions.items() if facts}
-    return Hearing(
+    return ReaderHealth(
         connected=bool(partitions)
         and all(each and each["leader"] in answering for each in partitions.values()),
         held_back=any(each and _is_held_back(each) for each in partitions.values()),

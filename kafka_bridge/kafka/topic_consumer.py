@@ -12,7 +12,7 @@ import confluent_kafka as ck
 from kafka_bridge.kafka.clients import failure_of, make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.failures import heals_by_itself, is_missing_topic
-from kafka_bridge.kafka.health import STATISTICS_MS, Hearing, hearing_of
+from kafka_bridge.kafka.health import STATISTICS_MS, ReaderHealth, reader_health
 from kafka_bridge.kafka.records import arrived
 from kafka_bridge.kafka.retention import watermarks
 from kafka_bridge.kafka.stalls import StallWatch
@@ -66,7 +66,7 @@ class TopicConsumer:
         self.topic = topic
         self.positions: dict[int, int] = {}
         self.ends: dict[int, int] = {}
-        self.hearing = Hearing(connected=False, held_back=False, lag=0)
+        self.health = ReaderHealth(connected=False, held_back=False, lag=0)
         self.has_new_statistics = False
         self._config = config
         self._watch = TopicWatch(config, topic)
@@ -105,11 +105,11 @@ class TopicConsumer:
     def _on_statistics(self, statistics: str) -> None:
         facts = json.loads(statistics)
         known = facts["topics"].get(self.topic, {})
-        hearing = hearing_of(facts, self.topic, self.positions)
-        partitions = known.get("partitions", {}) if hearing.connected else {}
+        health = reader_health(facts, self.topic, self.positions)
+        partitions = known.get("partitions", {}) if health.connected else {}
         is_stalled = self._stalls.look(partitions)
         deaf = is_stalled or bool(self._refused)
-        self.hearing = replace(hearing, connected=False) if deaf else hearing
+        self.health = replace(health, connected=False) if deaf else health
         self.ends = {
             int(number): each["hi_offset"]
             for number, each in known.get("partitions", {}).items()

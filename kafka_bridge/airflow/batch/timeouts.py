@@ -62,14 +62,14 @@ class BatchWatch:
     :param submitted_at: when they were first submitted, seconds since 1970
     :param began: when this wait began, seconds since 1970
 
-    ``hearing_since`` says since when silence proves anything (seconds since 1970, infinite: it does
+    ``live_since`` says since when silence proves anything (seconds since 1970, infinite: it does
     not now); whoever knows sets it.
     """
 
     def __init__(
         self, job_ids: Iterable[str], limits: BatchLimits, submitted_at: float, began: float
     ) -> None:
-        self.hearing_since = 0.0
+        self.live_since = 0.0
         self._jobs = {job: JobHistory() for job in job_ids}
         self._states: Counter[JobState | None] = Counter({None: len(self._jobs)})
         self._left = len(self._jobs)
@@ -117,7 +117,7 @@ class BatchWatch:
 
     def passed(self, now: float) -> Deadline | None:
         """Return the rule that ends the wait now, or None when none does."""
-        if self.hearing_since == math.inf:
+        if self.live_since == math.inf:
             return None
         first = min(self._rules(), default=None)
         return first if first is not None and first.at <= now else None
@@ -135,5 +135,5 @@ class BatchWatch:
             yield self._rule(self._heard_at + limit, ErrorType.NOT_STARTED, message)
 
     def _rule(self, at: float, reason: ErrorType, message: str) -> Deadline:
-        earliest = max(self._began, self.hearing_since) + MARGIN_SECONDS
+        earliest = max(self._began, self.live_since) + MARGIN_SECONDS
         return Deadline(max(at, earliest), reason, message)

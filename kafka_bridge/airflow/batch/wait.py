@@ -80,7 +80,7 @@ class BatchWait:
                 break
             if time.time() >= next_look:
                 next_look = time.time() + LOOK_SECONDS
-                watch.hearing_since = waiter.hearing_since
+                watch.live_since = waiter.live_since
                 if (time_out := await self._look()) is not None:
                     return time_out
         tally = watch.tally

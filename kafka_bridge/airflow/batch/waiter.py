@@ -77,9 +77,9 @@ class BatchWaiter:
         self._subscriptions = []  # they refer to this: nothing is left to the garbage collector
 
     @property
-    def hearing_since(self) -> float:
+    def live_since(self) -> float:
         """Since when the reader hears all that is said (seconds since 1970); infinite: not now."""
-        return self._joined().hearing_since
+        return self._joined().live_since
 
     async def next(self, deadline: float) -> JobNotice | None:
         """Wait for the next notice, or until the deadline (seconds since 1970): then, None."""

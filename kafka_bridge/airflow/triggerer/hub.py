@@ -12,7 +12,7 @@ from typing import Self
 from kafka_bridge.airflow.triggerer.deadlines import Deadlines
 from kafka_bridge.airflow.triggerer.reader_metrics import ReaderMetrics
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.responses.asyncio_delivery import LoopDelivery
+from kafka_bridge.kafka.responses.asyncio_delivery import AsyncioDelivery
 from kafka_bridge.kafka.responses.event_readers import HeadReader, event_head
 from kafka_bridge.kafka.responses.reader import LINGER_SECONDS, ResponseReader
 from kafka_bridge.kafka.responses.subscriptions import Notice, Subscription, add_pending
@@ -62,9 +62,9 @@ class Waiter:
             self._subscription = None  # it refers to this: nothing is left to the garbage collector
 
     @property
-    def hearing_since(self) -> float:
+    def live_since(self) -> float:
         """Since when the reader hears all that is said (seconds since 1970); infinite: not now."""
-        return self._hub.hearing_since
+        return self._hub.live_since
 
     async def next(self, deadline: float | None) -> Notice | None:
         """Wait for the next notice, or return None.
@@ -108,18 +108,18 @@ class ResponseHub:
         *,
         linger: float = LINGER_SECONDS,
     ) -> None:
-        self.hearing_since = math.inf
+        self.live_since = math.inf
         self.deadlines = Deadlines()
         self.waited_for: set[bytes] = set()
         self._loop = asyncio.get_running_loop()
         self._metrics = metrics
-        self.reader = ResponseReader(config, topic, LoopDelivery().hand_over, linger=linger)
+        self.reader = ResponseReader(config, topic, AsyncioDelivery().hand_over, linger=linger)
         self._loop.call_later(WATCH_SECONDS, self._look)
 
     @property
-    def hears(self) -> bool:
+    def is_live(self) -> bool:
         """Whether the reader hears all that is said."""
-        return self.reader.hearing.clear
+        return self.reader.health.is_live
 
     def waits_for(self, correlation_id: str) -> bool:
         """Tell whether somebody waits for this job here: a reader tells one waiter of each."""
@@ -146,8 +146,8 @@ class ResponseHub:
         """Follow whether the reader hears, and report."""
         if self.reader.is_open:  # first: where a metric cannot be reported, time-outs still count
             self._loop.call_later(WATCH_SECONDS, self._look)
-        if not self.hears:
-            self.hearing_since = math.inf
-        elif self.hearing_since == math.inf:
-            self.hearing_since = time.time()
+        if not self.is_live:
+            self.live_since = math.inf
+        elif self.live_since == math.inf:
+            self.live_since = time.time()
         self._metrics.report(self.reader)

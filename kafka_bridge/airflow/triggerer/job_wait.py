@@ -81,13 +81,13 @@ class JobWait:
             steps += 1
             if steps % STEPS == 0:  # waiter.next() does not pause while there are notices
                 await asyncio.sleep(0)
-            watch.hearing_since = waiter.hearing_since
+            watch.live_since = waiter.live_since
             deadline = watch.deadline()
             # Where no rule applies now, one may later: the reader may hear again.
             look_at = time.time() + MARGIN_SECONDS if deadline is None else deadline.at
             notice = await waiter.next(look_at)
             if notice is None:
-                watch.hearing_since = waiter.hearing_since
+                watch.live_since = waiter.live_since
                 if (passed := watch.passed(time.time())) is not None:
                     return wait_failure(passed.reason.value, passed.message)
             elif (outcome := self._take(notice, watch)) is not None:

@@ -30,7 +30,7 @@ class ReaderMetrics:
     def report(self, reader: ResponseReader) -> None:
         """Send what has changed since the last report."""
         stats.gauge(f"{PREFIX}waiting", reader.waiting, tags=self._tags)
-        stats.gauge(f"{PREFIX}lag", reader.hearing.lag, tags=self._tags)
+        stats.gauge(f"{PREFIX}lag", reader.health.lag, tags=self._tags)
         counts = ReaderCounts(*astuple(reader.counts))
         for field in fields(counts):
             more = getattr(counts, field.name) - getattr(self._reported, field.name)

@@ -43,7 +43,7 @@ class JobWatch:
     :param submitted_at: when its request was published, seconds since 1970
     :param began: when this wait for it began, seconds since 1970
 
-    ``hearing_since`` says since when silence proves anything (seconds since 1970, infinite: it does
+    ``live_since`` says since when silence proves anything (seconds since 1970, infinite: it does
     not now); whoever knows sets it.
     """
 
@@ -51,7 +51,7 @@ class JobWatch:
     submitted_at: float
     began: float
     history: JobHistory = field(default_factory=JobHistory)
-    hearing_since: float = 0.0
+    live_since: float = 0.0
     _queued_at: float = field(init=False)
     _started_at: float | None = None
     _heard_at: float = field(init=False)
@@ -87,7 +87,7 @@ class JobWatch:
 
     def deadline(self) -> Deadline | None:
         """Return what ends the wait first, or None when nothing does as things are."""
-        if self.hearing_since == math.inf:
+        if self.live_since == math.inf:
             return None
         rules = self._queued_rules() if self._started_at is None else self._started_rules()
         return min(rules, default=None)
@@ -116,5 +116,5 @@ class JobWatch:
         return rules
 
     def _rule(self, at: float, reason: ErrorType, message: str) -> Deadline:
-        earliest = max(self.began, self.hearing_since) + MARGIN_SECONDS
+        earliest = max(self.began, self.live_since) + MARGIN_SECONDS
         return Deadline(max(at, earliest), reason, message)

@@ -18,7 +18,7 @@ from kafka_bridge.gateway.json_text import read_json
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.lookups.scan import offsets_since
 from kafka_bridge.kafka.offsets import end_offsets
-from kafka_bridge.kafka.responses.asyncio_delivery import LoopDelivery
+from kafka_bridge.kafka.responses.asyncio_delivery import AsyncioDelivery
 from kafka_bridge.kafka.responses.reader import ResponseReader
 from kafka_bridge.kafka.responses.subscriptions import (
     Arrival,
@@ -161,6 +161,6 @@ class CallbackInbox:
         if self._reader is None or not self._reader.is_open:
             self._now()  # where the one before has come to
             self._reader = ResponseReader(
-                self._config, self._topic, LoopDelivery().hand_over, linger=math.inf
+                self._config, self._topic, AsyncioDelivery().hand_over, linger=math.inf
             )
         return self._reader

@@ -18,7 +18,7 @@ WAIT_SECONDS = 1.0
 PAUSE_SECONDS = 0.005
 
 
-class LoopDelivery:
+class AsyncioDelivery:
     """Calls every subscription's ``notify`` on the loop that runs where this is made, in order.
 
     Not made for a loop that runs on the reader's own thread.

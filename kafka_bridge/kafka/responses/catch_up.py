@@ -12,7 +12,7 @@ PATIENCE_SECONDS = 2.0
 """The longest that a job which asks to go back waits for others that do."""
 
 
-class LateJobs:
+class CatchUp:
     """Jobs that ask for records which the reader has passed and no longer keeps.
 
     Where the reader has not begun to read, that is every job.

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.health import Hearing
+from kafka_bridge.kafka.health import ReaderHealth
 from kafka_bridge.kafka.lookups.scan import offsets_since
-from kafka_bridge.kafka.responses.catch_up import LateJobs
+from kafka_bridge.kafka.responses.catch_up import CatchUp
 from kafka_bridge.kafka.responses.dispatcher import Dispatcher, ReaderCounts
 from kafka_bridge.kafka.responses.event_readers import HeadReader, event_head
 from kafka_bridge.kafka.responses.jobs_ahead import JobsAhead
@@ -70,7 +70,7 @@ class ResponseReader:
         self._process = os.getpid()
         self._inbox = Inbox()
         self._dispatcher = Dispatcher(topic, self._source.note_bad)
-        self._late = LateJobs()
+        self._late = CatchUp()
         self._ahead = JobsAhead()
         self._read_since_rewind = 0
         self._to_head = 0
@@ -102,9 +102,9 @@ class ResponseReader:
         return self._source.positions
 
     @property
-    def hearing(self) -> Hearing:
+    def health(self) -> ReaderHealth:
         """Whether everything there is to hear is heard."""
-        return self._source.hearing
+        return self._source.health
 
     @property
     def is_open(self) -> bool:
@@ -252,7 +252,7 @@ class ResponseReader:
             self._recover(refused)
         if self._source.has_new_statistics:
             self._source.has_new_statistics = False
-            self._to_head = self.hearing.lag
+            self._to_head = self.health.lag
             self._look_for_those_beyond_the_end()
 
     def _recover(self, refused: RefusedPosition) -> None:
@@ -296,7 +296,7 @@ class ResponseReader:
     def _look_for_those_beyond_the_end(self) -> None:
         """Let jobs whose offsets lie behind the end of the topic hear what comes."""
         ends = self._source.ends
-        if not self.hearing.connected or not (jobs := self._ahead.beyond(ends, self.positions)):
+        if not self.health.connected or not (jobs := self._ahead.beyond(ends, self.positions)):
             return
         recent = self._an_hour_ago()
         starts = {

@@ -146,7 +146,7 @@ class Clock:
 class Reader:
     """Gives the records of a topic to a trigger, as the process's reader does; then, silence."""
 
-    hearing_since = 0.0
+    live_since = 0.0
 
     def __init__(self, clock: Clock, records: list[bytes], *, plain: bool) -> None:
         self._clock = clock

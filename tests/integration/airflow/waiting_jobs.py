@@ -72,10 +72,10 @@ class Waiting:
             while self.hub.reader.served < count:  # noqa: ASYNC110  the reader's thread changes it
                 await asyncio.sleep(0.02)
 
-    async def until_heard(self, hears: bool = True) -> None:
+    async def until_heard(self, live: bool = True) -> None:
         """Wait until the reader hears, or no longer does."""
         async with asyncio.timeout(60):
-            while self.hub.hears is not hears:  # noqa: ASYNC110
+            while self.hub.is_live is not live:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
     async def all_ended(self, seconds: float = 60) -> None:

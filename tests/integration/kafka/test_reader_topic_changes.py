@@ -82,7 +82,7 @@ def test_jobs_are_served_from_a_recreated_topic(
             pass
         eventually(lambda: "created again" in caplog.text, "the log says what happened")
     eventually(lambda: len(reader.positions) == partitions, "the partitions are followed")
-    eventually(lambda: reader.hearing.clear, "the reader hears again")
+    eventually(lambda: reader.health.is_live, "the reader hears again")
 
 
 def test_job_that_waits_from_behind_the_end(

@@ -96,7 +96,7 @@ class Reader:
 
     clock: Clock
     script: deque[tuple[float, Notice | None]]
-    hearing_since: float = 0.0
+    live_since: float = 0.0
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     open: bool = False
     read_head: HeadReader | None = None
@@ -177,13 +177,13 @@ class Runner:
     async def __call__(
         self,
         *script: Notice | tuple[float, Notice | None],
-        hearing_since: float = 0.0,
+        live_since: float = 0.0,
         **changes: Any,
     ) -> Wait:
         """Run one trigger to its end; a notice without a pause comes at once."""
         clock, log = Clock(), Log()
         steps = deque(step if isinstance(step, tuple) else (0.0, step) for step in script)
-        reader = Reader(clock, steps, hearing_since)
+        reader = Reader(clock, steps, live_since)
         self._patch.setattr(triggers, "time", clock)
         self._patch.setattr(resume_delay, "time", clock)
         self._patch.setattr(resume_delay, "asyncio", SimpleNamespace(sleep=clock.sleep))
@@ -355,7 +355,7 @@ async def test_waking_is_no_deadline(run: Runner) -> None:
 async def test_no_rule_fires_while_the_reader_hears_nothing(run: Runner) -> None:
     """With the brokers away for longer than every time-out, the job's result still counts."""
     done = arrival(event(JobState.SUCCEEDED))
-    wait = await run((5000.0, None), (5000.0, done), hearing_since=math.inf)
+    wait = await run((5000.0, None), (5000.0, done), live_since=math.inf)
     assert wait.events == [DONE]
 
 

@@ -128,9 +128,9 @@ def test_silence_that_proves_nothing(limit: str) -> None:
     over = watch(**{limit: 40})
     if limit == "heartbeat":
         say(over, 0, JobState.ACCEPTED)
-    over.hearing_since = math.inf
+    over.live_since = math.inf
     assert over.passed(T0 + 1e6) is None
-    over.hearing_since = T0 + 1e6
+    over.live_since = T0 + 1e6
     assert over.passed(T0 + 1e6 + MARGIN_SECONDS - 1) is None
     assert over.passed(T0 + 1e6 + MARGIN_SECONDS) is not None
 

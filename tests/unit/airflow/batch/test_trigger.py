@@ -68,7 +68,7 @@ class Stage:
 
     script: deque[Step] = field(default_factory=deque)
     now: float = T0
-    hearing_since: float = 0.0
+    live_since: float = 0.0
     log: list[str] = field(default_factory=list)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     cancelled: list[tuple[str, list[str], str | None]] = field(default_factory=list)
@@ -255,7 +255,7 @@ async def test_time_out(stage: Stage, cancels: bool) -> None:
 
 async def test_no_rule_while_the_reader_hears_nothing(stage: Stage) -> None:
     """While the brokers are away, no time goes by for the batch."""
-    stage.hearing_since = math.inf
+    stage.live_since = math.inf
     script = [said(n, JobState.SUCCEEDED, 2000) for n in range(4)]
     assert await run(stage, *script) == {"succeeded": 4, "failed": 0, "total": 4}
 

@@ -1,4 +1,4 @@
-"""A hub follows whether its reader hears, whatever becomes of the metrics."""
+"""A hub follows whether its reader is live, whatever becomes of the metrics."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ async def test_metrics_that_cannot_be_reported_do_not_stop_the_time_outs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Silence would prove nothing for ever, and no job of the process would run out of time."""
-    reader = SimpleNamespace(is_open=True, hearing=SimpleNamespace(clear=False))
+    reader = SimpleNamespace(is_open=True, health=SimpleNamespace(is_live=False))
     monkeypatch.setattr(hub, "ResponseReader", lambda *_, **__: reader)
     monkeypatch.setattr(hub, "WATCH_SECONDS", 0.01)
-    has_failed, hears = asyncio.Event(), asyncio.Event()
+    has_failed, is_live = asyncio.Event(), asyncio.Event()
     asyncio.get_running_loop().set_exception_handler(lambda *_: has_failed.set())
 
     def report(_: object) -> None:
-        if watching.hearing_since != math.inf:
-            hears.set()
+        if watching.live_since != math.inf:
+            is_live.set()
         raise RuntimeError("statsd")
 
     metrics = Mock(report=report)
     watching = hub.ResponseHub(KafkaConfig({"bootstrap.servers": "x:9"}), "responses", metrics)
     async with asyncio.timeout(30):
         await has_failed.wait()
-        assert not hears.is_set()
-        reader.hearing.clear = True
-        await hears.wait()
+        assert not is_live.is_set()
+        reader.health.is_live = True
+        await is_live.wait()
     reader.is_open = False

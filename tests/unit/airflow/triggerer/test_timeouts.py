@@ -138,10 +138,10 @@ def test_silence_proves_nothing_while_the_reader_hears_nothing(states: list[JobS
     job = watch(SHORT)
     for state in states:
         job.take(event(state), T0)
-    job.hearing_since = math.inf
+    job.live_since = math.inf
     assert job.deadline() is None
     assert job.passed(T0 + 1e9) is None
-    job.hearing_since = T0 + 700
+    job.live_since = T0 + 700
     assert ends(job)[0] == 700 + MARGIN_SECONDS
 
 

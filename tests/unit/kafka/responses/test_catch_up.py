@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from kafka_bridge.kafka.responses import catch_up
-from kafka_bridge.kafka.responses.catch_up import LateJobs
+from kafka_bridge.kafka.responses.catch_up import CatchUp
 from kafka_bridge.kafka.responses.subscriptions import Subscription
 
 
@@ -19,17 +19,17 @@ def job(*positions: int) -> Subscription:
 
 def test_reading_begins_where_the_first_asks_for() -> None:
     """In each partition at the lowest offset of all jobs; at 0 where a job knows none."""
-    late = LateJobs()
+    late = CatchUp()
     late.add([job(5, 9), job(7, 2), job(6)], range(2))
     assert late.starts({}) == {0: 5, 1: 0}
-    late = LateJobs()
+    late = CatchUp()
     late.add([job(5, 9), job(7, 2)], range(2))
     assert late.starts({}) == {0: 5, 1: 2}
 
 
 def test_nobody_is_taken_forward() -> None:
     """Where the reader is behind what the late jobs ask for, it stays: others wait for that."""
-    late = LateJobs()
+    late = CatchUp()
     late.add([job(5, 9)], range(2))
     assert late.starts({0: 8, 1: 3, 2: 4}) == {0: 5, 1: 3, 2: 0}
 
@@ -38,7 +38,7 @@ def test_going_back_must_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not before as much was read as would be read again, or the first has waited long enough."""
     now = 100.0
     monkeypatch.setattr(catch_up, "time", SimpleNamespace(monotonic=lambda: now))
-    late = LateJobs()
+    late = CatchUp()
     late.add([job(50)], range(1))
     assert not late.are_worth_it({0: 100}, read=49)
     assert late.are_worth_it({0: 100}, read=50)
@@ -51,7 +51,7 @@ def test_going_back_must_pay(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_who_left_is_not_served() -> None:
     """Jobs that were discarded are not among those to go back for, and none is taken twice."""
-    late, stays, goes = LateJobs(), job(1), job(2)
+    late, stays, goes = CatchUp(), job(1), job(2)
     late.add([stays, goes], range(1))
     late.discard(goes)
     assert late.take() == [stays]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.health import Hearing
+from kafka_bridge.kafka.health import ReaderHealth
 from kafka_bridge.kafka.responses import jobs_ahead
 from kafka_bridge.kafka.responses import reader as reader_module
 from kafka_bridge.kafka.responses.dispatcher import Dispatcher
@@ -25,7 +25,7 @@ class EmptyTopic:
 
     def __init__(self, *_: object) -> None:
         self.positions: dict[int, int] = {}
-        self.hearing = Hearing(connected=True, held_back=False, lag=0)
+        self.health = ReaderHealth(connected=True, held_back=False, lag=0)
         self.has_new_statistics = False
         self.ends = {0: 120}
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kafka_bridge.kafka.responses import asyncio_delivery
-from kafka_bridge.kafka.responses.asyncio_delivery import LoopDelivery
+from kafka_bridge.kafka.responses.asyncio_delivery import AsyncioDelivery
 from kafka_bridge.kafka.responses.subscriptions import (
     MOST_PENDING,
     Arrival,
@@ -75,7 +75,7 @@ async def test_reader_waits_for_a_loop_that_does_not_keep_up(
     """What waits in memory for the loop is bounded; all of it arrives once the loop goes on."""
     monkeypatch.setattr(asyncio_delivery, "MOST_ARRIVED", 1_000)
     monkeypatch.setattr(asyncio_delivery, "WAIT_SECONDS", 60.0)
-    delivery, told, all_told = LoopDelivery(), list[int](), asyncio.Event()
+    delivery, told, all_told = AsyncioDelivery(), list[int](), asyncio.Event()
 
     def note(notice: Any) -> None:
         told.append(notice.location.offset)
