@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from kafka_bridge.airflow.settings import CONFIGURED, SECTION, Setting, configured
+from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.storable import ARGUMENT
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import ConfigurationError
@@ -24,22 +24,6 @@ Duration: TypeAlias = timedelta | float
 
 MAX_SECONDS = 100 * 365 * 86_400.0
 """A century: far longer, and the moment when a time-out ends can no longer be written."""
-
-
-class OnRetry(StrEnum):
-    """What a retry does about the job of the try before."""
-
-    REATTACH = "reattach"
-    RESUBMIT = "resubmit"
-
-
-class Reply(StrEnum):
-    """How a service answers."""
-
-    EVENTS = "events"
-    """With status events, as this protocol says."""
-    PLAIN = "plain"
-    """With one plain reply, as stock request-reply services do."""
 
 
 _ENCODINGS = (Encoding.AVRO, Encoding.JSON)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from kafka_bridge.airflow import arguments
+from kafka_bridge.airflow import arguments, task_state
+from kafka_bridge.airflow.exceptions import KafkaJobKilled
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
+from kafka_bridge.airflow.specs import Reply
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from kafka_bridge.airflow.arguments import Duration
     from kafka_bridge.airflow.mapping import CheckedPartial
-    from kafka_bridge.kafka.config import KafkaConfig
+    from kafka_bridge.airflow.submit.kafka_access import KafkaAccess
 
 
 class BridgeOperator(BaseOperator):
@@ -28,16 +30,18 @@ class BridgeOperator(BaseOperator):
     :param schedule_to_start_timeout: how long the job may wait for a worker, a timedelta or
         seconds; None is for ever
     :param start_to_close_timeout: how long it may run; None is for ever
-    :param delivery_timeout: how long the brokers have for each answer
+    :param broker_timeout: how long the brokers have for each answer
     :param cancel_on_kill: the job is cancelled when its task is marked failed or succeeded, cleared
         or killed, and when a time-out ends the wait
     :raises ConfigurationError: a value makes no sense
     """
 
-    under_way: str | None = None
-    """The correlation id of the job that is to be cancelled when this process is killed."""
+    reply: Reply = Reply.EVENTS
+    """How the service answers."""
+    in_flight: str | None = None
+    """The correlation id of the job that is cancelled when this process is killed."""
     killed = False
-    """Whether this process was told to end."""
+    """Whether this process was killed."""
 
     def __init__(
         self,
@@ -47,7 +51,7 @@ class BridgeOperator(BaseOperator):
         encoding: str | Setting = CONFIGURED,
         schedule_to_start_timeout: Duration | Setting | None = CONFIGURED,
         start_to_close_timeout: Duration | Setting | None = CONFIGURED,
-        delivery_timeout: Duration = 30.0,
+        broker_timeout: Duration = 30.0,
         cancel_on_kill: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -61,7 +65,7 @@ class BridgeOperator(BaseOperator):
         self.start_to_close_timeout = arguments.limit(
             "start_to_close_timeout", start_to_close_timeout
         )
-        self.delivery_timeout = arguments.seconds("delivery_timeout", delivery_timeout)
+        self.broker_timeout = arguments.seconds("broker_timeout", broker_timeout)
         self.cancel_on_kill = cancel_on_kill
 
     @classmethod
@@ -85,50 +89,33 @@ class BridgeOperator(BaseOperator):
         arguments.require_storable_fields(self)
 
     @cached_property
-    def kafka(self) -> KafkaConfig:
-        """How the connection reaches Kafka; looked up once.
+    def kafka(self) -> KafkaAccess:
+        """How this task's process reaches Kafka."""
+        # Not at the top: a DAG file that imports an operator would load the Kafka client.
+        from kafka_bridge.airflow.submit.kafka_access import KafkaAccess
 
-        :raises ConfigurationError: there is no such connection, or it does not say enough
-        """
-        from kafka_bridge.airflow.connections import kafka_config
-
-        return kafka_config(self.kafka_config_id)
-
-    def cancel_job(self, correlation_id: str, reason: str) -> None:
-        """Tell the workers to stop a job. That this could not be done is logged, not raised."""
-        from kafka_bridge.kafka.commands import cancel
-        from kafka_bridge.protocol.errors import KafkaBridgeError
-
-        try:
-            place = cancel(
-                self.kafka,
-                self.control_topic,
-                correlation_id,
-                reason,
-                encoding=self.encoding,
-                timeout=self.delivery_timeout,
-            )
-        except KafkaBridgeError as error:
-            self.log.warning("Job %s could not be cancelled: %s", correlation_id, error)
-        else:
-            self.log.info("Job %s: CANCEL is sent (%s): %s", correlation_id, place, reason)
+        return KafkaAccess(
+            self.kafka_config_id,
+            self.control_topic,
+            self.encoding,
+            self.reply,
+            self.broker_timeout,
+            self.log,
+        )
 
     def on_kill(self) -> None:
         """Cancel the job that this process has published or waits for; Airflow calls this."""
         self.killed = True
-        if self.under_way is not None and self.cancel_on_kill:
-            self.cancel_job(self.under_way, "the task was killed")
+        if self.in_flight is not None and self.cancel_on_kill:
+            self.kafka.cancel(self.in_flight, "the task was killed")
 
     def stop_if_ended(self, context: Context) -> None:
-        """Cancel the job of a task that a person has ended: such a task cannot defer.
+        """Cancel the job if a person has ended the task, which cannot defer any more.
 
-        Its process would be told only within some seconds, and is gone by then.
+        Airflow kills such a process only some seconds later, and this one would be gone by then.
 
-        :raises KafkaJobKilled: that is so
+        :raises KafkaJobKilled: the task is not running any more
         """
-        from kafka_bridge.airflow.exceptions import KafkaJobKilled
-        from kafka_bridge.airflow.task_state import is_in_state
-
-        if not is_in_state(context["ti"], "running"):
+        if not task_state.is_in_state(context["ti"], "running"):
             self.on_kill()
             raise KafkaJobKilled("the task was marked or cleared before it could wait for its job")

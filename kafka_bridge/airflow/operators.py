@@ -6,8 +6,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow import arguments
+from kafka_bridge.airflow.exceptions import KafkaJobKilled, outcome_of
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.publish import KafkaJobPublishOperator
+from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.submit.stored_job import load, save_outcome
 from kafka_bridge.airflow.waiting_operator import WaitingOperator
 from kafka_bridge.protocol.errors import ConfigurationError, JobCancelled, JobError
@@ -41,9 +43,7 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         :raises PayloadNotSerialisable: the payload has no JSON form
         :raises KafkaError: a topic is missing, or the brokers did not take the request
         """
-        from kafka_bridge.airflow.submit.attempts import Attempts
-
-        return self._go_on(context, Attempts(self, context, renew_ended=True).begin())
+        return self._wait_for(context, self.attempts(context, renew_ended=True).begin())
 
     def execute_complete(
         self, context: Context, event: dict[str, Any], job: dict[str, Any] | None = None
@@ -69,7 +69,7 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         """Return what only a worker can do, by name, and whether it is asked for."""
         return {
             **super().what_needs_a_worker(),
-            "reply='plain'": self.reply is arguments.Reply.PLAIN,
+            "reply='plain'": self.reply is Reply.PLAIN,
         }
 
     def known_job(self, context: Context) -> JobHandle:
@@ -80,24 +80,19 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         return self.handle_of(stored)
 
     def _after_cancelled(self, context: Context, error: JobCancelled) -> Any:
-        from kafka_bridge.airflow.exceptions import KafkaJobKilled
-        from kafka_bridge.airflow.submit.attempts import Attempts
-
         if self.killed:
             self._remember(context, error)
             raise KafkaJobKilled(str(error)) from error
-        begun = Attempts(self, context, renew_ended=True).after_cancelled()
+        begun = self.attempts(context, renew_ended=True).after_cancelled()
         if begun is None:
             self._remember(context, error)
             raise error
-        return self._go_on(context, begun)
+        return self._wait_for(context, begun)
 
     def _remember(self, context: Context, error: JobError) -> None:
-        from kafka_bridge.airflow.exceptions import outcome_of
-
         save_outcome(context["task_state_store"], outcome_of(error))
 
-    def _go_on(self, context: Context, begun: Begun) -> Any:
+    def _wait_for(self, context: Context, begun: Begun) -> Any:
         job = self.handle_of(begun.job)
         self.job = job.to_json()
         if begun.end is None:

@@ -1,42 +1,23 @@
-"""What a job came to, as a task's result or the exception that the task raises."""
+"""A job's terminal event as a task's result, or as the exception that the task raises."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, Protocol
 
-from kafka_bridge.airflow import exceptions, job_metrics
-from kafka_bridge.airflow.arguments import Reply
-from kafka_bridge.airflow.limits import job_limits, require_fit
+from airflow.sdk.bases.xcom import BaseXCom
+
+from kafka_bridge.airflow import exceptions
 from kafka_bridge.airflow.storable import MAX_LEVELS, XCOM, first_bad_output
-from kafka_bridge.kafka.admin.diagnosis import diagnose
-from kafka_bridge.kafka.offsets import read_record
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.payloads import from_bytes
-from kafka_bridge.protocol.errors import RecordGone, RecordLocation, RemoteProtocolError
+from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.media_types import NestedTooDeep
-from kafka_bridge.protocol.messages import ErrorType, JobState, StatusEvent, utc_now
+from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
 from kafka_bridge.protocol.plain_replies import plain_end
-from kafka_bridge.protocol.sanitize import block, sanitized
-
-if TYPE_CHECKING:
-    from kafka_bridge.airflow.base import BridgeOperator
-    from kafka_bridge.airflow.handles import JobHandle
-    from kafka_bridge.airflow.waiting_operator import WaitingOperator
-
-_ADVICE = {
-    ErrorType.WORKER_LOST: (
-        "Look at that worker's log. A worker that is alive speaks at least every "
-        "heartbeat_interval; a dead one's job goes to another worker of its group within the "
-        "session time-out, so a heartbeat_timeout well above both is needed."
-    ),
-    ErrorType.DEADLINE_EXCEEDED: (
-        "See in the lines above how far it had come; allow more time with start_to_close_timeout."
-    ),
-}
-"""What a person is to do about a time-out; about NOT_STARTED, a diagnosis says it."""
+from kafka_bridge.protocol.sanitize import sanitized
 
 SPRING_IS_SILENT = (
     "A Spring listener that throws sends no reply: give it an errorHandler that returns one "
@@ -48,81 +29,6 @@ STORE_ELSEWHERE = (
     "Let a result_handler make a value of it that can be stored, or let the service put such data "
     "elsewhere and return its address"
 )
-
-
-class JobOutcome:
-    """The end of a task's wait for a job."""
-
-    def __init__(self, operator: WaitingOperator, job: JobHandle) -> None:
-        self._operator = operator
-        self._job = job
-
-    def result(self, event: dict[str, Any]) -> Any:
-        """Return the result of a job that has succeeded, as XCom can hold it.
-
-        :param event: what the trigger fired
-        :raises JobError: it did not succeed, in one of Airflow's kinds
-        :raises ResultTooLarge: it is to be stored as an XCom, and too large for that
-        :raises KafkaJobWaitFailed: the reader could not go on
-        :raises RecordGone: the terminal record is no longer there
-        :raises ResultUnreadable: the result is not what its media type says
-        """
-        if "error" in event:
-            self._raise_wait_failure(event["error"], event["message"])
-        location = RecordLocation(self._job.response_topic, event["partition"], event["offset"])
-        operator = self._operator
-        record = read_record(operator.kafka, location, operator.delivery_timeout)
-        ended = self._end_in(record, event["state"])
-        operator.log.info("Job %s: %s", ended.correlation_id, ended.state)
-        if ended.error is not None and ended.error.details:
-            details = block(ended.error.details, job_limits().details)
-            operator.log.error("The worker's own details:\n%s", details)
-        duration = ended.occurred_at.timestamp() - self._job.submitted_at
-        job_metrics.completed(self._job.job_type, ended.state, duration)
-        if operator.result_handler is None and operator.do_xcom_push and is_stored_by_airflow():
-            require_fit(ended, location)
-        return result_of(ended, location)
-
-    def _end_in(self, record: Record, state: str) -> StatusEvent:
-        try:
-            return end_in(record, self._job)
-        except RemoteProtocolError as error:
-            if state == JobState.SUCCEEDED:  # a retry would find the same record
-                raise exceptions.ResultUnreadable(error.reason, record.location) from error
-            raise
-
-    def _raise_wait_failure(self, error: str, message: str) -> NoReturn:
-        words = f"{error}: {message}"
-        if error not in {*_ADVICE, ErrorType.NOT_STARTED}:
-            raise exceptions.KafkaJobWaitFailed(words)
-        job_metrics.completed(self._job.job_type, error, None)
-        if self._job.reply == Reply.PLAIN:
-            words = f"{error}: no reply came in time"
-        advice = self._diagnosis() if error == ErrorType.NOT_STARTED else _ADVICE[ErrorType(error)]
-        if self._operator.cancel_on_kill:
-            self._operator.cancel_job(self._job.correlation_id, words)
-        raise exceptions.KafkaJobTimedOut(f"{words}. {advice}", ErrorType(error))
-
-    def _diagnosis(self) -> str:
-        operator = self._operator
-        report = diagnose(operator.kafka, self._job.request_topic, operator.delivery_timeout)
-        return f"{report} {SPRING_IS_SILENT}" if self._job.reply == Reply.PLAIN else str(report)
-
-
-def end_in(record: Record, job: JobHandle) -> StatusEvent:
-    """Return the terminal event of a job, which a record at a known place holds.
-
-    :raises RecordGone: another job's is there
-    :raises RemoteProtocolError: it is no terminal event
-    """
-    ended = plain_event(record) if job.reply == Reply.PLAIN else record.decode(StatusEvent)
-    if ended is None or ended.correlation_id != job.correlation_id:
-        whose = ended.correlation_id if ended else "it names none"
-        raise RecordGone(
-            f"record {record.location} belongs to another job ({whose}): "
-            "was the topic deleted and made anew?"
-        )
-    return ended
 
 
 def plain_event(record: Record) -> StatusEvent | None:
@@ -168,17 +74,29 @@ def result_of(ended: StatusEvent, location: RecordLocation) -> Any:
         ) from error
 
 
-def storable(operator: BridgeOperator, value: Any, name: str = "result") -> Any:
-    """Return a value that becomes an operator's XCom.
+class StoresXCom(Protocol):
+    """What decides how a task's XCom is stored; every operator has these attributes."""
 
-    An XCom backend of the deployment's own stores what it likes: then nothing is looked at.
+    @property
+    def do_xcom_push(self) -> bool:
+        """Whether the task stores an XCom."""
+
+    @property
+    def multiple_outputs(self) -> bool:
+        """Whether each key of a dictionary becomes an XCom of its own."""
+
+
+def storable(task: StoresXCom, value: Any, name: str = "result") -> Any:
+    """Return a value that becomes a task's XCom.
+
+    A custom XCom backend decides itself what it can store, so nothing is checked then.
 
     :param name: what to call the value in an error
     :raises ResultNotStorable: Airflow cannot store it; the error names the part
     """
-    if operator.do_xcom_push and is_stored_by_airflow():
+    if task.do_xcom_push and is_stored_by_airflow():
         fault = XCOM.first_fault(value, name)
-        if fault is None and operator.multiple_outputs and isinstance(value, Mapping):
+        if fault is None and task.multiple_outputs and isinstance(value, Mapping):
             fault = first_bad_output(value, name)
         if fault is not None:
             raise exceptions.ResultNotStorable(_not_storable(str(fault)))
@@ -187,7 +105,7 @@ def storable(operator: BridgeOperator, value: Any, name: str = "result") -> Any:
 
 def is_stored_by_airflow() -> bool:
     """Tell whether XComs go to Airflow's database, and not to an XCom backend."""
-    from airflow.sdk.bases.xcom import BaseXCom
+    # Not at the top: it resolves the configured backend when it is imported.
     from airflow.sdk.execution_time.xcom import XCom
 
     own: bool = XCom.serialize_value is BaseXCom.serialize_value

@@ -176,7 +176,7 @@ def _begin(orders: Orders) -> None:
 
 def cancel_jobs(orders: Orders) -> None:
     """Send what there is to send; where that cannot be done, it is logged."""
-    from kafka_bridge.airflow.connections import kafka_config
+    from kafka_bridge.airflow.hooks import kafka_config
     from kafka_bridge.kafka.commands import cancel_all
     from kafka_bridge.protocol.encodings import Encoding
 

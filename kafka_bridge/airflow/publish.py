@@ -10,11 +10,13 @@ from kafka_bridge.airflow.base import BridgeOperator
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.links import JobLink
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
+from kafka_bridge.airflow.specs import JobSpec, OnRetry
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from kafka_bridge.airflow.arguments import Duration
+    from kafka_bridge.airflow.submit.attempts import Attempts
     from kafka_bridge.airflow.submit.stored_job import StoredJob
 
 
@@ -76,9 +78,7 @@ class KafkaJobPublishOperator(BridgeOperator):
         self.response_topic = arguments.text("response_topic", response_topic)
         self.heartbeat_interval = arguments.seconds("heartbeat_interval", heartbeat_interval)
         self.reply = arguments.reply(reply, self.encoding)
-        self.on_retry = arguments.OnRetry(
-            arguments.choice("on_retry", on_retry, tuple(arguments.OnRetry))
-        )
+        self.on_retry = OnRetry(arguments.choice("on_retry", on_retry, tuple(OnRetry)))
         self.job: dict[str, Any] | None = None
         arguments.require_storable_fields(self)
 
@@ -89,16 +89,49 @@ class KafkaJobPublishOperator(BridgeOperator):
         :raises PayloadNotSerialisable: the payload has no JSON form
         :raises KafkaError: a topic is missing, or the brokers did not take the request
         """
-        from kafka_bridge.airflow.submit.attempts import Attempts
-
-        job = self.handle_of(Attempts(self, context, renew_ended=False).begin().job)
+        job = self.handle_of(self.attempts(context, renew_ended=False).begin().job)
         self.job = job.to_json()
         return self.job
 
-    def cancel_job(self, correlation_id: str, reason: str) -> None:
-        """Tell the workers to stop a job; a stock service cannot be told."""
-        if self.reply is arguments.Reply.EVENTS:
-            super().cancel_job(correlation_id, reason)
+    def attempts(self, context: Context, *, renew_ended: bool) -> Attempts:
+        """Return the jobs of this task instance.
+
+        :param renew_ended: a retry submits another job where the last one ended without success
+        """
+        # Not at the top: a DAG file that imports the operator would load the Kafka client.
+        from kafka_bridge.airflow.submit.attempts import Attempts
+
+        return Attempts(
+            self.spec(),
+            self.kafka,
+            context["task_state_store"],
+            context["ti"],
+            self.log,
+            renew_ended=renew_ended,
+            on_job=self._set_in_flight,
+        )
+
+    def spec(self) -> JobSpec:
+        """Return what this task submits; call it once the templates are rendered."""
+        return JobSpec(
+            job_type=self.job_type,
+            payload=self.payload,
+            payload_model=self.payload_model,
+            kafka_config_id=self.kafka_config_id,
+            request_topic=self.request_topic,
+            response_topic=self.response_topic,
+            control_topic=self.control_topic,
+            encoding=self.encoding,
+            reply=self.reply,
+            heartbeat_interval=self.heartbeat_interval,
+            schedule_to_start_timeout=self.schedule_to_start_timeout,
+            start_to_close_timeout=self.start_to_close_timeout,
+            broker_timeout=self.broker_timeout,
+            on_retry=self.on_retry,
+        )
+
+    def _set_in_flight(self, correlation_id: str) -> None:
+        self.in_flight = correlation_id
 
     def handle_of(self, job: StoredJob) -> JobHandle:
         """Return the handle of a job that this task has published."""

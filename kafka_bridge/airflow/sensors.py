@@ -21,8 +21,8 @@ class KafkaJobSensor(WaitingOperator):
     its own: killed or timed out, it leaves the job alone unless ``cancel_on_kill`` is set. It takes
     the arguments of :class:`WaitingOperator` and :class:`BridgeOperator`.
 
-    :param job: the handle that :class:`KafkaJobPublishOperator` returned, in this DAG or in another one:
-        its output, a dictionary, or JSON text (templated)
+    :param job: the handle that :class:`KafkaJobPublishOperator` returned, in this DAG or in another
+        one: its output, a dictionary, or JSON text (templated)
     :param kafka_config_id: the Airflow connection; by default the one that published the job
     """
 
@@ -50,7 +50,7 @@ class KafkaJobSensor(WaitingOperator):
         :raises JobError: as :meth:`WaitingOperator.execute_complete`
         """
         job = self.known_job(context)
-        self.under_way = job.correlation_id
+        self.in_flight = job.correlation_id
         return self.wait_for(context, job)
 
     def known_job(self, context: Context) -> JobHandle:  # noqa: ARG002  other operators need it

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from kafka_bridge.airflow.resume_delay import until_settled
+from kafka_bridge.airflow.specs import Reply, WaitSpec
+from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import KafkaBridgeError
 from kafka_bridge.protocol.topics import CONTROL_TOPIC
 
@@ -28,8 +30,8 @@ class KafkaJobTrigger(BaseTrigger):
     :param heartbeat_timeout: seconds that an accepted job's worker may be silent
     :param start_to_close_timeout: seconds that an accepted job may run
     :param progress_log_interval: seconds between two progress lines in the task's log
-    :param not_before: resume the task no sooner than at this moment, seconds since 1970
-    :param settle_seconds: how long after its deferral that is
+    :param not_before: do not resume the task before this moment, seconds since 1970
+    :param resume_delay: seconds from the deferral to that moment
     :param job_type: what kind of job it is, for metrics
     :param control_topic: where it is cancelled
     :param encoding: how that is written, ``"avro"`` or ``"json"``
@@ -51,7 +53,7 @@ class KafkaJobTrigger(BaseTrigger):
         start_to_close_timeout: float | None = None,
         progress_log_interval: float = 5.0,
         not_before: float = 0.0,
-        settle_seconds: float = 0.0,
+        resume_delay: float = 0.0,
         job_type: str = "",
         control_topic: str = CONTROL_TOPIC,
         encoding: str = "avro",
@@ -60,49 +62,36 @@ class KafkaJobTrigger(BaseTrigger):
         reply: str = "events",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.correlation_id = correlation_id
-        self.kafka_config_id = kafka_config_id
-        self.response_topic = response_topic
-        self.start_offsets = list(start_offsets)
-        self.submitted_at = submitted_at
-        self.schedule_to_start_timeout = schedule_to_start_timeout
-        self.heartbeat_timeout = heartbeat_timeout
-        self.start_to_close_timeout = start_to_close_timeout
-        self.progress_log_interval = progress_log_interval
-        self.not_before = not_before
-        self.settle_seconds = settle_seconds
-        self.job_type = job_type
-        self.control_topic = control_topic
-        self.encoding = encoding
-        self.cancel_on_kill = cancel_on_kill
-        self.end_from_trigger = end_from_trigger
-        self.reply = reply
+        self.spec = WaitSpec(
+            correlation_id=correlation_id,
+            job_type=job_type,
+            kafka_config_id=kafka_config_id,
+            response_topic=response_topic,
+            control_topic=control_topic,
+            encoding=Encoding(encoding),
+            start_offsets=list(start_offsets),
+            submitted_at=submitted_at,
+            schedule_to_start_timeout=schedule_to_start_timeout,
+            heartbeat_timeout=heartbeat_timeout,
+            start_to_close_timeout=start_to_close_timeout,
+            progress_log_interval=progress_log_interval,
+            not_before=not_before,
+            resume_delay=resume_delay,
+            cancel_on_kill=cancel_on_kill,
+            end_from_trigger=end_from_trigger,
+            reply=Reply(reply),
+        )
         self._fired = False
 
+    @classmethod
+    def of(cls, spec: WaitSpec) -> Self:
+        """Return the trigger of a spec."""
+        return cls(**spec.to_json())
+
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what Airflow stores: plain JSON, no secret, no payload."""
-        return (
-            f"{KafkaJobTrigger.__module__}.{KafkaJobTrigger.__qualname__}",
-            {
-                "correlation_id": self.correlation_id,
-                "kafka_config_id": self.kafka_config_id,
-                "response_topic": self.response_topic,
-                "start_offsets": self.start_offsets,
-                "submitted_at": self.submitted_at,
-                "schedule_to_start_timeout": self.schedule_to_start_timeout,
-                "heartbeat_timeout": self.heartbeat_timeout,
-                "start_to_close_timeout": self.start_to_close_timeout,
-                "progress_log_interval": self.progress_log_interval,
-                "not_before": self.not_before,
-                "settle_seconds": self.settle_seconds,
-                "job_type": self.job_type,
-                "control_topic": self.control_topic,
-                "encoding": self.encoding,
-                "cancel_on_kill": self.cancel_on_kill,
-                "end_from_trigger": self.end_from_trigger,
-                "reply": self.reply,
-            },
-        )
+        """Return what Airflow stores: plain JSON, without secrets and without the payload."""
+        path = f"{KafkaJobTrigger.__module__}.{KafkaJobTrigger.__qualname__}"
+        return path, self.spec.to_json()
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event when the job has ended, or the wait for it has."""
@@ -116,16 +105,16 @@ class KafkaJobTrigger(BaseTrigger):
 
         began, success = time.time(), None
         try:
-            wait = JobWait(self)
+            wait = JobWait(self.spec, self.log)
             event = TriggerEvent(await wait.outcome())
-            if self.end_from_trigger and wait.end is not None:
-                success = success_event(self, wait.end)
+            if self.spec.end_from_trigger and wait.end is not None:
+                success = success_event(self.spec, wait.end, self.log)
         except KafkaBridgeError as error:
             event = TriggerEvent(wait_failure(type(error).__name__, str(error)))
         except Exception as error:
             event = TriggerEvent(unexpected_failure(self.log, error))
         if success is None:  # a task that ends here is not resumed: there is nothing to wait for
-            await until_settled(self.not_before, self.settle_seconds, began)
+            await until_settled(self.spec.not_before, self.spec.resume_delay, began)
         # Airflow may call on_kill for a trigger that has fired: it is not needed any more.
         self._fired = True
         yield success or event
@@ -137,7 +126,7 @@ class KafkaJobTrigger(BaseTrigger):
         taken the trigger over after this one's heartbeat was late (Airflow 3.3.2 tells the two not
         apart), and then the task is still deferred.
         """
-        if self.cancel_on_kill and not self._fired:
+        if self.spec.cancel_on_kill and not self._fired:
             from kafka_bridge.airflow.triggerer.cancel import cancel_unless_deferred
 
-            await cancel_unless_deferred(self)
+            await cancel_unless_deferred(self.spec, self.task_instance, self.log)

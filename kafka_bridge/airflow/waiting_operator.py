@@ -14,6 +14,7 @@ from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.resume_delay import settle_seconds
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
+from kafka_bridge.airflow.specs import Reply, ResultSpec, WaitSpec
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.errors import ConfigurationError
 
@@ -94,39 +95,41 @@ class WaitingOperator(BridgeOperator):
     def known_job(self, context: Context) -> JobHandle:
         """Return the handle of the job that this task waits for."""
 
-    def _trigger(self, job: JobHandle, settle: float) -> KafkaJobTrigger:
-        return KafkaJobTrigger(
+    def _trigger(self, job: JobHandle, resume_delay: float) -> KafkaJobTrigger:
+        return KafkaJobTrigger.of(self.wait_spec(job, resume_delay))
+
+    def wait_spec(self, job: JobHandle, resume_delay: float) -> WaitSpec:
+        """Return what a trigger waits for.
+
+        A plain reply is the only response, so one time-out bounds it: the sum of both. If one of
+        the two is None, the sum is.
+
+        :param resume_delay: seconds before which Airflow must not resume the task
+        """
+        start, close = self.schedule_to_start_timeout, self.start_to_close_timeout
+        heartbeat: float | None = self.heartbeat_timeout
+        if job.reply == Reply.PLAIN:
+            start = None if start is None or close is None else start + close
+            heartbeat = close = None
+        return WaitSpec(
             correlation_id=job.correlation_id,
             job_type=job.job_type,
             kafka_config_id=self.kafka_config_id,
             response_topic=job.response_topic,
             control_topic=self.control_topic,
-            encoding=self.encoding.value,
+            encoding=self.encoding,
             start_offsets=job.start_offsets,
             submitted_at=job.submitted_at,
-            **self._limits(job.reply),
+            schedule_to_start_timeout=start,
+            heartbeat_timeout=heartbeat,
+            start_to_close_timeout=close,
             progress_log_interval=self.progress_log_interval,
-            not_before=time.time() + settle,
-            settle_seconds=settle,
+            not_before=time.time() + resume_delay,
+            resume_delay=resume_delay,
             cancel_on_kill=self.cancel_on_kill,
             end_from_trigger=self.end_from_trigger and self.deferrable,
-            reply=job.reply,
+            reply=Reply(job.reply),
         )
-
-    def _limits(self, reply: str) -> dict[str, float | None]:
-        """Return the time-outs. A plain reply comes alone, so one limit holds: the sum of both.
-
-        Where one of them is None, which is for ever, so is their sum.
-        """
-        start, close = self.schedule_to_start_timeout, self.start_to_close_timeout
-        if reply == arguments.Reply.PLAIN:
-            together = None if start is None or close is None else start + close
-            return {"schedule_to_start_timeout": together}
-        return {
-            "schedule_to_start_timeout": start,
-            "heartbeat_timeout": self.heartbeat_timeout,
-            "start_to_close_timeout": close,
-        }
 
     def execute_complete(
         self,
@@ -147,14 +150,14 @@ class WaitingOperator(BridgeOperator):
         :raises ResultUnreadable: the result is not what its media type says
         :raises ResultNotStorable: Airflow cannot store the result
         """
-        from kafka_bridge.airflow.outcomes import JobOutcome, storable
+        # Not at the top: a DAG file that imports the operator would load the Kafka client.
+        from kafka_bridge.airflow.submit.completion import JobCompletion
 
         handle = JobHandle.from_json(job) if job else self.known_job(context)
-        self.under_way = None  # it has ended; after a time-out, it is cancelled here
-        result = JobOutcome(self, handle).result(event)
-        if self.result_handler is not None:
-            return storable(self, self.result_handler(result), "what result_handler returned")
-        return storable(self, result)
+        self.in_flight = None  # it has ended; after a time-out, it is cancelled here
+        spec = ResultSpec(self.result_handler, self.do_xcom_push, self.multiple_outputs)
+        completion = JobCompletion(handle, spec, self.kafka, self.log, self.cancel_on_kill)
+        return completion.xcom(event)
 
 
 async def first_event(trigger: BaseTrigger) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch.specs import BatchSpec, BatchWaitSpec
+from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.kafka.commands import cancel_all
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import KafkaBridgeError

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from kafka_bridge.airflow import job_metrics
-from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch.ends import BatchEnds, read_ends
 from kafka_bridge.airflow.batch.exceptions import KafkaBatchTimedOut, ResultsTooLarge
 from kafka_bridge.airflow.batch.job_end import JobEnd
@@ -26,6 +25,7 @@ from kafka_bridge.airflow.batch.stored_batch import Batch
 from kafka_bridge.airflow.exceptions import KafkaJobWaitFailed
 from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.outcomes import SPRING_IS_SILENT, is_stored_by_airflow
+from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.storable import JSON_FILE, XCOM
 from kafka_bridge.kafka.admin.diagnosis import diagnose
 from kafka_bridge.kafka.config import KafkaConfig
@@ -96,14 +96,14 @@ class Completion:
             raise KafkaJobWaitFailed(words)
         spec = self._spec
         if error == ErrorType.NOT_STARTED:
-            words += f". {diagnose(self._kafka, spec.request_topic, spec.delivery_timeout)}"
+            words += f". {diagnose(self._kafka, spec.request_topic, spec.broker_timeout)}"
             if spec.reply is Reply.PLAIN:
                 words += f" {SPRING_IS_SILENT}"
         raise KafkaBatchTimedOut(words)
 
     def _outcome(self) -> Any:
         spec, batch = self._spec, self.batch
-        stand = read_ends(self._kafka, batch, spec.reply, spec.delivery_timeout)
+        stand = read_ends(self._kafka, batch, spec.reply, spec.broker_timeout)
         self._report(stand)
         ends = self._storable(stand.ends)
         ended = [end for end in ends if end is not None]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch.job_end import JobEnd, end_of, plain_end_of
 from kafka_bridge.airflow.batch.stored_batch import Batch
+from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.kafka.addressing import addressed
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.lookups.scan import scan

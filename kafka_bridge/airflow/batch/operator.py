@@ -80,7 +80,7 @@ class KafkaJobBatchOperator(BridgeOperator):
     :param kafka_config_id: the Airflow connection
     :param control_topic: where jobs are cancelled (templated)
     :param encoding: ``"avro"`` or ``"json"``; the service answers in the same one
-    :param delivery_timeout: how long the brokers may take for each answer
+    :param broker_timeout: how long the brokers may take for each answer
     :param cancel_on_kill: cancel the unfinished jobs when the task is marked failed or succeeded,
         cleared or killed, and after a timeout
 
@@ -128,7 +128,7 @@ class KafkaJobBatchOperator(BridgeOperator):
         kafka_config_id: str | Setting = CONFIGURED,
         control_topic: str | Setting = CONFIGURED,
         encoding: str | Setting = CONFIGURED,
-        delivery_timeout: Duration = 30.0,
+        broker_timeout: Duration = 30.0,
         cancel_on_kill: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -139,7 +139,7 @@ class KafkaJobBatchOperator(BridgeOperator):
             control_topic=control_topic,
             encoding=encoding,
             schedule_to_start_timeout=schedule_to_start_timeout,
-            delivery_timeout=delivery_timeout,
+            broker_timeout=broker_timeout,
             cancel_on_kill=cancel_on_kill,
             **kwargs,
         )
@@ -193,7 +193,7 @@ class KafkaJobBatchOperator(BridgeOperator):
             reply=self.reply,
             timeout=self.timeout,
             heartbeat_interval=self.heartbeat_interval,
-            delivery_timeout=self.delivery_timeout,
+            broker_timeout=self.broker_timeout,
         )
 
     @property
@@ -214,7 +214,7 @@ class KafkaJobBatchOperator(BridgeOperator):
         from kafka_bridge.airflow.batch.submission import submit
         from kafka_bridge.airflow.exceptions import KafkaJobKilled
 
-        batch = submit(self.spec, self.kafka, context, self.log, self._will_publish)
+        batch = submit(self.spec, self.kafka.config, context, self.log, self._will_publish)
         if batch is None:
             return self._xcom(empty_outcome(self.spec, self.log))
         self.batch = batch.described()
@@ -265,7 +265,7 @@ class KafkaJobBatchOperator(BridgeOperator):
         """
         from kafka_bridge.airflow.batch.completion import Completion
 
-        completion = Completion(self.spec, self.kafka, context, self.log)
+        completion = Completion(self.spec, self.kafka.config, context, self.log)
         self.batch = completion.batch.described()
         return self._xcom(completion.outcome(event))
 
@@ -285,9 +285,9 @@ class KafkaJobBatchOperator(BridgeOperator):
 
         cancel_jobs(
             self.spec,
-            lambda: self.kafka,
+            lambda: self.kafka.config,
             self.published.job_ids(),
             "the task was killed",
-            timeout=self.delivery_timeout,
+            timeout=self.broker_timeout,
             log=self.log,
         )

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum, StrEnum
 from typing import Any
 
-from kafka_bridge.airflow.arguments import Reply
+from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.protocol.encodings import Encoding
 
 
@@ -23,7 +23,7 @@ class OnFailure(StrEnum):
 class BatchSpec:
     """What a task submits, and what it makes of the results. Made from the rendered operator.
 
-    ``timeout``, ``heartbeat_interval`` and ``delivery_timeout`` are seconds. ``returns_results``:
+    ``timeout``, ``heartbeat_interval`` and ``broker_timeout`` are seconds. ``returns_results``:
     the results themselves become the task's XCom. ``max_failures`` of None allows any number of
     failed jobs, but not all of them.
     """
@@ -43,7 +43,7 @@ class BatchSpec:
     reply: Reply
     timeout: float | None
     heartbeat_interval: float
-    delivery_timeout: float
+    broker_timeout: float
 
     def tolerated_failures(self, total: int) -> int:
         """Return how many jobs of ``total`` may fail without failing the task."""

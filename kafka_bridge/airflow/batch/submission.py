@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from kafka_bridge.airflow import job_metrics
-from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch.cancel import Log, cancel_jobs
 from kafka_bridge.airflow.batch.ends import BatchEnds, read_ends
 from kafka_bridge.airflow.batch.payloads import Payload, payloads_of
@@ -20,6 +19,7 @@ from kafka_bridge.airflow.batch.publisher import JobPublisher
 from kafka_bridge.airflow.batch.results import require_few_enough
 from kafka_bridge.airflow.batch.specs import BatchSpec
 from kafka_bridge.airflow.batch.stored_batch import Batch, Round
+from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.submit.requests import task_of
 from kafka_bridge.airflow.submit.tracing import trace_headers
 from kafka_bridge.kafka.config import KafkaConfig
@@ -53,7 +53,7 @@ def submit(
     :raises KafkaError: a topic is missing, or the brokers did not accept a request
     """
     # Made first: it connects to the brokers while the payloads are checked.
-    with RecordProducer(kafka, spec.delivery_timeout) as producer:
+    with RecordProducer(kafka, spec.broker_timeout) as producer:
         submission = _Submission(spec, kafka, context, producer, log, on_publish)
         stored = Batch.load(context["task_state_store"])
         if stored is None:
@@ -149,11 +149,11 @@ class _Submission:
             )
 
     def _stand(self, stored: Batch, before: Sequence[int] | None = None) -> BatchEnds:
-        return read_ends(self._kafka, stored, self._spec.reply, self._spec.delivery_timeout, before)
+        return read_ends(self._kafka, stored, self._spec.reply, self._spec.broker_timeout, before)
 
     def _placed(self, draft: Round) -> Round:
         """Return a round that begins where the topics end now."""
-        ends = self._topic_ends.of(set(self._topics), self._spec.delivery_timeout)
+        ends = self._topic_ends.of(set(self._topics), self._spec.broker_timeout)
         request_offsets, response_offsets = (ends[topic] for topic in self._topics)
         return replace(draft, request_offsets=request_offsets, response_offsets=response_offsets)
 
@@ -163,7 +163,7 @@ class _Submission:
         found: set[bytes] = set()
         starts = earlier.request_offsets
         for messages in scan(
-            self._kafka, self._topics[0], starts, timeout=self._spec.delivery_timeout
+            self._kafka, self._topics[0], starts, timeout=self._spec.broker_timeout
         ):
             found.update(key for each in messages if (key := each.key()) in wanted)
         return {key.decode() for key in found}
@@ -195,7 +195,7 @@ class _Submission:
         else:
             template = self._template(which)
             requests = RequestSeries(template, self._spec.encoding, trace_headers())
-        sizes = SizeCheck(self._kafka, topic, self._spec.delivery_timeout)
+        sizes = SizeCheck(self._kafka, topic, self._spec.broker_timeout)
         return JobPublisher(self._producer, topic, requests, sizes)
 
     def _template(self, which: Round) -> JobRequest:
@@ -212,7 +212,7 @@ class _Submission:
             expires_at=deadline,
             deadline=deadline,
             heartbeat_interval_ms=max(1, int(spec.heartbeat_interval * 1000)),  # 0: none
-            task=task_of(self._context),
+            task=task_of(self._context["ti"]),
             attributes={"batch_id": which.batch_id},
         )
 
@@ -222,6 +222,6 @@ class _Submission:
             lambda: self._kafka,
             stand.jobs(ended=False),
             reason,
-            timeout=self._spec.delivery_timeout,
+            timeout=self._spec.broker_timeout,
             log=self._log,
         )

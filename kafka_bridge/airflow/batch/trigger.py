@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch.specs import BatchWaitSpec, OnFailure
 from kafka_bridge.airflow.resume_delay import until_settled
+from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import KafkaBridgeError
 
@@ -126,5 +126,8 @@ class KafkaJobBatchTrigger(BaseTrigger):
 
         wait = self._wait
         await unless_deferred(
-            self, f"Batch {self.spec.batch_id}", lambda: wait.cancel_unfinished(REASON)
+            self.task_instance,
+            self.log,
+            f"Batch {self.spec.batch_id}",
+            lambda: wait.cancel_unfinished(REASON),
         )

@@ -7,14 +7,14 @@ import time
 from functools import partial
 from typing import Any
 
-from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch.cancel import cancel_jobs
 from kafka_bridge.airflow.batch.progress import BatchProgress
 from kafka_bridge.airflow.batch.specs import BatchWaitSpec, OnFailure
 from kafka_bridge.airflow.batch.timeouts import BatchLimits, BatchWatch
 from kafka_bridge.airflow.batch.waiter import BatchWaiter
-from kafka_bridge.airflow.connections import kafka_config
+from kafka_bridge.airflow.hooks import kafka_config
 from kafka_bridge.airflow.limits import job_limits
+from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.triggerer.cancel import DELIVERY_SECONDS
 from kafka_bridge.airflow.triggerer.job_log import PROCESS_BUDGET, JobLog, Log
 from kafka_bridge.airflow.triggerer.shared_readers import begin_on_hub

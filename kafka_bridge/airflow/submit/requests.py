@@ -1,27 +1,23 @@
-"""An operator's arguments and its task as a job request."""
+"""A task's spec as a job request."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk.configuration import conf
 
 from kafka_bridge.airflow.settings import configured
+from kafka_bridge.airflow.specs import JobSpec
 from kafka_bridge.airflow.submit.payload_model import PayloadModel
+from kafka_bridge.airflow.submit.stored_job import StoredJob
 from kafka_bridge.payloads import to_bytes
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobRequest, Task, utc_now, whole_milliseconds
 
-if TYPE_CHECKING:
-    from airflow.sdk.definitions.context import Context
 
-    from kafka_bridge.airflow.publish import KafkaJobPublishOperator
-    from kafka_bridge.airflow.submit.stored_job import StoredJob
-
-
-def new_request(operator: KafkaJobPublishOperator, context: Context, attempt: int) -> JobRequest:
+def new_request(spec: JobSpec, ti: Any, attempt: int) -> JobRequest:
     """Return a request under a new correlation id, made now.
 
     It expires when the job may no longer start (``schedule_to_start_timeout``), and its deadline is
@@ -31,30 +27,30 @@ def new_request(operator: KafkaJobPublishOperator, context: Context, attempt: in
     :raises PayloadNotSerialisable: the payload has no JSON form
     :raises InvalidMessage: a field breaks the protocol
     """
-    payload, payload_type = to_bytes(_fitted(operator), "payload")
+    payload, payload_type = to_bytes(_fitted(spec), "payload")
     now = utc_now()
-    expires_at = _later(now, operator.schedule_to_start_timeout)
+    expires_at = _later(now, spec.schedule_to_start_timeout)
     return JobRequest(
         correlation_id=new_correlation_id(),
         attempt=attempt,
-        job_type=operator.job_type,
+        job_type=spec.job_type,
         payload=payload,
         payload_type=payload_type,
-        response_topic=operator.response_topic,
+        response_topic=spec.response_topic,
         created_at=now,
         expires_at=expires_at,
-        deadline=_later(expires_at, operator.start_to_close_timeout),
-        heartbeat_interval_ms=max(1, int(operator.heartbeat_interval * 1000)),  # 0 asks for none
-        task=task_of(context),
+        deadline=_later(expires_at, spec.start_to_close_timeout),
+        heartbeat_interval_ms=max(1, int(spec.heartbeat_interval * 1000)),  # 0 asks for none
+        task=task_of(ti),
     )
 
 
-def same_request(operator: KafkaJobPublishOperator, context: Context, job: StoredJob) -> JobRequest:
+def same_request(spec: JobSpec, ti: Any, job: StoredJob) -> JobRequest:
     """Return the request of a job that was stored, and may or may not have been published.
 
     Workers know jobs by their id, and look from ``created_at`` on for what they did of them.
     """
-    request = new_request(operator, context, job.attempt)
+    request = new_request(spec, ti, job.attempt)
     shift = whole_milliseconds(job.created) - request.created_at
     return replace(
         request,
@@ -72,21 +68,20 @@ def _later(moment: datetime | None, seconds: float | None) -> datetime | None:
     return whole_milliseconds(moment + timedelta(seconds=seconds))
 
 
-def _fitted(operator: KafkaJobPublishOperator) -> Any:
-    if operator.payload_model is None:
-        return operator.payload
-    return PayloadModel(operator.payload_model).fitted(operator.payload, "the payload")
+def _fitted(spec: JobSpec) -> Any:
+    if spec.payload_model is None:
+        return spec.payload
+    return PayloadModel(spec.payload_model).fitted(spec.payload, "the payload")
 
 
-def task_of(context: Context) -> Task:
-    """Return the task that asks, as requests name it."""
-    instance = context["ti"]
+def task_of(ti: Any) -> Task:
+    """Return the task instance as requests name it."""
     return Task(
         source=configured("source") or conf.get("api", "base_url", fallback=None) or "airflow",
-        dag_id=instance.dag_id,
-        run_id=instance.run_id,
-        task_id=instance.task_id,
-        map_index=instance.map_index if instance.map_index is not None else -1,
-        try_number=instance.try_number,
-        url=getattr(instance, "log_url", None),
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=ti.task_id,
+        map_index=ti.map_index if ti.map_index is not None else -1,
+        try_number=ti.try_number,
+        url=getattr(ti, "log_url", None),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kafka_bridge.airflow.arguments import Reply
+from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.submit.stored_job import StateStore, StoredJob, save
 from kafka_bridge.airflow.submit.tracing import trace_headers
 from kafka_bridge.kafka.config import KafkaConfig

@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kafka_bridge.airflow.connections import kafka_config
+from kafka_bridge.airflow.hooks import kafka_config
+from kafka_bridge.airflow.specs import WaitSpec
+from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.airflow.task_state import is_in_state
 from kafka_bridge.kafka.commands import send_cancel
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import KafkaBridgeError
-
-if TYPE_CHECKING:
-    from airflow.triggers.base import BaseTrigger
-
-    from kafka_bridge.airflow.triggers import KafkaJobTrigger
 
 DELIVERY_SECONDS = 20.0
 """Less than the 30 s that Airflow grants (``[triggerer] on_kill_timeout``)."""
@@ -28,16 +24,16 @@ _at_work: set[asyncio.Task[None]] = set()
 """The event loop itself keeps only weak references."""
 
 
-async def cancel_unless_deferred(trigger: KafkaJobTrigger) -> None:
+async def cancel_unless_deferred(spec: WaitSpec, ti: Any, log: TaskLog) -> None:
     """Cancel a trigger's job, where its task no longer waits for it.
 
     :raises KafkaBridgeError: it could not be cancelled; Airflow logs that
     """
-    await unless_deferred(trigger, f"Job {trigger.correlation_id}", lambda: _cancel(trigger))
+    await unless_deferred(ti, log, f"Job {spec.correlation_id}", lambda: _cancel(spec, log))
 
 
 async def unless_deferred(
-    trigger: BaseTrigger, what: str, cancel: Callable[[], Coroutine[Any, Any, None]]
+    ti: Any, log: TaskLog, what: str, cancel: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
     """Cancel what a trigger waits for, where its task no longer does.
 
@@ -46,35 +42,33 @@ async def unless_deferred(
 
     :param what: what to call it in the log
     """
-    task = asyncio.create_task(_unless_deferred(trigger, what, cancel))
+    task = asyncio.create_task(_unless_deferred(ti, log, what, cancel))
     _at_work.add(task)
     task.add_done_callback(_at_work.discard)
     await asyncio.shield(task)
 
 
 async def _unless_deferred(
-    trigger: BaseTrigger, what: str, cancel: Callable[[], Coroutine[Any, Any, None]]
+    ti: Any, log: TaskLog, what: str, cancel: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
     # On a thread: the question to Airflow's API blocks.
-    if await asyncio.to_thread(is_in_state, trigger.task_instance, "deferred"):
-        trigger.log.info(
-            "%s goes on: its task is still deferred, so another triggerer waits for it", what
-        )
+    if await asyncio.to_thread(is_in_state, ti, "deferred"):
+        log.info("%s goes on: its task is still deferred, so another triggerer waits for it", what)
     else:
         await cancel()
 
 
-async def _cancel(trigger: KafkaJobTrigger) -> None:
-    async with _producer(trigger.kafka_config_id, trigger.control_topic) as producer:
+async def _cancel(spec: WaitSpec, log: TaskLog) -> None:
+    async with _producer(spec.kafka_config_id, spec.control_topic) as producer:
         sent = send_cancel(
             producer,
-            trigger.control_topic,
-            trigger.correlation_id,
+            spec.control_topic,
+            spec.correlation_id,
             REASON,
-            Encoding(trigger.encoding),
+            spec.encoding,
         )
         place = await asyncio.wrap_future(sent)
-    trigger.log.info("Job %s: CANCEL is sent (%s): %s", trigger.correlation_id, place, REASON)
+    log.info("Job %s: CANCEL is sent (%s): %s", spec.correlation_id, place, REASON)
 
 
 class _Shared:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.progress_text import JobLines
+from kafka_bridge.airflow.specs import Reply, WaitSpec
+from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.airflow.triggerer.hub import Waiter
 from kafka_bridge.airflow.triggerer.job_log import PROCESS_BUDGET, Allowance, JobLog
 from kafka_bridge.airflow.triggerer.shared_readers import waiting_for
@@ -20,10 +21,6 @@ from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
 from kafka_bridge.protocol.lifecycle import TERMINAL, Verdict
 from kafka_bridge.protocol.messages import JobState, StatusEvent
 
-if TYPE_CHECKING:
-    from kafka_bridge.airflow.triggers import KafkaJobTrigger
-
-
 BURST_SECONDS = 2.0
 """A job that was quiet may have as many events read at once as otherwise in this time."""
 EVENT_BYTES = 64 * 1024
@@ -33,19 +30,19 @@ STEPS = 100
 
 
 class JobWait:
-    """Waits as a trigger says; its lines go to the trigger's log, which is the task's.
+    """Waits as a spec says. Its lines go to the task's log.
 
     :raises ConfigurationError: the limits that are configured make no sense
     """
 
-    def __init__(self, trigger: KafkaJobTrigger) -> None:
+    def __init__(self, spec: WaitSpec, log: TaskLog) -> None:
         self.end: Arrival | None = None
         """The job's terminal event, once it has come."""
         limits = job_limits()
-        self._trigger = trigger
+        self._spec = spec
         self._lines = JobLines(limits.message)
-        interval = trigger.progress_log_interval
-        self._log = JobLog(trigger.log, interval, PROCESS_BUDGET, limits.log_per_second)
+        interval = spec.progress_log_interval
+        self._log = JobLog(log, interval, PROCESS_BUDGET, limits.log_per_second)
         rate = limits.events_per_second
         self._events = Allowance(rate, rate * BURST_SECONDS)
         self._leaves_events_out = False
@@ -55,19 +52,19 @@ class JobWait:
 
         :raises KafkaBridgeError: the reader has ended, or could not be opened
         """
-        trigger = self._trigger
+        spec = self._spec
         limits = WaitLimits(
-            trigger.schedule_to_start_timeout,
-            trigger.heartbeat_timeout,
-            trigger.start_to_close_timeout,
+            spec.schedule_to_start_timeout,
+            spec.heartbeat_timeout,
+            spec.start_to_close_timeout,
         )
-        watch = JobWatch(limits, trigger.submitted_at, began=time.time())
+        watch = JobWatch(limits, spec.submitted_at, began=time.time())
         waiter = await waiting_for(
-            trigger.correlation_id,
-            trigger.kafka_config_id,
-            trigger.response_topic,
-            trigger.start_offsets,
-            read_head=plain_head if trigger.reply == Reply.PLAIN else event_head,
+            spec.correlation_id,
+            spec.kafka_config_id,
+            spec.response_topic,
+            spec.start_offsets,
+            read_head=plain_head if spec.reply is Reply.PLAIN else event_head,
         )
         with waiter:
             try:
@@ -138,7 +135,7 @@ class JobWait:
 
     def _warn_of_truncation(self, gone: Truncated) -> None:
         self._log.warn(
-            f"Responses to this job may be lost: {self._trigger.response_topic}[{gone.partition}] "
+            f"Responses to this job may be lost: {self._spec.response_topic}[{gone.partition}] "
             f"begins at offset {gone.first}, the job's records at {gone.wanted} or later. "
             "The topic's retention is too short; the job goes on under its time-outs."
         )

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
-from kafka_bridge.airflow.connections import kafka_config
+from kafka_bridge.airflow.hooks import kafka_config
 from kafka_bridge.airflow.triggerer.hub import ResponseHub, Waiter
 from kafka_bridge.airflow.triggerer.reader_metrics import ReaderMetrics
 from kafka_bridge.kafka.config import KafkaConfig

@@ -18,7 +18,7 @@ with DAG(dag_id="bad_inputs", schedule=None):
     KafkaJobOperator(task_id="too_large", job_type="test.count", payload="x" * 2_000_000)
     KafkaJobOperator(task_id="no_topic", job_type="test.count", request_topic="jobs.nowhere")
     KafkaJobOperator(
-        task_id="no_broker", job_type="test.count", kafka_config_id="dead", delivery_timeout=3
+        task_id="no_broker", job_type="test.count", kafka_config_id="dead", broker_timeout=3
     )
     KafkaJobOperator(task_id="no_connection", job_type="test.count", kafka_config_id="nothing")
     KafkaJobOperator(

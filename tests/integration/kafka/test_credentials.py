@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kafka_bridge.airflow.arguments import Reply
+from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.submit.submitter import Submitter
 from kafka_bridge.kafka.admin.topics import broker_count
 from kafka_bridge.kafka.commands import cancel

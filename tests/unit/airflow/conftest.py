@@ -8,9 +8,8 @@ import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import ExecutorSafeguard
 
-from kafka_bridge.airflow import outcomes, task_state
-from kafka_bridge.airflow.submit import attempts, submitter
-from kafka_bridge.kafka import commands
+from kafka_bridge.airflow import task_state
+from kafka_bridge.airflow.submit import attempts, completion, kafka_access, submitter
 
 from .samples import Store
 from .stand_ins import Kafka, Log
@@ -26,10 +25,10 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     monkeypatch.setenv("AIRFLOW_CONN_KAFKA_DEFAULT", json.dumps(CONNECTION))
     monkeypatch.setattr(submitter, "end_offsets", stand_in.end_offsets)
     monkeypatch.setattr(submitter, "RecordProducer", stand_in.producer)
-    monkeypatch.setattr(commands, "cancel", stand_in.cancel)
+    monkeypatch.setattr(kafka_access, "cancel", stand_in.cancel)
     monkeypatch.setattr(attempts, "find_job", stand_in.find_job)
-    monkeypatch.setattr(outcomes, "read_record", stand_in.read_record)
-    monkeypatch.setattr(outcomes, "diagnose", stand_in.diagnose)
+    monkeypatch.setattr(completion, "read_record", stand_in.read_record)
+    monkeypatch.setattr(completion, "diagnose", stand_in.diagnose)
     monkeypatch.setattr(task_state, "is_in_state", stand_in.is_in_state)
     return stand_in
 

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from kafka_bridge.airflow import hooks
-from kafka_bridge.airflow.connections import kafka_config
-from kafka_bridge.airflow.hooks import KafkaBridgeHook
+from kafka_bridge.airflow.hooks import KafkaBridgeHook, kafka_config
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.testing import EmbeddedBroker
 
 ALLOW_LIST = "AIRFLOW__APACHE_KAFKA__CALLBACK_ALLOWLIST"
 SERVERS = {"bootstrap.servers": "kafka:9092"}
-UNTRUSTED = "kafka_bridge.airflow.connections.kafka_config"
+UNTRUSTED = "kafka_bridge.airflow.hooks.kafka_config"
 
 
 @pytest.fixture(autouse=True)

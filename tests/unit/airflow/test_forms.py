@@ -60,9 +60,9 @@ def test_sensor(kafka: Kafka, form: str) -> None:
     """It waits for the job of the handle, through the connection that published it."""
     job: Any = handle(kafka_config_id="theirs").to_json()
     trigger = wait(KafkaJobSensor(task_id="s", job=job if form == "value" else json.dumps(job)))
-    assert (trigger.correlation_id, trigger.start_offsets) == (JOB, [4, 5, 6])
-    assert (trigger.kafka_config_id, trigger.job_type) == ("theirs", "files.audit")
-    assert not trigger.cancel_on_kill
+    assert (trigger.spec.correlation_id, trigger.spec.start_offsets) == (JOB, [4, 5, 6])
+    assert (trigger.spec.kafka_config_id, trigger.spec.job_type) == ("theirs", "files.audit")
+    assert not trigger.spec.cancel_on_kill
     assert kafka.published == []
 
 
@@ -162,7 +162,7 @@ def test_waits_in_the_worker(kafka: Kafka, store: Store, monkeypatch: pytest.Mon
     monkeypatch.setattr(KafkaJobTrigger, "run", run)
     made = KafkaJobOperator(task_id="work", job_type="files.audit", deferrable=False)
     assert made.execute(context(store)) == 3
-    assert [each.settle_seconds for each in waited] == [0.0]
+    assert [each.spec.resume_delay for each in waited] == [0.0]
 
 
 # Without a worker at the end.

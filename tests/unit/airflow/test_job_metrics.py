@@ -86,7 +86,10 @@ def test_completed_in_the_triggerer(sent: list[Any]) -> None:
         submitted_at=T0,
         job_type="files.audit",
     )
-    assert success_event(trigger, arrival(event(JobState.SUCCEEDED, at=-5))) is not None
+    assert (
+        success_event(trigger.spec, arrival(event(JobState.SUCCEEDED, at=-5)), trigger.log)
+        is not None
+    )
     tags = {"job_type": "files.audit", "outcome": "succeeded"}
     assert sent == [
         ("kafka_bridge.job.completed", 1, tags),

@@ -145,4 +145,4 @@ def test_result_in_the_triggerer(
         end_from_trigger=True,
     )
     end = arrival(event(JobState.SUCCEEDED, result=b"x" * size, result_type="text/plain"))
-    assert (success_event(trigger, end) is not None) is ends_here
+    assert (success_event(trigger.spec, end, trigger.log) is not None) is ends_here

@@ -35,7 +35,7 @@ DURATIONS = [
     "heartbeat_timeout",
     "schedule_to_start_timeout",
     "start_to_close_timeout",
-    "delivery_timeout",
+    "broker_timeout",
     "progress_log_interval",
 ]
 BAD_DURATIONS: list[tuple[Any, str]] = [
@@ -149,7 +149,7 @@ def deferred(made: KafkaJobOperator, store: Store | None = None) -> TaskDeferred
 
 def test_request(kafka: Kafka, store: Store) -> None:
     """The request says what the author asked for, and which task asks."""
-    deferred(operator(payload={"path": "/data"}, encoding="json", delivery_timeout=12), store)
+    deferred(operator(payload={"path": "/data"}, encoding="json", broker_timeout=12), store)
     ((topic, key, value, headers),) = kafka.published
     (request,) = kafka.requests
     assert (topic, key, value[:1]) == ("jobs.requests", request.correlation_id.encode(), b"{")
@@ -231,7 +231,7 @@ def test_trigger(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     _, arguments = told.trigger.serialize()
     submitted_at, not_before = arguments.pop("submitted_at"), arguments.pop("not_before")
     assert before - 0.001 <= submitted_at <= after
-    assert arguments.pop("settle_seconds") == 4 + 1.5 + LOOP_SECONDS
+    assert arguments.pop("resume_delay") == 4 + 1.5 + LOOP_SECONDS
     assert before <= not_before - 4 - 1.5 - LOOP_SECONDS <= after
     job = kafka.requests[0].correlation_id
     assert arguments == {

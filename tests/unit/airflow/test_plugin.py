@@ -15,7 +15,7 @@ from airflow.triggers.base import BaseTrigger
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from kafka_bridge.airflow import KafkaJobBatchTrigger, KafkaJobTrigger, connections, plugin
+from kafka_bridge.airflow import KafkaJobBatchTrigger, KafkaJobTrigger, hooks, plugin
 from kafka_bridge.airflow.plugin import (
     API_SERVER,
     KafkaBridgePlugin,
@@ -199,7 +199,7 @@ def test_one_connection_that_fails_does_not_keep_others_from_being_cancelled(
             raise RuntimeError("the secrets backend is away")
         return name
 
-    monkeypatch.setattr(connections, "kafka_config", config)
+    monkeypatch.setattr(hooks, "kafka_config", config)
     monkeypatch.setattr(commands, "cancel_all", lambda name, *_, **__: sent.append(name))
     broken = Order("broken", "jobs.control", "avro", "the task was marked success")
     plugin.cancel_jobs(Orders(list, {broken: [JOB], HOW: [JOB]}))
@@ -218,7 +218,7 @@ def test_kafka_out_of_reach(
             raise BrokerUnreachable("no Kafka broker answered at 127.0.0.1:9")
         sent.append(arguments)
 
-    monkeypatch.setattr(connections, "kafka_config", lambda name: name)
+    monkeypatch.setattr(hooks, "kafka_config", lambda name: name)
     monkeypatch.setattr(commands, "cancel_all", cancel_all)
     caplog.set_level(logging.INFO)
     dead = Order("dead", "jobs.control", "avro", "the task was marked success")

@@ -56,7 +56,7 @@ ARGUMENTS: dict[str, Any] = {
     "start_to_close_timeout": 1000.0,
     "progress_log_interval": 5.0,
     "not_before": T0 + 8,
-    "settle_seconds": 8.0,
+    "resume_delay": 8.0,
     "job_type": "files.audit",
     "control_topic": "jobs.control",
     "encoding": "json",

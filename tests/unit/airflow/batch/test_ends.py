@@ -8,11 +8,11 @@ from typing import Any, cast
 import confluent_kafka as ck
 import pytest
 
-from kafka_bridge.airflow.arguments import Reply
 from kafka_bridge.airflow.batch import ends as ends_module
 from kafka_bridge.airflow.batch.ends import read_ends
 from kafka_bridge.airflow.batch.job_end import JobEnd
 from kafka_bridge.airflow.batch.stored_batch import Batch, Round
+from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.messages import JobFailure, JobState, StatusEvent

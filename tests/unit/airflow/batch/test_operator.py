@@ -247,7 +247,7 @@ MANY_RESULTS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("arguments", MANY_RESULTS)
 def test_many_results_elsewhere(kafka: Kafka, store: Store, arguments: dict[str, Any]) -> None:
     """Where they are not returned, there may be any number: it goes on to ask the brokers."""
-    made = operator(payloads=range(10_001), delivery_timeout=0.2, **arguments)
+    made = operator(payloads=range(10_001), broker_timeout=0.2, **arguments)
     with pytest.raises(BrokerUnreachable):
         made.execute(context(store))
 

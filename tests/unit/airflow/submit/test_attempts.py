@@ -69,7 +69,7 @@ def test_retry_looks_from_the_stored_offsets(kafka: Kafka, store: Store) -> None
     """Both topics are searched for the job from where they ended before it was published."""
     save(store, stored(request_topic="q", response_topic="a"))
     kafka.trace = JobTrace(published=True)
-    run(store, operator(delivery_timeout=12))
+    run(store, operator(broker_timeout=12))
     ((job, requests, responses, timeout),) = kafka.looked_for
     assert (job, timeout) == (JOB, 12.0)
     assert (requests.topic, requests.offsets) == ("q", [3, 0])

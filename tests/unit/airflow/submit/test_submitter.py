@@ -10,7 +10,7 @@ from airflow.sdk.execution_time.context import NEVER_EXPIRE
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from kafka_bridge.airflow.arguments import Reply
+from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.submit import submitter
 from kafka_bridge.airflow.submit.stored_job import STORE_KEY, load, save, save_outcome
 from kafka_bridge.airflow.submit.submitter import Submitter

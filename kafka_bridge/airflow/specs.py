@@ -1,0 +1,97 @@
+"""The values that operators and triggers hand to their helpers.
+
+They are frozen and know neither Airflow nor a client, so every process may import them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import Enum, StrEnum
+from typing import Any
+
+from kafka_bridge.protocol.encodings import Encoding
+
+
+class Reply(StrEnum):
+    """How a service answers."""
+
+    EVENTS = "events"
+    """With status events, as the protocol describes them."""
+    PLAIN = "plain"
+    """With one plain reply, as stock request-reply services do."""
+
+
+class OnRetry(StrEnum):
+    """What a retry does with the job of the try before."""
+
+    REATTACH = "reattach"
+    """It waits for that job, unless the job has failed."""
+    RESUBMIT = "resubmit"
+    """It cancels that job and submits another one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """What a task submits: an operator's arguments after its templates were rendered.
+
+    Durations are seconds; a time-out of None never ends a wait. ``broker_timeout`` bounds each
+    question to the brokers and each publish.
+    """
+
+    job_type: str
+    payload: Any
+    payload_model: Any
+    kafka_config_id: str
+    request_topic: str
+    response_topic: str
+    control_topic: str
+    encoding: Encoding
+    reply: Reply
+    heartbeat_interval: float
+    schedule_to_start_timeout: float | None
+    start_to_close_timeout: float | None
+    broker_timeout: float
+    on_retry: OnRetry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitSpec:
+    """What a trigger waits for: the keyword arguments of ``KafkaJobTrigger``, explained there."""
+
+    correlation_id: str
+    job_type: str
+    kafka_config_id: str
+    response_topic: str
+    control_topic: str
+    encoding: Encoding
+    start_offsets: list[int]
+    submitted_at: float
+    schedule_to_start_timeout: float | None
+    heartbeat_timeout: float | None
+    start_to_close_timeout: float | None
+    progress_log_interval: float
+    not_before: float
+    resume_delay: float
+    cancel_on_kill: bool
+    end_from_trigger: bool
+    reply: Reply
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as plain JSON, for Airflow's database."""
+        return {
+            name: value.value if isinstance(value, Enum) else value
+            for name, value in asdict(self).items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ResultSpec:
+    """What becomes of a job's result.
+
+    :param handler: called with the result; the task's XCom is what it returns
+    """
+
+    handler: Callable[[Any], Any] | None
+    do_xcom_push: bool
+    multiple_outputs: bool

@@ -1,0 +1,126 @@
+"""The end of a task's wait: the job's terminal event is read, and its result becomes the XCom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from kafka_bridge.airflow import exceptions, job_metrics
+from kafka_bridge.airflow.handles import JobHandle
+from kafka_bridge.airflow.limits import job_limits, require_fit
+from kafka_bridge.airflow.outcomes import (
+    SPRING_IS_SILENT,
+    is_stored_by_airflow,
+    plain_event,
+    result_of,
+    storable,
+)
+from kafka_bridge.airflow.specs import Reply, ResultSpec
+from kafka_bridge.airflow.submit.kafka_access import KafkaAccess
+from kafka_bridge.airflow.task_log import TaskLog
+from kafka_bridge.kafka.admin.diagnosis import diagnose
+from kafka_bridge.kafka.offsets import read_record
+from kafka_bridge.kafka.records import Record
+from kafka_bridge.protocol.errors import RecordGone, RecordLocation, RemoteProtocolError
+from kafka_bridge.protocol.messages import ErrorType, JobState, StatusEvent
+from kafka_bridge.protocol.sanitize import block
+
+_ADVICE = {
+    ErrorType.WORKER_LOST: (
+        "Look at that worker's log. A worker that is alive speaks at least every "
+        "heartbeat_interval; a dead one's job goes to another worker of its group within the "
+        "session time-out, so a heartbeat_timeout well above both is needed."
+    ),
+    ErrorType.DEADLINE_EXCEEDED: (
+        "See in the lines above how far it had come; allow more time with start_to_close_timeout."
+    ),
+}
+"""What a person is to do about a time-out; about NOT_STARTED, a diagnosis says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobCompletion:
+    """The end of a task's wait for a job.
+
+    :param spec: what becomes of the job's result
+    :param cancel_on_time_out: cancel the job when a time-out ended the wait
+    """
+
+    job: JobHandle
+    spec: ResultSpec
+    kafka: KafkaAccess
+    log: TaskLog
+    cancel_on_time_out: bool
+
+    def xcom(self, event: Mapping[str, Any]) -> Any:
+        """Return the task's XCom: the job's result, or what ``result_handler`` makes of it.
+
+        :param event: what the trigger fired
+        :raises JobError: the job did not succeed; the error is one of Airflow's kinds as well
+        :raises ResultTooLarge: the result is too large for an XCom
+        :raises ResultNotStorable: Airflow cannot store the result
+        :raises ResultUnreadable: the result does not match its media type
+        :raises KafkaJobWaitFailed: the triggerer could not wait for the job
+        :raises RecordGone: the terminal record is no longer in the topic
+        """
+        result = self._result(event)
+        if self.spec.handler is not None:
+            return storable(self.spec, self.spec.handler(result), "what result_handler returned")
+        return storable(self.spec, result)
+
+    def _result(self, event: Mapping[str, Any]) -> Any:
+        if "error" in event:
+            self._raise_wait_failure(event["error"], event["message"])
+        location = RecordLocation(self.job.response_topic, event["partition"], event["offset"])
+        record = read_record(self.kafka.config, location, self.kafka.timeout)
+        ended = self._terminal_event(record, event["state"])
+        self.log.info("Job %s: %s", ended.correlation_id, ended.state)
+        if ended.error is not None and ended.error.details:
+            details = block(ended.error.details, job_limits().details)
+            self.log.error("The worker's own details:\n%s", details)
+        duration = ended.occurred_at.timestamp() - self.job.submitted_at
+        job_metrics.completed(self.job.job_type, ended.state, duration)
+        if self.spec.handler is None and self.spec.do_xcom_push and is_stored_by_airflow():
+            require_fit(ended, location)
+        return result_of(ended, location)
+
+    def _terminal_event(self, record: Record, state: str) -> StatusEvent:
+        try:
+            return terminal_event(record, self.job)
+        except RemoteProtocolError as error:
+            if state == JobState.SUCCEEDED:  # a retry would find the same record
+                raise exceptions.ResultUnreadable(error.reason, record.location) from error
+            raise
+
+    def _raise_wait_failure(self, error: str, message: str) -> NoReturn:
+        text = f"{error}: {message}"
+        if error not in {*_ADVICE, ErrorType.NOT_STARTED}:
+            raise exceptions.KafkaJobWaitFailed(text)
+        job_metrics.completed(self.job.job_type, error, None)
+        if self.job.reply == Reply.PLAIN:
+            text = f"{error}: no reply came in time"
+        advice = self._diagnosis() if error == ErrorType.NOT_STARTED else _ADVICE[ErrorType(error)]
+        if self.cancel_on_time_out:
+            self.kafka.cancel(self.job.correlation_id, text)
+        raise exceptions.KafkaJobTimedOut(f"{text}. {advice}", ErrorType(error))
+
+    def _diagnosis(self) -> str:
+        report = diagnose(self.kafka.config, self.job.request_topic, self.kafka.timeout)
+        return f"{report} {SPRING_IS_SILENT}" if self.job.reply == Reply.PLAIN else str(report)
+
+
+def terminal_event(record: Record, job: JobHandle) -> StatusEvent:
+    """Return the terminal event of a job from the record at a known location.
+
+    :raises RecordGone: the record belongs to another job
+    :raises RemoteProtocolError: the record is not a status event
+    """
+    ended = plain_event(record) if job.reply == Reply.PLAIN else record.decode(StatusEvent)
+    if ended is None or ended.correlation_id != job.correlation_id:
+        whose = ended.correlation_id if ended else "it names none"
+        raise RecordGone(
+            f"record {record.location} belongs to another job ({whose}): "
+            "was the topic deleted and made anew?"
+        )
+    return ended
