@@ -69,7 +69,7 @@ def test_sensor(kafka: Kafka, form: str) -> None:
 def test_sensor_with_a_connection_of_its_own(kafka: Kafka) -> None:
     """Another deployment's connection has another name: the sensor may say which one it is."""
     made = KafkaJobSensor(task_id="s", job=handle().to_json(), kafka_config_id="mine")
-    assert wait(made).kafka_config_id == "mine"
+    assert wait(made).spec.kafka_config_id == "mine"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.execution_time import xcom
 
-from kafka_bridge.airflow import KafkaJobOperator, outcomes
+from kafka_bridge.airflow import KafkaJobOperator
 from kafka_bridge.airflow.exceptions import (
     KafkaJobCancelled,
     KafkaJobFailed,
@@ -19,6 +19,7 @@ from kafka_bridge.airflow.exceptions import (
     KafkaJobWaitFailed,
     ResultNotStorable,
 )
+from kafka_bridge.airflow.submit import completion
 from kafka_bridge.airflow.submit.stored_job import load, save
 from kafka_bridge.kafka.admin.diagnosis import QueueReport
 from kafka_bridge.kafka.records import Record
@@ -91,7 +92,7 @@ def test_damaged_end(
     """A retry gets another job where this one has failed, and the same record where it has not."""
     value = encode(event(JobState(state), message="x"))[:-3]
     damaged = Record(RecordLocation(TOPIC, 2, 17), JOB.encode(), value, [], 0)
-    monkeypatch.setattr(outcomes, "read_record", lambda *_: damaged)
+    monkeypatch.setattr(completion, "read_record", lambda *_: damaged)
     with pytest.raises(errors.Undecodable, match="damaged Avro body") as caught:
         operator().execute_complete(
             context(store), {**ENDED, "state": state}, job=handle().to_json()

@@ -76,7 +76,7 @@ def resumed(
     location = RecordLocation(TOPIC, 2, 17)
     record = Record(location, None, value, headers, int(T0 * 1000))
     monkeypatch.setattr(kafka, "read_record", lambda *_: record)
-    monkeypatch.setattr("kafka_bridge.airflow.outcomes.read_record", lambda *_: record)
+    monkeypatch.setattr("kafka_bridge.airflow.submit.completion.read_record", lambda *_: record)
     job = replace(handle(), reply="plain").to_json()
     store = Store()
     save(store, stored())
