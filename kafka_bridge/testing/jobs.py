@@ -25,11 +25,11 @@ from kafka_bridge.protocol.messages import (
 from kafka_bridge.protocol.topics import RESPONSE_TOPIC
 from kafka_bridge.worker import StopReason, Worker
 from kafka_bridge.worker.monitoring.observer import Observer
-from kafka_bridge.worker.runtime.admission import End, Start, judge
+from kafka_bridge.worker.runtime.admission import End, Start, decide
 from kafka_bridge.worker.runtime.executor import Executor, event_loop
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
 from kafka_bridge.worker.runtime.job_run import JobRun
-from kafka_bridge.worker.runtime.ledger_snapshot import Page
+from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot
 from kafka_bridge.worker.runtime.reporter import JobReporter, Sender
 
 
@@ -146,10 +146,10 @@ def do_job(
     :raises TimeoutError: the job did not end in time
     """
     settled: Future[BaseException | None] = Future()
-    page = Page(since=0.0, epoch=0)
-    verdict = judge(
+    snapshot = LedgerSnapshot(since=0.0, epoch=0)
+    decision = decide(
         request,
-        page,
+        snapshot,
         worker.handlers,
         cancelled=None,
         max_deliveries=worker.max_deliveries,
@@ -160,18 +160,18 @@ def do_job(
         request,
         Encoding.AVRO,
         worker.worker_id,
-        may_speak=lambda: True,
+        may_publish=lambda: True,
         delivery=1 if external_id is None else 2,
         external_id=external_id,
         request_headers=headers,
     )
-    if isinstance(verdict, End):
+    if isinstance(decision, End):
         reporter.finished(
-            verdict.state, lambda _, error: settled.set_result(error), **verdict.facts
+            decision.state, lambda _, error: settled.set_result(error), **decision.facts
         )
-    if not isinstance(verdict, Start):
+    if not isinstance(decision, Start):
         return settled.result(timeout)
-    run = JobRun(request, verdict.handler, reporter, Observer(), settled.set_result)
+    run = JobRun(request, decision.handler, reporter, Observer(), settled.set_result)
     with contextlib.closing(Heartbeats()) as heartbeats, event_loop() as loop:
         executor = Executor(1, loop, ended=lambda _: None)
         heartbeats.add(run)

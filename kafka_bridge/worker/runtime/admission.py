@@ -1,4 +1,4 @@
-"""What to do with a request that a worker has in hand. Pure: all that decides is passed in."""
+"""What to do with a request that a worker has in flight. Pure: all that decides is passed in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobRequest, Jo
 from kafka_bridge.worker.errors import failure
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.runtime.expiry import too_late
-from kafka_bridge.worker.runtime.ledger_snapshot import Page, Unfinished
+from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot, Unfinished
 
 SUSPECT_SHARE = 2
 """After half of its deliveries without an end a job is run with no other such job beside it: when
@@ -54,35 +54,35 @@ class Start:
     external_id: str | None = None
 
 
-Verdict: TypeAlias = Skip | SetAside | End | Start
+Decision: TypeAlias = Skip | SetAside | End | Start
 
 
 class TooManyDeliveries(KafkaBridgeError):
     """A job was begun again and again, and no worker lived to say how it ended."""
 
 
-def judge(
+def decide(
     request: JobRequest,
-    page: Page,
+    snapshot: LedgerSnapshot,
     handlers: Mapping[str, Handler],
     *,
     cancelled: str | None,
     max_deliveries: int,
     now: datetime,
-) -> Verdict:
+) -> Decision:
     """Return what is to be done with a request.
 
-    :param page: what its response topic says
+    :param snapshot: what its response topic says
     :param cancelled: the reason of a CANCEL for the job, None where there is none
     :param max_deliveries: how often it may be begun
     :param now: with a time zone
     """
-    if page.failure is not None:
-        return SetAside(page.failure)
+    if snapshot.failure is not None:
+        return SetAside(snapshot.failure)
     key = request.correlation_id.encode()
-    if key in page.finished:
+    if key in snapshot.finished:
         return Skip()
-    before = page.unfinished.get(key, Unfinished())
+    before = snapshot.unfinished.get(key, Unfinished())
     delivery = before.delivery + 1
     if cancelled is not None:
         return End(JobState.CANCELLED, {"message": cancelled}, delivery)

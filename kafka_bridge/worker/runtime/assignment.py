@@ -16,33 +16,33 @@ from kafka_bridge.worker.runtime.slots import Slots
 
 
 @dataclass(slots=True)
-class Holdings:
-    """Keeps the partitions by number, and the jobs in hand by correlation id.
+class Assignment:
+    """Keeps the partitions by number, and the jobs in flight by correlation id.
 
     In hand are jobs that are accepted, or ended without that, until their end is on record.
-    ``epoch`` numbers the assignments; ``post`` has a function called on the polling thread.
+    ``epoch`` numbers the assignments; ``call_soon`` has a function called on the polling thread.
     """
 
     observer: Observer
     heartbeats: Heartbeats
     slots: Slots
-    post: Callable[..., None]
+    call_soon: Callable[..., None]
     epoch: int = 0
     partitions: dict[int, Partition] = field(default_factory=dict)
-    in_hand: dict[str, Claim] = field(default_factory=dict)
+    in_flight: dict[str, Claim] = field(default_factory=dict)
     _lost: dict[int, Partition] = field(default_factory=dict)
 
     # Jobs.
 
     def take(self, claim: Claim) -> None:
-        """Take a job in hand."""
-        self.in_hand[claim.correlation_id] = claim
+        """Take a job in flight."""
+        self.in_flight[claim.correlation_id] = claim
         self.heartbeats.add(claim)
 
     def done(self, claim: Claim) -> None:
         """Note that nothing is left to do for a request: its offset may be committed."""
         self._put_down(claim)
-        claim.partition.positions.finish(claim.offset)
+        claim.partition.offsets.finish(claim.offset)
 
     def give_up(self, claim: Claim) -> None:
         """Leave a job to others, in silence."""
@@ -68,20 +68,20 @@ class Holdings:
                 claim.run.release(why, partial(self._released, claim))
 
     def _released(self, claim: Claim, _: BaseException | None) -> None:
-        self.post(self._put_down, claim)
+        self.call_soon(self._put_down, claim)
 
     def _put_down(self, claim: Claim) -> None:
         self.heartbeats.remove(claim)
         claim.partition.orphans.pop(claim.offset, None)
         if claim.run is not None and claim.run.began is None:
             self.slots.give_back(claim.run)  # told to stop before it began: it never will
-        if self.in_hand.get(claim.correlation_id) is claim:
-            del self.in_hand[claim.correlation_id]
+        if self.in_flight.get(claim.correlation_id) is claim:
+            del self.in_flight[claim.correlation_id]
 
     def jobs_of(self, partitions: Iterable[Partition]) -> list[Claim]:
-        """Return the jobs in hand of these partitions."""
+        """Return the jobs in flight of these partitions."""
         wanted = set(map(id, partitions))
-        return [each for each in self.in_hand.values() if id(each.partition) in wanted]
+        return [each for each in self.in_flight.values() if id(each.partition) in wanted]
 
     # Partitions.
 
@@ -119,14 +119,14 @@ class Holdings:
     def skipped(self, number: int, end: int) -> None:
         """Note that the consumer goes on at ``end``: what lies before cannot be read."""
         if (partition := self.partitions.get(number)) is not None:
-            partition.positions.skip_to(end)
+            partition.offsets.skip_to(end)
 
     def positions(self, numbers: Iterable[int]) -> dict[int, int]:
         """Return by partition the offset to go on from, where anything was taken."""
-        known = {n: self.partitions[n].positions.position for n in numbers if n in self.partitions}
+        known = {n: self.partitions[n].offsets.position for n in numbers if n in self.partitions}
         return {number: at for number, at in known.items() if at is not None}
 
     def moved_positions(self) -> dict[int, int]:
         """Return the positions that have moved since this was last asked."""
-        moved = {number: each.positions.to_commit() for number, each in self.partitions.items()}
+        moved = {number: each.offsets.to_commit() for number, each in self.partitions.items()}
         return {number: at for number, at in moved.items() if at is not None}

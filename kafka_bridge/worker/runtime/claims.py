@@ -1,4 +1,4 @@
-"""What a worker has in hand: partitions, and requests of theirs that it has yet to answer."""
+"""What a worker has in flight: partitions, and requests of theirs that it has yet to answer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.worker.cancellation import StopReason
 from kafka_bridge.worker.runtime.job_run import JobRun
-from kafka_bridge.worker.runtime.membership import Standing
-from kafka_bridge.worker.runtime.offset_tracker import PartitionPositions
+from kafka_bridge.worker.runtime.membership import Membership
+from kafka_bridge.worker.runtime.offset_tracker import OffsetTracker
 from kafka_bridge.worker.runtime.reporter import JobReporter
 
 
@@ -19,7 +19,7 @@ from kafka_bridge.worker.runtime.reporter import JobReporter
 class Partition:
     """One assignment of a partition; ``epoch`` numbers the assignments of this process.
 
-    ``orphans`` are jobs, by offset, that were in hand when an earlier assignment of the same
+    ``orphans`` are jobs, by offset, that were in flight when an earlier assignment of the same
     partition was lost: each is taken up again when its request comes once more. One that others
     have ended, with no request after it, is not found out: it says nothing, and keeps its place
     until its handler ends.
@@ -33,7 +33,7 @@ class Partition:
     unbegun: int = 0
     oldest_passed_over: float = math.inf
     orphans: dict[int, Claim] = field(default_factory=dict)
-    positions: PartitionPositions = field(default_factory=PartitionPositions)
+    offsets: OffsetTracker = field(default_factory=OffsetTracker)
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +49,7 @@ class Claim:
     received: Received
     request: JobRequest
     encoding: Encoding
-    standing: Standing
+    membership: Membership
     is_ours: bool = True
     is_begun: bool = False
     was_passed_over: bool = False
@@ -72,9 +72,9 @@ class Claim:
         """Whether the job's end was said here: it is on record, or on its way there."""
         return self.reporter is not None and self.reporter.has_sent_end
 
-    def may_speak(self) -> bool:
+    def may_publish(self) -> bool:
         """Tell whether events of the job may go out now."""
-        return self.is_ours and self.standing.may_speak()
+        return self.is_ours and self.membership.may_publish()
 
     def tick(self) -> None:
         """Send what is due of the job's events."""

@@ -1,4 +1,4 @@
-"""One thread that keeps the promise of every job in hand: an event in each heartbeat interval."""
+"""One thread that keeps the promise of every job in flight: an event in each heartbeat interval."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _log = logging.getLogger(__name__)
 TICK_SECONDS = 0.05
 """Short against every sensible heartbeat interval: a heartbeat may be late by one tick."""
 LONGEST_TICK_SECONDS = 0.25
-"""The same where thousands are in hand: still short against an interval of a second."""
+"""The same where thousands are in flight: still short against an interval of a second."""
 SHARE = 0.05
 """How much of its time the thread takes for looking, as far as that limit allows: of thousands
-of jobs in hand, nearly none has anything to send."""
+of jobs in flight, nearly none has anything to send."""
 
 
 class Ticking(Protocol):
@@ -26,7 +26,7 @@ class Ticking(Protocol):
 
 
 class Heartbeats:
-    """Looks after the jobs in hand, whatever their handlers do to their own threads."""
+    """Looks after the jobs in flight, whatever their handlers do to their own threads."""
 
     def __init__(self) -> None:
         self._by_id: dict[int, Ticking] = {}

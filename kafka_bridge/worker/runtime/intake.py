@@ -16,12 +16,12 @@ from kafka_bridge.kafka.records import Received
 from kafka_bridge.protocol.codec import detect
 from kafka_bridge.protocol.errors import RemoteProtocolError
 from kafka_bridge.protocol.messages import JobRequest
-from kafka_bridge.worker.runtime.assignment import Holdings
+from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.backlog import BACKLOG_RECORDS, SHARED, Backlog
 from kafka_bridge.worker.runtime.claims import Claim, Partition
 from kafka_bridge.worker.runtime.ledger import Ledger
-from kafka_bridge.worker.runtime.ledger_snapshot import Page, Unfinished
-from kafka_bridge.worker.runtime.membership import Standing
+from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot, Unfinished
+from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.pending_dead_letters import Aside
 from kafka_bridge.worker.runtime.reporter import JobReporter
 from kafka_bridge.worker.runtime.skipped_requests import MOST_PASSED_OVER
@@ -35,18 +35,18 @@ class Intake:
     ``reporter_of`` makes what speaks for a job that was begun. ``look_at_all`` is set where one has
     come that needs no place.
 
-    :ivar then: called with each page of the ledger, before what waited for it is taken in
+    :ivar then: called with each snapshot of the ledger, before what waited for it is taken in
     """
 
-    holdings: Holdings
+    assignment: Assignment
     backlog: Backlog
     ledger: Ledger
     control: ControlReader
     aside: Aside
     stand_ins: StandIns
-    standing: Standing
+    membership: Membership
     reporter_of: Callable[[Claim, Unfinished], JobReporter]
-    then: Callable[[Page], None]
+    then: Callable[[LedgerSnapshot], None]
     look_at_all: bool = False
 
     def receive(self, arrived: Iterable[Received]) -> None:
@@ -55,11 +55,11 @@ class Intake:
         Their partition may have gone within the poll that brought them: they are its new owner's.
         """
         for received in arrived:
-            if (partition := self.holdings.partitions.get(received.partition)) is None:
+            if (partition := self.assignment.partitions.get(received.partition)) is None:
                 continue
-            partition.positions.take(received.offset)
+            partition.offsets.take(received.offset)
             if received.value is None:  # a tombstone asks for nothing
-                partition.positions.finish(received.offset)
+                partition.offsets.finish(received.offset)
             elif (claim := self._claim(partition, received)) is not None:
                 self._take_in(claim)
 
@@ -84,7 +84,7 @@ class Intake:
             partition,
             received,
             unreadable,
-            done=lambda: partition.positions.finish(offset),
+            done=lambda: partition.offsets.finish(offset),
             tells_sender=True,
         )
         return None
@@ -93,35 +93,35 @@ class Intake:
         self, partition: Partition, received: Received, request: JobRequest
     ) -> Claim:
         return self._orphan(partition, received.offset) or Claim(
-            partition, received, request, detect(received.value), self.standing
+            partition, received, request, detect(received.value), self.membership
         )
 
     def _orphan(self, partition: Partition, offset: int) -> Claim | None:
-        """Return the job in hand whose request has come again; those passed over were not ours."""
+        """Return the job in flight whose request has come again."""
         if not partition.orphans:
             return None
         for passed in [each for each in partition.orphans if each < offset]:
-            self.holdings.give_up(partition.orphans.pop(passed))
+            self.assignment.give_up(partition.orphans.pop(passed))
         return partition.orphans.pop(offset, None)
 
     def _take_in(self, claim: Claim) -> None:
-        page = self.ledger.page_for(claim.request, claim.partition.epoch)
-        if page is None:
+        snapshot = self.ledger.snapshot_for(claim.request, claim.partition.epoch)
+        if snapshot is None:
             self.backlog.undecided.append(claim)
         else:
-            self._decide(claim, page)
+            self._decide(claim, snapshot)
 
-    def _decide(self, claim: Claim, page: Page) -> None:
+    def _decide(self, claim: Claim, snapshot: LedgerSnapshot) -> None:
         """Let a request wait in its lane, or pass it over where there is no room."""
-        is_again = claim.run is None and claim.correlation_id in self.holdings.in_hand
-        if claim.run is None and self._is_finished(claim, page):
-            self.holdings.skip(claim)
+        is_again = claim.run is None and claim.correlation_id in self.assignment.in_flight
+        if claim.run is None and self._is_finished(claim, snapshot):
+            self.assignment.skip(claim)
             return
-        if not is_again and self._needs_no_place(claim, page):
+        if not is_again and self._needs_no_place(claim, snapshot):
             self.look_at_all = True  # so it must not wait for one
             self.backlog.add(claim)
             return
-        before = None if is_again else page.unfinished.get(claim.correlation_id.encode())
+        before = None if is_again else snapshot.unfinished.get(claim.correlation_id.encode())
         if before is not None and self.backlog.takes_begun:
             claim.is_begun = True
             if not before.is_released:
@@ -133,27 +133,27 @@ class Intake:
         else:
             self._pass_over(claim)
 
-    def _needs_no_place(self, claim: Claim, page: Page) -> bool:
+    def _needs_no_place(self, claim: Claim, snapshot: LedgerSnapshot) -> bool:
         """Tell whether a request is taken up again, ended or set aside, but not started."""
         is_cancelled = claim.correlation_id in self.control.reasons
-        return claim.run is not None or page.failure is not None or is_cancelled
+        return claim.run is not None or snapshot.failure is not None or is_cancelled
 
-    def _is_finished(self, claim: Claim, page: Page) -> bool:
+    def _is_finished(self, claim: Claim, snapshot: LedgerSnapshot) -> bool:
         return (
             self.ledger.is_finished_here(claim.correlation_id)
-            or claim.correlation_id.encode() in page.finished
+            or claim.correlation_id.encode() in snapshot.finished
         )
 
     def _has_room(self, claim: Claim) -> bool:
         """Tell whether its lane has room, and none was passed over that should come before it."""
-        lane, positions = self.backlog.lane_of(claim), claim.partition.positions
+        lane, positions = self.backlog.lane_of(claim), claim.partition.offsets
         if claim.was_passed_over or not positions.may_pass_over(claim.offset, lane.name):
             return True
         return lane.has_room and positions.first_passed_over(lane.name) is None
 
     def _pass_over(self, claim: Claim) -> None:
         partition, created_at = claim.partition, claim.request.created_at.timestamp()
-        partition.positions.pass_over(claim.offset, self.backlog.lane_of(claim).name)
+        partition.offsets.pass_over(claim.offset, self.backlog.lane_of(claim).name)
         partition.oldest_passed_over = min(partition.oldest_passed_over, created_at)
 
     # The ledger.
@@ -174,13 +174,13 @@ class Intake:
         ]
         passed_over = [
             (each.oldest_passed_over, b"")
-            for each in self.holdings.partitions.values()
-            if each.positions.passed_over
+            for each in self.assignment.partitions.values()
+            if each.offsets.passed_over
         ]
-        self.ledger.read(topic, asking + passed_over, self.holdings.epoch, self._ledger_read)
+        self.ledger.read(topic, asking + passed_over, self.assignment.epoch, self._ledger_read)
 
-    def _ledger_read(self, page: Page) -> None:
-        self.then(page)
+    def _ledger_read(self, snapshot: LedgerSnapshot) -> None:
+        self.then(snapshot)
         waiting, self.backlog.undecided = self.backlog.undecided, deque()
         for claim in waiting:
             self._take_in(claim)
@@ -197,8 +197,8 @@ class Intake:
         """Return the partitions of which nothing more is to be fetched now."""
         held = set()
         is_full, has_passed_many = self.is_full, self._passed_over >= MOST_PASSED_OVER
-        for number, partition in self.holdings.partitions.items():
-            passed_over = partition.positions.first_passed_over(SHARED) is not None
+        for number, partition in self.assignment.partitions.items():
+            passed_over = partition.offsets.first_passed_over(SHARED) is not None
             looks_for_begun = not has_passed_many and self._looks_for_begun(partition)
             if (is_full or has_passed_many or passed_over) and not looks_for_begun:
                 held.add(number)
@@ -206,7 +206,7 @@ class Intake:
 
     @property
     def _passed_over(self) -> int:
-        return sum(each.positions.passed_over for each in self.holdings.partitions.values())
+        return sum(each.offsets.passed_over for each in self.assignment.partitions.values())
 
     def _looks_for_begun(self, partition: Partition) -> bool:
         """Tell whether a partition has to be read on for jobs that others had begun.

@@ -54,7 +54,7 @@ class JobRun:
         Asked by who chooses the next job, and again where it is about to begin: between the two, a
         thread has to wake up, and the process may have been frozen for longer than its session.
         """
-        return self.stop.reason is not None or self.reporter.may_speak()
+        return self.stop.reason is not None or self.reporter.may_publish()
 
     def run(self) -> None:
         """Do the job on this thread."""

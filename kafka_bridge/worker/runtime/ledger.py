@@ -22,8 +22,8 @@ from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime.ledger_snapshot import (
     CLOCK_SKEW_SECONDS,
     SCAN_SECONDS,
-    Page,
-    read_page,
+    LedgerSnapshot,
+    read_snapshot,
 )
 from kafka_bridge.worker.runtime.topic_access import TopicAccess
 
@@ -47,7 +47,7 @@ class Ledger:
 
     For the polling thread; what takes time is done on a thread of its own.
 
-    :param post: has a function called on the polling thread, soon
+    :param call_soon: has a function called on the polling thread, soon
     :param access: which topics are waited for where they may not be read
     """
 
@@ -56,15 +56,15 @@ class Ledger:
         config: KafkaConfig,
         control: ControlReader,
         observer: Observer,
-        post: Callable[..., None],
+        call_soon: Callable[..., None],
         access: TopicAccess | None = None,
     ) -> None:
         self._config = config
         self._control = control
         self._observer = observer
-        self._post = post
+        self._call_soon = call_soon
         self._access = access or TopicAccess()
-        self._pages: dict[str, Page] = {}
+        self._snapshots: dict[str, LedgerSnapshot] = {}
         self._own: dict[bytes, None] = {}
         self._reading: str | None = None
         self._again_at: dict[str, float] = {}
@@ -88,19 +88,23 @@ class Ledger:
         """Tell whether this worker has finished a job, as far as it remembers."""
         return correlation_id.encode() in self._own
 
-    def page_for(self, request: JobRequest, epoch: int) -> Page | None:
+    def snapshot_for(self, request: JobRequest, epoch: int) -> LedgerSnapshot | None:
         """Return what the request's response topic says; None where it has to be read for that.
 
         :param epoch: the assignment that the request came with
         """
-        page = self._pages.get(request.response_topic)
-        if page is None:
+        snapshot = self._snapshots.get(request.response_topic)
+        if snapshot is None:
             return None
         job = request.correlation_id.encode()
-        return page if page.covers(request.created_at, epoch, job) else None
+        return snapshot if snapshot.covers(request.created_at, epoch, job) else None
 
     def read(
-        self, topic: str, asking: Sequence[Asking], epoch: int, then: Callable[[Page], None]
+        self,
+        topic: str,
+        asking: Sequence[Asking],
+        epoch: int,
+        then: Callable[[LedgerSnapshot], None],
     ) -> None:
         """Begin to read a topic, where :meth:`may_read` says so.
 
@@ -123,7 +127,7 @@ class Ledger:
         now = time.time()
         # A sender's clock may be wrong: nothing was said later than now.
         since = min(oldest, now) - 2 * CLOCK_SKEW_SECONDS
-        last = self._pages.get(topic)
+        last = self._snapshots.get(topic)
         if last is not None and last.epoch == epoch and last.failure is None and not last.is_cut:
             since = min(since, now - REACH * (now - last.since))
         return since
@@ -134,40 +138,42 @@ class Ledger:
         since: float,
         epoch: int,
         asked: frozenset[bytes],
-        then: Callable[[Page], None],
+        then: Callable[[LedgerSnapshot], None],
     ) -> None:
-        page: Page | None = None
+        snapshot: LedgerSnapshot | None = None
         try:
             self._control.catch_up(SCAN_SECONDS)
-            page = self._page(topic, since, epoch, asked)
+            snapshot = self._snapshot(topic, since, epoch, asked)
         except KafkaBridgeError as error:
             _log.error("Response topic %s cannot be read; its jobs do not start: %s", topic, error)
         except Exception:  # were this thread to end without a word, no job would begin any more
             _log.exception("Reading response topic %s failed; trying again", topic)
-        self._post(self._turn, topic, page, then)
+        self._call_soon(self._turn, topic, snapshot, then)
 
-    def _page(self, topic: str, since: float, epoch: int, asked: frozenset[bytes]) -> Page:
+    def _snapshot(
+        self, topic: str, since: float, epoch: int, asked: frozenset[bytes]
+    ) -> LedgerSnapshot:
         began = time.monotonic()
         try:
-            page = read_page(self._config, topic, since, epoch, asked, self._skipped)
+            snapshot = read_snapshot(self._config, topic, since, epoch, asked, self._skipped)
         except TopicNotFound as error:
-            return Page(since, epoch, failure=error)
+            return LedgerSnapshot(since, epoch, failure=error)
         except AccessDenied as error:
             if self._access.may_come_back(topic):
                 raise
-            return Page(since, epoch, failure=error)
+            return LedgerSnapshot(since, epoch, failure=error)
         self._access.used(topic)
         seconds = time.monotonic() - began
-        self._observer.ledger_read(records=page.records, seconds=seconds)
+        self._observer.ledger_read(records=snapshot.records, seconds=seconds)
         _log.info(
             "Read %d records of %s in %.1f s: %d jobs are finished, %d begun",
-            page.records,
+            snapshot.records,
             topic,
             seconds,
-            len(page.finished),
-            len(page.unfinished),
+            len(snapshot.finished),
+            len(snapshot.unfinished),
         )
-        return page
+        return snapshot
 
     def _skipped(self, skipped: SkippedBatches) -> None:
         self._observer.unreadable(skipped.offsets)
@@ -175,18 +181,22 @@ class Ledger:
     @property
     def knows_of_begun(self) -> bool:
         """Whether there may be jobs that others have begun and not finished."""
-        return any(page.unfinished for page in self._pages.values())
+        return any(snapshot.unfinished for snapshot in self._snapshots.values())
 
     def has_read(self, epoch: int) -> bool:
         """Tell whether any topic was read since this assignment."""
-        return any(page.epoch >= epoch for page in self._pages.values())
+        return any(snapshot.epoch >= epoch for snapshot in self._snapshots.values())
 
-    def _turn(self, topic: str, page: Page | None, then: Callable[[Page], None]) -> None:
+    def _turn(
+        self, topic: str, snapshot: LedgerSnapshot | None, then: Callable[[LedgerSnapshot], None]
+    ) -> None:
         self._reading = None
-        if page is None:
+        if snapshot is None:
             self._again_at[topic] = time.monotonic() + RETRY_SECONDS
         else:
             self._again_at.pop(topic, None)
-            self._pages = {name: each for name, each in self._pages.items() if not each.is_stale}
-            self._pages[topic] = page
-            then(page)
+            self._snapshots = {
+                name: each for name, each in self._snapshots.items() if not each.is_stale
+            }
+            self._snapshots[topic] = snapshot
+            then(snapshot)

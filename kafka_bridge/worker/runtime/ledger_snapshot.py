@@ -1,4 +1,4 @@
-"""A page of the ledger: what a response topic says of the jobs since a moment.
+"""A snapshot of the ledger: what a response topic says of the jobs since a moment.
 
 Whoever may write to the topic chooses what lies in it. So of each job little is kept, whatever the
 size of its events, and of all jobs together no more than some number: those that requests at hand
@@ -32,7 +32,7 @@ SCAN_SECONDS = 60.0
 FAILURE_SECONDS = 10.0
 """How long a topic that cannot be read is taken to stay so."""
 MOST_FINISHED = 500_000
-"""How many finished jobs a page holds, about 80 MB, besides those that it was asked for."""
+"""How many finished jobs a snapshot holds, about 80 MB, besides those that it was asked for."""
 MOST_UNFINISHED = 100_000
 """How many jobs that were begun it holds, at most about 80 MB."""
 WHOLE_BYTES = 512
@@ -88,12 +88,12 @@ def _bounded(external_id: str | None) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class LedgerSnapshot:
     """What a response topic said of the jobs since a moment, by correlation id.
 
     ``since``: seconds since 1970. ``epoch``: the assignment up to which it counts. ``asked``: older
     jobs that it knows, too. ``failure``: why it could not be read. ``is_cut``: there were more jobs
-    than a page holds; ``since`` is the moment since which none was left out.
+    than a snapshot holds; ``since`` is the moment since which none was left out.
     """
 
     since: float
@@ -119,14 +119,14 @@ class Page:
         return self.epoch >= epoch and (is_recent or job in self.asked)
 
 
-def read_page(
+def read_snapshot(
     config: KafkaConfig,
     topic: str,
     since: float,
     epoch: int,
     asked: AbstractSet[bytes] = frozenset(),
     skipped: Callable[[SkippedBatches], None] = lambda _: None,
-) -> Page:
+) -> LedgerSnapshot:
     """Read a response topic from a time on (seconds since 1970) to its end.
 
     :param asked: the jobs, by correlation id, that must not be left out
@@ -142,7 +142,7 @@ def read_page(
             reading.take(message)
     for each in reading.unfinished.values():
         each.settle()
-    return Page(
+    return LedgerSnapshot(
         max(since, reading.complete_since),
         epoch,
         reading.finished.keys(),
@@ -154,7 +154,7 @@ def read_page(
 
 
 class _Reading:
-    """What is known so far while a page is read.
+    """What is known so far while a snapshot is read.
 
     ``complete_since``: the moment (seconds since 1970) since which no job was left out.
     """

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Posts:
+class Mailbox:
     """What other threads have the polling thread do."""
 
     def __init__(self) -> None:
         self._calls: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._come = threading.Event()
 
-    def post(self, call: Callable[..., None], *arguments: Any) -> None:
+    def call_soon(self, call: Callable[..., None], *arguments: Any) -> None:
         """Have this called, with these arguments, on the polling thread, soon."""
         self._calls.append((call, arguments))
         if not self._come.is_set():
@@ -25,7 +25,7 @@ class Posts:
         """Wait until something is posted."""
         self._come.wait(seconds)
 
-    def work_off(self) -> None:
+    def run_pending(self) -> None:
         """Do what was posted."""
         self._come.clear()
         while self._calls:

@@ -13,7 +13,7 @@ DOUBT_SHARE = 0.5
 heartbeat, which is older than the last poll: it may go on before this side's time is over."""
 
 
-class Standing:
+class Membership:
     """Knows whether the consumer's membership of its group can be taken for granted.
 
     Set by the polling thread; asked by whoever is about to publish an event.
@@ -34,7 +34,7 @@ class Standing:
         """How long ago the consumer polled."""
         return time.monotonic() - self._polled_at
 
-    def may_speak(self) -> bool:
+    def may_publish(self) -> bool:
         """Tell whether events may go out now."""
         return not self.in_doubt and self.seconds_since_poll <= self._sure_for
 

@@ -8,7 +8,7 @@ from itertools import chain
 
 
 @dataclass(slots=True)
-class PartitionPositions:
+class OffsetTracker:
     """What one assignment of a partition has taken, passed over and finished.
 
     Only the offset up to which everything is finished may be committed: after a crash Kafka goes on

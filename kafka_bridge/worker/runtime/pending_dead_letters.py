@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from kafka_bridge.kafka.records import Received
-from kafka_bridge.worker.runtime.assignment import Holdings
+from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.claims import Partition
 from kafka_bridge.worker.runtime.dead_letters import DeadLetters
-from kafka_bridge.worker.runtime.membership import Standing
+from kafka_bridge.worker.runtime.membership import Membership
 
 MOST_WAITING = 1_000
 """How many requests may wait until the group confirms that this worker is a member."""
@@ -43,14 +43,14 @@ class Aside:
     def __init__(
         self,
         dead_letters: DeadLetters,
-        holdings: Holdings,
-        standing: Standing,
-        post: Callable[..., None],
+        assignment: Assignment,
+        membership: Membership,
+        call_soon: Callable[..., None],
     ) -> None:
         self._dead_letters = dead_letters
-        self._holdings = holdings
-        self._standing = standing
-        self._post = post
+        self._assignment = assignment
+        self._membership = membership
+        self._call_soon = call_soon
         self._waiting: deque[_Letter] = deque()
 
     @property
@@ -75,13 +75,13 @@ class Aside:
         :param tells_sender: whether the waiting task is told that its request is unreadable
         """
         self._waiting.append(_Letter(partition, received, error, done, lost, tells_sender))
-        self.work_off()
+        self.run_pending()
 
-    def work_off(self) -> None:
+    def run_pending(self) -> None:
         """Write what may be written now."""
-        while self._waiting and self._standing.may_speak():
+        while self._waiting and self._membership.may_publish():
             letter = self._waiting.popleft()
-            if self._holdings.partitions.get(letter.partition.number) is letter.partition:
+            if self._assignment.partitions.get(letter.partition.number) is letter.partition:
                 self._write(letter)
             else:
                 letter.lost()
@@ -91,4 +91,4 @@ class Aside:
         if letter.tells_sender:
             assert isinstance(letter.error, Exception)  # noqa: S101
             self._dead_letters.tell_sender(record, letter.error)
-        self._dead_letters.set_aside(record, letter.error, partial(self._post, letter.done))
+        self._dead_letters.set_aside(record, letter.error, partial(self._call_soon, letter.done))

@@ -64,7 +64,7 @@ class Sender(Protocol):
 
 
 @dataclass(slots=True)
-class _Surely:
+class PendingEvent:
     """An event that is sent until the brokers have it.
 
     ``due``: when it may be sent next, infinite while it is on its way and after that.
@@ -109,7 +109,7 @@ class _Surely:
 class JobReporter:
     """Publishes the status events of one delivery of one job. Safe to share between threads.
 
-    ``may_speak`` is asked before each event. While it says no, heartbeats and progress are left
+    ``may_publish`` is asked before each event. While it says no, heartbeats and progress are left
     out, and the events that must arrive wait: :meth:`tick` sends them later.
     """
 
@@ -117,7 +117,7 @@ class JobReporter:
     request: JobRequest
     encoding: Encoding
     worker_id: str
-    may_speak: Callable[[], bool]
+    may_publish: Callable[[], bool]
     delivery: int = 1
     external_id: str | None = None
     """What the system that does the work calls the job; every event says it."""
@@ -136,7 +136,7 @@ class JobReporter:
     _last_progress: float = 0.0
     _complaints: frozenset[str] = frozenset()
     _unsent: tuple[Progress | None, str | None] | None = None
-    _surely: _Surely | None = None
+    _surely: PendingEvent | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -156,7 +156,7 @@ class JobReporter:
         return is_out and self._state in TERMINAL
 
     def accepted(self, settled: Settled) -> None:
-        """Say that the job is in hand."""
+        """Say that the job is in flight."""
         self._last_progress = time.monotonic()
         self._say_surely(JobState.ACCEPTED, settled, {})
 
@@ -216,11 +216,11 @@ class JobReporter:
         with self._lock:
             self._say_unsent()  # the last progress comes before the end
             value = self._next_event(state, facts)
-            surely = self._surely = _Surely(state, value, self.request, settled, self.access)
-            if self.may_speak():
+            surely = self._surely = PendingEvent(state, value, self.request, settled, self.access)
+            if self.may_publish():
                 self._send_surely(surely)
 
-    def _send_surely(self, surely: _Surely) -> None:
+    def _send_surely(self, surely: PendingEvent) -> None:
         surely.due = math.inf
         self._send(surely.value, surely.delivered)
 
@@ -309,7 +309,7 @@ class JobReporter:
 
     def tick(self) -> None:
         """Send what is due: an event that must arrive, progress that was held back, a heartbeat."""
-        if not self.may_speak():
+        if not self.may_publish():
             return
         interval = self.request.heartbeat_interval_ms / 1000
         with self._lock:
@@ -329,14 +329,14 @@ class JobReporter:
         return time.monotonic() - self._last_progress >= PROGRESS_SECONDS
 
     def _say_unsent(self) -> None:
-        if self._unsent is not None and self.may_speak():
+        if self._unsent is not None and self.may_publish():
             progress, message = self._unsent
             self._unsent, self._last_progress = None, time.monotonic()
             self._say_running(progress=progress, message=message)
 
     def _say_running(self, **facts: Any) -> None:
         """Send an event that nobody waits for; after the end of the job, nothing."""
-        if may_follow(self._state, JobState.RUNNING) and self.may_speak():
+        if may_follow(self._state, JobState.RUNNING) and self.may_publish():
             self._send(self._next_event(JobState.RUNNING, facts), _ignore)
 
 

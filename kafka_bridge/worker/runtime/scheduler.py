@@ -18,17 +18,17 @@ from kafka_bridge.protocol.messages import JobState, utc_now
 from kafka_bridge.worker.cancellation import StopReason
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer
-from kafka_bridge.worker.runtime.admission import End, SetAside, Skip, Start, Verdict, judge
-from kafka_bridge.worker.runtime.assignment import Holdings
+from kafka_bridge.worker.runtime.admission import Decision, End, SetAside, Skip, Start, decide
+from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.backlog import Backlog
 from kafka_bridge.worker.runtime.claims import Claim, Partition
 from kafka_bridge.worker.runtime.executor import Executor
 from kafka_bridge.worker.runtime.intake import Intake
 from kafka_bridge.worker.runtime.job_run import JobRun, reason_of
 from kafka_bridge.worker.runtime.ledger import Ledger
-from kafka_bridge.worker.runtime.ledger_snapshot import Page, Unfinished
-from kafka_bridge.worker.runtime.mailbox import Posts
-from kafka_bridge.worker.runtime.membership import Standing
+from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot, Unfinished
+from kafka_bridge.worker.runtime.mailbox import Mailbox
+from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.pending_dead_letters import Aside
 from kafka_bridge.worker.runtime.reporter import JobReporter
 from kafka_bridge.worker.runtime.slots import Slots
@@ -51,10 +51,10 @@ class Scheduler:
     control: ControlReader
     ledger: Ledger
     executor: Executor
-    holdings: Holdings
-    standing: Standing
+    assignment: Assignment
+    membership: Membership
     observer: Observer
-    posts: Posts
+    mailbox: Mailbox
     slots: Slots
     backlog: Backlog
     stand_ins: StandIns
@@ -66,27 +66,27 @@ class Scheduler:
 
     def __post_init__(self) -> None:
         self.intake = Intake(
-            self.holdings,
+            self.assignment,
             self.backlog,
             self.ledger,
             self.control,
             self.aside,
             self.stand_ins,
-            self.standing,
+            self.membership,
             reporter_of=self._stand_in_reporter,
             then=self._ledger_read,
         )
 
     def work(self) -> None:
         """Do what other threads have asked for, and see to the requests that can be."""
-        self.posts.work_off()
-        self.aside.work_off()
+        self.mailbox.run_pending()
+        self.aside.run_pending()
         if self.backlog.undecided:
             self.intake.learn()
         self.executor.start_waiting()
         self.executor.give_way(GIVE_WAY_SECONDS)
         self.slots.look(self.executor.started)
-        if self._suspect is not None and not self._is_in_hand(self._suspect):
+        if self._suspect is not None and not self._is_in_flight(self._suspect):
             self._suspect, self.intake.look_at_all = None, True
         everyone, self.intake.look_at_all = self.intake.look_at_all, False
         self.backlog.sift(
@@ -95,52 +95,52 @@ class Scheduler:
             is_open=lambda handler: everyone or self.slots.free_for(handler),
         )
 
-    def _is_in_hand(self, claim: Claim) -> bool:
-        return self.holdings.in_hand.get(claim.correlation_id) is claim
+    def _is_in_flight(self, claim: Claim) -> bool:
+        return self.assignment.in_flight.get(claim.correlation_id) is claim
 
     def _see_to(self, claim: Claim) -> bool:
         """See to a request, and tell whether it need not wait any longer."""
-        if self.holdings.in_hand.get(claim.correlation_id, claim) is not claim:
+        if self.assignment.in_flight.get(claim.correlation_id, claim) is not claim:
             return False  # published twice: the first one's end will tell
-        verdict = self._verdict(claim)
-        if isinstance(verdict, Start | End) and claim.run is not None:
-            self._take_up_again(claim, claim.run, verdict)
-        elif isinstance(verdict, Start):
-            return self._start(claim, verdict)
-        elif isinstance(verdict, End):
-            self._end(claim, verdict)
-        elif isinstance(verdict, Skip):
+        decision = self._decision(claim)
+        if isinstance(decision, Start | End) and claim.run is not None:
+            self._take_up_again(claim, claim.run, decision)
+        elif isinstance(decision, Start):
+            return self._start(claim, decision)
+        elif isinstance(decision, End):
+            self._end(claim, decision)
+        elif isinstance(decision, Skip):
             self.stand_ins.remove(claim)
-            self.holdings.skip(claim)
-        elif isinstance(verdict, SetAside):
+            self.assignment.skip(claim)
+        elif isinstance(decision, SetAside):
             self.stand_ins.remove(claim)
-            self._set_aside(claim, verdict.error)
-        else:  # another page was read since the request was taken in, and does not reach back to it
+            self._set_aside(claim, decision.error)
+        else:  # a later snapshot was read, and does not reach back to this request
             self.backlog.undecided.append(claim)
         return True
 
-    def _verdict(self, claim: Claim) -> Verdict | None:
+    def _decision(self, claim: Claim) -> Decision | None:
         """Return what is to be done, or None where the ledger has to be read for that."""
         if self.ledger.is_finished_here(claim.correlation_id):
             return Skip()
-        page = self.ledger.page_for(claim.request, claim.partition.epoch)
-        if page is None:
+        snapshot = self.ledger.snapshot_for(claim.request, claim.partition.epoch)
+        if snapshot is None:
             return None
-        return judge(
+        return decide(
             claim.request,
-            page,
+            snapshot,
             self.handlers,
             cancelled=self.control.reasons.get(claim.correlation_id),
             max_deliveries=self.max_deliveries,
             now=utc_now(),
         )
 
-    def _ledger_read(self, page: Page) -> None:
-        """Give up the jobs in hand that somebody else has ended."""
-        for claim in list(self.holdings.in_hand.values()):
-            if claim.correlation_id.encode() in page.finished and not claim.has_sent_end:
-                self.holdings.give_up(claim)
-                self.holdings.done(claim)
+    def _ledger_read(self, snapshot: LedgerSnapshot) -> None:
+        """Give up the jobs in flight that somebody else has ended."""
+        for claim in list(self.assignment.in_flight.values()):
+            if claim.correlation_id.encode() in snapshot.finished and not claim.has_sent_end:
+                self.assignment.give_up(claim)
+                self.assignment.done(claim)
 
     def _end(self, claim: Claim, end: End) -> None:
         """End a job that is not started."""
@@ -150,9 +150,9 @@ class Scheduler:
                 self.observer.ended(claim.request.job_type, state, 0.0)
                 reason = reason_of(end.facts)
                 self.observer.job_log.ended(claim.request, state, 0.0, reason)
-            self.posts.post(self._settled, claim, error, end.poison)
+            self.mailbox.call_soon(self._settled, claim, error, end.poison)
 
-        self._take_in_hand(claim, end.delivery).finished(end.state, settled, **end.facts)
+        self._take_in_flight(claim, end.delivery).finished(end.state, settled, **end.facts)
 
     def _start(self, claim: Claim, start: Start) -> bool:
         """Accept a job, to be run once the brokers have that; False where it has to wait."""
@@ -160,13 +160,13 @@ class Scheduler:
             return False
         if start.suspect:
             self._suspect = claim
-        reporter = self._take_in_hand(claim, start.delivery, start.external_id)
+        reporter = self._take_in_flight(claim, start.delivery, start.external_id)
         run = claim.run = JobRun(
             claim.request,
             start.handler,
             reporter,
             self.observer,
-            settled=partial(self.posts.post, self._settled, claim),
+            settled=partial(self.mailbox.call_soon, self._settled, claim),
         )
         self.slots.take(run)
         reporter.accepted(partial(self._accepted, claim, run))
@@ -181,25 +181,25 @@ class Scheduler:
         if error is None:
             self.executor.submit(run)
         else:
-            self.posts.post(self._not_accepted, claim, run, error)
+            self.mailbox.call_soon(self._not_accepted, claim, run, error)
 
     def _not_accepted(self, claim: Claim, run: JobRun, error: BaseException) -> None:
         self.handler_ended(run)
         self._settled(claim, error)
 
-    def _take_up_again(self, claim: Claim, run: JobRun, verdict: Start | End) -> None:
+    def _take_up_again(self, claim: Claim, run: JobRun, decision: Start | End) -> None:
         """Go on with a job whose partition was lost and has come back."""
-        if verdict.delivery > run.reporter.delivery + 1:  # others have begun it meanwhile
-            run.reporter.delivery = verdict.delivery
+        if decision.delivery > run.reporter.delivery + 1:  # others have begun it meanwhile
+            run.reporter.delivery = decision.delivery
         claim.is_ours = True
         self._cancel_if_asked(claim)
 
-    def _take_in_hand(
+    def _take_in_flight(
         self, claim: Claim, delivery: int, external_id: str | None = None
     ) -> JobReporter:
         self.stand_ins.remove(claim)
         reporter = claim.reporter = self._reporter(claim, delivery, external_id)
-        self.holdings.take(claim)
+        self.assignment.take(claim)
         return reporter
 
     def _stand_in_reporter(self, claim: Claim, before: Unfinished) -> JobReporter:
@@ -214,7 +214,7 @@ class Scheduler:
             claim.request,
             claim.encoding,
             self.worker_id,
-            may_speak=claim.may_speak,
+            may_publish=claim.may_publish,
             delivery=delivery,
             external_id=external_id,
             new_event_id=self._event_ids,
@@ -224,7 +224,7 @@ class Scheduler:
 
     def cancel(self, correlation_id: str) -> None:
         """Stop a job, or end it before it starts; a CANCEL for it was read."""
-        claim = self.holdings.in_hand.get(correlation_id)
+        claim = self.assignment.in_flight.get(correlation_id)
         if claim is not None:
             self._cancel_if_asked(claim)
         else:
@@ -251,7 +251,7 @@ class Scheduler:
         if error is None:
             self.ledger.finished_here(claim.correlation_id)
         if (reason := error or poison) is None:
-            self.holdings.done(claim)
+            self.assignment.done(claim)
         else:
             self._set_aside(claim, reason)
 
@@ -260,8 +260,8 @@ class Scheduler:
             claim.partition,
             claim.received,
             error,
-            done=lambda: self.holdings.done(claim),
-            lost=lambda: self.holdings.give_up(claim),
+            done=lambda: self.assignment.done(claim),
+            lost=lambda: self.assignment.give_up(claim),
         )
 
     # Partitions go.
@@ -274,4 +274,4 @@ class Scheduler:
 
     def lost(self, numbers: Iterable[int]) -> None:
         """Leave partitions that the group has given to others, or may have."""
-        self.forget_waiting(self.holdings.lost(numbers))
+        self.forget_waiting(self.assignment.lost(numbers))

@@ -22,7 +22,7 @@ from kafka_bridge.kafka.rereader import RequestRereader
 from kafka_bridge.kafka.unreadable import SkippedBatches
 from kafka_bridge.worker.monitoring.observer import Observer, WorkerStatus
 from kafka_bridge.worker.runtime.allocator import give_back_large_blocks
-from kafka_bridge.worker.runtime.assignment import Holdings
+from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.backlog import Backlog
 from kafka_bridge.worker.runtime.claims import Claim
 from kafka_bridge.worker.runtime.dead_letters import DeadLetters
@@ -30,8 +30,8 @@ from kafka_bridge.worker.runtime.executor import Executor, event_loop
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
 from kafka_bridge.worker.runtime.job_run import JobRun
 from kafka_bridge.worker.runtime.ledger import Ledger
-from kafka_bridge.worker.runtime.mailbox import Posts
-from kafka_bridge.worker.runtime.membership import Standing
+from kafka_bridge.worker.runtime.mailbox import Mailbox
+from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.pending_dead_letters import Aside
 from kafka_bridge.worker.runtime.scheduler import Scheduler
 from kafka_bridge.worker.runtime.signals import stop_on_signals
@@ -70,7 +70,7 @@ class Service:
         self._started = False
         self._on_ready = on_ready
         self._stopping = stopping
-        self._posts = Posts()
+        self._mailbox = Mailbox()
         self._joined = False
         self._next_commit = 0.0
         self._full_since = 0.0
@@ -86,7 +86,7 @@ class Service:
         end_offsets(config, [worker.dead_letter_topic], START_SECONDS)
         with contextlib.ExitStack() as stack:
             stack.enter_context(stop_on_signals(self._stopping, worker.grace))
-            self._standing = Standing(config.session_timeout)
+            self._membership = Membership(config.session_timeout)
             self._scheduler = self._make_scheduler(config, observer, stack)
             self._started = True
             self._scheduler.control.catch_up(START_SECONDS)
@@ -122,45 +122,45 @@ class Service:
         control = stack.enter_context(contextlib.closing(self._control_reader(config, observer)))
         access = TopicAccess([worker.response_topic])
         dead_letters = DeadLetters(producer, worker.dead_letter_topic, worker.worker_id, observer)
-        holdings = Holdings(observer, heartbeats, slots, self._posts.post)
+        assignment = Assignment(observer, heartbeats, slots, self._mailbox.call_soon)
         rereader = stack.enter_context(
             contextlib.closing(RequestRereader(config, worker.request_topic))
         )
-        self._passed_over = PassedOver(rereader, holdings, backlog)
+        self._passed_over = PassedOver(rereader, assignment, backlog)
         return Scheduler(
             handlers=worker.handlers,
             worker_id=worker.worker_id,
             max_deliveries=worker.max_deliveries,
             producer=producer,
             control=control,
-            ledger=Ledger(config, control, observer, self._posts.post, access),
+            ledger=Ledger(config, control, observer, self._mailbox.call_soon, access),
             executor=executor,
-            holdings=holdings,
-            standing=self._standing,
+            assignment=assignment,
+            membership=self._membership,
             observer=observer,
-            posts=self._posts,
+            mailbox=self._mailbox,
             slots=slots,
             access=access,
             backlog=backlog,
             stand_ins=StandIns(heartbeats, worker.worker_id),
-            aside=Aside(dead_letters, holdings, self._standing, self._posts.post),
+            aside=Aside(dead_letters, assignment, self._membership, self._mailbox.call_soon),
         )
 
     def _control_reader(self, config: KafkaConfig, observer: Observer) -> ControlReader:
         return ControlReader(
             config,
             self._worker.control_topic,
-            lambda job: self._posts.post(self._cancel, job),
+            lambda job: self._mailbox.call_soon(self._cancel, job),
             timeout=START_SECONDS,
             skipped=lambda skipped: observer.unreadable(skipped.offsets),
         )
 
     def _cancel(self, job: str) -> None:
-        # The control topic is read from before there is a scheduler; posts are done after that.
+        # The control topic is read from before there is a scheduler; mailbox are done after that.
         self._scheduler.cancel(job)
 
     def _handler_ended(self, run: JobRun) -> None:
-        self._posts.post(self._scheduler.handler_ended, run)
+        self._mailbox.call_soon(self._scheduler.handler_ended, run)
 
     @property
     def status(self) -> WorkerStatus:
@@ -171,9 +171,9 @@ class Service:
         return WorkerStatus(
             running=scheduler.executor.running,
             waiting=len(scheduler.backlog),
-            partitions=len(scheduler.holdings.partitions),
+            partitions=len(scheduler.assignment.partitions),
             ready=self._joined and not scheduler.ledger.is_reading,
-            seconds_since_poll=self._standing.seconds_since_poll,
+            seconds_since_poll=self._membership.seconds_since_poll,
         )
 
     # Taking jobs.
@@ -192,7 +192,7 @@ class Service:
             arrived = not holds_off and self._poll(0 if is_busy else POLL_SECONDS)
             if is_busy and not arrived:
                 scheduler.producer.leave_reports()
-                self._posts.wait(self._pause())
+                self._mailbox.wait(self._pause())
 
     def _pause(self) -> float:
         """Return how long to wait, at the most, for something to happen in this process."""
@@ -212,7 +212,7 @@ class Service:
         held, is_full = intake.held(), intake.is_full
         if not is_full:
             self._full_since = now
-        are_all_held = len(held) == len(self._scheduler.holdings.partitions)
+        are_all_held = len(held) == len(self._scheduler.assignment.partitions)
         if is_full and are_all_held and now - self._full_since <= HOLD_SECONDS:
             return True
         self._consumer.hold(held)
@@ -220,16 +220,16 @@ class Service:
 
     def _poll(self, timeout: float) -> bool:
         """Poll, and do what has to be done from time to time; tell whether requests came."""
-        self._standing.about_to_poll()
+        self._membership.about_to_poll()
         records = self._consumer.poll(timeout)
         self._scheduler.intake.receive(records)
         self._scheduler.control.check()
         self._scheduler.producer.check()
-        if self._standing.in_doubt:
-            holdings = self._scheduler.holdings
-            positions = holdings.positions(holdings.partitions)
-            if self._consumer.is_member(positions, self._standing.doubts):
-                self._standing.confirmed()
+        if self._membership.in_doubt:
+            assignment = self._scheduler.assignment
+            positions = assignment.positions(assignment.partitions)
+            if self._consumer.is_member(positions, self._membership.doubts):
+                self._membership.confirmed()
         if time.monotonic() >= self._next_commit:
             self._next_commit = time.monotonic() + COMMIT_SECONDS
             self._commit()
@@ -237,10 +237,10 @@ class Service:
 
     def _commit(self) -> None:
         """Commit what has moved; all, where the last time failed, as in a rebalance it may."""
-        holdings = self._scheduler.holdings
-        moved = holdings.moved_positions()
+        assignment = self._scheduler.assignment
+        moved = assignment.moved_positions()
         again = self._consumer.has_failed_to_commit()
-        self._consumer.commit(holdings.positions(holdings.partitions) if again else moved)
+        self._consumer.commit(assignment.positions(assignment.partitions) if again else moved)
 
     # Stopping.
 
@@ -249,27 +249,27 @@ class Service:
         scheduler, grace = self._scheduler, self._worker.grace
         scheduler.backlog.clear()  # uncommitted: others will do these
         why = f"worker {self._worker.worker_id} shuts down"
-        scheduler.holdings.release(
-            [each for each in scheduler.holdings.in_hand.values() if _has_not_begun(each)], why
+        scheduler.assignment.release(
+            [each for each in scheduler.assignment.in_flight.values() if _has_not_begun(each)], why
         )
-        if scheduler.holdings.in_hand:
+        if scheduler.assignment.in_flight:
             _log.info(
-                "Stopping: %d jobs get %g s to finish", len(scheduler.holdings.in_hand), grace
+                "Stopping: %d jobs get %g s to finish", len(scheduler.assignment.in_flight), grace
             )
-        self._until_done(lambda: bool(scheduler.holdings.in_hand), grace, self._poll_held)
-        left = list(scheduler.holdings.in_hand.values())
+        self._until_done(lambda: bool(scheduler.assignment.in_flight), grace, self._poll_held)
+        left = list(scheduler.assignment.in_flight.values())
         if left:
             _log.warning("%d jobs are unfinished and handed back: others will do them", len(left))
-            scheduler.holdings.release(left, why)
+            scheduler.assignment.release(left, why)
             self._until_done(
-                lambda: bool(scheduler.holdings.in_hand), RELEASE_SECONDS, self._poll_held
+                lambda: bool(scheduler.assignment.in_flight), RELEASE_SECONDS, self._poll_held
             )
         self._consumer.commit(
-            scheduler.holdings.positions(scheduler.holdings.partitions), wait=True
+            scheduler.assignment.positions(scheduler.assignment.partitions), wait=True
         )
 
     def _poll_held(self) -> None:
-        self._consumer.hold(self._scheduler.holdings.partitions.keys())
+        self._consumer.hold(self._scheduler.assignment.partitions.keys())
         self._poll(0)
         self._scheduler.backlog.clear()
 
@@ -281,14 +281,14 @@ class Service:
         give_up = time.monotonic() + seconds
         while busy() and time.monotonic() < give_up:
             meanwhile()
-            self._posts.wait(POLL_SECONDS)
-            self._posts.work_off()
-            self._scheduler.aside.work_off()
+            self._mailbox.wait(POLL_SECONDS)
+            self._mailbox.run_pending()
+            self._scheduler.aside.run_pending()
 
     # Partitions come and go, within poll() and close().
 
     def _assigned(self, numbers: Iterable[int]) -> None:
-        self._scheduler.holdings.assigned(numbers)
+        self._scheduler.assignment.assigned(numbers)
         if not self._joined:
             self._joined = True
             self._on_ready()
@@ -297,27 +297,27 @@ class Service:
         """Let the jobs of these partitions end, or hand them back, before others get them."""
         numbers = list(numbers)
         scheduler = self._scheduler
-        leaving = [scheduler.holdings.partitions[each] for each in numbers]
+        leaving = [scheduler.assignment.partitions[each] for each in numbers]
         scheduler.forget_waiting(leaving)
 
         def jobs() -> list[Claim]:
-            return scheduler.holdings.jobs_of(leaving)
+            return scheduler.assignment.jobs_of(leaving)
 
         def may_end() -> bool:
             # No answer of the group arrives in here: who may not speak now will not be allowed to.
-            return any(each.may_speak() for each in jobs())
+            return any(each.may_publish() for each in jobs())
 
         why = f"another worker takes over from {self._worker.worker_id}"
-        scheduler.holdings.release([each for each in jobs() if _has_not_begun(each)], why)
-        self._until_done(may_end, REVOKE_GRACE_SECONDS, self._standing.about_to_poll)
-        scheduler.holdings.release(jobs(), why)
-        self._until_done(may_end, RELEASE_SECONDS, self._standing.about_to_poll)
-        self._consumer.commit(scheduler.holdings.positions(numbers), wait=True)
-        scheduler.holdings.forget(numbers)
+        scheduler.assignment.release([each for each in jobs() if _has_not_begun(each)], why)
+        self._until_done(may_end, REVOKE_GRACE_SECONDS, self._membership.about_to_poll)
+        scheduler.assignment.release(jobs(), why)
+        self._until_done(may_end, RELEASE_SECONDS, self._membership.about_to_poll)
+        self._consumer.commit(scheduler.assignment.positions(numbers), wait=True)
+        scheduler.assignment.forget(numbers)
 
     def _skipped(self, skipped: SkippedBatches) -> None:
         self._scheduler.observer.unreadable(skipped.offsets)
-        self._scheduler.holdings.skipped(skipped.partition, skipped.end)
+        self._scheduler.assignment.skipped(skipped.partition, skipped.end)
 
     def _lost(self, numbers: Iterable[int]) -> None:
         _log.warning(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from kafka_bridge.kafka.records import Received
-from kafka_bridge.worker.runtime.assignment import Holdings
+from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.backlog import Backlog
 from kafka_bridge.worker.runtime.claims import Partition
 
@@ -41,9 +41,9 @@ class Rereader(Protocol):
 class PassedOver:
     """Brings back what was passed over, for one lane of one partition at a time."""
 
-    def __init__(self, rereader: Rereader, holdings: Holdings, backlog: Backlog) -> None:
+    def __init__(self, rereader: Rereader, assignment: Assignment, backlog: Backlog) -> None:
         self._rereader = rereader
-        self._holdings = holdings
+        self._assignment = assignment
         self._backlog = backlog
         self._reading: tuple[Partition, str] | None = None
         self._is_filling = False
@@ -63,15 +63,15 @@ class PassedOver:
         if not self._is_filling or self._reading is None:
             return
         partition, lane = self._reading
-        if self._holdings.partitions.get(partition.number) is partition:
+        if self._assignment.partitions.get(partition.number) is partition:
             for received in self._rereader.poll():
-                if received.partition == partition.number and partition.positions.take_back(
+                if received.partition == partition.number and partition.offsets.take_back(
                     received.offset, lane
                 ):
                     take(partition, received)
             if self._rereader.end is not None:  # what has not come by now was deleted
-                partition.positions.drop_before(self._rereader.end, lane)
-            if partition.positions.first_passed_over(lane) is not None:
+                partition.offsets.drop_before(self._rereader.end, lane)
+            if partition.offsets.first_passed_over(lane) is not None:
                 self._is_filling = self._backlog.lane(lane).has_room
                 return
         self._reading, self._is_filling = None, False
@@ -81,15 +81,15 @@ class PassedOver:
         """Begin with a lane that has room again: each in turn; where it is the only one, go on."""
         choices = [
             (partition, lane)
-            for partition in self._holdings.partitions.values()
-            for lane in partition.positions.lanes_passed_over
+            for partition in self._assignment.partitions.values()
+            for lane in partition.offsets.lanes_passed_over
             if self._backlog.lane(lane).is_half_empty
         ]
         if not choices:
             return
         last = choices.index(self._reading) if self._reading in choices else -1
         partition, lane = chosen = choices[(last + 1) % len(choices)]
-        first = partition.positions.first_passed_over(lane)
+        first = partition.offsets.first_passed_over(lane)
         if chosen != self._reading and first is not None:
             self._rereader.start(partition.number, first)
         self._reading, self._is_filling = chosen, True

@@ -29,7 +29,7 @@ class _StandIn:
         """Say that the job is here, or that it still is."""
         if self.has_spoken:
             self.reporter.tick()
-        elif self.claim.may_speak():
+        elif self.claim.may_publish():
             self.has_spoken = True
             self.reporter.say(self.words)
 

@@ -1,4 +1,4 @@
-"""What a page of the ledger says of the events that stand in a response topic."""
+"""What a snapshot of the ledger says of the events that stand in a response topic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kafka_bridge.protocol.errors import TopicNotFound
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.testing import Broker
-from kafka_bridge.worker.runtime.ledger_snapshot import Unfinished, read_page
+from kafka_bridge.worker.runtime.ledger_snapshot import Unfinished, read_snapshot
 
 S = JobState
 LIVES: list[tuple[list[tuple[JobState, int]], Unfinished | None]] = [
@@ -44,15 +44,15 @@ def test_page_knows_what_finished_and_what_was_begun(
             producer.publish(topic, job.encode(), value, [])
     for foreign in (b"a plain reply", None):
         producer.publish(topic, new_correlation_id().encode(), foreign, [])
-    page = read_page(config_of(real_broker.bootstrap_servers), topic, 0.0, 7)
+    snapshot = read_snapshot(config_of(real_broker.bootstrap_servers), topic, 0.0, 7)
     assert {job for job, (_, known) in lives.items() if known is None} == {
-        key.decode() for key in page.finished
+        key.decode() for key in snapshot.finished
     }
     assert {job: known for job, (_, known) in lives.items() if known is not None} == {
-        key.decode(): known for key, known in page.unfinished.items()
+        key.decode(): known for key, known in snapshot.unfinished.items()
     }
-    assert (page.epoch, page.since, page.failure) == (7, 0.0, None)
-    assert page.records == sum(len(said) for said, _ in LIVES) + 2
+    assert (snapshot.epoch, snapshot.since, snapshot.failure) == (7, 0.0, None)
+    assert snapshot.records == sum(len(said) for said, _ in LIVES) + 2
 
 
 def test_page_begins_where_it_is_told_to(
@@ -60,11 +60,11 @@ def test_page_begins_where_it_is_told_to(
 ) -> None:
     """What is older than every request at hand is not read; an empty topic is soon read."""
     topic, config = topics("responses", 2), config_of(real_broker.bootstrap_servers)
-    assert read_page(config, topic, 0.0, 1).records == 0
+    assert read_snapshot(config, topic, 0.0, 1).records == 0
     job = new_correlation_id()
     producer.publish(topic, job.encode(), encode(event(job), Encoding.AVRO), [])
-    assert read_page(config, topic, time.time() - 60, 1).finished == {job.encode()}
-    assert read_page(config, topic, time.time() + 60, 1).records == 0
+    assert read_snapshot(config, topic, time.time() - 60, 1).finished == {job.encode()}
+    assert read_snapshot(config, topic, time.time() + 60, 1).records == 0
 
 
 def test_page_knows_what_the_system_that_does_the_work_calls_a_job(
@@ -81,12 +81,12 @@ def test_page_knows_what_the_system_that_does_the_work_calls_a_job(
         for delivery, external_id in lives[name]:
             said = event(job, S.RUNNING, delivery=delivery, external_id=external_id)
             producer.publish(topic, job.encode(), encode(said, Encoding.AVRO), [])
-    page = read_page(config_of(real_broker.bootstrap_servers), topic, 0.0, 1)
-    known = {jobs[key.decode()]: each.external_id for key, each in page.unfinished.items()}
+    snapshot = read_snapshot(config_of(real_broker.bootstrap_servers), topic, 0.0, 1)
+    known = {jobs[key.decode()]: each.external_id for key, each in snapshot.unfinished.items()}
     assert known == {"batch-2": "batch-2", "unnamed": None}
 
 
 def test_missing_topic_is_told_apart_from_an_empty_one(real_broker: Broker) -> None:
     """Nobody could be told of the jobs' ends: it is an error, with the topic's name."""
     with pytest.raises(TopicNotFound, match=r"topic 'no\.such\.topic' does not exist"):
-        read_page(config_of(real_broker.bootstrap_servers), "no.such.topic", 0.0, 1)
+        read_snapshot(config_of(real_broker.bootstrap_servers), "no.such.topic", 0.0, 1)

@@ -172,7 +172,7 @@ def second_delivery(stop: StopSignal) -> JobContext:
         request,
         Encoding.AVRO,
         "worker",
-        may_speak=lambda: True,
+        may_publish=lambda: True,
         delivery=2,
     )
     return JobContext(request, reporter, stop)

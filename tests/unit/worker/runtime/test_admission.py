@@ -1,4 +1,4 @@
-"""What is done with a request, by what is known of its job: one test for each verdict."""
+"""What is done with a request, by what is known of its job: one test for each decision."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from kafka_bridge.protocol.errors import TopicNotFound
 from kafka_bridge.protocol.messages import JobRequest, JobState, Reference
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.runtime.admission import (
+    Decision,
     End,
     SetAside,
     Skip,
     Start,
     TooManyDeliveries,
-    Verdict,
-    judge,
+    decide,
 )
-from kafka_bridge.worker.runtime.ledger_snapshot import Page, Unfinished
+from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot, Unfinished
 
 from ..samples import JOB, request
 
@@ -31,23 +31,23 @@ REFERENCE = Reference("s3://inputs/march.csv", "0" * 64, 5)
 FAILURE = TopicNotFound("topic 'answers' does not exist")
 
 
-def page(delivery: int = 0, released: int = 0, **fields: Any) -> Page:
-    """Return a page that knows how often the job was begun and handed back."""
+def snapshot(delivery: int = 0, released: int = 0, **fields: Any) -> LedgerSnapshot:
+    """Return a snapshot that knows how often the job was begun and handed back."""
     begun = {KEY: Unfinished(delivery, released)} if delivery else {}
-    return Page(since=0.0, epoch=1, unfinished=begun, **fields)
+    return LedgerSnapshot(since=0.0, epoch=1, unfinished=begun, **fields)
 
 
-def verdict(
-    known: Page | None = None,
+def decision(
+    known: LedgerSnapshot | None = None,
     job: JobRequest | None = None,
     *,
     cancelled: str | None = None,
     handlers: dict[str, Handler] | None = None,
-) -> Verdict:
+) -> Decision:
     """Return what is to be done at NOW with a limit of five deliveries."""
-    return judge(
+    return decide(
         job or request(),
-        known or page(),
+        known or snapshot(),
         {"a.job": HANDLER} if handlers is None else handlers,
         cancelled=cancelled,
         max_deliveries=5,
@@ -55,7 +55,7 @@ def verdict(
     )
 
 
-def ended(found: Verdict) -> tuple[JobState, str, bool]:
+def ended(found: Decision) -> tuple[JobState, str, bool]:
     """Return state, error type and retryable of an end."""
     assert isinstance(found, End)
     return found.state, found.facts["error"].type, found.facts["error"].retryable
@@ -63,7 +63,7 @@ def ended(found: Verdict) -> tuple[JobState, str, bool]:
 
 def test_new_job_is_started() -> None:
     """Nobody has begun it: this is the first delivery."""
-    assert verdict() == Start(HANDLER, delivery=1, suspect=False)
+    assert decision() == Start(HANDLER, delivery=1, suspect=False)
 
 
 @pytest.mark.parametrize(
@@ -81,15 +81,15 @@ def test_job_that_was_begun_is_started_as_the_next_delivery(
     delivery: int, released: int, suspect: bool
 ) -> None:
     """Only deliveries that ended without a word make it a suspect: not those handed back."""
-    assert verdict(page(delivery, released)) == Start(HANDLER, delivery + 1, suspect)
+    assert decision(snapshot(delivery, released)) == Start(HANDLER, delivery + 1, suspect)
 
 
 def test_job_that_workers_die_of_is_ended_and_set_aside() -> None:
     """After five deliveries without an end; those that were handed back do not count."""
-    assert isinstance(verdict(page(4)), Start)
-    assert isinstance(verdict(page(12, 8)), Start)
-    for known, times in ((page(5), 5), (page(13, 7), 6)):
-        found = verdict(known)
+    assert isinstance(decision(snapshot(4)), Start)
+    assert isinstance(decision(snapshot(12, 8)), Start)
+    for known, times in ((snapshot(5), 5), (snapshot(13, 7), 6)):
+        found = decision(known)
         assert ended(found) == (JobState.FAILED, "too_many_deliveries", False)
         assert isinstance(found, End)
         assert isinstance(found.poison, TooManyDeliveries)
@@ -100,15 +100,15 @@ def test_job_that_workers_die_of_is_ended_and_set_aside() -> None:
 @pytest.mark.parametrize("cancelled", [None, "cleared"])
 def test_finished_job_is_skipped(cancelled: str | None) -> None:
     """Whatever else is said of it: cancelled, overdue or of a type that nobody knows."""
-    known = page(finished=frozenset({KEY}))
+    known = snapshot(finished=frozenset({KEY}))
     late = request(deadline=NOW - SECOND)
-    assert verdict(known, late, cancelled=cancelled, handlers={}) == Skip()
+    assert decision(known, late, cancelled=cancelled, handlers={}) == Skip()
 
 
 def test_cancelled_job_is_ended_with_the_reason() -> None:
     """Also where it would have ended another way: it is what was asked for."""
-    assert verdict(
-        page(7), request(expires_at=NOW - SECOND), cancelled="cleared", handlers={}
+    assert decision(
+        snapshot(7), request(expires_at=NOW - SECOND), cancelled="cleared", handlers={}
     ) == End(JobState.CANCELLED, {"message": "cleared"}, delivery=8)
 
 
@@ -122,25 +122,25 @@ def test_cancelled_job_is_ended_with_the_reason() -> None:
 def test_job_that_comes_too_late_is_failed(name: str, kind: str, words: str) -> None:
     """With the moment in the words; at that very moment it is still in time."""
     late: dict[str, Any] = {name: NOW - SECOND}
-    found = verdict(page(1), request(**late))
+    found = decision(snapshot(1), request(**late))
     assert ended(found) == (JobState.FAILED, kind, True)
     assert isinstance(found, End)
     assert words in found.facts["error"].message
     assert (NOW - SECOND).isoformat() in found.facts["error"].message
     assert (found.delivery, found.poison) == (2, None)
     in_time: dict[str, Any] = {name: NOW}
-    assert isinstance(verdict(job=request(**in_time)), Start)
+    assert isinstance(decision(job=request(**in_time)), Start)
 
 
 def test_job_that_comes_too_late_is_late_whatever_its_type() -> None:
     """A retry may help the one and not the other: the type is looked at by who is in time."""
-    found = verdict(job=request(expires_at=NOW - SECOND), handlers={})
+    found = decision(job=request(expires_at=NOW - SECOND), handlers={})
     assert ended(found) == (JobState.FAILED, "expired", True)
 
 
 def test_job_of_an_unknown_type_is_failed_for_good() -> None:
     """The words say where to look."""
-    found = verdict(handlers={})
+    found = decision(handlers={})
     assert ended(found) == (JobState.FAILED, "unknown_job_type", False)
     assert isinstance(found, End)
     assert "is the request on the right topic, and is the worker up to date?" in (
@@ -151,7 +151,7 @@ def test_job_of_an_unknown_type_is_failed_for_good() -> None:
 @pytest.mark.parametrize("inline", [None, b"{}"])
 def test_reference_to_a_payload_is_refused(inline: bytes | None) -> None:
     """The handler would run without the payload, or with another one, and its job would succeed."""
-    found = verdict(page(1), request(inline, payload_ref=REFERENCE))
+    found = decision(snapshot(1), request(inline, payload_ref=REFERENCE))
     assert ended(found) == (JobState.FAILED, "unsupported_reference", False)
     assert isinstance(found, End)
     assert "s3://inputs/march.csv" in found.facts["error"].message
@@ -161,5 +161,5 @@ def test_reference_to_a_payload_is_refused(inline: bytes | None) -> None:
 
 def test_job_that_nobody_can_be_told_of_is_set_aside() -> None:
     """Its response topic cannot be read, so it cannot be known either whether it has ended."""
-    known = page(finished=frozenset({KEY}), failure=FAILURE)
-    assert verdict(known, cancelled="cleared") == SetAside(FAILURE)
+    known = snapshot(finished=frozenset({KEY}), failure=FAILURE)
+    assert decision(known, cancelled="cleared") == SetAside(FAILURE)

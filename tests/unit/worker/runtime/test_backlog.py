@@ -11,7 +11,7 @@ from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.runtime.backlog import BACKLOG_RECORDS, LANE_RECORDS, Backlog
 from kafka_bridge.worker.runtime.claims import Claim, Partition
-from kafka_bridge.worker.runtime.membership import Standing
+from kafka_bridge.worker.runtime.membership import Membership
 
 from ..samples import request
 
@@ -26,7 +26,7 @@ def claim(offset: int, job_type: str = "a.job", **fields: Any) -> Claim:
     received: Any = SimpleNamespace(offset=offset)
     partition = fields.pop("partition", None) or Partition(0, 1)
     job = replace(request(), job_type=job_type)
-    return Claim(partition, received, job, Encoding.AVRO, Standing(30.0), **fields)
+    return Claim(partition, received, job, Encoding.AVRO, Membership(30.0), **fields)
 
 
 def backlog_of(*claims: Claim) -> Backlog:

@@ -13,7 +13,7 @@ from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime.claims import Claim, Partition
 from kafka_bridge.worker.runtime.job_run import JobRun
-from kafka_bridge.worker.runtime.membership import Standing
+from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.reporter import JobReporter
 
 from ..samples import Collector, request
@@ -27,7 +27,7 @@ def claim(offset: int = 0, partition: Partition | None = None) -> Claim:
         received,  # type: ignore[arg-type]
         request(),
         Encoding.AVRO,
-        Standing(30.0),
+        Membership(30.0),
     )
 
 
@@ -36,7 +36,7 @@ def test_job_that_is_given_up_says_nothing_more_and_is_told_to_stop() -> None:
     given_up, collector = claim(), Collector()
     given_up.give_up()  # before anything was said there is nothing to take back
     reporter = given_up.reporter = JobReporter(
-        collector, given_up.request, Encoding.AVRO, "w-1", may_speak=lambda: True
+        collector, given_up.request, Encoding.AVRO, "w-1", may_publish=lambda: True
     )
     run = given_up.run = JobRun(
         given_up.request,

@@ -43,7 +43,7 @@ class Hall:
     def accept(
         self,
         function: Callable[..., Any],
-        may_speak: Callable[[], bool] = lambda: True,
+        may_publish: Callable[[], bool] = lambda: True,
         **fields: Any,
     ) -> JobRun:
         """Accept a job."""
@@ -54,7 +54,7 @@ class Hall:
             created_at=utc_now(),
             **fields,
         )
-        reporter = JobReporter(self.collector, request, Encoding.AVRO, "w-1", may_speak)
+        reporter = JobReporter(self.collector, request, Encoding.AVRO, "w-1", may_publish)
         reporter.accepted(lambda _: None)
         return JobRun(
             request, Handler.of("a.job", function), reporter, Observer(), settled=lambda _: None
@@ -167,13 +167,13 @@ def test_released_job_that_waits_says_no_more(hall: Hall) -> None:
 
 def turn_in_doubt(hall: Hall, function: Callable[..., Any]) -> tuple[JobRun, threading.Event]:
     """Return a job whose turn came as its worker was frozen, and what says that it may speak."""
-    may_speak = threading.Event()
-    run = hall.accept(function, may_speak.is_set)
+    may_publish = threading.Event()
+    run = hall.accept(function, may_publish.is_set)
     if run.handler.is_async:
         asyncio.run_coroutine_threadsafe(run.run_async(), hall.loop)
     else:
         threading.Thread(target=run.run, daemon=True).start()
-    return run, may_speak
+    return run, may_publish
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -186,10 +186,10 @@ def test_job_whose_turn_came_as_the_worker_froze_waits_for_the_group(
     async def begin(_: object) -> None:
         begun.set()
 
-    run, may_speak = turn_in_doubt(hall, begin if is_async else lambda _: begun.set())
+    run, may_publish = turn_in_doubt(hall, begin if is_async else lambda _: begun.set())
     assert not begun.wait(0.15)
     assert run.began is None
-    may_speak.set()
+    may_publish.set()
     assert begun.wait(WAIT_SECONDS)
     eventually(lambda: hall.has_ended(run, S.SUCCEEDED), "it ends")
 
@@ -199,9 +199,9 @@ def test_job_that_waits_for_the_group_and_is_to_stop_is_never_begun(
     hall: Hall, function: Callable[..., Any], eventually: Eventually
 ) -> None:
     """Cancelled meanwhile, it ends at once; the end goes out when the worker may speak."""
-    run, may_speak = turn_in_doubt(hall, function)
+    run, may_publish = turn_in_doubt(hall, function)
     run.ask_to_stop(StopReason.CANCELLED, "no longer wanted")
     eventually(lambda: run.reporter.has_ended, "it ends")
-    may_speak.set()
+    may_publish.set()
     run.tick()
     assert hall.end_of(run).state is S.CANCELLED

@@ -1,4 +1,4 @@
-"""The thread that looks after all jobs in hand."""
+"""The thread that looks after all jobs in flight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page of the ledger holds for."""
+"""What a snapshot of the ledger holds for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kafka_bridge.worker.runtime.ledger import OWN_JOBS, Ledger
 from kafka_bridge.worker.runtime.ledger_snapshot import (
     CLOCK_SKEW_SECONDS,
     FAILURE_SECONDS,
-    Page,
+    LedgerSnapshot,
     Unfinished,
 )
 
@@ -35,14 +35,14 @@ def test_page_covers_requests_of_its_time_and_assignment(
     created_at: datetime, epoch: int, covered: bool
 ) -> None:
     """Others' clocks may differ; a partition that came later may bring what it missed."""
-    assert Page(SINCE.timestamp(), epoch=3).covers(created_at, epoch) is covered
+    assert LedgerSnapshot(SINCE.timestamp(), epoch=3).covers(created_at, epoch) is covered
 
 
 def test_failure_is_believed_for_a_while_and_for_all_requests() -> None:
     """A topic that is missing is not asked for again at once, and is asked for later."""
-    failed = Page(SINCE.timestamp(), epoch=1, failure=TopicNotFound("no such topic"))
+    failed = LedgerSnapshot(SINCE.timestamp(), epoch=1, failure=TopicNotFound("no such topic"))
     assert failed.covers(SINCE - SKEW, epoch=9)
-    before = Page(
+    before = LedgerSnapshot(
         SINCE.timestamp(),
         epoch=1,
         failure=TopicNotFound("no such topic"),
@@ -73,4 +73,4 @@ def test_ledger_remembers_so_many_jobs_of_its_own(ledger: Ledger) -> None:
 @pytest.fixture
 def ledger() -> Ledger:
     """Give a ledger that reads nothing."""
-    return Ledger(None, None, None, post=lambda _: None)  # type: ignore[arg-type]
+    return Ledger(None, None, None, call_soon=lambda _: None)  # type: ignore[arg-type]

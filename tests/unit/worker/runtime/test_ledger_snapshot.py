@@ -1,4 +1,4 @@
-"""What a page of the ledger keeps, however much was written to the response topic."""
+"""What a snapshot of the ledger keeps, however much was written to the response topic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
 from kafka_bridge.worker.runtime import ledger_snapshot as page_module
-from kafka_bridge.worker.runtime.ledger_snapshot import Page, read_page
+from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot, read_snapshot
 
 
 def record(job: str, state: JobState, at: int = 0, key: bytes | None = None, **fields: Any) -> Any:
@@ -45,10 +45,10 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return records
 
 
-def read(asked: frozenset[bytes] = frozenset()) -> Page:
+def read(asked: frozenset[bytes] = frozenset()) -> LedgerSnapshot:
     """Read it."""
     config: Any = None
-    return read_page(config, "answers", 0.0, 1, asked)
+    return read_snapshot(config, "answers", 0.0, 1, asked)
 
 
 @pytest.mark.parametrize("size", [10, 2_000])
@@ -97,12 +97,12 @@ def test_page_holds_so_many_jobs_and_those_it_was_asked_for(
     jobs = [new_correlation_id() for _ in range(10)]
     topic += [record(job, state, at=1_000 * number) for number, job in enumerate(jobs)]
     asked = frozenset({jobs[0].encode()})
-    page = read(asked)
-    held = {job.decode() for job in [*page.finished, *page.unfinished]}
+    snapshot = read(asked)
+    held = {job.decode() for job in [*snapshot.finished, *snapshot.unfinished]}
     assert held == {jobs[0], *jobs[-3:]}
-    assert page.is_cut
+    assert snapshot.is_cut
     now = utc_now()
-    assert page.covers(now, 1)
+    assert snapshot.covers(now, 1)
     old = now.fromtimestamp(100, now.tzinfo)
-    assert page.covers(old, 1, jobs[0].encode())
-    assert not page.covers(old, 1, jobs[1].encode())
+    assert snapshot.covers(old, 1, jobs[0].encode())
+    assert not snapshot.covers(old, 1, jobs[1].encode())

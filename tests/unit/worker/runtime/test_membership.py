@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from kafka_bridge.worker.runtime import membership
-from kafka_bridge.worker.runtime.membership import Standing
+from kafka_bridge.worker.runtime.membership import Membership
 
 SESSION = 30.0
 SURE = 15.0
@@ -30,10 +30,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_worker_that_polls_may_speak(clock: Clock) -> None:
     """As long as no gap is longer than half the session."""
-    worker = Standing(SESSION)
+    worker = Membership(SESSION)
     for _ in range(3):
         clock.now += SURE
-        assert worker.may_speak()
+        assert worker.may_publish()
         assert worker.seconds_since_poll == SURE
         worker.about_to_poll()
     assert not worker.in_doubt
@@ -41,29 +41,29 @@ def test_worker_that_polls_may_speak(clock: Clock) -> None:
 
 def test_worker_that_was_frozen_may_not_speak_until_it_is_confirmed(clock: Clock) -> None:
     """Not before it polls, and not when it has polled: the answer may not be there yet."""
-    worker = Standing(SESSION)
+    worker = Membership(SESSION)
     clock.now += SURE + 0.001
-    assert not worker.may_speak()
+    assert not worker.may_publish()
     worker.about_to_poll()
     assert worker.in_doubt
     worker.about_to_poll()
-    assert not worker.may_speak()
+    assert not worker.may_publish()
     worker.confirmed()
-    assert worker.may_speak()
+    assert worker.may_publish()
 
 
 def test_confirmation_does_not_outlast_another_silence(clock: Clock) -> None:
     """That the group knew this member once says nothing after another silence."""
-    worker = Standing(SESSION)
+    worker = Membership(SESSION)
     worker.about_to_poll()
     worker.confirmed()
     clock.now += SURE + 1
-    assert not worker.may_speak()
+    assert not worker.may_publish()
 
 
 def test_each_gap_is_a_doubt_of_its_own(clock: Clock) -> None:
     """So that no answer to an earlier question ends it."""
-    worker = Standing(SESSION)
+    worker = Membership(SESSION)
     assert worker.doubts == 0
     for doubt in (1, 2):
         clock.now += SESSION + 0.1

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given, seed
 from hypothesis import strategies as st
 
-from kafka_bridge.worker.runtime.offset_tracker import PartitionPositions
+from kafka_bridge.worker.runtime.offset_tracker import OffsetTracker
 
 
-def taken(*offsets: int) -> PartitionPositions:
+def taken(*offsets: int) -> OffsetTracker:
     """Return positions that have taken these offsets."""
-    positions = PartitionPositions()
+    positions = OffsetTracker()
     for offset in offsets:
         positions.take(offset)
     return positions
@@ -18,7 +18,7 @@ def taken(*offsets: int) -> PartitionPositions:
 
 def test_nothing_taken_commits_nothing() -> None:
     """A fresh assignment has nothing to say: Kafka's own committed offset stays."""
-    assert PartitionPositions().to_commit() is None
+    assert OffsetTracker().to_commit() is None
 
 
 def test_unfinished_job_is_delivered_again_after_a_crash() -> None:
@@ -40,7 +40,7 @@ def test_skipped_offsets_are_committed_after_what_lies_before_them() -> None:
     assert positions.to_commit() == 10
     positions.skip_to(5)
     assert positions.to_commit() is None
-    untouched = PartitionPositions()
+    untouched = OffsetTracker()
     untouched.skip_to(4)
     assert untouched.to_commit() == 4
 
@@ -82,7 +82,7 @@ def test_committed_offset_is_safe_whatever_the_order(
     steps: list[tuple[str, int]], data: st.DataObject
 ) -> None:
     """It never passes an unfinished offset, never goes back, and ends after the last one."""
-    positions = PartitionPositions()
+    positions = OffsetTracker()
     unfinished: set[int] = set()
     committed = -1
     for what, offset in steps:

@@ -23,13 +23,17 @@ from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime import backlog as backlog_module
 from kafka_bridge.worker.runtime import ledger
-from kafka_bridge.worker.runtime.assignment import Holdings
+from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.backlog import BACKLOG_RECORDS, Backlog
 from kafka_bridge.worker.runtime.job_run import JobRun
 from kafka_bridge.worker.runtime.ledger import Ledger
-from kafka_bridge.worker.runtime.ledger_snapshot import CLOCK_SKEW_SECONDS, Page, Unfinished
-from kafka_bridge.worker.runtime.mailbox import Posts
-from kafka_bridge.worker.runtime.membership import Standing
+from kafka_bridge.worker.runtime.ledger_snapshot import (
+    CLOCK_SKEW_SECONDS,
+    LedgerSnapshot,
+    Unfinished,
+)
+from kafka_bridge.worker.runtime.mailbox import Mailbox
+from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.pending_dead_letters import Aside
 from kafka_bridge.worker.runtime.scheduler import Scheduler
 from kafka_bridge.worker.runtime.skipped_requests import PassedOver
@@ -74,10 +78,10 @@ class Stage:
         self.unreadable: dict[str, Exception] = {}
         self.finished: set[bytes] = set()
         self.unfinished: dict[bytes, Unfinished] = {}
-        monkeypatch.setattr(ledger, "read_page", self._read_page)
+        monkeypatch.setattr(ledger, "read_snapshot", self._read_snapshot)
         self.control_failures: list[Exception] = []
         control: Any = SimpleNamespace(reasons={}, catch_up=self._catch_up)
-        posts, slots = Posts(), Slots(concurrency)
+        mailbox, slots = Mailbox(), Slots(concurrency)
         heartbeats: Any = SimpleNamespace(add=lambda _: None, remove=lambda _: None)
         handlers = {
             "a.job": Handler.of("a.job", _nothing),
@@ -86,7 +90,10 @@ class Stage:
         self.given_up: list[str] = []
         observer: Any = Observer()
         observer.given_up = self.given_up.append
-        standing, holdings = Standing(30.0), Holdings(observer, heartbeats, slots, posts.post)
+        membership, assignment = (
+            Membership(30.0),
+            Assignment(observer, heartbeats, slots, mailbox.call_soon),
+        )
         self.set_aside: list[Any] = []
         self.told: list[Any] = []
         dead_letters: Any = SimpleNamespace(
@@ -99,7 +106,7 @@ class Stage:
             producer=cast(Any, self.brokers),
             control=control,
             ledger=Ledger(
-                KafkaConfig({"bootstrap.servers": "nobody"}), control, Observer(), posts.post
+                KafkaConfig({"bootstrap.servers": "nobody"}), control, Observer(), mailbox.call_soon
             ),
             executor=cast(
                 Any,
@@ -110,14 +117,14 @@ class Stage:
                     started=0,
                 ),
             ),
-            holdings=holdings,
-            standing=standing,
+            assignment=assignment,
+            membership=membership,
             observer=Observer(),
-            posts=posts,
+            mailbox=mailbox,
             slots=slots,
             backlog=Backlog(handlers),
             stand_ins=StandIns(heartbeats, "w-1"),
-            aside=Aside(dead_letters, holdings, standing, posts.post),
+            aside=Aside(dead_letters, assignment, membership, mailbox.call_soon),
         )
 
     def _tell(self, record: Any, _: object) -> None:
@@ -131,14 +138,16 @@ class Stage:
         if self.control_failures:
             raise self.control_failures.pop()
 
-    def _read_page(
+    def _read_snapshot(
         self, _config: object, topic: str, since: float, epoch: int, asked: Any, _skipped: object
-    ) -> Page:
+    ) -> LedgerSnapshot:
         self.before_reading()
         self.reads.append(since)
         if (error := self.unreadable.get(topic)) is not None:
             raise error
-        return Page(since, epoch, frozenset(self.finished), dict(self.unfinished), asked=asked)
+        return LedgerSnapshot(
+            since, epoch, frozenset(self.finished), dict(self.unfinished), asked=asked
+        )
 
     def request(self, **fields: Any) -> JobRequest:
         """Return a request that the scheduler has a handler for."""
@@ -181,7 +190,7 @@ class Stage:
         while not condition():
             assert time.monotonic() < give_up
             self.scheduler.work()
-            self.scheduler.posts.wait(0.01)
+            self.scheduler.mailbox.wait(0.01)
         self.scheduler.work()
 
 
@@ -203,7 +212,7 @@ def _nothing(_: JobContext) -> None:
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     """Give a scheduler that has partition 0."""
     stage = Stage(monkeypatch)
-    stage.scheduler.holdings.assigned([0])
+    stage.scheduler.assignment.assigned([0])
     return stage
 
 
@@ -227,7 +236,7 @@ def test_place_is_free_again_where_a_job_is_lost_before_it_is_accepted(stage: St
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.scheduler.lost([0])
     stage.brokers.acknowledge(BrokerUnreachable("gone"))
-    stage.scheduler.holdings.assigned([1])
+    stage.scheduler.assignment.assigned([1])
     stage.arrives(stage.request(), 0, partition=1)
     stage.until(lambda: len(stage.brokers.events) == 2)
 
@@ -237,7 +246,7 @@ def test_place_is_given_back_once(stage: Stage) -> None:
     stage.arrives(stage.request(), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.scheduler.lost([0])
-    stage.scheduler.holdings.assigned([])
+    stage.scheduler.assignment.assigned([])
     stage.brokers.acknowledge()
     (run,) = stage.submitted
     stage.scheduler.handler_ended(run)
@@ -251,11 +260,11 @@ def test_end_that_was_lost_on_its_way_is_said_once_its_partition_is_back(stage: 
     stage.until(lambda: stage.brokers.states == [JobState.FAILED])
     stage.scheduler.lost([0])
     stage.brokers.acknowledge(BrokerUnreachable("gone"))
-    stage.scheduler.holdings.assigned([0])
+    stage.scheduler.assignment.assigned([0])
     stage.arrives(job, 0)
     stage.until(lambda: stage.brokers.states == [JobState.FAILED] * 2)
     stage.brokers.acknowledge()
-    stage.until(lambda: stage.scheduler.holdings.positions([0]) == {0: 1})
+    stage.until(lambda: stage.scheduler.assignment.positions([0]) == {0: 1})
 
 
 def test_job_that_was_set_aside_while_its_partition_was_lost_is_judged_anew(stage: Stage) -> None:
@@ -268,12 +277,12 @@ def test_job_that_was_set_aside_while_its_partition_was_lost_is_judged_anew(stag
     run.run()
     stage.scheduler.handler_ended(run)
     stage.scheduler.lost([0])
-    stage.scheduler.holdings.assigned([0])
+    stage.scheduler.assignment.assigned([0])
     stage.brokers.acknowledge(TopicNotFound("no topic 'answers'"))
-    stage.until(lambda: not stage.scheduler.holdings.in_hand)
+    stage.until(lambda: not stage.scheduler.assignment.in_flight)
     stage.arrives(job, 0)
     stage.until(lambda: stage.brokers.states[-1:] == [JobState.ACCEPTED])
-    assert list(stage.scheduler.holdings.in_hand) == [job.correlation_id]
+    assert list(stage.scheduler.assignment.in_flight) == [job.correlation_id]
 
 
 @pytest.mark.parametrize("error", [BrokerUnreachable("an open transaction"), RuntimeError("oh")])
@@ -286,7 +295,7 @@ def test_response_topic_that_cannot_be_read_holds_up_no_other(
     job = stage.request()
     stage.arrives(job, 1)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
-    assert list(stage.scheduler.holdings.in_hand) == [job.correlation_id]
+    assert list(stage.scheduler.assignment.in_flight) == [job.correlation_id]
 
 
 def test_control_topic_that_is_gone_condemns_no_request(stage: Stage) -> None:
@@ -299,7 +308,7 @@ def test_control_topic_that_is_gone_condemns_no_request(stage: Stage) -> None:
 def test_request_of_a_partition_that_has_just_gone_is_left_to_its_new_owner(stage: Stage) -> None:
     """One poll may bring a request, and then take its partition away."""
     job = stage.request()
-    stage.scheduler.holdings.forget([0])
+    stage.scheduler.assignment.forget([0])
     stage.arrives(job, 0)
     stage.scheduler.work()
     assert (len(stage.scheduler.backlog), stage.brokers.states) == (0, [])
@@ -327,7 +336,7 @@ def test_job_that_had_begun_elsewhere_goes_before_those_that_wait(stage: Stage) 
     stage.arrives(waiting, 1)
     stage.scheduler.work()
     stage.unfinished[begun.correlation_id.encode()] = Unfinished(2, sequence=7, external_id="x-1")
-    stage.scheduler.holdings.assigned([1])
+    stage.scheduler.assignment.assigned([1])
     stage.arrives(begun, 0, partition=1)
     stage.until(lambda: len(stage.brokers.events) == 2)
     spoken = stage.brokers.events[-1]
@@ -348,7 +357,7 @@ def test_job_that_was_handed_back_goes_first_and_is_queued_meanwhile(stage: Stag
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.arrives(waiting, 1)
     stage.unfinished[released.correlation_id.encode()] = Unfinished(1, 1, is_released=True)
-    stage.scheduler.holdings.assigned([1])
+    stage.scheduler.assignment.assigned([1])
     stage.arrives(released, 0, partition=1)
     stage.until(lambda: len(stage.reads) == 2 and not stage.scheduler.backlog.undecided)
     assert len(stage.brokers.events) == 1
@@ -361,7 +370,7 @@ def test_ledger_is_read_when_partitions_come_though_no_place_is_free(stage: Stag
     """Not only when it is the turn of one of their requests."""
     stage.arrives(stage.request(), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
-    stage.scheduler.holdings.assigned([1])
+    stage.scheduler.assignment.assigned([1])
     stage.arrives(stage.request(), 0, partition=1)
     stage.until(lambda: len(stage.reads) == 2)
 
@@ -372,10 +381,10 @@ def test_nothing_is_said_for_a_job_whose_partition_has_gone_again(stage: Stage) 
     stage.arrives(stage.request(), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.unfinished[begun.correlation_id.encode()] = Unfinished(1)
-    stage.scheduler.holdings.assigned([1])
+    stage.scheduler.assignment.assigned([1])
     stage.arrives(begun, 0, partition=1)
     stage.until(lambda: len(stage.scheduler.stand_ins) == 1)
-    partition = stage.scheduler.holdings.partitions[1]
+    partition = stage.scheduler.assignment.partitions[1]
     stage.scheduler.forget_waiting([partition])
     assert (len(stage.scheduler.stand_ins), len(stage.scheduler.backlog)) == (0, 0)
 
@@ -386,7 +395,7 @@ def test_type_with_few_places_is_passed_over_and_comes_back(
     """What its lane has no room for keeps its offset alone, and is read again in order."""
     monkeypatch.setattr(backlog_module, "LANE_RECORDS", 10)
     stage = Stage(monkeypatch, concurrency=2)
-    stage.scheduler.holdings.assigned([0])
+    stage.scheduler.assignment.assigned([0])
     count = 40
     jobs = [stage.request(job_type="narrow") for _ in range(count)]
     last = stage.request(job_type="no.such")
@@ -396,21 +405,21 @@ def test_type_with_few_places_is_passed_over_and_comes_back(
             stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.until(lambda: stage.brokers.states[-1] is JobState.FAILED)
     stage.brokers.acknowledge()
-    holdings, intake = stage.scheduler.holdings, stage.scheduler.intake
-    positions = holdings.partitions[0].positions
+    assignment, intake = stage.scheduler.assignment, stage.scheduler.intake
+    positions = assignment.partitions[0].offsets
     # One runs; the lane was filled before and has had one more place since.
     assert positions.passed_over == count - 1 - 10
     assert intake.held() == set()
-    assert holdings.positions([0]) == {0: 0}
+    assert assignment.positions([0]) == {0: 0}
 
     rereader = Again(jobs)
-    passed_over = PassedOver(rereader, holdings, stage.scheduler.backlog)
+    passed_over = PassedOver(rereader, assignment, stage.scheduler.backlog)
     passed_over.bring_back(intake.receive_again)
     assert rereader.starts == []  # there is no room yet
     for number in range(count):
         stage.ends(jobs[number])
         passed_over.bring_back(intake.receive_again)
-    stage.until(lambda: holdings.positions([0]) == {0: count + 1})
+    stage.until(lambda: assignment.positions([0]) == {0: count + 1})
     assert rereader.starts == [10 + 1]  # once: from then on it reads on
 
 
@@ -420,7 +429,7 @@ def test_requests_that_were_deleted_after_they_were_passed_over_hold_nothing_up(
     """The topic was purged: nothing comes back, and what waits behind must not wait for that."""
     monkeypatch.setattr(backlog_module, "LANE_RECORDS", 2)
     stage = Stage(monkeypatch)
-    stage.scheduler.holdings.assigned([0])
+    stage.scheduler.assignment.assigned([0])
     jobs = [stage.request(job_type="narrow") for _ in range(4)]
     for offset, job in enumerate(jobs):
         stage.arrives(job, offset)
@@ -428,28 +437,28 @@ def test_requests_that_were_deleted_after_they_were_passed_over_hold_nothing_up(
     for job in jobs[:2]:
         stage.ends(job)
     stage.scheduler.work()
-    holdings, rereader = stage.scheduler.holdings, Again([])
-    passed_over = PassedOver(rereader, holdings, stage.scheduler.backlog)
+    assignment, rereader = stage.scheduler.assignment, Again([])
+    passed_over = PassedOver(rereader, assignment, stage.scheduler.backlog)
     passed_over.bring_back(stage.scheduler.intake.receive_again)
-    assert (passed_over.is_reading, holdings.positions([0])) == (True, {0: 2})
+    assert (passed_over.is_reading, assignment.positions([0])) == (True, {0: 2})
     rereader.end = 4
     passed_over.bring_back(stage.scheduler.intake.receive_again)
-    assert (passed_over.is_reading, holdings.positions([0])) == (False, {0: 4})
+    assert (passed_over.is_reading, assignment.positions([0])) == (False, {0: 4})
 
 
 def test_partitions_are_read_again_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """One with a long queue for a slow type does not keep the others' requests waiting."""
     monkeypatch.setattr(backlog_module, "LANE_RECORDS", 2)
     stage = Stage(monkeypatch)
-    holdings, backlog = stage.scheduler.holdings, stage.scheduler.backlog
-    holdings.assigned([0, 1])
+    assignment, backlog = stage.scheduler.assignment, stage.scheduler.backlog
+    assignment.assigned([0, 1])
     jobs = [[stage.request(job_type="narrow") for _ in range(8)] for _ in range(2)]
     for partition, its_jobs in enumerate(jobs):
         for offset, job in enumerate(its_jobs):
             stage.arrives(job, offset, partition)
     stage.until(lambda: not backlog.undecided)
     rereader = Again(*jobs)
-    passed_over = PassedOver(rereader, holdings, backlog)
+    passed_over = PassedOver(rereader, assignment, backlog)
     # Two were in the lane; three come at a time.
     for partition, offsets in ((0, (0, 1)), (0, (2, 3, 4)), (1, (0, 1, 2)), (0, (5, 6, 7))):
         for offset in offsets:
@@ -495,7 +504,7 @@ def test_request_that_is_published_again_and_again_has_no_room_of_its_own(
     stage = Stage(monkeypatch)
     scheduler, job = stage.scheduler, stage.request(job_type="narrow")
     stage.unfinished[job.correlation_id.encode()] = Unfinished(1)
-    scheduler.holdings.assigned([0])
+    scheduler.assignment.assigned([0])
     stage.arrives(job, 0)
     stage.until(lambda: JobState.ACCEPTED in stage.brokers.states)
     if is_cancelled:
@@ -504,10 +513,10 @@ def test_request_that_is_published_again_and_again_has_no_room_of_its_own(
         stage.arrives(job, offset)
     assert (len(scheduler.backlog), len(scheduler.stand_ins)) == (10, 0)
     assert not scheduler.intake.look_at_all
-    assert scheduler.holdings.partitions[0].positions.passed_over == 99 - 10
+    assert scheduler.assignment.partitions[0].offsets.passed_over == 99 - 10
     stage.ends(job)
     stage.until(lambda: not scheduler.backlog)
-    assert scheduler.holdings.positions([0]) == {0: 11}
+    assert scheduler.assignment.positions([0]) == {0: 11}
 
 
 def test_own_end_in_the_ledger_is_not_anothers(stage: Stage) -> None:
@@ -519,12 +528,12 @@ def test_own_end_in_the_ledger_is_not_anothers(stage: Stage) -> None:
     run = stage.submitted.pop()
     run.run()
     stage.finished.add(job.correlation_id.encode())
-    stage.scheduler.holdings.assigned([1])
+    stage.scheduler.assignment.assigned([1])
     stage.arrives(stage.request(), 0, partition=1)
     stage.until(lambda: len(stage.reads) == 2 and not stage.scheduler.ledger.is_reading)
     assert stage.given_up == []
     stage.brokers.acknowledge()
-    stage.until(lambda: stage.scheduler.holdings.positions([0]) == {0: 1})
+    stage.until(lambda: stage.scheduler.assignment.positions([0]) == {0: 1})
 
 
 def test_anothers_end_in_the_ledger_ends_the_job_here(stage: Stage) -> None:
@@ -533,30 +542,30 @@ def test_anothers_end_in_the_ledger_ends_the_job_here(stage: Stage) -> None:
     stage.arrives(job, 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.finished.add(job.correlation_id.encode())
-    stage.scheduler.holdings.assigned([1])
+    stage.scheduler.assignment.assigned([1])
     stage.arrives(stage.request(), 0, partition=1)
     stage.until(lambda: stage.given_up == ["a.job"])
 
 
 def test_frozen_worker_sets_nothing_aside_until_it_is_confirmed(stage: Stage) -> None:
     """A newer worker may be able to read what this one cannot, and may have its partition now."""
-    stage.scheduler.standing.in_doubt = True
+    stage.scheduler.membership.in_doubt = True
     stage.arrives_damaged(0)
     stage.arrives_damaged(0, partition=0)
     stage.scheduler.work()
     assert (stage.set_aside, stage.told) == ([], [])
-    stage.scheduler.standing.confirmed()
+    stage.scheduler.membership.confirmed()
     stage.scheduler.work()
     assert (len(stage.set_aside), len(stage.told)) == (2, 2)
 
 
 def test_frozen_worker_leaves_unreadable_requests_of_lost_partitions_alone(stage: Stage) -> None:
-    """They are another worker's to judge, though this one has their partition again."""
-    stage.scheduler.standing.in_doubt = True
+    """They are another worker's to decide, though this one has their partition again."""
+    stage.scheduler.membership.in_doubt = True
     stage.arrives_damaged(0)
     stage.scheduler.lost([0])
-    stage.scheduler.holdings.assigned([0])
-    stage.scheduler.standing.confirmed()
+    stage.scheduler.assignment.assigned([0])
+    stage.scheduler.membership.confirmed()
     stage.scheduler.work()
     assert (stage.set_aside, stage.told) == ([], [])
 
@@ -570,7 +579,7 @@ def test_new_partition_is_read_on_although_the_backlog_is_full(stage: Stage) -> 
         if offset == 0:
             stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     assert intake.held() == {0}
-    scheduler.holdings.assigned([1])
+    scheduler.assignment.assigned([1])
     assert intake.held() == {0}
     stage.arrives(stage.request(), 0, partition=1)
     stage.until(lambda: not scheduler.backlog.undecided)
@@ -578,7 +587,7 @@ def test_new_partition_is_read_on_although_the_backlog_is_full(stage: Stage) -> 
         assert intake.held() == {0}
         stage.arrives(stage.request(), offset, partition=1)
     assert intake.held() == {0, 1}
-    assert scheduler.holdings.partitions[1].positions.passed_over == BACKLOG_RECORDS
+    assert scheduler.assignment.partitions[1].offsets.passed_over == BACKLOG_RECORDS
     assert len(scheduler.backlog) == BACKLOG_RECORDS
 
 
@@ -591,7 +600,7 @@ def test_so_many_jobs_that_had_begun_are_taken_and_no_more(
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     jobs = [stage.request() for _ in range(4)]
     stage.unfinished = {job.correlation_id.encode(): Unfinished(1) for job in jobs}
-    stage.scheduler.holdings.assigned([1])
+    stage.scheduler.assignment.assigned([1])
     for offset, job in enumerate(jobs):
         stage.arrives(job, offset, partition=1)
     stage.until(lambda: not stage.scheduler.backlog.undecided)
@@ -615,7 +624,7 @@ def test_request_that_a_later_page_does_not_reach_is_decided_again(stage: Stage)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     may_read = threading.Event()
     stage.before_reading = lambda: may_read.wait(30)
-    stage.scheduler.holdings.assigned([1])
+    stage.scheduler.assignment.assigned([1])
     stage.arrives(new, 0, partition=1)
     stage.until(lambda: stage.scheduler.ledger.is_reading)
     stage.finished.add(new.correlation_id.encode())
@@ -624,5 +633,5 @@ def test_request_that_a_later_page_does_not_reach_is_decided_again(stage: Stage)
     stage.until(lambda: not stage.scheduler.ledger.is_reading)
     for job in (running, old):
         stage.ends(job)
-    stage.until(lambda: stage.scheduler.holdings.positions([0, 1]) == {0: 2, 1: 1})
+    stage.until(lambda: stage.scheduler.assignment.positions([0, 1]) == {0: 2, 1: 1})
     assert len(stage.reads) == 3

@@ -29,22 +29,22 @@ def test_cancel_that_is_read_before_there_is_a_scheduler_is_obeyed(
     service._control_reader(KafkaConfig({"bootstrap.servers": "nobody"}), Observer())
     cancelled: list[str] = []
     service._scheduler = SimpleNamespace(cancel=cancelled.append)  # type: ignore[assignment]
-    service._posts.work_off()
+    service._mailbox.run_pending()
     assert cancelled == ["a-job"]
 
 
-@pytest.mark.parametrize(("may_speak", "waits"), [(True, True), (False, False)])
+@pytest.mark.parametrize(("may_publish", "waits"), [(True, True), (False, False)])
 def test_partition_that_goes_waits_only_for_jobs_that_may_publish(
-    monkeypatch: pytest.MonkeyPatch, may_speak: bool, waits: bool
+    monkeypatch: pytest.MonkeyPatch, may_publish: bool, waits: bool
 ) -> None:
     """A worker in doubt of its membership can neither end a job nor hand it back."""
     monkeypatch.setattr(service_module, "REVOKE_GRACE_SECONDS", 0.3)
     monkeypatch.setattr(service_module, "RELEASE_SECONDS", 0.3)
     worker: Any = SimpleNamespace(worker_id="w-1")
     service = Service(worker, lambda: None, threading.Event())
-    job = SimpleNamespace(may_speak=lambda: may_speak, run=None)
+    job = SimpleNamespace(may_publish=lambda: may_publish, run=None)
     forgotten: list[list[int]] = []
-    holdings = SimpleNamespace(
+    assignment = SimpleNamespace(
         partitions={3: "the partition"},
         jobs_of=lambda _: [job],
         release=lambda *_: None,
@@ -52,12 +52,12 @@ def test_partition_that_goes_waits_only_for_jobs_that_may_publish(
         forget=forgotten.append,
     )
     nothing = SimpleNamespace(
-        leave_reports=lambda: None, work_off=lambda: None, about_to_poll=lambda: None
+        leave_reports=lambda: None, run_pending=lambda: None, about_to_poll=lambda: None
     )
     loose: Any = service
-    loose._standing, loose._consumer = nothing, SimpleNamespace(commit=lambda *_, **__: None)
+    loose._membership, loose._consumer = nothing, SimpleNamespace(commit=lambda *_, **__: None)
     loose._scheduler = SimpleNamespace(
-        holdings=holdings, forget_waiting=lambda _: None, producer=nothing, aside=nothing
+        assignment=assignment, forget_waiting=lambda _: None, producer=nothing, aside=nothing
     )
     began = time.monotonic()
     service._revoked([3])
