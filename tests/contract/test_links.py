@@ -46,3 +46,14 @@ def test_every_term_of_the_glossary_is_in_alphabetical_order_and_there_once() ->
     header, *terms = re.findall(r"^\| ([^|]+?) \|", glossary, re.MULTILINE)
     assert header == "term"
     assert terms == sorted(set(terms))
+
+
+def test_every_decision_is_listed_with_its_title() -> None:
+    """The list of decisions follows the pages, in order."""
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"^- \[(.+)\]\((.+)\)$", (folder / "README.md").read_text("utf-8"), re.M)
+    pages = sorted(folder.glob("0*.md"))
+    titles = [
+        page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for page in pages
+    ]
+    assert listed == [(title, page.name) for title, page in zip(titles, pages, strict=True)]
