@@ -26,6 +26,13 @@ if TYPE_CHECKING:
         TopicExists,
         find_broker,
     )
+    from kafka_bridge.testing.fakes import (
+        FakeClock,
+        FakeConsumer,
+        FakeProducer,
+        FakeRecordProducer,
+        FakeTaskState,
+    )
     from kafka_bridge.testing.jobs import JobOutcome, run_job
 
 __all__ = [
@@ -38,6 +45,11 @@ __all__ = [
     "CredentialFault",
     "EmbeddedBroker",
     "ExternalBroker",
+    "FakeClock",
+    "FakeConsumer",
+    "FakeProducer",
+    "FakeRecordProducer",
+    "FakeTaskState",
     "JobOutcome",
     "KafkaCluster",
     "NoBrokerFound",
@@ -51,5 +63,10 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    place = "jobs" if name in {"JobOutcome", "run_job"} else "brokers"
-    return getattr(import_module(f"{__name__}.{place}"), name)
+    return getattr(import_module(f"{__name__}.{_module_of(name)}"), name)
+
+
+def _module_of(name: str) -> str:
+    if name in {"JobOutcome", "run_job"}:
+        return "jobs"
+    return "fakes" if name.startswith("Fake") else "brokers"
