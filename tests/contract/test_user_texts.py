@@ -1,0 +1,78 @@
+"""Texts for users are plain English: the private dialect of early versions does not return."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from .user_texts import user_texts
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ROOT / "docs" / "benchmarks.md"  # written by `make bench`
+PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").rglob("*.md")} - {BENCHMARKS})]
+
+# Each pattern with what to write in its place. Logs and errors are read at three in the morning,
+# by people for whom English is a second language, too.
+DIALECT = {
+    r"(?<![Tt]here )\b(is|are|was|were) no (?!longer\b|more\b)": "'is not a …'",
+    r"\banew\b": "'again'",
+    r"\bso many\b": "the number, or 'N'",
+    r"\bbut for\b": "'except'",
+    r"\bfor good\b": "'non-retryable', or 'permanently'",
+    r"\bno sooner than\b": "'not before'",
+    r"\bcould not be said\b": "'Publishing … failed'",
+    r"\b(cannot|could not) be learnt\b|\blearns?\b|\blearnt\b": "'read' or 'know'",
+    r"\b(hear|hears|heard)\b": "'read' or 'receive'",
+    r"\btold (?!to\b)": "'notified', 'published' or 'logged'",
+    r"\bwhoever\b": "name the subject",
+    r"^(Who|What|Whoever) (?!.*\?)": "name the subject",
+    r"\b(set|put) aside\b": "'write to the dead-letter topic'",
+    r"\bpassed over\b": "'skipped'",
+    r"\bgives? up\b|\bgave up\b|\bgiven up\b": "'abandon' or 'release'",
+    r"\bstand-ins?\b": "'handover heartbeat'",
+    r"\blonger than nothing\b": "'greater than 0 s'",
+    r"\bOnly then (is|are|does|do)\b": "subject first",
+}
+
+
+NOT_YET = (
+    r"(?<![Tt]here )\b(is|are|was|were) no (?!longer\b|more\b)",
+    r"\banew\b",
+    r"\bso many\b",
+    r"\bcould not be said\b",
+    r"\b(cannot|could not) be learnt\b|\blearns?\b|\blearnt\b",
+    r"\btold (?!to\b)",
+    r"^(Who|What|Whoever) (?!.*\?)",
+    r"\b(set|put) aside\b",
+    r"\bpassed over\b",
+    r"\blonger than nothing\b",
+)
+"""Patterns that texts in the code still have."""
+
+TEXTS = user_texts()
+
+
+@pytest.mark.parametrize("pattern", [each for each in DIALECT if each not in NOT_YET])
+def test_texts_for_users_are_plain_english(pattern: str) -> None:
+    """No log line, error, help or output uses the pattern."""
+    found = [f"{each.path}:{each}" for each in TEXTS if re.search(pattern, each.text)]
+    assert found == [], f"write {DIALECT[pattern]}:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("pattern", DIALECT)
+def test_pages_are_plain_english(pattern: str) -> None:
+    """No page uses the pattern."""
+    found = [
+        f"{page.relative_to(ROOT)}:{number} {line}"
+        for page in PAGES
+        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1)
+        if re.search(pattern, line)
+    ]
+    assert found == [], f"write {DIALECT[pattern]}:\n" + "\n".join(found)
+
+
+def test_every_kind_of_text_is_found() -> None:
+    """The test sees logs, errors, the command line's help and output."""
+    assert {each.kind for each in TEXTS} >= {"log", "error", "help", "output", "text"}
