@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from bench.traffic import raw_consumer
 from kafka_bridge.airflow.triggerer.hub import ResponseHub
 from kafka_bridge.airflow.triggerer.reader_metrics import ReaderMetrics
+from kafka_bridge.airflow.triggerer.waiter import Waiter
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.responses.subscriptions import Arrival
 from kafka_bridge.protocol.messages import JobState
@@ -37,9 +38,10 @@ class OurSide:
         return (await self._end_of(job, starts)).event().occurred_at.timestamp()
 
     async def _end_of(self, job: str, starts: Sequence[int]) -> Arrival:
-        with self.hub.wait_for(job, starts) as waiter:
+        with Waiter([job], starts).join(self.hub) as waiter:
             while True:
-                notice = await waiter.next(None)
+                received = await waiter.next(None)
+                notice = None if received is None else received[1]
                 if isinstance(notice, Arrival) and notice.head.state is JobState.SUCCEEDED:
                     return notice
                 if isinstance(notice, Exception):

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from kafka_bridge.airflow.arguments import Duration
+    from kafka_bridge.airflow.kafka_access import KafkaAccess
     from kafka_bridge.airflow.mapping import CheckedPartial
-    from kafka_bridge.airflow.submit.kafka_access import KafkaAccess
 
 
 class BridgeOperator(BaseOperator):
@@ -92,7 +92,7 @@ class BridgeOperator(BaseOperator):
     def kafka(self) -> KafkaAccess:
         """How this task's process reaches Kafka."""
         # Not at the top: a DAG file that imports an operator would load the Kafka client.
-        from kafka_bridge.airflow.submit.kafka_access import KafkaAccess
+        from kafka_bridge.airflow.kafka_access import KafkaAccess
 
         return KafkaAccess(
             self.kafka_config_id,

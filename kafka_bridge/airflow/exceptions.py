@@ -1,4 +1,4 @@
-"""What a task raises when its job did not succeed.
+"""What a task raises when its job, or too many jobs of its batch, did not succeed.
 
 Each is the bridge's own error and one of Airflow's as well, so that Airflow retries where trying
 again may help, and fails the task at once where it cannot.
@@ -63,6 +63,24 @@ class ResultNotStorable(KafkaBridgeError, AirflowFailException):
 
 class ResultTooLarge(KafkaBridgeError, AirflowFailException):
     """The job has succeeded, and its result is larger than an XCom may be: no retries."""
+
+
+class KafkaBatchFailed(JobError, AirflowException):
+    """Too many jobs of a batch failed. The task's retries apply: they submit them again."""
+
+
+class KafkaBatchFailedForGood(JobError, AirflowFailException):
+    """Too many jobs of a batch failed with a non-retryable error: no retries."""
+
+    retryable = False
+
+
+class KafkaBatchTimedOut(JobTimedOut, AirflowException):
+    """A timeout ended the batch. The task's retries apply, as with :class:`KafkaBatchFailed`."""
+
+
+class ResultsTooLarge(KafkaBridgeError, AirflowFailException):
+    """The results of a batch are larger than an XCom may be: no retries."""
 
 
 def failed(error: JobFailure) -> KafkaJobFailed | KafkaJobFailedForGood:

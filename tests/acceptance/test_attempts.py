@@ -233,7 +233,7 @@ def test_silent_worker(runs: dict[str, Run]) -> None:
     """A worker that accepts and says no more is lost: in words, and its job gets CANCEL."""
     run = runs["silent"]
     assert run.wait() == "failed"
-    words = "worker_lost: worker sleepy-1 has been silent for 2 s"
+    words = "worker_lost: worker sleepy-1 has published nothing for 2 s"
     assert f"KafkaJobTimedOut: {words}. Look at that worker's log." in run.log()
     assert run.reasons(run.requests()[0]) == [words]
 

@@ -107,7 +107,8 @@ def test_worker_with_an_odd_name_is_silent(
         )
     )
     assert run.wait() == "failed"
-    assert r"worker_lost: worker w\x00\x1b[31m\n: :group:: has been silent for 5 s" in run.log()
+    worker = r"worker w\x00\x1b[31m\n: :group::"
+    assert f"worker_lost: {worker} has published nothing for 5 s" in run.log()
     assert DIED not in airflow.log_path(Component.TRIGGERER).read_text(errors="replace")
 
 

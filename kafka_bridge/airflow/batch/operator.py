@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.base import BridgeOperator
-from kafka_bridge.airflow.batch.specs import BatchSpec, OnFailure
+from kafka_bridge.airflow.batch.specs import BatchSpec, BatchWaitSpec, OnFailure
 from kafka_bridge.airflow.batch.trigger import KafkaJobBatchTrigger
 from kafka_bridge.airflow.links import BatchLink
 from kafka_bridge.airflow.resume_delay import settle_seconds
@@ -37,6 +37,11 @@ _REFUSED = {
     "end_from_trigger": "a batch has no end_from_trigger: a worker must read its results",
 }
 """Arguments of :class:`KafkaJobOperator` that a batch does not have, and why."""
+
+
+def _refuse_arguments_of_one_job(kwargs: dict[str, Any]) -> None:
+    for name in _REFUSED.keys() & kwargs.keys():
+        raise ConfigurationError(_REFUSED[name])
 
 
 class KafkaJobBatchOperator(BridgeOperator):
@@ -132,8 +137,7 @@ class KafkaJobBatchOperator(BridgeOperator):
         cancel_on_kill: bool = True,
         **kwargs: Any,
     ) -> None:
-        for name in _REFUSED.keys() & kwargs.keys():
-            raise ConfigurationError(_REFUSED[name])
+        _refuse_arguments_of_one_job(kwargs)
         super().__init__(
             kafka_config_id=kafka_config_id,
             control_topic=control_topic,
@@ -153,12 +157,11 @@ class KafkaJobBatchOperator(BridgeOperator):
         self.max_failures = max_failures
         self.request_topic = arguments.text("request_topic", request_topic)
         self.response_topic = arguments.text("response_topic", response_topic)
+        seconds = arguments.seconds
         self.timeout = arguments.limit("timeout", timeout)
-        self.heartbeat_interval = arguments.seconds("heartbeat_interval", heartbeat_interval)
-        self.heartbeat_timeout = arguments.seconds("heartbeat_timeout", heartbeat_timeout)
-        self.progress_log_interval = arguments.seconds(
-            "progress_log_interval", progress_log_interval
-        )
+        self.heartbeat_interval = seconds("heartbeat_interval", heartbeat_interval)
+        self.heartbeat_timeout = seconds("heartbeat_timeout", heartbeat_timeout)
+        self.progress_log_interval = seconds("progress_log_interval", progress_log_interval)
         self.reply = arguments.reply(reply, self.encoding)
         self.deferrable = deferrable
         self.batch: dict[str, Any] | None = None
@@ -193,7 +196,6 @@ class KafkaJobBatchOperator(BridgeOperator):
             reply=self.reply,
             timeout=self.timeout,
             heartbeat_interval=self.heartbeat_interval,
-            broker_timeout=self.broker_timeout,
         )
 
     @property
@@ -214,7 +216,7 @@ class KafkaJobBatchOperator(BridgeOperator):
         from kafka_bridge.airflow.batch.submission import submit
         from kafka_bridge.airflow.exceptions import KafkaJobKilled
 
-        batch = submit(self.spec, self.kafka.config, context, self.log, self._will_publish)
+        batch = submit(self.spec, self.kafka, context, self.log, self._will_publish)
         if batch is None:
             return self._xcom(empty_outcome(self.spec, self.log))
         self.batch = batch.described()
@@ -231,27 +233,28 @@ class KafkaJobBatchOperator(BridgeOperator):
     def _will_publish(self, jobs: Round) -> None:
         self.published = jobs
 
-    def _trigger(self, batch: Batch, settle: float) -> KafkaJobBatchTrigger:
+    def _trigger(self, batch: Batch, resume_delay: float) -> KafkaJobBatchTrigger:
         last = batch.last
-        return KafkaJobBatchTrigger(
+        spec = BatchWaitSpec(
             batch_id=last.batch_id,
             count=last.count,
             kafka_config_id=self.kafka_config_id,
             response_topic=self.response_topic,
             control_topic=self.control_topic,
-            encoding=self.encoding.value,
+            encoding=self.encoding,
             start_offsets=last.response_offsets,
             submitted_at=last.created_ms / 1000,
-            on_failure=self.on_failure.value,
+            on_failure=self.on_failure,
             timeout=self.timeout,
             heartbeat_timeout=self.heartbeat_timeout,
             schedule_to_start_timeout=self.schedule_to_start_timeout,
             cancel_on_kill=self.cancel_on_kill,
             progress_log_interval=self.progress_log_interval,
-            not_before=time.time() + settle,
-            settle_seconds=settle,
-            reply=self.reply.value,
+            not_before=time.time() + resume_delay,
+            resume_delay=resume_delay,
+            reply=self.reply,
         )
+        return KafkaJobBatchTrigger.of(spec)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Read the jobs' terminal events, and return their results in order.
@@ -265,7 +268,7 @@ class KafkaJobBatchOperator(BridgeOperator):
         """
         from kafka_bridge.airflow.batch.completion import Completion
 
-        completion = Completion(self.spec, self.kafka.config, context, self.log)
+        completion = Completion(self.spec, self.kafka, context, self.log)
         self.batch = completion.batch.described()
         return self._xcom(completion.outcome(event))
 
@@ -279,15 +282,5 @@ class KafkaJobBatchOperator(BridgeOperator):
     def on_kill(self) -> None:
         """Cancel the jobs that this process has published; Airflow calls this when it kills it."""
         super().on_kill()
-        if self.published is None or not self.cancel_on_kill:
-            return
-        from kafka_bridge.airflow.batch.cancel import cancel_jobs
-
-        cancel_jobs(
-            self.spec,
-            lambda: self.kafka.config,
-            self.published.job_ids(),
-            "the task was killed",
-            timeout=self.broker_timeout,
-            log=self.log,
-        )
+        if self.published is not None and self.cancel_on_kill:
+            self.kafka.cancel_all(self.published.job_ids(), "the task was killed")

@@ -1,7 +1,6 @@
 """The payloads of a batch, one after the other: from an iterable, or read from a file as a stream.
 
-Each source can be gone through more than once: to check everything before anything is sent, then to
-send it.
+Each source can be iterated more than once: first to check all payloads, then to publish them.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ PARQUET = (".parquet",)
 
 
 class Payload(NamedTuple):
-    """One payload as it travels. ``name`` is what an error calls it."""
+    """One payload as it is published. Errors call it ``name``."""
 
     name: str
     data: bytes | None
@@ -35,8 +34,8 @@ PayloadSource: TypeAlias = Iterable[Payload]
 class ListedPayloads:
     """Python values, kept in memory.
 
-    :param model: what each of them must fit, if anything; so it is with the other sources
-    :raises ConfigurationError: they are one value instead of many
+    :param model: what each value must fit, or None, as with the other sources
+    :raises ConfigurationError: ``values`` is one value instead of many
     """
 
     def __init__(self, values: Any, model: PayloadModel | None) -> None:
@@ -45,12 +44,12 @@ class ListedPayloads:
                 "payloads must be a list or another iterable with one payload for each job, "
                 f"not {values!r:.60}"
             )
-        self._values = list(values)  # a generator can be gone through only once
+        self._values = list(values)  # a generator can be iterated only once
         self._model = model
 
     def __iter__(self) -> Iterator[Payload]:
         for index, value in enumerate(self._values):
-            yield _written(value, f"payloads[{index}]", self._model)
+            yield _encoded(value, f"payloads[{index}]", self._model)
 
 
 class JsonLines:
@@ -69,16 +68,16 @@ class JsonLines:
                 except ValueError as error:
                     raise PayloadNotSerialisable(
                         f"{name} is not JSON ({error}): each line must hold one payload, "
-                        f"and this one begins with {data[:40].decode(errors='replace')!r}"
+                        f"but this one begins with {data[:40].decode(errors='replace')!r}"
                     ) from error
                 if self._model is None:
                     yield Payload(name, data, JSON)
                 else:
-                    yield _written(value, name, self._model)
+                    yield _encoded(value, name, self._model)
 
 
 class ParquetRows:
-    """A Parquet file, each row of which is a payload: a dictionary by column."""
+    """A Parquet file: each row is a payload, a dictionary by column."""
 
     def __init__(self, path: Path, model: PayloadModel | None) -> None:
         self._path = path
@@ -86,7 +85,7 @@ class ParquetRows:
 
     def __iter__(self) -> Iterator[Payload]:
         for number, row in enumerate(self._rows(), start=1):
-            yield _written(row, f"{self._path}, row {number}", self._model)
+            yield _encoded(row, f"{self._path}, row {number}", self._model)
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         try:
@@ -103,16 +102,16 @@ class ParquetRows:
                     yield from batch.to_pylist()
             except ArrowException as error:
                 raise ConfigurationError(
-                    f"payloads_file {self._path} is not a Parquet file that can be read: {error}"
+                    f"payloads_file {self._path} cannot be read as Parquet: {error}"
                 ) from error
 
 
 def payloads_of(values: Any, file: str | None, kind: Any = None) -> PayloadSource:
-    """Return the payloads that an operator was given: values, or the path of a file.
+    """Return the payloads that an operator has: values, or the path of a file.
 
-    :param kind: the type that each of them must fit, or None
-    :raises ConfigurationError: they are not many values, the file's name has another ending, or the
-        type is none
+    :param kind: the type that each payload must fit, or None
+    :raises ConfigurationError: ``values`` is one value, the file has another suffix, or ``kind`` is
+        not a type
     """
     model = None if kind is None else PayloadModel(kind)
     if file is None:
@@ -127,11 +126,11 @@ def payloads_of(values: Any, file: str | None, kind: Any = None) -> PayloadSourc
     )
 
 
-def _written(value: Any, name: str, model: PayloadModel | None) -> Payload:
-    """Return a value as it travels.
+def _encoded(value: Any, name: str, model: PayloadModel | None) -> Payload:
+    """Return a value as it is published.
 
-    :raises InvalidPayload: it does not fit the model
-    :raises PayloadNotSerialisable: it has no JSON form
+    :raises InvalidPayload: the value does not fit the model
+    :raises PayloadNotSerialisable: the value has no JSON form
     """
     fitted = value if model is None else model.fitted(value, name)
     return Payload(name, *to_bytes(fitted, name))
@@ -143,8 +142,8 @@ def _opened(path: Path) -> Iterator[Any]:
         file = path.open("rb")
     except OSError as error:
         raise ConfigurationError(
-            f"payloads_file {path} cannot be read on this worker: {error.strerror}. It must lie "
-            "where every worker that may run this task finds it"
+            f"payloads_file {path} cannot be read on this worker: {error.strerror}. The file must "
+            "be on every worker that may run this task"
         ) from error
     with file:
         yield file

@@ -1,4 +1,4 @@
-"""The requests of a batch on their way out: alike but for their ids and payloads."""
+"""Publishes the requests of a batch, which differ only in their ids and payloads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kafka_bridge.protocol.request_series import RequestSeries
 class JobPublisher:
     """Checks payloads, and publishes them as requests of a series.
 
-    :param sizes: what fits into the topic
+    :param sizes: knows the largest record of the topic
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class JobPublisher:
         self._failure: Exception | None = None
 
     def check(self, payloads: Iterable[Payload]) -> int:
-        """Go through all payloads, and return how many there are.
+        """Check all payloads, and return how many there are.
 
-        :raises InvalidPayload: one does not fit the model
-        :raises PayloadNotSerialisable: one has no JSON form
-        :raises RecordTooLarge: one is too large for the producer or the topic
+        :raises InvalidPayload: a payload does not fit the model
+        :raises PayloadNotSerialisable: a payload has no JSON form
+        :raises RecordTooLarge: a payload is too large for the producer or the topic
         """
         count, job = 0, str(UUID(int=0))
         rest = len(job) + sum(len(name) + len(text) for name, text in self._requests.headers(job))
@@ -52,9 +52,9 @@ class JobPublisher:
         return count
 
     def publish(self, jobs: Iterable[tuple[str, Payload]]) -> int:
-        """Send a request for each job; return how many, once the brokers have all of them.
+        """Publish a request for each job; return how many, when the brokers have acknowledged all.
 
-        :raises KafkaError: the brokers do not have one of them; it is named
+        :raises KafkaError: a request was not acknowledged; the error names its payload
         """
         count = 0
         for job, payload in jobs:

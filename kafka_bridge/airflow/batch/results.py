@@ -1,4 +1,4 @@
-"""The results of a batch in the order of its payloads, as an XCom or in a file; or its failure."""
+"""The results of a batch in the order of its payloads, as an XCom or a file; or its failure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from kafka_bridge.airflow.batch.exceptions import (
+from kafka_bridge.airflow.batch.finished_job import CANCELLED, FinishedJob, without_result
+from kafka_bridge.airflow.exceptions import (
     KafkaBatchFailed,
     KafkaBatchFailedForGood,
     ResultsTooLarge,
 )
-from kafka_bridge.airflow.batch.job_end import CANCELLED, JobEnd, without_result
 from kafka_bridge.airflow.outcomes import STORE_ELSEWHERE
 from kafka_bridge.airflow.storable import Destination
 from kafka_bridge.protocol.errors import ConfigurationError
@@ -22,70 +22,70 @@ from kafka_bridge.protocol.messages import JobFailure
 BatchFailure: TypeAlias = KafkaBatchFailed | KafkaBatchFailedForGood
 
 XCOM_RESULTS = 10_000
-"""The most results that are returned as an XCom: known before anything is sent."""
+"""The most results that are returned as an XCom: checked before anything is sent."""
 XCOM_BYTES = 1024 * 1024
-"""The most bytes of JSON that they may take: whoever reads the XCom loads it from the database."""
+"""The most bytes of JSON in that XCom: each task that reads it loads it from the database."""
 MOST_TYPES = 5
-"""How many types of errors a failure names."""
+"""How many error types the text of a failure names."""
 
 _ADVICE = (
-    "set results_file to have them written to a file, a result_handler that makes less of them, or "
+    "set results_file to write them to a file, or a result_handler that reduces them, or "
     "do_xcom_push=False if nobody needs them"
 )
 
 
 def require_few_enough(count: int) -> None:
-    """See that so many results may be returned as an XCom.
+    """Check that an XCom may hold ``count`` results.
 
-    :raises ConfigurationError: they are too many
+    :raises ConfigurationError: it may not
     """
     if count > XCOM_RESULTS:
         raise ConfigurationError(
-            f"the results of {count:,} jobs are too many for an XCom, which takes {XCOM_RESULTS:,} "
-            f"at most: {_ADVICE}. Nothing was sent."
+            f"the results of {count:,} jobs are too many for an XCom, which holds at most "
+            f"{XCOM_RESULTS:,}: {_ADVICE}. Nothing was sent."
         )
 
 
-def results_of(ends: Iterable[JobEnd]) -> list[Any]:
-    """Return the results in order; for a job without one, ``{"error": {…}}``."""
-    return [end.result if end.error is None else {"error": _error(end.error)} for end in ends]
+def results_of(jobs: Iterable[FinishedJob]) -> list[Any]:
+    """Return the results in order; for a job without a result, ``{"error": {…}}``."""
+    return [job.result if job.error is None else {"error": _error(job.error)} for job in jobs]
 
 
 def with_storable_results(
-    ends: Iterable[JobEnd | None], destination: Destination
-) -> list[JobEnd | None]:
-    """Return the ends with an error in the place of each result that cannot be stored."""
-    return [None if end is None else _with_storable_result(end, destination) for end in ends]
+    jobs: Iterable[FinishedJob | None], destination: Destination
+) -> list[FinishedJob | None]:
+    """Return the jobs with an error in the place of each result that cannot be stored."""
+    return [None if job is None else _with_storable_result(job, destination) for job in jobs]
 
 
-def _with_storable_result(end: JobEnd, destination: Destination) -> JobEnd:
-    fault = destination.first_fault(end.result, "result")
-    return end if fault is None else without_result(f"{fault}. {STORE_ELSEWHERE}")
+def _with_storable_result(job: FinishedJob, destination: Destination) -> FinishedJob:
+    fault = destination.first_fault(job.result, "result")
+    return job if fault is None else without_result(f"{fault}. {STORE_ELSEWHERE}")
 
 
-def lost_results(ends: Iterable[JobEnd | None]) -> int:
-    """Return how many jobs have succeeded with a result that cannot be stored."""
-    return sum(end is not None and end.has_lost_result for end in ends)
+def lost_results(jobs: Iterable[FinishedJob | None]) -> int:
+    """Return how many jobs succeeded with a result that cannot be stored."""
+    return sum(job is not None and job.has_lost_result for job in jobs)
 
 
 def require_small_enough(results: Sequence[Any]) -> None:
-    """See that results may be returned as an XCom.
+    """Check that an XCom may hold these results.
 
-    :raises ResultsTooLarge: they take more than an XCom should
+    :raises ResultsTooLarge: they are too large
     """
     size = len(to_json(results))
     if size > XCOM_BYTES:
         raise ResultsTooLarge(
-            f"the results of {len(results):,} jobs take {size:,} bytes as JSON, and an XCom "
-            f"{XCOM_BYTES:,} at most: {_ADVICE}"
+            f"the results of {len(results):,} jobs take {size:,} bytes as JSON, but an XCom holds "
+            f"at most {XCOM_BYTES:,}: {_ADVICE}"
         )
 
 
-def write_results(path: Path, ends: Sequence[JobEnd]) -> None:
+def write_results(path: Path, jobs: Sequence[FinishedJob]) -> None:
     """Write a file with one JSON object on each line: ``index``, ``state``, and the outcome.
 
-    That is ``result``, or ``error`` with ``type``, ``message``, ``retryable`` and ``details``. It
-    appears under its name once it is complete.
+    The outcome is ``result``, or ``error`` with ``type``, ``message``, ``retryable`` and
+    ``details``. The file appears under its name only when it is complete.
 
     :raises ConfigurationError: it cannot be written
     """
@@ -93,7 +93,7 @@ def write_results(path: Path, ends: Sequence[JobEnd]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("wb") as file:
-            file.writelines(_lines(ends))
+            file.writelines(_lines(jobs))
         draft.replace(path)
     except OSError as error:
         raise ConfigurationError(
@@ -101,13 +101,13 @@ def write_results(path: Path, ends: Sequence[JobEnd]) -> None:
         ) from error
 
 
-def _lines(ends: Sequence[JobEnd]) -> Iterator[bytes]:
-    for index, end in enumerate(ends):
-        line: dict[str, Any] = {"index": index, "state": end.state.value}
-        if end.error is None:
-            line["result"] = end.result
+def _lines(jobs: Sequence[FinishedJob]) -> Iterator[bytes]:
+    for index, job in enumerate(jobs):
+        line: dict[str, Any] = {"index": index, "state": job.state.value}
+        if job.error is None:
+            line["result"] = job.result
         else:
-            line["error"] = {**_error(end.error), "details": end.error.details}
+            line["error"] = {**_error(job.error), "details": job.error.details}
         yield to_json(line) + b"\n"
 
 
@@ -115,31 +115,31 @@ def _error(error: JobFailure) -> dict[str, Any]:
     return {"type": error.type, "message": error.message, "retryable": error.retryable}
 
 
-def failure_of(ends: Sequence[JobEnd | None], tolerated: int) -> BatchFailure:
-    """Return the error for a batch of which more than ``tolerated`` jobs have failed.
+def failure_of(jobs: Sequence[FinishedJob | None], tolerated: int) -> BatchFailure:
+    """Return the error of a batch in which more than ``tolerated`` jobs failed.
 
-    It rules retries out where so many have failed for good that none can help.
+    It rules retries out if more than ``tolerated`` jobs have a non-retryable error.
     """
-    errors = [end.error for end in ends if end is not None and end.error is not None]
-    for_good = sum(end is not None and end.error is not None and end.is_settled for end in ends)
+    errors = [job.error for job in jobs if job is not None and job.error is not None]
+    settled = sum(job is not None and job.error is not None and job.is_settled for job in jobs)
     types = Counter(error.type for error in errors)
-    index, first = first_error(ends)
+    index, first = first_error(jobs)
     what = "failed"
-    if lost_results(ends) == len(errors):
+    if lost_results(jobs) == len(errors):
         what = "succeeded, but Airflow cannot store their results"
     allowed = f" ({tolerated:,} may)" if tolerated else ""
-    kind = KafkaBatchFailedForGood if for_good > tolerated else KafkaBatchFailed
+    kind = KafkaBatchFailedForGood if settled > tolerated else KafkaBatchFailed
     return kind(
-        f"{len(errors):,} of {len(ends):,} jobs {what}{allowed}: "
+        f"{len(errors):,} of {len(jobs):,} jobs {what}{allowed}: "
         + ", ".join(f"{count:,} × {name}" for name, count in types.most_common(MOST_TYPES))
         + f". The first is that of payloads[{index}]: {first.type}: {first.message}"
     )
 
 
-def first_error(ends: Sequence[JobEnd | None]) -> tuple[int, JobFailure]:
-    """Return the first payload whose job has failed, and its error.
+def first_error(jobs: Sequence[FinishedJob | None]) -> tuple[int, JobFailure]:
+    """Return the index of the first payload whose job failed, and the error.
 
-    A job that was cancelled comes last: mostly another one's failure is the reason.
+    Cancelled jobs come last: usually another job's failure is the reason.
     """
-    errors = [(n, end.error) for n, end in enumerate(ends) if end is not None and end.error]
+    errors = [(n, job.error) for n, job in enumerate(jobs) if job is not None and job.error]
     return min(errors, key=lambda each: (each[1].type == CANCELLED, each[0]))

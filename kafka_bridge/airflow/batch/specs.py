@@ -11,21 +11,20 @@ from kafka_bridge.protocol.encodings import Encoding
 
 
 class OnFailure(StrEnum):
-    """What the first failed job does to the batch."""
+    """What the first failed job does to its batch."""
 
     FAIL_FAST = "fail_fast"
-    """It ends the batch."""
+    """It ends the batch; the unfinished jobs are cancelled."""
     COLLECT = "collect"
-    """The batch waits for all jobs."""
+    """The batch waits for all other jobs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSpec:
     """What a task submits, and what it makes of the results. Made from the rendered operator.
 
-    ``timeout``, ``heartbeat_interval`` and ``broker_timeout`` are seconds. ``returns_results``:
-    the results themselves become the task's XCom. ``max_failures`` of None allows any number of
-    failed jobs, but not all of them.
+    ``timeout`` and ``heartbeat_interval`` are seconds. ``returns_results``: the results themselves
+    become the task's XCom. ``max_failures`` of None allows any number of failed jobs, but not all.
     """
 
     job_type: str
@@ -43,7 +42,6 @@ class BatchSpec:
     reply: Reply
     timeout: float | None
     heartbeat_interval: float
-    broker_timeout: float
 
     def tolerated_failures(self, total: int) -> int:
         """Return how many jobs of ``total`` may fail without failing the task."""
@@ -52,7 +50,7 @@ class BatchSpec:
         return total - 1 if self.max_failures is None else self.max_failures
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchWaitSpec:
     """What a trigger waits for: its arguments, which :class:`KafkaJobBatchTrigger` explains."""
 
@@ -71,7 +69,7 @@ class BatchWaitSpec:
     cancel_on_kill: bool
     progress_log_interval: float
     not_before: float
-    settle_seconds: float
+    resume_delay: float
     reply: Reply
 
     def to_json(self) -> dict[str, Any]:

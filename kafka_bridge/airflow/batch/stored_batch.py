@@ -1,4 +1,4 @@
-"""What the task state store keeps of a batch: enough to find its jobs again after any crash."""
+"""A batch in the task state store: enough to find its jobs again after any crash."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Payloads of a batch that were submitted together: all, or those left for another attempt.
+    """Jobs of a batch that were submitted together: for all payloads, or for another attempt.
 
-    Its ``count`` jobs have the ids that follow from ``batch_id``. ``attempt`` counts submissions of
-    the task instance from 1; ``created_ms`` is milliseconds since 1970. The offsets, by partition,
-    say where the topics ended then: no record of a job lies before them. ``given_up``: the task has
-    failed because of it, and no later try waits for it.
+    The ids of its ``count`` jobs follow from ``batch_id``. ``attempt`` counts the submissions of
+    the task instance from 1; ``created_ms`` is milliseconds since 1970. The offsets are where the
+    topics ended then, by partition: no record of a job lies before them. ``abandoned``: the task
+    failed because of this round, and no later try waits for it.
     """
 
     batch_id: str
@@ -34,11 +34,11 @@ class Round:
     created_ms: int
     request_offsets: list[int]
     response_offsets: list[int]
-    given_up: bool = False
+    abandoned: bool = False
 
     @classmethod
     def draft(cls, attempt: int) -> Self:
-        """Return a round under a new id, made now, whose jobs and place are still to be known."""
+        """Return a new round, made now, with a new id but without jobs and offsets."""
         now = (utc_now() - _EPOCH) // timedelta(milliseconds=1)
         return cls(new_correlation_id(), attempt, 0, now, [], [])
 
@@ -54,9 +54,9 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch as it is stored. ``rounds`` begin with the one that has all the payloads.
+    """A batch as it is stored. The first of its ``rounds`` has all the payloads.
 
-    ``max_tries`` is Airflow's: it changes when somebody clears the task.
+    ``max_tries`` is Airflow's: it changes when a person clears the task.
     """
 
     max_tries: int
@@ -71,19 +71,19 @@ class Batch:
 
     @property
     def last(self) -> Round:
-        """The round that runs now, or ran last."""
+        """The latest round."""
         return self.rounds[-1]
 
     def with_round(self, another: Round) -> Batch:
         """Return the batch with one more round."""
         return replace(self, rounds=[*self.rounds, another])
 
-    def given_up(self) -> Batch:
-        """Return the batch with its last round given up."""
-        return replace(self, rounds=[*self.rounds[:-1], replace(self.last, given_up=True)])
+    def abandoned(self) -> Batch:
+        """Return the batch with its last round marked as abandoned."""
+        return replace(self, rounds=[*self.rounds[:-1], replace(self.last, abandoned=True)])
 
     def described(self) -> dict[str, Any]:
-        """Return what a person may want to know of it: plain JSON."""
+        """Return the facts for the rendered view and the link: plain JSON."""
         return {
             "batch_id": self.last.batch_id,
             "attempt": self.last.attempt,

@@ -12,17 +12,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from kafka_bridge.airflow import job_metrics
-from kafka_bridge.airflow.batch.cancel import Log, cancel_jobs
-from kafka_bridge.airflow.batch.ends import BatchEnds, read_ends
 from kafka_bridge.airflow.batch.payloads import Payload, payloads_of
 from kafka_bridge.airflow.batch.publisher import JobPublisher
 from kafka_bridge.airflow.batch.results import require_few_enough
 from kafka_bridge.airflow.batch.specs import BatchSpec
+from kafka_bridge.airflow.batch.status import BatchStatus, read_status
 from kafka_bridge.airflow.batch.stored_batch import Batch, Round
+from kafka_bridge.airflow.kafka_access import KafkaAccess
 from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.submit.requests import task_of
 from kafka_bridge.airflow.submit.tracing import trace_headers
-from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.offsets import EndOffsets
 from kafka_bridge.kafka.producer import RecordProducer
@@ -40,7 +40,7 @@ OnPublish: TypeAlias = Callable[[Round], None]
 
 
 def submit(
-    spec: BatchSpec, kafka: KafkaConfig, context: Context, log: Log, on_publish: OnPublish
+    spec: BatchSpec, kafka: KafkaAccess, context: Context, log: TaskLog, on_publish: OnPublish
 ) -> Batch | None:
     """Submit a batch, or what an earlier try has left of it.
 
@@ -53,7 +53,7 @@ def submit(
     :raises KafkaError: a topic is missing, or the brokers did not accept a request
     """
     # Made first: it connects to the brokers while the payloads are checked.
-    with RecordProducer(kafka, spec.broker_timeout) as producer:
+    with RecordProducer(kafka.config, kafka.timeout) as producer:
         submission = _Submission(spec, kafka, context, producer, log, on_publish)
         stored = Batch.load(context["task_state_store"])
         if stored is None:
@@ -70,10 +70,10 @@ class _Submission:
     def __init__(
         self,
         spec: BatchSpec,
-        kafka: KafkaConfig,
+        kafka: KafkaAccess,
         context: Context,
         producer: RecordProducer,
-        log: Log,
+        log: TaskLog,
         on_publish: OnPublish,
     ) -> None:
         self._spec = spec
@@ -81,7 +81,7 @@ class _Submission:
         self._context = context
         self._log = log
         self._on_publish = on_publish
-        self._topic_ends = EndOffsets(kafka)  # made first, as the producer is
+        self._topic_ends = EndOffsets(kafka.config)  # made first, as the producer is
         self._producer = producer
         self._max_tries = context["ti"].max_tries
         self._topics = (spec.request_topic, spec.response_topic)
@@ -112,32 +112,32 @@ class _Submission:
         If that try abandoned the batch, submit again every job that another attempt may help.
         """
         another = self._placed(Round.draft(stored.last.attempt + 1))
-        stand = self._stand(stored, another.response_offsets)
-        if stored.last.given_up or stand.was_cancelled:
-            return self._try_again(stored, stand, another)
-        there = self._published(stored.last).union(stand.jobs(ended=True))
-        if len(there) < stored.last.count:
+        status = self._status(stored, another.response_offsets)
+        if stored.last.abandoned or status.was_cancelled:
+            return self._try_again(stored, status, another)
+        published = self._published(stored.last).union(status.job_ids(finished=True))
+        if len(published) < stored.last.count:
             self._check_again(stored)
-            self._publish(stored.last, stand.indices, there)
+            self._publish(stored.last, status.indices, published)
         return stored
 
     def cancel(self, stored: Batch) -> None:
         """Cancel the unfinished jobs of a batch whose task was cleared. A failure is logged."""
         try:
-            stand = self._stand(stored)
+            status = self._status(stored)
         except KafkaBridgeError as error:
             self._log.warning("Cancelling the batch of the earlier try failed: %s", error)
         else:
-            self._cancel_unfinished(stand, "the task was cleared")
+            self._cancel_unfinished(status, "the task was cleared")
 
-    def _try_again(self, stored: Batch, stand: BatchEnds, another: Round) -> Batch:
-        self._cancel_unfinished(stand, "another attempt follows")
-        if not stand.unsettled:
+    def _try_again(self, stored: Batch, status: BatchStatus, another: Round) -> Batch:
+        self._cancel_unfinished(status, "another attempt follows")
+        if not status.unsettled:
             return stored
         self._check_again(stored)
-        batch = stored.with_round(replace(another, count=len(stand.unsettled)))
+        batch = stored.with_round(replace(another, count=len(status.unsettled)))
         batch.save(self._context["task_state_store"])
-        self._publish(batch.last, stand.unsettled)
+        self._publish(batch.last, status.unsettled)
         return batch
 
     def _check_again(self, stored: Batch) -> None:
@@ -148,22 +148,24 @@ class _Submission:
                 "submitted: a retry needs the same ones. Clear the task to submit these instead."
             )
 
-    def _stand(self, stored: Batch, before: Sequence[int] | None = None) -> BatchEnds:
-        return read_ends(self._kafka, stored, self._spec.reply, self._spec.broker_timeout, before)
+    def _status(self, stored: Batch, before: Sequence[int] | None = None) -> BatchStatus:
+        return read_status(
+            self._kafka.config, stored, self._spec.reply, self._kafka.timeout, before
+        )
 
     def _placed(self, draft: Round) -> Round:
-        """Return a round that begins where the topics end now."""
-        ends = self._topic_ends.of(set(self._topics), self._spec.broker_timeout)
+        """Return the round with the offsets where the topics end now."""
+        ends = self._topic_ends.of(set(self._topics), self._kafka.timeout)
         request_offsets, response_offsets = (ends[topic] for topic in self._topics)
         return replace(draft, request_offsets=request_offsets, response_offsets=response_offsets)
 
     def _published(self, earlier: Round) -> set[str]:
-        """Return the jobs of a round whose requests are in their topic."""
+        """Return the ids of those jobs of a round whose requests are in the topic."""
         wanted = {job.encode() for job in earlier.job_ids()}
         found: set[bytes] = set()
         starts = earlier.request_offsets
         for messages in scan(
-            self._kafka, self._topics[0], starts, timeout=self._spec.broker_timeout
+            self._kafka.config, self._topics[0], starts, timeout=self._kafka.timeout
         ):
             found.update(key for each in messages if (key := each.key()) in wanted)
         return {key.decode() for key in found}
@@ -171,7 +173,10 @@ class _Submission:
     def _publish(
         self, which: Round, indices: Sequence[int], without: Container[str] = frozenset()
     ) -> None:
-        """Publish a round's jobs, which have these payloads; not those that are there already."""
+        """Publish the jobs of a round, except those in ``without``.
+
+        :param indices: the indices of their payloads
+        """
         jobs = dict(zip(indices, which.job_ids(), strict=True))
         self._on_publish(which)
         count = self._publisher(which).publish(self._requested(jobs, without))
@@ -195,7 +200,7 @@ class _Submission:
         else:
             template = self._template(which)
             requests = RequestSeries(template, self._spec.encoding, trace_headers())
-        sizes = SizeCheck(self._kafka, topic, self._spec.broker_timeout)
+        sizes = SizeCheck(self._kafka.config, topic, self._kafka.timeout)
         return JobPublisher(self._producer, topic, requests, sizes)
 
     def _template(self, which: Round) -> JobRequest:
@@ -216,12 +221,5 @@ class _Submission:
             attributes={"batch_id": which.batch_id},
         )
 
-    def _cancel_unfinished(self, stand: BatchEnds, reason: str) -> None:
-        cancel_jobs(
-            self._spec,
-            lambda: self._kafka,
-            stand.jobs(ended=False),
-            reason,
-            timeout=self._spec.broker_timeout,
-            log=self._log,
-        )
+    def _cancel_unfinished(self, status: BatchStatus, reason: str) -> None:
+        self._kafka.cancel_all(status.job_ids(finished=False), reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -43,7 +43,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
         after a timeout
     :param progress_log_interval: seconds between two progress lines in the task's log
     :param not_before: do not resume the task before this moment, seconds since 1970
-    :param settle_seconds: how long after the deferral that is
+    :param resume_delay: how long after the deferral that is
     :param reply: how the service answers: ``"events"``, or ``"plain"``, with the result only
     """
 
@@ -65,7 +65,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
         cancel_on_kill: bool = True,
         progress_log_interval: float = 5.0,
         not_before: float = 0.0,
-        settle_seconds: float = 0.0,
+        resume_delay: float = 0.0,
         reply: str = "events",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -85,11 +85,16 @@ class KafkaJobBatchTrigger(BaseTrigger):
             cancel_on_kill=cancel_on_kill,
             progress_log_interval=progress_log_interval,
             not_before=not_before,
-            settle_seconds=settle_seconds,
+            resume_delay=resume_delay,
             reply=Reply(reply),
         )
         self._wait: BatchWait | None = None
         self._fired = False
+
+    @classmethod
+    def of(cls, spec: BatchWaitSpec) -> Self:
+        """Return the trigger of a spec."""
+        return cls(**spec.to_json())
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow stores: plain JSON, no secret, no payload, no list of jobs."""
@@ -111,7 +116,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
             outcome = wait_failure(type(error).__name__, str(error))
         except Exception as error:
             outcome = unexpected_failure(self.log, error)
-        await until_settled(self.spec.not_before, self.spec.settle_seconds, began)
+        await until_settled(self.spec.not_before, self.spec.resume_delay, began)
         self._fired = True
         yield TriggerEvent(outcome)
 

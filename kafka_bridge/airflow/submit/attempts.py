@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kafka_bridge.airflow import job_metrics
+from kafka_bridge.airflow.kafka_access import KafkaAccess
 from kafka_bridge.airflow.specs import JobSpec, OnRetry, Reply
-from kafka_bridge.airflow.submit.kafka_access import KafkaAccess
 from kafka_bridge.airflow.submit.requests import new_request, same_request
 from kafka_bridge.airflow.submit.stored_job import StateStore, StoredJob, load
 from kafka_bridge.airflow.submit.submitter import Submitter

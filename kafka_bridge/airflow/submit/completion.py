@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from kafka_bridge.airflow import exceptions, job_metrics
 from kafka_bridge.airflow.handles import JobHandle
+from kafka_bridge.airflow.kafka_access import KafkaAccess
 from kafka_bridge.airflow.limits import job_limits, require_fit
 from kafka_bridge.airflow.outcomes import (
     SPRING_IS_SILENT,
@@ -17,7 +18,6 @@ from kafka_bridge.airflow.outcomes import (
     storable,
 )
 from kafka_bridge.airflow.specs import Reply, ResultSpec
-from kafka_bridge.airflow.submit.kafka_access import KafkaAccess
 from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.kafka.admin.diagnosis import diagnose
 from kafka_bridge.kafka.offsets import read_record

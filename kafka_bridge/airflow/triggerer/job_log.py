@@ -1,54 +1,44 @@
-"""A job's lines in its task's log, sparingly: each line that a trigger logs slows the triggerer.
+"""Limits how much a waiting job writes to its task's log: each line slows the whole triggerer.
 
-Airflow's triggerer carries every line from the process of the triggers to its supervisor, in pieces
-of 4 KiB a loop, with the triggers' events queued behind them. So lines and their bytes are limited:
-for each job one line every ``progress_log_interval`` and ``max_log_bytes_per_second``, and for all
-jobs of the process :data:`LINES_PER_SECOND` and :data:`BYTES_PER_SECOND`. A line that may not be
-logged now is kept, the latest one only, and logged when the next event of the job arrives. The
-resumed task logs how the job ended; no limit concerns that.
+Airflow's triggerer passes every line from the process of the triggers to its supervisor, in pieces
+of 4 KiB a loop, and the triggers' events queue behind the lines. So lines and bytes are limited:
+for each job, one line every ``progress_log_interval`` and ``max_log_bytes_per_second``; for all
+jobs of the process, :data:`LINES_PER_SECOND` and :data:`BYTES_PER_SECOND`. A line over the limit is
+kept (only the latest one) and logged when the job's next event arrives. No limit applies to the
+resumed task, which logs the job's result.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
 
+from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.protocol.sanitize import one_line
 
 LINES_PER_SECOND = 50.0
 BURST_LINES = 100.0
-"""How many lines may come at once after some quiet seconds."""
+"""How many lines may be logged at once after some quiet seconds."""
 BYTES_PER_SECOND = 20_000.0
-"""A triggerer on a busy machine carries 50,000: measured, see docs/how-to/configure-airflow.md."""
+"""A triggerer on a busy machine manages 50,000: measured, see docs/how-to/configure-airflow.md."""
 BURST_BYTES = 40_000.0
 ENVELOPE_BYTES = 250
-"""What a line takes besides its text: Airflow sends each as a JSON object with the logger's name
+"""The size of a line besides its text: Airflow sends each as a JSON object with the logger's name
 and the call site."""
 WARNING_BYTES = 500
-"""The most of a warning: it is logged when the wait ends, whatever the limits."""
+"""The longest warning: it is logged when the wait ends, whatever the limits."""
 JOB_BURST_SECONDS = 10.0
 """A job that was quiet may log as much at once as otherwise in this time."""
 
 
-class Log(Protocol):
-    """The part of a logger that is used here."""
-
-    def info(self, event: str, /, *args: object) -> object:
-        """Write a line."""
-
-    def warning(self, event: str, /, *args: object) -> object:
-        """Write a line that stands out."""
-
-
 class Allowance:
-    """An amount that is spent, and grows again with time.
+    """A token bucket: an amount that is spent, and grows again with time.
 
-    What costs more than is left is still granted, and paid back before anything else is: so the
-    average holds for things of any size.
+    Spending more than is left is allowed, and the debt is paid back first: so the average holds for
+    lines of any size.
 
     :param rate: how much it grows in a second
-    :param burst: the most that there is
+    :param burst: the largest amount
     """
 
     __slots__ = ("_burst", "_counted_at", "_left", "_rate")
@@ -68,7 +58,7 @@ class Allowance:
         return self._left <= 0
 
     def spend(self, amount: float) -> None:
-        """Take off an amount, be there enough or not."""
+        """Subtract an amount, even if less is left."""
         self._left -= amount
 
 
@@ -91,13 +81,13 @@ class LogBudget:
         return self._lines.is_spent or self._bytes.is_spent
 
     def spend(self, size: int) -> None:
-        """Count a line of so many bytes."""
+        """Count a line of ``size`` bytes."""
         self._lines.spend(1)
         self._bytes.spend(size)
 
 
 PROCESS_BUDGET = LogBudget()
-"""The process's own: what it protects, the way to the supervisor, is the process's as well."""
+"""One for the process: the channel to the supervisor that it protects is the process's, too."""
 
 
 class SparingLog:
@@ -106,7 +96,7 @@ class SparingLog:
     :param write: logs a line, as a logger's ``info`` does
     :param interval: seconds between two lines
     :param own: the bytes that this job may log
-    :param budget: what the lines of all jobs are counted against, too
+    :param budget: what all jobs of the process may log together
     """
 
     __slots__ = ("_budget", "_interval", "_is_rare", "_kept", "_next_at", "_own", "_write")
@@ -126,23 +116,23 @@ class SparingLog:
         self._is_rare = False
         self._next_at = 0.0
 
-    def say(self, line: str, *, is_rare: bool = False) -> None:
-        """Log a line, or keep it for later; it replaces one that was kept.
+    def log(self, line: str, *, is_rare: bool = False) -> None:
+        """Log a line, or keep it for later; it replaces a kept line.
 
-        :param is_rare: the interval does not concern this line
+        :param is_rare: the interval does not apply to this line
         """
         self._kept, self._is_rare = line, is_rare
-        self.say_kept()
+        self.log_kept()
 
-    def say_kept(self) -> None:
-        """Log the line that was kept, if there is one and it may be logged now."""
+    def log_kept(self) -> None:
+        """Log the kept line if the limits allow it now."""
         if self._kept is None or not (self._is_rare or time.monotonic() >= self._next_at):
             return
         if not (self._own.is_spent or self._budget.is_spent):
             self.flush()
 
     def flush(self) -> None:
-        """Log the line that was kept, whatever the limits."""
+        """Log the kept line, whatever the limits."""
         if self._kept is None:
             return
         size = len(self._kept.encode("utf-8", "replace")) + ENVELOPE_BYTES
@@ -155,17 +145,17 @@ class SparingLog:
 
 
 class JobLog:
-    """What one job's trigger logs: its progress and warnings, each sparingly.
+    """The log of one job's trigger: its progress and its warnings, both limited.
 
-    :param log: the task's
-    :param interval: seconds between two lines of progress, and between two warnings
-    :param bytes_per_second: what the job may log on average
+    :param log: the task's log
+    :param interval: seconds between two progress lines, and between two warnings
+    :param bytes_per_second: how much the job may log on average
     """
 
     __slots__ = ("_progress", "_warnings")
 
     def __init__(
-        self, log: Log, interval: float, budget: LogBudget, bytes_per_second: float
+        self, log: TaskLog, interval: float, budget: LogBudget, bytes_per_second: float
     ) -> None:
         own = Allowance(bytes_per_second, bytes_per_second * JOB_BURST_SECONDS)
         self._progress = SparingLog(log.info, interval, own, budget)
@@ -173,17 +163,17 @@ class JobLog:
 
     def progress(self, line: str, *, is_rare: bool = False) -> None:
         """Log how far the job is."""
-        self._progress.say(line, is_rare=is_rare)
+        self._progress.log(line, is_rare=is_rare)
 
     def warn(self, line: str) -> None:
         """Log that something is wrong."""
-        self._warnings.say(one_line(line, WARNING_BYTES))
+        self._warnings.log(one_line(line, WARNING_BYTES))
 
-    def say_kept(self) -> None:
-        """Log what was kept, where that is allowed now."""
-        self._warnings.say_kept()
-        self._progress.say_kept()
+    def log_kept(self) -> None:
+        """Log the kept lines if the limits allow it now."""
+        self._warnings.log_kept()
+        self._progress.log_kept()
 
     def close(self) -> None:
-        """Log the warning that was kept; kept progress is dropped, the job has ended."""
+        """Log the kept warning. Kept progress is dropped: the job has finished."""
         self._warnings.flush()

@@ -18,11 +18,11 @@ import pytest
 from airflow.sdk.bases.operator import ExecutorSafeguard
 
 from kafka_bridge.airflow import task_state
-from kafka_bridge.airflow.batch.exceptions import (
+from kafka_bridge.airflow.batch.stored_batch import Batch
+from kafka_bridge.airflow.exceptions import (
     KafkaBatchFailed,
     KafkaBatchFailedForGood,
 )
-from kafka_bridge.airflow.batch.stored_batch import Batch
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer

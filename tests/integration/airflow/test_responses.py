@@ -12,7 +12,8 @@ import pytest
 
 from kafka_bridge.airflow.triggerer import shared_readers
 from kafka_bridge.airflow.triggerer.hub import ResponseHub
-from kafka_bridge.airflow.triggerer.shared_readers import waiting_for
+from kafka_bridge.airflow.triggerer.shared_readers import join_hub
+from kafka_bridge.airflow.triggerer.waiter import Waiter
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.responses.subscriptions import Arrival
 from kafka_bridge.testing import Broker
@@ -47,9 +48,12 @@ async def test_reader_closes_when_nobody_waits_and_opens_again(
     topic = topics("responses", partitions=2)
     with RecordProducer(config_of(real_broker.bootstrap_servers)) as producer:
         for job in new_jobs(2):
-            with await waiting_for(job, "responses_test", topic, [0, 0]) as waiter:
+            with await join_hub(Waiter([job], [0, 0]), "responses_test", topic) as waiter:
                 await asyncio.to_thread(answer, producer, topic, [job])
                 assert len(readers(topic)) == 1
                 async with asyncio.timeout(20):
-                    assert isinstance(await waiter.next(None), Arrival)
+                    received = await waiter.next(None)
+                assert received is not None
+                assert received[0] == job
+                assert isinstance(received[1], Arrival)
             await until_no_reader(topic)

@@ -28,8 +28,9 @@ from kafka_bridge.airflow.exceptions import ResultNotStorable
 from kafka_bridge.airflow.outcomes import result_of, storable
 from kafka_bridge.airflow.storable import MAX_LEVELS
 from kafka_bridge.airflow.triggerer import job_wait
+from kafka_bridge.airflow.triggerer.waiter import JobNotice
 from kafka_bridge.kafka.responses.event_readers import event_head, plain_head
-from kafka_bridge.kafka.responses.subscriptions import Arrival, Notice
+from kafka_bridge.kafka.responses.subscriptions import Arrival
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import (
@@ -153,8 +154,8 @@ class Reader:
         self._records = list(records)
         self._read_head = plain_head if plain else event_head
 
-    async def waiting_for(self, *_: Any, **__: Any) -> Reader:
-        """Be subscribed to."""
+    async def join_hub(self, *_: Any) -> Reader:
+        """Take the place of the waiter."""
         return self
 
     def __enter__(self) -> Self:
@@ -163,16 +164,16 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         """Let go."""
 
-    async def next(self, deadline: float) -> Notice | None:
+    async def next(self, deadline: float) -> JobNotice | None:
         """Return what comes next, or None at the deadline."""
         if not self._records:
             self._clock.now = deadline
             return None
         value = self._records.pop(0)
         try:
-            return Arrival(self._read_head(value, None), PLACE, value)
+            return JOB, Arrival(self._read_head(value, None), PLACE, value)
         except RemoteProtocolError as error:
-            return error.at(PLACE)
+            return JOB, error.at(PLACE)
 
 
 def fire(*records: bytes, reply: str = "events") -> tuple[TriggerEvent, list[str]]:
@@ -200,7 +201,7 @@ def fire(*records: bytes, reply: str = "events") -> tuple[TriggerEvent, list[str
 
     with (
         patch.object(job_wait, "time", clock),
-        patch.object(job_wait, "waiting_for", reader.waiting_for),
+        patch.object(job_wait, "join_hub", reader.join_hub),
         patch.object(KafkaJobTrigger, "log", lines),
     ):
         return asyncio.run(only()), lines.kept

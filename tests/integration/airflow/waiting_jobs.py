@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from kafka_bridge.airflow.triggerer.hub import ResponseHub
 from kafka_bridge.airflow.triggerer.reader_metrics import ReaderMetrics
+from kafka_bridge.airflow.triggerer.waiter import Waiter
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.responses.subscriptions import Arrival, Notice, Truncated
@@ -48,10 +49,10 @@ class Waiting:
         self.tasks += [asyncio.create_task(self._wait(job, starts)) for job in jobs]
 
     async def _wait(self, job: str, starts: Sequence[int]) -> None:
-        with self.hub.wait_for(job, starts) as waiter:
+        with Waiter([job], starts).join(self.hub) as waiter:
             while True:
-                notice = await waiter.next(None)
-                if notice is not None and self._is_end(notice):
+                received = await waiter.next(None)
+                if received is not None and self._is_end(received[1]):
                     self.ends[job] += 1
                     return
 

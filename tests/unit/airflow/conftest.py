@@ -8,8 +8,8 @@ import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import ExecutorSafeguard
 
-from kafka_bridge.airflow import task_state
-from kafka_bridge.airflow.submit import attempts, completion, kafka_access, submitter
+from kafka_bridge.airflow import kafka_access, task_state
+from kafka_bridge.airflow.submit import attempts, completion, submitter
 
 from .samples import Store
 from .stand_ins import Kafka, Log

@@ -6,7 +6,6 @@ import asyncio
 import json
 import math
 from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -21,6 +20,7 @@ from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.triggerer import cancel, job_log, job_wait
 from kafka_bridge.airflow.triggerer.job_log import LogBudget
 from kafka_bridge.airflow.triggerer.timeouts import MARGIN_SECONDS
+from kafka_bridge.airflow.triggerer.waiter import JobNotice, Waiter
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.responses.event_readers import HeadReader, event_head, plain_head
@@ -101,18 +101,11 @@ class Reader:
     open: bool = False
     read_head: HeadReader | None = None
 
-    async def waiting_for(
-        self,
-        correlation_id: str,
-        kafka_config_id: str,
-        topic: str,
-        start_offsets: Sequence[int],
-        *,
-        read_head: HeadReader,
-    ) -> Reader:
-        """Be subscribed to, until the block ends."""
-        self.asked.append((correlation_id, kafka_config_id, topic, start_offsets))
-        self.read_head = read_head
+    async def join_hub(self, waiter: Waiter, kafka_config_id: str, topic: str) -> Reader:
+        """Take the place of the waiter, until the block ends."""
+        (job,) = waiter._subscriptions
+        self.asked.append((job.key.decode(), kafka_config_id, topic, list(job.positions)))
+        self.read_head = job.read_head
         return self
 
     def __enter__(self) -> Self:
@@ -122,12 +115,12 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.open = False
 
-    async def next(self, deadline: float | None) -> Notice | None:
+    async def next(self, deadline: float | None) -> JobNotice | None:
         """Return the next notice, or None at the deadline."""
         if self.script:
             pause, notice = self.script.popleft()
             self.clock.now += pause
-            return notice
+            return None if notice is None else (JOB, notice)
         assert deadline is not None, "nothing would ever end this wait"
         self.clock.now = max(self.clock.now, deadline)
         return None
@@ -190,7 +183,7 @@ class Runner:
         self._patch.setattr(job_wait, "time", clock)
         self._patch.setattr(job_log, "time", clock)
         self._patch.setattr(job_wait, "PROCESS_BUDGET", LogBudget())
-        self._patch.setattr(job_wait, "waiting_for", reader.waiting_for)
+        self._patch.setattr(job_wait, "join_hub", reader.join_hub)
         self._patch.setattr(KafkaJobTrigger, "log", log)
         trigger = KafkaJobTrigger(**{**ARGUMENTS, **changes})
         async with asyncio.timeout(30):
@@ -280,7 +273,7 @@ async def test_reader_that_fails(run: Runner, error: Any) -> None:
 
 async def test_connection_that_cannot_be_used(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that cannot be opened is an event too, not a trigger that dies."""
-    monkeypatch.setattr(Reader, "waiting_for", _refuse)
+    monkeypatch.setattr(Reader, "join_hub", _refuse)
     wait = await run()
     assert wait.events == [{"error": "ConfigurationError", "message": "no such connection"}]
 
@@ -324,7 +317,7 @@ async def test_records_lost_to_retention(run: Runner) -> None:
 
 TIME_OUTS = [
     ([], "not_started", "no worker accepted the job within 100 s", 100),
-    ([JobState.ACCEPTED], "worker_lost", "worker w-1 has been silent for 90 s", 91),
+    ([JobState.ACCEPTED], "worker_lost", "worker w-1 has published nothing for 90 s", 91),
     (
         [JobState.RUNNING] * 12,
         "deadline_exceeded",

@@ -1,4 +1,4 @@
-"""The batch operator without brokers: what it takes, how it waits, what it refuses to send."""
+"""The batch operator without brokers: its arguments, how it waits, and what it returns."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
-from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger
-from kafka_bridge.airflow.batch import cancel as batch_cancel
+from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger, kafka_access
 from kafka_bridge.airflow.batch import completion, submission
-from kafka_bridge.airflow.batch.ends import BatchEnds
-from kafka_bridge.airflow.batch.exceptions import (
+from kafka_bridge.airflow.batch.finished_job import FinishedJob
+from kafka_bridge.airflow.batch.status import BatchStatus
+from kafka_bridge.airflow.batch.stored_batch import STORE_KEY, Batch, Round
+from kafka_bridge.airflow.exceptions import (
     KafkaBatchFailed,
     KafkaBatchFailedForGood,
     KafkaBatchTimedOut,
+    KafkaJobKilled,
+    KafkaJobWaitFailed,
 )
-from kafka_bridge.airflow.batch.job_end import JobEnd
-from kafka_bridge.airflow.batch.stored_batch import STORE_KEY, Batch, Round
-from kafka_bridge.airflow.exceptions import KafkaJobKilled, KafkaJobWaitFailed
 from kafka_bridge.airflow.resume_delay import LOOP_SECONDS
 from kafka_bridge.kafka.admin.diagnosis import QueueReport
 from kafka_bridge.kafka.config import KafkaConfig
@@ -48,7 +48,7 @@ def operator(**arguments: Any) -> KafkaJobBatchOperator:
     return KafkaJobBatchOperator(**given)
 
 
-# What its author may say.
+# Its arguments.
 
 EITHER = "a batch needs either payloads or payloads_file"
 BAD_FORMS: list[tuple[dict[str, Any], str]] = [
@@ -85,14 +85,16 @@ BAD_FORMS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "words"), BAD_FORMS)
-def test_bad_form(arguments: dict[str, Any], words: str) -> None:
-    """What makes no sense is refused when the DAG is parsed, in words that name the argument."""
+def test_invalid_arguments_are_refused_when_the_dag_is_parsed(
+    arguments: dict[str, Any], words: str
+) -> None:
+    """The error names the argument."""
     with pytest.raises(ConfigurationError) as caught:
         operator(**arguments)
     assert str(caught.value) == words
 
 
-def test_templates() -> None:
+def test_payloads_files_and_topics_are_templated() -> None:
     """Payloads, files and topics are rendered with the run's context."""
     made = operator(
         payloads=[{"path": "{{ name }}/a"}],
@@ -104,8 +106,8 @@ def test_templates() -> None:
     assert (made.results_file, made.request_topic) == ("/data/files.jsonl", "files.requests")
 
 
-def test_payloads_from_another_task() -> None:
-    """The payloads may be another task's output, and the other task goes first."""
+def test_payloads_may_be_the_output_of_another_task() -> None:
+    """That task then runs first."""
     with DAG("batch", schedule=None):
         first = KafkaJobBatchOperator(task_id="first", job_type="a", payloads=[1])
         second = KafkaJobBatchOperator(task_id="second", job_type="a", payloads=first.output)
@@ -121,8 +123,10 @@ def submitted(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submission, "submit", lambda *_: BATCH)
 
 
-def test_trigger(submitted: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One trigger waits for the batch; what Airflow stores of it is small, whatever its size."""
+def test_one_trigger_waits_for_the_whole_batch(
+    submitted: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Airflow stores of it is small, whatever the size of the batch."""
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "4")
     with pytest.raises(TaskDeferred) as caught:
         operator(timeout=600, on_failure="collect").execute(context())
@@ -135,7 +139,7 @@ def test_trigger(submitted: None, monkeypatch: pytest.MonkeyPatch) -> None:
         arguments,
     )
     assert arguments.pop("not_before") > 0
-    assert arguments.pop("settle_seconds") == 4 + 1 + LOOP_SECONDS
+    assert arguments.pop("resume_delay") == 4 + 1 + LOOP_SECONDS
     assert arguments == {
         "batch_id": JOB,
         "count": 3,
@@ -156,8 +160,10 @@ def test_trigger(submitted: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (caught.value.method_name, caught.value.kwargs) == ("execute_complete", None)
 
 
-def test_killed(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
-    """A process that is killed while it publishes cancels what it has published, if it can."""
+def test_killed_process_cancels_the_jobs_it_published(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    """A failure to cancel is logged."""
     told: list[tuple[Any, ...]] = []
 
     def cancel_all(config: KafkaConfig, topic: str, jobs: list[str], reason: str, **_: Any) -> None:
@@ -165,7 +171,7 @@ def test_killed(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, log: Log) -> None
         if len(told) > 1:
             raise BrokerUnreachable("no broker answered")
 
-    monkeypatch.setattr(batch_cancel, "cancel_all", cancel_all)
+    monkeypatch.setattr(kafka_access, "cancel_all", cancel_all)
     made = operator()
     made.on_kill()
     assert told == []
@@ -174,13 +180,13 @@ def test_killed(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, log: Log) -> None
     made.on_kill()
     assert told == [("jobs.control", BATCH.last.job_ids(), "the task was killed")] * 2
     assert [line for line in log.lines if "jobs" in line] == [
-        "Published CANCEL for 3 jobs: the task was killed",
-        "Publishing CANCEL for 3 jobs failed: no broker answered",
+        "3 jobs: CANCEL published: the task was killed",
+        "3 jobs: publishing CANCEL failed: no broker answered",
     ]
 
 
-def test_killed_while_it_publishes(submitted: None) -> None:
-    """A process that has cancelled its batch does not defer to it; the retry submits it anew."""
+def test_process_killed_while_publishing_does_not_defer(submitted: None) -> None:
+    """It has cancelled its jobs; the retry submits them again."""
     made = operator()
     made.on_kill()
     with pytest.raises(KafkaJobKilled) as caught:
@@ -189,7 +195,7 @@ def test_killed_while_it_publishes(submitted: None) -> None:
     assert not isinstance(caught.value, AirflowFailException)
 
 
-# What it does not send.
+# What it refuses to send.
 
 NOTHING_SENT: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
@@ -227,7 +233,7 @@ NOTHING_SENT: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "error", "words"), NOTHING_SENT)
-def test_nothing_goes_out(
+def test_invalid_batch_is_refused_before_anything_is_stored_or_sent(
     kafka: Kafka, store: Store, arguments: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     """What can be known beforehand is known before anything is stored or sent."""
@@ -245,15 +251,17 @@ MANY_RESULTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("arguments", MANY_RESULTS)
-def test_many_results_elsewhere(kafka: Kafka, store: Store, arguments: dict[str, Any]) -> None:
-    """Where they are not returned, there may be any number: it goes on to ask the brokers."""
+def test_any_number_of_results_may_go_elsewhere_than_to_the_xcom(
+    kafka: Kafka, store: Store, arguments: dict[str, Any]
+) -> None:
+    """The submission goes on to ask the brokers."""
     made = operator(payloads=range(10_001), broker_timeout=0.2, **arguments)
     with pytest.raises(BrokerUnreachable):
         made.execute(context(store))
 
 
-def test_empty_batch(kafka: Kafka, store: Store, tmp_path: Path, log: Log) -> None:
-    """An empty batch is done at once, without Kafka: an empty list, or an empty file."""
+def test_empty_batch_returns_at_once(kafka: Kafka, store: Store, tmp_path: Path, log: Log) -> None:
+    """Without Kafka: an empty list, or an empty file."""
     file = tmp_path / "results.jsonl"
     assert operator(payloads=[]).execute(context(store)) == []
     assert operator(payloads=[], results_file=str(file)).execute(context(store)) == {
@@ -268,7 +276,7 @@ def test_empty_batch(kafka: Kafka, store: Store, tmp_path: Path, log: Log) -> No
     assert store.values == {}
 
 
-# What it makes of the end.
+# What it returns or raises.
 
 
 @pytest.fixture
@@ -279,31 +287,35 @@ def known(store: Store) -> Store:
 
 
 def resume(
-    monkeypatch: pytest.MonkeyPatch, store: Store, ends: list[JobEnd | None], **arguments: Any
+    monkeypatch: pytest.MonkeyPatch, store: Store, ends: list[FinishedJob | None], **arguments: Any
 ) -> Any:
     """Resume the task of a batch whose jobs came to that."""
-    stand = BatchEnds(BATCH, ends, [0, 1, 2])
-    monkeypatch.setattr(completion, "read_ends", lambda *_: stand)
+    status = BatchStatus(BATCH, ends, [0, 1, 2])
+    monkeypatch.setattr(completion, "read_status", lambda *_: status)
     return operator(**arguments).execute_complete(context(store), {"total": 3})
 
 
-DONE = JobEnd(JobState.SUCCEEDED, result=1)
-FAILED = JobEnd(JobState.FAILED, error=JobFailure("busy", "later", "Traceback …", retryable=True))
+DONE = FinishedJob(JobState.SUCCEEDED, result=1)
+FAILED = FinishedJob(
+    JobState.FAILED, error=JobFailure("busy", "later", "Traceback …", retryable=True)
+)
 
 
-def test_results(known: Store, monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
-    """The results are the XCom; the log says how many there are of each kind."""
+def test_results_become_the_xcom(known: Store, monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
+    """The log has the number of jobs in each state."""
     assert resume(monkeypatch, known, [DONE, DONE, DONE]) == [1, 1, 1]
     assert log.lines == [f"Batch {JOB} of 3 jobs: 3 SUCCEEDED"]
     assert resume(monkeypatch, known, [DONE, DONE, DONE], do_xcom_push=False) is None
 
 
-def test_result_handler(known: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_result_handler_makes_the_xcom_of_the_results(
+    known: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The handler gets what would be the XCom, and what it returns is the XCom.
 
     It gets the results however large they are, and where a file has them, the summary.
     """
-    large = JobEnd(JobState.SUCCEEDED, result="x" * 600_000)
+    large = FinishedJob(JobState.SUCCEEDED, result="x" * 600_000)
 
     def lengths(results: list[str]) -> list[int]:
         return [len(each) for each in results]
@@ -318,8 +330,10 @@ def test_result_handler(known: Store, monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert resume(monkeypatch, known, [DONE] * 3, **arguments) == file
 
 
-def test_result_handler_that_fails(known: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handler that fails fails the task and does not give the batch up: a retry reads it anew."""
+def test_failing_result_handler_fails_the_task_but_not_the_batch(
+    known: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry reads the results again and does not run the jobs again."""
 
     def fail(_: Any) -> None:
         raise ZeroDivisionError
@@ -328,27 +342,31 @@ def test_result_handler_that_fails(known: Store, monkeypatch: pytest.MonkeyPatch
         resume(monkeypatch, known, [DONE] * 3, result_handler=fail)
     batch = Batch.load(known)
     assert batch is not None
-    assert not batch.last.given_up
+    assert not batch.last.abandoned
 
 
-def test_failed_batch_is_not_handled(known: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The handler sees the results of batches that succeed only."""
+def test_result_handler_is_not_called_for_a_failed_batch(
+    known: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets the results of successful batches only."""
     seen: list[Any] = []
     with pytest.raises(KafkaBatchFailed):
         resume(monkeypatch, known, [DONE, FAILED, DONE], result_handler=seen.append)
     assert seen == []
 
 
-def test_page_of_the_task(submitted: None, known: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rendered view and the link know the batch, while it runs and when it has ended."""
+def test_rendered_view_and_link_show_the_batch(
+    submitted: None, known: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it runs, and after it has finished."""
     monkeypatch.setenv(
         "AIRFLOW__KAFKA_BRIDGE__BATCH_URL", "http://ui/{request_topic}?key={batch_id}"
     )
     waiting, resumed = operator(), operator()
     with pytest.raises(TaskDeferred):
         waiting.execute(context(known))
-    stand = BatchEnds(BATCH, [DONE, DONE, DONE], [0, 1, 2])
-    monkeypatch.setattr(completion, "read_ends", lambda *_: stand)
+    status = BatchStatus(BATCH, [DONE, DONE, DONE], [0, 1, 2])
+    monkeypatch.setattr(completion, "read_status", lambda *_: status)
     resumed.execute_complete(context(known), {"total": 3})
     (link,) = KafkaJobBatchOperator.operator_extra_links
     assert link.name == "Kafka batch"
@@ -374,11 +392,11 @@ def test_page_of_the_task(submitted: None, known: Store, monkeypatch: pytest.Mon
         ({"on_failure": "collect", "max_failures": 0}, True),
     ],
 )
-def test_how_many_may_fail(
+def test_more_failed_jobs_than_tolerated_fail_the_task(
     known: Store, monkeypatch: pytest.MonkeyPatch, log: Log, arguments: dict[str, Any], fails: bool
 ) -> None:
     """Two failures of three fail the task as its author said; a batch that fails it is given up."""
-    ends: list[JobEnd | None] = [DONE, FAILED, FAILED]
+    ends: list[FinishedJob | None] = [DONE, FAILED, FAILED]
     if not fails:
         assert resume(monkeypatch, known, ends, **arguments)[0] == 1
     else:
@@ -387,19 +405,19 @@ def test_how_many_may_fail(
         assert "The worker's own details of payloads[1]:\nTraceback …" in log.lines
     batch = Batch.load(known)
     assert batch is not None
-    assert batch.last.given_up == fails
+    assert batch.last.abandoned == fails
 
 
-LOST = JobEnd(JobState.SUCCEEDED, result={"name": "a\0"})
+LOST = FinishedJob(JobState.SUCCEEDED, result={"name": "a\0"})
 
 
-def test_result_that_airflow_cannot_store(
+def test_result_that_airflow_cannot_store_fails_the_task_and_keeps_the_others(
     known: Store, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     """The error names the payload, no retry follows, and the other results are kept as the XCom."""
     pushed: dict[str, Any] = {}
-    stand = BatchEnds(BATCH, [DONE, LOST, DONE], [0, 1, 2])
-    monkeypatch.setattr(completion, "read_ends", lambda *_: stand)
+    status = BatchStatus(BATCH, [DONE, LOST, DONE], [0, 1, 2])
+    monkeypatch.setattr(completion, "read_status", lambda *_: status)
     known_to_airflow = context(known)
     monkeypatch.setattr(known_to_airflow["ti"], "xcom_push", pushed.__setitem__, raising=False)
     with pytest.raises(KafkaBatchFailedForGood) as caught:
@@ -414,17 +432,17 @@ def test_result_that_airflow_cannot_store(
     assert log.lines[-1] == "The task fails; the results that can be stored are its XCom"
 
 
-def test_result_that_cannot_be_stored_is_named_where_the_others_are_too_large(
+def test_error_names_the_lost_result_even_if_the_others_are_too_large(
     known: Store, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     """What is wrong with one payload comes first; that the others are not kept is logged."""
-    large = JobEnd(JobState.SUCCEEDED, result="x" * 2_000_000)
+    large = FinishedJob(JobState.SUCCEEDED, result="x" * 2_000_000)
     with pytest.raises(KafkaBatchFailedForGood, match=r"payloads\[1\]: result_not_storable"):
         resume(monkeypatch, known, [large, LOST, DONE])
     assert "are not kept: the results of 3 jobs take 2,000," in log.lines[-1]
 
 
-def test_result_that_airflow_cannot_store_among_collected(
+def test_lost_result_counts_as_a_failed_job_of_a_collected_batch(
     known: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It counts as one of the failures that a batch may have."""
@@ -433,15 +451,15 @@ def test_result_that_airflow_cannot_store_among_collected(
     assert results[1]["error"]["type"] == "result_not_storable"
 
 
-def test_result_that_only_a_file_can_hold(
+def test_results_file_holds_values_that_airflow_cannot_store(
     known: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A file of JSON takes NUL and large integers; what JSON has not is an error in its line."""
     file = tmp_path / "results.jsonl"
-    ends: list[JobEnd | None] = [
+    ends: list[FinishedJob | None] = [
         LOST,
-        JobEnd(JobState.SUCCEEDED, result=2**70),
-        JobEnd(JobState.SUCCEEDED, result=float("inf")),
+        FinishedJob(JobState.SUCCEEDED, result=2**70),
+        FinishedJob(JobState.SUCCEEDED, result=float("inf")),
     ]
     resume(monkeypatch, known, ends, on_failure="collect", results_file=str(file))
     lines = [json.loads(line) for line in file.read_text().splitlines()]
@@ -450,13 +468,15 @@ def test_result_that_only_a_file_can_hold(
     assert lines[2]["error"]["message"].startswith("result: is inf, which is not a number in JSON")
 
 
-def test_nothing_succeeded(known: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many may fail: when all of them have, the task has."""
+def test_batch_without_any_success_fails_the_task(
+    known: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many jobs may fail."""
     with pytest.raises(KafkaBatchFailed, match=r"^3 of 3 jobs failed \(2 may\)"):
         resume(monkeypatch, known, [FAILED, FAILED, FAILED], on_failure="collect")
 
 
-def test_results_file_of_a_batch_that_fails(
+def test_results_file_is_written_even_if_the_batch_fails(
     known: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """When all jobs have ended, their results are in the file even if too many failed."""
@@ -467,8 +487,10 @@ def test_results_file_of_a_batch_that_fails(
     assert len(file.read_text().splitlines()) == 3
 
 
-def test_responses_that_are_gone(known: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A response that retention has removed since the trigger saw it is missed, not invented."""
+def test_response_removed_by_retention_is_an_error(
+    known: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No result is invented for it."""
     with pytest.raises(RecordGone) as caught:
         resume(monkeypatch, known, [DONE, None, DONE])
     assert str(caught.value) == (
@@ -478,7 +500,7 @@ def test_responses_that_are_gone(known: Store, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("error", "words", "given_up"),
+    ("error", "words", "abandoned"),
     [
         ("not_started", f"not_started: in words. {QueueReport('jobs.requests')}", True),
         ("worker_lost", "worker_lost: in words", True),
@@ -486,30 +508,30 @@ def test_responses_that_are_gone(known: Store, monkeypatch: pytest.MonkeyPatch) 
         ("ReaderClosed", "ReaderClosed: in words", False),
     ],
 )
-def test_wait_that_failed(
+def test_timeout_abandons_the_batch_but_a_failed_reader_does_not(
     known: Store,
     kafka: Kafka,
     monkeypatch: pytest.MonkeyPatch,
     error: str,
     words: str,
-    given_up: bool,
+    abandoned: bool,
 ) -> None:
-    """After a time-out, a retry submits anew; after a reader that failed, it goes on waiting."""
+    """After a timeout a retry submits the jobs again; after a reader failure it goes on waiting."""
     monkeypatch.setattr(completion, "diagnose", kafka.diagnose)
-    with pytest.raises(KafkaBatchTimedOut if given_up else KafkaJobWaitFailed) as caught:
+    with pytest.raises(KafkaBatchTimedOut if abandoned else KafkaJobWaitFailed) as caught:
         operator().execute_complete(context(known), {"error": error, "message": "in words"})
     assert str(caught.value) == words
     assert isinstance(caught.value, AirflowException)
-    assert isinstance(caught.value, JobTimedOut) == given_up
+    assert isinstance(caught.value, JobTimedOut) == abandoned
     batch = Batch.load(known)
     assert batch is not None
-    assert batch.last.given_up == given_up
+    assert batch.last.abandoned == abandoned
 
 
-def test_stock_service_that_is_silent(
+def test_timeout_of_a_plain_service_says_what_a_spring_listener_needs(
     known: Store, kafka: Kafka, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
-    """The time-out says what a Spring service must do; nobody is told to stop, for it would not."""
+    """Nothing is cancelled: such a service reads no commands."""
     monkeypatch.setattr(completion, "diagnose", kafka.diagnose)
     made = operator(reply="plain", encoding="json")
     made.published = BATCH.last
@@ -524,8 +546,8 @@ def test_stock_service_that_is_silent(
     assert log.lines == []
 
 
-def test_emptied_store(store: Store) -> None:
-    """Without what was stored, the jobs' ids are not known, and the error says so."""
+def test_missing_batch_in_the_state_store_is_an_error(store: Store) -> None:
+    """Without it, the ids of the jobs are not known."""
     with pytest.raises(ConfigurationError) as caught:
         operator().execute_complete(context(store), {"total": 3})
     assert str(caught.value) == (
@@ -534,12 +556,12 @@ def test_emptied_store(store: Store) -> None:
     )
 
 
-def test_what_is_stored(store: Store) -> None:
-    """The store keeps plain JSON, for ever, and little of it: no list of ids."""
-    BATCH.with_round(BATCH.last).given_up().save(store)
+def test_state_store_keeps_little_of_a_batch_for_ever(store: Store) -> None:
+    """Plain JSON, and no list of ids."""
+    BATCH.with_round(BATCH.last).abandoned().save(store)
     assert json.loads(json.dumps(store.values)) == store.values
     assert len(json.dumps(store.values[STORE_KEY])) < 500
     loaded = Batch.load(store)
     assert loaded is not None
-    assert [each.given_up for each in loaded.rounds] == [False, True]
+    assert [each.abandoned for each in loaded.rounds] == [False, True]
     assert Batch.load(Store()) is None

@@ -29,8 +29,8 @@ def contents(values: Any, file: Path | None = None) -> list[tuple[bytes | None, 
     return first
 
 
-def test_values() -> None:
-    """Every payload has the form that it has as that of a single job."""
+def test_payloads_of_a_list_are_encoded_as_those_of_single_jobs() -> None:
+    """Python values become JSON; bytes stay as they are."""
     assert contents([{"n": 1}, "é", b"\x00", None]) == [
         (b'{"n":1}', JSON),
         ('"é"'.encode(), JSON),
@@ -39,8 +39,8 @@ def test_values() -> None:
     ]
 
 
-def test_generator() -> None:
-    """What can be gone through only once is kept."""
+def test_payloads_of_a_generator_can_be_iterated_again() -> None:
+    """It is kept as a list: first to check all payloads, then to publish them."""
 
     def squares() -> Iterator[int]:
         yield from (n * n for n in range(3))
@@ -49,8 +49,8 @@ def test_generator() -> None:
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".ndjson"])
-def test_json_lines(tmp_path: Path, ending: str) -> None:
-    """Each line is a payload as it stands, numbers that no float holds included."""
+def test_each_line_of_a_file_is_one_payload(tmp_path: Path, ending: str) -> None:
+    """It is published as it is, including numbers that no float can hold."""
     file = tmp_path / f"numbers{ending}"
     file.write_bytes(b'{"n": 12345678901234567890.5}\r\n  "x"\nnull')
     assert contents(None, file) == [
@@ -60,8 +60,8 @@ def test_json_lines(tmp_path: Path, ending: str) -> None:
     ]
 
 
-def test_parquet(tmp_path: Path) -> None:
-    """Each row is a payload: a dictionary by column, from all the file's row groups."""
+def test_each_row_of_a_parquet_file_is_one_payload(tmp_path: Path) -> None:
+    """A dictionary by column, from all row groups of the file."""
     file, rows = tmp_path / "rows.parquet", [{"n": n, "name": f"file {n}"} for n in range(2500)]
     pq.write_table(pa.Table.from_pylist(rows), file, row_group_size=700)
     found = contents(None, file)
@@ -69,8 +69,8 @@ def test_parquet(tmp_path: Path) -> None:
     assert found[1234] == (b'{"n":1234,"name":"file 1234"}', JSON)
 
 
-def test_empty_file(tmp_path: Path) -> None:
-    """A file without a line is an empty batch."""
+def test_empty_file_is_an_empty_batch(tmp_path: Path) -> None:
+    """A file without a line has no payloads."""
     file = tmp_path / "none.jsonl"
     file.touch()
     assert contents(None, file) == []
@@ -84,7 +84,7 @@ class Picture(BaseModel):
 
 
 @pytest.mark.parametrize("source", ["list", "pictures.jsonl", "pictures.parquet"])
-def test_model(tmp_path: Path, source: str) -> None:
+def test_payloads_that_do_not_fit_the_model_are_named(tmp_path: Path, source: str) -> None:
     """Payloads travel as the model has them, wherever they come from; one that does not is named.
 
     The error says which payload, and which of its fields.
@@ -116,8 +116,10 @@ BAD_LINES = [
 
 
 @pytest.mark.parametrize(("line", "why"), BAD_LINES)
-def test_bad_line(tmp_path: Path, line: bytes, why: str) -> None:
-    """A line that is not JSON is named by its number."""
+def test_line_that_is_not_json_is_named_by_its_number(
+    tmp_path: Path, line: bytes, why: str
+) -> None:
+    """The error shows how the line begins."""
     file = tmp_path / "numbers.jsonl"
     file.write_bytes(b"1\n" * 16 + line + b"\n1\n")
     with pytest.raises(PayloadNotSerialisable) as caught:
@@ -125,12 +127,12 @@ def test_bad_line(tmp_path: Path, line: bytes, why: str) -> None:
     begins = line.decode(errors="replace")
     assert str(caught.value) == (
         f"{file}, line 17 is not JSON ({why}): each line must hold one payload, "
-        f"and this one begins with {begins!r}"
+        f"but this one begins with {begins!r}"
     )
 
 
-def test_value_without_json_form() -> None:
-    """An item that cannot be written is named by its index, and so is the part of it."""
+def test_value_without_a_json_form_is_named_by_its_index() -> None:
+    """The error also names the part of the value."""
     with pytest.raises(PayloadNotSerialisable) as caught:
         contents([1, 2, 3, {"x": object}])
     assert str(caught.value).startswith(
@@ -138,8 +140,8 @@ def test_value_without_json_form() -> None:
     )
 
 
-def test_row_without_json_form(tmp_path: Path) -> None:
-    """A row that cannot be written is named by its number."""
+def test_row_without_a_json_form_is_named_by_its_number(tmp_path: Path) -> None:
+    """The error also names the column."""
     file = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"data": [b"text", b"\xff"]}), file)
     with pytest.raises(PayloadNotSerialisable, match=r"rows.parquet, row 2\['data'\] cannot be "):
@@ -147,8 +149,8 @@ def test_row_without_json_form(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("values", ["abc", b"abc", {"n": 1}, 17])
-def test_one_value_instead_of_many(values: Any) -> None:
-    """A value that would be taken apart letter by letter, or key by key, is refused."""
+def test_one_value_instead_of_a_list_is_refused(values: Any) -> None:
+    """A text would otherwise become one job for each letter."""
     with pytest.raises(ConfigurationError) as caught:
         contents(values)
     assert str(caught.value) == (
@@ -157,19 +159,19 @@ def test_one_value_instead_of_many(values: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "missing.parquet"])
-def test_missing_file(tmp_path: Path, name: str) -> None:
-    """A file that is not there is named, and the error says where it must be."""
+def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    """The error says where the file must be."""
     with pytest.raises(ConfigurationError) as caught:
         contents(None, tmp_path / name)
     assert str(caught.value) == (
         f"payloads_file {tmp_path / name} cannot be read on this worker: No such file or "
-        "directory. It must lie where every worker that may run this task finds it"
+        "directory. The file must be on every worker that may run this task"
     )
 
 
 @pytest.mark.parametrize("name", ["payloads.csv", "payloads", "payloads.JSONL"])
-def test_other_file(name: str) -> None:
-    """Only endings that say how to read the file are taken."""
+def test_file_with_an_unknown_suffix_is_refused(name: str) -> None:
+    """The suffix decides how a file is read."""
     with pytest.raises(ConfigurationError) as caught:
         payloads_of(None, name)
     assert str(caught.value) == (
@@ -177,19 +179,19 @@ def test_other_file(name: str) -> None:
     )
 
 
-def test_no_parquet_file(tmp_path: Path) -> None:
-    """A file that is no Parquet in spite of its name is refused by name."""
+def test_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    """A file with that suffix may hold something else."""
     file = tmp_path / "rows.parquet"
     file.write_text("n\n1\n")
     with pytest.raises(ConfigurationError) as caught:
         contents(None, file)
-    assert str(caught.value).startswith(
-        f"payloads_file {file} is not a Parquet file that can be read: "
-    )
+    assert str(caught.value).startswith(f"payloads_file {file} cannot be read as Parquet: ")
 
 
-def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the extra is missing, the error names it."""
+def test_parquet_without_pyarrow_names_the_missing_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error has the command that installs it."""
     for name in ("pyarrow", "pyarrow.parquet"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ConfigurationError) as caught:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from kafka_bridge.airflow.batch.progress import BatchProgress
-from kafka_bridge.airflow.batch.timeouts import Tally
+from kafka_bridge.airflow.batch.progress import BatchProgress, Tally
 
 
 def tally(done: int, total: int = 10_000) -> Tally:
@@ -11,8 +10,8 @@ def tally(done: int, total: int = 10_000) -> Tally:
     return Tally(total, running=8, succeeded=done)
 
 
-def test_lines() -> None:
-    """Percent, counts, pace, and how long the rest will take."""
+def test_line_has_percent_counts_pace_and_the_time_left() -> None:
+    """The first line has no pace yet."""
     progress = BatchProgress()
     assert [progress.line(tally(800 * second), second) for second in (0, 5, 10)] == [
         "0 %: 0 of 10,000 jobs done, 8 running, 9,992 queued",
@@ -21,8 +20,8 @@ def test_lines() -> None:
     ]
 
 
-def test_silence_is_not_logged() -> None:
-    """Where nothing has changed there is nothing to say."""
+def test_no_line_if_nothing_has_changed() -> None:
+    """A batch that stands still does not fill the log."""
     progress = BatchProgress()
     assert progress.line(tally(1), 0) is not None
     assert progress.line(tally(1), 1000) is None
@@ -30,7 +29,7 @@ def test_silence_is_not_logged() -> None:
 
 
 def test_pace_is_that_of_the_last_minute() -> None:
-    """A batch that has slowed down says so: an old pace promises nothing."""
+    """An older pace says nothing about the rest."""
     progress = BatchProgress()
     for second, done in ((0, 0), (30, 6000), (70, 6030), (85, 6060)):
         line = progress.line(tally(done), second)

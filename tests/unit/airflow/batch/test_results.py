@@ -8,12 +8,7 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from kafka_bridge.airflow.batch.exceptions import (
-    KafkaBatchFailed,
-    KafkaBatchFailedForGood,
-    ResultsTooLarge,
-)
-from kafka_bridge.airflow.batch.job_end import JobEnd
+from kafka_bridge.airflow.batch.finished_job import FinishedJob
 from kafka_bridge.airflow.batch.results import (
     XCOM_RESULTS,
     failure_of,
@@ -24,57 +19,62 @@ from kafka_bridge.airflow.batch.results import (
     with_storable_results,
     write_results,
 )
+from kafka_bridge.airflow.exceptions import (
+    KafkaBatchFailed,
+    KafkaBatchFailedForGood,
+    ResultsTooLarge,
+)
 from kafka_bridge.airflow.storable import XCOM
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.messages import JobFailure, JobState
 
 
-def done(result: object = None) -> JobEnd:
+def done(result: object = None) -> FinishedJob:
     """Return a good end."""
-    return JobEnd(JobState.SUCCEEDED, result=result)
+    return FinishedJob(JobState.SUCCEEDED, result=result)
 
 
-def failed(kind: str = "busy", *, retryable: bool = True) -> JobEnd:
+def failed(kind: str = "busy", *, retryable: bool = True) -> FinishedJob:
     """Return a bad end."""
     error = JobFailure(kind, "in words", "Traceback …", retryable=retryable)
-    return JobEnd(JobState.FAILED, error=error)
+    return FinishedJob(JobState.FAILED, error=error)
 
 
-CANCELLED = JobEnd(JobState.CANCELLED, error=JobFailure("cancelled", "another one has failed"))
+CANCELLED = FinishedJob(JobState.CANCELLED, error=JobFailure("cancelled", "another one has failed"))
 
 
-def test_results() -> None:
-    """Results come in order; in the place of one that is not there stands the error."""
+def test_results_are_in_the_order_of_the_payloads() -> None:
+    """A job without a result has its error at that place."""
     error = {"type": "busy", "message": "in words", "retryable": True}
     assert results_of([done(1), failed(), done(None)]) == [1, {"error": error}, None]
 
 
-def test_too_large_for_an_xcom() -> None:
-    """More than an XCom should hold is refused, in words that name the way out."""
+def test_results_too_large_for_an_xcom_are_refused() -> None:
+    """The error says what to do instead."""
     with pytest.raises(ResultsTooLarge) as caught:
         require_small_enough(["x" * 600_000, "y" * 600_000])
     assert str(caught.value) == (
-        "the results of 2 jobs take 1,200,007 bytes as JSON, and an XCom 1,048,576 at most: set "
-        "results_file to have them written to a file, a result_handler that makes less of them, "
-        "or do_xcom_push=False if nobody needs them"
+        "the results of 2 jobs take 1,200,007 bytes as JSON, but an XCom holds at most 1,048,576: "
+        "set results_file to write them to a file, or a result_handler that reduces them, or "
+        "do_xcom_push=False if nobody needs them"
     )
     assert isinstance(caught.value, AirflowFailException)
 
 
-def test_too_many_for_an_xcom() -> None:
-    """More results than an XCom takes are refused before the jobs are sent."""
+def test_too_many_results_for_an_xcom_are_refused_before_publishing() -> None:
+    """The number is known before anything is sent."""
     require_few_enough(XCOM_RESULTS)
     with pytest.raises(ConfigurationError) as caught:
         require_few_enough(XCOM_RESULTS + 1)
     assert str(caught.value) == (
-        "the results of 10,001 jobs are too many for an XCom, which takes 10,000 at most: set "
-        "results_file to have them written to a file, a result_handler that makes less of them, "
-        "or do_xcom_push=False if nobody needs them. Nothing was sent."
+        "the results of 10,001 jobs are too many for an XCom, which holds at most 10,000: set "
+        "results_file to write them to a file, or a result_handler that reduces them, or "
+        "do_xcom_push=False if nobody needs them. Nothing was sent."
     )
 
 
-def test_results_that_cannot_be_stored() -> None:
-    """Each is an error at its place, not to be tried again; the others stay as they are."""
+def test_result_that_cannot_be_stored_becomes_a_non_retryable_error() -> None:
+    """The other results stay as they are."""
     ends = with_storable_results([done("a\0"), done("b"), failed(), None], XCOM)
     assert [end is not None and end.has_lost_result for end in ends] == [True, False, False, False]
     lost, *others = ends
@@ -86,8 +86,8 @@ def test_results_that_cannot_be_stored() -> None:
     assert shown["error"]["message"].startswith("result: contains NUL. Let a result_handler")
 
 
-def test_file(tmp_path: Path) -> None:
-    """The file has a line for each payload, in order, and the worker's details of each failure."""
+def test_results_file_has_one_line_for_each_payload(tmp_path: Path) -> None:
+    """In order, with the details of each failed job."""
     path = tmp_path / "new" / "results.jsonl"
     write_results(path, [done({"é": 1}), failed(), CANCELLED])
     assert [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] == [
@@ -116,8 +116,8 @@ def test_file(tmp_path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == ["results.jsonl"]
 
 
-def test_file_that_cannot_be_written(tmp_path: Path) -> None:
-    """A place where nothing can be written is named."""
+def test_results_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """The error names its path."""
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "new" / "results.jsonl"
     with pytest.raises(ConfigurationError) as caught:
@@ -127,8 +127,8 @@ def test_file_that_cannot_be_written(tmp_path: Path) -> None:
     )
 
 
-def test_failure_in_words() -> None:
-    """Counts, types and the first real failure: being cancelled is but the consequence."""
+def test_failure_names_counts_types_and_the_first_failed_job() -> None:
+    """A cancelled job is named last: another failure is the reason for it."""
     ends = [CANCELLED, done(), None, failed("busy"), failed("bad"), failed("busy")]
     assert str(failure_of(ends, 0)) == (
         "4 of 6 jobs failed: 2 × busy, 1 × cancelled, 1 × bad. "
@@ -138,7 +138,7 @@ def test_failure_in_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("for_good", "tolerated", "kind"),
+    ("non_retryable", "tolerated", "kind"),
     [
         (0, 0, KafkaBatchFailed),
         (1, 0, KafkaBatchFailedForGood),
@@ -146,9 +146,11 @@ def test_failure_in_words() -> None:
         (3, 2, KafkaBatchFailedForGood),
     ],
 )
-def test_whether_retries_help(for_good: int, tolerated: int, kind: type[Exception]) -> None:
-    """Retries are ruled out where more jobs than may have failed for good."""
-    ends = [failed(retryable=False)] * for_good + [failed()] * 3 + [CANCELLED] * 3 + [done()]
+def test_retries_are_ruled_out_if_too_many_errors_are_non_retryable(
+    non_retryable: int, tolerated: int, kind: type[Exception]
+) -> None:
+    """Only if these alone are more than may fail."""
+    ends = [failed(retryable=False)] * non_retryable + [failed()] * 3 + [CANCELLED] * 3 + [done()]
     failure = failure_of(ends, tolerated)
     assert type(failure) is kind
     assert isinstance(failure, AirflowException)

@@ -6,20 +6,18 @@ import asyncio
 import contextlib
 import math
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self, TypeAlias
 
 import pytest
 
-from kafka_bridge.airflow import KafkaJobBatchTrigger, resume_delay
-from kafka_bridge.airflow.batch import cancel as batch_cancel
+from kafka_bridge.airflow import KafkaJobBatchTrigger, kafka_access, resume_delay
 from kafka_bridge.airflow.batch import trigger as trigger_module
 from kafka_bridge.airflow.batch import wait as wait_module
-from kafka_bridge.airflow.batch.waiter import JobNotice
 from kafka_bridge.airflow.triggerer import cancel, job_log
 from kafka_bridge.airflow.triggerer.timeouts import MARGIN_SECONDS
+from kafka_bridge.airflow.triggerer.waiter import JobNotice, Waiter
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.responses.subscriptions import Truncated
 from kafka_bridge.protocol.encodings import Encoding
@@ -50,7 +48,7 @@ ARGUMENTS: dict[str, Any] = {
     "schedule_to_start_timeout": 500.0,
     "progress_log_interval": 5.0,
     "not_before": T0 + 8,
-    "settle_seconds": 8.0,
+    "resume_delay": 8.0,
 }
 CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
 
@@ -86,11 +84,9 @@ class Stage:
         await asyncio.sleep(0)
         self.now += max(0.0, seconds)
 
-    async def begin_on_hub(
-        self, jobs: Sequence[str], kafka_config_id: str, topic: str, _: Any
-    ) -> Self:
-        """Be joined."""
-        self.asked.append((jobs, kafka_config_id, topic))
+    async def join_hub(self, waiter: Waiter, kafka_config_id: str, topic: str) -> Self:
+        """Take the place of the waiter."""
+        self.asked.append(([key.decode() for key in waiter.keys], kafka_config_id, topic))
         return self
 
     def __enter__(self) -> Self:
@@ -136,7 +132,7 @@ class Stage:
         """Keep a line."""
         self.log.append(words % arguments)
 
-    warning = info
+    warning = error = info
 
 
 @pytest.fixture
@@ -149,9 +145,9 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
         monkeypatch.setattr(module, "asyncio", threads)
     monkeypatch.setattr(job_log, "time", stand_in)
     monkeypatch.setattr(wait_module, "PROCESS_BUDGET", job_log.LogBudget())
-    monkeypatch.setattr(wait_module, "begin_on_hub", stand_in.begin_on_hub)
-    monkeypatch.setattr(wait_module, "kafka_config", {"mine": CONFIG}.get)
-    monkeypatch.setattr(batch_cancel, "cancel_all", stand_in.cancel_all)
+    monkeypatch.setattr(wait_module, "join_hub", stand_in.join_hub)
+    monkeypatch.setattr(kafka_access, "kafka_config", {"mine": CONFIG}.get)
+    monkeypatch.setattr(kafka_access, "cancel_all", stand_in.cancel_all)
     monkeypatch.setattr(KafkaJobBatchTrigger, "log", stand_in)
     return stand_in
 
@@ -171,8 +167,8 @@ async def run(stage: Stage, *script: Step, **changes: Any) -> dict[str, Any]:
     return dict(fired)
 
 
-async def test_collect(stage: Stage) -> None:
-    """All jobs are waited for together; the event has the counts, and comes not too early."""
+async def test_collected_batch_waits_for_all_jobs(stage: Stage) -> None:
+    """The event has the counts, and fires only when the task may be resumed."""
     fired = await run(
         stage,
         said(2, JobState.FAILED),
@@ -188,8 +184,8 @@ async def test_collect(stage: Stage) -> None:
     assert stage.cancelled == []
 
 
-async def test_flood_lets_others_have_their_turn(stage: Stage) -> None:
-    """All tasks wait on one event loop: a batch that has much to read does not keep it."""
+async def test_flood_of_events_does_not_block_the_event_loop(stage: Stage) -> None:
+    """All triggers of the process run on it."""
     turns = 0
 
     async def take_turns() -> None:
@@ -207,8 +203,8 @@ async def test_flood_lets_others_have_their_turn(stage: Stage) -> None:
     assert turns >= 9
 
 
-async def test_fail_fast(stage: Stage) -> None:
-    """The first failure cancels what is unfinished at once, and ends the wait."""
+async def test_first_failure_cancels_the_unfinished_jobs_of_a_fail_fast_batch(stage: Stage) -> None:
+    """It ends the wait at once."""
     fired = await run(
         stage,
         said(2, JobState.SUCCEEDED),
@@ -221,47 +217,47 @@ async def test_fail_fast(stage: Stage) -> None:
         ("control", [JOBS[1], JOBS[3]], "another job of the batch has failed")
     ]
     assert stage.now == T0 + 8
-    assert "Published CANCEL for 2 jobs: another job of the batch has failed" in stage.log
+    assert "2 jobs: CANCEL published: another job of the batch has failed" in stage.log
 
 
-async def test_stock_service(stage: Stage) -> None:
-    """A service that knows no commands is sent none, whatever ends the wait."""
+async def test_service_with_plain_replies_gets_no_commands(stage: Stage) -> None:
+    """Whatever ends the wait."""
     fired = await run(stage, said(0, JobState.FAILED), on_failure="fail_fast", reply="plain")
     assert fired == {"succeeded": 0, "failed": 1, "total": 4}
     assert (await run(stage, reply="plain"))["error"] == "not_started"
     assert stage.cancelled == []
 
 
-async def test_cancel_that_fails(stage: Stage) -> None:
-    """That the others could not be cancelled is said, and hides no failure."""
+async def test_failure_to_cancel_is_logged_and_hides_no_failed_job(stage: Stage) -> None:
+    """The event is the same."""
     stage.deaf = BrokerUnreachable("no broker answered")
     fired = await run(stage, said(0, JobState.FAILED), on_failure="fail_fast")
     assert fired == {"succeeded": 0, "failed": 1, "total": 4}
-    assert "Publishing CANCEL for 3 jobs failed: no broker answered" in stage.log
+    assert "3 jobs: publishing CANCEL failed: no broker answered" in stage.log
 
 
 @pytest.mark.parametrize("cancels", [True, False])
-async def test_time_out(stage: Stage, cancels: bool) -> None:
-    """When time is up, what is unfinished is cancelled if it may be, and the event says why."""
+async def test_timeout_cancels_the_unfinished_jobs(stage: Stage, cancels: bool) -> None:
+    """If it may; the event says why the wait ended."""
     fired = await run(
         stage, said(0, JobState.ACCEPTED), said(1, JobState.SUCCEEDED, 20), cancel_on_kill=cancels
     )
-    words = "all workers have been silent for 90 s: 1 of 4 jobs done, 1 running, 2 queued"
+    words = "no worker has published anything for 90 s: 1 of 4 jobs done, 1 running, 2 queued"
     assert fired == {"error": "worker_lost", "message": words}
     assert stage.now == pytest.approx(T0 + 110, abs=1)
     left = [("control", [JOBS[0], JOBS[2], JOBS[3]], words)]
     assert stage.cancelled == (left if cancels else [])
 
 
-async def test_no_rule_while_the_reader_hears_nothing(stage: Stage) -> None:
-    """While the brokers are away, no time goes by for the batch."""
+async def test_no_timeout_expires_while_the_reader_is_not_live(stage: Stage) -> None:
+    """While the brokers are unreachable, the time does not count."""
     stage.live_since = math.inf
     script = [said(n, JobState.SUCCEEDED, 2000) for n in range(4)]
     assert await run(stage, *script) == {"succeeded": 4, "failed": 0, "total": 4}
 
 
-async def test_late_trigger(stage: Stage) -> None:
-    """A trigger that begins when time is up reads first what was said before."""
+async def test_trigger_that_begins_after_the_timeout_first_reads_older_events(stage: Stage) -> None:
+    """It has a margin for that."""
     script = [said(n, JobState.SUCCEEDED, 7) for n in range(4)]
     assert (await run(stage, *script, submitted_at=T0 - 9999))["succeeded"] == 4
     fired = await run(stage, submitted_at=T0 - 9999)
@@ -269,8 +265,8 @@ async def test_late_trigger(stage: Stage) -> None:
     assert stage.now == pytest.approx(T0 + 28 + MARGIN_SECONDS, abs=1)
 
 
-async def test_log_is_sparing(stage: Stage) -> None:
-    """A hundred events make few lines: one each interval in which something has changed."""
+async def test_progress_is_logged_once_in_an_interval(stage: Stage) -> None:
+    """And only if something has changed."""
     script = [said(0, JobState.RUNNING, 0.1) for _ in range(97)]
     script += [said(n, JobState.SUCCEEDED, 6) for n in range(4)]
     await run(stage, *script)
@@ -283,24 +279,24 @@ async def test_log_is_sparing(stage: Stage) -> None:
     ]
 
 
-async def test_faults_are_told_sparingly(stage: Stage) -> None:
-    """What is wrong with many records is said once in an interval."""
+async def test_warnings_are_logged_once_in_an_interval(stage: Stage) -> None:
+    """However many records are damaged."""
     unreadable = Undecodable("neither Avro nor JSON", RecordLocation(TOPIC, 2, 16))
     script: list[Step] = [(0.1, (JOBS[0], unreadable))] * 60
     script += [(0, (JOBS[1], Truncated(1, 7, 9)))] * 60
     script += [said(n, JobState.SUCCEEDED) for n in range(4)]
     await run(stage, *script)
-    unread = "A response to a job of this batch cannot be read: jobs.responses[2]@16: "
+    unread = "A response to this batch cannot be read: jobs.responses[2]@16: "
     assert [line for line in stage.log if "%" not in line] == [
         *[f"{unread}neither Avro nor JSON"] * 2,
-        "Responses to this batch may be lost: jobs.responses[1] begins at offset 9, the batch's "
-        "records at 7 or later. The topic's retention is too short; the batch goes on under its "
-        "time-outs.",
+        "Responses to this batch may be lost: jobs.responses[1] begins at offset 9, but this batch "
+        "needs it from offset 7 on. The topic's retention is too short. The batch goes on until it "
+        "finishes or times out.",
     ]
 
 
-async def test_reader_that_ends(stage: Stage) -> None:
-    """When the reader fails, the event says so, and nothing is cancelled: a retry goes on."""
+async def test_reader_failure_ends_the_wait_and_cancels_nothing(stage: Stage) -> None:
+    """The event has the error; a retry goes on waiting."""
     fired = await run(stage, (0.0, (JOBS[0], AccessDenied("Kafka refused access"))))
     assert fired == {"error": "AccessDenied", "message": "Kafka refused access"}
     assert stage.cancelled == []
@@ -332,7 +328,7 @@ async def killed(trigger: KafkaJobBatchTrigger, *, after: str) -> None:
         ("nothing", True, []),
     ],
 )
-async def test_killed(
+async def test_ending_the_task_cancels_its_unfinished_jobs(
     stage: Stage,
     monkeypatch: pytest.MonkeyPatch,
     after: str,
@@ -357,8 +353,10 @@ async def test_killed(
     assert [job for _, jobs, _ in stage.cancelled for job in jobs] == left
 
 
-async def test_taken_over(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the task is still deferred, another triggerer waits for the batch: nothing happens."""
+async def test_takeover_by_another_triggerer_cancels_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task is still deferred then."""
     monkeypatch.setattr(cancel, "is_in_state", lambda _, state: state == "deferred")
 
     async def never(*_: Any) -> None:

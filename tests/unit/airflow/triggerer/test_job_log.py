@@ -44,7 +44,7 @@ class Lines(list[str]):
         """Keep a line."""
         self.append(event % args)
 
-    warning = info
+    warning = error = info
 
 
 def test_all_jobs_share_the_budget(clock: Clock) -> None:
@@ -68,11 +68,11 @@ def test_kept_line_is_said_later_and_the_latest_wins(clock: Clock) -> None:
     noisy.progress("noise")
     job.progress("accepted", is_rare=True)
     job.progress("10 %")
-    job.say_kept()
+    job.log_kept()
     assert lines == ["noise"]
     clock.now += 1
-    job.say_kept()
-    job.say_kept()
+    job.log_kept()
+    job.log_kept()
     assert lines == ["noise", "10 %"]
 
 
@@ -83,10 +83,10 @@ def test_line_kept_for_the_interval_is_said_when_it_is_over(clock: Clock) -> Non
     job.progress("10 %")
     job.progress("copying, which takes an hour")
     clock.now += 4.9
-    job.say_kept()
+    job.log_kept()
     assert lines == ["10 %"]
     clock.now += 0.2
-    job.say_kept()
+    job.log_kept()
     assert lines == ["10 %", "copying, which takes an hour"]
 
 
@@ -99,7 +99,7 @@ def test_warnings_go_first_and_none_is_lost(clock: Clock) -> None:
         job.progress(f"progress {number}")
     assert lines == ["warning 0"]
     clock.now += 1
-    jobs[1].say_kept()
+    jobs[1].log_kept()
     assert lines == ["warning 0", "warning 1"]
     for job in jobs:
         job.close()

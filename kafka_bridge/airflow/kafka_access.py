@@ -1,4 +1,4 @@
-"""Kafka as a task's process uses it: one connection, and CANCEL for the task's jobs."""
+"""Kafka as a task's process or its trigger uses it: one connection, and CANCEL for the jobs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class KafkaAccess:
 
     def cancel_all(self, job_ids: Sequence[str], reason: str) -> None:
         """Ask the workers to cancel jobs. A failure is logged, not raised."""
-        if self.reply is Reply.PLAIN:
+        if self.reply is Reply.PLAIN or not job_ids:
             return
         try:
             cancel_all(
@@ -73,6 +73,6 @@ class KafkaAccess:
                 timeout=self.timeout,
             )
         except KafkaBridgeError as error:
-            self.log.warning("%d jobs could not be cancelled: %s", len(job_ids), error)
+            self.log.warning("%d jobs: publishing CANCEL failed: %s", len(job_ids), error)
         else:
-            self.log.info("%d jobs: CANCEL is sent: %s", len(job_ids), reason)
+            self.log.info("%d jobs: CANCEL published: %s", len(job_ids), reason)

@@ -1,4 +1,4 @@
-"""What the jobs of a batch came to, as the response topic tells."""
+"""The status of a batch, with a scripted response topic."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, cast
 import confluent_kafka as ck
 import pytest
 
-from kafka_bridge.airflow.batch import ends as ends_module
-from kafka_bridge.airflow.batch.ends import read_ends
-from kafka_bridge.airflow.batch.job_end import JobEnd
+from kafka_bridge.airflow.batch import status as status_module
+from kafka_bridge.airflow.batch.finished_job import FinishedJob
+from kafka_bridge.airflow.batch.status import read_status
 from kafka_bridge.airflow.batch.stored_batch import Batch, Round
 from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.kafka.config import KafkaConfig
@@ -48,7 +48,7 @@ EVENTS = [
 
 @pytest.fixture
 def topic(monkeypatch: pytest.MonkeyPatch) -> list[StatusEvent]:
-    """Give the list of what stands in the response topic, to be added to."""
+    """Give the list of what is in the response topic, to be added to."""
     contents: list[StatusEvent] = []
 
     def scan(
@@ -58,27 +58,29 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> list[StatusEvent]:
         for offset, each in enumerate(contents):
             yield [cast(ck.Message, Message(each, RecordLocation(TOPIC, 0, offset)))]
 
-    monkeypatch.setattr(ends_module, "scan", scan)
+    monkeypatch.setattr(status_module, "scan", scan)
     return contents
 
 
-def test_first_end_counts(topic: list[StatusEvent]) -> None:
-    """A job's first terminal event is its end; other events, and strangers', are none."""
+def test_first_terminal_event_of_a_job_counts(topic: list[StatusEvent]) -> None:
+    """Other events, and those of other jobs, do not."""
     topic += [*EVENTS, event(JobState.SUCCEEDED, correlation_id=OTHER_JOB)]
-    stand = read_ends(CONFIG, BATCH, Reply.EVENTS, 30)
-    assert stand.ends == [
-        JobEnd(JobState.SUCCEEDED, result=7),
+    status = read_status(CONFIG, BATCH, Reply.EVENTS, 30)
+    assert status.jobs == [
+        FinishedJob(JobState.SUCCEEDED, result=7),
         None,
-        JobEnd(JobState.FAILED, error=AGAIN),
-        JobEnd(JobState.FAILED, error=NEVER),
+        FinishedJob(JobState.FAILED, error=AGAIN),
+        FinishedJob(JobState.FAILED, error=NEVER),
     ]
-    assert stand.unsettled == [1, 2]
-    assert stand.jobs(ended=False) == [FIRST.job_ids()[1]]
-    assert stand.jobs(ended=True) == [FIRST.job_ids()[n] for n in (0, 2, 3)]
-    assert not stand.was_cancelled
+    assert status.unsettled == [1, 2]
+    assert status.job_ids(finished=False) == [FIRST.job_ids()[1]]
+    assert status.job_ids(finished=True) == [FIRST.job_ids()[n] for n in (0, 2, 3)]
+    assert not status.was_cancelled
 
 
-def test_another_round(topic: list[StatusEvent]) -> None:
+def test_later_round_has_the_payloads_that_were_unsettled_when_it_began(
+    topic: list[StatusEvent],
+) -> None:
     """The jobs of a later round have the payloads that were not settled when it began.
 
     What came of the first round after that decides nothing, and what has failed for good stays so.
@@ -88,42 +90,42 @@ def test_another_round(topic: list[StatusEvent]) -> None:
         said(FIRST, 1, JobState.SUCCEEDED),
         said(SECOND, 1, JobState.SUCCEEDED, result=b"2", result_type="application/json"),
     ]
-    stand = read_ends(CONFIG, BATCH.with_round(SECOND), Reply.EVENTS, 30)
-    assert stand.indices == [1, 2]
-    assert stand.ends == [
-        JobEnd(JobState.SUCCEEDED, result=7),
+    status = read_status(CONFIG, BATCH.with_round(SECOND), Reply.EVENTS, 30)
+    assert status.indices == [1, 2]
+    assert status.jobs == [
+        FinishedJob(JobState.SUCCEEDED, result=7),
         None,
-        JobEnd(JobState.SUCCEEDED, result=2),
-        JobEnd(JobState.FAILED, error=NEVER),
+        FinishedJob(JobState.SUCCEEDED, result=2),
+        FinishedJob(JobState.FAILED, error=NEVER),
     ]
-    assert stand.unsettled == [1]
+    assert status.unsettled == [1]
 
 
-def test_before_another_round(topic: list[StatusEvent]) -> None:
-    """Who looks in order to begin another round looks no further than where it will begin."""
+def test_status_before_another_round_ends_where_that_round_begins(topic: list[StatusEvent]) -> None:
+    """Later events must not change which payloads it has."""
     topic += EVENTS
-    stand = read_ends(CONFIG, BATCH, Reply.EVENTS, 30, before=[2])
-    assert stand.unsettled == [0, 1, 2, 3]
-    assert stand.jobs(ended=True) == [FIRST.job_ids()[2]]
+    status = read_status(CONFIG, BATCH, Reply.EVENTS, 30, before=[2])
+    assert status.unsettled == [0, 1, 2, 3]
+    assert status.job_ids(finished=True) == [FIRST.job_ids()[2]]
 
 
-def test_cancelled(topic: list[StatusEvent]) -> None:
-    """A cancelled job is no success, and another attempt may bring something."""
+def test_cancelled_job_is_unsettled(topic: list[StatusEvent]) -> None:
+    """Another attempt may succeed."""
     topic.append(said(FIRST, 0, JobState.CANCELLED, message="by alice"))
-    stand = read_ends(CONFIG, BATCH, Reply.EVENTS, 30)
-    assert stand.was_cancelled
-    assert stand.unsettled == [0, 1, 2, 3]
-    (end, *_) = stand.ends
+    status = read_status(CONFIG, BATCH, Reply.EVENTS, 30)
+    assert status.was_cancelled
+    assert status.unsettled == [0, 1, 2, 3]
+    (end, *_) = status.jobs
     assert end is not None
     assert end.error == JobFailure("cancelled", "by alice")
 
 
-def test_responses_that_are_gone(topic: list[StatusEvent]) -> None:
-    """Where retention has removed an earlier round's ends, nothing is guessed."""
+def test_missing_responses_of_an_earlier_round_are_an_error(topic: list[StatusEvent]) -> None:
+    """Nothing is guessed after retention has removed them."""
     topic += EVENTS[:2]
     with pytest.raises(RecordGone) as caught:
-        read_ends(CONFIG, BATCH.with_round(SECOND), Reply.EVENTS, 30)
+        read_status(CONFIG, BATCH.with_round(SECOND), Reply.EVENTS, 30)
     assert str(caught.value) == (
         f"responses to batch {JOB} are no longer in topic 'jobs.responses': its retention is "
-        "shorter than the batch takes. Clear the task to begin anew."
+        "shorter than the batch takes. Clear the task to submit the whole batch again."
     )

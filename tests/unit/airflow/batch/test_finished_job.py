@@ -1,10 +1,14 @@
-"""What one record says of its job's end."""
+"""Finished jobs, each from one record."""
 
 from __future__ import annotations
 
 import pytest
 
-from kafka_bridge.airflow.batch.job_end import JobEnd, end_of, plain_end_of
+from kafka_bridge.airflow.batch.finished_job import (
+    FinishedJob,
+    finished_by_event,
+    finished_by_reply,
+)
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import RecordLocation
@@ -17,14 +21,14 @@ PLACE = RecordLocation(TOPIC, 0, 3)
 CORRELATED: Headers = [("kafka_correlationId", JOB.encode())]
 
 
-def test_record_without_a_head_is_no_end() -> None:
-    """Nor was it one for the trigger."""
-    assert end_of(b"junk", PLACE) is None
+def test_record_without_a_readable_head_finishes_no_job() -> None:
+    """The trigger has skipped it as well."""
+    assert finished_by_event(b"junk", PLACE) is None
 
 
-def test_damaged_failure_may_be_tried_again() -> None:
-    """Whether a retry helps is in what cannot be read."""
-    end = end_of(encode(event(JobState.FAILED, error=JobFailure("a", "b")))[:-3], PLACE)
+def test_damaged_failure_is_retryable() -> None:
+    """The damaged part would say whether it is."""
+    end = finished_by_event(encode(event(JobState.FAILED, error=JobFailure("a", "b")))[:-3], PLACE)
     assert end is not None
     assert end.error is not None
     assert (end.state, end.error.type, end.error.retryable) == (JobState.FAILED, "unreadable", True)
@@ -41,9 +45,9 @@ def test_damaged_failure_may_be_tried_again() -> None:
         ),
     ],
 )
-def test_unreadable_result_of_a_success_is_not_asked_for_again(value: bytes, words: str) -> None:
-    """The job has succeeded: another attempt would do its work twice for the same result."""
-    end = end_of(value, PLACE)
+def test_success_with_an_unreadable_result_is_not_retried(value: bytes, words: str) -> None:
+    """Another attempt would do the same work for the same result."""
+    end = finished_by_event(value, PLACE)
     assert end is not None
     assert end.error is not None
     assert end.has_lost_result
@@ -51,31 +55,31 @@ def test_unreadable_result_of_a_success_is_not_asked_for_again(value: bytes, wor
     assert end.error.message.startswith(f"jobs.responses[0]@3: {words}")
 
 
-def test_result_that_is_nested_too_deep() -> None:
-    """The job has succeeded: no other attempt would bring another result."""
+def test_success_with_a_result_nested_too_deep_is_not_retried() -> None:
+    """Another attempt would bring the same result."""
     deep = b"[" * 10**5 + b"]" * 10**5
     ended = event(JobState.SUCCEEDED, result=deep, result_type="application/json")
-    end = end_of(encode(ended), PLACE)
+    end = finished_by_event(encode(ended), PLACE)
     assert end is not None
     assert end.has_lost_result
     assert end.is_settled
 
 
-def plain(value: bytes | None, headers: Headers) -> JobEnd | None:
+def plain(value: bytes | None, headers: Headers) -> FinishedJob | None:
     """Return what a plain reply without a key comes to."""
-    return plain_end_of(Record(PLACE, None, value, headers, int(T0 * 1000)))
+    return finished_by_reply(Record(PLACE, None, value, headers, int(T0 * 1000)))
 
 
 @pytest.mark.parametrize(
     ("value", "result"), [(b'{"made":2}', {"made": 2}), (b"done", "done"), (None, None)]
 )
-def test_plain_result(value: bytes | None, result: object) -> None:
-    """A plain reply is the job's result, whatever it holds."""
-    assert plain(value, CORRELATED) == JobEnd(JobState.SUCCEEDED, result=result)
+def test_plain_reply_is_the_result(value: bytes | None, result: object) -> None:
+    """Whatever it contains."""
+    assert plain(value, CORRELATED) == FinishedJob(JobState.SUCCEEDED, result=result)
 
 
-def test_plain_failure_is_shown_clean() -> None:
-    """What stands in a header is somebody else's text, as what stands in an event is."""
+def test_error_text_of_a_plain_reply_is_sanitized() -> None:
+    """A header may contain anything, as an event may."""
     header = ("kafka_nest-err", b'{"message":"\\u0000\\u001b[31m\\ud800"}')
     end = plain(None, [*CORRELATED, header])
     assert end is not None
@@ -84,19 +88,19 @@ def test_plain_failure_is_shown_clean() -> None:
 
 
 @pytest.mark.parametrize("timestamp", [-1, -(10**15), 10**18])
-def test_plain_reply_with_a_timestamp_of_no_date(timestamp: int) -> None:
-    """A producer writes what timestamp it likes."""
-    end = plain_end_of(Record(PLACE, None, b"1", CORRELATED, timestamp))
-    assert end == JobEnd(JobState.SUCCEEDED, result=1)
+def test_plain_reply_may_have_any_timestamp(timestamp: int) -> None:
+    """A producer can write a number that no date has."""
+    end = finished_by_reply(Record(PLACE, None, b"1", CORRELATED, timestamp))
+    assert end == FinishedJob(JobState.SUCCEEDED, result=1)
 
 
-def test_plain_failure() -> None:
-    """A plain reply that is marked as a failure is the job's error; another attempt may help."""
+def test_plain_reply_that_is_marked_as_failure_is_a_retryable_error() -> None:
+    """Its text is the error message."""
     header = ("kafka_nest-err", b'{"status":"error","message":"no such file"}')
     failure = JobFailure("error", "no such file", retryable=True)
-    assert plain(None, [*CORRELATED, header]) == JobEnd(JobState.FAILED, error=failure)
+    assert plain(None, [*CORRELATED, header]) == FinishedJob(JobState.FAILED, error=failure)
 
 
-def test_plain_reply_to_nobody() -> None:
-    """A record that names no job is no end of one."""
+def test_plain_reply_without_a_job_finishes_none() -> None:
+    """It has neither a key nor a correlation header."""
     assert plain(b"1", []) is None

@@ -1,4 +1,4 @@
-"""What one job of a batch came to, as a record of the response topic says."""
+"""A finished job of a batch: its result or its error, from a record of the response topic."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobState, StatusEvent
 
 CANCELLED = "cancelled"
-"""The type of the error of a job that was cancelled."""
+"""The error type of a cancelled job."""
 NOT_STORABLE = "result_not_storable"
-"""That of a job that has succeeded, but whose result cannot be stored."""
+"""The error type of a succeeded job whose result cannot be stored."""
 
 
 @dataclass(frozen=True, slots=True)
-class JobEnd:
-    """What one job came to: its ``result``, or its ``error``."""
+class FinishedJob:
+    """A job in a terminal state, with its ``result`` or its ``error``."""
 
     state: JobState
     result: Any = None
@@ -34,23 +34,23 @@ class JobEnd:
 
     @property
     def has_lost_result(self) -> bool:
-        """Whether it has succeeded, with a result that cannot be stored."""
+        """Whether the job succeeded, but its result cannot be stored."""
         return self.state is JobState.SUCCEEDED and self.error is not None
 
     @property
     def is_settled(self) -> bool:
-        """Whether another attempt is no use: it has succeeded, or failed for good."""
+        """Whether another attempt cannot help: the job succeeded, or its error is non-retryable."""
         return self.state is JobState.SUCCEEDED or (
             self.state is JobState.FAILED and self.error is not None and not self.error.retryable
         )
 
 
-def end_of(value: bytes | None, location: RecordLocation) -> JobEnd | None:
-    """Return what the value of a record says of its job's end, or None where it is no end."""
+def finished_by_event(value: bytes | None, location: RecordLocation) -> FinishedJob | None:
+    """Return the job that a status event finishes, or None if the event is not a terminal one."""
     try:
         state = read_head(value).state
     except RemoteProtocolError:
-        return None  # nor was it one for the trigger
+        return None  # the trigger has skipped it as well
     if state not in TERMINAL:
         return None
     try:
@@ -58,30 +58,30 @@ def end_of(value: bytes | None, location: RecordLocation) -> JobEnd | None:
     except RemoteProtocolError as error:
         if state is JobState.SUCCEEDED:
             return without_result(str(error))
-        return JobEnd(state, error=JobFailure(ErrorType.UNREADABLE, str(error), retryable=True))
-    return _end_in(event, location)
+        failure = JobFailure(ErrorType.UNREADABLE, str(error), retryable=True)
+        return FinishedJob(state, error=failure)
+    return _finished_by(event, location)
 
 
-def plain_end_of(record: Record) -> JobEnd | None:
-    """Return what a plain reply says of its job's end, or None where it names no job."""
+def finished_by_reply(record: Record) -> FinishedJob | None:
+    """Return the job that a plain reply finishes, or None if the reply names no job."""
     event = plain_event(record)
-    return None if event is None else _end_in(event, record.location)
+    return None if event is None else _finished_by(event, record.location)
 
 
-def _end_in(event: StatusEvent, location: RecordLocation) -> JobEnd:
+def _finished_by(event: StatusEvent, location: RecordLocation) -> FinishedJob:
     try:
-        return JobEnd(event.state, result=result_of(event, location))
+        return FinishedJob(event.state, result=result_of(event, location))
     except JobFailed as error:
         facts = (error.error_type, error.error_message, error.details, error.retryable)
-        return JobEnd(JobState.FAILED, error=JobFailure(*facts))
+        return FinishedJob(JobState.FAILED, error=JobFailure(*facts))
     except (ResultNotStorable, RemoteProtocolError) as error:
         return without_result(str(error))
     except JobCancelled as error:
-        return JobEnd(JobState.CANCELLED, error=JobFailure(CANCELLED, str(error)))
+        return FinishedJob(JobState.CANCELLED, error=JobFailure(CANCELLED, str(error)))
 
 
-def without_result(reason: str) -> JobEnd:
-    """Return the end of a job that has succeeded, but whose result is lost: no retry helps."""
-    return JobEnd(
-        JobState.SUCCEEDED, error=JobFailure(NOT_STORABLE, reason, details=None, retryable=False)
-    )
+def without_result(reason: str) -> FinishedJob:
+    """Return a job that succeeded, but whose result is lost. A retry would not help."""
+    error = JobFailure(NOT_STORABLE, reason, details=None, retryable=False)
+    return FinishedJob(JobState.SUCCEEDED, error=error)

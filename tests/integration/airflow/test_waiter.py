@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from kafka_bridge.airflow.batch.waiter import BatchWaiter
+from kafka_bridge.airflow.triggerer.waiter import Waiter
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.responses.subscriptions import Arrival
 from kafka_bridge.protocol.lifecycle import TERMINAL
@@ -34,7 +34,7 @@ async def test_each_end_once(real_broker: Broker, topics: TopicFactory) -> None:
     config = config_of(real_broker.bootstrap_servers)
     heard: Counter[str] = Counter()
 
-    async def listen(waiter: BatchWaiter, count: int) -> None:
+    async def listen(waiter: Waiter, count: int) -> None:
         async with asyncio.timeout(30):
             while len(heard) < count:
                 told = await waiter.next(time.time() + 1)
@@ -46,7 +46,7 @@ async def test_each_end_once(real_broker: Broker, topics: TopicFactory) -> None:
         waiting.hub.reader._dispatcher.recent.limit = 0  # who comes late makes the reader go back
         with RecordProducer(config) as producer:
             await asyncio.to_thread(answer, producer, topic, others + jobs[:700])
-            with BatchWaiter(jobs, [0, 0, 0]).join(waiting.hub) as waiter:
+            with Waiter(jobs, [0, 0, 0]).join(waiting.hub) as waiter:
                 await listen(waiter, 700)
                 waiting.join(others, [0, 0, 0])
                 await asyncio.to_thread(answer, producer, topic, jobs[700:1400])
@@ -55,6 +55,6 @@ async def test_each_end_once(real_broker: Broker, topics: TopicFactory) -> None:
                 await asyncio.to_thread(answer, producer, topic, jobs[1400:])
                 await listen(waiter, JOBS)
                 assert waiting.hub.reader.counts.rewinds > 0
-            assert not waiting.hub.waited_for
+            assert not waiting.hub.waits_for_any(job.encode() for job in jobs)
     assert heard == dict.fromkeys(jobs, 1)
     assert waiting.ends == dict.fromkeys(others, 1)

@@ -1,0 +1,135 @@
+"""A trigger's side of a response hub: waits for the notices of one job, or of a batch's jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeAlias
+
+from kafka_bridge.airflow.triggerer.hub import ResponseHub
+from kafka_bridge.kafka.responses.event_readers import HeadReader, event_head
+from kafka_bridge.kafka.responses.subscriptions import Notice, Subscription, add_pending
+
+JobNotice: TypeAlias = tuple[str, Notice]
+"""A job's correlation id, and what arrived for it."""
+
+_NOTHING: Iterator[JobNotice] = iter(())
+
+
+class Waiter:
+    """Waits for jobs, from the same offsets on. The ``with`` block ends the wait.
+
+    A waiter of many jobs takes a while to make: do that on a thread. Then let it join a hub.
+
+    There are tens of thousands of waiters with one job, so each has few objects of its own.
+
+    :param job_ids: the jobs' correlation ids
+    :param start_offsets: by partition, the first offset that can concern the jobs
+    :param read_head: reads their records; ``plain_head`` for plain replies
+    """
+
+    __slots__ = ("_future", "_hub", "_next", "_pending", "_subscriptions", "deadline")
+
+    def __init__(
+        self,
+        job_ids: Iterable[str],
+        start_offsets: Sequence[int],
+        *,
+        read_head: HeadReader = event_head,
+    ) -> None:
+        self.deadline: float | None = None
+        self._hub: ResponseHub | None = None
+        self._future: asyncio.Future[None] | None = None
+        self._pending: dict[str, list[Notice]] | None = None
+        self._next = _NOTHING
+        positions = array("q", start_offsets)
+        self._subscriptions = [
+            Subscription(job.encode(), positions, partial(self._notify, job), read_head)
+            for job in job_ids
+        ]
+
+    @property
+    def keys(self) -> Iterator[bytes]:
+        """The keys of the jobs' records."""
+        return (each.key for each in self._subscriptions)
+
+    def join(self, hub: ResponseHub) -> Self:
+        """Begin to wait.
+
+        :raises ReaderClosed: the hub's reader is closed: open another hub
+        """
+        hub.add(self._subscriptions)
+        self._hub = hub
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        hub = self._joined()
+        hub.deadlines.remove(self)
+        hub.remove(self._subscriptions)
+        self._subscriptions = []  # they refer to this: nothing is left to the garbage collector
+
+    @property
+    def live_since(self) -> float:
+        """Since when the reader is live (seconds since 1970); infinite while it is not."""
+        return self._joined().live_since
+
+    async def next(self, deadline: float | None) -> JobNotice | None:
+        """Wait for the next notice, or return None.
+
+        The notices of one job come in order. Those of several jobs may be grouped by job.
+
+        :param deadline: seconds since 1970. Returns None then at the latest; may return it earlier,
+            so that the caller looks again at a deadline that has moved
+        """
+        notice = self._pop()
+        if notice is None:
+            await self._sleep(deadline)
+            notice = self._pop()
+        return notice
+
+    async def _sleep(self, deadline: float | None) -> None:
+        self._future = asyncio.get_running_loop().create_future()
+        self._joined().deadlines.set(self, deadline)
+        try:
+            await self._future
+        finally:
+            self._future = None
+
+    def _pop(self) -> JobNotice | None:
+        notice = next(self._next, None)
+        if notice is None and self._pending:
+            self._next, self._pending = _in_order(self._pending), None
+            notice = next(self._next)
+        return notice
+
+    def _notify(self, job: str, notice: Notice) -> None:
+        if self._pending is None:
+            self._pending = {}
+        add_pending(self._pending.setdefault(job, []), notice)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let :meth:`next` return."""
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    def _joined(self) -> ResponseHub:
+        assert self._hub is not None  # noqa: S101  a programming error
+        return self._hub
+
+
+def _in_order(pending: dict[str, list[Notice]]) -> Iterator[JobNotice]:
+    for job, notices in pending.items():
+        for notice in notices:
+            yield job, notice
