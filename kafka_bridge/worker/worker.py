@@ -209,7 +209,13 @@ class Worker:
             raise ConfigurationError("the worker has no handler: decorate one with @worker.job(…)")
         for unused in unused_variables(self.settings(), self._kafka, os.environ):
             _log.warning("%s", unused)
-        service = Service(self, on_ready, self._stopping)
+        service = Service(
+            self.settings(),
+            self.handlers,
+            self.kafka_config(),
+            on_ready=on_ready,
+            stopping=self._stopping,
+        )
         watching = watched(
             lambda: service.status,
             self.handlers,

@@ -10,8 +10,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.consumer import START_SECONDS, RequestConsumer
@@ -20,6 +19,7 @@ from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import DELIVERY_TIMEOUT, RecordProducer
 from kafka_bridge.kafka.rereader import RequestRereader
 from kafka_bridge.kafka.unreadable import SkippedBatches
+from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer, WorkerStatus
 from kafka_bridge.worker.runtime.allocator import give_back_large_blocks
 from kafka_bridge.worker.runtime.assignment import Assignment
@@ -39,9 +39,7 @@ from kafka_bridge.worker.runtime.skipped_requests import PassedOver
 from kafka_bridge.worker.runtime.slots import Slots
 from kafka_bridge.worker.runtime.stand_ins import StandIns
 from kafka_bridge.worker.runtime.topic_access import TopicAccess
-
-if TYPE_CHECKING:
-    from kafka_bridge.worker.worker import Worker
+from kafka_bridge.worker.settings import WorkerSettings
 
 _log = logging.getLogger(__name__)
 
@@ -60,13 +58,25 @@ RELEASE_SECONDS = 5.0
 class Service:
     """Runs a worker once, from joining its group to leaving it.
 
-    :param stopping: set when it is to leave
+    :param settings: with a ``worker_id``
+    :param handlers: by job type
+    :param on_ready: called once, when the first partitions are assigned
+    :param stopping: set when the worker has to leave its group
     """
 
     def __init__(
-        self, worker: Worker, on_ready: Callable[[], None], stopping: threading.Event
+        self,
+        settings: WorkerSettings,
+        handlers: Mapping[str, Handler],
+        kafka_config: KafkaConfig,
+        *,
+        on_ready: Callable[[], None],
+        stopping: threading.Event,
     ) -> None:
-        self._worker = worker
+        self._settings = settings
+        self._worker_id = str(settings.worker_id)
+        self._handlers = handlers
+        self._config = kafka_config
         self._started = False
         self._on_ready = on_ready
         self._stopping = stopping
@@ -82,18 +92,18 @@ class Service:
         :raises KafkaError: Kafka cannot be used, and waiting would not help
         """
         give_back_large_blocks()
-        worker, config = self._worker, self._worker.kafka_config()
-        end_offsets(config, [worker.dead_letter_topic], START_SECONDS)
+        settings, config = self._settings, self._config
+        end_offsets(config, [settings.dead_letter_topic], START_SECONDS)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(stop_on_signals(self._stopping, worker.grace))
+            stack.enter_context(stop_on_signals(self._stopping, settings.grace))
             self._membership = Membership(config.session_timeout)
-            self._scheduler = self._make_scheduler(config, observer, stack)
+            self._scheduler = self._make_scheduler(observer, stack)
             self._started = True
             self._scheduler.control.catch_up(START_SECONDS)
             self._consumer = RequestConsumer(
                 config,
-                worker.request_topic,
-                worker.group_id,
+                settings.request_topic,
+                settings.group_id,
                 assigned=self._assigned,
                 revoked=self._revoked,
                 lost=self._lost,
@@ -105,32 +115,30 @@ class Service:
             finally:
                 self._consumer.close()
 
-    def _make_scheduler(
-        self, config: KafkaConfig, observer: Observer, stack: contextlib.ExitStack
-    ) -> Scheduler:
+    def _make_scheduler(self, observer: Observer, stack: contextlib.ExitStack) -> Scheduler:
         """Return a scheduler with its threads and clients, which end with the stack."""
-        worker, slots = self._worker, Slots(self._worker.concurrency)
-        backlog = Backlog(worker.handlers)
+        settings, config = self._settings, self._config
+        slots, backlog = Slots(settings.concurrency), Backlog(self._handlers)
         heartbeats = stack.enter_context(contextlib.closing(Heartbeats()))
         loop = stack.enter_context(event_loop())
-        executor = Executor(worker.concurrency, loop, self._handler_ended)
+        executor = Executor(settings.concurrency, loop, self._handler_ended)
         # No longer than the session: what was sent before a freeze must not go out after it.
         delivery_timeout = min(DELIVERY_TIMEOUT, config.session_timeout)
         producer = stack.enter_context(
             RecordProducer(config, delivery_timeout, served=executor.start_waiting)
         )
-        control = stack.enter_context(contextlib.closing(self._control_reader(config, observer)))
-        access = TopicAccess([worker.response_topic])
-        dead_letters = DeadLetters(producer, worker.dead_letter_topic, worker.worker_id, observer)
+        control = stack.enter_context(contextlib.closing(self._control_reader(observer)))
+        access = TopicAccess([settings.response_topic])
+        dead_letters = DeadLetters(producer, settings.dead_letter_topic, self._worker_id, observer)
         assignment = Assignment(observer, heartbeats, slots, self._mailbox.call_soon)
         rereader = stack.enter_context(
-            contextlib.closing(RequestRereader(config, worker.request_topic))
+            contextlib.closing(RequestRereader(config, settings.request_topic))
         )
         self._passed_over = PassedOver(rereader, assignment, backlog)
         return Scheduler(
-            handlers=worker.handlers,
-            worker_id=worker.worker_id,
-            max_deliveries=worker.max_deliveries,
+            handlers=self._handlers,
+            worker_id=self._worker_id,
+            max_deliveries=settings.max_deliveries,
             producer=producer,
             control=control,
             ledger=Ledger(config, control, observer, self._mailbox.call_soon, access),
@@ -142,14 +150,14 @@ class Service:
             slots=slots,
             access=access,
             backlog=backlog,
-            stand_ins=StandIns(heartbeats, worker.worker_id),
+            stand_ins=StandIns(heartbeats, self._worker_id),
             aside=Aside(dead_letters, assignment, self._membership, self._mailbox.call_soon),
         )
 
-    def _control_reader(self, config: KafkaConfig, observer: Observer) -> ControlReader:
+    def _control_reader(self, observer: Observer) -> ControlReader:
         return ControlReader(
-            config,
-            self._worker.control_topic,
+            self._config,
+            self._settings.control_topic,
             lambda job: self._mailbox.call_soon(self._cancel, job),
             timeout=START_SECONDS,
             skipped=lambda skipped: observer.unreadable(skipped.offsets),
@@ -246,9 +254,9 @@ class Service:
 
     def _finish_jobs(self) -> None:
         """Stay in the group, taking nothing new, until all jobs end or the grace is over."""
-        scheduler, grace = self._scheduler, self._worker.grace
+        scheduler, grace = self._scheduler, self._settings.grace
         scheduler.backlog.clear()  # uncommitted: others will do these
-        why = f"worker {self._worker.worker_id} shuts down"
+        why = f"worker {self._worker_id} shuts down"
         scheduler.assignment.release(
             [each for each in scheduler.assignment.in_flight.values() if _has_not_begun(each)], why
         )
@@ -307,7 +315,7 @@ class Service:
             # No answer of the group arrives in here: who may not speak now will not be allowed to.
             return any(each.may_publish() for each in jobs())
 
-        why = f"another worker takes over from {self._worker.worker_id}"
+        why = f"another worker takes over from {self._worker_id}"
         scheduler.assignment.release([each for each in jobs() if _has_not_begun(each)], why)
         self._until_done(may_end, REVOKE_GRACE_SECONDS, self._membership.about_to_poll)
         scheduler.assignment.release(jobs(), why)

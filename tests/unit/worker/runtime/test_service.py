@@ -13,6 +13,18 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime import service as service_module
 from kafka_bridge.worker.runtime.service import Service
+from kafka_bridge.worker.settings import WorkerSettings
+
+
+def make_service() -> Service:
+    """Return a service that was not run yet."""
+    return Service(
+        WorkerSettings("g", worker_id="w-1"),
+        {},
+        KafkaConfig({"bootstrap.servers": "nobody"}),
+        on_ready=lambda: None,
+        stopping=threading.Event(),
+    )
 
 
 def test_cancel_that_is_read_before_there_is_a_scheduler_is_obeyed(
@@ -24,9 +36,8 @@ def test_cancel_that_is_read_before_there_is_a_scheduler_is_obeyed(
         heard("a-job")
 
     monkeypatch.setattr(service_module, "ControlReader", read_at_once)
-    worker: Any = SimpleNamespace(control_topic="control")
-    service = Service(worker, lambda: None, threading.Event())
-    service._control_reader(KafkaConfig({"bootstrap.servers": "nobody"}), Observer())
+    service = make_service()
+    service._control_reader(Observer())
     cancelled: list[str] = []
     service._scheduler = SimpleNamespace(cancel=cancelled.append)  # type: ignore[assignment]
     service._mailbox.run_pending()
@@ -40,8 +51,7 @@ def test_partition_that_goes_waits_only_for_jobs_that_may_publish(
     """A worker in doubt of its membership can neither end a job nor hand it back."""
     monkeypatch.setattr(service_module, "REVOKE_GRACE_SECONDS", 0.3)
     monkeypatch.setattr(service_module, "RELEASE_SECONDS", 0.3)
-    worker: Any = SimpleNamespace(worker_id="w-1")
-    service = Service(worker, lambda: None, threading.Event())
+    service = make_service()
     job = SimpleNamespace(may_publish=lambda: may_publish, run=None)
     forgotten: list[list[int]] = []
     assignment = SimpleNamespace(
