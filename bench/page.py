@@ -31,16 +31,16 @@ CPU_FACTS = Path("/proc/cpuinfo")
 INTRODUCTION = """\
 # Benchmarks
 
-Each row measures ours and a peer, or the least that any implementation must do, in the same run on
-the same broker, round by round. The figure that has a target is a ratio or a difference of the two;
-the table gives the median of the rounds, and the lowest and the highest of them. Broker, publisher
-and both sides share the machine, so absolute numbers say little, and ratios more.
+Each row measures the bridge ("ours") and a peer, or the minimum that any implementation has to do.
+Both run in the same run on the same broker, round by round. The figure with a target is a ratio or a
+difference of the two. The table gives the median of the rounds, with the lowest and the highest one.
+Broker, publisher and both sides share the machine: trust the ratios more than the absolute numbers.
 
-    make bench                     # everything, and this page anew
+    make bench                     # everything; writes this page
     make bench SHORT=1             # fewer rounds and records, no page: under 3 minutes
     make bench ROWS="waiting steady"
 
-What a row measures exactly stands at the top of its module in `bench/rows/`.
+The docstring of each module in `bench/rows/` says exactly what its row measures.
 
 ![Each row's figure as a share of its target](images/benchmarks.svg)
 """

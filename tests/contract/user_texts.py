@@ -54,10 +54,10 @@ def _texts(tree: ast.Module) -> Iterator[tuple[str, int, str]]:
             seen.update(id(each) for each in ast.walk(part))
             yield kind, part.lineno, text
     for node in ast.walk(tree):
-        if isinstance(node, ast.expr) and id(node) not in seen and (text := _text(node)):
+        if isinstance(node, ast.expr) and id(node) not in seen and (sentence := _text(node)):
             seen.update(id(each) for each in ast.walk(node))
-            if len(text.split()) >= WORDS_OF_A_SENTENCE:
-                yield "text", node.lineno, text
+            if len(sentence.split()) >= WORDS_OF_A_SENTENCE:
+                yield "text", node.lineno, sentence
 
 
 def _docstrings(tree: ast.Module) -> Iterator[ast.Expr]:
