@@ -32,9 +32,9 @@ INTRODUCTION = """\
 # Benchmarks
 
 Each row measures the bridge ("ours") and a peer, or the minimum that any implementation has to do.
-Both run in the same run on the same broker, round by round. The figure with a target is a ratio or a
-difference of the two. The table gives the median of the rounds, with the lowest and the highest one.
-Broker, publisher and both sides share the machine: trust the ratios more than the absolute numbers.
+Both run on the same broker, round by round. The figure with a target is a ratio or a difference of
+the two. The table gives the median of the rounds, with the lowest and the highest one. Broker,
+publisher and both sides share the machine: trust the ratios more than the absolute numbers.
 
     make bench                     # everything; writes this page
     make bench SHORT=1             # fewer rounds and records, no page: under 3 minutes
