@@ -25,7 +25,7 @@ def audit(job: JobContext, payload: AuditRequest) -> AuditReport:
         )
 
     def tell(number: int, total: int, name: str) -> None:
-        job.check_cancelled()
+        job.raise_if_stopped()
         job.progress(number, total=total, unit="files", message=f"hashing {name}")
 
     return audit_directory(payload, tell)

@@ -75,12 +75,12 @@ class MaskedJob:
         """Why the job should stop, None while it should not."""
         return self._job.stop_reason
 
-    def check_cancelled(self) -> None:
+    def raise_if_stopped(self) -> None:
         """Return if the job may go on.
 
         :raises JobStopped: it should stop
         """
-        self._job.check_cancelled()
+        self._job.raise_if_stopped()
 
     def report(self, progress: Progress | None, message: str | None) -> None:
         """Publish progress, a message or both; see :meth:`JobContext.progress`."""

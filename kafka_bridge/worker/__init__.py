@@ -1,9 +1,30 @@
-"""The SDK that a microservice installs. It knows nothing of Airflow."""
+"""The SDK that a service installs. It does not import Airflow."""
 
+from kafka_bridge.protocol.errors import (
+    AccessDenied,
+    ConfigurationError,
+    InvalidMessage,
+    KafkaBridgeError,
+    KafkaError,
+    PayloadNotSerialisable,
+)
 from kafka_bridge.worker.cancellation import JobStopped, StopReason
 from kafka_bridge.worker.context import JobContext
 from kafka_bridge.worker.errors import ApplicationError
 from kafka_bridge.worker.retries import Backoff
 from kafka_bridge.worker.worker import Worker
 
-__all__ = ["ApplicationError", "Backoff", "JobContext", "JobStopped", "StopReason", "Worker"]
+__all__ = [
+    "AccessDenied",
+    "ApplicationError",
+    "Backoff",
+    "ConfigurationError",
+    "InvalidMessage",
+    "JobContext",
+    "JobStopped",
+    "KafkaBridgeError",
+    "KafkaError",
+    "PayloadNotSerialisable",
+    "StopReason",
+    "Worker",
+]

@@ -1,4 +1,4 @@
-"""How a running job is told to stop, and why."""
+"""How a running job is asked to stop, and why."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ class StopReason(StrEnum):
     """Why a job should stop."""
 
     CANCELLED = "cancelled"
-    """Somebody asked for that: the task was cleared, killed or marked, or ran out of time."""
+    """The task was cleared, killed, marked or timed out, or a person cancelled the job."""
     DEADLINE = "deadline"
     """The request's ``deadline`` has passed."""
     RELEASED = "released"
-    """This worker shuts down or has to give the job away: another delivery does it anew."""
+    """This worker shuts down or has to release the job: another delivery does it from the start."""
     LOST = "lost"
-    """The group has given the job to another worker: nothing that is said here counts."""
+    """The group has assigned the job to another worker: this worker's events do not count."""
 
 
 class JobStopped(BaseException):
-    """Raised by :meth:`JobContext.check_cancelled` in a job that should stop; let it pass.
+    """Raised by :meth:`JobContext.raise_if_stopped` in a job that should stop; let it pass.
 
-    No ``Exception``, as :class:`asyncio.CancelledError` is none: ``except Exception`` in a handler
-    must not swallow it.
+    It is not an ``Exception``, as :class:`asyncio.CancelledError` is not: ``except Exception`` in a
+    handler must not swallow it.
 
-    :ivar reason: why
+    :ivar reason: why the job should stop
     """
 
     def __init__(self, reason: StopReason, message: str) -> None:
@@ -37,12 +37,12 @@ class JobStopped(BaseException):
 
 
 class StopSignal:
-    """Set once, by any thread; what it says first is what holds."""
+    """Set once, by any thread; the first reason stays."""
 
     __slots__ = ("_listeners", "message", "reason")
 
     _lock = threading.Lock()
-    """One for all jobs: it is held for an instant, and few jobs are stopped or wait for that."""
+    """Shared by all jobs: it is held for an instant, and few jobs are stopped or wait for that."""
 
     def __init__(self) -> None:
         self.reason: StopReason | None = None
@@ -56,21 +56,21 @@ class StopSignal:
                 return
             self.reason, self.message = reason, message
             listeners = self._listeners
-        for tell in listeners:
-            tell()
+        for notify in listeners:
+            notify()
 
-    def listen(self, tell: Callable[[], None]) -> None:
-        """Call ``tell`` when the job is asked to stop: at once where it has been."""
+    def listen(self, notify: Callable[[], None]) -> None:
+        """Call ``notify`` when the job is asked to stop; at once if that has happened."""
         with self._lock:
             if self.reason is None:
-                self._listeners += (tell,)
+                self._listeners += (notify,)
                 return
-        tell()
+        notify()
 
     def wait(self, seconds: float) -> None:
         """Sleep, but no longer than until the job is asked to stop.
 
-        :raises JobStopped: it was
+        :raises JobStopped: the job was asked to stop
         """
         is_set = threading.Event()  # made only here: most jobs never wait
         self.listen(is_set.set)
@@ -80,7 +80,7 @@ class StopSignal:
     def check(self) -> None:
         """Return if the job may go on.
 
-        :raises JobStopped: it was asked to stop
+        :raises JobStopped: the job was asked to stop
         """
         if self.reason is not None:
             raise JobStopped(self.reason, self.message)

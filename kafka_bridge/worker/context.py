@@ -1,30 +1,64 @@
-"""What a handler knows of its job and can say of it."""
+"""The job as its handler sees it: the request, what to publish about it, and requests to stop."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import SupportsFloat, SupportsIndex
+from typing import Protocol, SupportsFloat, SupportsIndex
 
 from kafka_bridge.kafka.forks import generation
+from kafka_bridge.protocol.headers import RawHeaders
 from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.worker.cancellation import StopReason, StopSignal
-from kafka_bridge.worker.runtime.reporter import JobReporter
+from kafka_bridge.worker.durations import Duration, in_seconds
+
+
+class JobEvents(Protocol):
+    """Publishes what a handler reports about its job. Every method returns at once."""
+
+    @property
+    def delivery(self) -> int:
+        """How many times a worker has received the job, from 1."""
+
+    @property
+    def external_id(self) -> str | None:
+        """The id of the job in the system that does the work."""
+
+    @property
+    def request_headers(self) -> RawHeaders:
+        """The headers of the request's record."""
+
+    def progress(
+        self, completed: object, total: object, unit: object, message: object = None
+    ) -> None:
+        """Publish progress and, where given, a message."""
+
+    def message(self, text: object) -> None:
+        """Publish a line for the task's log."""
+
+    def set_external_id(self, name: str) -> None:
+        """Publish the external id.
+
+        :raises InvalidMessage: it is not text
+        """
+
+    def complain(self, field: str, fault: str) -> None:
+        """Log what was not published, once for each field."""
 
 
 class JobContext:
     """The job that a handler works on.
 
-    ``request`` is the whole job request; ``correlation_id`` is the idempotency key to pass on to
+    ``request`` is the whole job request. ``correlation_id`` is the idempotency key to pass on to
     systems that the handler calls.
 
-    It belongs to the worker's process. In a child process that the handler forks, nothing that is
-    reported is sent, and no request to stop arrives.
+    The context belongs to the worker's process. In a child process that the handler forks, reports
+    are not sent, and requests to stop do not arrive.
     """
 
-    def __init__(self, request: JobRequest, reporter: JobReporter, stop: StopSignal) -> None:
+    def __init__(self, request: JobRequest, events: JobEvents, stop: StopSignal) -> None:
         self.request = request
-        self._reporter = reporter
+        self._events = events
         self._stop = stop
         self._made_in = generation()
 
@@ -35,20 +69,20 @@ class JobContext:
 
     @property
     def job_type(self) -> str:
-        """What is to be done, a dotted name."""
+        """What to do: the dotted name that the handler is registered for."""
         return self.request.job_type
 
     @property
     def headers(self) -> Mapping[str, str]:
-        r"""The headers of the request's record as text, read-only; of equal names, the last.
+        r"""The headers of the request's record as text, read-only.
 
-        Bytes that are not UTF-8 are written as ``\xff``. ``traceparent`` and ``tracestate`` are
-        also passed on in every event of the job.
+        Of headers with the same name, the last one counts. Bytes that are not UTF-8 are written as
+        ``\xff``. ``traceparent`` and ``tracestate`` are also copied to every event of the job.
         """
         return MappingProxyType(
             {
                 name: value.decode("utf-8", "backslashreplace")
-                for name, value in self._reporter.request_headers
+                for name, value in self._events.request_headers
                 if value is not None
             }
         )
@@ -60,35 +94,37 @@ class JobContext:
 
     @property
     def delivery(self) -> int:
-        """How many times a worker has picked this job up, from 1, as well as this one can know."""
-        return self._reporter.delivery
+        """How many times a worker has received this job, from 1, as far as this worker knows."""
+        return self._events.delivery
 
     @property
-    def cancelled(self) -> bool:
-        """Whether the job should stop, for whatever reason; :attr:`stop_reason` says which."""
+    def stop_requested(self) -> bool:
+        """Whether the job should stop, for any reason; :attr:`stop_reason` gives the reason."""
         return self._stop.reason is not None
 
     @property
     def stop_reason(self) -> StopReason | None:
-        """Why the job should stop, None while it should not."""
+        """Why the job should stop; None while it may go on."""
         return self._stop.reason
 
-    def check_cancelled(self) -> None:
+    def raise_if_stopped(self) -> None:
         """Return if the job may go on. Cheap enough to call for every item.
 
-        Coroutine handlers need not call it: they get an :class:`asyncio.CancelledError` where they
+        Coroutine handlers do not need it: they get an :class:`asyncio.CancelledError` where they
         await.
 
-        :raises JobStopped: it should stop. Clean up and let it pass: that confirms the cancel
+        :raises JobStopped: the job should stop, for any :class:`StopReason`. Clean up and let the
+            exception pass: that confirms the stop
         """
         self._stop.check()
 
-    def sleep(self, seconds: float) -> None:
-        """Sleep, no longer than until the job should stop. For handlers that are no coroutines.
+    def sleep(self, duration: Duration) -> None:
+        """Sleep, but no longer than the job may go on. Coroutine handlers use ``asyncio.sleep``.
 
-        :raises JobStopped: it should stop
+        :param duration: a timedelta, or seconds
+        :raises JobStopped: the job should stop
         """
-        self._stop.wait(seconds)
+        self._stop.wait(in_seconds(duration))
 
     def progress(
         self,
@@ -98,56 +134,56 @@ class JobContext:
         unit: str | None = None,
         message: str | None = None,
     ) -> None:
-        """Say how far the job has come; it shows in the Airflow task's log.
+        """Report how far the job is; the Airflow task's log shows it.
 
-        Cheap enough to call for every item: at most two events a second are sent, the latest wins.
-        Returns at once, whatever Kafka does.
+        Cheap enough to call for every item: at most two events a second are published, each with
+        the latest values. Returns at once, whatever Kafka does.
 
         :param completed: how much is done
-        :param total: of how much, where that is known
-        :param unit: of what, for example ``"files"``
-        :param message: what is going on, in a few words
+        :param total: how much there is to do, where that is known
+        :param unit: what is counted, for example ``"files"``
+        :param message: what the job does now, in a few words
 
         Numbers may be of any type that has ``__float__`` or ``__index__``: ``Decimal``, numpy's.
-        What is not a finite number is left out, which the worker logs once; the job goes on.
+        Values that are not finite numbers are left out; the worker logs that once for each job.
         """
         if self._may_report():
-            self._reporter.progress(completed, total, unit, message)
+            self._events.progress(completed, total, unit, message)
 
     def message(self, text: str) -> None:
-        """Say what is going on, in a few words; it shows in the Airflow task's log.
+        """Report what the job does now, in a few words; the Airflow task's log shows it.
 
-        At most two events a second are sent, the latest text wins. Of a text that is longer than
-        2,000 bytes, the beginning is sent. Returns at once.
+        At most two events a second are published, each with the latest text. A text is cut after
+        2,000 bytes. Returns at once.
         """
         if self._may_report():
-            self._reporter.message(text)
+            self._events.message(text)
 
     def _may_report(self) -> bool:
-        """Tell whether this is the worker's process, and not a child that the handler forked."""
+        """Tell whether this is the worker's process, not a child that the handler forked."""
         if self._made_in == generation():
             return True
-        self._reporter.complain("child", "what a forked child process reports is not sent")
+        self._events.complain("child", "reports of a forked child process are not sent")
         return False
 
     @property
     def external_id(self) -> str | None:
-        """What the system that does the work calls this job, None while nobody has said so.
+        """The id of the job in the system that does the work; None until it is set.
 
-        In a job that is delivered again it is what the delivery before said: the work has begun,
-        and may be found there.
+        When a job is delivered again, this is the id that the delivery before has set: the work
+        has begun, and the handler may find it there.
         """
-        return self._reporter.external_id
+        return self._events.external_id
 
     def set_external_id(self, name: str) -> None:
-        """Say what the system that does the work calls this job.
+        """Publish the id of the job in the system that does the work.
 
-        It is sent at once and stands in every later event, for people, for other systems, and for
-        the worker that goes on with the job when this one dies.
+        It is sent at once, and every later event repeats it: for people, for other systems, and for
+        the worker that continues the job if this one dies.
 
-        :param name: for example the number of a batch job, or of a row, as text. What is longer
-            than 2,000 bytes is cut, and then no other delivery can find the work by it
+        :param name: for example the number of a batch job, or of a row, as text. It is cut after
+            2,000 bytes, and then another delivery cannot find the work by it
         :raises InvalidMessage: it is not text
         """
         if self._may_report():
-            self._reporter.set_external_id(name)
+            self._events.set_external_id(name)

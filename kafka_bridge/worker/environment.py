@@ -1,4 +1,4 @@
-"""What of the environment a worker does not use: a variable is overridden, or nobody knows it."""
+"""Warnings about variables that have no effect: overridden by the program, or misspelt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kafka_bridge.worker.settings import VARIABLES, WorkerSettings, parsed
 
 PREFIX = "KAFKA_BRIDGE_"
 _OF_OTHERS = ("KAFKA_BRIDGE_CACHE", "KAFKA_BRIDGE_TEST_BOOTSTRAP", "KAFKA_BRIDGE_TEST_DEMO")
-"""Of the brokers and tests that kafka_bridge.testing starts."""
+"""Used by kafka_bridge.testing and by the tests."""
 KNOWN = (
     ENV_BOOTSTRAP,
     ENV_READER_PREFIX,
@@ -26,16 +26,16 @@ KNOWN = (
 _SERVICE_LINK = re.compile(
     r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$"
 )
-"""What Kubernetes sets in a pod for each Service, this one's being called kafka-bridge."""
+"""Variables that Kubernetes sets in a pod for a Service with the name kafka-bridge."""
 
 
 def unused_variables(
     settings: WorkerSettings, kafka: Mapping[str, Any] | None, environ: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield a sentence for each variable of kafka-bridge that does nothing in this worker.
+    """Yield a warning for each variable of kafka-bridge that has no effect on this worker.
 
-    :param settings: what the worker is really set to
-    :param kafka: the properties that the program gives; None: those of the environment
+    :param settings: the settings that the worker uses
+    :param kafka: the properties that the program gives; None if they are the environment's
     """
     yield from _overridden(settings, environ)
     if kafka is not None:
@@ -60,14 +60,14 @@ def _overridden(settings: WorkerSettings, environ: Mapping[str, str]) -> Iterato
 def _overridden_properties(kafka: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
     try:
         wanted = KafkaConfig.from_env(environ).settings
-    except ConfigurationError:  # no brokers are named there
+    except ConfigurationError:  # it names no brokers
         wanted = {}
     # Names alone: a value may be a password.
     unused = sorted(name for name, value in wanted.items() if str(kafka.get(name)) != str(value))
     if unused:
         yield (
             f"{ENV_BOOTSTRAP} and {ENV_PREFIX}… are not used: the program sets Kafka's properties "
-            f"itself (kafka=…). Of the environment's, it has another value of {', '.join(unused)}"
+            f"itself (kafka=…). These values differ: {', '.join(unused)}"
         )
 
 

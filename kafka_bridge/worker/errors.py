@@ -1,4 +1,4 @@
-"""Exceptions as the error that a FAILED event carries."""
+"""The error of a FAILED event, made from the exception that a handler raised."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from kafka_bridge.protocol.sanitize import (
 from kafka_bridge.worker.cancellation import JobStopped
 
 NAMED_ERRORS = 5
-"""How many of the other errors in a group the message names."""
+"""How many other errors of a group the message names."""
 
 
 class ApplicationError(Exception):
-    """What a handler raises to choose the error that the Airflow task gets.
+    """Raise it in a handler to choose the error that the Airflow task gets.
 
     :param message: what went wrong, for a person
-    :param type: a short name for it that does not change, by default ``ApplicationError``
-    :param details: whatever helps to find the cause; by default the traceback, "" for nothing
-    :param retryable: False when trying again cannot help: the task then fails without retries
+    :param type: a short, stable name of the error, by default ``ApplicationError``
+    :param details: text that helps to find the cause; by default the traceback, "" for no details
+    :param retryable: False if a retry cannot help: neither the worker nor the Airflow task retries
 
     The name and the idea are Temporal's.
     """
@@ -46,20 +46,22 @@ class ApplicationError(Exception):
 
 
 def invalid_payload(message: str) -> ApplicationError:
-    """Return the error that it is when a payload cannot be used: to try again would not help."""
+    """Return the error for a payload that the handler cannot use; a retry would not help."""
     return ApplicationError(message, type=ErrorType.INVALID_PAYLOAD, details="", retryable=False)
 
 
-def failure_of(error: BaseException, non_retryable: tuple[type[Exception], ...] = ()) -> JobFailure:
-    """Return what a FAILED event says of an exception that a handler raised.
+def failure_of(
+    error: BaseException, non_retryable_errors: tuple[type[Exception], ...] = ()
+) -> JobFailure:
+    """Return the failure that a FAILED event carries for an exception of a handler.
 
-    Exceptions count as retryable: whether to retry is for the Airflow task to say, unless the
-    handler knows better (:class:`ApplicationError`). Of an exception group, one error counts
+    Exceptions are retryable: the Airflow task decides whether to retry, unless the handler raises
+    an :class:`ApplicationError` with ``retryable=False``. Of an exception group, one error counts
     (:func:`decisive`), and the message names the others.
 
-    :param non_retryable: exceptions that the handler's retries do not repeat
+    :param non_retryable_errors: exceptions after which the worker does not retry
     """
-    counts = decisive(error, non_retryable)
+    counts = decisive(error, non_retryable_errors)
     message = _message(counts) + _others(error, counts)
     if not isinstance(counts, ApplicationError):
         return failure(_name(counts), message, _traceback(error), retryable=True)
@@ -70,7 +72,7 @@ def failure_of(error: BaseException, non_retryable: tuple[type[Exception], ...] 
 def failure(
     error_type: str, message: str, details: str | None = None, *, retryable: bool
 ) -> JobFailure:
-    """Return a failure whose texts fit into a record, whatever they hold."""
+    """Return a failure whose texts are cut to what fits into a record."""
     return JobFailure(
         one_line(_text(error_type), NAME_BYTES) or "Error",
         block(_text(message), ERROR_MESSAGE_BYTES),
@@ -80,7 +82,7 @@ def failure(
 
 
 def errors_in(error: BaseException) -> Iterator[BaseException]:
-    """Yield the errors in an exception group, however deep, in their order; else the error."""
+    """Yield the errors of an exception group, nested ones too, in order; else the error itself."""
     waiting = [error]
     while waiting:
         each = waiting.pop()
@@ -91,16 +93,17 @@ def errors_in(error: BaseException) -> Iterator[BaseException]:
 
 
 def decisive(
-    error: BaseException, non_retryable: tuple[type[Exception], ...] = ()
+    error: BaseException, non_retryable_errors: tuple[type[Exception], ...] = ()
 ) -> BaseException:
-    """Return the error that counts: of a group, the first of the foremost kind.
+    """Return the error that counts: of a group, the first one of the most important kind.
 
-    First come errors after which no retry helps, then other :class:`ApplicationError`, then any
-    other exception, and last those that only say that the job, or a task of it, was stopped.
+    Errors after which no retry helps come first, then every other :class:`ApplicationError`, then
+    all other exceptions, and last those that only report that the job, or a task of it, was
+    stopped.
     """
 
     def rank(each: BaseException) -> int:
-        if is_final(each, non_retryable):
+        if is_final(each, non_retryable_errors):
             return 0
         if isinstance(each, ApplicationError):
             return 1
@@ -109,15 +112,15 @@ def decisive(
     return min(errors_in(error), key=rank)
 
 
-def is_final(error: BaseException, non_retryable: tuple[type[Exception], ...]) -> bool:
-    """Tell whether no retry in the worker helps after this error, which is not a group."""
+def is_final(error: BaseException, non_retryable_errors: tuple[type[Exception], ...]) -> bool:
+    """Tell whether the worker must not retry after this error, which is not a group."""
     if isinstance(error, ApplicationError) and not error.retryable:
         return True
-    return isinstance(error, non_retryable)
+    return isinstance(error, non_retryable_errors)
 
 
 def is_stop(error: BaseException) -> bool:
-    """Tell whether an error, or each one in a group, only says that the job was stopped."""
+    """Tell whether an error, or each one in a group, only reports that the job was stopped."""
     return all(isinstance(each, JobStopped | asyncio.CancelledError) for each in errors_in(error))
 
 
@@ -133,7 +136,7 @@ def _message(error: BaseException) -> str:
     try:
         return str(error)
     except Exception:
-        return f"(an exception of type {_name(error)}, which cannot say what it is)"
+        return f"(an exception of type {_name(error)} whose text cannot be read)"
 
 
 def _name(error: BaseException) -> str:
@@ -146,21 +149,21 @@ def _name(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str | None:
-    """Return the traceback without the frames before the handler's, which tell nothing."""
+    """Return the traceback from the handler's first frame on."""
     frames = error.__traceback__
     while frames is not None and _is_plumbing(frames.tb_frame.f_globals.get("__name__", "")):
         frames = frames.tb_next
     try:
         return "".join(traceback.format_exception(type(error), error, frames))
-    except Exception:  # groups nested too deep, or exceptions with a mind of their own
+    except Exception:  # groups nested too deep, or exceptions with a faulty __str__
         return None
 
 
 def _is_plumbing(module: str) -> bool:
-    """Tell whether a frame is this package's, or of what it calls handlers with."""
+    """Tell whether a frame belongs to this package, or to a library that calls the handler."""
     return f"{module}.".startswith((f"{__package__}.", "tenacity.", "concurrent.futures."))
 
 
 def _text(value: object) -> str:
-    """Return any value as text: services without type checks pass numbers and dictionaries."""
+    """Return any value as text: code without type checks passes numbers and dictionaries."""
     return value if isinstance(value, str) else str(value)

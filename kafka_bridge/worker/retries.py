@@ -1,4 +1,4 @@
-"""Trying again inside the worker, for faults that pass within seconds or minutes."""
+"""Retries inside the worker, for faults that pass within seconds or minutes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from tenacity import (
     AsyncRetrying,
@@ -20,99 +20,103 @@ from tenacity import (
 from tenacity.wait import wait_base
 
 from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.worker.durations import Duration, in_seconds
 from kafka_bridge.worker.errors import errors_in, is_final
+
+OnRetry: TypeAlias = Callable[[int, BaseException, float], None]
+"""Gets the number of the failed call, from 1, its exception, and the seconds until the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait before a job is tried again, in seconds.
+    """How long to wait before a retry: timedeltas, or seconds.
 
-    Before the nth retry: ``initial`` * ``factor`` ** (n - 1), at most ``maximum``, and up to
-    ``jitter`` more at random, so that many jobs that failed together do not come back together.
+    Before the nth retry: ``initial`` * ``factor`` ** (n - 1), at most ``maximum``. Up to ``jitter``
+    is added at random, so that jobs that failed together are not retried together.
 
-    :raises ConfigurationError: a number makes no sense
+    :raises ConfigurationError: a duration is negative or infinite, or ``factor`` is below 1
     """
 
-    initial: float = 1.0
+    initial: Duration = 1.0
     factor: float = 2.0
-    maximum: float = 60.0
-    jitter: float = 1.0
+    maximum: Duration = 60.0
+    jitter: Duration = 1.0
 
     def __post_init__(self) -> None:
-        seconds = (self.initial, self.maximum, self.jitter)
-        if not (all(0 <= each < math.inf for each in seconds) and 1 <= self.factor < math.inf):
+        durations = [in_seconds(each) for each in (self.initial, self.maximum, self.jitter)]
+        if not (all(0 <= each < math.inf for each in durations) and 1 <= self.factor < math.inf):
             raise ConfigurationError(
-                f"{self} makes no sense: seconds must be finite and not negative, factor must be "
+                f"invalid {self}: durations must be finite and not negative, factor must be "
                 "finite and at least 1"
             )
 
     def wait(self) -> wait_base:
-        """Return it as tenacity wants it."""
-        return wait_exponential(self.initial, self.maximum, self.factor) + wait_random(
-            0, self.jitter
-        )
+        """Return the same rule as an object of tenacity."""
+        initial, maximum = in_seconds(self.initial), in_seconds(self.maximum)
+        jitter = wait_random(0, in_seconds(self.jitter))
+        return wait_exponential(initial, maximum, self.factor) + jitter
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often, how soon and after what a handler is called again.
+    """How often, how soon and after which errors a handler is called again.
 
-    :param retries: how many times after the first one, 0 for never
-    :param non_retryable: exceptions after which it is not; as well as an ``ApplicationError``
-        that says of itself that it is not retryable. Exception groups are looked into
-    :raises ConfigurationError: ``retries`` is negative, or ``non_retryable`` holds something else
+    :param retries: how many times after the first call; 0 for no retry
+    :param non_retryable_errors: exception classes after which the handler is not called again, and
+        an exception group that contains one. ``ApplicationError(retryable=False)`` always counts
+    :raises ConfigurationError: ``retries`` is negative, or ``non_retryable_errors`` contains
+        something that is not a subclass of ``Exception``
     """
 
     retries: int = 0
     backoff: Backoff = field(default_factory=Backoff)
-    non_retryable: tuple[type[Exception], ...] = ()
+    non_retryable_errors: tuple[type[Exception], ...] = ()
 
     def __post_init__(self) -> None:
         if self.retries < 0:
-            raise ConfigurationError(f"retries must not be negative, as {self.retries} is")
-        for each in self.non_retryable:
+            raise ConfigurationError(f"retries must be 0 or more, not {self.retries}")
+        for each in self.non_retryable_errors:
             if not (isinstance(each, type) and issubclass(each, Exception)):
-                raise ConfigurationError(f"non_retryable must hold exception classes, not {each!r}")
+                raise ConfigurationError(
+                    f"non_retryable_errors must contain exception classes, not {each!r}"
+                )
 
     def call(
         self,
         function: Callable[[], Any],
         sleep: Callable[[float], None],
-        tell: Callable[[int, BaseException, float], None],
+        on_retry: OnRetry,
     ) -> Any:
-        """Call a function until it returns, or no retry is left; then its last exception passes.
+        """Call a function until it returns or no retry is left; then raise its last exception.
 
-        :param sleep: waits so many seconds; what it raises ends it all
-        :param tell: told of each failure that is tried again: the number of the call, from 1, the
-            exception, and the seconds until the next one
+        :param sleep: waits the given number of seconds; an exception that it raises passes
+        :param on_retry: called before the pause of each retry
         """
         if self.retries == 0:
             return function()
-        return Retrying(sleep=sleep, **self._rules(tell))(function)
+        return Retrying(sleep=sleep, **self._rules(on_retry))(function)
 
-    async def call_async(
-        self, function: Callable[[], Any], tell: Callable[[int, BaseException, float], None]
-    ) -> Any:
-        """Do the same with a function that gives an awaitable."""
+    async def call_async(self, function: Callable[[], Any], on_retry: OnRetry) -> Any:
+        """Do the same with a function that returns an awaitable."""
         if self.retries == 0:
             return await function()
-        return await AsyncRetrying(sleep=asyncio.sleep, **self._rules(tell))(function)
+        return await AsyncRetrying(sleep=asyncio.sleep, **self._rules(on_retry))(function)
 
-    def _rules(self, tell: Callable[[int, BaseException, float], None]) -> dict[str, Any]:
+    def _rules(self, on_retry: OnRetry) -> dict[str, Any]:
         def before_sleep(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
             if error is not None:
-                tell(state.attempt_number, error, state.upcoming_sleep)
+                on_retry(state.attempt_number, error, state.upcoming_sleep)
 
         return {
             "stop": stop_after_attempt(self.retries + 1),
             "wait": self.backoff.wait(),
-            "retry": retry_if_exception(self._is_worth_it),
+            "retry": retry_if_exception(self._is_retryable),
             "before_sleep": before_sleep,
             "reraise": True,
         }
 
-    def _is_worth_it(self, error: BaseException) -> bool:
-        if not isinstance(error, Exception) or isinstance(error, self.non_retryable):
+    def _is_retryable(self, error: BaseException) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, self.non_retryable_errors):
             return False
-        return not any(is_final(each, self.non_retryable) for each in errors_in(error))
+        return not any(is_final(each, self.non_retryable_errors) for each in errors_in(error))

@@ -1,4 +1,4 @@
-"""The settings of a worker: what the program gives, else what the environment sets."""
+"""The settings of a worker, from the program or else from the environment."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from kafka_bridge.protocol.topics import (
     REQUEST_TOPIC,
     RESPONSE_TOPIC,
 )
+from kafka_bridge.worker.durations import in_seconds
 
 GRACE_SECONDS = 30.0
 MAX_DELIVERIES = 5
-"""A job that this many workers picked up and none finished is taken for what kills them."""
-ALL_INTERFACES = "0.0.0.0"  # noqa: S104  who asks for metrics and health is on another host
-MOST_PORTS = 65_535
+"""A job that this many workers started without finishing it probably kills them."""
+ALL_INTERFACES = "0.0.0.0"  # noqa: S104  probes and scrapes come from other hosts
+HIGHEST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """All that an operator may set of a worker, except Kafka's own properties.
+    """All settings of a worker, except Kafka's own properties.
 
-    ``grace``: seconds that running jobs get when the worker is told to stop. ``worker_id``: None
-    makes one of hostname, process id and a random suffix. ``metrics_port``: None opens none, 0
-    opens any that is free. ``metrics_host``: the address that it is opened on. ``response_topic``:
-    where jobs are answered as a rule; each request names its own. ``job_log``: whether there is a
-    line at the start and at the end of each job.
-
-    :raises ConfigurationError: a value makes no sense
+    :param grace: seconds that running jobs get to finish after SIGTERM; a timedelta is converted
+    :param worker_id: None makes one of hostname, process id and a random suffix
+    :param metrics_port: None opens no port, 0 opens any free one
+    :param metrics_host: the address that the port is opened on
+    :param response_topic: where most events of this service go; each request names its own topic
+    :param job_log: whether the start and the end of each job are logged
+    :raises ConfigurationError: a value is not possible
     """
 
     group_id: str
@@ -53,7 +54,7 @@ class WorkerSettings:
         if not self.group_id:
             raise ConfigurationError(
                 "a worker needs a group_id, the name of its consumer group: "
-                f"Worker(group_id=…), or {GROUP}"
+                f"set Worker(group_id=…), or {GROUP}"
             )
         for name in (
             "request_topic",
@@ -67,28 +68,27 @@ class WorkerSettings:
         for name in ("concurrency", "max_deliveries"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1, not {getattr(self, name)}")
+        object.__setattr__(self, "grace", in_seconds(self.grace))
         if not 0 <= self.grace < math.inf:
+            raise ConfigurationError(f"grace must be 0 s or more, and finite, not {self.grace} s")
+        if self.metrics_port is not None and not 0 <= self.metrics_port <= HIGHEST_PORT:
             raise ConfigurationError(
-                f"grace must be a number of seconds, 0 or more, not {self.grace}"
-            )
-        if self.metrics_port is not None and not 0 <= self.metrics_port <= MOST_PORTS:
-            raise ConfigurationError(
-                f"metrics_port must be a port, 0 to {MOST_PORTS}, not {self.metrics_port}"
+                f"metrics_port must be between 0 and {HIGHEST_PORT}, not {self.metrics_port}"
             )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> WorkerSettings:
-        """Return what the environment sets; :data:`VARIABLES` has the names.
+        """Return the settings of the environment; :data:`VARIABLES` has the names.
 
-        Empty variables are ignored: deployments leave one out that way.
+        Empty variables are ignored: a deployment can leave one out that way.
 
-        :param environ: the process's own by default
-        :raises ConfigurationError: the group is missing, or a value is no number or makes no sense
+        :param environ: by default the process's own
+        :raises ConfigurationError: the group is missing, or a value is not possible
         """
         environ = os.environ if environ is None else environ
         if not environ.get(GROUP):
             raise ConfigurationError(
-                f"{GROUP} is not set: the name of this service's consumer group"
+                f"{GROUP} is not set: set it to the name of this service's consumer group"
             )
         return cls.given({}, environ)
 
@@ -96,11 +96,11 @@ class WorkerSettings:
     def given(
         cls, given: Mapping[str, Any], environ: Mapping[str, str] | None = None
     ) -> WorkerSettings:
-        """Return what a program gives; what it does not give is taken from the environment.
+        """Return the settings of a program; the environment sets those that the program does not.
 
-        :param given: by name; None is not given
-        :param environ: the process's own by default
-        :raises ConfigurationError: no group is set, or a value is no number or makes no sense
+        :param given: values by setting; None means that the program does not set it
+        :param environ: by default the process's own
+        :raises ConfigurationError: no group is set, or a value is not possible
         """
         environ = os.environ if environ is None else environ
         values = {name: value for name, value in given.items() if value is not None}
@@ -139,7 +139,7 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "response_topic": ("KAFKA_BRIDGE_RESPONSE_TOPIC", str),
     "job_log": ("KAFKA_BRIDGE_JOB_LOG", _switch),
 }
-"""By setting, the variable that sets it and what its text is made into."""
+"""For each setting, its variable and the function that converts the variable's text."""
 
 _EXPECTED: Mapping[Callable[[str], Any], str] = {
     _whole_number: "a whole number",
@@ -149,9 +149,9 @@ _EXPECTED: Mapping[Callable[[str], Any], str] = {
 
 
 def parsed(variable: str, text: str) -> Any:
-    """Return the value of one of :data:`VARIABLES`.
+    """Return the text of one of :data:`VARIABLES` as a value.
 
-    :raises ConfigurationError: the text is none
+    :raises ConfigurationError: the text is not such a value
     """
     kind = next(kind for name, kind in VARIABLES.values() if name == variable)
     try:
@@ -161,7 +161,7 @@ def parsed(variable: str, text: str) -> Any:
         if text.startswith("tcp://"):
             hint = (
                 ". Kubernetes sets such variables for a Service of that name: set "
-                "enableServiceLinks: false in the pod, or name the Service otherwise"
+                "enableServiceLinks: false in the pod, or rename the Service"
             )
         raise ConfigurationError(
             f"{variable} must be {_EXPECTED[kind]}, not {text!r:.100}{hint}"

@@ -1,4 +1,4 @@
-"""The worker: takes jobs from a request topic and answers on each job's response topic."""
+"""The worker: consumes job requests and publishes status events to each job's response topic."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 from kafka_bridge.kafka.admin.topics import TopicNames
 from kafka_bridge.kafka.config import ENV_BOOTSTRAP, KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.worker.durations import Duration
 from kafka_bridge.worker.environment import unused_variables
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.job_log import JobLog
@@ -32,7 +33,7 @@ R = TypeVar("R")
 
 
 class Worker:
-    """A service's side of the bridge: one consumer group, one request topic, some job types.
+    """A service's side of the bridge: a consumer group, a request topic and some job types.
 
     ::
 
@@ -45,34 +46,33 @@ class Worker:
 
         worker.run()    # or: kafka-bridge worker run my_module:worker
 
-    What is not given is taken from the environment, and where that is silent, too, a default
-    applies: :data:`~kafka_bridge.worker.settings.VARIABLES` has the names.
+    A parameter that is None is set by its environment variable, else by its default;
+    :data:`~kafka_bridge.worker.settings.VARIABLES` has the names.
 
     :param group_id: the consumer group that all processes of this service share; required
     :param kafka: librdkafka's properties; by default those of the environment
         (``KAFKA_BRIDGE_BOOTSTRAP_SERVERS``, ``KAFKA_BRIDGE_KAFKA_…``)
-    :param request_topic: where this service's jobs come from; ``jobs.requests`` by default
-    :param dead_letter_topic: where requests go that cannot be read, answered or finished;
-        ``jobs.dead-letters`` by default
-    :param control_topic: where commands come from; all of it is read, from its beginning;
-        ``jobs.control`` by default
-    :param concurrency: how many jobs run at a time in this process; 1 by default
-    :param grace: seconds that running jobs get to finish when the worker is told to stop; 30 by
-        default
-    :param max_deliveries: how often a job may be begun by workers that die before it ends, until it
-        counts as what kills them; 5 by default
-    :param worker_id: this process's name in events; by default hostname, process id and a random
-        suffix
-    :param metrics_port: where metrics and health are served; by default nowhere, 0: where a port is
-        free
-    :param metrics_host: the address that they are served on; all of this host's by default
-    :param response_topic: where jobs are answered as a rule, ``jobs.responses`` by default: each
-        request names its own, but the rights on this one are checked when the worker starts, and
-        are waited for where they are missing
-    :param job_log: whether the start and the end of each job are logged; they are by default
-    :ivar callback_topic: where a gateway keeps callbacks; its rights are checked, too
-    :ivar metric_sources: what else is shown among the metrics, besides the worker
-    :raises ConfigurationError: a value makes no sense
+    :param request_topic: the topic of this service's job requests; by default ``jobs.requests``
+    :param dead_letter_topic: the topic for requests that cannot be read, answered or finished; by
+        default ``jobs.dead-letters``
+    :param control_topic: the topic of commands, which is read from its beginning; by default
+        ``jobs.control``
+    :param concurrency: how many jobs run at a time in this process; by default 1
+    :param grace: how long running jobs may take to finish after SIGTERM, a timedelta or seconds; by
+        default 30 s
+    :param max_deliveries: how many workers may die while they do a job; then the job fails, because
+        it probably kills them; by default 5
+    :param worker_id: the name of this process in events; by default hostname, process id and a
+        random suffix
+    :param metrics_port: the port for metrics and health; by default no port, 0 for any free port
+    :param metrics_host: the address of that port; by default all addresses of this host
+    :param response_topic: the topic of most of this service's events; by default
+        ``jobs.responses``. Each request names its own response topic. The worker checks its rights
+        on this one when it starts, and waits for them if they are missing
+    :param job_log: whether the start and the end of each job are logged; by default they are
+    :ivar callback_topic: the topic where a gateway keeps callbacks; its rights are checked, too
+    :ivar metric_sources: other sources of metrics, served together with the worker's own
+    :raises ConfigurationError: a value is not possible
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Worker:
         dead_letter_topic: str | None = None,
         control_topic: str | None = None,
         concurrency: int | None = None,
-        grace: float | None = None,
+        grace: Duration | None = None,
         max_deliveries: int | None = None,
         worker_id: str | None = None,
         metrics_port: int | None = None,
@@ -128,13 +128,13 @@ class Worker:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Worker:
-        """Return a worker as the environment sets it, group and brokers included.
+        """Return a worker with the settings of the environment, group and brokers included.
 
         ``KAFKA_BRIDGE_GROUP_ID`` is required; :data:`~kafka_bridge.worker.settings.VARIABLES` has
         the others. Kafka's own are as in :class:`Worker`.
 
-        :param environ: the process's own by default
-        :raises ConfigurationError: one is missing, is no number or makes no sense
+        :param environ: by default the process's own
+        :raises ConfigurationError: a variable is missing, or its value is not possible
         """
         settings = WorkerSettings.from_env(environ)
         worker = cls(kafka=KafkaConfig.from_env(environ).settings, **asdict(settings))
@@ -150,29 +150,30 @@ class Worker:
         *,
         retries: int = 0,
         backoff: Backoff | None = None,
-        non_retryable: tuple[type[Exception], ...] = (),
+        non_retryable_errors: tuple[type[Exception], ...] = (),
         concurrency: int | None = None,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Make the decorated function, sync or async, the handler of a job type.
 
-        It takes the :class:`JobContext` and, where it has a second parameter, the payload: as what
-        that parameter's annotation says (a pydantic model, a dataclass, ``dict``, ``bytes`` …).
-        What it returns is the task's result.
+        The function gets the :class:`JobContext` and, if it has a second parameter, the payload in
+        the type of that parameter's annotation (a pydantic model, a dataclass, ``dict``, ``bytes``
+        …). Its return value is the task's result.
 
-        :param retries: how often it is called again, in this worker, after it raised an exception
-        :param backoff: how long to wait before that; by default 1 s, 2 s, 4 s … up to a minute,
-            and up to a second more at random
-        :param non_retryable: exceptions after which it is not called again
+        :param retries: how many times this worker calls the handler again after an exception
+        :param backoff: how long to wait before each retry; by default 1 s, 2 s, 4 s … up to a
+            minute, plus up to a second at random
+        :param non_retryable_errors: exception classes after which the worker does not retry. The
+            Airflow task may still retry, unless it is ``ApplicationError(retryable=False)``
         :param concurrency: how many jobs of this type run at a time in this process, within the
             worker's own limit
-        :raises ConfigurationError: the type has a handler, the signature is another, or a number
-            makes no sense
+        :raises ConfigurationError: the job type has a handler already, the function cannot be a
+            handler, or a number is not possible
         """
-        retry = RetryPolicy(retries, backoff or Backoff(), non_retryable)
+        retry = RetryPolicy(retries, backoff or Backoff(), non_retryable_errors)
 
         def register(function: Callable[P, R]) -> Callable[P, R]:
             if job_type in self.handlers:
-                raise ConfigurationError(f"job type {job_type!r} has a handler already")
+                raise ConfigurationError(f"job type {job_type!r} already has a handler")
             self.handlers[job_type] = Handler.of(job_type, function, retry, concurrency)
             return function
 
@@ -181,32 +182,34 @@ class Worker:
     def kafka_config(self) -> KafkaConfig:
         """Return how this worker reaches Kafka.
 
-        :raises ConfigurationError: no brokers are named, here or in the environment
+        :raises ConfigurationError: neither the program nor the environment names brokers
         """
         return KafkaConfig(self._kafka) if self._kafka is not None else KafkaConfig.from_env()
 
     def settings(self) -> WorkerSettings:
-        """Return what this worker is set to now.
+        """Return the present settings of this worker.
 
-        :raises ConfigurationError: the program has set something that makes no sense
+        :raises ConfigurationError: the program has set an impossible value
         """
         return WorkerSettings(
             **{field.name: getattr(self, field.name) for field in fields(WorkerSettings)}
         )
 
     def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Take and do jobs until SIGTERM, SIGINT or :meth:`stop`, then finish those at hand.
+        """Run jobs until SIGTERM, SIGINT or :meth:`stop`; then finish the running ones.
 
-        Running jobs get ``grace`` seconds; what is not finished then is handed back, and delivered
-        again to another worker. A second signal stops at once. Signals are heard where this is the
-        process's main thread; on another one, only :meth:`stop` ends it.
+        Running jobs get ``grace`` to finish. Then the worker releases them, and they are delivered
+        to another worker. A second signal ends the process at once. Signals work only on the
+        process's main thread; on another thread, :meth:`stop` ends the worker.
 
         :param on_ready: called once, when the first partitions are assigned
         :raises ConfigurationError: no handler is registered, or Kafka is not configured
         :raises KafkaError: Kafka cannot be used, and waiting would not help
         """
         if not self.handlers:
-            raise ConfigurationError("the worker has no handler: decorate one with @worker.job(…)")
+            raise ConfigurationError(
+                "the worker has no handler: decorate a function with @worker.job(…)"
+            )
         for unused in unused_variables(self.settings(), self._kafka, os.environ):
             _log.warning("%s", unused)
         service = Service(
@@ -245,9 +248,9 @@ class Worker:
         return preflight(self.kafka_config(), topics, self.group_id, source)
 
     def stop(self) -> None:
-        """Have :meth:`run` do what it does on SIGTERM; return at once. Any thread may call this.
+        """Make :meth:`run` stop as after SIGTERM; return at once. Any thread may call this.
 
-        Where the worker does not run yet, it stops as soon as it does.
+        If the worker does not run yet, it stops as soon as it does.
         """
         self._stopping.set()
 

@@ -94,7 +94,7 @@ class CommandHandler(GatewayHandler):
         """
         failure = ended.exception()
         try:
-            job.check_cancelled()
+            job.raise_if_stopped()
         except JobStopped as stopped:
             how = "was not started" if failure else f"ended with {ending(ended.result())}"
             raise JobStopped(

@@ -261,7 +261,7 @@ class HttpHandler(GatewayHandler):
         if job.stop_reason not in {StopReason.CANCELLED, StopReason.DEADLINE}:
             return
         try:
-            job.check_cancelled()
+            job.raise_if_stopped()
         except JobStopped as stopped:
             words = await self._cancel_there(job, scope)
             raise JobStopped(stopped.reason, f"{stopped}; {words}") from None

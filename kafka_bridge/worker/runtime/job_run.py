@@ -127,7 +127,7 @@ class JobRun:
 
     def _tell_of_retry(self, attempt: int, error: BaseException, seconds: float) -> None:
         self.observer.retried(self.request.job_type)
-        reason = failure_of(error, self.handler.retry.non_retryable)
+        reason = failure_of(error, self.handler.retry.non_retryable_errors)
         self.reporter.say(
             f"Try {attempt} of {self.handler.retry.retries + 1} failed: {reason.type}: "
             f"{reason.message}; the next one is in {seconds:.1f} s"
@@ -172,7 +172,7 @@ class JobRun:
     def _reason(self, error: BaseException) -> JobFailure:
         if isinstance(error, PayloadNotSerialisable):
             return failure("result_not_serialisable", str(error), retryable=False)
-        return failure_of(error, self.handler.retry.non_retryable)
+        return failure_of(error, self.handler.retry.non_retryable_errors)
 
     def _stop_requested(self) -> dict[str, Any]:
         """Return what the end of a job says that was asked to stop and ended another way."""

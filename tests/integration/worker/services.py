@@ -167,7 +167,7 @@ def looks_up(job: JobContext) -> None:
     note("started", job)
     try:
         while True:
-            job.check_cancelled()
+            job.raise_if_stopped()
             time.sleep(0.02)
     finally:
         note(f"stopped-{job.stop_reason}", job)
@@ -187,7 +187,7 @@ async def patient_async(job: JobContext) -> None:
 def stubborn(job: JobContext) -> str:
     """Hear that it should stop, and go on for a second."""
     note("started", job)
-    while not job.cancelled:
+    while not job.stop_requested:
         time.sleep(0.02)
     time.sleep(1.0)
     return "done all the same"
@@ -236,7 +236,7 @@ async def flaky_async(job: JobContext, payload: int) -> str:
     return _fail_at_first(job, payload)
 
 
-@worker.job("picky", retries=2, backoff=SOON, non_retryable=(Failure,))
+@worker.job("picky", retries=2, backoff=SOON, non_retryable_errors=(Failure,))
 def picky(job: JobContext, payload: int) -> str:
     """Fail so many times, with what is not to be tried again."""
     return _fail_at_first(job, payload)

@@ -65,7 +65,7 @@ def test_children_of_handlers_end_as_any_child_does(odd: Stage) -> None:
         assert {event.external_id for event in seen} == {None}
         assert not any("child" in (event.message or "") for event in seen)
         assert [event.sequence for event in seen] == list(range(len(seen)))
-    assert "what a forked child process reports is not sent" in program.said
+    assert "reports of a forked child process are not sent" in program.said
     assert "ValueError: in the child" in program.said
 
 

@@ -44,7 +44,7 @@ BAD = [
     ("unready_too:worker", 1, "ImportError: cannot import name 'nothing_like_it' from 'json'"),
     ("requests_of_mine:worker", 1, "'requests_of_mine' cannot be imported"),
     ("requests_of_mine:worker", 1, "ModuleNotFoundError: No module named 'requests_of'"),
-    ("empty:worker", 1, "the worker has no handler: decorate one with @worker.job"),
+    ("empty:worker", 1, "the worker has no handler: decorate a function with @worker.job"),
     ("nameless:worker", 1, "a worker needs a group_id"),
 ]
 

@@ -59,7 +59,7 @@ def patient(job: JobContext) -> None:
 @worker.job("stubborn")
 def stubborn(job: JobContext) -> str:
     """Finish all the same once told to stop."""
-    while not job.cancelled:
+    while not job.stop_requested:
         time.sleep(0.01)
     return "done"
 

@@ -27,7 +27,7 @@ class Outer:
 
 
 class Unprintable(Exception):
-    """An exception that cannot say what it is."""
+    """An exception whose text cannot be read."""
 
     def __str__(self) -> str:
         raise RuntimeError("no words")
@@ -161,7 +161,7 @@ def test_exception_without_words_still_ends_its_job() -> None:
     """An exception whose own text fails is reported by its type."""
     failure = failure_of(raised(Unprintable()))
     assert failure.type == f"{__name__}.Unprintable"
-    assert "cannot say what it is" in failure.message
+    assert "whose text cannot be read" in failure.message
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "𝄞"])

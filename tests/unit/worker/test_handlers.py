@@ -262,7 +262,7 @@ def test_job_type_has_one_handler() -> None:
     """A second handler of a type is refused: nobody could say which one runs."""
     worker = Worker("g")
     worker.job("a.job")(no_payload)
-    with pytest.raises(ConfigurationError, match=r"'a\.job' has a handler already"):
+    with pytest.raises(ConfigurationError, match=r"'a\.job' already has a handler"):
         worker.job("a.job")(a_model)
 
 

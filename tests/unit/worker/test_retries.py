@@ -1,4 +1,4 @@
-"""Trying again inside the worker: how often, how soon, after what."""
+"""Retries inside the worker: how often, how soon, and after which errors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,14 +15,14 @@ from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker import ApplicationError, Backoff, JobStopped, StopReason, Worker
 from kafka_bridge.worker.retries import RetryPolicy
 
-Told = list[tuple[int, str, float]]
+Reported = list[tuple[int, str, float]]
 
 
 def calls_of(
     policy: RetryPolicy, *errors: BaseException, is_async: bool
-) -> tuple[int, Told, list[float], BaseException | None]:
-    """Call what raises these errors in turn; return calls, what was told, pauses and the end."""
-    calls, told, pauses = 0, Told(), list[float]()
+) -> tuple[int, Reported, list[float], BaseException | None]:
+    """Call a function that raises these errors in turn; return calls, reports, pauses, error."""
+    calls, reported, pauses = 0, Reported(), list[float]()
 
     def function() -> str:
         nonlocal calls
@@ -33,27 +34,27 @@ def calls_of(
     async def coroutine() -> str:
         return function()
 
-    def tell(attempt: int, error: BaseException, seconds: float) -> None:
-        told.append((attempt, str(error), seconds))
+    def on_retry(attempt: int, error: BaseException, seconds: float) -> None:
+        reported.append((attempt, str(error), seconds))
 
     try:
         if is_async:
-            asyncio.run(policy.call_async(coroutine, tell))
+            asyncio.run(policy.call_async(coroutine, on_retry))
         else:
-            policy.call(function, pauses.append, tell)
+            policy.call(function, pauses.append, on_retry)
     except BaseException as error:
-        return calls, told, pauses, error
-    return calls, told, pauses, None
+        return calls, reported, pauses, error
+    return calls, reported, pauses, None
 
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_last_error_passes_once_no_retry_is_left(is_async: bool) -> None:
-    """Two retries are three calls; who waits is told of the first two failures."""
+    """Two retries are three calls; the first two failures are reported."""
     errors = [ValueError(str(number)) for number in range(3)]
     policy = RetryPolicy(2, Backoff(initial=0.001, jitter=0))
-    calls, told, _, error = calls_of(policy, *errors, is_async=is_async)
+    calls, reported, _, error = calls_of(policy, *errors, is_async=is_async)
     assert (calls, error) == (3, errors[2])
-    assert told == [(1, "0", 0.001), (2, "1", 0.002)]
+    assert reported == [(1, "0", 0.001), (2, "1", 0.002)]
     assert calls_of(policy, *errors[:2], is_async=is_async)[3] is None
 
 
@@ -71,15 +72,15 @@ def test_last_error_passes_once_no_retry_is_left(is_async: bool) -> None:
         BaseExceptionGroup("g", [JobStopped(StopReason.CANCELLED, "cleared"), ValueError()]),
     ],
 )
-def test_what_a_retry_cannot_help_passes_at_once(error: BaseException, is_async: bool) -> None:
-    """Named exceptions and their kin, what says so of itself, and all that is to end the job."""
+def test_non_retryable_error_passes_at_once(error: BaseException, is_async: bool) -> None:
+    """Named exceptions and subclasses, ApplicationErrors that say so, and requests to stop."""
     policy = RetryPolicy(3, Backoff(initial=0.001), (LookupError,))
     assert calls_of(policy, error, is_async=is_async) == (1, [], [], error)
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_group_of_errors_that_may_pass_is_tried_again(is_async: bool) -> None:
-    """A group alone is no reason to give up."""
+def test_group_of_retryable_errors_is_retried(is_async: bool) -> None:
+    """A group is not itself a reason to stop."""
     group = ExceptionGroup("g", [ValueError("passes"), ExceptionGroup("g", [OSError("too")])])
     policy = RetryPolicy(1, Backoff(initial=0.001, jitter=0), (LookupError,))
     calls, *_, error = calls_of(policy, group, is_async=is_async)
@@ -93,16 +94,24 @@ def test_pauses_grow_to_their_limit() -> None:
     assert pauses == [1, 3, 9, 20, 20]
 
 
+def test_backoff_takes_timedeltas() -> None:
+    """A duration is a timedelta or seconds, as everywhere in the public API."""
+    backoff = Backoff(timedelta(seconds=2), 3, timedelta(seconds=5), timedelta(0))
+    assert calls_of(RetryPolicy(3, backoff), *[ValueError()] * 3, is_async=False)[2] == [2, 5, 5]
+    with pytest.raises(ConfigurationError, match="durations must be finite and not negative"):
+        Backoff(initial=timedelta(seconds=-1))
+
+
 def test_jitter_is_added_to_the_pause() -> None:
-    """Jobs that failed together do not come back together, and none comes too soon."""
+    """Jobs that failed together are not retried together, and never too early."""
     policy = RetryPolicy(30, Backoff(initial=1, factor=1, jitter=0.5))
     pauses = calls_of(policy, *[ValueError()] * 30, is_async=False)[2]
     assert all(1 <= pause <= 1.5 for pause in pauses)
     assert len(set(pauses)) > 10
 
 
-def test_pause_that_is_ended_ends_the_job() -> None:
-    """What the sleep raises passes: no further call."""
+def test_stop_request_during_a_pause_ends_the_job() -> None:
+    """The exception of the sleep passes, and the handler is not called again."""
     calls = 0
 
     def function() -> None:
@@ -121,28 +130,28 @@ def test_pause_that_is_ended_ends_the_job() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Backoff(initial=-1), "seconds must be finite and not negative"),
+        (lambda: Backoff(initial=-1), "durations must be finite and not negative"),
         (lambda: Backoff(maximum=-0.1), "Backoff(initial=1.0, factor=2.0, maximum=-0.1"),
-        (lambda: Backoff(jitter=-1), "seconds must be finite and not negative"),
-        (lambda: Backoff(initial=math.nan), "seconds must be finite and not negative"),
-        (lambda: Backoff(maximum=math.inf), "seconds must be finite and not negative"),
+        (lambda: Backoff(jitter=-1), "durations must be finite and not negative"),
+        (lambda: Backoff(initial=math.nan), "durations must be finite and not negative"),
+        (lambda: Backoff(maximum=math.inf), "durations must be finite and not negative"),
         (lambda: Backoff(factor=0.9), "factor must be finite and at least 1"),
         (lambda: Backoff(factor=math.nan), "factor must be finite and at least 1"),
-        (lambda: RetryPolicy(-1), "retries must not be negative, as -1 is"),
-        (lambda: RetryPolicy(non_retryable=(1,)), "must hold exception classes, not 1"),  # type: ignore[arg-type]
+        (lambda: RetryPolicy(-1), "retries must be 0 or more, not -1"),
+        (lambda: RetryPolicy(non_retryable_errors=(1,)), "must contain exception classes, not 1"),  # type: ignore[arg-type]
         (
-            lambda: RetryPolicy(non_retryable=(KeyboardInterrupt,)),  # type: ignore[arg-type]
-            "must hold exception classes, not <class 'KeyboardInterrupt'>",
+            lambda: RetryPolicy(non_retryable_errors=(KeyboardInterrupt,)),  # type: ignore[arg-type]
+            "must contain exception classes, not <class 'KeyboardInterrupt'>",
         ),
     ],
 )
-def test_number_that_makes_no_sense_is_refused(make: Callable[[], Any], words: str) -> None:
+def test_impossible_number_is_refused(make: Callable[[], Any], words: str) -> None:
     """When the handler is registered, not when a job fails for the first time."""
     with pytest.raises(ConfigurationError, match=re.escape(words)):
         make()
 
 
-def test_decorator_refuses_them_too() -> None:
-    """What it is given goes into the policy."""
-    with pytest.raises(ConfigurationError, match="retries must not be negative"):
+def test_decorator_refuses_an_impossible_number() -> None:
+    """Its arguments go into the policy."""
+    with pytest.raises(ConfigurationError, match="retries must be 0 or more"):
         Worker("g").job("a.job", retries=-2)

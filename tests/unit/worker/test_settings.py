@@ -1,9 +1,10 @@
-"""What the environment says of a worker."""
+"""The settings of a worker, from the environment."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import fields
+from datetime import timedelta
 
 import pytest
 
@@ -14,7 +15,7 @@ GROUP = {"KAFKA_BRIDGE_GROUP_ID": "g"}
 
 
 def test_every_setting_has_its_variable() -> None:
-    """There is nothing that only a program could set."""
+    """Each setting of a program can also be set by the environment."""
     assert list(VARIABLES) == [field.name for field in fields(WorkerSettings)]
     environ = {
         "KAFKA_BRIDGE_GROUP_ID": "auditors",
@@ -35,8 +36,8 @@ def test_every_setting_has_its_variable() -> None:
     )
 
 
-def test_empty_variables_are_not_set() -> None:
-    """A deployment leaves one out by giving it no value."""
+def test_empty_variables_are_ignored() -> None:
+    """A deployment can leave a variable out by giving it no value."""
     empty = {variable: "" for variable, _ in VARIABLES.values()}
     assert WorkerSettings.from_env(empty | GROUP) == WorkerSettings("g")
     assert WorkerSettings.from_env(GROUP) == WorkerSettings("g")
@@ -45,30 +46,35 @@ def test_empty_variables_are_not_set() -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"GROUP_ID": ""}, "KAFKA_BRIDGE_GROUP_ID is not set: the name of this service's"),
+        ({"GROUP_ID": ""}, "KAFKA_BRIDGE_GROUP_ID is not set: set it to the name of"),
         ({"CONCURRENCY": "many"}, "KAFKA_BRIDGE_CONCURRENCY must be a whole number, not 'many'"),
         ({"CONCURRENCY": "1.5"}, "KAFKA_BRIDGE_CONCURRENCY must be a whole number, not '1.5'"),
         ({"CONCURRENCY": "0"}, "concurrency must be at least 1, not 0"),
         ({"GRACE_SECONDS": "a"}, "KAFKA_BRIDGE_GRACE_SECONDS must be a number, not 'a'"),
-        ({"GRACE_SECONDS": "-1"}, "grace must be a number of seconds, 0 or more, not -1.0"),
-        ({"GRACE_SECONDS": "nan"}, "grace must be a number of seconds, 0 or more, not nan"),
-        ({"GRACE_SECONDS": "inf"}, "grace must be a number of seconds, 0 or more, not inf"),
+        ({"GRACE_SECONDS": "-1"}, "grace must be 0 s or more, and finite, not -1.0 s"),
+        ({"GRACE_SECONDS": "nan"}, "grace must be 0 s or more, and finite, not nan s"),
+        ({"GRACE_SECONDS": "inf"}, "grace must be 0 s or more, and finite, not inf s"),
         ({"MAX_DELIVERIES": "0"}, "max_deliveries must be at least 1, not 0"),
-        ({"METRICS_PORT": "65536"}, "metrics_port must be a port, 0 to 65535, not 65536"),
+        ({"METRICS_PORT": "65536"}, "metrics_port must be between 0 and 65535, not 65536"),
         ({"METRICS_PORT": "http"}, "KAFKA_BRIDGE_METRICS_PORT must be a whole number, not 'http'"),
         ({"JOB_LOG": "maybe"}, "KAFKA_BRIDGE_JOB_LOG must be on or off, not 'maybe'"),
         ({"METRICS_PORT": "tcp://10.0.0.1:9"}, "Kubernetes sets such variables for a Service"),
     ],
 )
-def test_wrong_value_is_named(wrong: dict[str, str], words: str) -> None:
-    """The variable or the setting, what it must be, and what it is."""
+def test_wrong_value_is_named_in_the_error(wrong: dict[str, str], words: str) -> None:
+    """The error names the variable or the setting, the value, and what is allowed."""
     environ = GROUP | {f"KAFKA_BRIDGE_{name}": value for name, value in wrong.items()}
     with pytest.raises(ConfigurationError, match=re.escape(words)):
         WorkerSettings.from_env(environ)
 
 
+def test_grace_may_be_a_timedelta() -> None:
+    """A duration is a timedelta or seconds, as everywhere in the public API."""
+    assert WorkerSettings("g", grace=timedelta(minutes=2)).grace == 120.0  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["request_topic", "response_topic", "dead_letter_topic"])
-def test_topics_have_names(name: str) -> None:
-    """A program that passes an empty name is told which."""
+def test_empty_topic_name_is_refused(name: str) -> None:
+    """The error names the topic's setting."""
     with pytest.raises(ConfigurationError, match=f"{name} must not be empty"):
         WorkerSettings("g", **{name: ""})  # type: ignore[arg-type]

@@ -1,13 +1,15 @@
-"""What a worker is told, by its maker and by the environment."""
+"""The settings of a worker, from the program and from the environment."""
 
 from __future__ import annotations
 
 import math
 import pydoc
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from kafka_bridge import worker as public
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.testing.brokers.external import ExternalBroker
@@ -21,7 +23,7 @@ ENVIRON = {
 }
 
 
-def test_environment_makes_a_worker() -> None:
+def test_environment_sets_up_a_whole_worker() -> None:
     """Every setting has its variable."""
     worker = Worker.from_env(
         ENVIRON
@@ -41,8 +43,8 @@ def test_environment_makes_a_worker() -> None:
     assert dict(worker.kafka_config().settings) == {"bootstrap.servers": "a:1", "client.rack": "r1"}
 
 
-def test_environment_may_leave_out_what_has_a_default() -> None:
-    """Group and brokers are enough."""
+def test_group_and_brokers_are_enough() -> None:
+    """Everything else has a default."""
     worker = Worker.from_env(ENVIRON)
     assert (worker.request_topic, worker.dead_letter_topic, worker.concurrency, worker.grace) == (
         "jobs.requests",
@@ -66,8 +68,8 @@ def test_environment_may_leave_out_what_has_a_default() -> None:
         ({"KAFKA_BRIDGE_GRACE_SECONDS": "a"}, "KAFKA_BRIDGE_GRACE_SECONDS must be a number"),
     ],
 )
-def test_wrong_environment_is_named(wrong: dict[str, str], words: str) -> None:
-    """The variable that is missing or makes no sense is in the error."""
+def test_wrong_variable_is_named_in_the_error(wrong: dict[str, str], words: str) -> None:
+    """Both a missing variable and one with an impossible value."""
     with pytest.raises(ConfigurationError, match=words):
         Worker.from_env(ENVIRON | wrong)
 
@@ -79,14 +81,14 @@ def test_wrong_environment_is_named(wrong: dict[str, str], words: str) -> None:
         ({"group_id": "g", "concurrency": -1}, "concurrency must be at least 1, not -1"),
     ],
 )
-def test_wrong_argument_is_named(arguments: dict[str, Any], words: str) -> None:
-    """A worker that could do nothing is not made."""
+def test_wrong_argument_is_named_in_the_error(arguments: dict[str, Any], words: str) -> None:
+    """A worker that could not run cannot be made."""
     with pytest.raises(ConfigurationError, match=words):
         Worker(**arguments)
 
 
-def test_what_is_not_given_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deployment sets what the program leaves open, also where the program names the group."""
+def test_environment_sets_what_the_program_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the program names the group; and the program has the last word."""
     for name, value in (("REQUEST_TOPIC", "q"), ("WORKER_ID", "w-7"), ("CONCURRENCY", "4")):
         monkeypatch.setenv(f"KAFKA_BRIDGE_{name}", value)
     worker = Worker("mine", concurrency=2)
@@ -97,7 +99,7 @@ def test_what_is_not_given_is_taken_from_the_environment(monkeypatch: pytest.Mon
 
 
 def test_environment_that_is_passed_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the process's own sets besides does not get in."""
+    """The process's own variables have no effect then."""
     monkeypatch.setenv("KAFKA_BRIDGE_METRICS_PORT", "9000")
     monkeypatch.setenv("KAFKA_BRIDGE_WORKER_ID", "w-7")
     worker = Worker.from_env(ENVIRON)
@@ -106,16 +108,16 @@ def test_environment_that_is_passed_is_the_only_one(monkeypatch: pytest.MonkeyPa
 
 
 def test_worker_without_a_group_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to name it are in the error."""
+    """The error names both ways to set it."""
     monkeypatch.delenv("KAFKA_BRIDGE_GROUP_ID", raising=False)
     with pytest.raises(ConfigurationError, match=r"Worker\(group_id=…\), or KAFKA_BRIDGE_GROUP_ID"):
         Worker()
 
 
-def test_variables_without_effect_are_said_at_the_start(
+def test_variables_without_effect_are_warned_about_at_the_start(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One that the program overrides, one that is misspelt; and no password is shown."""
+    """Overridden ones and misspelt ones; a password is never shown."""
     for name, value in (
         ("GROUP_ID", "theirs"),
         ("CONCURENCY", "8"),
@@ -133,16 +135,16 @@ def test_variables_without_effect_are_said_at_the_start(
     assert [each.message for each in caplog.records if each.levelname == "WARNING"] == [
         "KAFKA_BRIDGE_GROUP_ID=theirs is not used: the program sets group_id to 'mine'",
         "KAFKA_BRIDGE_BOOTSTRAP_SERVERS and KAFKA_BRIDGE_KAFKA_… are not used: the program sets "
-        "Kafka's properties itself (kafka=…). Of the environment's, it has another value of "
-        "bootstrap.servers, sasl.password",
+        "Kafka's properties itself (kafka=…). These values differ: bootstrap.servers, "
+        "sasl.password",
         "KAFKA_BRIDGE_CONCURENCY is not a variable of kafka-bridge and has no effect: "
         "did you mean KAFKA_BRIDGE_CONCURRENCY?",
     ]
 
 
 @pytest.mark.parametrize("name", ["grace", "concurrency"])
-def test_setting_made_impossible_later_is_refused(name: str) -> None:
-    """Attributes may be set until the worker runs; they are checked again then."""
+def test_impossible_value_that_is_set_later_is_refused(name: str) -> None:
+    """Attributes may change until the worker runs; then they are checked again."""
     worker = Worker("g", kafka={"bootstrap.servers": "127.0.0.1:9"})
     worker.job("a.job")(lambda _: None)
     setattr(worker, name, -math.inf)
@@ -152,13 +154,13 @@ def test_setting_made_impossible_later_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("public", [Worker, WorkerSettings, KafkaConfig, ExternalBroker])
 def test_help_does_not_print_the_environment(monkeypatch: pytest.MonkeyPatch, public: type) -> None:
-    """A default that is the environment itself shows passwords to whoever asks for help."""
+    """A default that is the environment itself would print its passwords."""
     monkeypatch.setenv("A_PASSWORD", "hush-hush")
     assert "hush-hush" not in pydoc.render_doc(public)
 
 
 def test_worker_without_handlers_does_not_run() -> None:
-    """It would fail every job: it is refused before it joins its group."""
+    """It would fail every job, so it does not join its group."""
     worker = Worker("g", kafka={"bootstrap.servers": "127.0.0.1:9"})
     with pytest.raises(ConfigurationError, match="the worker has no handler"):
         worker.run()
@@ -172,7 +174,21 @@ def test_misspelt_kafka_property_is_named() -> None:
         worker.run()
 
 
-def test_workers_have_ids_of_their_own() -> None:
-    """Two workers are told apart in events, and a name can be given."""
+def test_each_worker_has_its_own_id() -> None:
+    """Events tell two workers apart; a program can choose the id."""
     assert Worker("g").worker_id != Worker("g").worker_id
     assert Worker("g", worker_id="w-7").worker_id == "w-7"
+
+
+def test_grace_may_be_a_timedelta() -> None:
+    """Also if it is set later."""
+    assert Worker("g", grace=timedelta(minutes=1)).settings().grace == 60.0
+    worker = Worker("g")
+    worker.grace = timedelta(seconds=5)  # type: ignore[assignment]
+    assert worker.settings().grace == 5.0
+
+
+def test_errors_that_an_author_meets_are_exported() -> None:
+    """One import is enough, and every name in ``__all__`` exists."""
+    assert {"ApplicationError", "ConfigurationError", "JobStopped"} <= set(public.__all__)
+    assert all(hasattr(public, name) for name in public.__all__)

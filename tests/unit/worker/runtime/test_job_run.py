@@ -312,7 +312,7 @@ def test_end_that_was_cut_still_says_that_a_stop_was_requested() -> None:
     collector = Collector(lambda event: RecordTooLarge("large") if event.result else None)
 
     def work(job: JobContext) -> str:
-        while not job.cancelled:
+        while not job.stop_requested:
             time.sleep(0.01)
         return "done all the same"
 
@@ -435,7 +435,7 @@ async def stopped_in_groups(job: JobContext) -> None:
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
-            job.check_cancelled()
+            job.raise_if_stopped()
 
     async with asyncio.TaskGroup() as outer:
         outer.create_task(child())
