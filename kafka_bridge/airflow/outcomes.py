@@ -19,12 +19,6 @@ from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
 from kafka_bridge.protocol.plain_replies import plain_end
 from kafka_bridge.protocol.sanitize import sanitized
 
-SPRING_IS_SILENT = (
-    "A Spring listener that throws sends no reply: give it an errorHandler that returns one "
-    "(@KafkaListener(errorHandler = …))."
-)
-
-
 STORE_ELSEWHERE = (
     "Let a result_handler make a value of it that can be stored, or let the service put such data "
     "elsewhere and return its address"

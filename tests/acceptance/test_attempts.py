@@ -234,7 +234,7 @@ def test_silent_worker(runs: dict[str, Run]) -> None:
     run = runs["silent"]
     assert run.wait() == "failed"
     words = "worker_lost: worker sleepy-1 has published nothing for 2 s"
-    assert f"KafkaJobTimedOut: {words}. Look at that worker's log." in run.log()
+    assert f"KafkaJobTimedOut: {words}. Look at the logs of the service's workers." in run.log()
     assert run.reasons(run.requests()[0]) == [words]
 
 

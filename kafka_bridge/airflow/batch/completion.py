@@ -24,19 +24,16 @@ from kafka_bridge.airflow.batch.stored_batch import Batch
 from kafka_bridge.airflow.exceptions import KafkaBatchTimedOut, KafkaJobWaitFailed, ResultsTooLarge
 from kafka_bridge.airflow.kafka_access import KafkaAccess
 from kafka_bridge.airflow.limits import job_limits
-from kafka_bridge.airflow.outcomes import SPRING_IS_SILENT, is_stored_by_airflow
-from kafka_bridge.airflow.specs import Reply
+from kafka_bridge.airflow.outcomes import is_stored_by_airflow
 from kafka_bridge.airflow.storable import JSON_FILE, XCOM
+from kafka_bridge.airflow.submit.timeout_advice import TIMEOUTS, timeout_advice
 from kafka_bridge.airflow.task_log import TaskLog
-from kafka_bridge.kafka.admin.diagnosis import diagnose
 from kafka_bridge.protocol.errors import ConfigurationError, JobError, RecordGone
 from kafka_bridge.protocol.messages import ErrorType
 from kafka_bridge.protocol.sanitize import block
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
-
-_TIMEOUTS = {ErrorType.NOT_STARTED, ErrorType.WORKER_LOST, ErrorType.DEADLINE_EXCEEDED}
 
 
 class Completion:
@@ -78,15 +75,12 @@ class Completion:
             raise
 
     def _raise_wait_failure(self, error: str, message: str) -> NoReturn:
-        words = f"{error}: {message}"
-        if error not in _TIMEOUTS:
-            raise KafkaJobWaitFailed(words)
-        spec = self._spec
-        if error == ErrorType.NOT_STARTED:
-            words += f". {diagnose(self._kafka.config, spec.request_topic, self._kafka.timeout)}"
-            if spec.reply is Reply.PLAIN:
-                words += f" {SPRING_IS_SILENT}"
-        raise KafkaBatchTimedOut(words)
+        text = f"{error}: {message}"
+        if error not in TIMEOUTS:
+            raise KafkaJobWaitFailed(text)
+        topic = self._spec.request_topic
+        advice = timeout_advice(ErrorType(error), self._kafka, topic, time_limit="timeout")
+        raise KafkaBatchTimedOut(f"{text}. {advice}")
 
     def _outcome(self) -> Any:
         spec, batch = self._spec, self.batch

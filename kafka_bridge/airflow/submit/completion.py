@@ -11,32 +11,19 @@ from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.kafka_access import KafkaAccess
 from kafka_bridge.airflow.limits import job_limits, require_fit
 from kafka_bridge.airflow.outcomes import (
-    SPRING_IS_SILENT,
     is_stored_by_airflow,
     plain_event,
     result_of,
     storable,
 )
 from kafka_bridge.airflow.specs import Reply, ResultSpec
+from kafka_bridge.airflow.submit.timeout_advice import TIMEOUTS, timeout_advice
 from kafka_bridge.airflow.task_log import TaskLog
-from kafka_bridge.kafka.admin.diagnosis import diagnose
 from kafka_bridge.kafka.offsets import read_record
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation, RemoteProtocolError
 from kafka_bridge.protocol.messages import ErrorType, JobState, StatusEvent
 from kafka_bridge.protocol.sanitize import block
-
-_ADVICE = {
-    ErrorType.WORKER_LOST: (
-        "Look at that worker's log. A worker that is alive speaks at least every "
-        "heartbeat_interval; a dead one's job goes to another worker of its group within the "
-        "session time-out, so a heartbeat_timeout well above both is needed."
-    ),
-    ErrorType.DEADLINE_EXCEEDED: (
-        "See in the lines above how far it had come; allow more time with start_to_close_timeout."
-    ),
-}
-"""What a person is to do about a time-out; about NOT_STARTED, a diagnosis says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +82,18 @@ class JobCompletion:
 
     def _raise_wait_failure(self, error: str, message: str) -> NoReturn:
         text = f"{error}: {message}"
-        if error not in {*_ADVICE, ErrorType.NOT_STARTED}:
+        if error not in TIMEOUTS:
             raise exceptions.KafkaJobWaitFailed(text)
         job_metrics.completed(self.job.job_type, error, None)
         if self.job.reply == Reply.PLAIN:
             text = f"{error}: no reply came in time"
-        advice = self._diagnosis() if error == ErrorType.NOT_STARTED else _ADVICE[ErrorType(error)]
+        timeout = ErrorType(error)
+        advice = timeout_advice(
+            timeout, self.kafka, self.job.request_topic, time_limit="start_to_close_timeout"
+        )
         if self.cancel_on_time_out:
             self.kafka.cancel(self.job.correlation_id, text)
-        raise exceptions.KafkaJobTimedOut(f"{text}. {advice}", ErrorType(error))
-
-    def _diagnosis(self) -> str:
-        report = diagnose(self.kafka.config, self.job.request_topic, self.kafka.timeout)
-        return f"{report} {SPRING_IS_SILENT}" if self.job.reply == Reply.PLAIN else str(report)
+        raise exceptions.KafkaJobTimedOut(f"{text}. {advice}", timeout)
 
 
 def terminal_event(record: Record, job: JobHandle) -> StatusEvent:

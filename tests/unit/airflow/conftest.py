@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import ExecutorSafeguard
 
 from kafka_bridge.airflow import kafka_access, task_state
-from kafka_bridge.airflow.submit import attempts, completion, submitter
+from kafka_bridge.airflow.submit import attempts, completion, submitter, timeout_advice
 
 from .samples import Store
 from .stand_ins import Kafka, Log
@@ -28,7 +28,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     monkeypatch.setattr(kafka_access, "cancel", stand_in.cancel)
     monkeypatch.setattr(attempts, "find_job", stand_in.find_job)
     monkeypatch.setattr(completion, "read_record", stand_in.read_record)
-    monkeypatch.setattr(completion, "diagnose", stand_in.diagnose)
+    monkeypatch.setattr(timeout_advice, "diagnose", stand_in.diagnose)
     monkeypatch.setattr(task_state, "is_in_state", stand_in.is_in_state)
     return stand_in
 

@@ -249,13 +249,14 @@ TIME_OUTS = {
         "Start the service's workers, or correct the name of the topic."
     ),
     "worker_lost": (
-        "worker_lost: in words. Look at that worker's log. A worker that is alive speaks at least "
-        "every heartbeat_interval; a dead one's job goes to another worker of its group within "
-        "the session time-out, so a heartbeat_timeout well above both is needed."
+        "worker_lost: in words. Look at the logs of the service's workers. A live worker publishes "
+        "at least every heartbeat_interval. After the session timeout (30 s by default), Kafka "
+        "gives the jobs of a dead worker to another worker of its group. heartbeat_timeout must be "
+        "well above both."
     ),
     "deadline_exceeded": (
-        "deadline_exceeded: in words. See in the lines above how far it had come; allow more time "
-        "with start_to_close_timeout."
+        "deadline_exceeded: in words. The progress lines above show how far the work had come. "
+        "To allow more time, increase start_to_close_timeout."
     ),
 }
 

@@ -503,21 +503,31 @@ def test_response_removed_by_retention_is_an_error(
     ("error", "words", "abandoned"),
     [
         ("not_started", f"not_started: in words. {QueueReport('jobs.requests')}", True),
-        ("worker_lost", "worker_lost: in words", True),
-        ("deadline_exceeded", "deadline_exceeded: in words", True),
+        (
+            "worker_lost",
+            "worker_lost: in words. Look at the logs of the service's workers. A live worker "
+            "publishes at least every heartbeat_interval. After the session timeout (30 s by "
+            "default), Kafka gives the jobs of a dead worker to another worker of its group. "
+            "heartbeat_timeout must be well above both.",
+            True,
+        ),
+        (
+            "deadline_exceeded",
+            "deadline_exceeded: in words. The progress lines above show how far the work had come. "
+            "To allow more time, increase timeout.",
+            True,
+        ),
         ("ReaderClosed", "ReaderClosed: in words", False),
     ],
 )
 def test_timeout_abandons_the_batch_but_a_failed_reader_does_not(
     known: Store,
     kafka: Kafka,
-    monkeypatch: pytest.MonkeyPatch,
     error: str,
     words: str,
     abandoned: bool,
 ) -> None:
     """After a timeout a retry submits the jobs again; after a reader failure it goes on waiting."""
-    monkeypatch.setattr(completion, "diagnose", kafka.diagnose)
     with pytest.raises(KafkaBatchTimedOut if abandoned else KafkaJobWaitFailed) as caught:
         operator().execute_complete(context(known), {"error": error, "message": "in words"})
     assert str(caught.value) == words
@@ -529,10 +539,9 @@ def test_timeout_abandons_the_batch_but_a_failed_reader_does_not(
 
 
 def test_timeout_of_a_plain_service_says_what_a_spring_listener_needs(
-    known: Store, kafka: Kafka, monkeypatch: pytest.MonkeyPatch, log: Log
+    known: Store, kafka: Kafka, log: Log
 ) -> None:
     """Nothing is cancelled: such a service reads no commands."""
-    monkeypatch.setattr(completion, "diagnose", kafka.diagnose)
     made = operator(reply="plain", encoding="json")
     made.published = BATCH.last
     made.on_kill()

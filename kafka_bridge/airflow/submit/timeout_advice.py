@@ -1,0 +1,41 @@
+"""What a person can do about a timeout: one text for the task of a job and of a batch."""
+
+from __future__ import annotations
+
+from kafka_bridge.airflow.kafka_access import KafkaAccess
+from kafka_bridge.airflow.specs import Reply
+from kafka_bridge.kafka.admin.diagnosis import diagnose
+from kafka_bridge.protocol.messages import ErrorType
+
+TIMEOUTS = frozenset({ErrorType.NOT_STARTED, ErrorType.WORKER_LOST, ErrorType.DEADLINE_EXCEEDED})
+"""The errors with which a timeout ends a wait."""
+
+_WORKER_LOST = (
+    "Look at the logs of the service's workers. A live worker publishes at least every "
+    "heartbeat_interval. After the session timeout (30 s by default), Kafka gives the jobs of a "
+    "dead worker to another worker of its group. heartbeat_timeout must be well above both."
+)
+_DEADLINE_EXCEEDED = (
+    "The progress lines above show how far the work had come. To allow more time, increase "
+    "{time_limit}."
+)
+_SPRING = (
+    "A Spring listener that throws sends no reply: give it an errorHandler that returns one "
+    "(@KafkaListener(errorHandler = …))."
+)
+
+
+def timeout_advice(
+    timeout: ErrorType, kafka: KafkaAccess, request_topic: str, *, time_limit: str
+) -> str:
+    """Return what to do about a timeout. If no worker started, Kafka is asked about the reason.
+
+    :param timeout: one of :data:`TIMEOUTS`
+    :param time_limit: the parameter that bounds the whole job or batch
+    """
+    if timeout is ErrorType.WORKER_LOST:
+        return _WORKER_LOST
+    if timeout is ErrorType.DEADLINE_EXCEEDED:
+        return _DEADLINE_EXCEEDED.format(time_limit=time_limit)
+    report = diagnose(kafka.config, request_topic, kafka.timeout)
+    return f"{report} {_SPRING}" if kafka.reply is Reply.PLAIN else str(report)
