@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 PATHS = sorted(set(re.findall(r"kafka_bridge/[\w/]*(?:\.py)?", PAGE)))
+PICTURE = (ROOT / "docs" / "images" / "architecture.svg").read_text(encoding="utf-8")
+DRAWN = sorted(set(re.findall(r"\b((?:airflow|kafka|worker|gateway)/[\w/]*(?:\.py)?)", PICTURE)))
 NAMES = sorted(set(re.findall(r"`(kafka_bridge[\w.]*:\w+)`", PAGE)))
 
 
@@ -18,6 +20,12 @@ NAMES = sorted(set(re.findall(r"`(kafka_bridge[\w.]*:\w+)`", PAGE)))
 def test_every_path_on_the_page_exists(path: str) -> None:
     """A module or a package that is moved is moved on the page, too."""
     assert (ROOT / path).exists(), f"{path} does not exist: correct docs/architecture.md"
+
+
+@pytest.mark.parametrize("path", DRAWN)
+def test_every_path_in_the_picture_exists(path: str) -> None:
+    """The picture names packages and modules without the first part of their path."""
+    assert (ROOT / "kafka_bridge" / path).exists(), f"{path}: correct architecture.svg"
 
 
 @pytest.mark.parametrize("name", NAMES)
