@@ -72,13 +72,13 @@ def test_every_metric_is_listed_with_its_labels() -> None:
     assert cells("job_duration_seconds")[0] == "job_type`, `state"
 
 
-def test_liveness_is_as_the_code_has_it() -> None:
+def test_the_page_names_the_limit_of_the_liveness_probe() -> None:
     """The page names the limit."""
     assert f"polled within the last {LIVE_SECONDS:g} s" in PAGE
 
 
 @pytest.mark.parametrize("line", re.findall(r"^\$ kafka-bridge (.*)$", PAGE, flags=re.MULTILINE))
-def test_commands_have_these_options(line: str) -> None:
+def test_every_command_line_on_the_page_is_valid(line: str) -> None:
     """Each command line of the page is one that the program understands."""
     words = line.partition("#")[0].partition("|")[0].split()
     options = [word for word in words if word.startswith("--")]
@@ -89,7 +89,7 @@ def test_commands_have_these_options(line: str) -> None:
         assert option in said.output
 
 
-def test_snippets_are_well_formed() -> None:
+def test_the_deployment_is_yaml_with_known_variables_and_the_log_line_is_json() -> None:
     """The deployment is YAML with the variables that exist; the log line is JSON."""
     (snippet,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
     pod: dict[str, Any] = yaml.safe_load(snippet)["spec"]["template"]["spec"]

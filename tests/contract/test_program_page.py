@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "run-a-program.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
-def test_example_is_a_file_that_a_gateway_takes(tmp_path: Path) -> None:
+def test_the_example_is_a_file_that_a_gateway_loads(tmp_path: Path) -> None:
     """Its only block, as it stands."""
     (block,) = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     (tmp_path / "gateway.yaml").write_text(block)
@@ -23,7 +23,7 @@ def test_example_is_a_file_that_a_gateway_takes(tmp_path: Path) -> None:
     assert (said.progress is not None, said.message) == (True, "a.txt")
 
 
-def test_table_has_every_key_and_the_defaults() -> None:
+def test_the_table_has_every_key_with_its_default() -> None:
     """A key that is added, or a default that is changed, is so on the page."""
     rows = dict(re.findall(r"^\| (`.*?) \| (.*) \|$", TEXT, re.MULTILINE))
     keys = {key for names in rows for key in re.findall(r"`(\w+)`", names)}

@@ -53,7 +53,7 @@ def _first_cells(heading: str) -> list[str]:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_examples_are_messages(example: str) -> None:
+def test_every_json_example_is_a_message(example: str) -> None:
     """Each JSON example is read as a message of the type that its fields show."""
     document = json.loads(example)
     message_type: type[Message] = (
@@ -63,20 +63,20 @@ def test_examples_are_messages(example: str) -> None:
     assert message.correlation_id == document["correlation_id"]
 
 
-def test_there_are_examples() -> None:
+def test_the_page_shows_every_message_type_in_json() -> None:
     """The page shows each message type in JSON."""
     shown = {key for example in EXAMPLES for key in json.loads(example)}
     assert {"job_type", "state", "command"} <= shown
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_field_tables(record: str) -> None:
+def test_every_record_has_a_table_of_its_fields(record: str) -> None:
     """A record's table lists its fields, all of them, in the schema's order."""
     heading = f"### {record}" if record in {t.__name__ for t in WRITTEN} else f"**{record}**"
     assert _first_cells(heading) == RECORDS[record]
 
 
-def test_states_errors_and_topics() -> None:
+def test_the_tables_list_the_states_errors_and_topics_of_the_code() -> None:
     """The tables of states, reserved errors and topics list those of the code, and no others."""
     assert sorted(_first_cells("## States")) == sorted(JobState)
     assert sorted(_first_cells("## Reserved error types")) == sorted(ErrorType)
@@ -85,7 +85,7 @@ def test_states_errors_and_topics() -> None:
     )
 
 
-def test_headers() -> None:
+def test_the_tables_list_the_headers_that_are_written() -> None:
     """The tables of headers list what is written, and nothing else."""
     request = BY_NAME["request-everything"].message
     assert isinstance(request, JobRequest)

@@ -34,6 +34,11 @@ DIALECT = {
     r"\bstand-ins?\b": "'handover heartbeat'",
     r"\blonger than nothing\b": "'greater than 0 s'",
     r"\bOnly then (is|are|does|do)\b": "subject first",
+    r"\bfor ever\b": "'forever', or 'no limit'",
+    r"\bhand(s|ed|ing)? (it |them |the job )?back\b": "'release'",
+    r"\b(falls?|fell) silent\b": "'publishes nothing', or 'stopped responding'",
+    r"\b(take|takes|taken|took) (it |them )?up\b": "'reattach', 'accept' or 'start'",
+    r"\bstock (service|reply|replies)\b": "'plain reply'",
 }
 
 
@@ -48,6 +53,11 @@ NOT_YET = (
     r"\b(set|put) aside\b",
     r"\bpassed over\b",
     r"\blonger than nothing\b",
+    r"\bfor ever\b",
+    r"\bhand(s|ed|ing)? (it |them |the job )?back\b",
+    r"\b(falls?|fell) silent\b",
+    r"\b(take|takes|taken|took) (it |them )?up\b",
+    r"\bstock (service|reply|replies)\b",
 )
 """Patterns that texts in the code still have."""
 

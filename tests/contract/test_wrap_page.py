@@ -49,12 +49,14 @@ def loaded(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> GatewayC
 
 
 @pytest.mark.parametrize("text", [*FILES, EXAMPLE])
-def test_files_of_the_page_load(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_yaml_file_on_the_page_loads(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each YAML block is a whole file that a gateway takes, and so is the example."""
     assert loaded(text, tmp_path, monkeypatch).jobs
 
 
-def test_first_file_is_ten_lines() -> None:
+def test_the_first_file_has_ten_lines_and_is_in_the_readme() -> None:
     """As the heading says, and the README, which has the same one."""
     assert FILES[0] in (ROOT / "README.md").read_text("utf-8")
     assert len([line for line in FILES[0].splitlines() if line]) <= 10
@@ -66,18 +68,18 @@ def first_cells(header: str) -> list[str]:
     return [row.split("|")[1].strip() for row in table.splitlines()]
 
 
-def test_every_answer_to_a_callback_is_listed() -> None:
+def test_the_table_lists_every_answer_to_a_callback() -> None:
     """The table has the status codes that a service may hear, in order."""
     assert [int(cell) for cell in first_cells("status")] == list(STATUS.values())
 
 
-def test_every_name_is_listed() -> None:
+def test_the_table_lists_every_name_that_expressions_see() -> None:
     """The table has what expressions see."""
     names = re.findall(r"`(\w+)`", " ".join(first_cells("name")))
     assert set(names) == {*JOB_NAMES, "callback_url", "external_id"}
 
 
-def test_defaults_are_as_the_page_has_them() -> None:
+def test_the_page_has_the_defaults_of_the_models() -> None:
     """The first table, and the figures in the text, are the models' own."""
     assert first_cells("request") == [
         f"`{Submit().method} {Submit().path.text}`",
@@ -92,7 +94,7 @@ def test_defaults_are_as_the_page_has_them() -> None:
 
 
 @pytest.mark.parametrize("body", re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL))
-def test_answers_of_the_page_are_understood(body: str) -> None:
+def test_every_answer_on_the_page_is_understood(body: str) -> None:
     """What the page has a service say by default is read so."""
     answer = json.loads(body)
     report = read_answer(Answer(), answer)
@@ -107,6 +109,6 @@ def test_answers_of_the_page_are_understood(body: str) -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_key_is_on_the_page(part: type[Strict]) -> None:
+def test_the_page_names_every_key(part: type[Strict]) -> None:
     """Whatever can be set of jobs and services can be found there."""
     assert [key for key in part.model_fields if not re.search(rf"\b{key}\b", PAGE)] == []

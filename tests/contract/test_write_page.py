@@ -25,7 +25,7 @@ def files() -> dict[str, str]:
     return found
 
 
-def test_code_runs_and_its_tests_pass(tmp_path: Path) -> None:
+def test_the_code_of_the_page_runs_and_its_tests_pass(tmp_path: Path) -> None:
     """All of it together, as a reader has it: the module, its tests, the worker as a program."""
     for name, code in files().items():
         (tmp_path / name).write_text(code, encoding="utf-8")
@@ -45,7 +45,7 @@ def test_code_runs_and_its_tests_pass(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-def test_every_reason_to_stop_is_listed() -> None:
+def test_the_table_lists_every_reason_to_stop() -> None:
     """The table has what a handler may see."""
     section = PAGE.partition("## Stop requests\n")[2].partition("\n## ")[0]
     listed = re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE)
