@@ -6,9 +6,11 @@ and an error names that section.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from airflow.sdk.configuration import conf
 
 from kafka_bridge.airflow.settings import CONFIGURED, SECTION, Setting, configured
 from kafka_bridge.airflow.specs import Reply
@@ -54,28 +56,46 @@ def limit(name: str, value: Duration | Setting | None) -> float | None:
     return seconds(name, value)
 
 
-def encoding(value: str | Setting) -> Encoding:
-    """Return the encoding of that name.
+def reply(value: str) -> Reply:
+    """Return how a service answers.
 
-    :raises ConfigurationError: there is none
+    :raises ConfigurationError: the value is not one of the two
+    """
+    return Reply(choice("reply", value, tuple(Reply)))
+
+
+def encoding(value: str | Setting, reply: Reply) -> Encoding:
+    """Return the encoding of requests; a service with plain replies reads JSON.
+
+    :raises ConfigurationError: the value is unknown, or not JSON for plain replies
     """
     if isinstance(value, Setting):
+        if reply is Reply.PLAIN:
+            return Encoding.JSON
         name = configured("encoding")
         return Encoding(choice(f"[{SECTION}] encoding", name, _ENCODINGS))
-    return Encoding(choice("encoding", value, _ENCODINGS))
-
-
-def reply(value: str, encoding: Encoding) -> Reply:
-    """Return how a service answers to requests in an encoding.
-
-    :raises ConfigurationError: in no such way, or it could not read them
-    """
-    made = Reply(choice("reply", value, tuple(Reply)))
-    if made is Reply.PLAIN and encoding is not Encoding.JSON:
+    made = Encoding(choice("encoding", value, _ENCODINGS))
+    if reply is Reply.PLAIN and made is not Encoding.JSON:
         raise ConfigurationError(
-            "reply='plain' needs encoding='json': a stock service reads no Avro"
+            f"reply='plain' implies encoding='json', not '{made}': a stock service reads no Avro"
         )
     return made
+
+
+def deferrable(value: bool | None, *, required: bool = False) -> bool:
+    """Return whether a task waits in a triggerer; by default as Airflow's configuration says.
+
+    :param required: another argument needs it, so it is the default
+    """
+    if value is not None:
+        return value
+    return required or conf.getboolean("operators", "default_deferrable", fallback=False)
+
+
+def own(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an ``__init__``'s own arguments from its ``locals()``, for ``super().__init__``."""
+    left_out = ("self", "kwargs", "__class__")
+    return {name: value for name, value in scope.items() if name not in left_out}
 
 
 def require_longer(heartbeat_timeout: float, heartbeat_interval: float) -> None:

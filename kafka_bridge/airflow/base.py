@@ -1,4 +1,4 @@
-"""What all operators of the bridge share: the connection, the time-outs, and how to cancel."""
+"""The base of the bridge's operators: the connection, the time-outs, and CANCEL on a kill."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from airflow.sdk import BaseOperator
 
 from kafka_bridge.airflow import arguments, task_state
 from kafka_bridge.airflow.exceptions import KafkaJobKilled
+from kafka_bridge.airflow.mapping import CheckedPartial
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
-from kafka_bridge.airflow.specs import Reply
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -18,26 +18,14 @@ if TYPE_CHECKING:
 
     from kafka_bridge.airflow.arguments import Duration
     from kafka_bridge.airflow.kafka_access import KafkaAccess
-    from kafka_bridge.airflow.mapping import CheckedPartial
 
 
 class BridgeOperator(BaseOperator):
-    """The base of the bridge's operators. Arguments that are CONFIGURED are explained in settings.
+    """The base of the bridge's operators. The public operators explain its parameters.
 
-    :param kafka_config_id: the Airflow connection
-    :param control_topic: where jobs are cancelled (templated)
-    :param encoding: ``"avro"`` or ``"json"``; the service answers in the same one
-    :param schedule_to_start_timeout: how long the job may wait for a worker, a timedelta or
-        seconds; None is for ever
-    :param start_to_close_timeout: how long it may run; None is for ever
-    :param broker_timeout: how long the brokers have for each answer
-    :param cancel_on_kill: the job is cancelled when its task is marked failed or succeeded, cleared
-        or killed, and when a time-out ends the wait
-    :raises ConfigurationError: a value makes no sense
+    :raises ConfigurationError: an argument is invalid
     """
 
-    reply: Reply = Reply.EVENTS
-    """How the service answers."""
     in_flight: str | None = None
     """The correlation id of the job that is cancelled when this process is killed."""
     killed = False
@@ -49,6 +37,7 @@ class BridgeOperator(BaseOperator):
         kafka_config_id: str | Setting = CONFIGURED,
         control_topic: str | Setting = CONFIGURED,
         encoding: str | Setting = CONFIGURED,
+        reply: str = "events",
         schedule_to_start_timeout: Duration | Setting | None = CONFIGURED,
         start_to_close_timeout: Duration | Setting | None = CONFIGURED,
         broker_timeout: Duration = 30.0,
@@ -58,7 +47,8 @@ class BridgeOperator(BaseOperator):
         super().__init__(**kwargs)
         self.kafka_config_id = arguments.text("kafka_config_id", kafka_config_id)
         self.control_topic = arguments.text("control_topic", control_topic)
-        self.encoding = arguments.encoding(encoding)
+        self.reply = arguments.reply(reply)
+        self.encoding = arguments.encoding(encoding, self.reply)
         self.schedule_to_start_timeout = arguments.limit(
             "schedule_to_start_timeout", schedule_to_start_timeout
         )
@@ -72,18 +62,16 @@ class BridgeOperator(BaseOperator):
     def partial(cls, **kwargs: Any) -> CheckedPartial:
         """Return the operator with some of its arguments, to be mapped over others.
 
-        :raises ConfigurationError: Airflow cannot store one of them
+        :raises ConfigurationError: Airflow cannot store an argument
         """
-        from kafka_bridge.airflow.mapping import CheckedPartial
-
         return CheckedPartial.of(super().partial(**kwargs))
 
     def render_template_fields(
         self, context: Context, jinja_env: Environment | None = None
     ) -> None:
-        """Fill in the templates, once in each try.
+        """Render the templates; Airflow calls this once in each try.
 
-        :raises ConfigurationError: Airflow cannot store what came of them
+        :raises ConfigurationError: Airflow cannot store a rendered value
         """
         super().render_template_fields(context, jinja_env)
         arguments.require_storable_fields(self)

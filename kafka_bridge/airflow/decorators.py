@@ -1,25 +1,31 @@
-"""``@task.kafka_job(job_type=…)``: a function returns the payload, its task the job's result."""
+"""``@task.kafka_job(job_type=…)``: the function returns the payload, the task the job's result."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec
 
 from airflow.sdk.bases.decorator import DecoratedOperator, determine_kwargs, task_decorator_factory
 from airflow.sdk.definitions.context import context_merge
 
 from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.operators import KafkaJobOperator
+from kafka_bridge.airflow.settings import CONFIGURED, Setting
 
 if TYPE_CHECKING:
     from airflow.sdk.bases.decorator import TaskDecorator
     from airflow.sdk.definitions.context import Context
 
+    from kafka_bridge.airflow.arguments import Duration
+
+P = ParamSpec("P")
+
 
 class _KafkaJobDecoratedOperator(DecoratedOperator, KafkaJobOperator):
     """Calls a function for the payload, and does with it what :class:`KafkaJobOperator` does.
 
-    A retry calls the function again, whether or not it goes on with the earlier try's job.
+    Each retry calls the function again, also one that reattaches to the earlier try's job.
     """
 
     template_fields: Sequence[str] = (
@@ -46,7 +52,7 @@ class _KafkaJobDecoratedOperator(DecoratedOperator, KafkaJobOperator):
         arguments.require_storable_fields(self)
 
     def execute(self, context: Context) -> Any:
-        """Call the function, publish what it returns, and wait until the job ends."""
+        """Call the function, publish what it returns, and wait for the job's end."""
         context_merge(context, self.op_kwargs)
         kwargs = determine_kwargs(self.python_callable, self.op_args, context)
         self.payload = self.python_callable(*self.op_args, **kwargs)
@@ -54,15 +60,59 @@ class _KafkaJobDecoratedOperator(DecoratedOperator, KafkaJobOperator):
         return KafkaJobOperator.execute(self, context)
 
 
+def _typed_by(
+    typed: Callable[P, TaskDecorator],
+) -> Callable[[Callable[..., TaskDecorator]], Callable[P, TaskDecorator]]:
+    """Show one function's signature on another one.
+
+    That one gets exactly the arguments that its caller gave: a default that were passed on would
+    hide the DAG's ``default_args``.
+    """
+
+    def decorate(function: Callable[..., TaskDecorator]) -> Callable[P, TaskDecorator]:
+        function.__signature__ = inspect.signature(typed)  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def _signature(  # type: ignore[empty-body]
+    python_callable: Callable[..., Any] | None = None,
+    *,
+    job_type: str,
+    payload_model: Any = None,
+    request_topic: str | Setting = CONFIGURED,
+    response_topic: str | Setting = CONFIGURED,
+    heartbeat_interval: Duration | Setting = CONFIGURED,
+    heartbeat_timeout: Duration | Setting = CONFIGURED,
+    schedule_to_start_timeout: Duration | Setting | None = CONFIGURED,
+    start_to_close_timeout: Duration | Setting | None = CONFIGURED,
+    reply: str = "events",
+    on_retry: str = "reattach",
+    result_handler: Callable[[Any], Any] | None = None,
+    progress_log_interval: Duration = 5.0,
+    deferrable: bool | None = None,
+    end_from_trigger: bool = False,
+    cancel_on_kill: bool = True,
+    kafka_config_id: str | Setting = CONFIGURED,
+    control_topic: str | Setting = CONFIGURED,
+    encoding: str | Setting = CONFIGURED,
+    broker_timeout: Duration = 30.0,
+    **kwargs: Any,
+) -> TaskDecorator: ...
+
+
+@_typed_by(_signature)
 def kafka_job_task(
     python_callable: Callable[..., Any] | None = None, **kwargs: Any
 ) -> TaskDecorator:
-    """Turn a function into a task that does a job elsewhere. Used as ``@task.kafka_job``.
+    """Turn a function into a task that runs a job in a service. Used as ``@task.kafka_job``.
 
-    :param python_callable: the function; what it returns is the payload
-    :param kwargs: arguments of :class:`KafkaJobOperator`, ``job_type`` among them
+    The parameters are those of :class:`KafkaJobOperator`, without ``payload``.
+
+    :param python_callable: the function; its return value is the payload
     """
-    # Airflow would take it from the function's annotation, which is not the result's.
+    # Airflow would read it from the function's annotation, which is not the result's.
     kwargs.setdefault("multiple_outputs", False)
     return task_decorator_factory(
         python_callable=python_callable,

@@ -23,7 +23,7 @@ class KafkaJobFailed(JobFailed, AirflowException):
     """The worker failed the job; the task's retries apply."""
 
 
-class KafkaJobFailedForGood(JobFailed, AirflowFailException):
+class KafkaJobFailedNonRetryable(JobFailed, AirflowFailException):
     """The worker failed the job and said that trying again cannot help: no retries."""
 
 
@@ -69,7 +69,7 @@ class KafkaBatchFailed(JobError, AirflowException):
     """Too many jobs of a batch failed. The task's retries apply: they submit them again."""
 
 
-class KafkaBatchFailedForGood(JobError, AirflowFailException):
+class KafkaBatchFailedNonRetryable(JobError, AirflowFailException):
     """Too many jobs of a batch failed with a non-retryable error: no retries."""
 
     retryable = False
@@ -83,9 +83,9 @@ class ResultsTooLarge(KafkaBridgeError, AirflowFailException):
     """The results of a batch are larger than an XCom may be: no retries."""
 
 
-def failed(error: JobFailure) -> KafkaJobFailed | KafkaJobFailedForGood:
+def failed(error: JobFailure) -> KafkaJobFailed | KafkaJobFailedNonRetryable:
     """Return the exception for a worker's error."""
-    kind = KafkaJobFailed if error.retryable else KafkaJobFailedForGood
+    kind = KafkaJobFailed if error.retryable else KafkaJobFailedNonRetryable
     return kind(error.type, error.message, error.details, retryable=error.retryable)
 
 

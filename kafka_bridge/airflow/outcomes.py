@@ -46,7 +46,7 @@ def result_of(ended: StatusEvent, location: RecordLocation) -> Any:
     """Return the result of a job that has succeeded, as XCom can hold it.
 
     :raises KafkaJobFailed: the worker failed it
-    :raises KafkaJobFailedForGood: the worker failed it, and trying again cannot help
+    :raises KafkaJobFailedNonRetryable: the worker failed it, and trying again cannot help
     :raises KafkaJobCancelled: it was cancelled
     :raises ResultUnreadable: the result is not what its media type says
     :raises ResultNotStorable: it is nested too deep to be read

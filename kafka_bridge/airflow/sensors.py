@@ -2,28 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import BaseOperator, BaseSensorOperator
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferralTimeout
+
 from kafka_bridge.airflow import arguments
+from kafka_bridge.airflow.exceptions import KafkaJobKilled
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
-from kafka_bridge.airflow.waiting_operator import WaitingOperator
+from kafka_bridge.airflow.waiting_operator import WaitingOperator, first_event
+from kafka_bridge.protocol.errors import ConfigurationError, JobError
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
+    from kafka_bridge.airflow.arguments import Duration
+    from kafka_bridge.airflow.triggers import KafkaJobTrigger
 
-class KafkaJobSensor(WaitingOperator):
-    """Waits without a worker slot for a job that was published, and returns its result.
+_OF_POKING = (
+    "poke_interval",
+    "mode",
+    "exponential_backoff",
+    "max_wait",
+    "silent_fail",
+    "never_fail",
+)
+"""Arguments of Airflow's sensors that have no meaning where nothing is poked."""
 
-    It is told of progress and of the end as the operator is, and fails as it does. The job is not
-    its own: killed or timed out, it leaves the job alone unless ``cancel_on_kill`` is set. It takes
-    the arguments of :class:`WaitingOperator` and :class:`BridgeOperator`.
+
+def _refuse_poking(kwargs: Mapping[str, Any]) -> None:
+    for name in _OF_POKING:
+        if name in kwargs:
+            raise ConfigurationError(
+                f"KafkaJobSensor does not poke, so it has no {name}: leave it out. "
+                "deferrable=True waits without a worker slot"
+            )
+
+
+class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
+    """Waits without a worker slot for a job that another task has published; returns its result.
+
+    It logs the job's progress and fails as :class:`KafkaJobOperator` does. It does not poke: the
+    job's events arrive in a triggerer, or with ``deferrable=False`` in the task's own process. The
+    job belongs to another task: a kill or a time-out does not cancel it, unless ``cancel_on_kill``
+    is set. The parameters that are not listed here are those of :class:`KafkaJobOperator`.
 
     :param job: the handle that :class:`KafkaJobPublishOperator` returned, in this DAG or in another
         one: its output, a dictionary, or JSON text (templated)
+    :param timeout: how long the sensor may wait in each try, a timedelta or seconds; then it fails
+        with AirflowSensorTimeout, without retries. None: ``[sensors] default_timeout``
+    :param soft_fail: skip the task, instead of failing it, when the job failed, was cancelled or
+        timed out, and when ``timeout`` has passed. Other errors (the brokers cannot be reached, the
+        result cannot be stored) still fail the task
     :param kafka_config_id: the Airflow connection; by default the one that published the job
+    :param cancel_on_kill: cancel the job when this task is marked, cleared or killed, and when a
+        time-out ends the wait
+    :raises ConfigurationError: an argument is invalid, or contradicts another one
     """
 
     template_fields: Sequence[str] = ("job", "control_topic")
@@ -34,31 +73,88 @@ class KafkaJobSensor(WaitingOperator):
         self,
         *,
         job: Any,
-        kafka_config_id: str | Setting = CONFIGURED,
+        timeout: Duration | None = None,
+        soft_fail: bool = False,
+        heartbeat_timeout: Duration | Setting = CONFIGURED,
+        schedule_to_start_timeout: Duration | Setting | None = CONFIGURED,
+        start_to_close_timeout: Duration | Setting | None = CONFIGURED,
+        result_handler: Callable[[Any], Any] | None = None,
+        progress_log_interval: Duration = 5.0,
+        deferrable: bool | None = None,
+        end_from_trigger: bool = False,
         cancel_on_kill: bool = False,
+        kafka_config_id: str | Setting = CONFIGURED,
+        control_topic: str | Setting = CONFIGURED,
+        encoding: str | Setting = CONFIGURED,
+        broker_timeout: Duration = 30.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(kafka_config_id=kafka_config_id, cancel_on_kill=cancel_on_kill, **kwargs)
+        own = arguments.own(locals())
+        _refuse_poking(kwargs)
+        del own["job"]
+        if timeout is not None:
+            own["timeout"] = arguments.seconds("timeout", timeout)
+        super().__init__(**own, **kwargs)
         self.job = job
+        self.deferral_timeout = timedelta(seconds=self.timeout)
+        self._uses_connection_of_job = isinstance(kafka_config_id, Setting)
         arguments.require_storable_fields(self)
-        self._connection_is_the_jobs = isinstance(kafka_config_id, Setting)
 
     def execute(self, context: Context) -> Any:
         """Wait until the job ends.
 
-        :raises ConfigurationError: ``job`` is no handle
+        :raises ConfigurationError: ``job`` is not a handle
+        :raises AirflowSensorTimeout: ``timeout`` has passed
+        :raises AirflowSkipException: with ``soft_fail``, instead of that and of JobError
         :raises JobError: as :meth:`WaitingOperator.execute_complete`
         """
         job = self.known_job(context)
         self.in_flight = job.correlation_id
-        return self.wait_for(context, job)
+        with self._soft_fail():
+            return self.wait_for(context, job)
+
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+    ) -> Any:
+        """Go on after the deferral; Airflow calls this."""
+        job = self.known_job(context)
+        with self._soft_fail():
+            try:
+                # Not the sensor's own: its soft_fail would skip after an error of the brokers, too.
+                return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+            except TaskDeferralTimeout as error:
+                raise self._timed_out(job.correlation_id) from error
+
+    def wait_here(self, trigger: KafkaJobTrigger) -> dict[str, Any]:
+        """Run a trigger in this process, within ``timeout``."""
+        try:
+            return asyncio.run(asyncio.wait_for(first_event(trigger), self.timeout))
+        except TimeoutError as error:
+            raise self._timed_out(trigger.spec.correlation_id) from error
 
     def known_job(self, context: Context) -> JobHandle:  # noqa: ARG002  other operators need it
         """Return the handle that this sensor was given.
 
-        :raises ConfigurationError: it is none
+        :raises ConfigurationError: ``job`` is not a handle
         """
         job = JobHandle.from_json(self.job)
-        if self._connection_is_the_jobs:
+        if self._uses_connection_of_job:
             self.kafka_config_id = job.kafka_config_id
         return job
+
+    def _timed_out(self, correlation_id: str) -> AirflowSensorTimeout:
+        message = f"job {correlation_id} has not ended within the sensor's timeout of "
+        message += f"{self.timeout:g} s"
+        self.in_flight = None
+        if self.cancel_on_kill:
+            self.kafka.cancel(correlation_id, message)
+        return AirflowSensorTimeout(message)
+
+    @contextmanager
+    def _soft_fail(self) -> Iterator[None]:
+        try:
+            yield
+        except (JobError, AirflowSensorTimeout) as error:
+            if not self.soft_fail or isinstance(error, KafkaJobKilled):
+                raise
+            raise AirflowSkipException(f"Skipped, as soft_fail is set: {error}") from error

@@ -6,9 +6,9 @@ They are frozen and know neither Airflow nor a client, so every process may impo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import Enum, StrEnum
-from typing import Any
+from typing import Any, Self
 
 from kafka_bridge.protocol.encodings import Encoding
 
@@ -53,6 +53,11 @@ class JobSpec:
     start_to_close_timeout: float | None
     broker_timeout: float
     on_retry: OnRetry
+
+    @classmethod
+    def of(cls, operator: Any) -> Self:
+        """Return the spec of an operator, whose attributes have the same names."""
+        return cls(**{field.name: getattr(operator, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What the operators that wait for a job share: how they wait, and what they make of its end."""
+"""The base of the operators that wait for one job, in a triggerer or in the task's process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow import arguments
@@ -26,20 +27,15 @@ if TYPE_CHECKING:
 
 
 class WaitingOperator(BridgeOperator):
-    """The base of the operators that wait for a job's end, and whose XCom is its result.
+    """The base of the operators that wait for a job's end and return its result.
 
-    :param heartbeat_timeout: silence after which the worker counts as lost. Longer than Kafka needs
-        to give a dead worker's job to another one (session time-out, 30 s by default)
-    :param progress_log_interval: the shortest time between two progress lines in the task's log
-    :param result_handler: called with the result; what it returns is the task's XCom. A retry after
-        it has failed calls it again, and does not run the job again
-    :param deferrable: wait in a triggerer, which holds no worker slot; False for deployments
-        without one
-    :param end_from_trigger: a job that succeeds ends its task in the triggerer, with no worker
-        started for that. Not together with what needs one. Airflow 3.3 stores such a result as JSON
-        text: who pulls it parses it
-    :raises ConfigurationError: a value makes no sense, or contradicts another one
+    The public operators explain its parameters.
+
+    :raises ConfigurationError: an argument is invalid, or contradicts another one
     """
+
+    deferral_timeout: timedelta | None = None
+    """When set, Airflow itself ends the wait after this time."""
 
     def __init__(
         self,
@@ -47,7 +43,7 @@ class WaitingOperator(BridgeOperator):
         heartbeat_timeout: Duration | Setting = CONFIGURED,
         progress_log_interval: Duration = 5.0,
         result_handler: Callable[[Any], Any] | None = None,
-        deferrable: bool = True,
+        deferrable: bool | None = None,
         end_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -56,9 +52,9 @@ class WaitingOperator(BridgeOperator):
         self.progress_log_interval = arguments.seconds(
             "progress_log_interval", progress_log_interval
         )
-        job_limits()  # what is wrong with them is an error of the DAG file, before anything is sent
+        job_limits()  # an invalid limit is an error of the DAG file, before anything is published
         self.result_handler = result_handler
-        self.deferrable = deferrable
+        self.deferrable = arguments.deferrable(deferrable, required=end_from_trigger)
         self.end_from_trigger = end_from_trigger
         asked_for = [name for name, is_set in self.what_needs_a_worker().items() if is_set]
         if end_from_trigger and asked_for:
@@ -85,18 +81,26 @@ class WaitingOperator(BridgeOperator):
         if self.deferrable:
             self.stop_if_ended(context)
             self.log.info("Waiting in a triggerer for job %s", job.correlation_id)
-            trigger = self._trigger(job, settle_seconds())
-            self.defer(trigger=trigger, method_name="execute_complete", kwargs=kwargs)
-        self.log.info("Waiting here for job %s", job.correlation_id)
-        event = asyncio.run(first_event(self._trigger(job, 0.0)))
-        return self.execute_complete(context, event, **kwargs)
+            self.defer(
+                trigger=KafkaJobTrigger.of(self.wait_spec(job, settle_seconds())),
+                method_name="execute_complete",
+                kwargs=kwargs,
+                timeout=self.deferral_timeout,
+            )
+        self.log.info(
+            "Waiting for job %s in this worker slot (deferrable=True waits in a triggerer)",
+            job.correlation_id,
+        )
+        trigger = KafkaJobTrigger.of(self.wait_spec(job, resume_delay=0.0))
+        return self.execute_complete(context, self.wait_here(trigger), **kwargs)
+
+    def wait_here(self, trigger: KafkaJobTrigger) -> dict[str, Any]:
+        """Run a trigger in this process, and return the payload of its event."""
+        return asyncio.run(first_event(trigger))
 
     @abstractmethod
     def known_job(self, context: Context) -> JobHandle:
         """Return the handle of the job that this task waits for."""
-
-    def _trigger(self, job: JobHandle, resume_delay: float) -> KafkaJobTrigger:
-        return KafkaJobTrigger.of(self.wait_spec(job, resume_delay))
 
     def wait_spec(self, job: JobHandle, resume_delay: float) -> WaitSpec:
         """Return what a trigger waits for.
@@ -142,12 +146,12 @@ class WaitingOperator(BridgeOperator):
         :param event: what the trigger fired
         :param job: the job's handle; ``dag.test()`` drops it, and it is looked up again
         :raises KafkaJobFailed: the worker failed it
-        :raises KafkaJobFailedForGood: the worker failed it, and trying again cannot help
+        :raises KafkaJobFailedNonRetryable: the worker failed it with a non-retryable error
         :raises KafkaJobCancelled: it was cancelled
-        :raises KafkaJobTimedOut: a waiting rule ended it
+        :raises KafkaJobTimedOut: a time-out ended the wait
         :raises ResultTooLarge: its result is larger than an XCom may be
-        :raises RecordGone: the terminal record is no longer there
-        :raises ResultUnreadable: the result is not what its media type says
+        :raises RecordGone: the terminal record is no longer in the topic
+        :raises ResultUnreadable: the result does not match its media type
         :raises ResultNotStorable: Airflow cannot store the result
         """
         # Not at the top: a DAG file that imports the operator would load the Kafka client.

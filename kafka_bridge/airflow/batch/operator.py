@@ -80,8 +80,8 @@ class KafkaJobBatchOperator(BridgeOperator):
         :class:`KafkaJobPublishOperator`. Then only ``timeout`` and ``schedule_to_start_timeout``
         apply
     :param progress_log_interval: the shortest time between two progress lines in the task's log
-    :param deferrable: wait in a triggerer, which holds no worker slot; False for deployments
-        without one
+    :param deferrable: wait in a triggerer, which holds no worker slot; False: wait in the task's
+        own process. None: what ``[operators] default_deferrable`` says
     :param kafka_config_id: the Airflow connection
     :param control_topic: where jobs are cancelled (templated)
     :param encoding: ``"avro"`` or ``"json"``; the service answers in the same one
@@ -129,7 +129,7 @@ class KafkaJobBatchOperator(BridgeOperator):
         schedule_to_start_timeout: Duration | Setting | None = CONFIGURED,
         progress_log_interval: Duration = 5.0,
         reply: str = "events",
-        deferrable: bool = True,
+        deferrable: bool | None = None,
         kafka_config_id: str | Setting = CONFIGURED,
         control_topic: str | Setting = CONFIGURED,
         encoding: str | Setting = CONFIGURED,
@@ -142,6 +142,7 @@ class KafkaJobBatchOperator(BridgeOperator):
             kafka_config_id=kafka_config_id,
             control_topic=control_topic,
             encoding=encoding,
+            reply=reply,
             schedule_to_start_timeout=schedule_to_start_timeout,
             broker_timeout=broker_timeout,
             cancel_on_kill=cancel_on_kill,
@@ -162,8 +163,7 @@ class KafkaJobBatchOperator(BridgeOperator):
         self.heartbeat_interval = seconds("heartbeat_interval", heartbeat_interval)
         self.heartbeat_timeout = seconds("heartbeat_timeout", heartbeat_timeout)
         self.progress_log_interval = seconds("progress_log_interval", progress_log_interval)
-        self.reply = arguments.reply(reply, self.encoding)
-        self.deferrable = deferrable
+        self.deferrable = arguments.deferrable(deferrable)
         self.batch: dict[str, Any] | None = None
         self._check_arguments()
 
@@ -260,7 +260,7 @@ class KafkaJobBatchOperator(BridgeOperator):
         """Read the jobs' terminal events, and return their results in order.
 
         :raises KafkaBatchFailed: too many jobs failed; the task's retries apply
-        :raises KafkaBatchFailedForGood: too many jobs failed with a non-retryable error
+        :raises KafkaBatchFailedNonRetryable: too many jobs failed with a non-retryable error
         :raises KafkaBatchTimedOut: a timeout ended the batch; the task's retries apply
         :raises KafkaJobWaitFailed: the triggerer could not go on waiting
         :raises RecordGone: responses are no longer in their topic

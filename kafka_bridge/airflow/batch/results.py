@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from kafka_bridge.airflow.batch.finished_job import CANCELLED, FinishedJob, without_result
 from kafka_bridge.airflow.exceptions import (
     KafkaBatchFailed,
-    KafkaBatchFailedForGood,
+    KafkaBatchFailedNonRetryable,
     ResultsTooLarge,
 )
 from kafka_bridge.airflow.outcomes import STORE_ELSEWHERE
@@ -19,7 +19,7 @@ from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.media_types import to_json
 from kafka_bridge.protocol.messages import JobFailure
 
-BatchFailure: TypeAlias = KafkaBatchFailed | KafkaBatchFailedForGood
+BatchFailure: TypeAlias = KafkaBatchFailed | KafkaBatchFailedNonRetryable
 
 XCOM_RESULTS = 10_000
 """The most results that are returned as an XCom: checked before anything is sent."""
@@ -128,7 +128,7 @@ def failure_of(jobs: Sequence[FinishedJob | None], tolerated: int) -> BatchFailu
     if lost_results(jobs) == len(errors):
         what = "succeeded, but Airflow cannot store their results"
     allowed = f" ({tolerated:,} may)" if tolerated else ""
-    kind = KafkaBatchFailedForGood if settled > tolerated else KafkaBatchFailed
+    kind = KafkaBatchFailedNonRetryable if settled > tolerated else KafkaBatchFailed
     return kind(
         f"{len(errors):,} of {len(jobs):,} jobs {what}{allowed}: "
         + ", ".join(f"{count:,} × {name}" for name, count in types.most_common(MOST_TYPES))

@@ -72,6 +72,8 @@ def component_environment(
         **_api(port),
         **_dag_processing(dags),
         "DATABASE__SQL_ALCHEMY_CONN": database_url,
+        # Tasks of the bridge wait in the triggerer, as in most deployments.
+        "OPERATORS__DEFAULT_DEFERRABLE": "True",
         # We migrate ourselves; each component would compare revisions again at its start.
         "DATABASE__CHECK_MIGRATIONS": "False",
         "LOGGING__BASE_LOG_FOLDER": str(home / "logs"),

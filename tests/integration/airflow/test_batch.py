@@ -21,7 +21,7 @@ from kafka_bridge.airflow import task_state
 from kafka_bridge.airflow.batch.stored_batch import Batch
 from kafka_bridge.airflow.exceptions import (
     KafkaBatchFailed,
-    KafkaBatchFailedForGood,
+    KafkaBatchFailedNonRetryable,
 )
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.offsets import end_offsets
@@ -270,7 +270,7 @@ def test_failed_for_good(config: KafkaConfig, where: dict[str, Any], store: Stor
     arguments = {**where, "payloads": numbers(6), "on_failure": "collect", "max_failures": 2}
     with (
         Service(config, where["request_topic"], answer),
-        pytest.raises(KafkaBatchFailedForGood) as caught,
+        pytest.raises(KafkaBatchFailedNonRetryable) as caught,
     ):
         BatchTask(arguments, store).run()
     assert str(caught.value) == (

@@ -17,6 +17,12 @@ from .stand_ins import Kafka, Log
 CONNECTION = {"conn_type": "kafka", "extra": {"bootstrap.servers": "127.0.0.1:9"}}
 
 
+@pytest.fixture(autouse=True)
+def deferrable_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configure Airflow as a deployment with a triggerer does."""
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "true")
+
+
 @pytest.fixture
 def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     """Put a stand-in where operators speak to brokers; there is a default connection."""

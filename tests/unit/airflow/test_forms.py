@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,20 +16,15 @@ from airflow.triggers.base import TriggerEvent
 from kafka_bridge.airflow import (
     KafkaJobOperator,
     KafkaJobPublishOperator,
-    KafkaJobSensor,
     KafkaJobTrigger,
 )
-from kafka_bridge.airflow.exceptions import KafkaJobTimedOut
+from kafka_bridge.airflow.decorators import kafka_job_task
 from kafka_bridge.protocol.errors import ConfigurationError, InvalidPayload
 from kafka_bridge.protocol.messages import JobState
 
-from .samples import JOB, Store, context, event, handle
+from .samples import Store, context, event, handle
 from .stand_ins import Kafka
 
-WHAT_A_HANDLE_IS = (
-    "job must be what KafkaJobPublishOperator returns, as it is, or as JSON text "
-    "(in a template: `| tojson`), not "
-)
 DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
 
 
@@ -45,72 +41,6 @@ def test_publish(kafka: Kafka, store: Store) -> None:
     )
     assert told == expected.to_json()
     assert json.loads(json.dumps(told)) == told
-
-
-def wait(made: KafkaJobSensor) -> KafkaJobTrigger:
-    """Execute a sensor; return the trigger that it defers to."""
-    with pytest.raises(TaskDeferred) as caught:
-        made.execute(context())
-    assert isinstance(caught.value.trigger, KafkaJobTrigger)
-    return caught.value.trigger
-
-
-@pytest.mark.parametrize("form", ["value", "text"])
-def test_sensor(kafka: Kafka, form: str) -> None:
-    """It waits for the job of the handle, through the connection that published it."""
-    job: Any = handle(kafka_config_id="theirs").to_json()
-    trigger = wait(KafkaJobSensor(task_id="s", job=job if form == "value" else json.dumps(job)))
-    assert (trigger.spec.correlation_id, trigger.spec.start_offsets) == (JOB, [4, 5, 6])
-    assert (trigger.spec.kafka_config_id, trigger.spec.job_type) == ("theirs", "files.audit")
-    assert not trigger.spec.cancel_on_kill
-    assert kafka.published == []
-
-
-def test_sensor_with_a_connection_of_its_own(kafka: Kafka) -> None:
-    """Another deployment's connection has another name: the sensor may say which one it is."""
-    made = KafkaJobSensor(task_id="s", job=handle().to_json(), kafka_config_id="mine")
-    assert wait(made).spec.kafka_config_id == "mine"
-
-
-@pytest.mark.parametrize(
-    "job",
-    [None, 42, "", "{", "{'correlation_id': 'x'}", {}, {"correlation_id": JOB}, "[]"],
-)
-def test_sensor_without_a_handle(kafka: Kafka, job: Any) -> None:
-    """What is no handle is said so, with what it is, and how a template passes one on."""
-    with pytest.raises(ConfigurationError) as caught:
-        KafkaJobSensor(task_id="s", job=job).execute(context())
-    assert str(caught.value).startswith(WHAT_A_HANDLE_IS)
-
-
-def test_sensor_with_an_id_that_is_none(kafka: Kafka) -> None:
-    """A handle whose id is no correlation id is no handle."""
-    job = handle(correlation_id="42").to_json()
-    with pytest.raises(
-        ConfigurationError, match="job must be what KafkaJobPublishOperator returns"
-    ):
-        KafkaJobSensor(task_id="s", job=job).execute(context())
-
-
-def test_sensor_resumed(kafka: Kafka) -> None:
-    """The result of the job is the sensor's, and its handler is asked."""
-    kafka.ended = event(JobState.SUCCEEDED, result=b"3", result_type="application/json")
-    job = handle().to_json()
-    made = KafkaJobSensor(task_id="s", job=job, result_handler=lambda result: result + 1)
-    assert made.execute_complete(context(), DONE, job=job) == 4
-    assert made.execute_complete(context(), DONE) == 4
-
-
-@pytest.mark.parametrize("cancel", [False, True])
-def test_sensor_that_is_killed_or_times_out(kafka: Kafka, cancel: bool) -> None:
-    """The job is not the sensor's own: it is cancelled only where the author says so."""
-    made = KafkaJobSensor(task_id="s", job=handle().to_json(), cancel_on_kill=cancel)
-    wait(made)
-    made.on_kill()
-    with pytest.raises(KafkaJobTimedOut):
-        made.execute_complete(context(), {"error": "worker_lost", "message": "silent"})
-    reasons = ["the task was killed", "worker_lost: silent"]
-    assert kafka.cancelled == ([(JOB, reason) for reason in reasons] if cancel else [])
 
 
 # Decorated.
@@ -136,9 +66,34 @@ def test_decorator(kafka: Kafka, store: Store) -> None:
 def test_decorator_without_a_job_type() -> None:
     """What is missing is named when the DAG is parsed."""
     with DAG("decorated", schedule=None):
-        audit = task.kafka_job(lambda: None)
+        audit = task.kafka_job(lambda: None)  # no job_type
         with pytest.raises(TypeError, match="job_type"):
             audit()
+
+
+def test_decorator_leaves_default_arguments_to_the_dag() -> None:
+    """What its caller leaves out comes from the DAG's ``default_args``, then from the defaults."""
+    with DAG("decorated", schedule=None, default_args={"heartbeat_timeout": 66}):
+
+        @task.kafka_job(job_type="x", on_retry="resubmit")
+        def work() -> None: ...
+
+        output: Any = work()
+    made = output.operator
+    assert (made.heartbeat_timeout, made.on_retry) == (66, "resubmit")
+    assert made.progress_log_interval == 5
+
+
+def test_decorator_has_the_parameters_of_the_operator() -> None:
+    """All but the payload, which the function returns."""
+    shown = inspect.signature(kafka_job_task).parameters
+    operators = inspect.signature(KafkaJobOperator.__init__).parameters
+    assert shown.keys() - {"python_callable"} == operators.keys() - {"self", "payload"}
+    for name in shown.keys() - {"python_callable"}:
+        assert (shown[name].default, shown[name].annotation) == (
+            operators[name].default,
+            operators[name].annotation,
+        )
 
 
 # Without a triggerer.

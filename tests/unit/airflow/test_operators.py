@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,9 +11,11 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 
-from kafka_bridge.airflow import KafkaJobOperator
+from kafka_bridge.airflow import KafkaJobOperator, KafkaJobPublishOperator
+from kafka_bridge.airflow.base import BridgeOperator
 from kafka_bridge.airflow.resume_delay import LOOP_SECONDS
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
+from kafka_bridge.airflow.waiting_operator import WaitingOperator
 from kafka_bridge.protocol import errors
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.headers import text_header
@@ -55,7 +58,10 @@ BAD_FORMS: list[tuple[dict[str, Any], str]] = [
     ({"encoding": None}, "encoding must be 'avro' or 'json', not None"),
     ({"heartbeat_interval": None}, f"heartbeat_interval {NO_DURATION} None"),
     ({"reply": "none"}, "reply must be 'events' or 'plain', not 'none'"),
-    ({"reply": "plain"}, "reply='plain' needs encoding='json': a stock service reads no Avro"),
+    (
+        {"reply": "plain", "encoding": "avro"},
+        "reply='plain' implies encoding='json', not 'avro': a stock service reads no Avro",
+    ),
     ({"on_retry": "retry"}, "on_retry must be 'reattach' or 'resubmit', not 'retry'"),
     (
         {"heartbeat_interval": 90},
@@ -116,6 +122,50 @@ def test_templates() -> None:
     assert made.payload == {"paths": ["files/a"], "count": 1}
     assert (made.request_topic, made.response_topic) == ("files.requests", "files.responses")
     assert made.kafka_config_id == "{{ name }}"
+
+
+@pytest.mark.parametrize("arguments", [{}, {"encoding": "json"}])
+def test_plain_replies_imply_json(monkeypatch: pytest.MonkeyPatch, arguments: Any) -> None:
+    """A stock service reads JSON, whatever Airflow's configuration says for other services."""
+    monkeypatch.setenv("AIRFLOW__KAFKA_BRIDGE__ENCODING", "avro")
+    assert operator(reply="plain", **arguments).encoding is Encoding.JSON
+
+
+@pytest.mark.parametrize(
+    ("configured", "arguments", "expected"),
+    [
+        ("true", {}, True),
+        ("false", {}, False),
+        ("false", {"deferrable": True}, True),
+        ("true", {"deferrable": False}, False),
+        ("false", {"end_from_trigger": True}, True),
+    ],
+)
+def test_deferrable_follows_the_configuration_where_the_author_is_silent(
+    monkeypatch: pytest.MonkeyPatch, configured: str, arguments: Any, expected: bool
+) -> None:
+    """Airflow's own option decides, as for the operators of all providers."""
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", configured)
+    assert operator(**arguments).deferrable is expected
+
+
+def test_deferrable_is_false_where_nothing_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's default holds: a deployment without a triggerer works at once."""
+    monkeypatch.delenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE")
+    assert operator().deferrable is False
+
+
+OWN = inspect.signature(KafkaJobOperator.__init__).parameters.keys() - {"self", "kwargs"}
+
+
+def test_signature_shows_every_parameter() -> None:
+    """Editors and type checkers see what the base classes take; only Airflow's own are hidden."""
+    taken = {
+        name
+        for base in (KafkaJobPublishOperator, WaitingOperator, BridgeOperator)
+        for name in inspect.signature(base.__init__).parameters
+    }
+    assert taken - {"self", "kwargs"} == OWN
 
 
 def test_mapping_over_payloads() -> None:

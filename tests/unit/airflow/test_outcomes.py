@@ -14,7 +14,7 @@ from kafka_bridge.airflow import KafkaJobOperator
 from kafka_bridge.airflow.exceptions import (
     KafkaJobCancelled,
     KafkaJobFailed,
-    KafkaJobFailedForGood,
+    KafkaJobFailedNonRetryable,
     KafkaJobTimedOut,
     KafkaJobWaitFailed,
     ResultNotStorable,
@@ -185,7 +185,7 @@ def failure(*, retryable: bool, details: str | None = None) -> StatusEvent:
 
 ENDS: list[tuple[StatusEvent, type[errors.JobError], bool, str]] = [
     (failure(retryable=True), KafkaJobFailed, True, "disk_full: No space left"),
-    (failure(retryable=False), KafkaJobFailedForGood, False, "disk_full: No space left"),
+    (failure(retryable=False), KafkaJobFailedNonRetryable, False, "disk_full: No space left"),
     (event(JobState.FAILED), KafkaJobFailed, True, "FAILED: the worker gave no reason"),
     (event(JobState.FAILED, message="too hot"), KafkaJobFailed, True, "FAILED: too hot"),
     (event(JobState.CANCELLED), KafkaJobCancelled, False, "the job was cancelled"),

@@ -106,7 +106,7 @@ def test_source(monkeypatch: pytest.MonkeyPatch, source: str, base_url: str, exp
     """Requests name this Airflow: as configured, else by its address."""
     configure(monkeypatch, source=source)
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
-    task = new_request(operator().spec(), context()["ti"], 1).task
+    task = new_request(operator().spec, context()["ti"], 1).task
     assert task is not None
     assert task.source == expected
 

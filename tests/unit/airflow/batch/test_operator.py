@@ -17,7 +17,7 @@ from kafka_bridge.airflow.batch.status import BatchStatus
 from kafka_bridge.airflow.batch.stored_batch import STORE_KEY, Batch, Round
 from kafka_bridge.airflow.exceptions import (
     KafkaBatchFailed,
-    KafkaBatchFailedForGood,
+    KafkaBatchFailedNonRetryable,
     KafkaBatchTimedOut,
     KafkaJobKilled,
     KafkaJobWaitFailed,
@@ -75,7 +75,10 @@ BAD_FORMS: list[tuple[dict[str, Any], str]] = [
         "a batch has no end_from_trigger: a worker must read its results",
     ),
     ({"reply": "polite"}, "reply must be 'events' or 'plain', not 'polite'"),
-    ({"reply": "plain"}, "reply='plain' needs encoding='json': a stock service reads no Avro"),
+    (
+        {"reply": "plain", "encoding": "avro"},
+        "reply='plain' implies encoding='json', not 'avro': a stock service reads no Avro",
+    ),
     ({"timeout": 0}, "timeout must be longer than nothing, not 0 s"),
     (
         {"heartbeat_interval": 90},
@@ -420,7 +423,7 @@ def test_result_that_airflow_cannot_store_fails_the_task_and_keeps_the_others(
     monkeypatch.setattr(completion, "read_status", lambda *_: status)
     known_to_airflow = context(known)
     monkeypatch.setattr(known_to_airflow["ti"], "xcom_push", pushed.__setitem__, raising=False)
-    with pytest.raises(KafkaBatchFailedForGood) as caught:
+    with pytest.raises(KafkaBatchFailedNonRetryable) as caught:
         operator().execute_complete(known_to_airflow, {"total": 3})
     assert str(caught.value).startswith(
         "1 of 3 jobs succeeded, but Airflow cannot store their results: 1 × result_not_storable. "
@@ -437,7 +440,7 @@ def test_error_names_the_lost_result_even_if_the_others_are_too_large(
 ) -> None:
     """What is wrong with one payload comes first; that the others are not kept is logged."""
     large = FinishedJob(JobState.SUCCEEDED, result="x" * 2_000_000)
-    with pytest.raises(KafkaBatchFailedForGood, match=r"payloads\[1\]: result_not_storable"):
+    with pytest.raises(KafkaBatchFailedNonRetryable, match=r"payloads\[1\]: result_not_storable"):
         resume(monkeypatch, known, [large, LOST, DONE])
     assert "are not kept: the results of 3 jobs take 2,000," in log.lines[-1]
 

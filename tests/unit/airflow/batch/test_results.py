@@ -21,7 +21,7 @@ from kafka_bridge.airflow.batch.results import (
 )
 from kafka_bridge.airflow.exceptions import (
     KafkaBatchFailed,
-    KafkaBatchFailedForGood,
+    KafkaBatchFailedNonRetryable,
     ResultsTooLarge,
 )
 from kafka_bridge.airflow.storable import XCOM
@@ -141,9 +141,9 @@ def test_failure_names_counts_types_and_the_first_failed_job() -> None:
     ("non_retryable", "tolerated", "kind"),
     [
         (0, 0, KafkaBatchFailed),
-        (1, 0, KafkaBatchFailedForGood),
+        (1, 0, KafkaBatchFailedNonRetryable),
         (2, 2, KafkaBatchFailed),
-        (3, 2, KafkaBatchFailedForGood),
+        (3, 2, KafkaBatchFailedNonRetryable),
     ],
 )
 def test_retries_are_ruled_out_if_too_many_errors_are_non_retryable(
@@ -154,4 +154,4 @@ def test_retries_are_ruled_out_if_too_many_errors_are_non_retryable(
     failure = failure_of(ends, tolerated)
     assert type(failure) is kind
     assert isinstance(failure, AirflowException)
-    assert isinstance(failure, AirflowFailException) == (kind is KafkaBatchFailedForGood)
+    assert isinstance(failure, AirflowFailException) == (kind is KafkaBatchFailedNonRetryable)
