@@ -9,15 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kafka_bridge.airflow.batch.exceptions import (
-        KafkaBatchFailed,
-        KafkaBatchFailedNonRetryable,
-        KafkaBatchTimedOut,
-        ResultsTooLarge,
-    )
     from kafka_bridge.airflow.batch.operator import KafkaJobBatchOperator
     from kafka_bridge.airflow.batch.trigger import KafkaJobBatchTrigger
     from kafka_bridge.airflow.exceptions import (
+        KafkaBatchFailed,
+        KafkaBatchFailedNonRetryable,
+        KafkaBatchTimedOut,
         KafkaJobCancelled,
         KafkaJobFailed,
         KafkaJobFailedNonRetryable,
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
         KafkaJobTimedOut,
         KafkaJobWaitFailed,
         ResultNotStorable,
+        ResultsTooLarge,
         ResultTooLarge,
         ResultUnreadable,
     )
@@ -65,12 +63,6 @@ __all__ = [
 ]
 
 _MODULES = {
-    "kafka_bridge.airflow.batch.exceptions": (
-        "KafkaBatchFailed",
-        "KafkaBatchFailedNonRetryable",
-        "KafkaBatchTimedOut",
-        "ResultsTooLarge",
-    ),
     "kafka_bridge.airflow.batch.operator": ("KafkaJobBatchOperator",),
     "kafka_bridge.airflow.batch.trigger": ("KafkaJobBatchTrigger",),
     "kafka_bridge.airflow.operators": ("KafkaJobOperator", "KafkaJobPublishOperator"),

@@ -110,7 +110,7 @@ def test_operators_load_no_kafka_client_and_no_avro() -> None:
         "import kafka_bridge.airflow\n"
         "from kafka_bridge.airflow import KafkaJobOperator, KafkaJobTrigger\n"
         "from kafka_bridge.airflow import KafkaJobSensor, KafkaJobPublishOperator\n"
-        "from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger\n"
+        "from kafka_bridge.airflow import *\n"
         "import kafka_bridge.airflow.decorators\n"
         "print(json.dumps(sorted(sys.modules)))",
     )

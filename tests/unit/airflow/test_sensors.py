@@ -110,8 +110,8 @@ def test_resumed_sensor_uses_the_connection_of_the_job(
 
 def test_timeout_bounds_the_deferral(kafka: Kafka) -> None:
     """Airflow ends the deferral itself; without a word, after [sensors] default_timeout."""
-    for timeout, expected in (({"timeout": timedelta(minutes=5)}, 300.0), ({}, 604_800.0)):
-        made = KafkaJobSensor(task_id="s", job=handle().to_json(), **timeout)
+    for timeout, expected in ((timedelta(minutes=5), 300.0), (None, 604_800.0)):
+        made = KafkaJobSensor(task_id="s", job=handle().to_json(), timeout=timeout)
         with pytest.raises(TaskDeferred) as caught:
             made.execute(context())
         assert caught.value.timeout == timedelta(seconds=expected)
