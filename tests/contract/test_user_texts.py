@@ -39,6 +39,11 @@ DIALECT = {
     r"\b(falls?|fell) silent\b": "'publishes nothing', or 'stopped responding'",
     r"\b(take|takes|taken|took) (it |them )?up\b": "'reattach', 'accept' or 'start'",
     r"\bstock (service|reply|replies)\b": "'plain reply'",
+    r"\bnobody\b": "'no worker', 'no group': name the subject",
+    r"\b(stand|stands|stood) (in|under|at|on)\b": "'is in'",
+    r"\bfor want of\b": "'because of missing …'",
+    r"\bis for \w[\w ]* to (say|know|decide)\b": "'… decides'",
+    r"\bmade anew\b|\bof ours\b|\bgood for\b": "'created again', 'our', 'valid for'",
 }
 
 
@@ -58,6 +63,11 @@ NOT_YET = (
     r"\b(falls?|fell) silent\b",
     r"\b(take|takes|taken|took) (it |them )?up\b",
     r"\bstock (service|reply|replies)\b",
+    r"\bnobody\b",
+    r"\b(stand|stands|stood) (in|under|at|on)\b",
+    r"\bfor want of\b",
+    r"\bis for \w[\w ]* to (say|know|decide)\b",
+    r"\bmade anew\b|\bof ours\b|\bgood for\b",
 )
 """Patterns that texts in the code still have."""
 

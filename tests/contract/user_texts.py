@@ -32,7 +32,8 @@ class UserText:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.line:5} {self.kind:6} {self.text}"
+        text = self.text.encode("utf-8", "backslashreplace").decode()
+        return f"{self.line:5} {self.kind:6} {text}"
 
 
 def user_texts(package: Path = PACKAGE) -> list[UserText]:
