@@ -144,8 +144,8 @@ class _Submission:
         count = self._publisher(stored.last).check(self._payloads)
         if count != stored.total:
             raise ConfigurationError(
-                f"there are {count:,} payloads now, but there were {stored.total:,} when it was "
-                "submitted: a retry needs the same ones. Clear the task to submit these instead."
+                f"there are {count:,} payloads now, but there were {stored.total:,} when the batch "
+                "was submitted: a retry needs the same ones. Clear the task to submit the new ones."
             )
 
     def _status(self, stored: Batch, before: Sequence[int] | None = None) -> BatchStatus:

@@ -1,1 +1,1 @@
-"""What runs in the triggerer: one response reader for all jobs that wait, and the wait for each."""
+"""Runs in the triggerer: the shared response readers, and the wait for each job."""

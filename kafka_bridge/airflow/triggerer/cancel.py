@@ -1,4 +1,4 @@
-"""Cancels that a triggerer sends when a person ends or clears a deferred task."""
+"""Cancels the job of a deferred task that a person has ended or cleared."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.errors import KafkaBridgeError
 
 DELIVERY_SECONDS = 20.0
-"""Less than the 30 s that Airflow grants (``[triggerer] on_kill_timeout``)."""
+"""Less than the 30 s that Airflow allows (``[triggerer] on_kill_timeout``)."""
 REASON = "the task was marked, cleared or removed"
 
 
-_at_work: set[asyncio.Task[None]] = set()
+_running: set[asyncio.Task[None]] = set()
 """The event loop itself keeps only weak references."""
 
 
 async def cancel_unless_deferred(spec: WaitSpec, ti: Any, log: TaskLog) -> None:
-    """Cancel a trigger's job, where its task no longer waits for it.
+    """Cancel a trigger's job, unless its task is still deferred.
 
-    :raises KafkaBridgeError: it could not be cancelled; Airflow logs that
+    :raises KafkaBridgeError: publishing CANCEL failed; Airflow logs the error
     """
     await unless_deferred(ti, log, f"Job {spec.correlation_id}", lambda: _cancel(spec, log))
 
@@ -35,23 +35,24 @@ async def cancel_unless_deferred(spec: WaitSpec, ti: Any, log: TaskLog) -> None:
 async def unless_deferred(
     ti: Any, log: TaskLog, what: str, cancel: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
-    """Cancel what a trigger waits for, where its task no longer does.
+    """Cancel what a trigger waits for, unless its task is still deferred.
 
-    Airflow 3.3.2 cancels ``on_kill`` itself when it looks again, a second later; what is begun here
-    goes on to its end all the same.
+    Airflow 3.3.2 cancels ``on_kill`` itself after about a second. The work that began here goes on
+    in the background until it is done.
 
-    :param what: what to call it in the log
+    :param what: the name of the job or batch in the log
+    :param cancel: cancels it
     """
     task = asyncio.create_task(_unless_deferred(ti, log, what, cancel))
-    _at_work.add(task)
-    task.add_done_callback(_at_work.discard)
+    _running.add(task)
+    task.add_done_callback(_running.discard)
     await asyncio.shield(task)
 
 
 async def _unless_deferred(
     ti: Any, log: TaskLog, what: str, cancel: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
-    # On a thread: the question to Airflow's API blocks.
+    # On a thread: the request to Airflow's API blocks.
     if await asyncio.to_thread(is_in_state, ti, "deferred"):
         log.info("%s goes on: its task is still deferred, so another triggerer waits for it", what)
     else:
@@ -68,11 +69,11 @@ async def _cancel(spec: WaitSpec, log: TaskLog) -> None:
             spec.encoding,
         )
         place = await asyncio.wrap_future(sent)
-    log.info("Job %s: CANCEL is sent (%s): %s", spec.correlation_id, place, REASON)
+    log.info("Job %s: CANCEL published (%s): %s", spec.correlation_id, place, REASON)
 
 
 class _Shared:
-    """One producer for all the jobs that are cancelled at a time."""
+    """One producer for all the jobs that are cancelled at the same time."""
 
     def __init__(self, kafka_config_id: str, topic: str) -> None:
         self.users = 0
@@ -82,7 +83,7 @@ class _Shared:
         return await asyncio.shield(self._opened)
 
     async def close(self) -> None:
-        with contextlib.suppress(KafkaBridgeError):  # its users were told
+        with contextlib.suppress(KafkaBridgeError):  # its users got the error
             producer = await self._opened
             await asyncio.to_thread(producer.close)
 
@@ -102,11 +103,11 @@ _shared: dict[tuple[asyncio.AbstractEventLoop, str], _Shared] = {}
 
 @contextlib.asynccontextmanager
 async def _producer(kafka_config_id: str, topic: str) -> AsyncIterator[RecordProducer]:
-    """Share a producer with whoever needs one of that connection at the same time.
+    """Share one producer among all cancels of a connection that run at the same time.
 
     A cleared DAG run may have thousands of jobs.
 
-    :param topic: what is sent to first
+    :param topic: the topic of the first command
     """
     key = (asyncio.get_running_loop(), kafka_config_id)
     if key not in _shared:

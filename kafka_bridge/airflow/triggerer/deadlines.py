@@ -1,4 +1,4 @@
-"""One timer for the deadlines of all waiting jobs."""
+"""One timer for the deadlines of all waiters of an event loop."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import time
 from typing import Protocol
 
 SPARE_ENTRIES = 1000
-"""So many entries that no longer count are not worth looking for."""
+"""Up to this number, stale entries are not worth removing."""
 
 
 class Sleeper(Protocol):
-    """Something that waits no longer than until ``deadline``, seconds since 1970, or for ever."""
+    """Sleeps until ``deadline`` at the latest: seconds since 1970; None is for ever."""
 
     deadline: float | None
 
@@ -24,9 +24,9 @@ class Sleeper(Protocol):
 class Deadlines:
     """Wakes sleepers at their deadlines. For one event loop.
 
-    Deadlines move with every event of a job, mostly backwards. So nothing is done when one moves
-    back: its entry is looked at when it is due, and put in again further on. Entries that no longer
-    count are cleared away when they are the most.
+    Deadlines move with every event of a job, and mostly to a later time. Then nothing is done: the
+    old entry is checked when it is due, and scheduled again. Stale entries are removed when they
+    are the majority.
     """
 
     def __init__(self) -> None:
@@ -37,23 +37,23 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, sleeper: Sleeper, deadline: float | None) -> None:
-        """Let a sleeper sleep until this moment at the latest."""
+        """Wake a sleeper at this moment at the latest."""
         sleeper.deadline = deadline
         if deadline is None or self._scheduled.get(sleeper, deadline + 1) <= deadline:
             return
         self._scheduled[sleeper] = deadline
         if len(self._entries) > 2 * len(self._scheduled) + SPARE_ENTRIES:
-            self._clear_away()
+            self._remove_stale()
         heapq.heappush(self._entries, (deadline, next(self._numbers), sleeper))
         if self._entries[0][2] is sleeper:
             self._arm()
 
     def remove(self, sleeper: Sleeper) -> None:
-        """Forget a sleeper. Its entry in the heap goes later."""
+        """Forget a sleeper. Its entry leaves the heap later."""
         sleeper.deadline = None
         self._scheduled.pop(sleeper, None)
 
-    def _clear_away(self) -> None:
+    def _remove_stale(self) -> None:
         scheduled = self._scheduled
         self._entries = [each for each in self._entries if scheduled.get(each[2]) == each[0]]
         heapq.heapify(self._entries)
@@ -71,7 +71,7 @@ class Deadlines:
         while self._entries and self._entries[0][0] <= now:
             at, _, sleeper = heapq.heappop(self._entries)
             if self._scheduled.get(sleeper) != at:
-                continue  # it has left, or an earlier entry stands for it
+                continue  # stale: the sleeper has left, or has an earlier entry
             del self._scheduled[sleeper]
             deadline = sleeper.deadline
             if deadline is None:

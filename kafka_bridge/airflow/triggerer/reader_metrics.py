@@ -1,4 +1,4 @@
-"""A response reader's figures as Airflow's own metrics (statsd, OpenTelemetry, Datadog)."""
+"""Reports a response reader through Airflow's metrics (statsd, OpenTelemetry, Datadog)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ PREFIX = "kafka_bridge.reader."
 
 
 class ReaderMetrics:
-    """Reports one topic's reader, tagged with the topic.
+    """The metrics of one topic's reader, tagged with the topic.
 
-    Gauges: ``kafka_bridge.reader.waiting`` (jobs) and ``.lag`` (records behind the head). Counters:
+    Gauges: ``kafka_bridge.reader.waiting`` (jobs) and ``.lag`` (records behind the end). Counters:
     ``.records``, ``.matched``, ``.without_key``, ``.undecodable``, ``.rewinds`` and
     ``.unreadable`` (offsets).
 
-    To be made on a thread: the first metric of a process makes Airflow parse a file of 0.2 s.
+    Make it on a thread: for the first metric of a process, Airflow parses a file for 0.2 s.
     """
 
     def __init__(self, topic: str) -> None:

@@ -1,7 +1,7 @@
-"""The events that triggers fire: only what every part of Airflow can carry and store.
+"""The events that triggers fire: only values that every part of Airflow can pass on and store.
 
-An event goes through the triggerer's messages into a ``jsonb`` column. What cannot go there ends
-the triggerer with all its triggers, and the next triggerer that takes this trigger over.
+An event goes through the triggerer's messages into a ``jsonb`` column. A value that cannot go there
+kills the triggerer with all its triggers, and then the next triggerer that starts this trigger.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from kafka_bridge.protocol.sanitize import ERROR_MESSAGE_BYTES, NAME_BYTES, bloc
 
 TRACE_BYTES = 8_000
 OTHER_FIELDS_BYTES = 100_000
-"""More than an event takes besides its result."""
+"""An upper bound for the size of an event besides its result."""
 
 
 def wait_failure(error: str, message: str) -> dict[str, Any]:
-    """Return the payload of the event that a wait ended without the job's end.
+    """Return the event's payload for a wait that ended before the job finished.
 
-    :param error: the waiting rule, or the type of the error that ended the wait
+    :param error: the timeout, or the type of the error that ended the wait
     :param message: what happened; it may quote text from a topic
     """
     return {"error": one_line(error, NAME_BYTES), "message": block(message, ERROR_MESSAGE_BYTES)}
 
 
 def unexpected_failure(log: TaskLog, error: Exception) -> dict[str, Any]:
-    """Return the payload for an error that nobody expected, and log where it came from.
+    """Return the event's payload for an unexpected error, and log its traceback.
 
-    Raised instead, Airflow would send its traceback as it is: half a character in it, quoted from
-    a record, and the triggerer ends.
+    If the trigger raised the error, Airflow would pass its traceback on unchanged: half a character
+    in it, quoted from a record, kills the triggerer.
     """
     _log_trace(log, "Waiting for the job failed unexpectedly", error)
     return wait_failure(type(error).__name__, str(error))
@@ -52,18 +52,18 @@ def _log_trace(log: TaskLog, what: str, error: Exception) -> None:
 
 
 def success_event(spec: WaitSpec, end: Arrival, log: TaskLog) -> TaskSuccessEvent | None:
-    """Return what ends the task of a job that has succeeded, with its result as XCom.
+    """Return the event that finishes the task of a succeeded job, with its result as XCom.
 
-    Returns None where the task needs a worker: the job did not succeed, or its result is too
-    large, or cannot be read, or an event cannot hold it. There the task fails with a clear error.
-    So it is where anything else goes wrong here: the job has succeeded, and a worker finds out.
+    Returns None if the task must resume on a worker: the job did not succeed, or its result is too
+    large, cannot be read, or does not fit into an event. On the worker, the task fails with a clear
+    error. After any other error here the task resumes as well, because the job has succeeded.
     """
     try:
         return _success_event(spec, end)
     except KafkaBridgeError:
         return None
     except Exception as error:
-        _log_trace(log, "The task could not be ended in the triggerer", error)
+        _log_trace(log, "Finishing the task in the triggerer failed; it resumes on a worker", error)
         return None
 
 
@@ -72,7 +72,7 @@ def _success_event(spec: WaitSpec, end: Arrival) -> TaskSuccessEvent | None:
     if end.head.state is not JobState.SUCCEEDED:
         return None
     if most is not None and len(end.value or b"") > most + OTHER_FIELDS_BYTES:
-        return None  # not even decoded, on the event loop of all tasks
+        return None  # not even decoded: that would block the event loop of all tasks
     ended = end.event()
     if not fits(ended):
         return None

@@ -353,8 +353,8 @@ def test_other_payloads_on_a_retry(
     with pytest.raises(ConfigurationError) as caught:
         BatchTask({**where, "payloads": numbers(12)}, store, try_number=2).submit()
     assert str(caught.value) == (
-        "there are 12 payloads now, and were 10 when the batch was submitted: "
-        "a retry needs the same ones. Clear the task to submit these anew."
+        "there are 12 payloads now, but there were 10 when the batch was submitted: "
+        "a retry needs the same ones. Clear the task to submit the new ones."
     )
 
 
