@@ -104,8 +104,10 @@ def mostly_doubled(request: JobRequest) -> StatusEvent:
     return failed(request) if number_of(request) in FAILING else doubled(request)
 
 
-def test_ten_thousand_collected(config: KafkaConfig, where: dict[str, Any], store: Store) -> None:
-    """Of 10,000 jobs, 500 fail: the results come in order, with an error where there is none."""
+def test_results_of_ten_thousand_jobs_are_in_order(
+    config: KafkaConfig, where: dict[str, Any], store: Store
+) -> None:
+    """500 of them fail: the list has an error at each of these places."""
     task = BatchTask({**where, "payloads": numbers(JOBS), "on_failure": "collect"}, store)
     with Service(config, where["request_topic"], mostly_doubled):
         results = task.run()
@@ -118,7 +120,7 @@ def test_ten_thousand_collected(config: KafkaConfig, where: dict[str, Any], stor
 
 
 @pytest.mark.long
-def test_a_hundred_thousand(
+def test_batch_of_a_hundred_thousand_jobs_takes_bounded_time_and_memory(
     config: KafkaConfig, where: dict[str, Any], store: Store, tmp_path: Path
 ) -> None:
     """100,000 jobs go from file to file in a minute or two, in processes of moderate size."""
@@ -141,7 +143,7 @@ def test_a_hundred_thousand(
 
 
 @pytest.mark.parametrize("jobs", [JOBS // 5, pytest.param(JOBS, marks=pytest.mark.long)])
-def test_fail_fast(
+def test_first_failure_cancels_the_rest_of_the_batch(
     config: KafkaConfig, where: dict[str, Any], store: Store, eventually: Eventually, jobs: int
 ) -> None:
     """The first failure ends the batch and cancels what is unfinished; a retry does the rest.
@@ -177,7 +179,7 @@ def test_fail_fast(
 
 
 @pytest.mark.parametrize("sent", [0, 500])
-def test_killed_while_it_publishes(
+def test_process_killed_while_publishing_loses_and_doubles_no_job(
     config: KafkaConfig, where: dict[str, Any], store: Store, sent: int
 ) -> None:
     """A process killed with -9 before or amid the publishing: the retry publishes what is missing.
@@ -201,7 +203,7 @@ def test_killed_while_it_publishes(
     assert {request.created_at for request in found} == {first.last.created_at}
 
 
-def test_trigger_process_killed(
+def test_killed_triggerer_loses_no_job_of_the_batch(
     config: KafkaConfig,
     where: dict[str, Any],
     store: Store,
@@ -243,8 +245,10 @@ def _run_trigger(arguments: dict[str, Any], log: Path) -> None:
         fired_by(KafkaJobBatchTrigger(**arguments))
 
 
-def test_clear(config: KafkaConfig, where: dict[str, Any], store: Store) -> None:
-    """A cleared task begins a new batch; what the old one left unfinished is cancelled."""
+def test_clearing_the_task_cancels_its_batch_and_submits_another(
+    config: KafkaConfig, where: dict[str, Any], store: Store
+) -> None:
+    """The unfinished jobs of the first batch are cancelled."""
     arguments = {**where, "payloads": numbers(20)}
     BatchTask(arguments, store).submit()
     old = Batch.load(store)
@@ -260,8 +264,10 @@ def test_clear(config: KafkaConfig, where: dict[str, Any], store: Store) -> None
     assert not set(old.last.job_ids()) & set(new.last.job_ids())
 
 
-def test_failed_for_good(config: KafkaConfig, where: dict[str, Any], store: Store) -> None:
-    """Where more jobs than may have failed for good, no retry is to follow; the first is named."""
+def test_too_many_non_retryable_errors_rule_out_retries(
+    config: KafkaConfig, where: dict[str, Any], store: Store
+) -> None:
+    """The error names the first of them."""
 
     def answer(request: JobRequest) -> StatusEvent:
         odd = number_of(request) % 2
@@ -279,8 +285,10 @@ def test_failed_for_good(config: KafkaConfig, where: dict[str, Any], store: Stor
     )
 
 
-def test_files(config: KafkaConfig, where: dict[str, Any], store: Store, tmp_path: Path) -> None:
-    """Payloads come from a Parquet file, results go to a file, and a summary is returned."""
+def test_batch_from_a_parquet_file_to_a_results_file(
+    config: KafkaConfig, where: dict[str, Any], store: Store, tmp_path: Path
+) -> None:
+    """The task returns a summary."""
     source, target = tmp_path / "numbers.parquet", tmp_path / "new" / "results.jsonl"
     pq.write_table(pa.Table.from_pylist(numbers(2500)), source)
     arguments = {
@@ -306,7 +314,9 @@ def test_files(config: KafkaConfig, where: dict[str, Any], store: Store, tmp_pat
     assert lines[0] == {"index": 0, "state": "SUCCEEDED", "result": 0}
 
 
-def test_stock_service(config: KafkaConfig, where: dict[str, Any], store: Store) -> None:
+def test_stock_service_does_a_batch_with_plain_replies(
+    config: KafkaConfig, where: dict[str, Any], store: Store
+) -> None:
     """A service that knows nothing of the bridge does a batch: payloads in, replies by header out.
 
     What it says has failed is asked for anew by a retry, and nothing else.
@@ -333,8 +343,10 @@ def test_stock_service(config: KafkaConfig, where: dict[str, Any], store: Store)
     assert commands_in(config, where["control_topic"]) == []
 
 
-def test_events_without_a_key(config: KafkaConfig, where: dict[str, Any], store: Store) -> None:
-    """A worker that leaves the key out, and has the id in a header, is heard to the end."""
+def test_events_without_a_key_are_found_by_their_header(
+    config: KafkaConfig, where: dict[str, Any], store: Store
+) -> None:
+    """A worker may leave the key out."""
     task = BatchTask({**where, "payloads": numbers(3)}, store)
     trigger = task.submit()
     with RecordProducer(config) as producer:
@@ -344,10 +356,10 @@ def test_events_without_a_key(config: KafkaConfig, where: dict[str, Any], store:
     assert task.resume(fired_by(trigger)) == [0, 2, 4]
 
 
-def test_other_payloads_on_a_retry(
+def test_retry_with_another_number_of_payloads_is_refused(
     config: KafkaConfig, where: dict[str, Any], store: Store
 ) -> None:
-    """A retry whose payloads have become more or fewer is refused, and says what to do."""
+    """The error says what to do."""
     with Service(config, where["request_topic"], failed), pytest.raises(KafkaBatchFailed):
         BatchTask({**where, "payloads": numbers(10)}, store).run()
     with pytest.raises(ConfigurationError) as caught:
@@ -358,7 +370,7 @@ def test_other_payloads_on_a_retry(
     )
 
 
-def test_too_large_for_the_topic(
+def test_payload_too_large_for_the_topic_is_named_before_anything_is_sent(
     config: KafkaConfig, where: dict[str, Any], store: Store, topics: TopicFactory
 ) -> None:
     """A payload that the topic does not take is named before anything is sent."""

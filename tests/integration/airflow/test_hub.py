@@ -1,4 +1,4 @@
-"""Many jobs wait on one reader, on real Kafka, while things break: each hears of its end, once."""
+"""Many jobs wait on one reader of a real Kafka while things break: each receives its end once."""
 
 from __future__ import annotations
 
@@ -49,8 +49,10 @@ def topic(topics: TopicFactory) -> str:
     return topics("responses", partitions=3)
 
 
-async def test_late_early_and_present_jobs(config: KafkaConfig, topic: str) -> None:
-    """Jobs that come before, while and after their replies arrive all hear of their end, once."""
+async def test_jobs_that_wait_early_or_late_each_receive_their_end_once(
+    config: KafkaConfig, topic: str
+) -> None:
+    """Before, while and after their replies arrive."""
     jobs, chance = new_jobs(3000), random.Random(SEED)
     starts = await asyncio.to_thread(lambda: end_offsets(config, [topic], 10)[topic])
     async with waiting_on(config, topic) as waiting:
@@ -68,11 +70,11 @@ async def test_late_early_and_present_jobs(config: KafkaConfig, topic: str) -> N
 
 
 @pytest.mark.parametrize("dead_seconds", [10, pytest.param(30, marks=pytest.mark.long)])
-async def test_broker_killed_under_load(private_broker: ApacheKafka, dead_seconds: float) -> None:
+async def test_killed_broker_costs_no_job(private_broker: ApacheKafka, dead_seconds: float) -> None:
     """A broker that is killed with -9 and comes back after a while costs no job.
 
-    Replies are published before, during and after; the reader says that it does not hear meanwhile,
-    so that silence is held against nobody. Nor is anybody told that the reader has ended.
+    Replies are published before, during and after. The reader is not live meanwhile, so that no
+    timeout expires, and no job is notified of an error.
     """
     config = config_of(private_broker.bootstrap_servers)
     await asyncio.to_thread(private_broker.create_topic, "responses", 3)
@@ -82,39 +84,39 @@ async def test_broker_killed_under_load(private_broker: ApacheKafka, dead_second
             waiting.join(jobs, [0, 0, 0])
             await waiting.until_served(len(jobs))
             await asyncio.to_thread(answer, producer, "responses", jobs[:500])
-            await waiting.until_heard()
+            await waiting.until_live()
             private_broker.kill()
             killed_at = time.monotonic()
             sending = asyncio.create_task(
                 asyncio.to_thread(answer, producer, "responses", jobs[500:1000])
             )
-            await waiting.until_heard(False)
+            await waiting.until_live(False)
             await asyncio.sleep(killed_at + dead_seconds - time.monotonic())
             assert not any(task.done() for task in waiting.tasks[500:])
             await asyncio.to_thread(private_broker.start)
             await sending
             await asyncio.to_thread(answer, producer, "responses", jobs[1000:])
             await waiting.all_ended()
-            await waiting.until_heard()
+            await waiting.until_live()
     assert waiting.ends == dict.fromkeys(jobs, 1)
 
 
-async def test_frozen_broker_is_not_heard(private_broker: ApacheKafka) -> None:
-    """A broker that hangs (SIGSTOP) counts as not heard within seconds, and as heard after that."""
+async def test_reader_is_not_live_while_its_broker_hangs(private_broker: ApacheKafka) -> None:
+    """A SIGSTOP is noticed within seconds, and so is the end of it."""
     config = config_of(private_broker.bootstrap_servers)
     await asyncio.to_thread(private_broker.create_topic, "responses", 1)
     async with waiting_on(config, "responses") as waiting:
         waiting.join(new_jobs(1), [0])
-        await waiting.until_heard()
+        await waiting.until_live()
         private_broker.pause()
         try:
-            await waiting.until_heard(False)
+            await waiting.until_live(False)
         finally:
             private_broker.resume()
-        await waiting.until_heard()
+        await waiting.until_live()
 
 
-async def test_partitions_added_while_waiting(
+async def test_replies_in_added_partitions_are_found(
     config: KafkaConfig, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Replies in partitions that were added while a job waits are found, from their beginning."""
@@ -134,8 +136,10 @@ async def test_partitions_added_while_waiting(
     assert waiting.ends == dict.fromkeys(jobs, 1)
 
 
-async def test_retention_truncation_is_told(config: KafkaConfig, topic: str) -> None:
-    """A job whose first records are gone is told so, and still hears of what comes."""
+async def test_job_is_notified_of_records_removed_by_retention(
+    config: KafkaConfig, topic: str
+) -> None:
+    """And it still receives later records."""
     (job,) = new_jobs(1)
     with RecordProducer(config) as producer:
         await asyncio.to_thread(answer, producer, topic, new_jobs(60))
@@ -155,7 +159,7 @@ async def test_retention_truncation_is_told(config: KafkaConfig, topic: str) -> 
 
 
 @pytest.mark.timeout(120)
-async def test_fuzzed_records_between_good_ones(
+async def test_junk_between_good_records_stops_no_job_and_fills_no_log(
     config: KafkaConfig, topic: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """100,000 records of junk, some under the jobs' own keys, stop nobody and fill no log."""
@@ -189,8 +193,10 @@ async def test_fuzzed_records_between_good_ones(
     assert len([each for each in caplog.records if "passed over" in each.message]) == 2
 
 
-async def test_open_transaction_is_not_held_against_jobs(config: KafkaConfig, topic: str) -> None:
-    """While somebody's open transaction hides what comes after it, silence proves nothing."""
+async def test_reader_is_not_live_behind_an_open_transaction(
+    config: KafkaConfig, topic: str
+) -> None:
+    """The transaction hides every later record, so a missing event proves nothing."""
     settings = {"bootstrap.servers": config.bootstrap_servers, "transactional.id": topic}
     stranger = Producer(settings)
     await asyncio.to_thread(stranger.init_transactions)
@@ -198,17 +204,17 @@ async def test_open_transaction_is_not_held_against_jobs(config: KafkaConfig, to
     with RecordProducer(config) as producer:
         async with waiting_on(config, topic) as waiting:
             waiting.join(jobs, [0, 0, 0])
-            await waiting.until_heard()
+            await waiting.until_live()
             stranger.begin_transaction()
             for number in range(30):
                 stranger.produce(topic, b"", key=str(number))
             await asyncio.to_thread(stranger.flush)
             await asyncio.to_thread(answer, producer, topic, jobs)
-            await waiting.until_heard(False)
+            await waiting.until_live(False)
             assert waiting.hub.reader.served > 0
             await asyncio.to_thread(stranger.commit_transaction)
             await waiting.all_ended()
-            await waiting.until_heard()
+            await waiting.until_live()
     assert waiting.ends == dict.fromkeys(jobs, 1)
 
 
@@ -278,7 +284,7 @@ async def until_connections_are_of_one(broker: ApacheKafka) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_one_consumer_for_all(private_broker: ApacheKafka) -> None:
+async def test_all_jobs_of_a_process_share_one_consumer(private_broker: ApacheKafka) -> None:
     """However many jobs wait, the process has one consumer, in a group of its own kind.
 
     Counted on the broker: 2,000 jobs have no more connections than one consumer makes, and there is
@@ -289,7 +295,7 @@ async def test_one_consumer_for_all(private_broker: ApacheKafka) -> None:
     async with waiting_on(config, "responses") as waiting:
         waiting.join(new_jobs(2000), [0, 0, 0])
         await waiting.until_served(2000)
-        await waiting.until_heard()
+        await waiting.until_live()
         await until_connections_are_of_one(private_broker)
         threads = {
             t.name for t in threading.enumerate() if t.name.startswith("kafka-bridge-reader")
@@ -300,7 +306,7 @@ async def test_one_consumer_for_all(private_broker: ApacheKafka) -> None:
     assert [each for each in groups if not each.startswith(GROUP_PREFIX)] == []
 
 
-async def test_deleted_topic_reaches_every_job(
+async def test_deleted_topic_ends_every_wait_with_an_error(
     config: KafkaConfig, topics: TopicFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A topic that is deleted ends every wait within seconds, in words."""

@@ -35,7 +35,7 @@ SEED = 20261123
 @pytest.mark.parametrize(
     ("jobs", "kills"), [(150, 3), pytest.param(500, 10, marks=pytest.mark.long)]
 )
-def test_killed_under_load(
+def test_triggerer_killed_under_load_loses_no_job(
     real_broker: Broker, topics: TopicFactory, tmp_path: Path, jobs: int, kills: int
 ) -> None:
     """Each job has exactly one event, however often the process dies with -9: none is lost.

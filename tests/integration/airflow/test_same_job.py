@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from conftest import TopicFactory
 
 
-async def test_each_is_told(
+async def test_every_waiter_of_the_same_job_receives_its_end(
     real_broker: Broker, topics: TopicFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three that wait for a job, two before it ends and one after, have the same event."""

@@ -24,7 +24,9 @@ SEED = 20261123
 JOBS = 2000
 
 
-async def test_each_end_once(real_broker: Broker, topics: TopicFactory) -> None:
+async def test_waiter_of_a_batch_receives_each_end_once(
+    real_broker: Broker, topics: TopicFactory
+) -> None:
     """A batch hears of each job's end once: of those before it came, while it waits, and after.
 
     Other jobs join meanwhile that make the reader go back, past what the batch has seen.

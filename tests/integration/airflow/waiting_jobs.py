@@ -1,4 +1,4 @@
-"""Jobs that wait on a hub as triggers do, and who hears what."""
+"""Jobs that wait on a hub as triggers do, and what each receives."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from ..jobs import event
 
 
 def new_jobs(count: int) -> list[str]:
-    """Return so many correlation ids."""
+    """Return ``count`` new correlation ids."""
     return [new_correlation_id() for _ in range(count)]
 
 
 def answer(producer: RecordProducer, topic: str, jobs: Sequence[str]) -> None:
-    """Say of each job that it has succeeded; return when the broker has it all."""
+    """Publish the success of each job; return when the broker has acknowledged all."""
     sent = [producer.send(topic, job.encode(), encode(event(job)), []) for job in jobs]
     for each in sent:
         each.result()
@@ -36,7 +36,7 @@ def answer(producer: RecordProducer, topic: str, jobs: Sequence[str]) -> None:
 
 @dataclass
 class Waiting:
-    """Some jobs that wait on one hub: how often each heard of its end, and what else came."""
+    """Some jobs that wait on one hub: how often each received its end, and what else arrived."""
 
     hub: ResponseHub
     ends: Counter[str] = field(default_factory=Counter)
@@ -68,13 +68,13 @@ class Waiting:
         return False
 
     async def until_served(self, count: int) -> None:
-        """Wait until the reader serves so many jobs."""
+        """Wait until the reader serves ``count`` jobs."""
         async with asyncio.timeout(60):
             while self.hub.reader.served < count:  # noqa: ASYNC110  the reader's thread changes it
                 await asyncio.sleep(0.02)
 
-    async def until_heard(self, live: bool = True) -> None:
-        """Wait until the reader hears, or no longer does."""
+    async def until_live(self, live: bool = True) -> None:
+        """Wait until the reader is live, or no longer is."""
         async with asyncio.timeout(60):
             while self.hub.is_live is not live:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)

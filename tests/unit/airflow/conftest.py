@@ -13,6 +13,7 @@ from kafka_bridge.airflow.submit import attempts, completion, submitter, timeout
 
 from .samples import Store
 from .stand_ins import Kafka, Log
+from .trigger_runs import Runner
 
 CONNECTION = {"conn_type": "kafka", "extra": {"bootstrap.servers": "127.0.0.1:9"}}
 
@@ -51,3 +52,9 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     kept = Log()
     monkeypatch.setattr(BaseOperator, "log", kept)
     return kept
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """Give a function that runs a trigger on a script of notices."""
+    return Runner(monkeypatch)

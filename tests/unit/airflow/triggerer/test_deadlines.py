@@ -38,8 +38,8 @@ async def until_all_is_done_before(deadlines: Deadlines, moment: float) -> None:
     await last.first()
 
 
-async def test_each_is_woken_at_its_deadline() -> None:
-    """Not before it, and in the order of the deadlines, whatever order they were set in."""
+async def test_each_sleeper_wakes_at_its_deadline() -> None:
+    """Not before it, and in the order of the deadlines."""
     deadlines, begin = Deadlines(), time.time()
     sleepers = {delay: Sleeper() for delay in (0.15, 0.05, 0.1)}
     for delay, sleeper in sleepers.items():
@@ -50,8 +50,8 @@ async def test_each_is_woken_at_its_deadline() -> None:
     assert all(len(sleeper.woken) == 1 for sleeper in sleepers.values())
 
 
-async def test_deadline_that_moved_back() -> None:
-    """A deadline that was put off is not kept; the later one is."""
+async def test_postponed_deadline_wakes_only_at_the_later_time() -> None:
+    """The earlier time is forgotten."""
     deadlines, sleeper, begin = Deadlines(), Sleeper(), time.time()
     for delay in (0.05, 0.1, 0.2):
         deadlines.set(sleeper, begin + delay)
@@ -59,8 +59,8 @@ async def test_deadline_that_moved_back() -> None:
     assert len(sleeper.woken) == 1
 
 
-async def test_deadline_that_moved_forward() -> None:
-    """A deadline that was brought forward is kept, once."""
+async def test_advanced_deadline_wakes_once_at_the_earlier_time() -> None:
+    """The later time is forgotten."""
     deadlines, sleeper, begin = Deadlines(), Sleeper(), time.time()
     deadlines.set(sleeper, begin + 0.3)
     deadlines.set(sleeper, begin + 0.05)
@@ -69,16 +69,16 @@ async def test_deadline_that_moved_forward() -> None:
     assert len(sleeper.woken) == 1
 
 
-async def test_deadline_that_moved_forward_is_kept_long_before_the_old_one() -> None:
-    """What was to come in a day comes now."""
+async def test_deadline_advanced_by_a_day_wakes_now() -> None:
+    """The timer of the old one does not delay it."""
     deadlines, sleeper = Deadlines(), Sleeper()
     deadlines.set(sleeper, time.time() + 86_400)
     deadlines.set(sleeper, time.time() + 0.05)
     await sleeper.first()
 
 
-async def test_removed_and_endless_sleepers_sleep_on() -> None:
-    """Who has left, or waits for ever, is not woken."""
+async def test_removed_sleepers_and_those_without_a_deadline_are_not_woken() -> None:
+    """A deadline of None is for ever."""
     deadlines, gone, endless = Deadlines(), Sleeper(), Sleeper()
     deadlines.set(gone, time.time() + 0.05)
     deadlines.set(endless, time.time() + 0.05)
@@ -88,16 +88,16 @@ async def test_removed_and_endless_sleepers_sleep_on() -> None:
     assert gone.woken == endless.woken == []
 
 
-async def test_passed_deadline_wakes_at_once() -> None:
-    """A deadline in the past is due now."""
+async def test_deadline_in_the_past_wakes_at_once() -> None:
+    """It is due."""
     deadlines, sleeper = Deadlines(), Sleeper()
     deadlines.set(sleeper, time.time() - 5)
     await sleeper.first()
     assert len(sleeper.woken) == 1
 
 
-async def test_who_has_left_is_let_go_long_before_the_deadline() -> None:
-    """A day's deadlines of jobs that end in seconds do not pile up until the day is over."""
+async def test_stale_entries_do_not_pile_up_until_their_deadlines() -> None:
+    """Deadlines in a day, of jobs that finish in seconds, are removed early."""
     deadlines, gone = Deadlines(), list[weakref.ref[Sleeper]]()
     for _ in range(10 * SPARE_ENTRIES):
         sleeper = Sleeper()
@@ -108,8 +108,8 @@ async def test_who_has_left_is_let_go_long_before_the_deadline() -> None:
     assert sum(each() is not None for each in gone) <= SPARE_ENTRIES + 1
 
 
-async def test_deadlines_that_stand_survive_clearing_away() -> None:
-    """Among thousands that left, those who stay are woken at their deadlines."""
+async def test_removal_of_stale_entries_keeps_the_valid_ones() -> None:
+    """Those who stay wake at their deadlines."""
     deadlines, begin = Deadlines(), time.time()
     stays = [Sleeper() for _ in range(10)]
     for sleeper in stays:

@@ -47,8 +47,8 @@ class Lines(list[str]):
     warning = error = info
 
 
-def test_all_jobs_share_the_budget(clock: Clock) -> None:
-    """A thousand jobs that speak at once put no more lines in the log than one burst."""
+def test_all_jobs_share_one_budget_of_lines(clock: Clock) -> None:
+    """A thousand jobs that log at once write no more than one burst."""
     lines, budget = Lines(), LogBudget(lines=50, burst_lines=100)
     jobs = [JobLog(lines, 5.0, budget, RATE) for _ in range(1000)]
     for job in jobs:
@@ -61,8 +61,8 @@ def test_all_jobs_share_the_budget(clock: Clock) -> None:
     assert len(lines) == 100 + 10 * 50
 
 
-def test_kept_line_is_said_later_and_the_latest_wins(clock: Clock) -> None:
-    """What found no place in the budget is said when the job is next heard of; old news is not."""
+def test_line_over_the_budget_is_logged_later_and_only_the_latest(clock: Clock) -> None:
+    """It is logged with the job's next event."""
     lines, budget = Lines(), LogBudget(lines=1, burst_lines=1)
     noisy, job = JobLog(lines, 5.0, budget, RATE), JobLog(lines, 5.0, budget, RATE)
     noisy.progress("noise")
@@ -76,8 +76,8 @@ def test_kept_line_is_said_later_and_the_latest_wins(clock: Clock) -> None:
     assert lines == ["noise", "10 %"]
 
 
-def test_line_kept_for_the_interval_is_said_when_it_is_over(clock: Clock) -> None:
-    """The last thing a job said does not go under because it came soon after another."""
+def test_line_within_the_interval_is_logged_when_it_is_over(clock: Clock) -> None:
+    """The last progress is not lost."""
     lines = Lines()
     job = JobLog(lines, 5.0, LogBudget(), RATE)
     job.progress("10 %")
@@ -90,8 +90,8 @@ def test_line_kept_for_the_interval_is_said_when_it_is_over(clock: Clock) -> Non
     assert lines == ["10 %", "copying, which takes an hour"]
 
 
-def test_warnings_go_first_and_none_is_lost(clock: Clock) -> None:
-    """Of a job's kept lines the warning is said first; at the latest when the wait ends."""
+def test_kept_warning_is_logged_before_kept_progress(clock: Clock) -> None:
+    """At the latest when the wait ends."""
     lines, budget = Lines(), LogBudget(lines=1, burst_lines=1)
     jobs = [JobLog(lines, 5.0, budget, RATE) for _ in range(3)]
     for number, job in enumerate(jobs):
@@ -115,15 +115,15 @@ def taken(budget: LogBudget, size: int) -> int:
     return count
 
 
-def test_quiet_time_is_not_saved_up(clock: Clock) -> None:
-    """After an hour of silence there may be one burst, not an hour's worth of lines."""
+def test_budget_does_not_grow_beyond_one_burst(clock: Clock) -> None:
+    """Not even after an hour without a line."""
     budget = LogBudget(lines=50, burst_lines=100)
     clock.now += 3600
     assert taken(budget, 0) == 100
 
 
-def test_long_lines_are_counted_by_their_bytes(clock: Clock) -> None:
-    """However long the lines of all jobs are, no more bytes go out than the triggerer carries."""
+def test_all_jobs_share_one_budget_of_bytes(clock: Clock) -> None:
+    """However long their lines are."""
     budget = LogBudget(lines=50, burst_lines=100, bytes_=20_000, burst_bytes=40_000)
     assert taken(budget, 2_000) == 20
     clock.now += 10
@@ -132,8 +132,8 @@ def test_long_lines_are_counted_by_their_bytes(clock: Clock) -> None:
     assert taken(budget, 2_000) == 10
 
 
-def test_one_job_logs_no_more_than_its_own_bytes(clock: Clock) -> None:
-    """A job that changes hands without end does not use up what all jobs may log together."""
+def test_one_job_cannot_use_up_the_budget_of_all(clock: Clock) -> None:
+    """It has a limit of its own."""
     lines, budget = Lines(), LogBudget()
     job = JobLog(lines, 5.0, budget, 1000)
     for _ in range(600):
@@ -146,8 +146,8 @@ def test_one_job_logs_no_more_than_its_own_bytes(clock: Clock) -> None:
     assert lines[-1] == "another job's line"
 
 
-def test_warning_is_short(clock: Clock) -> None:
-    """A warning that quotes what came is cut: the one that was kept is logged in any case."""
+def test_warning_is_cut_to_its_longest_length(clock: Clock) -> None:
+    """It is logged whatever the limits."""
     lines = Lines()
     JobLog(lines, 5.0, LogBudget(), RATE).warn("cannot be read: " + "x" * 10_000_000)
     assert len(lines[0].encode()) <= WARNING_BYTES
