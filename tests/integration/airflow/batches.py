@@ -79,7 +79,8 @@ class BatchTask:
     @property
     def operator(self) -> KafkaJobBatchOperator:
         """A new operator, as each process of the task has one."""
-        return KafkaJobBatchOperator(task_id="batch", job_type="test.number", **self.arguments)
+        given = {"job_type": "test.number", "deferrable": True, **self.arguments}
+        return KafkaJobBatchOperator(task_id="batch", **given)
 
     @property
     def context(self) -> Context:

@@ -37,7 +37,7 @@ def callbacks_over(seconds: float) -> Iterator[list[str]]:
         if took > seconds and (took := took - (waited_for_a_processor() - waited)) > seconds:
             slow.append(f"{took:.3f} s: {handle!r}")
 
-    Handle._run = measured  # type: ignore[method-assign]
+    Handle._run = measured  # type: ignore[method-assign, assignment]
     try:
         yield slow
     finally:
