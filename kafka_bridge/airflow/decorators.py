@@ -110,7 +110,7 @@ def kafka_job_task(
 
     The parameters are those of :class:`KafkaJobOperator`, without ``payload``.
 
-    :param python_callable: the function; its return value is the payload
+    :param python_callable: the decorated function; its return value is the payload
     """
     # Airflow would read it from the function's annotation, which is not the result's.
     kwargs.setdefault("multiple_outputs", False)

@@ -59,7 +59,7 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
     :param soft_fail: skip the task, instead of failing it, when the job failed, was cancelled or
         timed out, and when ``timeout`` has passed. Other errors (the brokers cannot be reached, the
         result cannot be stored) still fail the task
-    :param kafka_config_id: the Airflow connection; by default the one that published the job
+    :param kafka_config_id: the Airflow connection; None: the one that published the job
     :param cancel_on_kill: cancel the job when this task is marked, cleared or killed, and when a
         time-out ends the wait
     :raises ConfigurationError: an argument is invalid, or contradicts another one
@@ -83,7 +83,7 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
         deferrable: bool | None = None,
         end_from_trigger: bool = False,
         cancel_on_kill: bool = False,
-        kafka_config_id: str | Setting = CONFIGURED,
+        kafka_config_id: str | None = None,
         control_topic: str | Setting = CONFIGURED,
         encoding: str | Setting = CONFIGURED,
         broker_timeout: Duration = 30.0,
@@ -92,12 +92,14 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
         own = arguments.own(locals())
         _refuse_poking(kwargs)
         del own["job"]
+        if kafka_config_id is None:
+            del own["kafka_config_id"]
         if timeout is not None:
             own["timeout"] = arguments.seconds("timeout", timeout)
         super().__init__(**own, **kwargs)
         self.job = job
         self.deferral_timeout = timedelta(seconds=self.timeout)
-        self._uses_connection_of_job = isinstance(kafka_config_id, Setting)
+        self._uses_connection_of_job = kafka_config_id is None
         arguments.require_storable_fields(self)
 
     def execute(self, context: Context) -> Any:

@@ -159,6 +159,7 @@ class Worker:
         the type of that parameter's annotation (a pydantic model, a dataclass, ``dict``, ``bytes``
         …). Its return value is the task's result.
 
+        :param job_type: the dotted name of the work, such as ``files.audit``
         :param retries: how many times this worker calls the handler again after an exception
         :param backoff: how long to wait before each retry; by default 1 s, 2 s, 4 s … up to a
             minute, plus up to a second at random
