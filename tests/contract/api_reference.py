@@ -61,7 +61,7 @@ class Table:
 def tables() -> Iterator[tuple[str, Table]]:
     """Yield each heading with its table, as the signatures have it."""
     for heading, (described, *others) in DOCUMENTED.items():
-        function = described.__init__ if isinstance(described, type) else described
+        function = described.__init__ if isinstance(described, type) else described  # type: ignore[misc]
         yield heading, _parameters(function, _meanings([described, *others]))
     yield "JobContext", _members(JobContext)
 
