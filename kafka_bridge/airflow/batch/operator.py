@@ -39,9 +39,10 @@ _REFUSED = {
 """Arguments of :class:`KafkaJobOperator` that a batch does not have, and why."""
 
 
-def _refuse_arguments_of_one_job(kwargs: dict[str, Any]) -> None:
+def _without_refused(kwargs: dict[str, Any]) -> dict[str, Any]:
     for name in _REFUSED.keys() & kwargs.keys():
         raise ConfigurationError(_REFUSED[name])
+    return kwargs
 
 
 class KafkaJobBatchOperator(BridgeOperator):
@@ -107,6 +108,8 @@ class KafkaJobBatchOperator(BridgeOperator):
     overwrite_rtif_after_execution = True  # so that the rendered view shows the batch
     ui_color = "#e8f0e4"
 
+    batch: dict[str, Any] | None = None
+    """The facts of the batch, once it is submitted, for the rendered view and the link."""
     published: Round | None = None
     """The jobs to cancel when this process is killed."""
 
@@ -137,7 +140,6 @@ class KafkaJobBatchOperator(BridgeOperator):
         cancel_on_kill: bool = True,
         **kwargs: Any,
     ) -> None:
-        _refuse_arguments_of_one_job(kwargs)
         super().__init__(
             kafka_config_id=kafka_config_id,
             control_topic=control_topic,
@@ -146,7 +148,7 @@ class KafkaJobBatchOperator(BridgeOperator):
             schedule_to_start_timeout=schedule_to_start_timeout,
             broker_timeout=broker_timeout,
             cancel_on_kill=cancel_on_kill,
-            **kwargs,
+            **_without_refused(kwargs),
         )
         self.job_type = job_type
         self.payloads = payloads
@@ -158,14 +160,23 @@ class KafkaJobBatchOperator(BridgeOperator):
         self.max_failures = max_failures
         self.request_topic = arguments.text("request_topic", request_topic)
         self.response_topic = arguments.text("response_topic", response_topic)
+        self._set_times(timeout, heartbeat_interval, heartbeat_timeout, progress_log_interval)
+        self.deferrable = arguments.deferrable(deferrable)
+        self._check_arguments()
+
+    def _set_times(
+        self,
+        timeout: Duration | None,
+        heartbeat_interval: Duration | Setting,
+        heartbeat_timeout: Duration | Setting,
+        progress_log_interval: Duration,
+    ) -> None:
         seconds = arguments.seconds
         self.timeout = arguments.limit("timeout", timeout)
         self.heartbeat_interval = seconds("heartbeat_interval", heartbeat_interval)
         self.heartbeat_timeout = seconds("heartbeat_timeout", heartbeat_timeout)
         self.progress_log_interval = seconds("progress_log_interval", progress_log_interval)
-        self.deferrable = arguments.deferrable(deferrable)
-        self.batch: dict[str, Any] | None = None
-        self._check_arguments()
+        arguments.require_longer(self.heartbeat_timeout, self.heartbeat_interval)
 
     def _check_arguments(self) -> None:
         if (self.payloads is None) == (self.payloads_file is None):
@@ -174,7 +185,6 @@ class KafkaJobBatchOperator(BridgeOperator):
             raise ConfigurationError("max_failures goes with on_failure='collect' only")
         if self.max_failures is not None and self.max_failures < 0:
             raise ConfigurationError(f"max_failures must be 0 or more, not {self.max_failures}")
-        arguments.require_longer(self.heartbeat_timeout, self.heartbeat_interval)
         arguments.require_storable_fields(self)
 
     @property
