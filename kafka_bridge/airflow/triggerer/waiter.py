@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -46,10 +45,9 @@ class Waiter:
         self._pending: dict[str, list[Notice]] | None = None
         self._next = _NOTHING
         positions = array("q", start_offsets)
-        self._subscriptions = [
-            Subscription(job.encode(), positions, partial(self._notify, job), read_head)
-            for job in job_ids
-        ]
+        self._subscriptions: Sequence[Subscription] = tuple(
+            Subscription(job.encode(), positions, _Notify(self, job), read_head) for job in job_ids
+        )
 
     @property
     def keys(self) -> Iterator[bytes]:
@@ -77,7 +75,7 @@ class Waiter:
         hub = self._joined()
         hub.deadlines.remove(self)
         hub.remove(self._subscriptions)
-        self._subscriptions = []  # they refer to this: nothing is left to the garbage collector
+        self._subscriptions = ()  # they refer to this: nothing is left to the garbage collector
 
     @property
     def live_since(self) -> float:
@@ -113,7 +111,8 @@ class Waiter:
             notice = next(self._next)
         return notice
 
-    def _notify(self, job: str, notice: Notice) -> None:
+    def add(self, job: str, notice: Notice) -> None:
+        """Add a notice of a job to those that :meth:`next` returns."""
         if self._pending is None:
             self._pending = {}
         add_pending(self._pending.setdefault(job, []), notice)
@@ -127,6 +126,20 @@ class Waiter:
     def _joined(self) -> ResponseHub:
         assert self._hub is not None  # noqa: S101  a programming error
         return self._hub
+
+
+class _Notify:
+    """Passes the notices of one job on to its waiter. It is smaller than a partial function."""
+
+    __slots__ = ("_job", "_waiter")
+
+    def __init__(self, waiter: Waiter, job: str) -> None:
+        self._waiter = waiter
+        self._job = job
+
+    def __call__(self, notice: Notice) -> None:
+        """Pass on a notice."""
+        self._waiter.add(self._job, notice)
 
 
 def _in_order(pending: dict[str, list[Notice]]) -> Iterator[JobNotice]:
