@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.ids import is_correlation_id
+from kafka_bridge.protocol.media_types import from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,6 @@ class JobHandle:
 
 
 def _parsed(text: str) -> Any:
-    from kafka_bridge.protocol.media_types import from_json
-
     try:
         return from_json(text.encode("utf-8"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Figures of jobs through Airflow's own metrics (statsd, OpenTelemetry, Datadog).
+"""Metrics of jobs through Airflow's own metrics (statsd, OpenTelemetry, Datadog).
 
 Counters: ``kafka_bridge.job.submitted`` (tag ``job_type``) and ``kafka_bridge.job.completed`` (tags
 ``job_type`` and ``outcome``). Timing: ``kafka_bridge.job.duration``, from the request to the end,
@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from importlib import import_module
+from typing import Any
 
 PREFIX = "kafka_bridge.job."
 
 
 def submitted(job_type: str, count: int = 1) -> None:
-    """Count requests that the brokers have."""
-    from airflow.sdk.observability import stats
-
-    stats.incr(f"{PREFIX}submitted", count, tags={"job_type": job_type})
+    """Count requests that the brokers have acknowledged."""
+    _stats().incr(f"{PREFIX}submitted", count, tags={"job_type": job_type})
 
 
 def completed(
@@ -28,14 +27,19 @@ def completed(
     count: int = 1,
     triggerer: bool = False,
 ) -> None:
-    """Count the end of a job, or of so many.
+    """Count finished jobs.
 
-    :param outcome: the job's state or the reserved error type, in lower case
+    :param outcome: the job's state, or the reserved error type of a time-out
     :param duration: seconds from the request to the end, where they are known
     :param triggerer: whether this is a triggerer, whose metrics Airflow keeps apart from tasks'
     """
-    stats = import_module(f"airflow{'' if triggerer else '.sdk'}.observability.stats")
+    stats = _stats(triggerer=triggerer)
     tags = {"job_type": job_type, "outcome": outcome.lower()}
     stats.incr(f"{PREFIX}completed", count, tags=tags)
     if duration is not None:
         stats.timing(f"{PREFIX}duration", timedelta(seconds=max(0.0, duration)), tags=tags)
+
+
+def _stats(*, triggerer: bool = False) -> Any:
+    # By name: a process needs one of the two, and should not load the other one.
+    return import_module(f"airflow{'' if triggerer else '.sdk'}.observability.stats")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from kafka_bridge.airflow.exceptions import ResultTooLarge
 from kafka_bridge.airflow.settings import OPTIONS, SECTION, configured
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.sanitize import DETAILS_BYTES, LINE_BYTES
@@ -74,8 +75,6 @@ def require_fit(ended: StatusEvent, location: RecordLocation) -> None:
     :raises ResultTooLarge: it is too large
     :raises ConfigurationError: an option makes no sense
     """
-    from kafka_bridge.airflow.exceptions import ResultTooLarge
-
     if not fits(ended):
         raise ResultTooLarge(
             f"the job has succeeded, but its result of {len(ended.result or b''):,} bytes is "

@@ -13,7 +13,6 @@ from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.links import JobLink
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
 from kafka_bridge.airflow.specs import JobSpec, OnRetry, Reply
-from kafka_bridge.airflow.submit.stored_job import StoredJob, load, save_outcome
 from kafka_bridge.airflow.waiting_operator import WaitingOperator
 from kafka_bridge.protocol.errors import ConfigurationError, JobCancelled, JobError
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from kafka_bridge.airflow.arguments import Duration
     from kafka_bridge.airflow.submit.attempts import Attempts, Begun
+    from kafka_bridge.airflow.submit.stored_job import StoredJob
 
 
 class KafkaJobPublishOperator(BridgeOperator):
@@ -72,6 +72,9 @@ class KafkaJobPublishOperator(BridgeOperator):
     operator_extra_links = (JobLink(),)
     overwrite_rtif_after_execution = True  # so that the rendered view shows the job
     ui_color = "#e8f0e4"
+
+    renews_ended_jobs = False
+    """Whether a retry submits another job if the last one ended without success."""
 
     def __init__(
         self,
@@ -126,15 +129,12 @@ class KafkaJobPublishOperator(BridgeOperator):
         :raises PayloadNotSerialisable: the payload has no JSON form
         :raises KafkaError: a topic is missing, or the brokers did not accept the request
         """
-        job = self.handle_of(self.attempts(context, renew_ended=False).begin().job)
+        job = self.handle_of(self.attempts(context).begin().job)
         self.job = job.to_json()
         return self.job
 
-    def attempts(self, context: Context, *, renew_ended: bool) -> Attempts:
-        """Return the jobs of this task instance.
-
-        :param renew_ended: submit another job if the last one ended without success
-        """
+    def attempts(self, context: Context) -> Attempts:
+        """Return the jobs of this task instance."""
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
         from kafka_bridge.airflow.submit.attempts import Attempts
 
@@ -144,7 +144,7 @@ class KafkaJobPublishOperator(BridgeOperator):
             context["task_state_store"],
             context["ti"],
             self.log,
-            renew_ended=renew_ended,
+            renew_ended=self.renews_ended_jobs,
             on_job=self._set_in_flight,
         )
 
@@ -187,6 +187,8 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
     :raises ConfigurationError: an argument is invalid, or contradicts another one
     """
 
+    renews_ended_jobs = True
+
     def __init__(
         self,
         *,
@@ -222,7 +224,7 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         :raises PayloadNotSerialisable: the payload has no JSON form
         :raises KafkaError: a topic is missing, or the brokers did not accept the request
         """
-        return self._wait_for(context, self.attempts(context, renew_ended=True).begin())
+        return self._wait_for(context, self.attempts(context).begin())
 
     def execute_complete(
         self, context: Context, event: dict[str, Any], job: dict[str, Any] | None = None
@@ -241,7 +243,7 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         except JobCancelled as error:
             return self._after_cancelled(context, error)
         except JobError as error:
-            self._save_outcome(context, error)
+            self.attempts(context).save_outcome(outcome_of(error))
             raise
 
     def what_needs_a_worker(self) -> dict[str, bool]:
@@ -253,23 +255,23 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
 
     def known_job(self, context: Context) -> JobHandle:
         """Return the handle of the job that this task has submitted last."""
-        stored = load(context["task_state_store"])
+        stored = self.attempts(context).last()
         if stored is None:
-            raise ConfigurationError("this task is resumed without a job: clear it")
+            raise ConfigurationError(
+                "Airflow's task state store has no job of this resumed task: clear the task to "
+                "submit another job"
+            )
         return self.handle_of(stored)
 
     def _after_cancelled(self, context: Context, error: JobCancelled) -> Any:
         if self.killed:
-            self._save_outcome(context, error)
+            self.attempts(context).save_outcome(outcome_of(error))
             raise KafkaJobKilled(str(error)) from error
-        begun = self.attempts(context, renew_ended=True).after_cancelled()
+        begun = self.attempts(context).after_cancelled()
         if begun is None:
-            self._save_outcome(context, error)
+            self.attempts(context).save_outcome(outcome_of(error))
             raise error
         return self._wait_for(context, begun)
-
-    def _save_outcome(self, context: Context, error: JobError) -> None:
-        save_outcome(context["task_state_store"], outcome_of(error))
 
     def _wait_for(self, context: Context, begun: Begun) -> Any:
         job = self.handle_of(begun.job)

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
-from kafka_bridge.protocol.errors import KafkaBridgeError
+from kafka_bridge.airflow.specs import Reply
+from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.ids import batch_job_ids
 
 if TYPE_CHECKING:
@@ -176,25 +177,19 @@ def _begin(orders: Orders) -> None:
 
 def cancel_jobs(orders: Orders) -> None:
     """Send what there is to send; where that cannot be done, it is logged."""
-    from kafka_bridge.airflow.hooks import kafka_config
-    from kafka_bridge.kafka.commands import cancel_all
-    from kafka_bridge.protocol.encodings import Encoding
+    # Not at the top: all processes of Airflow load this module, and most need no Kafka client.
+    from kafka_bridge.airflow.kafka_access import KafkaAccess
 
     for order, jobs in orders.items():
+        kafka = KafkaAccess(
+            order.kafka_config_id,
+            order.control_topic,
+            Encoding(order.encoding),
+            Reply.EVENTS,
+            DELIVERY_SECONDS,
+            log,
+        )
         try:
-            cancel_all(
-                kafka_config(order.kafka_config_id),
-                order.control_topic,
-                jobs,
-                order.reason,
-                encoding=Encoding(order.encoding),
-                timeout=DELIVERY_SECONDS,
-            )
-        except KafkaBridgeError as error:
-            log.warning(
-                "Jobs of marked tasks (%d): could not be cancelled from here: %s", len(jobs), error
-            )
-        except Exception:  # the connection could not be looked up, say: others are still cancelled
-            log.exception("Jobs of marked tasks (%d): could not be cancelled from here", len(jobs))
-        else:
-            log.info("Jobs of marked tasks (%d): CANCEL is sent: %s", len(jobs), order.reason)
+            kafka.cancel_all(jobs, order.reason)
+        except Exception:  # the secrets backend failed, for example: cancel the others all the same
+            log.exception("Cancelling %d jobs of marked tasks failed", len(jobs))

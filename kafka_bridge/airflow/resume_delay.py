@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+from airflow.sdk.configuration import conf
+
 LOOP_SECONDS = 2.0
 """How long one loop of a busy scheduler may take, besides its sleep."""
 LEAST_SLEEP_SECONDS = 1.0
@@ -29,8 +31,6 @@ def settle_seconds() -> float:
     scheduler reads the executor's report in its next loop, before which it may sleep for
     ``[scheduler] scheduler_idle_sleep_time``.
     """
-    from airflow.sdk.configuration import conf
-
     noticed: int = conf.getint("workers", "min_heartbeat_interval", fallback=5)
     asleep: float = conf.getfloat("scheduler", "scheduler_idle_sleep_time", fallback=1.0)
     return noticed + max(asleep, LEAST_SLEEP_SECONDS) + LOOP_SECONDS

@@ -15,6 +15,7 @@ from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.exceptions import KafkaJobKilled
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
+from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.waiting_operator import WaitingOperator, first_event
 from kafka_bridge.protocol.errors import ConfigurationError, JobError
 
@@ -142,6 +143,7 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
         job = JobHandle.from_json(self.job)
         if self._uses_connection_of_job:
             self.kafka_config_id = job.kafka_config_id
+        self.reply = Reply(job.reply)
         return job
 
     def _timed_out(self, correlation_id: str) -> AirflowSensorTimeout:

@@ -107,6 +107,7 @@ OPTIONS = {
 
 def configured(name: str) -> str:
     """Return what an option is set to, or its default."""
+    # Not at the top: Airflow asks for this module's section while it makes its configuration.
     from airflow.sdk.configuration import conf
 
     return str(conf.get(SECTION, name, fallback=OPTIONS[name].default))

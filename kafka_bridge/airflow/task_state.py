@@ -11,6 +11,7 @@ def is_in_state(instance: Any, state: str) -> bool:
     :param instance: the task instance, as a task or a trigger knows it
     :raises AirflowRuntimeError: Airflow's API refused the question
     """
+    # Not at the top: DAG files load this module, and the task runner is large.
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     count: int = RuntimeTaskInstance.get_ti_count(

@@ -6,12 +6,11 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from kafka_bridge.airflow.resume_delay import until_settled
 from kafka_bridge.airflow.specs import Reply, WaitSpec
 from kafka_bridge.protocol.encodings import Encoding
-from kafka_bridge.protocol.errors import KafkaBridgeError
 from kafka_bridge.protocol.topics import CONTROL_TOPIC
 
 
@@ -96,28 +95,15 @@ class KafkaJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event when the job has ended, or the wait for it has."""
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
-        from kafka_bridge.airflow.triggerer.job_wait import JobWait
-        from kafka_bridge.airflow.triggerer.trigger_events import (
-            success_event,
-            unexpected_failure,
-            wait_failure,
-        )
+        from kafka_bridge.airflow.triggerer.job_wait import final_event
 
-        began, success = time.time(), None
-        try:
-            wait = JobWait(self.spec, self.log)
-            event = TriggerEvent(await wait.outcome())
-            if self.spec.end_from_trigger and wait.end is not None:
-                success = success_event(self.spec, wait.end, self.log)
-        except KafkaBridgeError as error:
-            event = TriggerEvent(wait_failure(type(error).__name__, str(error)))
-        except Exception as error:
-            event = TriggerEvent(unexpected_failure(self.log, error))
-        if success is None:  # a task that ends here is not resumed: there is nothing to wait for
+        began = time.time()
+        event = await final_event(self.spec, self.log)
+        if not isinstance(event, TaskSuccessEvent):  # a task that ends here is not resumed
             await until_settled(self.spec.not_before, self.spec.resume_delay, began)
         # Airflow may call on_kill for a trigger that has fired: it is not needed any more.
         self._fired = True
-        yield success or event
+        yield event
 
     async def on_kill(self) -> None:
         """Cancel the job, unless the task goes on without this trigger. Airflow calls this.

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from kafka_bridge.airflow import job_metrics
 from kafka_bridge.airflow.kafka_access import KafkaAccess
 from kafka_bridge.airflow.specs import JobSpec, OnRetry, Reply
 from kafka_bridge.airflow.submit.requests import new_request, same_request
-from kafka_bridge.airflow.submit.stored_job import StateStore, StoredJob, load
+from kafka_bridge.airflow.submit.stored_job import StateStore, StoredJob, load, save_outcome
 from kafka_bridge.airflow.submit.submitter import Submitter
 from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.kafka.lookups.job_lookup import JobEnd, JobTrace, TopicPart, find_job
@@ -59,7 +60,19 @@ class Attempts:
         self._log = log
         self._renew_ended = renew_ended
         self._on_job = on_job
-        self._submitter = Submitter(kafka.config, spec.encoding, spec.reply, spec.broker_timeout)
+
+    @cached_property
+    def _submitter(self) -> Submitter:
+        spec = self._spec
+        return Submitter(self._kafka.config, spec.encoding, spec.reply, spec.broker_timeout)
+
+    def last(self) -> StoredJob | None:
+        """Return the last job, or None if there is none."""
+        return load(self._store)
+
+    def save_outcome(self, outcome: str) -> None:
+        """Store what the task failed with: a later try submits another job."""
+        save_outcome(self._store, outcome)
 
     def begin(self) -> Begun:
         """Return the job to wait for, published.

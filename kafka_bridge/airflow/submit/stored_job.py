@@ -1,4 +1,4 @@
-"""What a task remembers of its job, in Airflow's task state store."""
+"""A task's job in Airflow's task state store."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
+
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 STORE_KEY = "kafka_bridge.job"
 
@@ -22,11 +24,11 @@ class StateStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:
-    """A job, stored before it is published, so that no crash loses or doubles it.
+    """A job, stored before it is published, so that no crash loses it or submits it twice.
 
-    ``attempt`` counts the submissions of the task instance, ``try_number`` and ``max_tries`` are
-    Airflow's when it was submitted. The offsets, indexed by partition, say where the topics ended
-    then: no record of the job lies before them. ``created_at`` is milliseconds since 1970.
+    ``attempt`` counts the submissions of the task instance. ``try_number`` and ``max_tries`` are
+    Airflow's at the submission. The offsets, indexed by partition, are the ends of the topics at
+    that time: no record of the job has a lower one. ``created_at`` is milliseconds since 1970.
     ``outcome`` is what its task failed with: the job's state or a reserved error type.
     """
 
@@ -53,20 +55,18 @@ class StoredJob:
 
 
 def load(store: StateStore) -> StoredJob | None:
-    """Return the last job of this task instance, or None where it never submitted one."""
+    """Return the last job of this task instance, or None if it has not submitted one."""
     stored = store.get(STORE_KEY)
     return StoredJob(**stored) if isinstance(stored, Mapping) else None
 
 
 def save(store: StateStore, job: StoredJob) -> None:
-    """Remember a job, for ever."""
-    from airflow.sdk.execution_time.context import NEVER_EXPIRE
-
+    """Store a job; it never expires."""
     store.set(STORE_KEY, asdict(job), retention=NEVER_EXPIRE)
 
 
 def save_outcome(store: StateStore, outcome: str) -> None:
-    """Remember what the task failed with: a later try gets a job of its own."""
+    """Store what the task failed with: a later try submits another job."""
     job = load(store)
     if job is not None:
         save(store, replace(job, outcome=outcome))

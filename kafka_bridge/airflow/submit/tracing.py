@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
 from kafka_bridge.protocol.headers import Headers
 
 
 def trace_headers() -> Headers:
     """Return ``traceparent`` and ``tracestate`` (W3C Trace Context), or nothing without a trace."""
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
     carrier: dict[str, str] = {}
     TraceContextTextMapPropagator().inject(carrier)
     return [(name, text.encode("utf-8")) for name, text in carrier.items()]

@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import Any
 
+from airflow.triggers.base import TriggerEvent
+
 from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.progress_text import JobLines
 from kafka_bridge.airflow.specs import Reply, WaitSpec
@@ -13,7 +15,11 @@ from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.airflow.triggerer.job_log import PROCESS_BUDGET, Allowance, JobLog
 from kafka_bridge.airflow.triggerer.shared_readers import join_hub
 from kafka_bridge.airflow.triggerer.timeouts import MARGIN_SECONDS, JobTimeouts
-from kafka_bridge.airflow.triggerer.trigger_events import wait_failure
+from kafka_bridge.airflow.triggerer.trigger_events import (
+    success_event,
+    unexpected_failure,
+    wait_failure,
+)
 from kafka_bridge.airflow.triggerer.waiter import Waiter
 from kafka_bridge.kafka.responses.event_readers import event_head, plain_head
 from kafka_bridge.kafka.responses.subscriptions import Arrival, Notice, Truncated
@@ -145,3 +151,17 @@ def warning_of(notice: Truncated | RemoteProtocolError, what: str, topic: str) -
         f"{notice.first}, but this {what} needs it from offset {notice.wanted} on. The topic's "
         f"retention is too short. The {what} goes on until it finishes or times out."
     )
+
+
+async def final_event(spec: WaitSpec, log: TaskLog) -> TriggerEvent:
+    """Wait for a job, and return what its trigger fires: an error is an event, too."""
+    try:
+        wait = JobWait(spec, log)
+        event = TriggerEvent(await wait.outcome())
+        if spec.end_from_trigger and wait.end is not None:
+            return success_event(spec, wait.end, log) or event
+    except KafkaBridgeError as error:
+        return TriggerEvent(wait_failure(type(error).__name__, str(error)))
+    except Exception as error:
+        return TriggerEvent(unexpected_failure(log, error))
+    return event

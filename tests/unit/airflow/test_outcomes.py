@@ -324,4 +324,7 @@ def test_resumed_without_anything(kafka: Kafka, store: Store) -> None:
     """A task that is resumed and never submitted a job says so."""
     with pytest.raises(errors.ConfigurationError) as caught:
         operator().execute_complete(context(store), ENDED)
-    assert str(caught.value) == "this task is resumed without a job: clear it"
+    assert str(caught.value) == (
+        "Airflow's task state store has no job of this resumed task: clear the task to submit "
+        "another job"
+    )

@@ -15,7 +15,7 @@ from airflow.triggers.base import BaseTrigger
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from kafka_bridge.airflow import KafkaJobBatchTrigger, KafkaJobTrigger, hooks, plugin
+from kafka_bridge.airflow import KafkaJobBatchTrigger, KafkaJobTrigger, kafka_access, plugin
 from kafka_bridge.airflow.plugin import (
     API_SERVER,
     KafkaBridgePlugin,
@@ -23,7 +23,6 @@ from kafka_bridge.airflow.plugin import (
     Order,
     Orders,
 )
-from kafka_bridge.kafka import commands
 from kafka_bridge.protocol.errors import BrokerUnreachable
 from kafka_bridge.protocol.ids import batch_job_ids
 
@@ -199,8 +198,8 @@ def test_one_connection_that_fails_does_not_keep_others_from_being_cancelled(
             raise RuntimeError("the secrets backend is away")
         return name
 
-    monkeypatch.setattr(hooks, "kafka_config", config)
-    monkeypatch.setattr(commands, "cancel_all", lambda name, *_, **__: sent.append(name))
+    monkeypatch.setattr(kafka_access, "kafka_config", config)
+    monkeypatch.setattr(kafka_access, "cancel_all", lambda name, *_, **__: sent.append(name))
     broken = Order("broken", "jobs.control", "avro", "the task was marked success")
     plugin.cancel_jobs(Orders(list, {broken: [JOB], HOW: [JOB]}))
     assert sent == [HOW.kafka_config_id]
@@ -218,14 +217,13 @@ def test_kafka_out_of_reach(
             raise BrokerUnreachable("no Kafka broker answered at 127.0.0.1:9")
         sent.append(arguments)
 
-    monkeypatch.setattr(hooks, "kafka_config", lambda name: name)
-    monkeypatch.setattr(commands, "cancel_all", cancel_all)
+    monkeypatch.setattr(kafka_access, "kafka_config", lambda name: name)
+    monkeypatch.setattr(kafka_access, "cancel_all", cancel_all)
     caplog.set_level(logging.INFO)
     dead = Order("dead", "jobs.control", "avro", "the task was marked success")
     plugin.cancel_jobs(Orders(list, {dead: [JOB], HOW: [JOB, "b"]}))
     assert sent == [("jobs.control", [JOB, "b"], HOW.reason)]
     assert caplog.messages == [
-        "Jobs of marked tasks (1): could not be cancelled from here: "
-        "no Kafka broker answered at 127.0.0.1:9",
-        "Jobs of marked tasks (2): CANCEL is sent: the task was marked failed",
+        "1 jobs: publishing CANCEL failed: no Kafka broker answered at 127.0.0.1:9",
+        "2 jobs: CANCEL published: the task was marked failed",
     ]
