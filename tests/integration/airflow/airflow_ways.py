@@ -1,4 +1,4 @@
-"""The ways that values take through Airflow, made of Airflow's own parts and a real Postgres.
+"""The paths of values through Airflow, made of Airflow's own parts and a real Postgres.
 
 Each returns the value as it comes out at the other end, or raises what would have hurt there.
 """
@@ -62,7 +62,7 @@ class Airflow:
             return json.loads(self.database.execute(statement, {"document": written}).scalar_one())
 
     def fired(self, event: TriggerEvent) -> Any:
-        """Carry a trigger's event to the database; return what the task, or its XCom, is."""
+        """Pass a trigger's event on to the database; return what the task, or its XCom, gets."""
         logged(event)
         entry = TriggerEventEntry(1, event, None)
         told = sent(messages.TriggerStateChanges(events=[entry], finished=[1]), FROM_TRIGGERS)
@@ -73,7 +73,7 @@ class Airflow:
         return _read(self.jsonb(serialize({"event": arrived.payload})))["event"]
 
     def returned(self, value: Any) -> Any:
-        """Carry what a task returns to the database, and back to the task that pulls it."""
+        """Pass a task's return value on to the database, and back to the task that pulls it."""
         if value is None:
             return None  # Airflow stores none
         xcom = SetXCom(
@@ -94,7 +94,7 @@ class Airflow:
         return _read(XComResult.model_validate(pulled.body).value)
 
     def parsed(self, dag: DAG) -> None:
-        """Carry a DAG from its file to the database, and to those who read it there."""
+        """Pass a DAG on from its file to the database, and to the processes that read it there."""
         for task in dag.tasks:
             fields = SetRenderedFields(rendered_fields=_serialize_rendered_fields(task))
             httpx.Request("PUT", "http://api/rtif", json=sent(fields, _FROM_TASKS).rendered_fields)

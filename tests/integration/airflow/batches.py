@@ -123,7 +123,7 @@ def fired_by(trigger: KafkaJobBatchTrigger, seconds: float = 60) -> dict[str, An
 
 
 def submit_and_die(arguments: dict[str, Any], store: Path, after: int) -> None:
-    """Submit a batch in this process, which dies when so many requests have been sent."""
+    """Submit a batch in this process, which dies after ``after`` requests."""
     sent = itertools.count()
     deliver = RecordProducer.deliver
 
@@ -139,7 +139,7 @@ def submit_and_die(arguments: dict[str, Any], store: Path, after: int) -> None:
 
 
 def _allow_operators() -> None:
-    """Let operators be executed in this process, though it is no task's."""
+    """Let operators run in this process, which is not a task's."""
     ExecutorSafeguard.test_mode = True
     task_state.is_in_state = lambda *_: True
 
@@ -185,7 +185,7 @@ def resume(task: BatchTask, fired: dict[str, Any]) -> Any:
 
 
 class Service:
-    """Does jobs inside the block: what ``answer`` returns is said of each, None is silence."""
+    """Does jobs inside the block: publishes what ``answer`` returns for each; nothing for None."""
 
     def __init__(self, config: KafkaConfig, request_topic: str, answer: Answer) -> None:
         self.requests: list[JobRequest] = []
@@ -221,10 +221,10 @@ class Service:
     def _serve_one(self, producer: RecordProducer, message: ck.Message) -> None:
         request = decode(JobRequest, message.value())
         self.requests.append(request)
-        said = self._answer(request)
-        if said is not None:
+        reply = self._answer(request)
+        if reply is not None:
             key = request.correlation_id.encode()
-            producer.send(request.response_topic, key, encode(said), [])
+            producer.send(request.response_topic, key, encode(reply), [])
 
 
 class PlainService(Service):
@@ -250,24 +250,24 @@ def number_of(request: JobRequest) -> int:
 
 
 def doubled(request: JobRequest) -> StatusEvent:
-    """Say that a job has doubled its number."""
+    """Return the success of a job that doubles its number."""
     result = to_json(2 * number_of(request))
     return event(request.correlation_id, result=result, result_type=JSON)
 
 
 def failed(request: JobRequest, *, retryable: bool = True) -> StatusEvent:
-    """Say that a job has failed."""
+    """Return the failure of a job."""
     error = JobFailure("OddNumber", f"{number_of(request)} is odd", "Traceback …", retryable)
     return event(request.correlation_id, JobState.FAILED, error=error)
 
 
 def requests_in(config: KafkaConfig, topic: str) -> list[JobRequest]:
-    """Return all the requests that stand in a topic."""
+    """Return all requests in a topic."""
     found = [each.value() for batch in scan(config, topic, [], timeout=30) for each in batch]
     return [decode(JobRequest, value) for value in found]
 
 
 def commands_in(config: KafkaConfig, topic: str) -> list[JobCommand]:
-    """Return all the commands that stand in a topic."""
+    """Return all commands in a topic."""
     found = [each.value() for batch in scan(config, topic, [], timeout=30) for each in batch]
     return [decode(JobCommand, value) for value in found]

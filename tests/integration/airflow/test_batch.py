@@ -100,7 +100,7 @@ def numbers(count: int) -> list[dict[str, int]]:
 
 
 def mostly_doubled(request: JobRequest) -> StatusEvent:
-    """Say that one job in twenty has failed, and that the others have doubled their number."""
+    """Return the failure of one job in twenty; the others double their number."""
     return failed(request) if number_of(request) in FAILING else doubled(request)
 
 
@@ -123,7 +123,7 @@ def test_results_of_ten_thousand_jobs_are_in_order(
 def test_batch_of_a_hundred_thousand_jobs_takes_bounded_time_and_memory(
     config: KafkaConfig, where: dict[str, Any], store: Store, tmp_path: Path
 ) -> None:
-    """100,000 jobs go from file to file in a minute or two, in processes of moderate size."""
+    """They go from file to file in two minutes, in processes of at most 500 MiB more."""
     count, source, target = 100_000, tmp_path / "numbers.jsonl", tmp_path / "results.jsonl"
     source.write_bytes(b"".join(b'{"n": %d}\n' % n for n in range(count)))
     files = {"payloads_file": str(source), "results_file": str(target)}
@@ -146,10 +146,7 @@ def test_batch_of_a_hundred_thousand_jobs_takes_bounded_time_and_memory(
 def test_first_failure_cancels_the_rest_of_the_batch(
     config: KafkaConfig, where: dict[str, Any], store: Store, eventually: Eventually, jobs: int
 ) -> None:
-    """The first failure ends the batch and cancels what is unfinished; a retry does the rest.
-
-    What has succeeded is not done again: the retry submits what has failed or was cancelled.
-    """
+    """A retry then submits the failed and the cancelled jobs, and not those that succeeded."""
     silent_from = jobs - 500
 
     def answer(request: JobRequest) -> StatusEvent | None:
@@ -182,9 +179,9 @@ def test_first_failure_cancels_the_rest_of_the_batch(
 def test_process_killed_while_publishing_loses_and_doubles_no_job(
     config: KafkaConfig, where: dict[str, Any], store: Store, sent: int
 ) -> None:
-    """A process killed with -9 before or amid the publishing: the retry publishes what is missing.
+    """After a kill -9 before or during publishing, the retry publishes the missing requests.
 
-    Every job is published once, under the id and with the time of the first try.
+    Each job is published once, with the id and the time of the first try.
     """
     arguments = {**where, "payloads": numbers(1000)}
     context = multiprocessing.get_context("spawn")
@@ -210,7 +207,7 @@ def test_killed_triggerer_loses_no_job_of_the_batch(
     tmp_path: Path,
     eventually: Eventually,
 ) -> None:
-    """A trigger's process that is killed with -9 in the middle costs nothing: another one fires."""
+    """After a kill -9 in the middle, the trigger of another process fires."""
     second_half = threading.Event()
 
     def answer(request: JobRequest) -> StatusEvent:
@@ -317,9 +314,9 @@ def test_batch_from_a_parquet_file_to_a_results_file(
 def test_stock_service_does_a_batch_with_plain_replies(
     config: KafkaConfig, where: dict[str, Any], store: Store
 ) -> None:
-    """A service that knows nothing of the bridge does a batch: payloads in, replies by header out.
+    """Such a service knows nothing of the bridge: it reads payloads and replies by header.
 
-    What it says has failed is asked for anew by a retry, and nothing else.
+    A retry submits only the jobs again that it has marked as failed.
     """
     asked: Counter[int] = Counter()
 
@@ -373,7 +370,7 @@ def test_retry_with_another_number_of_payloads_is_refused(
 def test_payload_too_large_for_the_topic_is_named_before_anything_is_sent(
     config: KafkaConfig, where: dict[str, Any], store: Store, topics: TopicFactory
 ) -> None:
-    """A payload that the topic does not take is named before anything is sent."""
+    """The limit is that of the topic, which may be less than the producer's."""
     where["request_topic"] = topics("small", 1, {"max.message.bytes": "60000"})
     payloads = [b"x" * 40_000] * 7 + [b"x" * 70_000]
     with pytest.raises(RecordTooLarge, match=r"^payloads\[7\]: a record of 70,\d+ bytes is too "):

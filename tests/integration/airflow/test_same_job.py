@@ -1,4 +1,4 @@
-"""Several tasks that wait for one and the same job in one process."""
+"""Several tasks of one process wait for the same job."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 async def test_every_waiter_of_the_same_job_receives_its_end(
     real_broker: Broker, topics: TopicFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three that wait for a job, two before it ends and one after, have the same event."""
+    """Two wait before it finishes and one after that: all three get the same event."""
     extra = {"bootstrap.servers": real_broker.bootstrap_servers}
     monkeypatch.setenv(
         "AIRFLOW_CONN_THE_BROKER", json.dumps({"conn_type": "kafka", "extra": extra})

@@ -1,4 +1,4 @@
-"""A real ``airflow triggerer`` is killed, again and again, while the jobs end that it waits for."""
+"""A real ``airflow triggerer`` is killed again and again while its jobs finish."""
 
 from __future__ import annotations
 
@@ -72,6 +72,6 @@ def test_real_triggerer_killed_under_load(
 
 
 def until_more_are_resumed(triggerer: Triggerer) -> None:
-    """Wait until the triggerer has resumed a task, so that it dies at work."""
+    """Wait until the triggerer has resumed a task, so that it dies while it works."""
     before = triggerer.resumed(RUN)
     triggerer.wait_until(lambda: triggerer.resumed(RUN) > before, START_SECONDS)

@@ -82,14 +82,14 @@ levels = st.sampled_from([0, 0, 0, 0, 1, MAX_LEVELS - 20, MAX_LEVELS + 1, 300, 9
 
 
 def nested(value: Any, depth: int) -> Any:
-    """Return a value in so many lists."""
+    """Return a value nested in ``depth`` lists."""
     for _ in range(depth):
         value = [value]
     return value
 
 
 def as_json(value: Any, depth: int) -> bytes:
-    """Return JSON as any program may write it; Python's own writer does not go so deep."""
+    """Return JSON as any program may write it; Python's own encoder does not nest so deep."""
     written = json.dumps(value).replace("Infinity", "1e999").replace("NaN", "-1e999")
     return ("[" * depth + written + "]" * depth).encode("ascii")
 
@@ -145,7 +145,7 @@ class Clock:
 
 
 class Reader:
-    """Gives the records of a topic to a trigger, as the process's reader does; then, silence."""
+    """Gives the records of a topic to a trigger, as the process's reader does; then nothing."""
 
     live_since = 0.0
 
@@ -162,7 +162,7 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go."""
+        """Leave."""
 
     async def next(self, deadline: float) -> JobNotice | None:
         """Return what comes next, or None at the deadline."""
@@ -177,7 +177,7 @@ class Reader:
 
 
 def fire(*records: bytes, reply: str = "events") -> tuple[TriggerEvent, list[str]]:
-    """Return what a trigger fires that is given these records, and the lines that it logs."""
+    """Return the event that a trigger fires for these records, and the lines that it logs."""
     clock, lines = Clock(), Lines()
     reader = Reader(clock, list(records), plain=reply == "plain")
     trigger = KafkaJobTrigger(
@@ -221,7 +221,7 @@ class Lines:
 
 
 def examples(test: Any) -> Any:
-    """Give a property test the values that have hurt."""
+    """Give a property test the values that once did harm."""
     for each in ODD:
         test = example(each)(test)
     return test
@@ -231,7 +231,7 @@ def examples(test: Any) -> Any:
 @given(results)
 @examples
 def test_result_goes_through_the_triggerer(airflow: Airflow, result: tuple[bytes, str]) -> None:
-    """The event of a job that has succeeded reaches the database, or names the record instead."""
+    """The event of a succeeded job reaches the database, or names the record instead."""
     end = ended(*result)
     event, _ = fire(encode(end))
     stored = airflow.fired(event)
@@ -245,7 +245,7 @@ def test_result_goes_through_the_triggerer(airflow: Airflow, result: tuple[bytes
 @given(results)
 @examples
 def test_result_is_stored_or_refused(airflow: Airflow, result: tuple[bytes, str]) -> None:
-    """What the task returns can be stored and read; what it refuses really could not be."""
+    """A returned value can be stored and read; a refused one really could not."""
     operator = KafkaJobOperator(task_id="work", job_type="a.b")
     try:
         value = result_of(ended(*result), PLACE)
@@ -289,7 +289,7 @@ def test_literal_is_parsed_or_refused(airflow: Airflow, literal: Any) -> None:
 
 
 def test_most_levels_of_everything(airflow: Airflow) -> None:
-    """As deep as is allowed, a value goes all the ways."""
+    """A value of the largest allowed depth takes every path."""
     deepest = nested("x", MAX_LEVELS)
     operator = KafkaJobOperator(task_id="work", job_type="a.b")
     assert airflow.returned(storable(operator, deepest)) == deepest
@@ -302,7 +302,7 @@ def test_most_levels_of_everything(airflow: Airflow) -> None:
 
 
 def test_unexpected_error_is_an_event(airflow: Airflow) -> None:
-    """A bug fails its own task, too: Airflow could not even send the traceback."""
+    """A bug fails its own task only: Airflow could not even pass its traceback on."""
     failure = RuntimeError("quoted: \ud800\x00")
     with pytest.raises(UnicodeEncodeError):
         sent(
@@ -357,7 +357,7 @@ def is_harmless(line: str) -> bool:
 @example([encode(status(JobState.RUNNING, worker_id=HOSTILE * 9_000, message=HOSTILE * 9_000))])
 @example([b'{"attributes":{"\\u0000\\ud800":1},"correlation_id":"x"}'])
 def test_events_reach_log_and_database(airflow: Airflow, topic: list[bytes]) -> None:
-    """Whatever stands in the topic, the trigger fires one event that can be stored.
+    """Whatever is in the topic, the trigger fires one event that can be stored.
 
     Each line that it logs meanwhile is one harmless line.
     """
@@ -373,6 +373,6 @@ def test_events_reach_log_and_database(airflow: Airflow, topic: list[bytes]) -> 
 @example(b'{"id":18446744073709551617}')
 @example(b"a\x00")
 def test_plain_reply_goes_through_the_triggerer(airflow: Airflow, reply: bytes) -> None:
-    """A stock service's reply may be anything, too: a plain reply's task ends with a worker."""
+    """The reply of a stock service may contain anything; its task resumes on a worker."""
     event, _ = fire(reply, reply="plain")
     airflow.fired(event)

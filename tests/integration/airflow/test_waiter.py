@@ -1,4 +1,4 @@
-"""All jobs of a batch at one waiter, on real Kafka, on a reader that serves others as well."""
+"""A waiter for all jobs of a batch, on a reader of a real Kafka that serves other jobs as well."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ JOBS = 2000
 async def test_waiter_of_a_batch_receives_each_end_once(
     real_broker: Broker, topics: TopicFactory
 ) -> None:
-    """A batch hears of each job's end once: of those before it came, while it waits, and after.
+    """Of jobs that finish before it joins, while it waits, and later.
 
     Other jobs join meanwhile that make the reader go back, past what the batch has seen.
     """
     topic, jobs, others = topics("responses", partitions=3), new_jobs(JOBS), new_jobs(40)
     random.Random(SEED).shuffle(jobs)
     config = config_of(real_broker.bootstrap_servers)
-    heard: Counter[str] = Counter()
+    ends: Counter[str] = Counter()
 
-    async def listen(waiter: Waiter, count: int) -> None:
-        async with asyncio.timeout(30):
-            while len(heard) < count:
-                told = await waiter.next(time.time() + 1)
-                if told is not None and isinstance(told[1], Arrival):
-                    assert told[1].head.state in TERMINAL
-                    heard[told[0]] += 1
+    async def receive(waiter: Waiter, count: int) -> None:
+        async with asyncio.timeout(60):
+            while len(ends) < count:
+                received = await waiter.next(time.time() + 1)
+                if received is not None and isinstance(received[1], Arrival):
+                    assert received[1].head.state in TERMINAL
+                    ends[received[0]] += 1
 
     async with waiting_on(config, topic) as waiting:
-        waiting.hub.reader._dispatcher.recent.limit = 0  # who comes late makes the reader go back
+        waiting.hub.reader._dispatcher.recent.limit = 0  # a late job makes the reader go back
         with RecordProducer(config) as producer:
             await asyncio.to_thread(answer, producer, topic, others + jobs[:700])
             with Waiter(jobs, [0, 0, 0]).join(waiting.hub) as waiter:
-                await listen(waiter, 700)
+                await receive(waiter, 700)
                 waiting.join(others, [0, 0, 0])
                 await asyncio.to_thread(answer, producer, topic, jobs[700:1400])
-                await listen(waiter, 1400)
+                await receive(waiter, 1400)
                 await waiting.all_ended()
                 await asyncio.to_thread(answer, producer, topic, jobs[1400:])
-                await listen(waiter, JOBS)
+                await receive(waiter, JOBS)
                 assert waiting.hub.reader.counts.rewinds > 0
             assert not waiting.hub.waits_for_any(job.encode() for job in jobs)
-    assert heard == dict.fromkeys(jobs, 1)
+    assert ends == dict.fromkeys(jobs, 1)
     assert waiting.ends == dict.fromkeys(others, 1)

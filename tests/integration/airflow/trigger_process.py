@@ -18,7 +18,7 @@ from kafka_bridge.airflow import KafkaJobTrigger
 
 
 async def run(triggers: list[dict[str, Any]], events: TextIO) -> None:
-    """Run these triggers until all have fired."""
+    """Run these triggers until all of them have fired."""
 
     async def one(arguments: dict[str, Any]) -> None:
         async for event in KafkaJobTrigger(**arguments).run():

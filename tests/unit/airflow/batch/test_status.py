@@ -29,19 +29,19 @@ def round_of(batch_id: str, count: int, starts: list[int], attempt: int = 1) -> 
     return Round(batch_id, attempt, count, 1_800_000_000_000, [0], starts)
 
 
-def said(which: Round, position: int, state: JobState, **fields: Any) -> StatusEvent:
-    """Return what a worker says of a job of a round."""
+def published(which: Round, position: int, state: JobState, **fields: Any) -> StatusEvent:
+    """Return an event of a job of a round."""
     return event(state, correlation_id=which.job_ids()[position], **fields)
 
 
 FIRST, SECOND = round_of(JOB, 4, [0]), round_of(OTHER_JOB, 2, [5], attempt=2)
 BATCH = Batch(2, "q", TOPIC, [FIRST])
 EVENTS = [
-    said(FIRST, 0, JobState.ACCEPTED),
-    said(FIRST, 2, JobState.FAILED, error=AGAIN),
-    said(FIRST, 0, JobState.SUCCEEDED, result=b"7", result_type="application/json"),
-    said(FIRST, 3, JobState.FAILED, error=NEVER),
-    said(FIRST, 2, JobState.SUCCEEDED),
+    published(FIRST, 0, JobState.ACCEPTED),
+    published(FIRST, 2, JobState.FAILED, error=AGAIN),
+    published(FIRST, 0, JobState.SUCCEEDED, result=b"7", result_type="application/json"),
+    published(FIRST, 3, JobState.FAILED, error=NEVER),
+    published(FIRST, 2, JobState.SUCCEEDED),
 ]
 """At the offsets from 0 to 4 of the one partition."""
 
@@ -87,8 +87,8 @@ def test_later_round_has_the_payloads_that_were_unsettled_when_it_began(
     """
     topic += [
         *EVENTS,
-        said(FIRST, 1, JobState.SUCCEEDED),
-        said(SECOND, 1, JobState.SUCCEEDED, result=b"2", result_type="application/json"),
+        published(FIRST, 1, JobState.SUCCEEDED),
+        published(SECOND, 1, JobState.SUCCEEDED, result=b"2", result_type="application/json"),
     ]
     status = read_status(CONFIG, BATCH.with_round(SECOND), Reply.EVENTS, 30)
     assert status.indices == [1, 2]
@@ -111,7 +111,7 @@ def test_status_before_another_round_ends_where_that_round_begins(topic: list[St
 
 def test_cancelled_job_is_unsettled(topic: list[StatusEvent]) -> None:
     """Another attempt may succeed."""
-    topic.append(said(FIRST, 0, JobState.CANCELLED, message="by alice"))
+    topic.append(published(FIRST, 0, JobState.CANCELLED, message="by alice"))
     status = read_status(CONFIG, BATCH, Reply.EVENTS, 30)
     assert status.was_cancelled
     assert status.unsettled == [0, 1, 2, 3]

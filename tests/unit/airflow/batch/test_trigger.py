@@ -54,7 +54,7 @@ CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
 
 
 Step: TypeAlias = tuple[float, JobNotice]
-"""A pause, and what a job is told after it."""
+"""A pause, and a notice after it."""
 
 
 @dataclass
@@ -70,8 +70,8 @@ class Stage:
     log: list[str] = field(default_factory=list)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     cancelled: list[tuple[str, list[str], str | None]] = field(default_factory=list)
-    deaf: Exception | None = None
-    """What is raised when jobs are to be cancelled."""
+    cancel_failure: Exception | None = None
+    """Raised when jobs are to be cancelled."""
 
     def time(self) -> float:
         """Return seconds since 1970."""
@@ -124,8 +124,8 @@ class Stage:
     ) -> None:
         """Take commands, or fail."""
         assert (config, encoding, timeout) == (CONFIG, Encoding.JSON, cancel.DELIVERY_SECONDS)
-        if self.deaf:
-            raise self.deaf
+        if self.cancel_failure:
+            raise self.cancel_failure
         self.cancelled.append((topic, jobs, reason))
 
     def info(self, words: str, *arguments: object) -> None:
@@ -152,8 +152,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     return stand_in
 
 
-def said(number: int, state: JobState, pause: float = 0.0, **fields: Any) -> Step:
-    """Return what a worker says of one of the jobs, some seconds after what was said before."""
+def published(number: int, state: JobState, pause: float = 0.0, **fields: Any) -> Step:
+    """Return an event of one of the jobs, ``pause`` seconds after the step before."""
     job = JOBS[number]
     return pause, (job, arrival(event(state, correlation_id=job, **fields)))
 
@@ -171,12 +171,12 @@ async def test_collected_batch_waits_for_all_jobs(stage: Stage) -> None:
     """The event has the counts, and fires only when the task may be resumed."""
     fired = await run(
         stage,
-        said(2, JobState.FAILED),
-        said(0, JobState.ACCEPTED),
-        said(0, JobState.SUCCEEDED, 2),
-        said(0, JobState.FAILED),
-        said(3, JobState.CANCELLED),
-        said(1, JobState.SUCCEEDED, 1),
+        published(2, JobState.FAILED),
+        published(0, JobState.ACCEPTED),
+        published(0, JobState.SUCCEEDED, 2),
+        published(0, JobState.FAILED),
+        published(3, JobState.CANCELLED),
+        published(1, JobState.SUCCEEDED, 1),
     )
     assert fired == {"succeeded": 2, "failed": 2, "total": 4}
     assert stage.asked == [(JOBS, "mine", TOPIC)]
@@ -194,10 +194,10 @@ async def test_flood_of_events_does_not_block_the_event_loop(stage: Stage) -> No
             await asyncio.sleep(0)
             turns += 1
 
-    stage.script.extend(said(0, JobState.RUNNING) for _ in range(10_000))
+    stage.script.extend(published(0, JobState.RUNNING) for _ in range(10_000))
     wait = wait_module.BatchWait(KafkaJobBatchTrigger(**ARGUMENTS).spec, stage)
     other = asyncio.create_task(take_turns())
-    stage.script.extend(said(number, JobState.SUCCEEDED) for number in range(4))
+    stage.script.extend(published(number, JobState.SUCCEEDED) for number in range(4))
     await wait.outcome()
     other.cancel()
     assert turns >= 9
@@ -207,9 +207,9 @@ async def test_first_failure_cancels_the_unfinished_jobs_of_a_fail_fast_batch(st
     """It ends the wait at once."""
     fired = await run(
         stage,
-        said(2, JobState.SUCCEEDED),
-        said(0, JobState.FAILED, 1),
-        said(1, JobState.SUCCEEDED, 100),
+        published(2, JobState.SUCCEEDED),
+        published(0, JobState.FAILED, 1),
+        published(1, JobState.SUCCEEDED, 100),
         on_failure="fail_fast",
     )
     assert fired == {"succeeded": 1, "failed": 1, "total": 4}
@@ -222,7 +222,7 @@ async def test_first_failure_cancels_the_unfinished_jobs_of_a_fail_fast_batch(st
 
 async def test_service_with_plain_replies_gets_no_commands(stage: Stage) -> None:
     """Whatever ends the wait."""
-    fired = await run(stage, said(0, JobState.FAILED), on_failure="fail_fast", reply="plain")
+    fired = await run(stage, published(0, JobState.FAILED), on_failure="fail_fast", reply="plain")
     assert fired == {"succeeded": 0, "failed": 1, "total": 4}
     assert (await run(stage, reply="plain"))["error"] == "not_started"
     assert stage.cancelled == []
@@ -230,8 +230,8 @@ async def test_service_with_plain_replies_gets_no_commands(stage: Stage) -> None
 
 async def test_failure_to_cancel_is_logged_and_hides_no_failed_job(stage: Stage) -> None:
     """The event is the same."""
-    stage.deaf = BrokerUnreachable("no broker answered")
-    fired = await run(stage, said(0, JobState.FAILED), on_failure="fail_fast")
+    stage.cancel_failure = BrokerUnreachable("no broker answered")
+    fired = await run(stage, published(0, JobState.FAILED), on_failure="fail_fast")
     assert fired == {"succeeded": 0, "failed": 1, "total": 4}
     assert "3 jobs: publishing CANCEL failed: no broker answered" in stage.log
 
@@ -240,7 +240,10 @@ async def test_failure_to_cancel_is_logged_and_hides_no_failed_job(stage: Stage)
 async def test_timeout_cancels_the_unfinished_jobs(stage: Stage, cancels: bool) -> None:
     """If it may; the event says why the wait ended."""
     fired = await run(
-        stage, said(0, JobState.ACCEPTED), said(1, JobState.SUCCEEDED, 20), cancel_on_kill=cancels
+        stage,
+        published(0, JobState.ACCEPTED),
+        published(1, JobState.SUCCEEDED, 20),
+        cancel_on_kill=cancels,
     )
     words = "no worker has published anything for 90 s: 1 of 4 jobs done, 1 running, 2 queued"
     assert fired == {"error": "worker_lost", "message": words}
@@ -252,13 +255,13 @@ async def test_timeout_cancels_the_unfinished_jobs(stage: Stage, cancels: bool) 
 async def test_no_timeout_expires_while_the_reader_is_not_live(stage: Stage) -> None:
     """While the brokers are unreachable, the time does not count."""
     stage.live_since = math.inf
-    script = [said(n, JobState.SUCCEEDED, 2000) for n in range(4)]
+    script = [published(n, JobState.SUCCEEDED, 2000) for n in range(4)]
     assert await run(stage, *script) == {"succeeded": 4, "failed": 0, "total": 4}
 
 
 async def test_trigger_that_begins_after_the_timeout_first_reads_older_events(stage: Stage) -> None:
     """It has a margin for that."""
-    script = [said(n, JobState.SUCCEEDED, 7) for n in range(4)]
+    script = [published(n, JobState.SUCCEEDED, 7) for n in range(4)]
     assert (await run(stage, *script, submitted_at=T0 - 9999))["succeeded"] == 4
     fired = await run(stage, submitted_at=T0 - 9999)
     assert fired["error"] == "deadline_exceeded"
@@ -267,8 +270,8 @@ async def test_trigger_that_begins_after_the_timeout_first_reads_older_events(st
 
 async def test_progress_is_logged_once_in_an_interval(stage: Stage) -> None:
     """And only if something has changed."""
-    script = [said(0, JobState.RUNNING, 0.1) for _ in range(97)]
-    script += [said(n, JobState.SUCCEEDED, 6) for n in range(4)]
+    script = [published(0, JobState.RUNNING, 0.1) for _ in range(97)]
+    script += [published(n, JobState.SUCCEEDED, 6) for n in range(4)]
     await run(stage, *script)
     assert stage.log == [
         "0 %: 0 of 4 jobs done, 0 running, 4 queued",
@@ -284,7 +287,7 @@ async def test_warnings_are_logged_once_in_an_interval(stage: Stage) -> None:
     unreadable = Undecodable("neither Avro nor JSON", RecordLocation(TOPIC, 2, 16))
     script: list[Step] = [(0.1, (JOBS[0], unreadable))] * 60
     script += [(0, (JOBS[1], Truncated(1, 7, 9)))] * 60
-    script += [said(n, JobState.SUCCEEDED) for n in range(4)]
+    script += [published(n, JobState.SUCCEEDED) for n in range(4)]
     await run(stage, *script)
     unread = "A response to this batch cannot be read: jobs.responses[2]@16: "
     assert [line for line in stage.log if "%" not in line] == [
@@ -336,9 +339,9 @@ async def test_ending_the_task_cancels_its_unfinished_jobs(
     left: list[str],
 ) -> None:
     """A person who ends the task cancels what is unfinished; not once the event was fired."""
-    stage.script.extend([said(0, JobState.SUCCEEDED), said(2, JobState.FAILED)])
+    stage.script.extend([published(0, JobState.SUCCEEDED), published(2, JobState.FAILED)])
     if after == "firing":
-        stage.script.extend([said(1, JobState.SUCCEEDED), said(3, JobState.SUCCEEDED)])
+        stage.script.extend([published(1, JobState.SUCCEEDED), published(3, JobState.SUCCEEDED)])
 
     async def next_or_never(self: Stage, _: float) -> JobNotice | None:
         if not self.script:
