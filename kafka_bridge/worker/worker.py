@@ -8,22 +8,17 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import asdict, fields
 from typing import Any, ParamSpec, TypeVar
 
-from kafka_bridge.kafka.admin.topics import TopicNames
 from kafka_bridge.kafka.config import ENV_BOOTSTRAP, KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker.durations import Duration
 from kafka_bridge.worker.environment import unused_variables
 from kafka_bridge.worker.handlers import Handler
-from kafka_bridge.worker.monitoring.job_log import JobLog
 from kafka_bridge.worker.monitoring.observer import MetricSource
-from kafka_bridge.worker.monitoring.serving import watched
 from kafka_bridge.worker.retries import Backoff, RetryPolicy
-from kafka_bridge.worker.runtime.preflight import preflight
-from kafka_bridge.worker.runtime.service import Service
+from kafka_bridge.worker.runtime.run import WorkerRun, WorkerSpec
 from kafka_bridge.worker.settings import WorkerSettings
 
 _log = logging.getLogger(__name__)
@@ -203,6 +198,9 @@ class Worker:
         to another worker. A second signal ends the process at once. Signals work only on the
         process's main thread; on another thread, :meth:`stop` ends the worker.
 
+        While no broker answers at the start, the worker logs that and goes on trying until one
+        does, or until it is told to stop.
+
         :param on_ready: called once, when the first partitions are assigned
         :raises ConfigurationError: no handler is registered, or Kafka is not configured
         :raises KafkaError: Kafka cannot be used, and waiting would not help
@@ -213,40 +211,24 @@ class Worker:
             )
         for unused in unused_variables(self.settings(), self._kafka, os.environ):
             _log.warning("%s", unused)
-        service = Service(
+        spec = WorkerSpec(
             self.settings(),
             self.handlers,
             self.kafka_config(),
-            on_ready=on_ready,
-            stopping=self._stopping,
-        )
-        watching = watched(
-            lambda: service.status,
-            self.handlers,
-            self.metrics_port,
-            self.metrics_host,
+            self._servers_from(),
+            self.callback_topic,
             self.metric_sources,
         )
         try:
-            with self._preflight(), watching as observer:
-                observer.job_log = JobLog(self.job_log)
-                service.run(observer)
+            WorkerRun(spec, on_ready, self._stopping).run()
         finally:
             self._stopping.clear()
 
-    def _preflight(self) -> AbstractContextManager[None]:
-        topics = TopicNames(
-            self.request_topic,
-            self.response_topic,
-            self.control_topic,
-            self.dead_letter_topic,
-            self.callback_topic,
-        )
+    def _servers_from(self) -> str:
         given = self._kafka or {}
         is_given = "bootstrap.servers" in given
         is_same = given.get("bootstrap.servers") == os.environ.get(ENV_BOOTSTRAP)
-        source = "kafka=… in the program" if is_given and not is_same else ENV_BOOTSTRAP
-        return preflight(self.kafka_config(), topics, self.group_id, source)
+        return "kafka=… in the program" if is_given and not is_same else ENV_BOOTSTRAP
 
     def stop(self) -> None:
         """Make :meth:`run` stop as after SIGTERM; return at once. Any thread may call this.

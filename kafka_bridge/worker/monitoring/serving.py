@@ -1,4 +1,4 @@
-"""Who watches a worker: a port with metrics and health where one is set, else nobody."""
+"""The monitoring of a worker: metrics and health on a port, if it has one."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from kafka_bridge.worker.monitoring.observer import MetricSource, Observer, Work
 
 
 @contextlib.contextmanager
-def watched(
+def monitored(
     status: Callable[[], WorkerStatus],
     job_types: Collection[str],
     port: int | None,
     host: str,
     sources: Iterable[MetricSource] = (),
 ) -> Iterator[Observer]:
-    """Give the observer that the worker is to tell what happens, for as long as the block lasts.
+    """Yield the observer that the worker has to notify; serve what it counts inside the block.
 
-    :param status: asked at each request, on a thread of its own; must return at once
-    :param job_types: those that the worker has handlers for
-    :param port: None opens none, 0 one that is free
+    :param status: called for each HTTP request, on a thread of its own; must return at once
+    :param job_types: the job types that the worker has handlers for
+    :param port: None opens no port, 0 any free one
     :param host: the address to listen on
-    :param sources: what else is shown among the metrics
+    :param sources: other sources of metrics
     :raises ConfigurationError: the extra ``metrics`` is missing, or the port cannot be opened
     """
     if port is None:
         yield Observer()
         return
-    # An extra: loaded only where it is asked for.
+    # An extra, imported only where it is needed.
     from kafka_bridge.worker.monitoring.http import serve
     from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver
 
     observer = PrometheusObserver(job_types)
     for each in sources:
-        observer.registry.register(cast(Any, each))  # asked for a base class, it needs one method
+        observer.registry.register(cast(Any, each))  # it is typed as a class, but needs one method
     with serve(status, observer, port, host):
         yield observer

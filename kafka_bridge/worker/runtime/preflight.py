@@ -1,8 +1,4 @@
-"""What a worker asks its brokers when it starts: whether they answer, and what it may do.
-
-It is asked on a thread of its own and stops nothing: a broker may still be starting, and a right
-may be granted later. But nobody should have to wait for the first job to learn of either.
-"""
+"""The start of a worker: it waits until a broker answers, then looks for rights that it lacks."""
 
 from __future__ import annotations
 
@@ -11,99 +7,143 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 from kafka_bridge.kafka.admin.acls import worker_acls
 from kafka_bridge.kafka.admin.rights import MissingRight, Rights
-from kafka_bridge.kafka.admin.topics import TopicNames
+from kafka_bridge.kafka.admin.topics import TopicNames, broker_count
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaBridgeError
 
 _log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 3.0
-"""How long the brokers may take until the worker says that it waits for them."""
-REPEAT_SECONDS = 10.0
+"""How long the brokers may take to answer before the worker logs that it waits for them."""
+REPEAT_SECONDS = 30.0
+"""The time between two such log lines."""
+TRY_SECONDS = 30.0
+"""How long one client waits for an answer before another one takes its place."""
+LOOK_SECONDS = 0.1
+"""How often the waiting thread looks whether the worker was told to stop."""
 
 
-class Preflight:
-    """Asks until the brokers have answered once.
+def wait_for_brokers(config: KafkaConfig, source: str, stopping: threading.Event) -> None:
+    """Return once a broker has answered, or ``stopping`` is set.
 
-    :param topics: those that the worker uses
-    :param group: its consumer group
-    :param source: what sets the brokers' addresses, for the words
+    There is no time limit: a broker may be restarting, and another start of the worker would not
+    help. The brokers are asked on another thread, so that a signal ends the wait at once.
+
+    :param source: what sets the brokers' addresses, for the log
+    :raises AccessDenied: the brokers refuse this client
+    :raises ConfigurationError: a Kafka property is unknown, or its value is not possible
+    :raises KafkaError: they answered with another error
     """
+    answered: Future[None] = Future()
+    threading.Thread(
+        target=_ask_until_answered, args=(config, answered), name="kafka-bridge-start", daemon=True
+    ).start()
+    began, next_line = time.monotonic(), ANSWER_SECONDS
+    while not stopping.is_set():
+        try:
+            answered.result(LOOK_SECONDS)
+        except TimeoutError:
+            waited = time.monotonic() - began
+            if waited >= next_line:
+                next_line = waited + REPEAT_SECONDS
+                _log_waiting(config, waited, source)
+            continue
+        if next_line > ANSWER_SECONDS:
+            _log.info("A Kafka broker answered after %.0f s", time.monotonic() - began)
+        return
+    answered.cancel()
 
-    def __init__(self, config: KafkaConfig, topics: TopicNames, group: str, source: str) -> None:
-        self._config = config
-        self._topics = topics
-        self._group = group
-        self._source = source
-        self._stopping = threading.Event()
 
-    def run(self) -> None:
-        """Ask, and say what is wrong."""
-        rights = Rights(self._config)
-        principal, prefix = _principal(self._config), self._config.reader_prefix
-        acls = list(worker_acls(self._topics, principal, self._group, prefix))
-        began, said_at = time.monotonic(), -REPEAT_SECONDS
-        while not self._stopping.is_set():
-            try:
-                missing = rights.missing(acls, ANSWER_SECONDS)
-            except BrokerUnreachable:
-                now = time.monotonic()
-                if now - said_at >= REPEAT_SECONDS:
-                    said_at = now
-                    self._say_waiting(now - began)
-                self._stopping.wait(max(0.0, ANSWER_SECONDS - (time.monotonic() - now)))
-                continue
-            for each in missing:
-                self._say_missing(each)
-            return
+def _ask_until_answered(config: KafkaConfig, answered: Future[None]) -> None:
+    """Ask for the brokers until one answers or refuses; an answer that was cancelled ends it."""
+    error: BaseException | None = None
+    while not answered.cancelled():
+        try:
+            broker_count(config, TRY_SECONDS)
+        except BrokerUnreachable:
+            continue
+        except BaseException as other:
+            error = other
+        break
+    if answered.set_running_or_notify_cancel():
+        if error is None:
+            answered.set_result(None)
+        else:
+            answered.set_exception(error)
 
-    def _say_missing(self, right: MissingRight) -> None:
-        hint = ""
-        if right.acl.resource == "topic" and right.acl.name == self._topics.responses:
-            hint = " (or name this service's response topic: KAFKA_BRIDGE_RESPONSE_TOPIC)"
-        _log.error(
-            "This worker lacks a right: %s. Grant it, for example with: %s%s",
-            right,
-            right.acl.command(self._config.bootstrap_servers),
-            hint,
-        )
 
-    def _say_waiting(self, seconds: float) -> None:
-        _log.warning(
-            "No Kafka broker at %s has answered for %.0f s (the address is from %s); still trying",
-            self._config.bootstrap_servers,
-            seconds,
-            self._source,
-        )
-
-    def stop(self) -> None:
-        """Ask no more."""
-        self._stopping.set()
+def _log_waiting(config: KafkaConfig, seconds: float, source: str) -> None:
+    _log.warning(
+        "No Kafka broker at %s has answered for %.0f s (the address is from %s); still trying",
+        config.bootstrap_servers,
+        seconds,
+        source,
+    )
 
 
 @contextlib.contextmanager
-def preflight(config: KafkaConfig, topics: TopicNames, group: str, source: str) -> Iterator[None]:
-    """Have a :class:`Preflight` run beside the block, until it is done or the block ends."""
-    check = Preflight(config, topics, group, source)
+def rights_check(config: KafkaConfig, topics: TopicNames, group: str) -> Iterator[None]:
+    """Log the rights that the worker lacks, on another thread beside the block.
 
-    def run() -> None:
-        try:
-            check.run()
-        except KafkaBridgeError as error:
-            _log.debug("What this worker may do could not be asked: %s", error)
-        except Exception:
-            _log.debug("What this worker may do could not be asked", exc_info=True)
+    It stops nothing: a right may be granted later. But nobody should have to wait for the first
+    job to see that it is missing.
 
-    threading.Thread(target=run, name="kafka-bridge-preflight", daemon=True).start()
+    :param topics: the topics that the worker uses
+    :param group: its consumer group
+    """
+    stopping = threading.Event()
+    threading.Thread(
+        target=_check_rights,
+        args=(config, topics, group, stopping),
+        name="kafka-bridge-rights",
+        daemon=True,
+    ).start()
     try:
         yield
     finally:
-        check.stop()
+        stopping.set()
+
+
+def _check_rights(
+    config: KafkaConfig, topics: TopicNames, group: str, stopping: threading.Event
+) -> None:
+    try:
+        for each in _missing_rights(config, topics, group, stopping):
+            _log_missing(each, config, topics)
+    except KafkaBridgeError as error:
+        _log.debug("Asking the brokers for the rights of this worker failed: %s", error)
+    except Exception:
+        _log.debug("Asking the brokers for the rights of this worker failed", exc_info=True)
+
+
+def _missing_rights(
+    config: KafkaConfig, topics: TopicNames, group: str, stopping: threading.Event
+) -> list[MissingRight]:
+    rights = Rights(config)
+    acls = list(worker_acls(topics, _principal(config), group, config.reader_prefix))
+    while not stopping.is_set():
+        with contextlib.suppress(BrokerUnreachable):
+            return rights.missing(acls, ANSWER_SECONDS)
+        stopping.wait(ANSWER_SECONDS)
+    return []
+
+
+def _log_missing(right: MissingRight, config: KafkaConfig, topics: TopicNames) -> None:
+    hint = ""
+    if right.acl.resource == "topic" and right.acl.name == topics.responses:
+        hint = " (or name this service's response topic: KAFKA_BRIDGE_RESPONSE_TOPIC)"
+    _log.error(
+        "This worker lacks a right: %s. Grant it, for example with: %s%s",
+        right,
+        right.acl.command(config.bootstrap_servers),
+        hint,
+    )
 
 
 def _principal(config: KafkaConfig) -> str:
-    """Return who the brokers take this client for, as far as its properties tell."""
+    """Return the user as which the brokers know this client, as far as its properties tell."""
     return f"User:{config.settings.get('sasl.username', '…')}"

@@ -34,7 +34,6 @@ from kafka_bridge.worker.runtime.mailbox import Mailbox
 from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.pending_dead_letters import Aside
 from kafka_bridge.worker.runtime.scheduler import Scheduler
-from kafka_bridge.worker.runtime.signals import stop_on_signals
 from kafka_bridge.worker.runtime.skipped_requests import PassedOver
 from kafka_bridge.worker.runtime.slots import Slots
 from kafka_bridge.worker.runtime.stand_ins import StandIns
@@ -95,7 +94,6 @@ class Service:
         settings, config = self._settings, self._config
         end_offsets(config, [settings.dead_letter_topic], START_SECONDS)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(stop_on_signals(self._stopping, settings.grace))
             self._membership = Membership(config.session_timeout)
             self._scheduler = self._make_scheduler(observer, stack)
             self._started = True
@@ -183,6 +181,11 @@ class Service:
             ready=self._joined and not scheduler.ledger.is_reading,
             seconds_since_poll=self._membership.seconds_since_poll,
         )
+
+    @property
+    def has_joined(self) -> bool:
+        """Whether the worker has been a member of its group."""
+        return self._joined
 
     # Taking jobs.
 

@@ -17,10 +17,6 @@ from typing import Any
 from pydantic import BaseModel
 
 from kafka_bridge.worker import ApplicationError, Backoff, JobContext, Worker
-from kafka_bridge.worker.runtime import service as service_module
-
-if seconds := os.environ.get("START_SECONDS"):
-    service_module.START_SECONDS = float(seconds)  # type: ignore[attr-defined]
 
 worker = Worker.from_env()
 log = logging.getLogger("services")

@@ -15,7 +15,6 @@ from integration.jobs import WAIT_SECONDS, events, events_until
 from integration.worker.endings import end_of, ends_of, positions, shares
 from integration.worker.programs import Stage
 from kafka_bridge.protocol.messages import JobState
-from kafka_bridge.testing.brokers.ports import free_port
 from kafka_bridge.worker import JobContext, Worker
 
 if TYPE_CHECKING:
@@ -186,15 +185,8 @@ def test_jobs_from_before_the_first_worker_are_done(stage: Stage) -> None:
             lambda: {"KAFKA_BRIDGE_CONTROL_TOPIC": "no.such.topic"},
             "kafka-bridge: topic 'no.such.topic' does not exist on Kafka at",
         ),
-        (
-            lambda: {
-                "KAFKA_BRIDGE_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
-                "START_SECONDS": "1.5",
-            },
-            "kafka-bridge: no Kafka broker answered at 127.0.0.1:",
-        ),
     ],
-    ids=["no request topic", "no dead letters", "no control topic", "no broker"],
+    ids=["no request topic", "no dead letters", "no control topic"],
 )
 def test_worker_that_cannot_start_says_why(
     stage: Stage, environ: Callable[[], dict[str, str]], words: str

@@ -12,7 +12,7 @@ from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.gateway import Gateway
 from kafka_bridge.worker.monitoring.observer import WorkerStatus
 from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver
-from kafka_bridge.worker.monitoring.serving import watched
+from kafka_bridge.worker.monitoring.serving import monitored
 from unit.gateway.callbacks.conftest import Says, called_back
 
 IDLE = WorkerStatus(0, 0, 0, ready=True, seconds_since_poll=0.0)
@@ -22,7 +22,7 @@ def test_callbacks_are_counted_by_outcome() -> None:
     """Every outcome has a series from the start; callbacks raise their own, before and after."""
     counts = CallbackCounts()
     counts.count(CallbackOutcome.ACCEPTED)
-    with watched(lambda: IDLE, ["work"], 0, "127.0.0.1", [counts]) as observer:
+    with monitored(lambda: IDLE, ["work"], 0, "127.0.0.1", [counts]) as observer:
         assert isinstance(observer, PrometheusObserver)
         for outcome in (CallbackOutcome.ACCEPTED, CallbackOutcome.OVERSIZED):
             counts.count(outcome)
