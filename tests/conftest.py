@@ -19,6 +19,7 @@ import warnings
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import pytest
+from hypothesis import settings
 
 from kafka_bridge.bounded_log import LineBudget
 from kafka_bridge.testing import (
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 if "airflow" not in sys.modules:
     _airflow_home = tempfile.TemporaryDirectory(prefix="airflow-home-")  # gone with the session
     os.environ["AIRFLOW_HOME"] = _airflow_home.name
+
+# On a busy machine an example may take any time: pytest's own timeout ends what hangs.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 
 REAL_BROKER_FIXTURES = {"real_broker", "private_broker", "kafka_jars"}
 

@@ -273,7 +273,7 @@ def test_nesting_in_a_payload(depth: int) -> None:
         (float("nan"), ValueError),
         (float("inf"), ValueError),
         ("\ud800", ValueError),
-        (object(), TypeError),
+        pytest.param(object(), TypeError, id="object"),
         (b"bytes", TypeError),
         ({1, 2}, TypeError),
         ({(1, 2): 3}, TypeError),

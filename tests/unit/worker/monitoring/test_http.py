@@ -179,7 +179,7 @@ def _slow_clients(port: int, count: int) -> list[socket.socket]:
 
 
 def test_slow_clients_have_few_threads_and_probes_are_answered(
-    watched: Watched, capfd: pytest.CaptureFixture[str]
+    watched: Watched, capfd: pytest.CaptureFixture[str], eventually: Eventually
 ) -> None:
     """Two hundred clients that never end their headers: the oldest give way to the probe."""
     before = threading.active_count()
@@ -188,7 +188,10 @@ def test_slow_clients_have_few_threads_and_probes_are_answered(
         started = time.monotonic()
         assert watched.get(path)[0] == 200
         assert time.monotonic() - started < 5
-    assert threading.active_count() - before <= MOST_CONNECTIONS + 1
+    # The thread of a connection that was closed ends as soon as it gets the processor.
+    eventually(
+        lambda: threading.active_count() - before <= MOST_CONNECTIONS + 1, "few threads are left"
+    )
     assert clients[0].recv(1) == b""  # the oldest is closed
     for each in clients:
         each.close()
