@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kafka_bridge.kafka.admin.dead_letters import DeadLetter
+from kafka_bridge.kafka.admin.dead_letter_topic import DeadLetter
 from kafka_bridge.kafka.admin.replay import REPLAYED
 from kafka_bridge.protocol.headers import text_header
 from kafka_bridge.protocol.messages import JobRequest

@@ -15,7 +15,7 @@ from kafka_bridge.protocol.ids import is_correlation_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kafka_bridge.kafka.admin.dead_letters import DeadLetter, Selection
+    from kafka_bridge.kafka.admin.dead_letter_topic import DeadLetter, Selection
     from kafka_bridge.kafka.admin.replay import Refusal, Replay
     from kafka_bridge.kafka.config import KafkaConfig
 
@@ -58,7 +58,7 @@ def list_(
 ) -> None:
     """List the dead letters, oldest first: where each lies, what it was, and what was wrong."""
     from kafka_bridge.cli.dead_letter_views import print_json, print_table
-    from kafka_bridge.kafka.admin.dead_letters import read_dead_letters
+    from kafka_bridge.kafka.admin.dead_letter_topic import read_dead_letters
     from kafka_bridge.kafka.config import KafkaConfig
 
     selection = _selection(since, job_type, correlation_id, limit)
@@ -80,7 +80,7 @@ def show(
 ) -> None:
     """Show one dead letter: its headers, the request in it, and how its payload begins."""
     from kafka_bridge.cli.dead_letter_views import print_letter
-    from kafka_bridge.kafka.admin.dead_letters import dead_letters_at, parse_place
+    from kafka_bridge.kafka.admin.dead_letter_topic import dead_letters_at, parse_place
     from kafka_bridge.kafka.config import KafkaConfig
 
     (letter,) = dead_letters_at(KafkaConfig.from_env(), [parse_place(place, topic)])
@@ -129,7 +129,7 @@ def replay(
 def _selection(
     since: datetime | None, job_type: str | None, correlation_id: str | None, limit: int | None
 ) -> Selection:
-    from kafka_bridge.kafka.admin.dead_letters import Selection
+    from kafka_bridge.kafka.admin.dead_letter_topic import Selection
 
     if correlation_id is not None and not is_correlation_id(correlation_id):
         raise ConfigurationError(
@@ -141,7 +141,7 @@ def _selection(
 def _chosen(
     config: KafkaConfig, places: Sequence[str], topic: str, selection: Selection, *, every: bool
 ) -> list[DeadLetter]:
-    from kafka_bridge.kafka.admin.dead_letters import (
+    from kafka_bridge.kafka.admin.dead_letter_topic import (
         Selection,
         dead_letters_at,
         parse_place,
@@ -160,7 +160,7 @@ def _chosen(
 
 
 def _nothing(topic: str, selection: Selection) -> str:
-    from kafka_bridge.kafka.admin.dead_letters import Selection
+    from kafka_bridge.kafka.admin.dead_letter_topic import Selection
 
     filtered = selection not in (Selection(), Selection(limit=selection.limit))
     return f"No dead letter in {topic}" + (" passes the filters." if filtered else ".")

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient
 
-from kafka_bridge.kafka.failures import is_silence, kafka_error, refused, translate
+from kafka_bridge.kafka.error_translation import is_silence, kafka_error, refused, translate
 from kafka_bridge.kafka.forks import keep_in_children
 from kafka_bridge.kafka.refusals import explain, is_refusal
 from kafka_bridge.protocol.errors import ConfigurationError, KafkaError

@@ -13,11 +13,10 @@ import confluent_kafka as ck
 
 from kafka_bridge.kafka.clients import failure_of, make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import heals_by_itself, kafka_error
-from kafka_bridge.kafka.health import answering_brokers
-from kafka_bridge.kafka.offsets import partition_count
+from kafka_bridge.kafka.error_translation import heals_by_itself, kafka_error
+from kafka_bridge.kafka.health import StallWatch, answering_brokers
 from kafka_bridge.kafka.records import Received, arrived
-from kafka_bridge.kafka.stalls import StallWatch
+from kafka_bridge.kafka.topic_metadata import partition_count
 from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches, is_unreadable
 
 _log = logging.getLogger(__name__)

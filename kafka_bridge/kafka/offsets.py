@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from kafka_bridge.kafka.clients import ask, make
+from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import heals_by_itself, kafka_error, topic_not_found, translate
+from kafka_bridge.kafka.error_translation import (
+    heals_by_itself,
+    kafka_error,
+    translate,
+)
 from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.topic_metadata import partition_count
 from kafka_bridge.kafka.unreadable import is_unreadable
 from kafka_bridge.protocol.errors import BrokerUnreachable, RecordGone, RecordLocation
 
@@ -51,30 +55,6 @@ class EndOffsets:
 def end_offsets(config: KafkaConfig, topics: Iterable[str], timeout: float) -> dict[str, list[int]]:
     """Return where topics end now, as :meth:`EndOffsets.of` does."""
     return EndOffsets(config).of(topics, timeout)
-
-
-def partition_count(client: Any, topic: str, servers: str, timeout: float) -> int:
-    """Return how many partitions a topic has, asked of an admin client, producer or consumer.
-
-    :raises KafkaError: as in :meth:`EndOffsets.of`
-    """
-    doing = f"looking for topic {topic!r}"
-    try:
-        metadata = ask(
-            client,
-            lambda seconds: client.list_topics(topic, timeout=seconds).topics[topic],
-            doing=doing,
-            servers=servers,
-            topic=topic,
-            timeout=timeout,
-        )
-    except (ValueError, RuntimeError) as error:  # with a NUL, or too long: they do not even ask
-        raise topic_not_found(topic, servers) from error
-    if metadata.error is not None:
-        raise translate(metadata.error, doing=doing, servers=servers, topic=topic)
-    if not metadata.partitions:
-        raise topic_not_found(topic, servers)
-    return len(metadata.partitions)
 
 
 def _ends(

@@ -15,7 +15,7 @@ import confluent_kafka as ck
 
 from kafka_bridge.kafka.clients import ask, make, watch_of
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import (
+from kafka_bridge.kafka.error_translation import (
     is_silence,
     kafka_error,
     too_large,

@@ -10,7 +10,7 @@ import confluent_kafka as ck
 from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.errors import RecordLocation, RemoteProtocolError
 from kafka_bridge.protocol.headers import Headers
-from kafka_bridge.protocol.records import M
+from kafka_bridge.protocol.plain_data import M
 from kafka_bridge.protocol.sanitize import sanitized
 
 

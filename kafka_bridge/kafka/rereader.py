@@ -8,7 +8,7 @@ import confluent_kafka as ck
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import PARTITION_END, heals_by_itself, translate
+from kafka_bridge.kafka.error_translation import PARTITION_END, heals_by_itself, translate
 from kafka_bridge.kafka.records import Received, arrived
 from kafka_bridge.kafka.unreadable import UnreadableBatches, is_unreadable
 

@@ -10,9 +10,8 @@ from confluent_kafka.admin import AdminClient
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import too_large
-from kafka_bridge.kafka.offsets import partition_count
-from kafka_bridge.kafka.topic_settings import topic_settings
+from kafka_bridge.kafka.error_translation import too_large
+from kafka_bridge.kafka.topic_metadata import partition_count, topic_settings
 from kafka_bridge.protocol.errors import BrokerUnreachable
 
 PRODUCER_BYTES = 1_000_000

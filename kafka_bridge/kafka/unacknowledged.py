@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.topic_settings import topic_settings
+from kafka_bridge.kafka.topic_metadata import topic_settings
 from kafka_bridge.protocol.errors import DeliveryFailed
 
 LOOK_SECONDS = 1.0

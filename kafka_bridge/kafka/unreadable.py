@@ -25,7 +25,7 @@ import confluent_kafka as ck
 from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import PARTITION_END, heals_by_itself, translate
+from kafka_bridge.kafka.error_translation import PARTITION_END, heals_by_itself, translate
 from kafka_bridge.protocol.errors import BrokerUnreachable
 from kafka_bridge.protocol.sanitize import one_line
 

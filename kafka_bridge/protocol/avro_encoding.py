@@ -9,7 +9,7 @@ from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
 from kafka_bridge.protocol.errors import InvalidMessage, Undecodable, UnknownSchema
 from kafka_bridge.protocol.messages import Message, StatusEvent
-from kafka_bridge.protocol.records import M, from_record, to_record
+from kafka_bridge.protocol.plain_data import M, from_record, to_record
 from kafka_bridge.protocol.sanitize import one_line
 from kafka_bridge.protocol.schemas import READABLE, WRITTEN, without_logical_types
 from kafka_bridge.protocol.slips import read_beside_slips

@@ -6,7 +6,7 @@ from kafka_bridge.protocol import avro_encoding, json_encoding
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import ConfigurationError, Undecodable, UnknownSchema
 from kafka_bridge.protocol.messages import Message
-from kafka_bridge.protocol.records import M
+from kafka_bridge.protocol.plain_data import M
 
 MOST_BYTES = 100_000_000
 """librdkafka's limit for what it unpacks (receive.message.max.bytes), which gzip and lz4 evade."""

@@ -20,7 +20,7 @@ from fastavro.validation import ValidationError, validate
 from kafka_bridge.protocol.errors import InvalidMessage, Undecodable
 from kafka_bridge.protocol.media_types import from_json, is_json, to_json
 from kafka_bridge.protocol.messages import INT_MAX, LONG_MAX, Message, StatusEvent
-from kafka_bridge.protocol.records import DATA_FIELDS, M, from_record, to_record
+from kafka_bridge.protocol.plain_data import DATA_FIELDS, M, from_record, to_record
 from kafka_bridge.protocol.sanitize import one_line
 from kafka_bridge.protocol.schemas import WRITTEN, without_logical_types
 from kafka_bridge.protocol.slips import read_beside_slips

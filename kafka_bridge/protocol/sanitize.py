@@ -26,7 +26,7 @@ from kafka_bridge.protocol.messages import (
     JobRequest,
     StatusEvent,
 )
-from kafka_bridge.protocol.records import M
+from kafka_bridge.protocol.plain_data import M
 
 # Limits, in bytes of UTF-8.
 NAME_BYTES = 250

@@ -13,7 +13,7 @@ import pytest
 from conftest import skip_or_fail
 
 from kafka_bridge.protocol.avro_encoding import HEADER_BYTES
-from kafka_bridge.protocol.records import to_record
+from kafka_bridge.protocol.plain_data import to_record
 from kafka_bridge.protocol.schemas import WRITTEN
 
 from .golden_messages import CASES, Case

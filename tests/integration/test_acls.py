@@ -25,8 +25,7 @@ from kafka_bridge.kafka.admin.diagnosis import diagnose
 from kafka_bridge.kafka.admin.topics import TopicNames
 from kafka_bridge.kafka.commands import cancel
 from kafka_bridge.kafka.config import ENV_BOOTSTRAP, ENV_PREFIX, READER_PREFIX, KafkaConfig
-from kafka_bridge.kafka.lookups.ended_jobs import outcomes
-from kafka_bridge.kafka.lookups.job_lookup import TopicPart, find_job
+from kafka_bridge.kafka.lookups.job_lookup import TopicPart, find_job, terminal_states
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.responses.reader import ResponseReader
@@ -213,7 +212,7 @@ class _Working:
     def has_done_its_work(self) -> bool:
         names, owner = self.team.names, self.team.owner
         letters = end_offsets(owner, [names.dead_letters], WAIT_SECONDS)[names.dead_letters]
-        found = outcomes(owner, names.responses, [self.job], None, WAIT_SECONDS)
+        found = terminal_states(owner, names.responses, [self.job], None, WAIT_SECONDS)
         return sum(letters) > 0 and found.get(self.job) is JobState.SUCCEEDED
 
     def is_refused(self) -> bool:

@@ -12,10 +12,10 @@ from kafka_bridge.airflow.batch.finished_job import (
 )
 from kafka_bridge.airflow.batch.stored_batch import Batch
 from kafka_bridge.airflow.specs import Reply
-from kafka_bridge.kafka.addressing import addressed
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.lookups.scan import scan
+from kafka_bridge.kafka.lookups.job_events import JobEventScan
 from kafka_bridge.kafka.records import Record, location_of
+from kafka_bridge.kafka.response_records import event_head, plain_head
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.messages import JobState
 
@@ -103,18 +103,23 @@ def _finished_by_round(
         for position, job_id in enumerate(each.job_ids())
     }
     found: list[dict[int, FinishedJob]] = [{} for _ in batch.rounds]
-    starts = batch.rounds[0].response_offsets
-    for messages in scan(config, batch.response_topic, starts, timeout=timeout):
-        for message, (number, position) in addressed(messages, positions):
-            location, before = location_of(message), closed[number]
-            if position in found[number] or (before and not _precedes(location, before)):
-                continue
-            if reply is Reply.PLAIN:
-                job = finished_by_reply(Record.of(message))
-            else:  # without the headers: reading them takes as long as all the rest
-                job = finished_by_event(message.value(), location)
-            if job is not None:
-                found[number][position] = job
+    scan = JobEventScan(
+        config,
+        batch.response_topic,
+        batch.rounds[0].response_offsets,
+        timeout,
+        plain_head if reply is Reply.PLAIN else event_head,
+    )
+    for (number, position), _, message in scan.terminal_events(positions):
+        location, before = location_of(message), closed[number]
+        if position in found[number] or (before and not _precedes(location, before)):
+            continue
+        if reply is Reply.PLAIN:
+            job = finished_by_reply(Record.of(message))
+        else:  # without the headers: reading them takes as long as all the rest
+            job = finished_by_event(message.value(), location)
+        if job is not None:
+            found[number][position] = job
     return found
 
 

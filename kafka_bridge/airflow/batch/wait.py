@@ -19,7 +19,7 @@ from kafka_bridge.airflow.triggerer.job_wait import warning_of
 from kafka_bridge.airflow.triggerer.shared_readers import join_hub
 from kafka_bridge.airflow.triggerer.trigger_events import wait_failure
 from kafka_bridge.airflow.triggerer.waiter import Waiter
-from kafka_bridge.kafka.responses.event_readers import event_head, plain_head
+from kafka_bridge.kafka.response_records import event_head, plain_head
 from kafka_bridge.kafka.responses.subscriptions import Notice, Truncated
 from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
 from kafka_bridge.protocol.ids import batch_job_ids

@@ -19,8 +19,8 @@ from kafka_bridge.airflow.submit.requests import new_request, same_request
 from kafka_bridge.airflow.submit.stored_job import StateStore, StoredJob, load, save_outcome
 from kafka_bridge.airflow.submit.submitter import Submitter
 from kafka_bridge.airflow.task_log import TaskLog
-from kafka_bridge.kafka.lookups.job_lookup import JobEnd, JobTrace, TopicPart, find_job
-from kafka_bridge.kafka.responses.event_readers import event_head, plain_head
+from kafka_bridge.kafka.lookups.job_lookup import JobLookup, TerminalEvent, TopicPart, find_job
+from kafka_bridge.kafka.response_records import event_head, plain_head
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState
 
@@ -30,7 +30,7 @@ class Begun:
     """The job that a try is to wait for; ``end`` where it has ended already."""
 
     job: StoredJob
-    end: JobEnd | None = None
+    end: TerminalEvent | None = None
 
 
 class Attempts:
@@ -141,7 +141,7 @@ class Attempts:
         self._log.info("Job %s of an earlier try is taken up again", job.correlation_id)
         return Begun(job, found.end)
 
-    def _look_up(self, job: StoredJob) -> JobTrace:
+    def _look_up(self, job: StoredJob) -> JobLookup:
         return find_job(
             self._kafka.config,
             job.correlation_id,

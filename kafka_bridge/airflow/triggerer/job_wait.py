@@ -21,7 +21,7 @@ from kafka_bridge.airflow.triggerer.trigger_events import (
     wait_failure,
 )
 from kafka_bridge.airflow.triggerer.waiter import Waiter
-from kafka_bridge.kafka.responses.event_readers import event_head, plain_head
+from kafka_bridge.kafka.response_records import event_head, plain_head
 from kafka_bridge.kafka.responses.subscriptions import Arrival, Notice, Truncated
 from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
 from kafka_bridge.protocol.lifecycle import TERMINAL, Verdict

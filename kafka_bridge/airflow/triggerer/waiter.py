@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from kafka_bridge.airflow.triggerer.hub import ResponseHub
-from kafka_bridge.kafka.responses.event_readers import HeadReader, event_head
+from kafka_bridge.kafka.response_records import HeadReader, event_head
 from kafka_bridge.kafka.responses.subscriptions import Notice, Subscription, add_pending
 
 JobNotice: TypeAlias = tuple[str, Notice]

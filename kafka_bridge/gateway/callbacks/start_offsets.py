@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tenacity import retry, retry_if_exception_type, wait_fixed
 
+from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW
 from kafka_bridge.protocol.errors import BrokerUnreachable
 from kafka_bridge.protocol.messages import utc_now
 
-CLOCK_MARGIN = timedelta(minutes=1)
-"""Records have the time of the receiver that took them, jobs that of the task's host."""
 PAUSE_SECONDS = 1.0
 
 
@@ -50,7 +49,7 @@ class Starts:
     async def _find(self) -> Sequence[int]:
         async with self._asking:
             oldest, self._next = self._oldest, None
-            return await self._answer(oldest - CLOCK_MARGIN)
+            return await self._answer(oldest - CLOCK_SKEW)
 
     @retry(retry=retry_if_exception_type(BrokerUnreachable), wait=wait_fixed(PAUSE_SECONDS))
     async def _answer(self, moment: datetime) -> Sequence[int]:

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AclOperation, AdminClient, ConsumerGroupDescri
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import kafka_error
+from kafka_bridge.kafka.error_translation import kafka_error
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.protocol.errors import KafkaBridgeError, TopicNotFound
 

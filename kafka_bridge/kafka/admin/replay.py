@@ -15,9 +15,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from kafka_bridge.kafka.admin.dead_letters import ANSWER_SECONDS, DeadLetter
+from kafka_bridge.kafka.admin.dead_letter_topic import ANSWER_SECONDS, DeadLetter
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.lookups.ended_jobs import outcomes
+from kafka_bridge.kafka.lookups.job_lookup import terminal_states
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.codec import detect, encode
@@ -122,7 +122,7 @@ def _read_ledger(config: KafkaConfig, letters: Iterable[DeadLetter]) -> _Ledger:
             job for letter in of_topic for job in (letter.correlation_id, _new_id(letter)) if job
         }
         try:
-            found = outcomes(config, topic, jobs, _oldest(of_topic), ANSWER_SECONDS)
+            found = terminal_states(config, topic, jobs, _oldest(of_topic), ANSWER_SECONDS)
         except TopicNotFound:
             missing.add(topic)
         else:

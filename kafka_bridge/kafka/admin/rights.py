@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from kafka_bridge.kafka.admin.acls import Acl
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import kafka_error, translate
+from kafka_bridge.kafka.error_translation import kafka_error, translate
 from kafka_bridge.protocol.errors import BrokerUnreachable
 
 _REFUSED = frozenset(

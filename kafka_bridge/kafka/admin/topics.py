@@ -23,8 +23,8 @@ from confluent_kafka.admin import (
 
 from kafka_bridge.kafka.clients import ask, make
 from kafka_bridge.kafka.config import MESSAGE_BYTES, UNCOMPRESSED, KafkaConfig
-from kafka_bridge.kafka.failures import kafka_error, translate
-from kafka_bridge.kafka.topic_settings import topic_settings
+from kafka_bridge.kafka.error_translation import kafka_error, translate
+from kafka_bridge.kafka.topic_metadata import topic_settings
 from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.errors import ConfigurationError, TopicNotFound
 

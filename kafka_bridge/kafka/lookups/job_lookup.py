@@ -1,36 +1,38 @@
-"""What Kafka holds of one job: whether it was asked for, and whether it has ended."""
+"""Find out what Kafka holds of jobs: whether they were published, and how they finished."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import confluent_kafka as ck
 
-from kafka_bridge.kafka.addressing import candidates, id_in_headers
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.lookups.scan import scan
-from kafka_bridge.kafka.records import headers_of, location_of
-from kafka_bridge.kafka.responses.event_readers import HeadReader, event_head
-from kafka_bridge.protocol.errors import RecordLocation, RemoteProtocolError
+from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW, JobEventScan
+from kafka_bridge.kafka.records import location_of
+from kafka_bridge.kafka.response_records import HeadReader, event_head
+from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState
 
+_EARLIEST = datetime.fromtimestamp(0, UTC) + CLOCK_SKEW
+
 
 @dataclass(frozen=True, slots=True)
-class JobEnd:
-    """A job's first terminal event: which one, and where it lies."""
+class TerminalEvent:
+    """A job's first terminal event: its state, and where it lies."""
 
     state: JobState
     location: RecordLocation
 
 
 @dataclass(frozen=True, slots=True)
-class JobTrace:
-    """What the topics hold: the request or a response, and the end, where there is one."""
+class JobLookup:
+    """Whether the topics hold a request or a response of a job, and its terminal event, if any."""
 
     published: bool
-    end: JobEnd | None = None
+    end: TerminalEvent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,37 +51,51 @@ def find_job(
     timeout: float,
     *,
     read_head: HeadReader = event_head,
-) -> JobTrace:
+) -> JobLookup:
     """Look for a job in both topics, from these offsets up to where the topics end now.
 
-    The request topic is looked at only where no response says that the request is there.
+    The request topic is read only where the response topic has no record of the job.
 
     :param timeout: the longest silence of the brokers, seconds
-    :param read_head: what to make of the responses: status events, or plain replies
+    :param read_head: reads the head of a response: a status event's, or a plain reply's
     :raises KafkaError: as :func:`kafka_bridge.kafka.lookups.scan.scan`
     """
-    key = correlation_id.encode()
-    heard = False
-    for message in _records(config, responses, key, timeout):
-        heard = True
-        state = _state(message, read_head)
+    has_response = False
+    events = _records(config, correlation_id, responses, timeout, read_head)
+    for state, message in events:
+        has_response = True
         if state in TERMINAL:
-            return JobTrace(published=True, end=JobEnd(state, location_of(message)))
-    return JobTrace(published=heard or any(_records(config, requests, key, timeout)))
+            return JobLookup(published=True, end=TerminalEvent(state, location_of(message)))
+    asked = _records(config, correlation_id, requests, timeout, event_head)
+    return JobLookup(published=has_response or any(asked))
 
 
 def _records(
-    config: KafkaConfig, part: TopicPart, key: bytes, timeout: float
-) -> Iterator[ck.Message]:
-    for batch in scan(config, part.topic, part.offsets, timeout=timeout):
-        for message in candidates(batch, ck.Message.key, {key}):
-            if message.key() == key or id_in_headers(headers_of(message)) == key:
-                yield message
+    config: KafkaConfig,
+    correlation_id: str,
+    part: TopicPart,
+    timeout: float,
+    read_head: HeadReader,
+) -> Iterator[tuple[JobState, ck.Message]]:
+    """Yield a job's records, and the states in them; UNKNOWN where a record cannot be read."""
+    scan = JobEventScan(config, part.topic, part.offsets, timeout, read_head)
+    for _, head, message in scan.events_of({correlation_id.encode(): correlation_id}):
+        yield JobState.UNKNOWN if head is None else head.state, message
 
 
-def _state(message: ck.Message, read_head: HeadReader) -> JobState:
-    """Return what a response says; one that cannot be read says nothing, as for a trigger."""
-    try:
-        return read_head(message.value(), headers_of(message)).state
-    except RemoteProtocolError:
-        return JobState.UNKNOWN
+def terminal_states(
+    config: KafkaConfig, topic: str, jobs: Collection[str], since: datetime | None, timeout: float
+) -> dict[str, JobState]:
+    """Return the terminal state of each of these jobs that is finished: its first one.
+
+    :param topic: the response topic
+    :param since: when the oldest of the jobs was created; None reads the whole topic
+    :param timeout: the longest silence of the brokers, seconds
+    :raises KafkaError: as :func:`kafka_bridge.kafka.lookups.scan.scan`
+    """
+    start = () if since is None else max(since, _EARLIEST) - CLOCK_SKEW
+    found: dict[str, JobState] = {}
+    scan = JobEventScan(config, topic, start, timeout)
+    for job, state, _ in scan.terminal_events({job.encode(): job for job in jobs}):
+        found.setdefault(job, state)
+    return found

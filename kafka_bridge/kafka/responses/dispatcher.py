@@ -9,8 +9,8 @@ from operator import itemgetter
 import confluent_kafka as ck
 
 from kafka_bridge.bounded_log import bounded_logger
-from kafka_bridge.kafka.addressing import candidates, id_in_headers
 from kafka_bridge.kafka.records import location_of
+from kafka_bridge.kafka.response_records import candidates, id_in_headers
 from kafka_bridge.kafka.responses.recent_records import Facts, RecentRecords, facts_of
 from kafka_bridge.kafka.responses.subscriptions import (
     Arrival,

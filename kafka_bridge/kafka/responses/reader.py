@@ -22,13 +22,18 @@ from datetime import UTC, datetime
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.health import ReaderHealth
 from kafka_bridge.kafka.lookups.scan import offsets_since
-from kafka_bridge.kafka.responses.catch_up import CatchUp
+from kafka_bridge.kafka.response_records import HeadReader, event_head
+from kafka_bridge.kafka.responses.catch_up import CatchUp, JobsAhead
 from kafka_bridge.kafka.responses.dispatcher import Dispatcher, ReaderCounts
-from kafka_bridge.kafka.responses.event_readers import HeadReader, event_head
-from kafka_bridge.kafka.responses.jobs_ahead import JobsAhead
-from kafka_bridge.kafka.responses.subscriptions import Delivery, Inbox, Notice, Subscription, drain
-from kafka_bridge.kafka.retention import truncations
-from kafka_bridge.kafka.topic_consumer import RefusedPosition, TopicConsumer
+from kafka_bridge.kafka.responses.subscriptions import (
+    Delivery,
+    Inbox,
+    Notice,
+    Subscription,
+    drain,
+    truncations,
+)
+from kafka_bridge.kafka.responses.topic_consumer import RefusedPosition, TopicConsumer
 from kafka_bridge.protocol.errors import KafkaBridgeError, ReaderClosed
 
 _log = logging.getLogger(__name__)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TypeAlias
 
 from kafka_bridge.kafka.records import decode_at
-from kafka_bridge.kafka.responses.event_readers import HeadReader, event_head
+from kafka_bridge.kafka.response_records import HeadReader, event_head
 from kafka_bridge.protocol.errors import KafkaBridgeError, RecordLocation, RemoteProtocolError
 from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.lifecycle import TERMINAL
@@ -91,6 +91,19 @@ Delivery: TypeAlias = list[tuple[Subscription, Notice]]
 MOST_PENDING = 20
 """How many notices a job may have that it has not looked at yet. A job whose worker publishes
 faster than that is told of its latest progress and of its end."""
+
+
+def truncations(jobs: Sequence[Subscription], firsts: Mapping[int, int]) -> Delivery:
+    """Return what to tell the jobs that ask for records which are gone.
+
+    :param firsts: by partition, the first offset that is still there
+    """
+    return [
+        (job, Truncated(partition, job.position(partition), first))
+        for partition, first in firsts.items()
+        for job in jobs
+        if partition < len(job.positions) and job.position(partition) < first
+    ]
 
 
 def is_passing(notice: Notice) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.headers import Headers
-from kafka_bridge.protocol.records import M
+from kafka_bridge.protocol.plain_data import M
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ from typing import TypeAlias
 from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.control import ControlReader
+from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW
 from kafka_bridge.kafka.unreadable import SkippedBatches
 from kafka_bridge.protocol.errors import AccessDenied, KafkaBridgeError, TopicNotFound
 from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime.ledger_snapshot import (
-    CLOCK_SKEW_SECONDS,
     SCAN_SECONDS,
     LedgerSnapshot,
     read_snapshot,
@@ -126,7 +126,7 @@ class Ledger:
         """Return from when on to read: some more than is needed, since older requests may come."""
         now = time.time()
         # A sender's clock may be wrong: nothing was said later than now.
-        since = min(oldest, now) - 2 * CLOCK_SKEW_SECONDS
+        since = min(oldest, now) - 2 * CLOCK_SKEW.total_seconds()
         last = self._snapshots.get(topic)
         if last is not None and last.epoch == epoch and last.failure is None and not last.is_cut:
             since = min(since, now - REACH * (now - last.since))

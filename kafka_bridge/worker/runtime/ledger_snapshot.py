@@ -15,18 +15,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.lookups.scan import scan
+from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW, JobEventScan
 from kafka_bridge.kafka.unreadable import SkippedBatches
 from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
-from kafka_bridge.protocol.event_head import EventHead, read_head
-from kafka_bridge.protocol.ids import CORRELATION_ID_LENGTH
+from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState, StatusEvent
 from kafka_bridge.protocol.sanitize import LINE_BYTES
 
-CLOCK_SKEW_SECONDS = 60.0
-"""How far the clocks of Airflow and of other workers may differ from each other."""
 SCAN_SECONDS = 60.0
 """The longest silence of the brokers while the topic is read; an open transaction ends in time."""
 FAILURE_SECONDS = 10.0
@@ -115,7 +112,7 @@ class LedgerSnapshot:
         """Tell whether it knows all of a request that came with this assignment."""
         if self.failure is not None:
             return not self.is_stale
-        is_recent = self.since <= created_at.timestamp() - CLOCK_SKEW_SECONDS
+        is_recent = self.since <= created_at.timestamp() - CLOCK_SKEW.total_seconds()
         return self.epoch >= epoch and (is_recent or job in self.asked)
 
 
@@ -134,12 +131,11 @@ def read_snapshot(
     :raises KafkaError: it cannot be read
     """
     reading = _Reading(asked)
-    records = 0
     start = datetime.fromtimestamp(max(0.0, since), UTC)
-    for batch in scan(config, topic, start, timeout=SCAN_SECONDS, skipped=skipped):
-        records += len(batch)
-        for message in batch:
-            reading.take(message)
+    scan = JobEventScan(config, topic, start, SCAN_SECONDS, skipped=skipped)
+    for key, head, message in scan.events():
+        if head is not None:  # else a plain reply, or damage: not a worker's event
+            reading.take(key, head, message)
     for each in reading.unfinished.values():
         each.settle()
     return LedgerSnapshot(
@@ -147,7 +143,7 @@ def read_snapshot(
         epoch,
         reading.finished.keys(),
         reading.unfinished,
-        records=records,
+        records=scan.records,
         asked=asked,
         is_cut=reading.complete_since > 0,
     )
@@ -166,16 +162,10 @@ class _Reading:
         self._asked = asked
         self._newest_ms = 0
 
-    def take(self, message: Any) -> None:
-        """Take in a record."""
-        key = message.key()
-        if not isinstance(key, bytes) or len(key) != CORRELATION_ID_LENGTH or key in self.finished:
+    def take(self, key: bytes, head: EventHead, message: Any) -> None:
+        """Take in an event."""
+        if key in self.finished:
             return
-        value = message.value()
-        try:
-            head = read_head(value)
-        except RemoteProtocolError:
-            return  # a plain reply, or damage: no word of a worker
         self._newest_ms = max(self._newest_ms, message.timestamp()[1])
         if head.state in TERMINAL:
             self.unfinished.pop(key, None)
@@ -186,7 +176,7 @@ class _Reading:
             if known is None:
                 known = self.unfinished[key] = Unfinished()
                 self._leave_out(self.unfinished, MOST_UNFINISHED)
-            known.take(head, value)
+            known.take(head, message.value())
 
     def _leave_out(self, jobs: dict[bytes, Any], most: int) -> None:
         """Forget the job that was seen first, where there are too many and it was not asked for."""

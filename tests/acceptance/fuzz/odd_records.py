@@ -31,7 +31,7 @@ from kafka_bridge.protocol.messages import (
     Task,
     utc_now,
 )
-from kafka_bridge.protocol.records import to_record
+from kafka_bridge.protocol.plain_data import to_record
 from kafka_bridge.protocol.schemas import WRITTEN
 
 from .odd_values import (

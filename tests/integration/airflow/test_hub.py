@@ -16,11 +16,10 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, TopicPartition
 
-from kafka_bridge.kafka import topic_watch
 from kafka_bridge.kafka.config import GROUP_PREFIX, KafkaConfig
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.responses import dispatcher
+from kafka_bridge.kafka.responses import dispatcher, topic_watch
 from kafka_bridge.kafka.responses.subscriptions import Delivery, bounded
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import KafkaBridgeError, TopicNotFound

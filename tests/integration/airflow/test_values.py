@@ -29,7 +29,7 @@ from kafka_bridge.airflow.outcomes import result_of, storable
 from kafka_bridge.airflow.storable import MAX_LEVELS
 from kafka_bridge.airflow.triggerer import job_wait
 from kafka_bridge.airflow.triggerer.waiter import JobNotice
-from kafka_bridge.kafka.responses.event_readers import event_head, plain_head
+from kafka_bridge.kafka.response_records import event_head, plain_head
 from kafka_bridge.kafka.responses.subscriptions import Arrival
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import Encoding

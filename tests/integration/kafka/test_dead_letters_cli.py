@@ -14,7 +14,7 @@ import pytest
 
 from integration.jobs import config_of
 from integration.kafka.dead_letters import ORIGINAL_MS, Office
-from kafka_bridge.kafka.admin import dead_letters
+from kafka_bridge.kafka.admin import dead_letter_topic
 from kafka_bridge.protocol.codec import detect, encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import UnknownSchema
@@ -343,7 +343,7 @@ def test_letter_that_would_come_back_is_not_sent(office: Office) -> None:
 
 def test_no_broker_is_said_so(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers: the address and what to check, exit code 1."""
-    monkeypatch.setattr(dead_letters, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(dead_letter_topic, "ANSWER_SECONDS", 0.5)
     address = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("KAFKA_BRIDGE_BOOTSTRAP_SERVERS", address)
     said = office.run("list")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.responses.event_readers import plain_head
+from kafka_bridge.kafka.response_records import plain_head
 from kafka_bridge.kafka.responses.reader import ResponseReader
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.headers import CORRELATION_ID

@@ -52,7 +52,7 @@ def test_deleted_topic_is_told_to_every_waiter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A topic that is deleted while jobs wait on it ends their waiting."""
-    monkeypatch.setattr("kafka_bridge.kafka.topic_watch.MISSING_SECONDS", 1.0)
+    monkeypatch.setattr("kafka_bridge.kafka.responses.topic_watch.MISSING_SECONDS", 1.0)
     topic = topics()
     waiter = Waiter().join(open_reader(topic), [0])
     assert waiter.is_told_nothing()
@@ -62,7 +62,7 @@ def test_deleted_topic_is_told_to_every_waiter(
 
 def test_unreachable_brokers_are_told_to_every_waiter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing listens, waiting ends with an error that names the servers."""
-    monkeypatch.setattr("kafka_bridge.kafka.topic_consumer.METADATA_SECONDS", 0.0)
+    monkeypatch.setattr("kafka_bridge.kafka.responses.topic_consumer.METADATA_SECONDS", 0.0)
     servers = f"127.0.0.1:{free_port()}"
     reader = ResponseReader(config_of(servers), "t", hand_over)
     try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from queue import Empty, Queue
 
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.responses.event_readers import HeadReader, event_head
+from kafka_bridge.kafka.response_records import HeadReader, event_head
 from kafka_bridge.kafka.responses.reader import ResponseReader
 from kafka_bridge.kafka.responses.subscriptions import Arrival, Delivery, Notice
 from kafka_bridge.protocol.codec import encode

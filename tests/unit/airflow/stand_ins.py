@@ -9,9 +9,9 @@ from typing import Any, Self
 
 from kafka_bridge.kafka.admin.diagnosis import QueueReport
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.lookups.job_lookup import JobTrace
+from kafka_bridge.kafka.lookups.job_lookup import JobLookup
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.kafka.responses.event_readers import HeadReader
+from kafka_bridge.kafka.response_records import HeadReader
 from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.headers import Headers
@@ -34,7 +34,7 @@ class Kafka:
     published: list[tuple[str, bytes, bytes, Headers]] = field(default_factory=list)
     cancelled: list[tuple[str, str]] = field(default_factory=list)
     looked_for: list[tuple[Any, ...]] = field(default_factory=list)
-    trace: JobTrace | None = None
+    trace: JobLookup | None = None
     ended: StatusEvent | None = None
     failure: Exception | None = None
     state: str = "running"
@@ -80,7 +80,7 @@ class Kafka:
         self.cancelled.append((job, reason))
         return RecordLocation(topic, 0, 3)
 
-    def find_job(self, _: KafkaConfig, *asked: Any, read_head: HeadReader) -> JobTrace:
+    def find_job(self, _: KafkaConfig, *asked: Any, read_head: HeadReader) -> JobLookup:
         """Tell what became of a job."""
         self.looked_for.append(asked)
         self.read_head = read_head

@@ -12,9 +12,9 @@ from kafka_bridge.airflow import KafkaJobOperator
 from kafka_bridge.airflow.exceptions import KafkaJobFailed, KafkaJobTimedOut
 from kafka_bridge.airflow.submit.stored_job import save
 from kafka_bridge.kafka.admin.diagnosis import QueueReport
-from kafka_bridge.kafka.lookups.job_lookup import JobTrace
+from kafka_bridge.kafka.lookups.job_lookup import JobLookup
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.kafka.responses.event_readers import plain_head
+from kafka_bridge.kafka.response_records import plain_head
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.headers import Headers
 
@@ -64,7 +64,7 @@ def test_one_limit(
 def test_retry_finds_plain_replies(kafka: Kafka, store: Store) -> None:
     """A retry looks for the reply as the trigger does."""
     save(store, stored())
-    kafka.trace = JobTrace(published=True)
+    kafka.trace = JobLookup(published=True)
     assert deferred(operator(), store, try_number=2)["correlation_id"] == JOB
     assert kafka.read_head is plain_head
 

@@ -16,7 +16,7 @@ from kafka_bridge.airflow.triggerer import job_log, job_wait
 from kafka_bridge.airflow.triggerer.job_log import LogBudget
 from kafka_bridge.airflow.triggerer.waiter import JobNotice, Waiter
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
-from kafka_bridge.kafka.responses.event_readers import HeadReader
+from kafka_bridge.kafka.response_records import HeadReader
 from kafka_bridge.kafka.responses.subscriptions import Arrival, Notice
 from kafka_bridge.protocol.errors import RecordLocation, Undecodable
 from kafka_bridge.protocol.messages import JobState, Progress

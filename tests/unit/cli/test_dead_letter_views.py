@@ -8,7 +8,7 @@ import re
 import pytest
 
 from kafka_bridge.cli.dead_letter_views import print_json, print_letter, print_table
-from kafka_bridge.kafka.admin.dead_letters import DeadLetter
+from kafka_bridge.kafka.admin.dead_letter_topic import DeadLetter
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import RecordLocation

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kafka_bridge.kafka.stalls import STALL_SECONDS, StallWatch
+from kafka_bridge.kafka.health import STALL_SECONDS, StallWatch
 
 BEHIND = {"fetch_state": "active", "fetchq_cnt": 0, "next_offset": 5, "ls_offset": 9}
 
@@ -16,7 +16,7 @@ BEHIND = {"fetch_state": "active", "fetchq_cnt": 0, "next_offset": 5, "ls_offset
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Give the time, as the one item of a list."""
     now = [1000.0]
-    monkeypatch.setattr("kafka_bridge.kafka.stalls.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("kafka_bridge.kafka.health.time.monotonic", lambda: now[0])
     return now
 
 

@@ -27,7 +27,7 @@ from kafka_bridge.protocol.errors import (
 )
 from kafka_bridge.protocol.media_types import from_json, is_json, to_json
 from kafka_bridge.protocol.messages import JobCommand, JobRequest, JobState, Message, StatusEvent
-from kafka_bridge.protocol.records import to_record
+from kafka_bridge.protocol.plain_data import to_record
 
 from .samples import COMMAND, EVENT, FULL, MESSAGE_TYPES, REQUEST, golden_values
 from .strategies import messages, repeatable

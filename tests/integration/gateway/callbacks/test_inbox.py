@@ -27,10 +27,10 @@ from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome
 from kafka_bridge.gateway.callbacks.report_order import ReportOrder
 from kafka_bridge.gateway.http.config import Answer
 from kafka_bridge.gateway.http.job_status import read_answer
-from kafka_bridge.kafka import topic_consumer, topic_watch
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.lookups.scan import offsets_since
 from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.kafka.responses import topic_consumer, topic_watch
 from kafka_bridge.protocol.errors import TopicNotFound
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import utc_now

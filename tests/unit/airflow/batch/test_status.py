@@ -8,12 +8,12 @@ from typing import Any, cast
 import confluent_kafka as ck
 import pytest
 
-from kafka_bridge.airflow.batch import status as status_module
 from kafka_bridge.airflow.batch.finished_job import FinishedJob
 from kafka_bridge.airflow.batch.status import read_status
 from kafka_bridge.airflow.batch.stored_batch import Batch, Round
 from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.lookups import job_events
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.messages import JobFailure, JobState, StatusEvent
 
@@ -52,13 +52,13 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> list[StatusEvent]:
     contents: list[StatusEvent] = []
 
     def scan(
-        config: KafkaConfig, name: str, start: Sequence[int], *, timeout: float
+        config: KafkaConfig, name: str, start: Sequence[int], *, timeout: float, skipped: object
     ) -> Iterator[list[ck.Message]]:
         assert (config, name, start, timeout) == (CONFIG, TOPIC, [0], 30)
         for offset, each in enumerate(contents):
             yield [cast(ck.Message, Message(each, RecordLocation(TOPIC, 0, offset)))]
 
-    monkeypatch.setattr(status_module, "scan", scan)
+    monkeypatch.setattr(job_events, "scan", scan)
     return contents
 
 

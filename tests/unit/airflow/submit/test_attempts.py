@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from kafka_bridge.airflow import KafkaJobOperator, KafkaJobPublishOperator
 from kafka_bridge.airflow.exceptions import KafkaJobCancelled, KafkaJobKilled
 from kafka_bridge.airflow.submit.stored_job import StoredJob, load, save
-from kafka_bridge.kafka.lookups.job_lookup import JobEnd, JobTrace
+from kafka_bridge.kafka.lookups.job_lookup import JobLookup, TerminalEvent
 from kafka_bridge.protocol.errors import BrokerUnreachable, RecordLocation
 from kafka_bridge.protocol.messages import JobState
 
@@ -33,9 +33,9 @@ def run(store: Store, made: KafkaJobOperator, try_number: int = 2, max_tries: in
     return str(arguments["correlation_id"])
 
 
-def ended(state: JobState) -> JobTrace:
+def ended(state: JobState) -> JobLookup:
     """Return the trace of a job that has ended."""
-    return JobTrace(published=True, end=JobEnd(state, PLACE))
+    return JobLookup(published=True, end=TerminalEvent(state, PLACE))
 
 
 def current(store: Store) -> StoredJob:
@@ -57,7 +57,7 @@ def test_first_try(kafka: Kafka, store: Store) -> None:
 def test_retry_while_the_job_lives(kafka: Kafka, store: Store, log: Log) -> None:
     """The job is waited for again, from its own start offsets: nothing is published."""
     save(store, stored())
-    kafka.trace = JobTrace(published=True)
+    kafka.trace = JobLookup(published=True)
     assert run(store, operator()) == JOB
     assert kafka.published == []
     assert kafka.cancelled == []
@@ -68,7 +68,7 @@ def test_retry_while_the_job_lives(kafka: Kafka, store: Store, log: Log) -> None
 def test_retry_looks_from_the_stored_offsets(kafka: Kafka, store: Store) -> None:
     """Both topics are searched for the job from where they ended before it was published."""
     save(store, stored(request_topic="q", response_topic="a"))
-    kafka.trace = JobTrace(published=True)
+    kafka.trace = JobLookup(published=True)
     run(store, operator(broker_timeout=12))
     ((job, requests, responses, timeout),) = kafka.looked_for
     assert (job, timeout) == (JOB, 12.0)
@@ -79,7 +79,7 @@ def test_retry_looks_from_the_stored_offsets(kafka: Kafka, store: Store) -> None
 def test_retry_after_a_crash_before_the_publish(kafka: Kafka, store: Store) -> None:
     """A job that is stored and not in Kafka is published as it was: same id, same times."""
     save(store, stored(attempt=3, request_topic="q"))
-    kafka.trace = JobTrace(published=False)
+    kafka.trace = JobLookup(published=False)
     made = operator(schedule_to_start_timeout=60, start_to_close_timeout=30)
     assert run(store, made) == JOB
     ((topic, key, _, _),) = kafka.published

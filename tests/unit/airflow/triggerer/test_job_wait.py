@@ -11,7 +11,7 @@ import pytest
 
 from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.triggerer.timeouts import MARGIN_SECONDS
-from kafka_bridge.kafka.responses.event_readers import HeadReader, event_head, plain_head
+from kafka_bridge.kafka.response_records import HeadReader, event_head, plain_head
 from kafka_bridge.kafka.responses.subscriptions import Arrival, Truncated
 from kafka_bridge.protocol.errors import (
     AccessDenied,

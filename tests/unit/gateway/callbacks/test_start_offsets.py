@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kafka_bridge.gateway.callbacks import start_offsets as module
-from kafka_bridge.gateway.callbacks.start_offsets import CLOCK_MARGIN, Starts
+from kafka_bridge.gateway.callbacks.start_offsets import Starts
+from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW
 from kafka_bridge.protocol.errors import BrokerUnreachable, TopicNotFound
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -61,8 +62,8 @@ async def test_many_jobs_ask_once(brokers: Brokers) -> None:
     brokers.may_answer.set()
     assert await asyncio.gather(*waiting) == [[19]] * 3 + [[39]] * 500
     assert brokers.asked == [
-        NOON + timedelta(minutes=20) - CLOCK_MARGIN,
-        NOON + timedelta(minutes=100) - CLOCK_MARGIN,
+        NOON + timedelta(minutes=20) - CLOCK_SKEW,
+        NOON + timedelta(minutes=100) - CLOCK_SKEW,
     ]
 
 

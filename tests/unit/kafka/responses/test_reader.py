@@ -10,7 +10,7 @@ import pytest
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.health import ReaderHealth
-from kafka_bridge.kafka.responses import jobs_ahead
+from kafka_bridge.kafka.responses import catch_up
 from kafka_bridge.kafka.responses import reader as reader_module
 from kafka_bridge.kafka.responses.dispatcher import Dispatcher
 from kafka_bridge.kafka.responses.reader import ResponseReader
@@ -81,7 +81,7 @@ def test_job_behind_the_end_that_opens_the_reader_with_others_is_served(
     """A triggerer starts again after its response topic was recreated, with many jobs at once."""
     monkeypatch.setattr(reader_module, "TopicConsumer", EmptyTopic)
     monkeypatch.setattr(reader_module, "offsets_since", lambda *_, **__: [100])
-    monkeypatch.setattr(jobs_ahead, "END_KNOWN_SECONDS", 0.0)
+    monkeypatch.setattr(catch_up, "END_KNOWN_SECONDS", 0.0)
     reader = ResponseReader(KafkaConfig({"bootstrap.servers": "nobody"}), "t", print, linger=0.5)
     within, behind = subscription(b"within", 110), subscription(b"behind", 500)
     reader.join([within, behind])

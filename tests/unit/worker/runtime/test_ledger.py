@@ -6,17 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW
 from kafka_bridge.protocol.errors import TopicNotFound
 from kafka_bridge.worker.runtime.ledger import OWN_JOBS, Ledger
 from kafka_bridge.worker.runtime.ledger_snapshot import (
-    CLOCK_SKEW_SECONDS,
     FAILURE_SECONDS,
     LedgerSnapshot,
     Unfinished,
 )
 
 SINCE = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SKEW = timedelta(seconds=CLOCK_SKEW_SECONDS)
+SKEW = CLOCK_SKEW
 MOMENT = timedelta(milliseconds=1)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kafka_bridge.kafka.lookups import job_events
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.ids import new_correlation_id
@@ -41,7 +42,7 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def scan(*_: object, **__: object) -> Iterator[list[Any]]:
         yield records
 
-    monkeypatch.setattr(page_module, "scan", scan)
+    monkeypatch.setattr(job_events, "scan", scan)
     return records
 
 

@@ -11,12 +11,10 @@ import confluent_kafka as ck
 
 from kafka_bridge.kafka.clients import failure_of, make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.failures import heals_by_itself, is_missing_topic
-from kafka_bridge.kafka.health import STATISTICS_MS, ReaderHealth, reader_health
+from kafka_bridge.kafka.error_translation import heals_by_itself, is_missing_topic
+from kafka_bridge.kafka.health import STATISTICS_MS, ReaderHealth, StallWatch, reader_health
 from kafka_bridge.kafka.records import arrived
-from kafka_bridge.kafka.retention import watermarks
-from kafka_bridge.kafka.stalls import StallWatch
-from kafka_bridge.kafka.topic_watch import METADATA_SECONDS, TopicWatch
+from kafka_bridge.kafka.responses.topic_watch import METADATA_SECONDS, TopicWatch
 from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches, is_unreadable
 
 POLL_SECONDS = 0.05
@@ -135,7 +133,7 @@ class TopicConsumer:
 
     def watermarks(self, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """Return by partition its first offset and its end, as far as the brokers answer."""
-        return watermarks(self._consumer, self.topic, partitions, METADATA_SECONDS)
+        return _watermarks(self._consumer, self.topic, partitions, METADATA_SECONDS)
 
     def changed_partitions(self) -> range | None:
         """Return the topic's partitions where there are new ones, or the topic was missing.
@@ -212,3 +210,21 @@ class TopicConsumer:
                 servers=self._config.bootstrap_servers,
                 topic=self.topic,
             )
+
+
+def _watermarks(
+    consumer: ck.Consumer, topic: str, partitions: Iterable[int], timeout: float
+) -> dict[int, tuple[int, int]]:
+    """Return by partition its first offset and its end, as far as the brokers answer.
+
+    :param timeout: seconds for each partition
+    """
+    found: dict[int, tuple[int, int]] = {}
+    for partition in partitions:
+        try:
+            found[partition] = consumer.get_watermark_offsets(
+                ck.TopicPartition(topic, partition), timeout=timeout
+            )
+        except ck.KafkaException:
+            return found  # a broker is away: jobs go on under their deadlines in any case
+    return found

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.offsets import partition_count
+from kafka_bridge.kafka.topic_metadata import partition_count
 from kafka_bridge.protocol.errors import KafkaBridgeError, TopicNotFound
 
 _log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import confluent_kafka as ck
 import pytest
 
-from kafka_bridge.kafka.failures import heals_by_itself, too_large, translate
+from kafka_bridge.kafka.error_translation import heals_by_itself, too_large, translate
 from kafka_bridge.protocol import errors
 
 E = ck.KafkaError

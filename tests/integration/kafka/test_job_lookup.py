@@ -9,7 +9,7 @@ import pytest
 
 from integration.jobs import WAIT_SECONDS, config_of, event, request
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.lookups.job_lookup import JobEnd, JobTrace, TopicPart, find_job
+from kafka_bridge.kafka.lookups.job_lookup import JobLookup, TerminalEvent, TopicPart, find_job
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.codec import encode
@@ -53,7 +53,7 @@ class Job:
         """Write under the job's key what nobody can read."""
         self._producer.publish(self._responses, self.id.encode(), b"junk", [])
 
-    def trace(self) -> JobTrace:
+    def trace(self) -> JobLookup:
         """Look for the job."""
         return find_job(self._config, self.id, self.requests, self.responses, WAIT_SECONDS)
 
@@ -82,20 +82,20 @@ def job(real_broker: Broker, topics: TopicFactory, producer: RecordProducer) -> 
 
 def test_not_published(job: Job) -> None:
     """A job of which nothing stands in the topics was not published."""
-    assert job.trace() == JobTrace(published=False)
+    assert job.trace() == JobLookup(published=False)
 
 
 def test_published(job: Job) -> None:
     """A request that nobody has answered is found among others."""
     job.ask()
-    assert job.trace() == JobTrace(published=True)
+    assert job.trace() == JobLookup(published=True)
 
 
 def test_at_work(job: Job) -> None:
     """A job of which something was heard was published, wherever its request is now."""
     job.answer(JobState.ACCEPTED)
     job.junk()
-    assert job.trace() == JobTrace(published=True)
+    assert job.trace() == JobLookup(published=True)
 
 
 @pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED])
@@ -105,7 +105,7 @@ def test_ended(job: Job, state: JobState) -> None:
     job.answer(JobState.RUNNING)
     place = job.answer(state)
     job.answer(JobState.SUCCEEDED)
-    assert job.trace() == JobTrace(published=True, end=JobEnd(state, place))
+    assert job.trace() == JobLookup(published=True, end=TerminalEvent(state, place))
 
 
 def test_before_the_offsets(job: Job) -> None:
@@ -113,7 +113,7 @@ def test_before_the_offsets(job: Job) -> None:
     job.ask()
     job.answer(JobState.SUCCEEDED)
     job.look_from_here()
-    assert job.trace() == JobTrace(published=False)
+    assert job.trace() == JobLookup(published=False)
 
 
 def test_topic_that_is_gone(job: Job) -> None:
