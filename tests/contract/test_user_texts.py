@@ -98,3 +98,27 @@ def test_pages_are_plain_english(pattern: str) -> None:
 def test_every_kind_of_text_is_found() -> None:
     """The test sees logs, errors, the command line's help and output."""
     assert {each.kind for each in TEXTS} >= {"log", "error", "help", "output", "text"}
+
+
+LOG_LINES = [
+    pytest.param(line, id=f"{page.name}: {line:.40}")
+    for page in PAGES
+    for block in re.findall(r"^```text\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    for line in block.splitlines()
+    if not line[0].isdigit()  # progress, which is put together from parts
+]
+
+
+FILLED_IN = re.compile(r"%[sd]|\{.*?\}")
+
+
+@pytest.mark.parametrize("line", LOG_LINES)
+def test_every_log_line_on_a_page_is_one_that_the_code_writes(line: str) -> None:
+    """A page that shows a task's log follows when a text is reworded."""
+    parts = (FILLED_IN.split(each.text) for each in TEXTS if each.kind in {"log", "text"})
+    patterns = [
+        ".+".join(map(re.escape, literals))
+        for literals in parts
+        if re.search(r"\w", "".join(literals))
+    ]
+    assert any(re.fullmatch(pattern, line) for pattern in patterns)
