@@ -1,16 +1,17 @@
-"""One job done by a worker's own handler, without any broker: for the tests of a service."""
+"""Runs one job with a worker's own handler, without a broker: for the tests of a service."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
+import math
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from kafka_bridge.kafka.records import Received, Record
 from kafka_bridge.payloads import from_bytes, to_bytes
-from kafka_bridge.protocol.codec import decode
+from kafka_bridge.protocol.codec import decode, encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.headers import Headers, RawHeaders
 from kafka_bridge.protocol.ids import new_correlation_id
@@ -23,19 +24,26 @@ from kafka_bridge.protocol.messages import (
     utc_now,
 )
 from kafka_bridge.protocol.topics import RESPONSE_TOPIC
-from kafka_bridge.worker import StopReason, Worker
+from kafka_bridge.worker import Worker
 from kafka_bridge.worker.monitoring.observer import Observer
-from kafka_bridge.worker.runtime.admission import End, Start, decide
+from kafka_bridge.worker.runtime.admission import Admission
+from kafka_bridge.worker.runtime.capacity import Capacity
 from kafka_bridge.worker.runtime.executor import Executor, event_loop
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
-from kafka_bridge.worker.runtime.job_run import JobRun
-from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot
-from kafka_bridge.worker.runtime.reporter import JobReporter, Sender
+from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot, Unfinished
+from kafka_bridge.worker.runtime.mailbox import Mailbox
+from kafka_bridge.worker.runtime.membership import Membership
+from kafka_bridge.worker.runtime.publishing import Publishing
+from kafka_bridge.worker.runtime.reporter import Sender
+from kafka_bridge.worker.runtime.scheduler import assemble
+from kafka_bridge.worker.runtime.slots import Slots
+
+POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """What a worker said of a job: its ``events`` in order, the last of them its end."""
+    """The ``events`` that a worker published of a job, in order; the last is the terminal event."""
 
     events: tuple[StatusEvent, ...]
 
@@ -56,12 +64,12 @@ class JobOutcome:
 
     @property
     def progress(self) -> list[Progress]:
-        """The progress that was sent; of figures that come quicker than two a second, the last."""
+        """The progress that was published: at most twice a second, the latest."""
         return [event.progress for event in self.events if event.progress is not None]
 
 
 class CollectedEvents:
-    """Takes a job's events in the brokers' stead."""
+    """Collects a job's events instead of publishing them."""
 
     def __init__(self) -> None:
         self.events: list[StatusEvent] = []
@@ -74,7 +82,7 @@ class CollectedEvents:
         _headers: Headers,
         delivered: Callable[[Exception | None], None],
     ) -> None:
-        """Take a status event."""
+        """Collect a status event."""
         self.events.append(decode(StatusEvent, value))
         delivered(None)
 
@@ -90,7 +98,7 @@ def run_job(
     timeout: float = 60.0,
     **fields: Any,
 ) -> JobOutcome:
-    """Have a worker do one job, as it would for a request from Kafka, and return what it said.
+    """Have a worker do one job, as for a request from Kafka, and return what it published.
 
     ::
 
@@ -100,10 +108,10 @@ def run_job(
             assert outcome.result == {"files": 0}
 
     :param payload: as in the operator: a dictionary, dataclass, pydantic model, or bytes
-    :param cancel_after: cancel the job after so many seconds
-    :param external_id: what an earlier delivery of the job said that the real system calls it
+    :param cancel_after: cancel the job after this many seconds
+    :param external_id: what the real system calls the job, by an earlier delivery of it
     :param headers: headers of the request, such as ``traceparent``
-    :param timeout: seconds until the test is told that the job does not end
+    :param timeout: seconds after which the job is expected to have ended
     :param fields: other fields of the :class:`JobRequest`, such as ``deadline``
     :raises PayloadNotSerialisable: the payload has no JSON form
     :raises TimeoutError: the job did not end in time
@@ -140,58 +148,115 @@ def do_job(
     headers: RawHeaders = (),
     timeout: float = 60.0,
 ) -> BaseException | None:
-    """Have a worker do the job of a request and send its events; return once its end is sent.
+    """Have a worker do the job of a request and publish its events.
 
-    :returns: why the end could not be sent, None where it was
+    Return once the terminal event is acknowledged.
+
+    :returns: why the terminal event could not be published, None if it was
     :raises TimeoutError: the job did not end in time
     """
-    settled: Future[BaseException | None] = Future()
-    snapshot = LedgerSnapshot(since=0.0, epoch=0)
-    decision = decide(
-        request,
-        snapshot,
-        worker.handlers,
-        cancelled=None,
-        max_deliveries=worker.max_deliveries,
-        now=utc_now(),
-    )
-    reporter = JobReporter(
-        sender,
-        request,
-        Encoding.AVRO,
-        worker.worker_id,
-        may_publish=lambda: True,
-        delivery=1 if external_id is None else 2,
-        external_id=external_id,
-        request_headers=headers,
-    )
-    if isinstance(decision, End):
-        reporter.finished(
-            decision.state, lambda _, error: settled.set_result(error), **decision.facts
-        )
-    if not isinstance(decision, Start):
-        return settled.result(timeout)
-    run = JobRun(request, decision.handler, reporter, Observer(), settled.set_result)
+    cancels, unpublished = _Cancels(), _Unpublished()
     with contextlib.closing(Heartbeats()) as heartbeats, event_loop() as loop:
-        executor = Executor(1, loop, ended=lambda _: None)
-        heartbeats.add(run)
-
-        def accepted(error: BaseException | None) -> None:
-            if error is None:
-                executor.submit(run)
-                executor.start_waiting()
-            else:
-                settled.set_result(error)
-
-        reporter.accepted(accepted)
-        cancel = threading.Timer(
-            cancel_after or 0.0, run.ask_to_stop, (StopReason.CANCELLED, "the test cancelled it")
+        executor = Executor(1, loop)
+        scheduler = assemble(
+            Admission(worker.handlers, worker.max_deliveries, _Ledger(external_id), cancels),
+            Publishing(sender, worker.worker_id),
+            Capacity(Slots(1), executor),
+            unpublished,
+            heartbeats,
+            Membership(math.inf),
+            Mailbox(),
+            Observer(),
         )
-        if cancel_after is not None:
-            cancel.start()
-        try:
-            return settled.result(timeout)
-        except TimeoutError:
-            raise TimeoutError(f"job {run} did not end within {timeout:g} s") from None
-        finally:
-            cancel.cancel()  # or it would keep the process from ending
+        scheduler.assigned([0])
+        scheduler.receive([cast(Received, _Given(request, headers))])
+        cancel_at = time.monotonic() + (math.inf if cancel_after is None else cancel_after)
+        give_up = time.monotonic() + timeout
+        while not scheduler.is_idle:
+            if time.monotonic() >= give_up:
+                job = f"{request.correlation_id} ({request.job_type})"
+                raise TimeoutError(f"job {job} did not end within {timeout:g} s")
+            if time.monotonic() >= cancel_at and not cancels.reasons:
+                cancels.reasons[request.correlation_id] = "the test cancelled it"
+                scheduler.cancel(request.correlation_id)
+            scheduler.work()
+            executor.start_waiting()
+            scheduler.mailbox.wait(POLL_SECONDS)
+    return unpublished.error
+
+
+class _Given:
+    """A job request that no consumer has read."""
+
+    partition = 0
+    offset = 0
+
+    def __init__(self, request: JobRequest, headers: RawHeaders) -> None:
+        self._request = request
+        self.value = encode(request, Encoding.AVRO)
+        self.headers = headers
+        self.record = None
+
+    def decode(self, _: type[JobRequest]) -> JobRequest:
+        """Return the request."""
+        return self._request
+
+
+class _Ledger:
+    """Knows one job at most: one that was begun before, under this external id."""
+
+    knows_of_begun = False
+
+    def __init__(self, external_id: str | None) -> None:
+        self._external_id = external_id
+
+    def snapshot_for(self, request: JobRequest, epoch: int) -> LedgerSnapshot:
+        """Return what is known of a job."""
+        before = Unfinished(1, 1, is_released=True, external_id=self._external_id)
+        key = request.correlation_id.encode()
+        unfinished = {} if self._external_id is None else {key: before}
+        return LedgerSnapshot(0.0, epoch, unfinished=unfinished)
+
+    def is_finished_here(self, _correlation_id: str) -> bool:
+        """Tell whether a job has ended before: none has."""
+        return False
+
+    def finished_here(self, _correlation_id: str) -> None:
+        """Do nothing."""
+
+    def has_read(self, _epoch: int) -> bool:
+        """Tell whether everything is known."""
+        return True
+
+    def may_read(self, _topic: str) -> bool:
+        """Tell whether more could be read."""
+        return False
+
+    def read(self, *_: object) -> None:
+        """Do nothing."""
+
+
+class _Cancels:
+    """Holds the reason of a cancel."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+
+
+class _Unpublished:
+    """Holds the error of a job that would go to the dead-letter topic."""
+
+    is_full = False
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def set_aside(
+        self, _record: Record | None, error: BaseException, done: Callable[[], None]
+    ) -> None:
+        """Keep the error."""
+        self.error = error
+        done()
+
+    def tell_sender(self, _record: Record | None, _error: Exception) -> None:
+        """Do nothing."""

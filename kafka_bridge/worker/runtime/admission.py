@@ -1,39 +1,46 @@
-"""What to do with a request that a worker has in flight. Pure: all that decides is passed in."""
+"""Decides what a worker does with a request.
+
+:func:`decide` is pure: all that it depends on is passed in. :class:`Admission` gathers that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from kafka_bridge.protocol.errors import KafkaBridgeError
-from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobRequest, JobState
+from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobRequest, JobState, utc_now
 from kafka_bridge.worker.errors import failure
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.runtime.expiry import too_late
+from kafka_bridge.worker.runtime.in_flight import InFlightJob
 from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot, Unfinished
 
 SUSPECT_SHARE = 2
-"""After half of its deliveries without an end a job is run with no other such job beside it: when
-the process dies again, what killed it is known, and the others are not blamed."""
+"""After half of its deliveries without an end a job runs with no other such job beside it: if the
+process dies again, it is known what killed it, and other jobs are not blamed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Its job is finished: commit it in silence."""
+    """The job is finished: commit the offset, publish nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """Nobody can be answered: to the dead letters."""
+    """No event can be published: write the request to the dead-letter topic."""
 
     error: KafkaBridgeError
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """End the job as this, without a start. ``poison``: to the dead letters as well."""
+    """End the job without a start.
+
+    :ivar poison: why the request goes to the dead-letter topic as well
+    """
 
     state: JobState
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -43,9 +50,10 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Run it. ``suspect``: it may be what killed the workers that had it before.
+    """Run the job.
 
-    ``external_id``: what the system that does the work calls it, where an earlier delivery said so.
+    :ivar suspect: whether it may have killed the workers that had it before
+    :ivar external_id: what the system that does the work calls it, by an earlier delivery
     """
 
     handler: Handler
@@ -58,7 +66,7 @@ Decision: TypeAlias = Skip | SetAside | End | Start
 
 
 class TooManyDeliveries(KafkaBridgeError):
-    """A job was begun again and again, and no worker lived to say how it ended."""
+    """A job was begun again and again, and no worker lived to publish its end."""
 
 
 def decide(
@@ -70,11 +78,11 @@ def decide(
     max_deliveries: int,
     now: datetime,
 ) -> Decision:
-    """Return what is to be done with a request.
+    """Return what to do with a request.
 
     :param snapshot: what its response topic says
-    :param cancelled: the reason of a CANCEL for the job, None where there is none
-    :param max_deliveries: how often it may be begun
+    :param cancelled: the reason of a CANCEL for the job, None without one
+    :param max_deliveries: how often the job may begin
     :param now: with a time zone
     """
     if snapshot.failure is not None:
@@ -124,3 +132,89 @@ def _poison(request: JobRequest, before: Unfinished, delivery: int) -> End:
     )
     reason = failure(ErrorType.TOO_MANY_DELIVERIES, str(error), retryable=False)
     return End(JobState.FAILED, {"error": reason}, delivery, poison=error)
+
+
+class CancelReasons(Protocol):
+    """Knows which jobs were cancelled.
+
+    :ivar reasons: of each CANCEL, by correlation id
+    """
+
+    reasons: dict[str, str]
+
+
+class JobLedger(Protocol):
+    """Knows what was published of jobs, as :class:`~kafka_bridge.worker.runtime.ledger.Ledger`."""
+
+    @property
+    def knows_of_begun(self) -> bool:
+        """Whether there may be jobs that others have begun and not finished."""
+
+    def snapshot_for(self, request: JobRequest, epoch: int) -> LedgerSnapshot | None:
+        """Return what a response topic says; None if it has to be read for that."""
+
+    def is_finished_here(self, correlation_id: str) -> bool:
+        """Tell whether this worker has finished a job."""
+
+    def finished_here(self, correlation_id: str) -> None:
+        """Note that this worker has finished a job."""
+
+    def has_read(self, epoch: int) -> bool:
+        """Tell whether any topic was read since this assignment."""
+
+    def may_read(self, topic: str) -> bool:
+        """Tell whether a topic may be read now."""
+
+    def read(
+        self,
+        topic: str,
+        asking: Sequence[tuple[float, bytes]],
+        epoch: int,
+        then: Callable[[LedgerSnapshot], None],
+    ) -> None:
+        """Read a topic for these requests, and call ``then`` on the polling thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Decides about jobs by what the ledger and the control topic say of them.
+
+    :ivar handlers: by job type
+    :ivar max_deliveries: how often a job may begin
+    """
+
+    handlers: Mapping[str, Handler]
+    max_deliveries: int
+    ledger: JobLedger
+    control: CancelReasons
+
+    def decision(self, job: InFlightJob) -> Decision | None:
+        """Return what to do with a job; None if the ledger has to be read for that."""
+        if self.ledger.is_finished_here(job.correlation_id):
+            return Skip()
+        snapshot = self.snapshot_for(job)
+        if snapshot is None:
+            return None
+        return decide(
+            job.request,
+            snapshot,
+            self.handlers,
+            cancelled=self.cancel_reason(job),
+            max_deliveries=self.max_deliveries,
+            now=utc_now(),
+        )
+
+    def snapshot_for(self, job: InFlightJob) -> LedgerSnapshot | None:
+        """Return what the job's response topic says; None if it has to be read for that."""
+        return self.ledger.snapshot_for(job.request, job.partition.epoch)
+
+    def is_finished(self, job: InFlightJob, snapshot: LedgerSnapshot) -> bool:
+        """Tell whether this worker or another one has finished a job."""
+        return (
+            self.ledger.is_finished_here(job.correlation_id)
+            or job.correlation_id.encode() in snapshot.finished
+        )
+
+    def cancel_reason(self, job: InFlightJob) -> str | None:
+        """Return why a job was cancelled, None if it was not."""
+        return self.control.reasons.get(job.correlation_id)

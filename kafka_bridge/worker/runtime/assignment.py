@@ -1,4 +1,4 @@
-"""The partitions that a worker has, and the jobs of theirs that are in its hands.
+"""The partitions that a worker has, and the jobs of theirs that are in flight.
 
 For the polling thread alone.
 """
@@ -10,17 +10,23 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from kafka_bridge.worker.monitoring.observer import Observer
-from kafka_bridge.worker.runtime.claims import Claim, Partition
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
+from kafka_bridge.worker.runtime.in_flight import STARTABLE, InFlightJob, Phase
+from kafka_bridge.worker.runtime.partition import Partition
 from kafka_bridge.worker.runtime.slots import Slots
 
 
 @dataclass(slots=True)
 class Assignment:
-    """Keeps the partitions by number, and the jobs in flight by correlation id.
+    """The partitions by number, and the jobs in flight by correlation id.
 
-    In hand are jobs that are accepted, or ended without that, until their end is on record.
-    ``epoch`` numbers the assignments; ``call_soon`` has a function called on the polling thread.
+    In flight are jobs that are accepted or rejected, until their end is on record.
+
+    :ivar epoch: numbers the assignments
+    :ivar orphans: by partition and offset, jobs that were in flight when an earlier assignment of
+        the same partition was lost. Each is reattached when its request is consumed again. One that
+        others have finished, with no request after it, is not noticed: it publishes nothing, and
+        keeps its slot until its handler returns
     """
 
     observer: Observer
@@ -29,104 +35,141 @@ class Assignment:
     call_soon: Callable[..., None]
     epoch: int = 0
     partitions: dict[int, Partition] = field(default_factory=dict)
-    in_flight: dict[str, Claim] = field(default_factory=dict)
+    in_flight: dict[str, InFlightJob] = field(default_factory=dict)
+    orphans: dict[int, dict[int, InFlightJob]] = field(default_factory=dict)
     _lost: dict[int, Partition] = field(default_factory=dict)
 
     # Jobs.
 
-    def take(self, claim: Claim) -> None:
-        """Take a job in flight."""
-        self.in_flight[claim.correlation_id] = claim
-        self.heartbeats.add(claim)
+    def add(self, job: InFlightJob) -> None:
+        """Add a job that is in flight from now on."""
+        self.in_flight[job.correlation_id] = job
+        self.heartbeats.add(job)
 
-    def done(self, claim: Claim) -> None:
-        """Note that nothing is left to do for a request: its offset may be committed."""
-        self._put_down(claim)
-        claim.partition.offsets.finish(claim.offset)
+    def has(self, job: InFlightJob) -> bool:
+        """Tell whether this very job is in flight, and not another one of its id."""
+        return self.in_flight.get(job.correlation_id) is job
 
-    def give_up(self, claim: Claim) -> None:
-        """Leave a job to others, in silence."""
-        self.observer.given_up(claim.request.job_type)
-        if claim.run is not None and claim.run.began is not None:
-            self.observer.job_log.left(claim.request, claim.run.seconds)
-        claim.give_up()
-        self._put_down(claim)
+    def finish(self, job: InFlightJob) -> None:
+        """Note that nothing is left to do for a job: its offset may be committed."""
+        if job.phase is not Phase.LOST:
+            job.enter(Phase.DONE)
+            self._close(job)
+            job.partition.offsets.finish(job.offset)
 
-    def skip(self, claim: Claim) -> None:
-        """Pass a request by: its job is finished."""
-        self.observer.skipped()
-        if claim.run is not None:
-            self.give_up(claim)
-        self.done(claim)
+    def abandon(self, job: InFlightJob) -> None:
+        """Leave a job to other workers, without an event."""
+        if job.abandon():
+            self.observer.given_up(job.request.job_type)
+            if job.has_begun:
+                self.observer.job_log.left(job.request, job.seconds)
+            self._close(job)
 
-    def release(self, claims: Iterable[Claim], why: str) -> None:
-        """Hand jobs back: others will do them. Whose end is on its way is left to end."""
-        for claim in claims:
-            if not claim.is_ours:
-                self.give_up(claim)
-            elif claim.run is not None:
-                claim.run.release(why, partial(self._released, claim))
+    def finished_elsewhere(self, job: InFlightJob) -> None:
+        """Note that another worker has finished a job: its offset may be committed."""
+        if job.is_queued:
+            self.finish(job)
+        else:
+            self.abandon(job)
+            job.partition.offsets.finish(job.offset)
 
-    def _released(self, claim: Claim, _: BaseException | None) -> None:
-        self.call_soon(self._put_down, claim)
+    def release(self, jobs: Iterable[InFlightJob], why: str) -> None:
+        """Hand jobs back: others do them again. Those that are ending are left to end."""
+        for job in jobs:
+            if job.is_owned:
+                job.release(why, partial(self._release_settled, job))
+            else:
+                self.abandon(job)
 
-    def _put_down(self, claim: Claim) -> None:
-        self.heartbeats.remove(claim)
-        claim.partition.orphans.pop(claim.offset, None)
-        if claim.run is not None and claim.run.began is None:
-            self.slots.give_back(claim.run)  # told to stop before it began: it never will
-        if self.in_flight.get(claim.correlation_id) is claim:
-            del self.in_flight[claim.correlation_id]
+    def release_unstarted(self, jobs: Iterable[InFlightJob], why: str) -> None:
+        """Hand back the jobs whose handlers were not called yet."""
+        self.release([each for each in jobs if each.phase in STARTABLE], why)
 
-    def jobs_of(self, partitions: Iterable[Partition]) -> list[Claim]:
+    def _release_settled(self, job: InFlightJob, _: BaseException | None) -> None:
+        self.call_soon(self._released, job)
+
+    def _released(self, job: InFlightJob) -> None:
+        if job.try_enter(Phase.RELEASED):  # else it was abandoned meanwhile
+            self._close(job)
+
+    def _close(self, job: InFlightJob) -> None:
+        self.heartbeats.remove(job)
+        self.orphans.get(job.partition.number, {}).pop(job.offset, None)
+        if not job.has_begun:  # its handler will never be called
+            self.slots.free(job)
+        if self.has(job):
+            del self.in_flight[job.correlation_id]
+
+    def jobs_of(self, partitions: Iterable[Partition]) -> list[InFlightJob]:
         """Return the jobs in flight of these partitions."""
         wanted = set(map(id, partitions))
         return [each for each in self.in_flight.values() if id(each.partition) in wanted]
 
+    def orphan(self, partition: Partition, offset: int) -> InFlightJob | None:
+        """Return the job in flight whose request was consumed again, None if there is none.
+
+        Orphans before that offset did not come again: others have finished them.
+        """
+        orphans = self.orphans.get(partition.number)
+        if not orphans:
+            return None
+        for missed in [each for each in orphans if each < offset]:
+            self.abandon(orphans.pop(missed))
+        return orphans.pop(offset, None)
+
     # Partitions.
 
     def assigned(self, numbers: Iterable[int]) -> None:
-        """Take over partitions; jobs of lost ones that do not come back are given up."""
+        """Add partitions; abandon the jobs of lost ones that do not come back."""
         self.epoch += 1
         for number in numbers:
             partition = self.partitions[number] = Partition(number, self.epoch)
-            for claim in self.jobs_of([self._lost.pop(number, partition)]):
-                claim.partition = partition
-                partition.orphans[claim.offset] = claim
-        for claim in self.jobs_of(self._lost.values()):
-            self.give_up(claim)
+            orphans = self.jobs_of([self._lost.pop(number, partition)])
+            for job in orphans:
+                job.partition = partition
+            self.orphans[number] = {job.offset: job for job in orphans}
+        for job in self.jobs_of(self._lost.values()):
+            self.abandon(job)
         self._lost.clear()
 
     def lost(self, numbers: Iterable[int]) -> list[Partition]:
-        """Let the jobs of partitions run on, unheard: the group may give them back.
+        """Remove lost partitions; their jobs run on silently: the group may give them back.
 
-        Those that were ended without a start have nothing to lose: they are judged anew.
+        Jobs that are not running have nothing to lose: their requests are decided again.
         """
         gone = {number: self.partitions.pop(number) for number in numbers}
         self._lost |= gone
-        for claim in self.jobs_of(gone.values()):
-            claim.is_ours = False
-            if claim.run is None:
-                self.give_up(claim)
+        for number in gone:
+            self.orphans.pop(number, None)
+        for job in self.jobs_of(gone.values()):
+            job.is_owned = False
+            if job.phase in (Phase.REJECTING, Phase.DEAD_LETTERING):
+                self.abandon(job)
         return list(gone.values())
 
     def forget(self, numbers: Iterable[int]) -> None:
-        """Leave partitions to others. Jobs of theirs that could not be handed back are given up."""
+        """Remove revoked partitions; abandon the jobs that could not be released."""
         gone = [self.partitions.pop(number) for number in numbers]
-        for claim in self.jobs_of(gone):
-            self.give_up(claim)
+        for job in self.jobs_of(gone):
+            self.abandon(job)
+        for each in gone:
+            self.orphans.pop(each.number, None)
 
-    def skipped(self, number: int, end: int) -> None:
+    def jump(self, number: int, end: int) -> None:
         """Note that the consumer goes on at ``end``: what lies before cannot be read."""
         if (partition := self.partitions.get(number)) is not None:
-            partition.offsets.skip_to(end)
+            partition.offsets.jump_to(end)
 
-    def positions(self, numbers: Iterable[int]) -> dict[int, int]:
-        """Return by partition the offset to go on from, where anything was taken."""
-        known = {n: self.partitions[n].offsets.position for n in numbers if n in self.partitions}
+    def positions(self, numbers: Iterable[int] | None = None) -> dict[int, int]:
+        """Return, by partition, the offset to continue from, if anything was consumed.
+
+        :param numbers: all partitions by default
+        """
+        chosen = self.partitions if numbers is None else numbers
+        known = {n: self.partitions[n].offsets.position for n in chosen if n in self.partitions}
         return {number: at for number, at in known.items() if at is not None}
 
     def moved_positions(self) -> dict[int, int]:
-        """Return the positions that have moved since this was last asked."""
+        """Return the positions that have moved since the last call."""
         moved = {number: each.offsets.to_commit() for number, each in self.partitions.items()}
         return {number: at for number, at in moved.items() if at is not None}

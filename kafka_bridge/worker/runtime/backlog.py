@@ -1,10 +1,10 @@
-"""Requests that wait in the process, in lanes: whose turn it is, and which there is room for.
+"""The queued jobs of a worker, in lanes: whose turn it is, and which lane has room.
 
-A job type with a concurrency of its own has a lane of its own, so that what waits for it holds up
-nothing else; all others share one. Within a lane, what had begun on another worker goes first: its
-task has been told that it runs.
+A job type with a concurrency of its own has a lane of its own, so that its queue delays no
+other; all other types share one lane. Within a lane, jobs that had begun on another worker go
+first: their tasks have been told that they run.
 
-A lane has room for so many. What a full lane has no room for is passed over: see
+A lane has a limit. What a full lane has no room for is skipped: see
 :mod:`kafka_bridge.worker.runtime.skipped_requests`.
 """
 
@@ -16,77 +16,78 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from kafka_bridge.worker.handlers import Handler
-from kafka_bridge.worker.runtime.claims import Claim, Partition
+from kafka_bridge.worker.runtime.in_flight import InFlightJob
+from kafka_bridge.worker.runtime.partition import Partition
 
 BACKLOG_RECORDS = 1000
-"""How many requests of the shared lane wait in the process. Others cannot have them anyway while it
-has their partitions, and they go back, uncommitted, with those."""
+"""How many jobs of the shared lane are queued. Other workers cannot have them anyway while this one
+has their partitions; uncommitted, they go with those."""
 LANE_RECORDS = 250
 """The same for each job type with a concurrency of its own."""
 MOST_BEGUN = 10_000
-"""How many requests wait whose jobs others had begun, whatever their lanes: a gateway that died may
-have had so many. Any more wait like those that nobody has begun."""
+"""How many queued jobs go first because other workers had begun them, in all lanes: a gateway that
+died may have had that many. More of them wait like jobs that nobody has begun."""
 SHARED = ""
 """The name of the lane that job types share; the others are named for their type."""
 
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """Requests that wait for the same places.
+    """Jobs that wait for the same slots.
 
-    ``handler``: of the job type that has this lane for itself, None in the shared one.
+    :ivar handler: of the job type that has this lane for itself, None for the shared lane
     """
 
     name: str
     limit: int
     handler: Handler | None = None
-    begun: deque[Claim] = field(default_factory=deque)
-    fresh: deque[Claim] = field(default_factory=deque)
+    begun: deque[InFlightJob] = field(default_factory=deque)
+    fresh: deque[InFlightJob] = field(default_factory=deque)
 
     def __len__(self) -> int:
         return len(self.begun) + len(self.fresh)
 
     @property
     def has_room(self) -> bool:
-        """Whether another request may wait here."""
+        """Whether another job may be queued here."""
         return len(self.begun) + len(self.fresh) < self.limit
 
     @property
     def is_half_empty(self) -> bool:
-        """Whether so few wait that those passed over may come back: many at once cost less."""
+        """Whether skipped requests may be read again: many at once cost less."""
         return len(self.begun) + len(self.fresh) < self.limit // 2
 
-    def first(self) -> Claim | None:
-        """Return the request whose turn is the next one of this lane."""
+    def first(self) -> InFlightJob | None:
+        """Return the next job of this lane."""
         waiting = self.begun or self.fresh
         return waiting[0] if waiting else None
 
-    def pop(self) -> Claim:
-        """Take out the request that :meth:`first` returns."""
+    def pop(self) -> InFlightJob:
+        """Remove and return the job that :meth:`first` returns."""
         return (self.begun or self.fresh).popleft()
 
-    def put_back(self, claims: Iterable[Claim]) -> None:
-        """Put back what was taken out, in the order in which it was."""
-        for claim in reversed(list(claims)):
-            (self.begun if claim.is_begun else self.fresh).appendleft(claim)
+    def put_back(self, jobs: Iterable[InFlightJob]) -> None:
+        """Put removed jobs back in front, in their order."""
+        for job in reversed(list(jobs)):
+            (self.begun if job.began_elsewhere else self.fresh).appendleft(job)
 
-    def keep(self, wanted: Callable[[Claim], bool]) -> None:
-        """Forget all but those that are wanted."""
+    def keep(self, wanted: Callable[[InFlightJob], bool]) -> None:
+        """Keep only the wanted jobs."""
         self.begun = deque(filter(wanted, self.begun))
         self.fresh = deque(filter(wanted, self.fresh))
 
 
 class Backlog:
-    """Requests that wait in the process.
+    """The queued jobs of a worker.
 
-    ``undecided`` are those of which it has yet to be learnt whether others have begun or finished
-    them; they are in no lane yet.
+    ``undecided`` jobs are in no lane yet: the ledger has to be read first, to find out whether
+    others have begun or finished them.
 
     :param handlers: by job type
     """
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
-        self.undecided: deque[Claim] = deque()
+        self.undecided: deque[InFlightJob] = deque()
         self._shared = Lane(SHARED, BACKLOG_RECORDS)
         self._own = {
             job_type: Lane(job_type, LANE_RECORDS, handler)
@@ -100,35 +101,35 @@ class Backlog:
     def __len__(self) -> int:
         return len(self.undecided) + sum(map(len, self._lanes))
 
-    def __iter__(self) -> Iterator[Claim]:
+    def __iter__(self) -> Iterator[InFlightJob]:
         lanes = (each for lane in self._lanes for each in (lane.begun, lane.fresh))
         return chain(self.undecided, *lanes)
 
-    def lane_of(self, claim: Claim) -> Lane:
-        """Return the lane in which a request waits."""
-        return self._own.get(claim.request.job_type, self._shared)
+    def lane_of(self, job: InFlightJob) -> Lane:
+        """Return the lane of a job."""
+        return self._own.get(job.request.job_type, self._shared)
 
     def lane(self, name: str) -> Lane:
         """Return a lane by its name."""
         return self._own.get(name, self._shared)
 
-    def add(self, claim: Claim) -> None:
-        """Take a request in, last of those that are as far as it is."""
+    def add(self, job: InFlightJob) -> None:
+        """Queue a job in its lane, last of those that had begun elsewhere, or of all."""
         self._arrivals += 1
-        claim.turn = (not claim.is_begun, self._arrivals)
-        lane = self.lane_of(claim)
-        (lane.begun if claim.is_begun else lane.fresh).append(claim)
+        job.turn = (not job.began_elsewhere, self._arrivals)
+        lane = self.lane_of(job)
+        (lane.begun if job.began_elsewhere else lane.fresh).append(job)
 
     @property
-    def takes_begun(self) -> bool:
-        """Whether another request may go first, and be spoken for, because others had begun it."""
+    def has_room_for_begun(self) -> bool:
+        """Whether another job may go first, and get heartbeats, because others had begun it."""
         return sum(len(lane.begun) for lane in self._lanes) < MOST_BEGUN
 
     @property
     def is_full(self) -> bool:
-        """Whether to fetch no more, until it is half empty: a pause costs a lot of reading.
+        """Whether to fetch nothing more, until it is half empty: a pause costs a lot of reading.
 
-        Only the shared lane makes it full: what a lane of one type has no room for is passed over.
+        Only the shared lane makes it full: what a lane of one type has no room for is skipped.
         """
         limit = BACKLOG_RECORDS // 2 if self._is_full else BACKLOG_RECORDS
         self._is_full = max(len(self._shared), len(self.undecided)) >= limit
@@ -136,26 +137,27 @@ class Backlog:
 
     def sift(
         self,
-        goes: Callable[[Claim], bool],
+        goes: Callable[[InFlightJob], bool],
         *,
         until: Callable[[], bool],
         is_open: Callable[[Handler], bool],
     ) -> None:
-        """Ask of each request, in the order of their turns, whether it goes.
+        """Visit each job in its turn, and remove those that leave the queue.
 
-        :param until: asked before each: whether that is enough
-        :param is_open: asked of a type with a lane of its own: whether one of it could go
+        :param goes: called with each job: whether it leaves the queue
+        :param until: called before each: whether to stop
+        :param is_open: called for a type with a lane of its own: whether a job of it could start
         """
-        kept: dict[Lane, list[Claim]] = {}
+        kept: dict[Lane, list[InFlightJob]] = {}
         while not until() and (lane := self._next(is_open)) is not None:
-            claim = lane.pop()
-            if not goes(claim):
-                kept.setdefault(lane, []).append(claim)
-        for lane, claims in kept.items():
-            lane.put_back(claims)
+            job = lane.pop()
+            if not goes(job):
+                kept.setdefault(lane, []).append(job)
+        for lane, jobs in kept.items():
+            lane.put_back(jobs)
 
     def _next(self, is_open: Callable[[Handler], bool]) -> Lane | None:
-        """Return the lane of the request whose turn it is."""
+        """Return the lane of the job whose turn it is."""
         chosen, turn = None, (True, self._arrivals + 1)
         for lane in self._lanes:
             first = lane.first()
@@ -166,18 +168,17 @@ class Backlog:
         return chosen
 
     def drop(self, partitions: Iterable[Partition]) -> None:
-        """Forget the requests of these partitions: others will see to them."""
+        """Remove the jobs of these partitions: other workers get them."""
         gone = set(map(id, partitions))
 
-        def stays(claim: Claim) -> bool:
-            return id(claim.partition) not in gone
+        def stays(job: InFlightJob) -> bool:
+            return id(job.partition) not in gone
 
         self.undecided = deque(filter(stays, self.undecided))
         for lane in self._lanes:
             lane.keep(stays)
 
-    def clear(self) -> None:
-        """Forget all."""
-        self.undecided.clear()
+    def clear_lanes(self) -> None:
+        """Remove all jobs but the undecided ones."""
         for lane in self._lanes:
             lane.keep(lambda _: False)

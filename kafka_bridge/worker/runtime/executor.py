@@ -1,4 +1,4 @@
-"""Where handlers run: on threads of their own, or as tasks of one event loop."""
+"""Runs handlers: on threads of their own, or as tasks of one event loop."""
 
 from __future__ import annotations
 
@@ -14,54 +14,58 @@ from concurrent.futures import Future
 from contextvars import Context
 from queue import SimpleQueue
 
+from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.worker.logs import job_fields
-from kafka_bridge.worker.runtime.job_run import JobRun
+from kafka_bridge.worker.runtime.in_flight import InFlightJob
+from kafka_bridge.worker.runtime.job_run import run, run_async
 
 _log = logging.getLogger(__name__)
+_thread_log = bounded_logger(f"{__name__}.threads")
 
 LOOP_STOP_SECONDS = 1.0
 
 
 class Executor:
-    """Runs jobs, at most so many at a time; others wait their turn in the order they came.
+    """Runs jobs, with a limit; the others wait in the order in which they came.
 
-    A thread that has done a job goes on with the next one that waits; to hand each to a thread
-    would cost more than many jobs do. Each job runs in a fresh context (:mod:`contextvars`): what
-    one binds, the next one on that thread does not see.
+    A thread that has finished a job goes on with the next one: to pass each job to a thread would
+    cost more than many jobs do. Each job runs in a fresh context (:mod:`contextvars`): the next job
+    on that thread does not see what one binds.
 
-    None is started while the worker may not speak for it: a process that was frozen would begin, as
-    it thaws, what others have done meanwhile.
+    No job is started while its events may not be published: a process that was frozen would begin
+    what other workers have finished meanwhile.
 
     :param concurrency: how many handlers run at a time, sync and async together
-    :param ended: called on any thread when a handler has ended, however it did
+    :param ended: called on any thread when a handler has ended, in whatever way
     """
 
     def __init__(
         self,
         concurrency: int,
         loop: asyncio.AbstractEventLoop,
-        ended: Callable[[JobRun], None],
+        ended: Callable[[InFlightJob], None] = lambda _: None,
     ) -> None:
         self.running = 0
         self.started = 0
         self._concurrency = concurrency
         self._loop = loop
-        self._ended = ended
-        self._waiting: deque[JobRun] = deque()
+        self.ended = ended
+        self._waiting: deque[InFlightJob] = deque()
         self._lock = threading.Lock()
         self._all_begun = threading.Condition(self._lock)
         self._idle_threads = 0
-        self._for_idle_threads: SimpleQueue[JobRun] = SimpleQueue()
+        self._for_idle_threads: SimpleQueue[InFlightJob] = SimpleQueue()
 
-    def submit(self, job: JobRun) -> None:
-        """Take a job in, to be run by :meth:`start_waiting` as soon as there is room."""
+    def submit(self, job: InFlightJob) -> None:
+        """Add a job; :meth:`start_waiting` runs it as soon as there is room."""
         with self._lock:
             self._waiting.append(job)
 
     def start_waiting(self) -> None:
-        """Start the jobs that wait, as far as there is room and they may be started.
+        """Start the waiting jobs for which there is room, and which may be started.
 
-        Those that are to stop end here and now: their end needs no room.
+        Jobs that have to stop end here and now: that needs no room. If the system has no thread to
+        spare, the job waits on: whatever calls this next tries again.
         """
         for stopped in self._stopped():
             self._run(stopped)
@@ -71,13 +75,32 @@ class Executor:
                 self._idle_threads -= is_idle
             if is_idle:
                 self._for_idle_threads.put(job)
-            else:
-                # Daemon threads: a handler that never returns must not keep the process alive.
-                threading.Thread(
-                    target=self._work, args=(job,), name="kafka-bridge-job", daemon=True
-                ).start()
+            elif not self._start_thread(job):
+                return
 
-    def _stopped(self) -> list[JobRun]:
+    def _start_thread(self, job: InFlightJob) -> bool:
+        # Daemon threads: a handler that never returns must not keep the process alive.
+        thread = threading.Thread(
+            target=self._work, args=(job,), name="kafka-bridge-job", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:
+            with self._lock:
+                self._waiting.appendleft(job)
+                self.running -= 1
+                self.started -= 1
+            _thread_log.error(
+                "Starting a thread for job %s failed: %s; retrying. Raise the process's limit of "
+                "threads (ulimit -u, the pids limit of the container), or lower the concurrency",
+                job,
+                error,
+                extra=job_fields(job.request),
+            )
+            return False
+        return True
+
+    def _stopped(self) -> list[InFlightJob]:
         with self._lock:
             stopped = [job for job in self._waiting if job.stop.reason is not None]
             for job in stopped:
@@ -85,8 +108,8 @@ class Executor:
             self.running += len(stopped)
         return stopped
 
-    def _next(self) -> JobRun | None:
-        """Start the coroutines whose turn it is, and return the first job that wants a thread."""
+    def _next(self) -> InFlightJob | None:
+        """Start the coroutines whose turn it is, and return the first job that needs a thread."""
         while True:
             with self._lock:
                 if self.running >= self._concurrency:
@@ -101,52 +124,52 @@ class Executor:
                     self._all_begun.notify_all()
             if not job.handler.is_async:
                 return job
-            future = Context().run(asyncio.run_coroutine_threadsafe, job.run_async(), self._loop)
+            future = Context().run(asyncio.run_coroutine_threadsafe, run_async(job), self._loop)
             future.add_done_callback(functools.partial(self._end_async, job))
 
     def give_way(self, seconds: float) -> None:
-        """Wait until every job has begun, but no longer than so many seconds.
+        """Wait until every job has begun, or the time is over.
 
-        Quick jobs that wait for their turn need the interpreter more than who brings new ones: to
-        share it between threads costs much more than to have it in turn.
+        Quick jobs need the interpreter more than the polling thread, which brings new ones: to
+        share it between threads costs much more than to take turns.
         """
         with self._lock:
             self._all_begun.wait_for(lambda: not self._waiting, seconds)
 
-    def _work(self, job: JobRun) -> None:
+    def _work(self, job: InFlightJob) -> None:
         while True:
             self._run(job)
             job = self._next() or self._wait_for_job()
 
-    def _run(self, job: JobRun) -> None:
+    def _run(self, job: InFlightJob) -> None:
         failure: BaseException | None = None
         try:
-            Context().run(job.run)
+            Context().run(run, job)
         except BaseException as error:
             failure = error
         self._end(job, failure)
 
-    def _wait_for_job(self) -> JobRun:
+    def _wait_for_job(self) -> InFlightJob:
         with self._lock:
             self._idle_threads += 1
         return self._for_idle_threads.get()
 
-    def _end_async(self, job: JobRun, done: Future[None]) -> None:
+    def _end_async(self, job: InFlightJob, done: Future[None]) -> None:
         self._end(job, done.exception())
         self.start_waiting()
 
-    def _end(self, job: JobRun, failure: BaseException | None) -> None:
+    def _end(self, job: InFlightJob, failure: BaseException | None) -> None:
         if failure is not None:
             _log.error(
-                "The end of job %s could not be said",
+                "Publishing the terminal event of job %s failed",
                 job,
                 exc_info=failure,
                 extra=job_fields(job.request),
             )
-            job.settled(failure)
+            job.fail_to_end(failure)
         with self._lock:
             self.running -= 1
-        self._ended(job)
+        self.ended(job)
 
 
 @contextlib.contextmanager

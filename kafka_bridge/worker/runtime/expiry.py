@@ -1,4 +1,4 @@
-"""Jobs that come too late to be started."""
+"""Which jobs are too late to be started."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kafka_bridge.worker.errors import failure
 
 
 def too_late(request: JobRequest, now: datetime) -> JobFailure | None:
-    """Return why a job is not to be started any more, None where it may be.
+    """Return why a job must not be started any more, None if it may be.
 
     :param now: with a time zone
     """

@@ -1,212 +1,135 @@
-"""One delivery of a job: from its acceptance until its end is on record."""
+"""Runs the handler of one job, on a thread or on the event loop, and ends the job."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from kafka_bridge.payloads import to_bytes
 from kafka_bridge.protocol.errors import PayloadNotSerialisable
-from kafka_bridge.protocol.messages import (
-    ErrorType,
-    JobFailure,
-    JobRequest,
-    JobState,
-    utc_now,
-)
+from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobState, utc_now
 from kafka_bridge.worker.cancellation import JobStopped, StopReason, StopSignal
 from kafka_bridge.worker.context import JobContext
 from kafka_bridge.worker.errors import errors_in, failure, failure_of, is_stop
-from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.logs import job_logging
-from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime import children
 from kafka_bridge.worker.runtime.expiry import too_late
-from kafka_bridge.worker.runtime.reporter import JobReporter, Settled
+from kafka_bridge.worker.runtime.in_flight import InFlightJob, Outcome
 
 DOUBT_SECONDS = 0.05
-"""How often a job whose turn has come looks whether the worker may speak again."""
+"""How often a job whose turn has come checks whether the worker may publish again."""
 
 
-@dataclass(slots=True, eq=False)
-class JobRun:
-    """A job in this worker's hands.
+def run(job: InFlightJob) -> None:
+    """Run a job on this thread, from READY to ENDING."""
+    with job_logging(job.request):
+        try:
+            while not job.may_start():
+                job.stop.wait(DOUBT_SECONDS)
+            outcome = _begin(job) or _succeeded(job, _call(job))
+        except BaseException as error:
+            # SystemExit too: a handler that calls sys.exit() ends its job, not the worker.
+            outcome = _failed(job, error)
+        job.end(outcome)
 
-    ``settled`` is called once its end is on record, with None, or with the reason why it never will
-    be; never for a job that was released or lost.
+
+async def run_async(job: InFlightJob) -> None:
+    """Run a job as a task of the event loop, which is cancelled when the job has to stop."""
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    assert task is not None  # noqa: S101
+
+    def cancel() -> None:
+        loop.call_soon_threadsafe(task.cancel)
+
+    job.stop.listen(cancel)
+    with job_logging(job.request):
+        try:
+            while not job.may_start():  # noqa: ASYNC110  the polling thread changes it
+                await asyncio.sleep(DOUBT_SECONDS)
+            outcome = _begin(job) or _succeeded(job, await _call_async(job))
+        except BaseException as error:
+            outcome = _failed(job, error)
+        job.end(outcome)
+
+
+def _begin(job: InFlightJob) -> Outcome | None:
+    """Begin a job; return its outcome if its time ran out while it waited for a thread.
+
+    :raises JobStopped: it has to stop
     """
-
-    request: JobRequest
-    handler: Handler
-    reporter: JobReporter
-    observer: Observer
-    settled: Settled
-    stop: StopSignal = field(default_factory=StopSignal)
-    began: float | None = None
-
-    def may_start(self) -> bool:
-        """Tell whether the worker may speak for the job, or the job is to end without a start.
-
-        Asked by who chooses the next job, and again where it is about to begin: between the two, a
-        thread has to wake up, and the process may have been frozen for longer than its session.
-        """
-        return self.stop.reason is not None or self.reporter.may_publish()
-
-    def run(self) -> None:
-        """Do the job on this thread."""
-        with job_logging(self.request):
-            try:
-                while not self.may_start():
-                    self.stop.wait(DOUBT_SECONDS)
-                outcome = self._begin() or self._succeed(self._call())
-            except BaseException as error:
-                # SystemExit too: a handler that calls sys.exit() ends its job, not the worker.
-                outcome = self._end_by(error)
-            self._finish(outcome)
-
-    async def run_async(self) -> None:
-        """Do the job as a task of the event loop, which is cancelled when the job should stop."""
-        task = asyncio.current_task()
-        loop = asyncio.get_running_loop()
-        assert task is not None  # noqa: S101
-
-        def cancel() -> None:
-            loop.call_soon_threadsafe(task.cancel)
-
-        self.stop.listen(cancel)
-        with job_logging(self.request):
-            try:
-                while not self.may_start():  # noqa: ASYNC110  the polling thread changes it
-                    await asyncio.sleep(DOUBT_SECONDS)
-                outcome = self._begin() or self._succeed(await self._call_async())
-            except BaseException as error:
-                outcome = self._end_by(error)
-            self._finish(outcome)
-
-    def _begin(self) -> dict[str, Any] | None:
-        """Begin the job; return how it ends where its time ran out while it waited for its turn."""
-        self.began = time.monotonic()
-        self.stop.check()
-        if (late := too_late(self.request, utc_now())) is not None:
-            return {"state": JobState.FAILED, "error": late}
-        self.observer.job_log.started(self.request, self.reporter.delivery)
-        return None
-
-    @property
-    def seconds(self) -> float:
-        """How long ago its turn came; 0 before that."""
-        return 0.0 if self.began is None else time.monotonic() - self.began
-
-    def _call(self) -> Any:
-        context, arguments = self._context(), self._arguments()
-
-        def call() -> Any:
-            with children.ending():
-                return self.handler.collected(self.handler.function(context, *arguments))
-
-        return self.handler.retry.call(call, self.stop.wait, self._tell_of_retry)
-
-    async def _call_async(self) -> Any:
-        context, arguments = self._context(), self._arguments()
-
-        async def call() -> Any:
-            with children.ending():
-                return self.handler.collected(await self.handler.function(context, *arguments))
-
-        return await self.handler.retry.call_async(call, self._tell_of_retry)
-
-    def _context(self) -> JobContext:
-        return JobContext(self.request, self.reporter, self.stop)
-
-    def _arguments(self) -> tuple[Any, ...]:
-        return self.handler.arguments(self.request)
-
-    def _tell_of_retry(self, attempt: int, error: BaseException, seconds: float) -> None:
-        self.observer.retried(self.request.job_type)
-        reason = failure_of(error, self.handler.retry.non_retryable_errors)
-        self.reporter.say(
-            f"Try {attempt} of {self.handler.retry.retries + 1} failed: {reason.type}: "
-            f"{reason.message}; the next one is in {seconds:.1f} s"
-        )
-
-    def tick(self) -> None:
-        """Stop the job where its deadline has passed; send what is due."""
-        deadline = self.request.deadline
-        if deadline is not None and self.stop.reason is None and time.time() > deadline.timestamp():
-            self.ask_to_stop(
-                StopReason.DEADLINE, f"its deadline, {deadline.isoformat()}, has passed"
-            )
-        self.reporter.tick()
-
-    def ask_to_stop(self, reason: StopReason, message: str) -> None:
-        """Ask the handler to stop; until it does, heartbeats say that it has not."""
-        if not self.reporter.has_ended:
-            self.reporter.note = f"Asked to stop ({reason}: {message}), but still running"
-        self.stop.set(reason, message)
-
-    def release(self, message: str, settled: Settled) -> bool:
-        """Hand the job back and ask its handler to stop; False where its end is on its way."""
-        released = self.reporter.released(message, settled)
-        if released:
-            self.stop.set(StopReason.RELEASED, message)
-            if self.began is not None:
-                log = self.observer.job_log
-                log.ended(self.request, JobState.RELEASED, self.seconds, message)
-        return released
-
-    def _succeed(self, value: Any) -> dict[str, Any]:
-        result, result_type = to_bytes(value, "result")
-        outcome = {"state": JobState.SUCCEEDED, "result": result, "result_type": result_type}
-        return outcome | self._stop_requested()
-
-    def _end_by(self, error: BaseException) -> dict[str, Any]:
-        if self.stop.reason is not None and is_stop(error):
-            return _stopped(self.stop, error)
-        reason = self._reason(error)
-        return {"state": JobState.FAILED, "error": reason} | self._stop_requested()
-
-    def _reason(self, error: BaseException) -> JobFailure:
-        if isinstance(error, PayloadNotSerialisable):
-            return failure("result_not_serialisable", str(error), retryable=False)
-        return failure_of(error, self.handler.retry.non_retryable_errors)
-
-    def _stop_requested(self) -> dict[str, Any]:
-        """Return what the end of a job says that was asked to stop and ended another way."""
-        if self.stop.reason is None:
-            return {}
-        return {"attributes": {"stop_requested": self.stop.reason.value}}
-
-    def _finish(self, outcome: dict[str, Any]) -> None:
-        settled = partial(self._settled, self.seconds, reason_of(outcome))
-        self.reporter.finished(settled=settled, **outcome)
-
-    def _settled(
-        self, seconds: float, reason: str | None, state: JobState, error: BaseException | None
-    ) -> None:
-        if error is None:
-            self.observer.ended(self.request.job_type, state, seconds)
-            self.observer.job_log.ended(self.request, state, seconds, reason)
-        self.settled(error)
-
-    def __str__(self) -> str:
-        return f"{self.request.correlation_id} ({self.request.job_type})"
+    job.stop.check()
+    if (late := too_late(job.request, utc_now())) is not None:
+        return Outcome(JobState.FAILED, {"error": late})
+    if not job.begin():  # another thread has just released or abandoned it
+        raise JobStopped(StopReason.LOST, "the job is not this worker's any more")
+    return None
 
 
-def reason_of(facts: Mapping[str, Any]) -> str | None:
-    """Return why a job ended as it did, from the facts of its last event."""
-    error: JobFailure | None = facts.get("error")
-    return facts.get("message") if error is None else f"{error.type}: {error.message}"
+def _call(job: InFlightJob) -> Any:
+    handler = job.handler
+    context, arguments = _context(job), handler.arguments(job.request)
+
+    def call() -> Any:
+        with children.ending():
+            return handler.collected(handler.function(context, *arguments))
+
+    return handler.retry.call(call, job.stop.wait, _retry_notes(job))
 
 
-def _stopped(stop: StopSignal, error: BaseException) -> dict[str, Any]:
-    """Return the end of a job that stopped when asked to, in the handler's words if it has some."""
-    words = (str(each) for each in errors_in(error) if isinstance(each, JobStopped))
-    message = next(words, stop.message)
+async def _call_async(job: InFlightJob) -> Any:
+    handler = job.handler
+    context, arguments = _context(job), handler.arguments(job.request)
+
+    async def call() -> Any:
+        with children.ending():
+            return handler.collected(await handler.function(context, *arguments))
+
+    return await handler.retry.call_async(call, _retry_notes(job))
+
+
+def _context(job: InFlightJob) -> JobContext:
+    return JobContext(job.request, job.reporter, job.stop)
+
+
+def _retry_notes(job: InFlightJob) -> Any:
+    def note(attempt: int, error: BaseException, seconds: float) -> None:
+        job.note_retry(attempt, failure_of(error, job.handler.retry.non_retryable_errors), seconds)
+
+    return note
+
+
+def _succeeded(job: InFlightJob, value: Any) -> Outcome:
+    result, result_type = to_bytes(value, "result")
+    facts = {"result": result, "result_type": result_type} | _stop_requested(job.stop)
+    return Outcome(JobState.SUCCEEDED, facts)
+
+
+def _failed(job: InFlightJob, error: BaseException) -> Outcome:
+    if job.stop.reason is not None and is_stop(error):
+        return _stopped(job.stop, error)
+    facts = {"error": _failure(job, error)} | _stop_requested(job.stop)
+    return Outcome(JobState.FAILED, facts)
+
+
+def _failure(job: InFlightJob, error: BaseException) -> JobFailure:
+    if isinstance(error, PayloadNotSerialisable):
+        return failure("result_not_serialisable", str(error), retryable=False)
+    return failure_of(error, job.handler.retry.non_retryable_errors)
+
+
+def _stop_requested(stop: StopSignal) -> dict[str, Any]:
+    """Return what the terminal event of a job adds that was asked to stop and did not."""
+    if stop.reason is None:
+        return {}
+    return {"attributes": {"stop_requested": stop.reason.value}}
+
+
+def _stopped(stop: StopSignal, error: BaseException) -> Outcome:
+    """Return the outcome of a job that stopped when asked to, with the handler's own message."""
+    messages = (str(each) for each in errors_in(error) if isinstance(each, JobStopped))
+    message = next(messages, stop.message)
     if stop.reason is StopReason.DEADLINE:
         reason = failure(ErrorType.DEADLINE_EXCEEDED, f"stopped: {message}", retryable=True)
-        return {"state": JobState.FAILED, "error": reason}
-    return {"state": JobState.CANCELLED, "message": message}
+        return Outcome(JobState.FAILED, {"error": reason})
+    return Outcome(JobState.CANCELLED, {"message": message})

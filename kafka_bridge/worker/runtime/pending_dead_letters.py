@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
-from kafka_bridge.kafka.records import Received
+from kafka_bridge.kafka.records import Received, Record
 from kafka_bridge.worker.runtime.assignment import Assignment
-from kafka_bridge.worker.runtime.claims import Partition
-from kafka_bridge.worker.runtime.dead_letters import DeadLetters
 from kafka_bridge.worker.runtime.membership import Membership
+from kafka_bridge.worker.runtime.partition import Partition
 
 MOST_WAITING = 1_000
 """How many requests may wait until the group confirms that this worker is a member."""
@@ -32,6 +32,20 @@ class _Letter:
     tells_sender: bool
 
 
+class DeadLetterSink(Protocol):
+    """Writes requests to the dead-letter topic."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many are unacknowledged that no more requests should be consumed."""
+
+    def set_aside(self, record: Record, error: BaseException, done: Callable[[], None]) -> None:
+        """Write a request; call ``done`` on any thread once the brokers have it."""
+
+    def tell_sender(self, record: Record, error: Exception) -> None:
+        """Fail the task that waits for a request that cannot be read."""
+
+
 class Aside:
     """Sets requests aside. For the polling thread alone.
 
@@ -42,7 +56,7 @@ class Aside:
 
     def __init__(
         self,
-        dead_letters: DeadLetters,
+        dead_letters: DeadLetterSink,
         assignment: Assignment,
         membership: Membership,
         call_soon: Callable[..., None],

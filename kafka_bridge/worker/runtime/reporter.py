@@ -1,4 +1,4 @@
-"""What a worker says of one job, in order: one JobReporter for each delivery of a job."""
+"""Publishes the status events of one delivery of a job, in order."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ PROGRESS_SECONDS = 0.5
 HEARTBEAT_SHARE = 0.75
 """A heartbeat goes out after this share of the interval, so that it arrives within it."""
 RETRY_SECONDS = 1.0
-"""The pause before an event that was not taken is sent again: some failures come at once."""
+"""The pause before an event is sent again: some failures come at once."""
 DENIED_SECONDS = 5.0
-"""The same where Kafka refuses access: a person has to act first."""
+"""The same if Kafka refuses access: a person has to act first."""
 
 _PLAIN_FACTS = frozenset({"message", "result", "result_type"})
 
 Settled: TypeAlias = Callable[[BaseException | None], None]
-"""Called once the brokers have an event, with None, or will never take it, with the reason."""
+"""Called with None once the brokers have an event, or with the reason why they never will."""
 EndSettled: TypeAlias = Callable[[JobState, BaseException | None], None]
-"""The same for a terminal event, with the state that it says."""
+"""The same for a terminal event; its state comes first."""
 
 
 class Sender(Protocol):
-    """What events are sent with: a :class:`~kafka_bridge.kafka.producer.RecordProducer`, say."""
+    """Publishes records, as a :class:`~kafka_bridge.kafka.producer.RecordProducer` does."""
 
     def deliver(
         self,
@@ -60,14 +60,17 @@ class Sender(Protocol):
         headers: Headers,
         delivered: Callable[[Exception | None], None],
     ) -> None:
-        """Hand a record over; ``delivered`` hears whether the brokers have it."""
+        """Publish a record.
+
+        :param delivered: called with None once the brokers have it, or with the error
+        """
 
 
 @dataclass(slots=True)
 class PendingEvent:
-    """An event that is sent until the brokers have it.
+    """An event that is sent again until the brokers have it.
 
-    ``due``: when it may be sent next, infinite while it is on its way and after that.
+    :ivar due: when to send it next (monotonic seconds); infinite once it was sent
     """
 
     state: JobState
@@ -79,19 +82,19 @@ class PendingEvent:
     is_settled: bool = False
 
     def delivered(self, error: Exception | None) -> None:
-        """Note whether the brokers have it; where they may yet take it, it is due again."""
+        """Note whether the brokers have it; if they may accept it later, it is due again."""
         topic = self.request.response_topic
         if isinstance(error, AccessDenied) and self.access.may_come_back(topic):
             self._send_later(
                 DENIED_SECONDS,
-                "This worker may not write to response topic %s. %s of job %s is kept and sent "
-                "again every %g s until it may: %s",
+                "No permission to write to response topic %s. Publishing %s of job %s is retried "
+                "every %g s until it is granted: %s",
                 (topic, self.state, self.request.correlation_id, DENIED_SECONDS, error),
             )
         elif isinstance(error, BrokerUnreachable | DeliveryFailed):
             self._send_later(
                 RETRY_SECONDS,
-                "%s of job %s could not be published; it is sent again in %g s: %s",
+                "Publishing %s of job %s failed; retrying in %g s: %s",
                 (self.state, self.request.correlation_id, RETRY_SECONDS, error),
             )
         else:
@@ -109,8 +112,8 @@ class PendingEvent:
 class JobReporter:
     """Publishes the status events of one delivery of one job. Safe to share between threads.
 
-    ``may_publish`` is asked before each event. While it says no, heartbeats and progress are left
-    out, and the events that must arrive wait: :meth:`tick` sends them later.
+    ``may_publish`` is called before each event. While it is false, heartbeats and progress are
+    dropped, and the events that must arrive wait: :meth:`tick` publishes them later.
     """
 
     producer: Sender
@@ -120,13 +123,13 @@ class JobReporter:
     may_publish: Callable[[], bool]
     delivery: int = 1
     external_id: str | None = None
-    """What the system that does the work calls the job; every event says it."""
+    """What the system that does the work calls the job; it is in every event."""
     new_event_id: Callable[[], str] = new_event_id
     access: TopicAccess = field(default_factory=TopicAccess)
     sequence: int = 0
     """Of the next event."""
     note: str | None = None
-    """What heartbeats say, where there is something to say."""
+    """The message of heartbeats, if any."""
     request_headers: RawHeaders = ()
     """The headers of the request's record."""
     _key: bytes = field(init=False)
@@ -136,7 +139,7 @@ class JobReporter:
     _last_progress: float = 0.0
     _complaints: frozenset[str] = frozenset()
     _unsent: tuple[Progress | None, str | None] | None = None
-    _surely: PendingEvent | None = None
+    _pending: PendingEvent | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -145,28 +148,31 @@ class JobReporter:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more is to be said: its last event is on its way, or it was abandoned."""
+        """Whether nothing more is published: the last event was sent, or the job was abandoned."""
         return self._state in TERMINAL or self._state is JobState.RELEASED
 
     @property
     def has_sent_end(self) -> bool:
         """Whether its terminal event is on record, or on its way there."""
-        surely = self._surely
-        is_out = surely is not None and (surely.is_settled or surely.due == math.inf)
+        pending = self._pending
+        is_out = pending is not None and (pending.is_settled or pending.due == math.inf)
         return is_out and self._state in TERMINAL
 
     def accepted(self, settled: Settled) -> None:
-        """Say that the job is in flight."""
+        """Publish ACCEPTED.
+
+        :param settled: called once the brokers have it, or will never have it
+        """
         self._last_progress = time.monotonic()
-        self._say_surely(JobState.ACCEPTED, settled, {})
+        self._publish_surely(JobState.ACCEPTED, settled, {})
 
     def finished(self, state: JobState, settled: EndSettled, **facts: Any) -> None:
-        """Say how the job ended; does nothing where it was released.
+        """Publish the terminal event; do nothing if the job was released or abandoned.
 
-        Where no record can hold that, a smaller event goes out instead, until one is taken.
+        If the event is too large for its topic, smaller ones are published until one is accepted.
 
-        :param settled: called with the state that was said in the end, and None or the reason why
-            the brokers will never have it
+        :param settled: called with the state that was published, and None or the reason why the
+            brokers will never have the event
         """
         self._finish(state, facts, settled, None)
 
@@ -177,7 +183,7 @@ class JobReporter:
         settled: EndSettled,
         smaller: Iterator[tuple[JobState, dict[str, Any]]] | None,
     ) -> None:
-        def said(error: BaseException | None) -> None:
+        def delivered(error: BaseException | None) -> None:
             if not isinstance(error, RecordTooLarge):
                 settled(state, error)
                 return
@@ -187,9 +193,9 @@ class JobReporter:
                 settled(state, error)
                 return
             _log.warning(
-                "Job %s ended as %s, but that event is too large and a smaller one is sent: %s",
-                self,
+                "The terminal event %s of job %s is too large; publishing a smaller one: %s",
                 state,
+                self,
                 error,
                 extra=job_fields(self.request),
             )
@@ -197,32 +203,32 @@ class JobReporter:
 
         with self._lock:
             if self._state is not JobState.RELEASED:
-                self._say_surely(state, said, facts)
+                self._publish_surely(state, delivered, facts)
 
     def released(self, message: str, settled: Settled) -> bool:
-        """Hand the job back; return False, and do nothing, where its end is on its way already."""
+        """Publish RELEASED; return False, and do nothing, if the terminal event was published."""
         with self._lock:
             if self.has_ended:
                 return False
-            self._say_surely(JobState.RELEASED, settled, {"message": message})
+            self._publish_surely(JobState.RELEASED, settled, {"message": message})
             return True
 
     def abandon(self) -> None:
-        """Say nothing more of the job, whatever its handler does."""
+        """Publish nothing more of the job, whatever its handler does."""
         with self._lock:
-            self._state, self._surely = JobState.RELEASED, None
+            self._state, self._pending = JobState.RELEASED, None
 
-    def _say_surely(self, state: JobState, settled: Settled, facts: dict[str, Any]) -> None:
+    def _publish_surely(self, state: JobState, settled: Settled, facts: dict[str, Any]) -> None:
         with self._lock:
-            self._say_unsent()  # the last progress comes before the end
+            self._publish_unsent()  # the last progress comes before the terminal event
             value = self._next_event(state, facts)
-            surely = self._surely = PendingEvent(state, value, self.request, settled, self.access)
+            pending = self._pending = PendingEvent(state, value, self.request, settled, self.access)
             if self.may_publish():
-                self._send_surely(surely)
+                self._send_pending(pending)
 
-    def _send_surely(self, surely: PendingEvent) -> None:
-        surely.due = math.inf
-        self._send(surely.value, surely.delivered)
+    def _send_pending(self, pending: PendingEvent) -> None:
+        pending.due = math.inf
+        self._send(pending.value, pending.delivered)
 
     def _next_event(self, state: JobState, facts: dict[str, Any]) -> bytes:
         sequence, self._state = self.sequence, state
@@ -263,9 +269,9 @@ class JobReporter:
     def progress(
         self, completed: object, total: object, unit: object, message: object = None
     ) -> None:
-        """Send progress, and a message with it: now, or shortly, at most twice a second.
+        """Publish progress, with a message: now or shortly, at most twice a second.
 
-        Of each, the latest counts. What no event can carry is left out, and logged once for a job.
+        The latest values win. What no event can carry is dropped, and logged once for each job.
         """
         progress = report_values.progress(completed, total, unit, self.complain)
         self._report(
@@ -273,7 +279,7 @@ class JobReporter:
         )
 
     def message(self, text: object) -> None:
-        """Send a line for the task's log: now, or shortly, at most twice a second."""
+        """Publish a line for the task's log: now or shortly, at most twice a second."""
         self._report(None, report_values.message(text, self.complain))
 
     def _report(self, progress: Progress | None, message: str | None) -> None:
@@ -281,20 +287,20 @@ class JobReporter:
             before = self._unsent or (None, None)
             self._unsent = (progress or before[0], message or before[1])
             if self._is_progress_due():
-                self._say_unsent()
+                self._publish_unsent()
 
     def set_external_id(self, name: str) -> None:
-        """Send what the system that does the work calls the job.
+        """Publish what the system that does the work calls the job.
 
-        :raises InvalidMessage: it is not text
+        :raises InvalidMessage: the name is not text
         """
         name = report_values.external_id(name, self.complain)
         with self._lock:
             self.external_id = name
-            self._say_running()
+            self._publish_running()
 
     def complain(self, field: str, fault: str) -> None:
-        """Log what was left out or cut; once for each field of a job, as it comes in loops."""
+        """Log what was dropped or cut; once for each field of a job, since it comes in loops."""
         if field not in self._complaints:
             self._complaints |= {field}
             _log.warning("Job %s: %s", self, fault, extra=job_fields(self.request))
@@ -302,43 +308,43 @@ class JobReporter:
     def __str__(self) -> str:
         return f"{self.request.correlation_id} ({self.request.job_type})"
 
-    def say(self, message: str) -> None:
-        """Send a line for the task's log."""
+    def publish_message(self, message: str) -> None:
+        """Publish a line for the task's log at once."""
         with self._lock:
-            self._say_running(message=message)
+            self._publish_running(message=message)
 
     def tick(self) -> None:
-        """Send what is due: an event that must arrive, progress that was held back, a heartbeat."""
+        """Publish what is due: an event that must arrive, delayed progress, or a heartbeat."""
         if not self.may_publish():
             return
         interval = self.request.heartbeat_interval_ms / 1000
         with self._lock:
-            if self._surely is not None and not self._surely.is_settled:
-                if self._surely.due <= time.monotonic():
-                    self._send_surely(self._surely)
+            if self._pending is not None and not self._pending.is_settled:
+                if self._pending.due <= time.monotonic():
+                    self._send_pending(self._pending)
                 return
             if self._unsent is not None and self._is_progress_due():
-                self._say_unsent()
+                self._publish_unsent()
                 return
             silence = time.monotonic() - self._last_sent
             if interval and self._state is not None and silence >= interval * HEARTBEAT_SHARE:
-                self._say_running(message=self.note)
+                self._publish_running(message=self.note)
 
     def _is_progress_due(self) -> bool:
-        """Tell whether progress may go out; heartbeats, however frequent, do not delay it."""
+        """Tell whether progress may be published; heartbeats do not delay it."""
         return time.monotonic() - self._last_progress >= PROGRESS_SECONDS
 
-    def _say_unsent(self) -> None:
+    def _publish_unsent(self) -> None:
         if self._unsent is not None and self.may_publish():
             progress, message = self._unsent
             self._unsent, self._last_progress = None, time.monotonic()
-            self._say_running(progress=progress, message=message)
+            self._publish_running(progress=progress, message=message)
 
-    def _say_running(self, **facts: Any) -> None:
-        """Send an event that nobody waits for; after the end of the job, nothing."""
+    def _publish_running(self, **facts: Any) -> None:
+        """Publish an event that needs no acknowledgement; after the terminal event, nothing."""
         if may_follow(self._state, JobState.RUNNING) and self.may_publish():
             self._send(self._next_event(JobState.RUNNING, facts), _ignore)
 
 
 def _ignore(_: Exception | None) -> None:
-    """Nobody waits for this one: the next heartbeat comes soon."""
+    """Ignore a failure: the next heartbeat comes soon."""

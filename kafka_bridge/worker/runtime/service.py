@@ -1,7 +1,7 @@
-"""A worker at work: the process's life, and the one thread that polls.
+"""Runs a worker from joining its consumer group to leaving it, on the one thread that polls.
 
-That thread never waits for a job, so that ``max.poll.interval.ms`` is never missed however long a
-job takes; when enough requests wait, it pauses its partitions and polls on.
+That thread never waits for a job, so ``max.poll.interval.ms`` is met however long a job takes. When
+enough requests are queued, it pauses its partitions and polls on.
 """
 
 from __future__ import annotations
@@ -21,22 +21,19 @@ from kafka_bridge.kafka.rereader import RequestRereader
 from kafka_bridge.kafka.unreadable import SkippedBatches
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer, WorkerStatus
+from kafka_bridge.worker.runtime.admission import Admission
 from kafka_bridge.worker.runtime.allocator import give_back_large_blocks
-from kafka_bridge.worker.runtime.assignment import Assignment
-from kafka_bridge.worker.runtime.backlog import Backlog
-from kafka_bridge.worker.runtime.claims import Claim
+from kafka_bridge.worker.runtime.capacity import Capacity
 from kafka_bridge.worker.runtime.dead_letters import DeadLetters
 from kafka_bridge.worker.runtime.executor import Executor, event_loop
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
-from kafka_bridge.worker.runtime.job_run import JobRun
 from kafka_bridge.worker.runtime.ledger import Ledger
 from kafka_bridge.worker.runtime.mailbox import Mailbox
 from kafka_bridge.worker.runtime.membership import Membership
-from kafka_bridge.worker.runtime.pending_dead_letters import Aside
-from kafka_bridge.worker.runtime.scheduler import Scheduler
+from kafka_bridge.worker.runtime.publishing import Publishing
+from kafka_bridge.worker.runtime.scheduler import Scheduler, assemble
 from kafka_bridge.worker.runtime.skipped_requests import PassedOver
 from kafka_bridge.worker.runtime.slots import Slots
-from kafka_bridge.worker.runtime.stand_ins import StandIns
 from kafka_bridge.worker.runtime.topic_access import TopicAccess
 from kafka_bridge.worker.settings import WorkerSettings
 
@@ -47,11 +44,11 @@ SHORT_POLL_SECONDS = 0.02
 REREAD_SECONDS = 0.005
 COMMIT_SECONDS = 0.5
 HOLD_SECONDS = 0.5
-"""How long the backlog must be full until the consumer is told to fetch no more."""
+"""How long the backlog must be full before partitions are paused."""
 REVOKE_GRACE_SECONDS = 5.0
 """How long jobs may take to end before their partition goes to another worker, which waits."""
 RELEASE_SECONDS = 5.0
-"""How long the brokers may take to acknowledge that jobs are handed back."""
+"""How long the brokers may take to acknowledge RELEASED events."""
 
 
 class Service:
@@ -85,9 +82,9 @@ class Service:
         self._full_since = 0.0
 
     def run(self, observer: Observer) -> None:
-        """Work until told to stop.
+        """Run until ``stopping`` is set, or a signal comes.
 
-        :param observer: is told what happens
+        :param observer: notified of what happens
         :raises KafkaError: Kafka cannot be used, and waiting would not help
         """
         give_back_large_blocks()
@@ -96,8 +93,14 @@ class Service:
         with contextlib.ExitStack() as stack:
             self._membership = Membership(config.session_timeout)
             self._scheduler = self._make_scheduler(observer, stack)
+            rereader = stack.enter_context(
+                contextlib.closing(RequestRereader(config, settings.request_topic))
+            )
+            self._skipped_requests = PassedOver(
+                rereader, self._scheduler.assignment, self._scheduler.intake.backlog
+            )
             self._started = True
-            self._scheduler.control.catch_up(START_SECONDS)
+            self._control.catch_up(START_SECONDS)
             self._consumer = RequestConsumer(
                 config,
                 settings.request_topic,
@@ -105,51 +108,37 @@ class Service:
                 assigned=self._assigned,
                 revoked=self._revoked,
                 lost=self._lost,
-                skipped=self._skipped,
+                skipped=self._unreadable,
             )
             try:
-                self._take_jobs()
+                self._run_jobs()
                 self._finish_jobs()
             finally:
                 self._consumer.close()
 
     def _make_scheduler(self, observer: Observer, stack: contextlib.ExitStack) -> Scheduler:
         """Return a scheduler with its threads and clients, which end with the stack."""
-        settings, config = self._settings, self._config
-        slots, backlog = Slots(settings.concurrency), Backlog(self._handlers)
+        settings, config, mailbox = self._settings, self._config, self._mailbox
         heartbeats = stack.enter_context(contextlib.closing(Heartbeats()))
         loop = stack.enter_context(event_loop())
-        executor = Executor(settings.concurrency, loop, self._handler_ended)
+        executor = Executor(settings.concurrency, loop)
         # No longer than the session: what was sent before a freeze must not go out after it.
         delivery_timeout = min(DELIVERY_TIMEOUT, config.session_timeout)
-        producer = stack.enter_context(
+        self._producer = stack.enter_context(
             RecordProducer(config, delivery_timeout, served=executor.start_waiting)
         )
-        control = stack.enter_context(contextlib.closing(self._control_reader(observer)))
+        self._control = stack.enter_context(contextlib.closing(self._control_reader(observer)))
         access = TopicAccess([settings.response_topic])
-        dead_letters = DeadLetters(producer, settings.dead_letter_topic, self._worker_id, observer)
-        assignment = Assignment(observer, heartbeats, slots, self._mailbox.call_soon)
-        rereader = stack.enter_context(
-            contextlib.closing(RequestRereader(config, settings.request_topic))
-        )
-        self._passed_over = PassedOver(rereader, assignment, backlog)
-        return Scheduler(
-            handlers=self._handlers,
-            worker_id=self._worker_id,
-            max_deliveries=settings.max_deliveries,
-            producer=producer,
-            control=control,
-            ledger=Ledger(config, control, observer, self._mailbox.call_soon, access),
-            executor=executor,
-            assignment=assignment,
-            membership=self._membership,
-            observer=observer,
-            mailbox=self._mailbox,
-            slots=slots,
-            access=access,
-            backlog=backlog,
-            stand_ins=StandIns(heartbeats, self._worker_id),
-            aside=Aside(dead_letters, assignment, self._membership, self._mailbox.call_soon),
+        self._ledger = Ledger(config, self._control, observer, mailbox.call_soon, access)
+        return assemble(
+            Admission(self._handlers, settings.max_deliveries, self._ledger, self._control),
+            Publishing(self._producer, self._worker_id, access),
+            Capacity(Slots(settings.concurrency), executor),
+            DeadLetters(self._producer, settings.dead_letter_topic, self._worker_id, observer),
+            heartbeats,
+            self._membership,
+            mailbox,
+            observer,
         )
 
     def _control_reader(self, observer: Observer) -> ControlReader:
@@ -165,20 +154,17 @@ class Service:
         # The control topic is read from before there is a scheduler; mailbox are done after that.
         self._scheduler.cancel(job)
 
-    def _handler_ended(self, run: JobRun) -> None:
-        self._mailbox.call_soon(self._scheduler.handler_ended, run)
-
     @property
     def status(self) -> WorkerStatus:
-        """What the worker is like at this moment. Any thread may ask."""
+        """The state of the worker at this moment. Any thread may ask."""
         if not self._started:
             return WorkerStatus(0, 0, 0, ready=False, seconds_since_poll=0.0)
         scheduler = self._scheduler
         return WorkerStatus(
-            running=scheduler.executor.running,
-            waiting=len(scheduler.backlog),
+            running=scheduler.capacity.executor.running,
+            waiting=len(scheduler.intake.backlog),
             partitions=len(scheduler.assignment.partitions),
-            ready=self._joined and not scheduler.ledger.is_reading,
+            ready=self._joined and not self._ledger.is_reading,
             seconds_since_poll=self._membership.seconds_since_poll,
         )
 
@@ -187,37 +173,37 @@ class Service:
         """Whether the worker has been a member of its group."""
         return self._joined
 
-    # Taking jobs.
+    # Running jobs.
 
-    def _take_jobs(self) -> None:
-        scheduler, backlog = self._scheduler, self._scheduler.backlog
+    def _run_jobs(self) -> None:
+        scheduler, backlog = self._scheduler, self._scheduler.intake.backlog
         while not self._stopping.is_set():
             scheduler.work()
             if backlog:
-                scheduler.producer.serve_reports()
+                self._producer.serve_reports()
             else:
-                scheduler.producer.leave_reports()
-            self._passed_over.bring_back(scheduler.intake.receive_again)
+                self._producer.leave_reports()
+            self._skipped_requests.bring_back(scheduler.intake.receive_again)
             holds_off = self._holds_off()
-            is_busy = bool(backlog) or self._passed_over.is_reading or holds_off
+            is_busy = bool(backlog) or self._skipped_requests.is_reading or holds_off
             arrived = not holds_off and self._poll(0 if is_busy else POLL_SECONDS)
             if is_busy and not arrived:
-                scheduler.producer.leave_reports()
+                self._producer.leave_reports()
                 self._mailbox.wait(self._pause())
 
     def _pause(self) -> float:
-        """Return how long to wait, at the most, for something to happen in this process."""
-        if self._passed_over.is_reading:
+        """Return how long to wait, at most, for something to happen in this process."""
+        if self._skipped_requests.is_reading:
             return REREAD_SECONDS
-        # Where a place is free, only one type waits: requests of others may come at any moment.
-        return SHORT_POLL_SECONDS if self._scheduler.slots.any_free() else POLL_SECONDS
+        # With a free slot, only one type waits: requests of others may come at any moment.
+        return SHORT_POLL_SECONDS if self._scheduler.capacity.slots.any_free() else POLL_SECONDS
 
     def _holds_off(self) -> bool:
-        """Tell whether to leave the consumer alone for a moment: enough requests wait.
+        """Tell whether not to poll for a moment: enough requests are queued.
 
-        Where they wait longer, partitions are held, and the consumer is polled. That is not done at
-        once, since a consumer forgets what it has fetched of a partition that is held. Some are not
-        held: those that have to be read on all the same.
+        If they stay queued, partitions are paused, and the consumer is polled. That is not done at
+        once, since a consumer forgets what it has fetched of a paused partition. Partitions that
+        have to be read on are not paused.
         """
         now, intake = time.monotonic(), self._scheduler.intake
         held, is_full = intake.held(), intake.is_full
@@ -230,15 +216,14 @@ class Service:
         return False
 
     def _poll(self, timeout: float) -> bool:
-        """Poll, and do what has to be done from time to time; tell whether requests came."""
+        """Poll, and do the periodic work; tell whether requests came."""
         self._membership.about_to_poll()
         records = self._consumer.poll(timeout)
-        self._scheduler.intake.receive(records)
-        self._scheduler.control.check()
-        self._scheduler.producer.check()
+        self._scheduler.receive(records)
+        self._control.check()
+        self._producer.check()
         if self._membership.in_doubt:
-            assignment = self._scheduler.assignment
-            positions = assignment.positions(assignment.partitions)
+            positions = self._scheduler.assignment.positions()
             if self._consumer.is_member(positions, self._membership.doubts):
                 self._membership.confirmed()
         if time.monotonic() >= self._next_commit:
@@ -247,96 +232,86 @@ class Service:
         return bool(records)
 
     def _commit(self) -> None:
-        """Commit what has moved; all, where the last time failed, as in a rebalance it may."""
+        """Commit the positions that have moved; all, if the last commit failed."""
         assignment = self._scheduler.assignment
         moved = assignment.moved_positions()
         again = self._consumer.has_failed_to_commit()
-        self._consumer.commit(assignment.positions(assignment.partitions) if again else moved)
+        self._consumer.commit(assignment.positions() if again else moved)
 
     # Stopping.
 
     def _finish_jobs(self) -> None:
-        """Stay in the group, taking nothing new, until all jobs end or the grace is over."""
-        scheduler, grace = self._scheduler, self._settings.grace
-        scheduler.backlog.clear()  # uncommitted: others will do these
+        """Stay in the group, starting nothing, until all jobs have ended or the grace is over."""
+        assignment, grace = self._scheduler.assignment, self._settings.grace
         why = f"worker {self._worker_id} shuts down"
-        scheduler.assignment.release(
-            [each for each in scheduler.assignment.in_flight.values() if _has_not_begun(each)], why
-        )
-        if scheduler.assignment.in_flight:
+        assignment.release_unstarted(assignment.in_flight.values(), why)
+        if assignment.in_flight:
             _log.info(
-                "Stopping: %d jobs get %g s to finish", len(scheduler.assignment.in_flight), grace
+                "Stopping: waiting up to %g s for %d jobs to finish",
+                grace,
+                len(assignment.in_flight),
             )
-        self._until_done(lambda: bool(scheduler.assignment.in_flight), grace, self._poll_held)
-        left = list(scheduler.assignment.in_flight.values())
+        self._drain(grace)
+        left = list(assignment.in_flight.values())
         if left:
-            _log.warning("%d jobs are unfinished and handed back: others will do them", len(left))
-            scheduler.assignment.release(left, why)
-            self._until_done(
-                lambda: bool(scheduler.assignment.in_flight), RELEASE_SECONDS, self._poll_held
-            )
-        self._consumer.commit(
-            scheduler.assignment.positions(scheduler.assignment.partitions), wait=True
-        )
+            _log.warning("Releasing %d unfinished jobs: other workers do them again", len(left))
+            assignment.release(left, why)
+            self._drain(RELEASE_SECONDS)
+        self._consumer.commit(assignment.positions(), wait=True)
+
+    def _drain(self, seconds: float) -> None:
+        """Wait until no job is in flight, or the time is over; stay in the group meanwhile."""
+        in_flight = self._scheduler.assignment.in_flight
+        self._wait_while(lambda: bool(in_flight), seconds, self._poll_held)
 
     def _poll_held(self) -> None:
         self._consumer.hold(self._scheduler.assignment.partitions.keys())
         self._poll(0)
-        self._scheduler.backlog.clear()
+        self._scheduler.drain()
 
-    def _until_done(
+    def _wait_while(
         self, busy: Callable[[], bool], seconds: float, meanwhile: Callable[[], None]
     ) -> None:
-        """Do what other threads post until nothing is left to wait for, or the time is over."""
-        self._scheduler.producer.leave_reports()
+        """Run what other threads ask for while there is something to wait for."""
+        self._producer.leave_reports()
         give_up = time.monotonic() + seconds
         while busy() and time.monotonic() < give_up:
             meanwhile()
             self._mailbox.wait(POLL_SECONDS)
-            self._mailbox.run_pending()
-            self._scheduler.aside.run_pending()
+            self._scheduler.run_pending()
 
     # Partitions come and go, within poll() and close().
 
     def _assigned(self, numbers: Iterable[int]) -> None:
-        self._scheduler.assignment.assigned(numbers)
+        self._scheduler.assigned(numbers)
         if not self._joined:
             self._joined = True
             self._on_ready()
 
     def _revoked(self, numbers: Iterable[int]) -> None:
-        """Let the jobs of these partitions end, or hand them back, before others get them."""
-        numbers = list(numbers)
-        scheduler = self._scheduler
-        leaving = [scheduler.assignment.partitions[each] for each in numbers]
-        scheduler.forget_waiting(leaving)
-
-        def jobs() -> list[Claim]:
-            return scheduler.assignment.jobs_of(leaving)
+        """Let the jobs of these partitions end, or release them, before others get them."""
+        numbers, assignment = list(numbers), self._scheduler.assignment
+        leaving = [assignment.partitions[each] for each in numbers]
+        self._scheduler.intake.forget(leaving)
 
         def may_end() -> bool:
-            # No answer of the group arrives in here: who may not speak now will not be allowed to.
-            return any(each.may_publish() for each in jobs())
+            # The group's answer does not arrive in here: a job that may not publish now never will.
+            return any(each.may_publish() for each in assignment.jobs_of(leaving))
 
         why = f"another worker takes over from {self._worker_id}"
-        scheduler.assignment.release([each for each in jobs() if _has_not_begun(each)], why)
-        self._until_done(may_end, REVOKE_GRACE_SECONDS, self._membership.about_to_poll)
-        scheduler.assignment.release(jobs(), why)
-        self._until_done(may_end, RELEASE_SECONDS, self._membership.about_to_poll)
-        self._consumer.commit(scheduler.assignment.positions(numbers), wait=True)
-        scheduler.assignment.forget(numbers)
+        assignment.release_unstarted(assignment.jobs_of(leaving), why)
+        self._wait_while(may_end, REVOKE_GRACE_SECONDS, self._membership.about_to_poll)
+        assignment.release(assignment.jobs_of(leaving), why)
+        self._wait_while(may_end, RELEASE_SECONDS, self._membership.about_to_poll)
+        self._consumer.commit(assignment.positions(numbers), wait=True)
+        assignment.forget(numbers)
 
-    def _skipped(self, skipped: SkippedBatches) -> None:
+    def _unreadable(self, skipped: SkippedBatches) -> None:
         self._scheduler.observer.unreadable(skipped.offsets)
-        self._scheduler.assignment.skipped(skipped.partition, skipped.end)
+        self._scheduler.assignment.jump(skipped.partition, skipped.end)
 
     def _lost(self, numbers: Iterable[int]) -> None:
         _log.warning(
-            "Partitions lost: the group has gone on without this worker. "
-            "Events of its jobs are held until it has joined again"
+            "Partitions lost (session expired): events are held until ownership is confirmed"
         )
         self._scheduler.lost(numbers)
-
-
-def _has_not_begun(claim: Claim) -> bool:
-    return claim.run is not None and claim.run.began is None

@@ -14,7 +14,7 @@ from typing import Protocol
 from kafka_bridge.kafka.records import Received
 from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.backlog import Backlog
-from kafka_bridge.worker.runtime.claims import Partition
+from kafka_bridge.worker.runtime.partition import Partition
 
 MOST_PASSED_OVER = 1_000_000
 """How many requests a worker passes over, about 40 MB, before it fetches no more."""
@@ -65,13 +65,13 @@ class PassedOver:
         partition, lane = self._reading
         if self._assignment.partitions.get(partition.number) is partition:
             for received in self._rereader.poll():
-                if received.partition == partition.number and partition.offsets.take_back(
+                if received.partition == partition.number and partition.offsets.read_again(
                     received.offset, lane
                 ):
                     take(partition, received)
             if self._rereader.end is not None:  # what has not come by now was deleted
                 partition.offsets.drop_before(self._rereader.end, lane)
-            if partition.offsets.first_passed_over(lane) is not None:
+            if partition.offsets.first_skipped(lane) is not None:
                 self._is_filling = self._backlog.lane(lane).has_room
                 return
         self._reading, self._is_filling = None, False
@@ -82,14 +82,14 @@ class PassedOver:
         choices = [
             (partition, lane)
             for partition in self._assignment.partitions.values()
-            for lane in partition.offsets.lanes_passed_over
+            for lane in partition.offsets.lanes_with_skipped
             if self._backlog.lane(lane).is_half_empty
         ]
         if not choices:
             return
         last = choices.index(self._reading) if self._reading in choices else -1
         partition, lane = chosen = choices[(last + 1) % len(choices)]
-        first = partition.offsets.first_passed_over(lane)
+        first = partition.offsets.first_skipped(lane)
         if chosen != self._reading and first is not None:
             self._rereader.start(partition.number, first)
         self._reading, self._is_filling = chosen, True

@@ -1,4 +1,4 @@
-"""How many jobs a worker takes: those that run, and the few that it accepts ahead."""
+"""How many jobs a worker accepts: those that run, and a few quick ones ahead."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections import Counter
 
 from kafka_bridge.worker.handlers import Handler
-from kafka_bridge.worker.runtime.job_run import JobRun
+from kafka_bridge.worker.runtime.in_flight import InFlightJob
 
 WINDOW_SECONDS = 0.1
 MOST_AHEAD = 500
@@ -18,13 +18,13 @@ class Slots:
 
     ACCEPTED is acknowledged before work starts. So that quick jobs do not wait for that one by one,
     some are accepted ahead: as many as were started in the last tenth of a second, less those that
-    may still run. Each starts within about that time. Of slow jobs that is none: who reads ACCEPTED
-    takes them for begun.
+    may still run. Each starts within about that time. Slow jobs are never accepted
+    ahead: whoever reads ACCEPTED expects the job to begin.
     """
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
-        self._holders: set[JobRun] = set()
+        self._holders: dict[InFlightJob, Handler] = {}
         self._by_type: Counter[str] = Counter()
         self._limited = 0
         self._ahead = 0
@@ -34,7 +34,7 @@ class Slots:
 
     @property
     def taken(self) -> int:
-        """How many are in use."""
+        """How many slots are in use."""
         return len(self._holders)
 
     def look(self, started: int) -> None:
@@ -46,7 +46,7 @@ class Slots:
             self._started, self._window_ends = started, now + WINDOW_SECONDS
 
     def any_free(self) -> bool:
-        """Tell whether a job of any type could be taken.
+        """Tell whether a job of any type could be accepted.
 
         Once all that may be accepted ahead are, some have to start before more are accepted: many
         at once cost less than one by one.
@@ -58,10 +58,10 @@ class Slots:
         return not self._is_full
 
     def free_for(self, handler: Handler) -> bool:
-        """Tell whether a job with this handler can be taken.
+        """Tell whether a job with this handler can be accepted.
 
-        Those of types with a limit of their own may be slow: of these no more are taken than can
-        run. Quick jobs that are ahead of them do not count: they start within a moment.
+        Types with a limit of their own may be slow: no more of them are accepted than can run.
+        Quick jobs that were accepted ahead do not count: they start within a moment.
         """
         if handler.concurrency is None:
             return self.any_free()
@@ -71,15 +71,15 @@ class Slots:
             and self.any_free()
         )
 
-    def take(self, run: JobRun) -> None:
-        """Count a job in."""
-        self._holders.add(run)
-        self._by_type[run.handler.job_type] += 1
-        self._limited += run.handler.concurrency is not None
+    def reserve(self, job: InFlightJob, handler: Handler) -> None:
+        """Reserve a slot for a job."""
+        self._holders[job] = handler
+        self._by_type[handler.job_type] += 1
+        self._limited += handler.concurrency is not None
 
-    def give_back(self, run: JobRun) -> None:
-        """Count it out, unless that was done before."""
-        if run in self._holders:
-            self._holders.remove(run)
-            self._by_type[run.handler.job_type] -= 1
-            self._limited -= run.handler.concurrency is not None
+    def free(self, job: InFlightJob) -> None:
+        """Free the slot of a job, if it has one."""
+        handler = self._holders.pop(job, None)
+        if handler is not None:
+            self._by_type[handler.job_type] -= 1
+            self._limited -= handler.concurrency is not None

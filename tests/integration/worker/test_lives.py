@@ -62,7 +62,7 @@ def test_stopped_worker_finishes_what_it_has(stage: Stage, eventually: Eventuall
     stage.publish(running)
     eventually(lambda: stage.noted("started") == [running.correlation_id], "the job runs")
     first.process.terminate()
-    first.until_said("Stopping: 1 jobs get 30 s to finish")
+    first.until_said("Stopping: waiting up to 30 s for 1 jobs to finish")
     stage.publish(waiting)
     time.sleep(0.3)  # time to take it, if it did
     assert first.process.poll() is None
@@ -100,7 +100,7 @@ def test_job_that_does_not_end_does_not_hold_up_the_stop(
     before = time.monotonic()
     assert worker.stop() == 0
     assert time.monotonic() - before < 20, "it did not wait for the default grace of 30 s"
-    assert "1 jobs are unfinished and handed back: others will do them" in worker.said
+    assert "Releasing 1 unfinished jobs: other workers do them again" in worker.said
     assert positions(stage) == 0
 
 

@@ -75,7 +75,7 @@ def test_worker_without_a_free_place_speaks_for_the_jobs_of_a_killed_one(
     )
     for job in killed:
         assert {(each.state, each.delivery) for each in others(job)} == {(S.RUNNING, 1)}
-        assert str(others(job)[0].message).startswith("Waits for a free place on worker ")
+        assert str(others(job)[0].message).startswith("Waits for a free slot on worker ")
         sequences = [each.sequence for each in told(pair)[job]]
         assert sequences == sorted(set(sequences))
         assert _longest_silence(told(pair)[job]) < SILENCE_SECONDS

@@ -1,16 +1,24 @@
-"""A job request, and a job run without Kafka: what is published is collected."""
+"""Job requests, jobs in flight, and a job run without Kafka: what is published is collected."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from kafka_bridge.protocol.codec import decode
+from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.headers import Headers
 from kafka_bridge.protocol.messages import JobRequest, StatusEvent, utc_now
 from kafka_bridge.testing.jobs import CollectedEvents, do_job
 from kafka_bridge.worker import Worker
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.monitoring.observer import Observer
+from kafka_bridge.worker.runtime.in_flight import InFlightJob, Phase
+from kafka_bridge.worker.runtime.membership import Membership
+from kafka_bridge.worker.runtime.partition import Partition
+from kafka_bridge.worker.runtime.publishing import Publishing
+from kafka_bridge.worker.runtime.reporter import Settled
 
 JOB = "0d3b9a52-61f4-4c0e-9b7d-3f2a1c5e7d01"
 JSON = "application/json"
@@ -50,6 +58,44 @@ class Collector(CollectedEvents):
             super().deliver(topic, key, value, headers, delivered)
         else:
             delivered(error)
+
+
+def queued_job(
+    job: JobRequest | None = None,
+    offset: int = 0,
+    partition: Partition | None = None,
+    may_publish: Callable[[], bool] = lambda: True,
+    **fields: Any,
+) -> InFlightJob:
+    """Return a job that was consumed from an offset."""
+    received: Any = SimpleNamespace(offset=offset, headers=(), record=offset)
+    membership = Membership(30.0)
+    membership.may_publish = may_publish  # type: ignore[method-assign]
+    return InFlightJob(
+        partition or Partition(0, 1),
+        received,
+        job or request(),
+        Encoding.AVRO,
+        membership,
+        **fields,
+    )
+
+
+def accepted_job(
+    function: Callable[..., Any],
+    sender: CollectedEvents,
+    job: JobRequest | None = None,
+    *,
+    settled: Settled = lambda _: None,
+    may_publish: Callable[[], bool] = lambda: True,
+) -> InFlightJob:
+    """Return a job that is accepted and READY, with a function as its handler."""
+    accepted = queued_job(job, may_publish=may_publish)
+    reporter = Publishing(sender, "w-1").reporter(accepted, 1)
+    accepted.accept(Handler.of("a.job", function), reporter, Observer(), settled)
+    reporter.accepted(lambda _: None)
+    accepted.enter(Phase.READY)
+    return accepted
 
 
 def worker_with(handler: Handler | None) -> Worker:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
-from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.runtime.backlog import BACKLOG_RECORDS, LANE_RECORDS, Backlog
-from kafka_bridge.worker.runtime.claims import Claim, Partition
-from kafka_bridge.worker.runtime.membership import Membership
+from kafka_bridge.worker.runtime.in_flight import InFlightJob
+from kafka_bridge.worker.runtime.partition import Partition
 
-from ..samples import request
+from ..samples import queued_job, request
 
 HANDLERS = {
     "a.job": Handler.of("a.job", lambda _: None),
@@ -21,18 +19,15 @@ HANDLERS = {
 }
 
 
-def claim(offset: int, job_type: str = "a.job", **fields: Any) -> Claim:
-    """Return a claim to a request at an offset."""
-    received: Any = SimpleNamespace(offset=offset)
-    partition = fields.pop("partition", None) or Partition(0, 1)
-    job = replace(request(), job_type=job_type)
-    return Claim(partition, received, job, Encoding.AVRO, Membership(30.0), **fields)
+def job(offset: int, job_type: str = "a.job", **fields: Any) -> InFlightJob:
+    """Return a queued job whose request has an offset."""
+    return queued_job(replace(request(), job_type=job_type), offset, **fields)
 
 
-def backlog_of(*claims: Claim) -> Backlog:
+def backlog_of(*jobs: InFlightJob) -> Backlog:
     """Return a backlog that holds these."""
     backlog = Backlog(HANDLERS)
-    for each in claims:
+    for each in jobs:
         backlog.add(each)
     return backlog
 
@@ -44,7 +39,7 @@ def offsets(backlog: Backlog) -> list[int]:
 
 def sift(
     backlog: Backlog,
-    goes: Callable[[Claim], bool] = lambda _: True,
+    goes: Callable[[InFlightJob], bool] = lambda _: True,
     *,
     until: Callable[[list[int]], bool] = lambda _: False,
     is_open: bool = True,
@@ -52,7 +47,7 @@ def sift(
     """Sift, and return the offsets of those that were asked."""
     asked: list[int] = []
 
-    def ask(each: Claim) -> bool:
+    def ask(each: InFlightJob) -> bool:
         asked.append(each.offset)
         return goes(each)
 
@@ -60,21 +55,21 @@ def sift(
     return asked
 
 
-def is_odd(each: Claim) -> bool:
+def is_odd(each: InFlightJob) -> bool:
     """Tell whether a request lies at an odd offset."""
     return each.offset % 2 == 1
 
 
 def test_those_that_stay_keep_their_order() -> None:
     """All are asked, oldest first, and those that went are gone."""
-    backlog = backlog_of(*map(claim, range(6)))
+    backlog = backlog_of(*map(job, range(6)))
     assert sift(backlog, is_odd) == [0, 1, 2, 3, 4, 5]
     assert (offsets(backlog), len(backlog)) == ([0, 2, 4], 3)
 
 
 def test_none_is_asked_once_it_is_enough() -> None:
     """Those behind stay behind those that were asked and stay."""
-    backlog = backlog_of(*map(claim, range(6)))
+    backlog = backlog_of(*map(job, range(6)))
     assert sift(backlog, is_odd, until=lambda asked: len(asked) == 3) == [0, 1, 2]
     assert offsets(backlog) == [0, 2, 3, 4, 5]
 
@@ -82,7 +77,10 @@ def test_none_is_asked_once_it_is_enough() -> None:
 def test_what_had_begun_goes_first() -> None:
     """Whatever its lane, and it keeps its place in front where it has to wait."""
     backlog = backlog_of(
-        claim(0), claim(1, "narrow"), claim(2, is_begun=True), claim(3, "narrow", is_begun=True)
+        job(0),
+        job(1, "narrow"),
+        job(2, began_elsewhere=True),
+        job(3, "narrow", began_elsewhere=True),
     )
     assert sift(backlog, lambda _: False) == [2, 3, 0, 1]
     assert sift(backlog) == [2, 3, 0, 1]
@@ -90,15 +88,15 @@ def test_what_had_begun_goes_first() -> None:
 
 def test_type_without_a_free_place_holds_up_no_other() -> None:
     """None of it is asked; the others are, in the order in which they came."""
-    backlog = backlog_of(claim(0, "narrow"), claim(1), claim(2, "narrow"), claim(3))
+    backlog = backlog_of(job(0, "narrow"), job(1), job(2, "narrow"), job(3))
     assert sift(backlog, is_open=False) == [1, 3]
-    backlog.add(claim(4))
+    backlog.add(job(4))
     assert sift(backlog) == [0, 2, 4]
 
 
 def test_lane_has_room_for_so_many() -> None:
     """What fills the lane of one type does not fill the backlog: others are fetched."""
-    backlog = backlog_of(*(claim(number, "narrow") for number in range(LANE_RECORDS)))
+    backlog = backlog_of(*(job(number, "narrow") for number in range(LANE_RECORDS)))
     lane = backlog.lane("narrow")
     assert (lane.has_room, lane.is_half_empty, backlog.is_full) == (False, False, False)
     sift(backlog, until=lambda asked: len(asked) == LANE_RECORDS // 2 + 1)
@@ -109,20 +107,21 @@ def test_requests_of_partitions_that_went_are_forgotten() -> None:
     """By the assignment, not the number: the same partition may have come back meanwhile."""
     old, new = Partition(0, 1), Partition(0, 2)
     backlog = backlog_of(
-        claim(1, partition=old), claim(2, partition=new), claim(3, "narrow", partition=old)
+        job(1, partition=old), job(2, partition=new), job(3, "narrow", partition=old)
     )
-    backlog.undecided.append(claim(4, partition=old))
+    backlog.undecided.append(job(4, partition=old))
     backlog.drop([old])
     assert offsets(backlog) == [2]
-    backlog.clear()
-    assert len(backlog) == 0
+    backlog.undecided.append(job(5, partition=new))
+    backlog.clear_lanes()
+    assert offsets(backlog) == [5]
 
 
 def test_full_backlog_is_full_until_half_of_it_is_gone() -> None:
     """To fetch no more and then go on costs more than to hold some: it must not go to and fro."""
-    backlog = backlog_of(*map(claim, range(BACKLOG_RECORDS - 1)))
+    backlog = backlog_of(*map(job, range(BACKLOG_RECORDS - 1)))
     assert not backlog.is_full
-    backlog.add(claim(BACKLOG_RECORDS))
+    backlog.add(job(BACKLOG_RECORDS))
     assert backlog.is_full
     half = BACKLOG_RECORDS // 2
     sift(backlog, until=lambda _: len(backlog) == half)

@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
 from kafka_bridge.worker import StopReason
-from kafka_bridge.worker.handlers import Handler
-from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime.executor import Executor, event_loop
-from kafka_bridge.worker.runtime.job_run import JobRun
-from kafka_bridge.worker.runtime.reporter import JobReporter
+from kafka_bridge.worker.runtime.in_flight import InFlightJob
+from kafka_bridge.worker.runtime.job_run import run, run_async
 
-from ..samples import Collector
+from ..samples import Collector, accepted_job
 
 if TYPE_CHECKING:
     from conftest import Eventually
@@ -36,7 +33,7 @@ class Hall:
         self.loop = loop
         self.gate = threading.Event()
         self.collector = Collector()
-        self.ended: list[JobRun] = []
+        self.ended: list[InFlightJob] = []
         self.executor = Executor(1, loop, self.ended.append)
         self.first = self.submit(lambda _: self.gate.wait(WAIT_SECONDS))
 
@@ -45,7 +42,7 @@ class Hall:
         function: Callable[..., Any],
         may_publish: Callable[[], bool] = lambda: True,
         **fields: Any,
-    ) -> JobRun:
+    ) -> InFlightJob:
         """Accept a job."""
         request = JobRequest(
             correlation_id=new_correlation_id(),
@@ -54,30 +51,27 @@ class Hall:
             created_at=utc_now(),
             **fields,
         )
-        reporter = JobReporter(self.collector, request, Encoding.AVRO, "w-1", may_publish)
-        reporter.accepted(lambda _: None)
-        return JobRun(
-            request, Handler.of("a.job", function), reporter, Observer(), settled=lambda _: None
-        )
+        return accepted_job(function, self.collector, request, may_publish=may_publish)
 
-    def submit(self, function: Callable[..., Any], **fields: Any) -> JobRun:
+    def submit(self, function: Callable[..., Any], **fields: Any) -> InFlightJob:
         """Accept a job and submit it."""
-        run = self.accept(function, **fields)
-        self.executor.submit(run)
+        job = self.accept(function, **fields)
+        self.executor.submit(job)
         self.executor.start_waiting()
-        return run
+        return job
 
-    def end_of(self, run: JobRun) -> StatusEvent:
+    def end_of(self, job: InFlightJob) -> StatusEvent:
         """Return how a job ended."""
-        return self._events_of(run)[-1]
+        return self._events_of(job)[-1]
 
-    def has_ended(self, run: JobRun, state: JobState) -> bool:
+    def has_ended(self, job: InFlightJob, state: JobState) -> bool:
         """Tell whether a job has ended so. It may not have published anything yet."""
-        return state in {event.state for event in self._events_of(run)}
+        return state in {event.state for event in self._events_of(job)}
 
-    def _events_of(self, run: JobRun) -> list[StatusEvent]:
-        job = run.request.correlation_id
-        return [event for event in self.collector.events if event.correlation_id == job]
+    def _events_of(self, job: InFlightJob) -> list[StatusEvent]:
+        return [
+            event for event in self.collector.events if event.correlation_id == job.correlation_id
+        ]
 
 
 @pytest.fixture
@@ -115,7 +109,7 @@ def test_job_that_was_told_to_stop_before_it_was_submitted_ends_at_once(
     hall: Hall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cancel may come between the acceptance and its acknowledgement."""
-    submitted: list[JobRun] = []
+    submitted: list[InFlightJob] = []
     monkeypatch.setattr(hall.executor, "submit", submitted.append)
     waiting = hall.submit(lambda _: pytest.fail("it was begun"))
     waiting.ask_to_stop(StopReason.CANCELLED, "no longer wanted")
@@ -165,15 +159,18 @@ def test_released_job_that_waits_says_no_more(hall: Hall) -> None:
     assert hall.ended == [waiting]
 
 
-def turn_in_doubt(hall: Hall, function: Callable[..., Any]) -> tuple[JobRun, threading.Event]:
+def turn_in_doubt(hall: Hall, function: Callable[..., Any]) -> tuple[InFlightJob, threading.Event]:
     """Return a job whose turn came as its worker was frozen, and what says that it may speak."""
     may_publish = threading.Event()
-    run = hall.accept(function, may_publish.is_set)
-    if run.handler.is_async:
-        asyncio.run_coroutine_threadsafe(run.run_async(), hall.loop)
+    # ACCEPTED was published before.
+    may_publish.set()
+    job = hall.accept(function, may_publish.is_set)
+    may_publish.clear()
+    if job.handler.is_async:
+        asyncio.run_coroutine_threadsafe(run_async(job), hall.loop)
     else:
-        threading.Thread(target=run.run, daemon=True).start()
-    return run, may_publish
+        threading.Thread(target=run, args=(job,), daemon=True).start()
+    return job, may_publish
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -186,12 +183,12 @@ def test_job_whose_turn_came_as_the_worker_froze_waits_for_the_group(
     async def begin(_: object) -> None:
         begun.set()
 
-    run, may_publish = turn_in_doubt(hall, begin if is_async else lambda _: begun.set())
+    job, may_publish = turn_in_doubt(hall, begin if is_async else lambda _: begun.set())
     assert not begun.wait(0.15)
-    assert run.began is None
+    assert not job.has_begun
     may_publish.set()
     assert begun.wait(WAIT_SECONDS)
-    eventually(lambda: hall.has_ended(run, S.SUCCEEDED), "it ends")
+    eventually(lambda: hall.has_ended(job, S.SUCCEEDED), "it ends")
 
 
 @pytest.mark.parametrize("function", [lambda _: pytest.fail("it was begun"), never])
@@ -199,9 +196,35 @@ def test_job_that_waits_for_the_group_and_is_to_stop_is_never_begun(
     hall: Hall, function: Callable[..., Any], eventually: Eventually
 ) -> None:
     """Cancelled meanwhile, it ends at once; the end goes out when the worker may speak."""
-    run, may_publish = turn_in_doubt(hall, function)
-    run.ask_to_stop(StopReason.CANCELLED, "no longer wanted")
-    eventually(lambda: run.reporter.has_ended, "it ends")
+    job, may_publish = turn_in_doubt(hall, function)
+    job.ask_to_stop(StopReason.CANCELLED, "no longer wanted")
+    eventually(lambda: job.reporter.has_ended, "it ends")
     may_publish.set()
-    run.tick()
-    assert hall.end_of(run).state is S.CANCELLED
+    job.tick()
+    assert hall.end_of(job).state is S.CANCELLED
+
+
+def test_job_without_a_thread_waits_until_the_system_has_one(
+    hall: Hall,
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Eventually,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The limit of threads costs no job and no place; the log says what to do."""
+    executor, ended = Executor(2, hall.loop), list[InFlightJob]()
+    executor.ended = ended.append
+    jobs = [hall.accept(lambda _: None) for _ in range(3)]
+    for job in jobs:
+        executor.submit(job)
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        executor.start_waiting()
+    assert (executor.running, executor.started) == (0, 0)
+    assert f"Starting a thread for job {jobs[0]} failed: can't start new thread" in caplog.text
+    executor.start_waiting()
+    eventually(lambda: len(ended) == len(jobs), "all have ended")
+    assert [hall.end_of(job).state for job in jobs] == [S.SUCCEEDED] * 3

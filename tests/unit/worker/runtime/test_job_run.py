@@ -33,13 +33,12 @@ from kafka_bridge.protocol.sanitize import LINE_BYTES, UNIT_BYTES
 from kafka_bridge.worker import ApplicationError, JobContext
 from kafka_bridge.worker.cancellation import StopSignal
 from kafka_bridge.worker.handlers import Handler
-from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime import reporter
 from kafka_bridge.worker.runtime.executor import Executor, event_loop
-from kafka_bridge.worker.runtime.job_run import JobRun
+from kafka_bridge.worker.runtime.in_flight import InFlightJob
 from kafka_bridge.worker.runtime.reporter import JobReporter
 
-from ..samples import JOB, Collector, request, run_job
+from ..samples import JOB, Collector, accepted_job, request, run_job
 
 S = JobState
 
@@ -420,12 +419,10 @@ def test_context_variables_of_one_job_are_not_seen_by_the_next() -> None:
     assert [colour for _, colour, _ in seen].count("red") == 2, "within a job they are kept"
 
 
-def make(function: Callable[..., Any]) -> JobRun:
+def make(function: Callable[..., Any]) -> InFlightJob:
     """Return an accepted job that a function does."""
     job = replace(request(), correlation_id=new_correlation_id())
-    reporter = JobReporter(Collector(), job, Encoding.AVRO, "w-1", lambda: True)
-    reporter.accepted(lambda _: None)
-    return JobRun(job, handler(function), reporter, Observer(), settled=lambda _: None)
+    return accepted_job(function, Collector(), job)
 
 
 async def stopped_in_groups(job: JobContext) -> None:
@@ -513,7 +510,7 @@ def test_trace_context_is_passed_on_in_every_event(
         Headed(), request(), encoding, "w-1", lambda: True, request_headers=headers
     )
     reporter.accepted(lambda _: None)
-    reporter.say("at it")
+    reporter.publish_message("at it")
     reporter.finished(S.SUCCEEDED, lambda *_: None)
     own = {"content-type": CONTENT_TYPES[encoding], "kafka_correlationId": JOB}
     assert sent == [own | passed_on] * 3

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given, seed
 from hypothesis import strategies as st
 
-from kafka_bridge.worker.runtime.offset_tracker import OffsetTracker
+from kafka_bridge.worker.runtime.partition import OffsetTracker
 
 
 def taken(*offsets: int) -> OffsetTracker:
     """Return positions that have taken these offsets."""
     positions = OffsetTracker()
     for offset in offsets:
-        positions.take(offset)
+        positions.consume(offset)
     return positions
 
 
@@ -34,14 +34,14 @@ def test_unfinished_job_is_delivered_again_after_a_crash() -> None:
 def test_skipped_offsets_are_committed_after_what_lies_before_them() -> None:
     """An unreadable batch counts as done; a job before it that still runs is not passed."""
     positions = taken(3)
-    positions.skip_to(10)
+    positions.jump_to(10)
     assert positions.to_commit() == 3
     positions.finish(3)
     assert positions.to_commit() == 10
-    positions.skip_to(5)
+    positions.jump_to(5)
     assert positions.to_commit() is None
     untouched = OffsetTracker()
-    untouched.skip_to(4)
+    untouched.jump_to(4)
     assert untouched.to_commit() == 4
 
 
@@ -87,7 +87,7 @@ def test_committed_offset_is_safe_whatever_the_order(
     committed = -1
     for what, offset in steps:
         if what == "take":
-            positions.take(offset)
+            positions.consume(offset)
             unfinished.add(offset)
         else:
             positions.finish(offset)
@@ -105,12 +105,12 @@ def test_committed_offset_is_safe_whatever_the_order(
 def test_request_that_was_passed_over_is_delivered_again_after_a_crash() -> None:
     """Nothing behind it is committed until it was read again and is finished."""
     positions = taken(3)
-    positions.pass_over(3, "slow")
-    positions.take(4)
+    positions.skip(3, "slow")
+    positions.consume(4)
     positions.finish(4)
-    assert (positions.passed_over, positions.to_commit()) == (1, 3)
-    assert positions.take_back(3, "slow")
-    assert (positions.passed_over, positions.position) == (0, 3)
+    assert (positions.skipped, positions.to_commit()) == (1, 3)
+    assert positions.read_again(3, "slow")
+    assert (positions.skipped, positions.position) == (0, 3)
     positions.finish(3)
     assert positions.to_commit() == 5
 
@@ -119,21 +119,21 @@ def test_lanes_come_back_one_by_one_and_in_order() -> None:
     """What belongs to another lane, or was never passed over, is not taken back."""
     positions = taken(*range(6))
     for offset, lane in ((0, "a"), (1, "b"), (2, "a"), (4, "a")):
-        positions.pass_over(offset, lane)
-    assert sorted(positions.lanes_passed_over) == ["a", "b"]
-    back = [offset for offset in range(6) if positions.take_back(offset, "a")]
+        positions.skip(offset, lane)
+    assert sorted(positions.lanes_with_skipped) == ["a", "b"]
+    back = [offset for offset in range(6) if positions.read_again(offset, "a")]
     assert back == [0, 2, 4]
-    assert positions.first_passed_over("a") is None
-    assert positions.first_passed_over("b") == 1
+    assert positions.first_skipped("a") is None
+    assert positions.first_skipped("b") == 1
 
 
 def test_request_that_no_longer_exists_holds_nothing_up() -> None:
     """The topic's retention may end before its turn comes: those behind it come back first."""
     positions = taken(7, 8, 9)
-    positions.pass_over(7, "slow")
-    positions.pass_over(8, "slow")
+    positions.skip(7, "slow")
+    positions.skip(8, "slow")
     positions.finish(9)
-    assert positions.take_back(8, "slow")
+    assert positions.read_again(8, "slow")
     positions.finish(8)
     assert positions.to_commit() == 10
 
@@ -141,7 +141,7 @@ def test_request_that_no_longer_exists_holds_nothing_up() -> None:
 def test_only_what_comes_later_may_be_passed_over() -> None:
     """Whoever reads again has gone past what lies before."""
     positions = taken(5, 6, 7)
-    positions.pass_over(6, "slow")
-    assert positions.may_pass_over(7, "slow")
-    assert not positions.may_pass_over(5, "slow")
-    assert positions.may_pass_over(5, "other")
+    positions.skip(6, "slow")
+    assert positions.may_skip(7, "slow")
+    assert not positions.may_skip(5, "slow")
+    assert positions.may_skip(5, "other")

@@ -24,9 +24,11 @@ from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime import backlog as backlog_module
 from kafka_bridge.worker.runtime import ledger
-from kafka_bridge.worker.runtime.assignment import Assignment
-from kafka_bridge.worker.runtime.backlog import BACKLOG_RECORDS, Backlog
-from kafka_bridge.worker.runtime.job_run import JobRun
+from kafka_bridge.worker.runtime.admission import Admission
+from kafka_bridge.worker.runtime.backlog import BACKLOG_RECORDS
+from kafka_bridge.worker.runtime.capacity import Capacity
+from kafka_bridge.worker.runtime.in_flight import InFlightJob
+from kafka_bridge.worker.runtime.job_run import run as run_handler
 from kafka_bridge.worker.runtime.ledger import Ledger
 from kafka_bridge.worker.runtime.ledger_snapshot import (
     LedgerSnapshot,
@@ -34,11 +36,10 @@ from kafka_bridge.worker.runtime.ledger_snapshot import (
 )
 from kafka_bridge.worker.runtime.mailbox import Mailbox
 from kafka_bridge.worker.runtime.membership import Membership
-from kafka_bridge.worker.runtime.pending_dead_letters import Aside
-from kafka_bridge.worker.runtime.scheduler import Scheduler
+from kafka_bridge.worker.runtime.publishing import Publishing
+from kafka_bridge.worker.runtime.scheduler import assemble
 from kafka_bridge.worker.runtime.skipped_requests import PassedOver
 from kafka_bridge.worker.runtime.slots import Slots
-from kafka_bridge.worker.runtime.stand_ins import StandIns
 
 Delivered = Callable[[Exception | None], None]
 
@@ -72,7 +73,7 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, concurrency: int = 1) -> None:
         self.brokers = Brokers()
-        self.submitted: list[JobRun] = []
+        self.submitted: list[InFlightJob] = []
         self.reads: list[float] = []
         self.before_reading: Callable[[], object] = lambda: None
         self.unreadable: dict[str, Exception] = {}
@@ -81,7 +82,9 @@ class Stage:
         monkeypatch.setattr(ledger, "read_snapshot", self._read_snapshot)
         self.control_failures: list[Exception] = []
         control: Any = SimpleNamespace(reasons={}, catch_up=self._catch_up)
-        mailbox, slots = Mailbox(), Slots(concurrency)
+        self.control = control
+        mailbox = self.mailbox = Mailbox()
+        membership = self.membership = Membership(30.0)
         heartbeats: Any = SimpleNamespace(add=lambda _: None, remove=lambda _: None)
         handlers = {
             "a.job": Handler.of("a.job", _nothing),
@@ -90,42 +93,33 @@ class Stage:
         self.given_up: list[str] = []
         observer: Any = Observer()
         observer.given_up = self.given_up.append
-        membership, assignment = (
-            Membership(30.0),
-            Assignment(observer, heartbeats, slots, mailbox.call_soon),
-        )
         self.set_aside: list[Any] = []
         self.told: list[Any] = []
         dead_letters: Any = SimpleNamespace(
             set_aside=self._set_aside, tell_sender=self._tell, is_full=False
         )
-        self.scheduler = Scheduler(
-            handlers=handlers,
-            worker_id="w-1",
-            max_deliveries=5,
-            producer=cast(Any, self.brokers),
-            control=control,
-            ledger=Ledger(
-                KafkaConfig({"bootstrap.servers": "nobody"}), control, Observer(), mailbox.call_soon
-            ),
-            executor=cast(
-                Any,
-                SimpleNamespace(
-                    submit=self.submitted.append,
-                    start_waiting=lambda: None,
-                    give_way=lambda _: None,
-                    started=0,
-                ),
-            ),
-            assignment=assignment,
-            membership=membership,
-            observer=Observer(),
-            mailbox=mailbox,
-            slots=slots,
-            backlog=Backlog(handlers),
-            stand_ins=StandIns(heartbeats, "w-1"),
-            aside=Aside(dead_letters, assignment, membership, mailbox.call_soon),
+        self.ledger = Ledger(
+            KafkaConfig({"bootstrap.servers": "nobody"}), control, Observer(), mailbox.call_soon
         )
+        executor: Any = SimpleNamespace(
+            submit=self.submitted.append,
+            start_waiting=lambda: None,
+            give_way=lambda _: None,
+            started=0,
+        )
+        self.slots = Slots(concurrency)
+        self.scheduler = assemble(
+            Admission(handlers, 5, self.ledger, control),
+            Publishing(cast(Any, self.brokers), "w-1"),
+            Capacity(self.slots, executor),
+            dead_letters,
+            heartbeats,
+            membership,
+            mailbox,
+            observer,
+        )
+        self.assignment, self.intake = self.scheduler.assignment, self.scheduler.intake
+        self.backlog, self.handover = self.intake.backlog, self.intake.handover
 
     def _tell(self, record: Any, _: object) -> None:
         self.told.append(record)
@@ -156,13 +150,13 @@ class Stage:
 
     def arrives(self, job: JobRequest, offset: int, partition: int = 0) -> None:
         """Have a request come in."""
-        self.scheduler.intake.receive([arrival(job, offset, partition)])
+        self.scheduler.receive([arrival(job, offset, partition)])
 
     def arrives_damaged(self, offset: int, partition: int = 0) -> None:
         """Have a request come in that cannot be read."""
         record: Any = SimpleNamespace(partition=partition, offset=offset, value=b"\x07", headers=())
         record.record, record.decode = offset, lambda kind: decode(kind, b"\x07")
-        self.scheduler.intake.receive([record])
+        self.scheduler.receive([record])
 
     def until_events(self, count: int) -> None:
         """Have it work until so many events were published."""
@@ -180,7 +174,7 @@ class Stage:
         self._until_submitted()
         (run,) = [each for each in self.submitted if each.request == job]
         self.submitted.remove(run)
-        run.run()
+        run_handler(run)
         self.scheduler.handler_ended(run)
         self.brokers.acknowledge()
 
@@ -190,7 +184,7 @@ class Stage:
         while not condition():
             assert time.monotonic() < give_up
             self.scheduler.work()
-            self.scheduler.mailbox.wait(0.01)
+            self.mailbox.wait(0.01)
         self.scheduler.work()
 
 
@@ -212,11 +206,11 @@ def _nothing(_: JobContext) -> None:
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     """Give a scheduler that has partition 0."""
     stage = Stage(monkeypatch)
-    stage.scheduler.assignment.assigned([0])
+    stage.scheduler.assigned([0])
     return stage
 
 
-def test_request_that_waited_long_is_begun(stage: Stage) -> None:
+def test_request_that_waited_long_is_started(stage: Stage) -> None:
     """One reading of the response topic reaches back to the request that it was begun for."""
     stage.arrives(stage.request(created_at=utc_now() - timedelta(hours=1)), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
@@ -236,21 +230,20 @@ def test_place_is_free_again_where_a_job_is_lost_before_it_is_accepted(stage: St
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.scheduler.lost([0])
     stage.brokers.acknowledge(BrokerUnreachable("gone"))
-    stage.scheduler.assignment.assigned([1])
+    stage.scheduler.assigned([1])
     stage.arrives(stage.request(), 0, partition=1)
     stage.until(lambda: len(stage.brokers.events) == 2)
 
 
 def test_place_is_given_back_once(stage: Stage) -> None:
-    """An ACCEPTED that arrives after its job was given up has it submitted, to end at once."""
+    """A job that is abandoned before its ACCEPTED is acknowledged does not run after that."""
     stage.arrives(stage.request(), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.scheduler.lost([0])
-    stage.scheduler.assignment.assigned([])
+    stage.scheduler.assigned([])
     stage.brokers.acknowledge()
-    (run,) = stage.submitted
-    stage.scheduler.handler_ended(run)
-    assert stage.scheduler.slots.taken == 0
+    stage.scheduler.work()
+    assert (stage.submitted, stage.slots.taken) == ([], 0)
 
 
 def test_end_that_was_lost_on_its_way_is_said_once_its_partition_is_back(stage: Stage) -> None:
@@ -260,11 +253,11 @@ def test_end_that_was_lost_on_its_way_is_said_once_its_partition_is_back(stage: 
     stage.until(lambda: stage.brokers.states == [JobState.FAILED])
     stage.scheduler.lost([0])
     stage.brokers.acknowledge(BrokerUnreachable("gone"))
-    stage.scheduler.assignment.assigned([0])
+    stage.scheduler.assigned([0])
     stage.arrives(job, 0)
     stage.until(lambda: stage.brokers.states == [JobState.FAILED] * 2)
     stage.brokers.acknowledge()
-    stage.until(lambda: stage.scheduler.assignment.positions([0]) == {0: 1})
+    stage.until(lambda: stage.assignment.positions([0]) == {0: 1})
 
 
 def test_job_that_was_set_aside_while_its_partition_was_lost_is_judged_anew(stage: Stage) -> None:
@@ -274,15 +267,15 @@ def test_job_that_was_set_aside_while_its_partition_was_lost_is_judged_anew(stag
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.brokers.acknowledge()
     run = stage.submitted.pop()
-    run.run()
+    run_handler(run)
     stage.scheduler.handler_ended(run)
     stage.scheduler.lost([0])
-    stage.scheduler.assignment.assigned([0])
+    stage.scheduler.assigned([0])
     stage.brokers.acknowledge(TopicNotFound("no topic 'answers'"))
-    stage.until(lambda: not stage.scheduler.assignment.in_flight)
+    stage.until(lambda: not stage.assignment.in_flight)
     stage.arrives(job, 0)
     stage.until(lambda: stage.brokers.states[-1:] == [JobState.ACCEPTED])
-    assert list(stage.scheduler.assignment.in_flight) == [job.correlation_id]
+    assert list(stage.assignment.in_flight) == [job.correlation_id]
 
 
 @pytest.mark.parametrize("error", [BrokerUnreachable("an open transaction"), RuntimeError("oh")])
@@ -295,7 +288,7 @@ def test_response_topic_that_cannot_be_read_holds_up_no_other(
     job = stage.request()
     stage.arrives(job, 1)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
-    assert list(stage.scheduler.assignment.in_flight) == [job.correlation_id]
+    assert list(stage.assignment.in_flight) == [job.correlation_id]
 
 
 def test_control_topic_that_is_gone_condemns_no_request(stage: Stage) -> None:
@@ -308,10 +301,10 @@ def test_control_topic_that_is_gone_condemns_no_request(stage: Stage) -> None:
 def test_request_of_a_partition_that_has_just_gone_is_left_to_its_new_owner(stage: Stage) -> None:
     """One poll may bring a request, and then take its partition away."""
     job = stage.request()
-    stage.scheduler.assignment.forget([0])
+    stage.assignment.forget([0])
     stage.arrives(job, 0)
     stage.scheduler.work()
-    assert (len(stage.scheduler.backlog), stage.brokers.states) == (0, [])
+    assert (len(stage.backlog), stage.brokers.states) == (0, [])
 
 
 def test_older_and_older_requests_have_the_topic_read_a_few_times(stage: Stage) -> None:
@@ -336,7 +329,7 @@ def test_job_that_had_begun_elsewhere_goes_before_those_that_wait(stage: Stage) 
     stage.arrives(waiting, 1)
     stage.scheduler.work()
     stage.unfinished[begun.correlation_id.encode()] = Unfinished(2, sequence=7, external_id="x-1")
-    stage.scheduler.assignment.assigned([1])
+    stage.scheduler.assigned([1])
     stage.arrives(begun, 0, partition=1)
     stage.until(lambda: len(stage.brokers.events) == 2)
     spoken = stage.brokers.events[-1]
@@ -347,7 +340,7 @@ def test_job_that_had_begun_elsewhere_goes_before_those_that_wait(stage: Stage) 
     accepted = stage.brokers.events[-1]
     assert (accepted.correlation_id, accepted.state) == (begun.correlation_id, JobState.ACCEPTED)
     assert (accepted.delivery, accepted.external_id) == (3, "x-1")
-    assert len(stage.scheduler.stand_ins) == 0
+    assert len(stage.handover) == 0
 
 
 def test_job_that_was_handed_back_goes_first_and_is_queued_meanwhile(stage: Stage) -> None:
@@ -357,9 +350,9 @@ def test_job_that_was_handed_back_goes_first_and_is_queued_meanwhile(stage: Stag
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.arrives(waiting, 1)
     stage.unfinished[released.correlation_id.encode()] = Unfinished(1, 1, is_released=True)
-    stage.scheduler.assignment.assigned([1])
+    stage.scheduler.assigned([1])
     stage.arrives(released, 0, partition=1)
-    stage.until(lambda: len(stage.reads) == 2 and not stage.scheduler.backlog.undecided)
+    stage.until(lambda: len(stage.reads) == 2 and not stage.backlog.undecided)
     assert len(stage.brokers.events) == 1
     stage.ends(running)
     stage.until(lambda: len(stage.brokers.events) == 3)
@@ -370,7 +363,7 @@ def test_ledger_is_read_when_partitions_come_though_no_place_is_free(stage: Stag
     """Not only when it is the turn of one of their requests."""
     stage.arrives(stage.request(), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
-    stage.scheduler.assignment.assigned([1])
+    stage.scheduler.assigned([1])
     stage.arrives(stage.request(), 0, partition=1)
     stage.until(lambda: len(stage.reads) == 2)
 
@@ -381,12 +374,12 @@ def test_nothing_is_said_for_a_job_whose_partition_has_gone_again(stage: Stage) 
     stage.arrives(stage.request(), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.unfinished[begun.correlation_id.encode()] = Unfinished(1)
-    stage.scheduler.assignment.assigned([1])
+    stage.scheduler.assigned([1])
     stage.arrives(begun, 0, partition=1)
-    stage.until(lambda: len(stage.scheduler.stand_ins) == 1)
-    partition = stage.scheduler.assignment.partitions[1]
-    stage.scheduler.forget_waiting([partition])
-    assert (len(stage.scheduler.stand_ins), len(stage.scheduler.backlog)) == (0, 0)
+    stage.until(lambda: len(stage.handover) == 1)
+    partition = stage.assignment.partitions[1]
+    stage.intake.forget([partition])
+    assert (len(stage.handover), len(stage.backlog)) == (0, 0)
 
 
 def test_type_with_few_places_is_passed_over_and_comes_back(
@@ -395,7 +388,7 @@ def test_type_with_few_places_is_passed_over_and_comes_back(
     """What its lane has no room for keeps its offset alone, and is read again in order."""
     monkeypatch.setattr(backlog_module, "LANE_RECORDS", 10)
     stage = Stage(monkeypatch, concurrency=2)
-    stage.scheduler.assignment.assigned([0])
+    stage.scheduler.assigned([0])
     count = 40
     jobs = [stage.request(job_type="narrow") for _ in range(count)]
     last = stage.request(job_type="no.such")
@@ -405,15 +398,15 @@ def test_type_with_few_places_is_passed_over_and_comes_back(
             stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.until(lambda: stage.brokers.states[-1] is JobState.FAILED)
     stage.brokers.acknowledge()
-    assignment, intake = stage.scheduler.assignment, stage.scheduler.intake
+    assignment, intake = stage.assignment, stage.intake
     positions = assignment.partitions[0].offsets
     # One runs; the lane was filled before and has had one more place since.
-    assert positions.passed_over == count - 1 - 10
+    assert positions.skipped == count - 1 - 10
     assert intake.held() == set()
     assert assignment.positions([0]) == {0: 0}
 
     rereader = Again(jobs)
-    passed_over = PassedOver(rereader, assignment, stage.scheduler.backlog)
+    passed_over = PassedOver(rereader, assignment, stage.backlog)
     passed_over.bring_back(intake.receive_again)
     assert rereader.starts == []  # there is no room yet
     for number in range(count):
@@ -429,20 +422,20 @@ def test_requests_that_were_deleted_after_they_were_passed_over_hold_nothing_up(
     """The topic was purged: nothing comes back, and what waits behind must not wait for that."""
     monkeypatch.setattr(backlog_module, "LANE_RECORDS", 2)
     stage = Stage(monkeypatch)
-    stage.scheduler.assignment.assigned([0])
+    stage.scheduler.assigned([0])
     jobs = [stage.request(job_type="narrow") for _ in range(4)]
     for offset, job in enumerate(jobs):
         stage.arrives(job, offset)
-    stage.until(lambda: not stage.scheduler.backlog.undecided)
+    stage.until(lambda: not stage.backlog.undecided)
     for job in jobs[:2]:
         stage.ends(job)
     stage.scheduler.work()
-    assignment, rereader = stage.scheduler.assignment, Again([])
-    passed_over = PassedOver(rereader, assignment, stage.scheduler.backlog)
-    passed_over.bring_back(stage.scheduler.intake.receive_again)
+    assignment, rereader = stage.assignment, Again([])
+    passed_over = PassedOver(rereader, assignment, stage.backlog)
+    passed_over.bring_back(stage.intake.receive_again)
     assert (passed_over.is_reading, assignment.positions([0])) == (True, {0: 2})
     rereader.end = 4
-    passed_over.bring_back(stage.scheduler.intake.receive_again)
+    passed_over.bring_back(stage.intake.receive_again)
     assert (passed_over.is_reading, assignment.positions([0])) == (False, {0: 4})
 
 
@@ -450,7 +443,7 @@ def test_partitions_are_read_again_in_turn(monkeypatch: pytest.MonkeyPatch) -> N
     """One with a long queue for a slow type does not keep the others' requests waiting."""
     monkeypatch.setattr(backlog_module, "LANE_RECORDS", 2)
     stage = Stage(monkeypatch)
-    assignment, backlog = stage.scheduler.assignment, stage.scheduler.backlog
+    assignment, backlog = stage.assignment, stage.backlog
     assignment.assigned([0, 1])
     jobs = [[stage.request(job_type="narrow") for _ in range(8)] for _ in range(2)]
     for partition, its_jobs in enumerate(jobs):
@@ -463,7 +456,7 @@ def test_partitions_are_read_again_in_turn(monkeypatch: pytest.MonkeyPatch) -> N
     for partition, offsets in ((0, (0, 1)), (0, (2, 3, 4)), (1, (0, 1, 2)), (0, (5, 6, 7))):
         for offset in offsets:
             stage.ends(jobs[partition][offset])
-        passed_over.bring_back(stage.scheduler.intake.receive_again)
+        passed_over.bring_back(stage.intake.receive_again)
     assert (rereader.partitions, rereader.starts) == ([0, 1, 0, 1], [2, 0, 5, 3])
 
 
@@ -504,18 +497,18 @@ def test_request_that_is_published_again_and_again_has_no_room_of_its_own(
     stage = Stage(monkeypatch)
     scheduler, job = stage.scheduler, stage.request(job_type="narrow")
     stage.unfinished[job.correlation_id.encode()] = Unfinished(1)
-    scheduler.assignment.assigned([0])
+    scheduler.assigned([0])
     stage.arrives(job, 0)
     stage.until(lambda: JobState.ACCEPTED in stage.brokers.states)
     if is_cancelled:
-        scheduler.control.reasons[job.correlation_id] = "not needed"
+        stage.control.reasons[job.correlation_id] = "not needed"
     for offset in range(1, 100):
         stage.arrives(job, offset)
-    assert (len(scheduler.backlog), len(scheduler.stand_ins)) == (10, 0)
-    assert not scheduler.intake.look_at_all
-    assert scheduler.assignment.partitions[0].offsets.passed_over == 99 - 10
+    assert (len(stage.backlog), len(stage.handover)) == (10, 0)
+    assert not stage.intake.visit_all
+    assert scheduler.assignment.partitions[0].offsets.skipped == 99 - 10
     stage.ends(job)
-    stage.until(lambda: not scheduler.backlog)
+    stage.until(lambda: not stage.backlog)
     assert scheduler.assignment.positions([0]) == {0: 11}
 
 
@@ -526,14 +519,14 @@ def test_own_end_in_the_ledger_is_not_anothers(stage: Stage) -> None:
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.brokers.acknowledge()
     run = stage.submitted.pop()
-    run.run()
+    run_handler(run)
     stage.finished.add(job.correlation_id.encode())
-    stage.scheduler.assignment.assigned([1])
+    stage.scheduler.assigned([1])
     stage.arrives(stage.request(), 0, partition=1)
-    stage.until(lambda: len(stage.reads) == 2 and not stage.scheduler.ledger.is_reading)
+    stage.until(lambda: len(stage.reads) == 2 and not stage.ledger.is_reading)
     assert stage.given_up == []
     stage.brokers.acknowledge()
-    stage.until(lambda: stage.scheduler.assignment.positions([0]) == {0: 1})
+    stage.until(lambda: stage.assignment.positions([0]) == {0: 1})
 
 
 def test_anothers_end_in_the_ledger_ends_the_job_here(stage: Stage) -> None:
@@ -542,53 +535,53 @@ def test_anothers_end_in_the_ledger_ends_the_job_here(stage: Stage) -> None:
     stage.arrives(job, 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.finished.add(job.correlation_id.encode())
-    stage.scheduler.assignment.assigned([1])
+    stage.scheduler.assigned([1])
     stage.arrives(stage.request(), 0, partition=1)
     stage.until(lambda: stage.given_up == ["a.job"])
 
 
 def test_frozen_worker_sets_nothing_aside_until_it_is_confirmed(stage: Stage) -> None:
     """A newer worker may be able to read what this one cannot, and may have its partition now."""
-    stage.scheduler.membership.in_doubt = True
+    stage.membership.in_doubt = True
     stage.arrives_damaged(0)
     stage.arrives_damaged(0, partition=0)
     stage.scheduler.work()
     assert (stage.set_aside, stage.told) == ([], [])
-    stage.scheduler.membership.confirmed()
+    stage.membership.confirmed()
     stage.scheduler.work()
     assert (len(stage.set_aside), len(stage.told)) == (2, 2)
 
 
 def test_frozen_worker_leaves_unreadable_requests_of_lost_partitions_alone(stage: Stage) -> None:
     """They are another worker's to decide, though this one has their partition again."""
-    stage.scheduler.membership.in_doubt = True
+    stage.membership.in_doubt = True
     stage.arrives_damaged(0)
     stage.scheduler.lost([0])
-    stage.scheduler.assignment.assigned([0])
-    stage.scheduler.membership.confirmed()
+    stage.scheduler.assigned([0])
+    stage.membership.confirmed()
     stage.scheduler.work()
     assert (stage.set_aside, stage.told) == ([], [])
 
 
 def test_new_partition_is_read_on_although_the_backlog_is_full(stage: Stage) -> None:
     """It may have jobs that others had begun: up to so many requests that nobody had."""
-    scheduler, intake = stage.scheduler, stage.scheduler.intake
+    scheduler, intake = stage.scheduler, stage.intake
     stage.unfinished[b"of another partition"] = Unfinished(1)
     for offset in range(BACKLOG_RECORDS + 1):
         stage.arrives(stage.request(), offset)
         if offset == 0:
             stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     assert intake.held() == {0}
-    scheduler.assignment.assigned([1])
+    scheduler.assigned([1])
     assert intake.held() == {0}
     stage.arrives(stage.request(), 0, partition=1)
-    stage.until(lambda: not scheduler.backlog.undecided)
+    stage.until(lambda: not stage.backlog.undecided)
     for offset in range(1, BACKLOG_RECORDS):
         assert intake.held() == {0}
         stage.arrives(stage.request(), offset, partition=1)
     assert intake.held() == {0, 1}
-    assert scheduler.assignment.partitions[1].offsets.passed_over == BACKLOG_RECORDS
-    assert len(scheduler.backlog) == BACKLOG_RECORDS
+    assert scheduler.assignment.partitions[1].offsets.skipped == BACKLOG_RECORDS
+    assert len(stage.backlog) == BACKLOG_RECORDS
 
 
 def test_so_many_jobs_that_had_begun_are_taken_and_no_more(
@@ -600,21 +593,21 @@ def test_so_many_jobs_that_had_begun_are_taken_and_no_more(
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     jobs = [stage.request() for _ in range(4)]
     stage.unfinished = {job.correlation_id.encode(): Unfinished(1) for job in jobs}
-    stage.scheduler.assignment.assigned([1])
+    stage.scheduler.assigned([1])
     for offset, job in enumerate(jobs):
         stage.arrives(job, offset, partition=1)
-    stage.until(lambda: not stage.scheduler.backlog.undecided)
-    assert [each.is_begun for each in stage.scheduler.backlog] == [True, True, False, False]
-    assert len(stage.scheduler.stand_ins) == 2
+    stage.until(lambda: not stage.backlog.undecided)
+    assert [each.began_elsewhere for each in stage.backlog] == [True, True, False, False]
+    assert len(stage.handover) == 2
 
 
 def test_nothing_is_fetched_while_the_ledger_cannot_be_read(stage: Stage) -> None:
     """Requests of which nothing is known are kept, but not without end."""
     stage.unreadable["answers"] = BrokerUnreachable("gone")
     for offset in range(BACKLOG_RECORDS):
-        assert stage.scheduler.intake.held() == set()
+        assert stage.intake.held() == set()
         stage.arrives(stage.request(), offset)
-    assert stage.scheduler.intake.held() == {0}
+    assert stage.intake.held() == {0}
 
 
 def test_request_that_a_later_page_does_not_reach_is_decided_again(stage: Stage) -> None:
@@ -624,14 +617,58 @@ def test_request_that_a_later_page_does_not_reach_is_decided_again(stage: Stage)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     may_read = threading.Event()
     stage.before_reading = lambda: may_read.wait(30)
-    stage.scheduler.assignment.assigned([1])
+    stage.scheduler.assigned([1])
     stage.arrives(new, 0, partition=1)
-    stage.until(lambda: stage.scheduler.ledger.is_reading)
+    stage.until(lambda: stage.ledger.is_reading)
     stage.finished.add(new.correlation_id.encode())
     stage.arrives(old, 1)
     may_read.set()
-    stage.until(lambda: not stage.scheduler.ledger.is_reading)
+    stage.until(lambda: not stage.ledger.is_reading)
     for job in (running, old):
         stage.ends(job)
-    stage.until(lambda: stage.scheduler.assignment.positions([0, 1]) == {0: 2, 1: 1})
+    stage.until(lambda: stage.assignment.positions([0, 1]) == {0: 2, 1: 1})
     assert len(stage.reads) == 3
+
+
+def test_stopping_worker_publishes_heartbeats_of_jobs_that_others_had_begun(stage: Stage) -> None:
+    """Their requests were not decided yet: until the partition is released they are its own."""
+    running, begun = stage.request(), stage.request()
+    stage.arrives(running, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    may_read = threading.Event()
+    stage.before_reading = lambda: may_read.wait(30)
+    stage.unfinished[begun.correlation_id.encode()] = Unfinished(1)
+    stage.scheduler.assigned([1])
+    stage.arrives(begun, 0, partition=1)
+    stage.scheduler.drain()
+    may_read.set()
+    give_up = time.monotonic() + 30
+    while not stage.handover:
+        assert time.monotonic() < give_up
+        stage.scheduler.drain()
+        stage.mailbox.wait(0.01)
+    heartbeat = stage.brokers.events[-1]
+    assert (heartbeat.correlation_id, heartbeat.state) == (begun.correlation_id, JobState.RUNNING)
+    stage.ends(running)
+    for _ in range(3):
+        stage.scheduler.drain()
+    assert stage.brokers.states.count(JobState.ACCEPTED) == 1, "nothing new is accepted"
+    assert len(stage.handover) == 1
+    stage.intake.forget([stage.assignment.partitions[1]])
+    assert len(stage.handover) == 0
+
+
+def test_job_that_is_lost_while_its_request_waits_again_is_decided_again(stage: Stage) -> None:
+    """Its request was consumed a second time already: nothing else would finish its offset."""
+    job = stage.request()
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.scheduler.lost([0])
+    stage.scheduler.assigned([0])
+    (orphan,) = stage.assignment.in_flight.values()
+    stage.arrives(job, 0)
+    stage.assignment.abandon(orphan)
+    stage.brokers.acknowledge()
+    stage.until(lambda: len(stage.brokers.events) == 2)
+    stage.ends(job)
+    stage.until(lambda: stage.assignment.positions() == {0: 1})

@@ -52,22 +52,24 @@ def test_partition_that_goes_waits_only_for_jobs_that_may_publish(
     monkeypatch.setattr(service_module, "REVOKE_GRACE_SECONDS", 0.3)
     monkeypatch.setattr(service_module, "RELEASE_SECONDS", 0.3)
     service = make_service()
-    job = SimpleNamespace(may_publish=lambda: may_publish, run=None)
+    job = SimpleNamespace(may_publish=lambda: may_publish)
     forgotten: list[list[int]] = []
     assignment = SimpleNamespace(
         partitions={3: "the partition"},
         jobs_of=lambda _: [job],
         release=lambda *_: None,
+        release_unstarted=lambda *_: None,
         positions=lambda _: {},
         forget=forgotten.append,
     )
-    nothing = SimpleNamespace(
-        leave_reports=lambda: None, run_pending=lambda: None, about_to_poll=lambda: None
-    )
+    nothing = SimpleNamespace(leave_reports=lambda: None, about_to_poll=lambda: None)
     loose: Any = service
-    loose._membership, loose._consumer = nothing, SimpleNamespace(commit=lambda *_, **__: None)
+    loose._membership, loose._producer = nothing, nothing
+    loose._consumer = SimpleNamespace(commit=lambda *_, **__: None)
     loose._scheduler = SimpleNamespace(
-        assignment=assignment, forget_waiting=lambda _: None, producer=nothing, aside=nothing
+        assignment=assignment,
+        intake=SimpleNamespace(forget=lambda _: None),
+        run_pending=lambda: None,
     )
     began = time.monotonic()
     service._revoked([3])

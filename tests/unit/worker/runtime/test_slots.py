@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.runtime import slots
-from kafka_bridge.worker.runtime.job_run import JobRun
+from kafka_bridge.worker.runtime.in_flight import InFlightJob
 from kafka_bridge.worker.runtime.slots import MOST_AHEAD, WINDOW_SECONDS, Slots
+
+from ..samples import queued_job
 
 
 def handler(job_type: str = "a.job", concurrency: int | None = None) -> Handler:
@@ -32,19 +33,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-class Run:
-    """As much of a job as slots look at."""
-
-    def __init__(self, of: Handler) -> None:
-        self.handler = of
-
-
-def take(taken: Slots, count: int, of: Handler | None = None) -> list[JobRun]:
+def take(taken: Slots, count: int, of: Handler | None = None) -> list[InFlightJob]:
     """Count in so many jobs, and return them."""
-    runs = [cast(JobRun, Run(of or handler())) for _ in range(count)]
-    for run in runs:
-        taken.take(run)
-    return runs
+    jobs = [queued_job() for _ in range(count)]
+    for job in jobs:
+        taken.reserve(job, of or handler())
+    return jobs
 
 
 def test_as_many_jobs_as_the_concurrency() -> None:
@@ -53,7 +47,7 @@ def test_as_many_jobs_as_the_concurrency() -> None:
     first, _ = take(two, 2)
     assert not two.any_free()
     assert not two.free_for(handler())
-    two.give_back(first)
+    two.free(first)
     assert two.free_for(handler())
     assert two.taken == 1
 
@@ -67,7 +61,7 @@ def test_type_with_a_limit_of_its_own() -> None:
     assert three.free_for(handler())
     take(three, 2, wide)
     assert not three.free_for(wide)
-    three.give_back(one)
+    three.free(one)
     assert three.free_for(narrow)
 
 
@@ -95,7 +89,7 @@ def test_quick_jobs_are_accepted_ahead_while_they_are_quick(clock: Clock) -> Non
     clock.now += WINDOW_SECONDS
     four.look(104)
     for run in runs[:100]:
-        four.give_back(run)
+        four.free(run)
     assert not four.any_free()
 
 
@@ -108,10 +102,10 @@ def test_more_are_taken_only_once_some_have_started(clock: Clock) -> None:
     runs = take(one, 101)
     assert not one.any_free()
     for run in runs[:24]:
-        one.give_back(run)
+        one.free(run)
         assert not one.any_free()
     for run in runs[24:26]:
-        one.give_back(run)
+        one.free(run)
     assert one.any_free()
     take(one, 25)
     assert one.any_free()
@@ -141,5 +135,5 @@ def test_quick_jobs_ahead_do_not_starve_a_type_with_a_limit(clock: Clock) -> Non
     assert not two.free_for(narrow)
     take(two, 1, other)
     assert not two.free_for(other)  # two of them run, and there are two places
-    two.give_back(first)
+    two.free(first)
     assert two.free_for(other)
