@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from airflow.exceptions import AirflowException, AirflowFailException
+
+from kafka_bridge import airflow as bridge
 
 from .api_reference import PAGE, Table, rows, sections, tables
 
@@ -22,3 +25,23 @@ def test_every_parameter_has_a_meaning(heading: str) -> None:
     """No cell is left empty."""
     section = sections(PAGE.read_text())[heading]
     assert [cells[0] for cells in rows(section, TABLES[heading].header) if not cells[-1]] == []
+
+
+def test_every_error_is_listed_with_whether_airflow_retries() -> None:
+    """The table has the exported errors, and what their base classes mean for retries."""
+    errors = {
+        name: kind
+        for name in bridge.__all__
+        if isinstance(kind := getattr(bridge, name), type) and issubclass(kind, Exception)
+    }
+    retries = {
+        name: "no"
+        if issubclass(kind, AirflowFailException)
+        else "yes"
+        if issubclass(kind, AirflowException)
+        else ""
+        for name, kind in errors.items()
+    }
+    section = PAGE.read_text().partition("\n## Errors of a task\n")[2].partition("\n## ")[0]
+    listed = {cells[0].strip("`"): cells[1] for cells in rows(section, "| error | retries |")}
+    assert listed == retries
