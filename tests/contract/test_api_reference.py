@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from airflow.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from kafka_bridge import airflow as bridge
 
