@@ -24,7 +24,7 @@ from kafka_bridge.airflow.batch.stored_batch import Batch
 from kafka_bridge.airflow.exceptions import KafkaBatchTimedOut, KafkaJobWaitFailed, ResultsTooLarge
 from kafka_bridge.airflow.kafka_access import KafkaAccess
 from kafka_bridge.airflow.limits import job_limits
-from kafka_bridge.airflow.outcomes import is_stored_by_airflow
+from kafka_bridge.airflow.outcomes import is_stored_by_airflow, storable
 from kafka_bridge.airflow.storable import JSON_FILE, XCOM
 from kafka_bridge.airflow.submit.timeout_advice import TIMEOUTS, timeout_advice
 from kafka_bridge.airflow.task_log import TaskLog
@@ -55,8 +55,8 @@ class Completion:
         self._context = context
         self._log = log
 
-    def outcome(self, event: dict[str, Any]) -> Any:
-        """Return the results, or with ``results_file``, a summary.
+    def xcom(self, event: dict[str, Any]) -> Any:
+        """Return the task's XCom: the results or their summary, or what ``result_handler`` returns.
 
         A batch that fails its task is abandoned: a retry submits its retryable jobs again.
 
@@ -66,10 +66,13 @@ class Completion:
         :raises RecordGone: responses are no longer in their topic
         :raises ResultsTooLarge: the results are too large for an XCom
         """
+        return _xcom_of(self._spec, self._finished_jobs(event))
+
+    def _finished_jobs(self, event: dict[str, Any]) -> list[FinishedJob]:
         try:
             if "error" in event:
                 self._raise_wait_failure(event["error"], event["message"])
-            return self._outcome()
+            return self._read_jobs()
         except JobError:
             self.batch.abandoned().save(self._context["task_state_store"])
             raise
@@ -82,7 +85,7 @@ class Completion:
         advice = timeout_advice(ErrorType(error), self._kafka, topic, time_limit="timeout")
         raise KafkaBatchTimedOut(f"{text}. {advice}")
 
-    def _outcome(self) -> Any:
+    def _read_jobs(self) -> list[FinishedJob]:
         spec, batch = self._spec, self.batch
         status = read_status(self._kafka.config, batch, spec.reply, self._kafka.timeout)
         self._report(status)
@@ -99,7 +102,7 @@ class Completion:
                 f"longer in topic {batch.response_topic!r}: its retention is shorter than the "
                 "batch takes"
             )
-        return _outcome_of(spec, finished)
+        return finished
 
     def _fail(
         self, jobs: list[FinishedJob | None], finished: Sequence[FinishedJob], tolerated: int
@@ -149,25 +152,24 @@ class Completion:
             job_metrics.completed(self._spec.job_type, state, None, count=count)
 
 
-def empty_outcome(spec: BatchSpec, log: TaskLog) -> Any:
-    """Return the outcome of a batch without payloads."""
+def xcom_of_empty_batch(spec: BatchSpec, log: TaskLog) -> Any:
+    """Return the XCom of a batch without payloads."""
     log.info("The batch is empty: nothing is submitted")
     if spec.results_file:
         write_results(Path(spec.results_file), [])
-    return _outcome_of(spec, [])
+    return _xcom_of(spec, [])
 
 
-def _outcome_of(spec: BatchSpec, jobs: Sequence[FinishedJob]) -> Any:
-    """Return the results of all the jobs, or a summary where a file has them.
-
-    :raises ResultsTooLarge: the results are too large for an XCom
-    """
-    if spec.results_file:
-        return _summary(jobs, spec.results_file)
-    results = results_of(jobs)
+def _xcom_of(spec: BatchSpec, jobs: Sequence[FinishedJob]) -> Any:
+    result = spec.result
     if spec.returns_results:
+        results = results_of(jobs)
         require_small_enough(results)
-    return results
+        return results
+    outcome = _summary(jobs, spec.results_file) if spec.results_file else results_of(jobs)
+    if result.handler is not None:
+        return storable(result, result.handler(outcome), "what result_handler returned")
+    return outcome if result.do_xcom_push else None
 
 
 def _summary(jobs: Sequence[FinishedJob], results_file: str) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.base import BridgeOperator
 from kafka_bridge.airflow.batch.specs import BatchSpec, BatchWaitSpec, OnFailure
 from kafka_bridge.airflow.batch.trigger import KafkaJobBatchTrigger
+from kafka_bridge.airflow.exceptions import KafkaJobKilled
 from kafka_bridge.airflow.links import BatchLink
 from kafka_bridge.airflow.resume_delay import settle_seconds
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
+from kafka_bridge.airflow.specs import ResultSpec
 from kafka_bridge.airflow.waiting_operator import first_event
 from kafka_bridge.protocol.errors import ConfigurationError
 
@@ -196,7 +198,7 @@ class KafkaJobBatchOperator(BridgeOperator):
             payloads_file=self.payloads_file,
             payload_model=self.payload_model,
             results_file=self.results_file,
-            returns_results=self._returns_results,
+            result=ResultSpec(self.result_handler, self.do_xcom_push, self.multiple_outputs),
             on_failure=self.on_failure,
             max_failures=self.max_failures,
             request_topic=self.request_topic,
@@ -208,10 +210,6 @@ class KafkaJobBatchOperator(BridgeOperator):
             heartbeat_interval=self.heartbeat_interval,
         )
 
-    @property
-    def _returns_results(self) -> bool:
-        return self.do_xcom_push and self.results_file is None and self.result_handler is None
-
     def execute(self, context: Context) -> Any:
         """Publish the jobs and wait until the batch has finished. An empty batch returns at once.
 
@@ -222,13 +220,13 @@ class KafkaJobBatchOperator(BridgeOperator):
         :raises KafkaError: a topic is missing, or the brokers did not accept a request
         :raises KafkaJobKilled: the process was killed meanwhile, or a person ended the task
         """
-        from kafka_bridge.airflow.batch.completion import empty_outcome
+        # Not at the top: a DAG file that imports the operator would load the Kafka client.
+        from kafka_bridge.airflow.batch.completion import xcom_of_empty_batch
         from kafka_bridge.airflow.batch.submission import submit
-        from kafka_bridge.airflow.exceptions import KafkaJobKilled
 
         batch = submit(self.spec, self.kafka, context, self.log, self._will_publish)
         if batch is None:
-            return self._xcom(empty_outcome(self.spec, self.log))
+            return xcom_of_empty_batch(self.spec, self.log)
         self.batch = batch.described()
         if self.killed and self.cancel_on_kill:
             raise KafkaJobKilled("the task was killed while it published its batch")
@@ -280,14 +278,7 @@ class KafkaJobBatchOperator(BridgeOperator):
 
         completion = Completion(self.spec, self.kafka, context, self.log)
         self.batch = completion.batch.described()
-        return self._xcom(completion.outcome(event))
-
-    def _xcom(self, outcome: Any) -> Any:
-        from kafka_bridge.airflow.outcomes import storable
-
-        if self.result_handler is not None:
-            return storable(self, self.result_handler(outcome), "what result_handler returned")
-        return outcome if self.do_xcom_push else None
+        return completion.xcom(event)
 
     def on_kill(self) -> None:
         """Cancel the jobs that this process has published; Airflow calls this when it kills it."""

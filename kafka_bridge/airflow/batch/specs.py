@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum, StrEnum
 from typing import Any
 
-from kafka_bridge.airflow.specs import Reply
+from kafka_bridge.airflow.specs import Reply, ResultSpec
 from kafka_bridge.protocol.encodings import Encoding
 
 
@@ -23,8 +23,8 @@ class OnFailure(StrEnum):
 class BatchSpec:
     """What a task submits, and what it makes of the results. Made from the rendered operator.
 
-    ``timeout`` and ``heartbeat_interval`` are seconds. ``returns_results``: the results themselves
-    become the task's XCom. ``max_failures`` of None allows any number of failed jobs, but not all.
+    ``timeout`` and ``heartbeat_interval`` are seconds. ``max_failures`` of None allows any number
+    of failed jobs, but not all.
     """
 
     job_type: str
@@ -32,7 +32,7 @@ class BatchSpec:
     payloads_file: str | None
     payload_model: Any
     results_file: str | None
-    returns_results: bool
+    result: ResultSpec
     on_failure: OnFailure
     max_failures: int | None
     request_topic: str
@@ -42,6 +42,11 @@ class BatchSpec:
     reply: Reply
     timeout: float | None
     heartbeat_interval: float
+
+    @property
+    def returns_results(self) -> bool:
+        """Whether the results themselves become the task's XCom."""
+        return self.result.do_xcom_push and not (self.results_file or self.result.handler)
 
     def tolerated_failures(self, total: int) -> int:
         """Return how many jobs of ``total`` may fail without failing the task."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -13,7 +12,6 @@ from kafka_bridge.airflow.batch.specs import BatchWaitSpec, OnFailure
 from kafka_bridge.airflow.resume_delay import until_settled
 from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.protocol.encodings import Encoding
-from kafka_bridge.protocol.errors import KafkaBridgeError
 
 if TYPE_CHECKING:
     from kafka_bridge.airflow.batch.wait import BatchWait
@@ -105,34 +103,18 @@ class KafkaJobBatchTrigger(BaseTrigger):
         """Yield one event when the batch has finished, or the wait for it has ended."""
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
         from kafka_bridge.airflow.batch.wait import BatchWait
-        from kafka_bridge.airflow.triggerer.trigger_events import unexpected_failure, wait_failure
 
         began = time.time()
-        try:
-            # On a thread: it makes the ids of all jobs.
-            self._wait = await asyncio.to_thread(BatchWait, self.spec, self.log)
-            outcome = await self._wait.outcome()
-        except KafkaBridgeError as error:
-            outcome = wait_failure(type(error).__name__, str(error))
-        except Exception as error:
-            outcome = unexpected_failure(self.log, error)
+        self._wait = BatchWait(self.spec, self.log)
+        event = await self._wait.final_event()
         await until_settled(self.spec.not_before, self.spec.resume_delay, began)
         self._fired = True
-        yield TriggerEvent(outcome)
+        yield event
 
     async def on_kill(self) -> None:
         """Cancel the unfinished jobs, unless the task goes on without this trigger.
 
         Airflow calls this as it does :meth:`KafkaJobTrigger.on_kill`.
         """
-        if not self.spec.cancel_on_kill or self._wait is None or self._fired:
-            return
-        from kafka_bridge.airflow.triggerer.cancel import REASON, unless_deferred
-
-        wait = self._wait
-        await unless_deferred(
-            self.task_instance,
-            self.log,
-            f"Batch {self.spec.batch_id}",
-            lambda: wait.cancel_unfinished(REASON),
-        )
+        if self.spec.cancel_on_kill and self._wait is not None and not self._fired:
+            await self._wait.cancel_unless_deferred(self.task_instance)

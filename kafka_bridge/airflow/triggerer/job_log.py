@@ -165,7 +165,7 @@ class JobLog:
         """Log how far the job is."""
         self._progress.log(line, is_rare=is_rare)
 
-    def warn(self, line: str) -> None:
+    def warning(self, line: str) -> None:
         """Log that something is wrong."""
         self._warnings.log(one_line(line, WARNING_BYTES))
 

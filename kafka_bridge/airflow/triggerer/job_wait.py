@@ -93,7 +93,7 @@ class JobWait:
         :raises KafkaBridgeError: the reader was closed
         """
         if isinstance(notice, Truncated | RemoteProtocolError):
-            self._log.warn(warning_of(notice, "job", self._spec.response_topic))
+            self._log.warning(warning_of(notice, "job", self._spec.response_topic))
         elif isinstance(notice, KafkaBridgeError):
             raise notice
         elif notice.head.state in TERMINAL:
@@ -111,7 +111,7 @@ class JobWait:
         try:
             event = arrival.event()
         except RemoteProtocolError as error:
-            self._log.warn(warning_of(error, "job", self._spec.response_topic))
+            self._log.warning(warning_of(error, "job", self._spec.response_topic))
         else:
             if self._timeouts.apply(event, time.time()) is Verdict.TAKEN:
                 self._log_progress(event)
@@ -119,7 +119,7 @@ class JobWait:
     def _warn_of_events_left_out(self) -> None:
         if not self._leaves_events_out:
             self._leaves_events_out = True
-            self._log.warn(
+            self._log.warning(
                 "The worker publishes more, or larger, status events than are read here "
                 "([kafka_bridge] max_events_per_second): some progress and messages are not logged"
             )

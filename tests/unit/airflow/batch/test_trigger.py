@@ -142,6 +142,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     threads = SimpleNamespace(to_thread=asyncio.to_thread, sleep=stand_in.sleep)
     for module in (trigger_module, wait_module, resume_delay):
         monkeypatch.setattr(module, "time", stand_in)
+    for module in (wait_module, resume_delay):
         monkeypatch.setattr(module, "asyncio", threads)
     monkeypatch.setattr(job_log, "time", stand_in)
     monkeypatch.setattr(wait_module, "PROCESS_BUDGET", job_log.LogBudget())
@@ -314,7 +315,7 @@ async def killed(trigger: KafkaJobBatchTrigger, *, after: str) -> None:
     elif after == "waiting":
         task = asyncio.ensure_future(anext(running))
         async with asyncio.timeout(30):
-            while trigger._wait is None:  # noqa: ASYNC110  a thread makes it
+            while trigger._wait is None or trigger._wait._timeouts is None:  # noqa: ASYNC110  a thread makes it
                 await asyncio.sleep(0.01)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

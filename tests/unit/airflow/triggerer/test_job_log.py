@@ -95,7 +95,7 @@ def test_kept_warning_is_logged_before_kept_progress(clock: Clock) -> None:
     lines, budget = Lines(), LogBudget(lines=1, burst_lines=1)
     jobs = [JobLog(lines, 5.0, budget, RATE) for _ in range(3)]
     for number, job in enumerate(jobs):
-        job.warn(f"warning {number}")
+        job.warning(f"warning {number}")
         job.progress(f"progress {number}")
     assert lines == ["warning 0"]
     clock.now += 1
@@ -149,6 +149,6 @@ def test_one_job_cannot_use_up_the_budget_of_all(clock: Clock) -> None:
 def test_warning_is_cut_to_its_longest_length(clock: Clock) -> None:
     """It is logged whatever the limits."""
     lines = Lines()
-    JobLog(lines, 5.0, LogBudget(), RATE).warn("cannot be read: " + "x" * 10_000_000)
+    JobLog(lines, 5.0, LogBudget(), RATE).warning("cannot be read: " + "x" * 10_000_000)
     assert len(lines[0].encode()) <= WARNING_BYTES
     assert "(cut, 10,000,016 bytes in all)" in lines[0]
