@@ -1,7 +1,7 @@
-"""What a DAG's author may say: operators' arguments, checked when the DAG is parsed.
+"""Checks of operators' arguments when the DAG is parsed.
 
-An argument that is ``CONFIGURED`` is what the section ``[kafka_bridge]`` of the configuration says,
-and an error names that section.
+An argument that is ``CONFIGURED`` has the value of the section ``[kafka_bridge]`` of Airflow's
+configuration, and an error names that section.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ Duration: TypeAlias = timedelta | float
 """A timedelta, or seconds."""
 
 MAX_SECONDS = 100 * 365 * 86_400.0
-"""A century: far longer, and the moment when a time-out ends can no longer be written."""
+"""A century: with a longer time-out, its end would not be a valid date."""
 
 
 _ENCODINGS = (Encoding.AVRO, Encoding.JSON)
 
 
 def text(name: str, value: str | Setting) -> str:
-    """Return a name: of a topic, of a connection."""
+    """Return the name of a topic or of a connection."""
     return configured(name) if isinstance(value, Setting) else value
 
 
 def seconds(name: str, value: Duration | Setting) -> float:
     """Return a duration in seconds.
 
-    :raises ConfigurationError: it is none, or not longer than nothing
+    :raises ConfigurationError: the value is not a duration, or not between 0 and 100 years
     """
     if isinstance(value, Setting):
         return _seconds(f"[{SECTION}] {name}", configured(name))
@@ -47,7 +47,7 @@ def seconds(name: str, value: Duration | Setting) -> float:
 
 
 def limit(name: str, value: Duration | Setting | None) -> float | None:
-    """Return a time-out in seconds; None is for ever, as is an empty option.
+    """Return a time-out in seconds. None and an empty option mean that there is none.
 
     :raises ConfigurationError: as in :func:`seconds`
     """
@@ -99,9 +99,9 @@ def own(scope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def require_longer(heartbeat_timeout: float, heartbeat_interval: float) -> None:
-    """See that a worker may be silent for longer than it is from one heartbeat to the next.
+    """Check that the heartbeat time-out is longer than the interval.
 
-    :raises ConfigurationError: that is not so
+    :raises ConfigurationError: it is not
     """
     if heartbeat_timeout <= heartbeat_interval:
         raise ConfigurationError(
@@ -111,9 +111,9 @@ def require_longer(heartbeat_timeout: float, heartbeat_interval: float) -> None:
 
 
 def choice(name: str, value: str, choices: Collection[str]) -> str:
-    """Return a value that is one of a few.
+    """Return a value that must be one of the choices.
 
-    :raises ConfigurationError: it is none of them
+    :raises ConfigurationError: it is not
     """
     if value not in choices:
         *others, last = (repr(str(each)) for each in choices)
@@ -122,20 +122,20 @@ def choice(name: str, value: str, choices: Collection[str]) -> str:
 
 
 def require_storable(name: str, value: object) -> None:
-    """Check that Airflow can store an argument, with the DAG and among the rendered fields.
+    """Check that Airflow can store an argument, in the serialised DAG and as a rendered field.
 
-    :raises ConfigurationError: it cannot; the error names the part
+    :raises ConfigurationError: Airflow cannot; the error names the part
     """
     fault = ARGUMENT.first_fault(value, name)
     if fault is not None:
         raise ConfigurationError(
-            f"{fault}. Airflow cannot store that with the task: leave it out, or write it in "
-            "another way, for example as text or as base64"
+            f"{fault}. Airflow cannot store that with the task: leave it out, or encode it, for "
+            "example as text or base64"
         )
 
 
 def require_storable_fields(operator: BaseOperator) -> None:
-    """Check all of an operator's templated arguments that are set.
+    """Check all templated arguments of an operator.
 
     :raises ConfigurationError: as in :func:`require_storable`
     """
@@ -148,8 +148,8 @@ def _seconds(name: str, value: Duration | str) -> float:
         amount = value.total_seconds() if isinstance(value, timedelta) else float(value)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"{name} must be a timedelta or seconds, not {value!r}") from error
-    if not amount > 0:  # nor is NaN
-        raise ConfigurationError(f"{name} must be longer than nothing, not {amount:g} s")
+    if not amount > 0:  # true for NaN, too
+        raise ConfigurationError(f"{name} must be greater than 0 s, not {amount:g} s")
     if amount > MAX_SECONDS:
-        raise ConfigurationError(f"{name} must be 100 years at most, not {amount:g} s")
+        raise ConfigurationError(f"{name} must be at most 100 years, not {amount:g} s")
     return amount

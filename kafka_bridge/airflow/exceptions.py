@@ -1,7 +1,7 @@
-"""What a task raises when its job, or too many jobs of its batch, did not succeed.
+"""The errors that a task raises when its job, or too many jobs of its batch, did not succeed.
 
-Each is the bridge's own error and one of Airflow's as well, so that Airflow retries where trying
-again may help, and fails the task at once where it cannot.
+Each is an error of the bridge and one of Airflow's as well: Airflow retries the task after an
+AirflowException, and fails it at once after an AirflowFailException.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class KafkaJobFailed(JobFailed, AirflowException):
 
 
 class KafkaJobFailedNonRetryable(JobFailed, AirflowFailException):
-    """The worker failed the job and said that trying again cannot help: no retries."""
+    """The worker failed the job with a non-retryable error: no retries."""
 
 
 class KafkaJobCancelled(JobCancelled, AirflowFailException):
@@ -32,7 +32,7 @@ class KafkaJobCancelled(JobCancelled, AirflowFailException):
 
 
 class KafkaJobTimedOut(JobTimedOut, AirflowException):
-    """A waiting rule ended the job; the task's retries apply. ``rule`` is which one."""
+    """A time-out ended the wait; the task's retries apply. ``rule`` names the time-out."""
 
     def __init__(self, message: str, rule: ErrorType) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class KafkaJobTimedOut(JobTimedOut, AirflowException):
 
 
 class KafkaJobKilled(JobCancelled, AirflowException):
-    """The job was cancelled because its task's process was told to end; retries apply."""
+    """The job was cancelled because its task's process was killed; the task's retries apply."""
 
 
 class KafkaJobWaitFailed(AirflowException):
@@ -48,21 +48,21 @@ class KafkaJobWaitFailed(AirflowException):
 
 
 class ResultUnreadable(Undecodable, AirflowFailException):
-    """The job has succeeded, but its result is not what its media type says.
+    """The job succeeded, but its result does not match its media type.
 
-    No retries: they would find the same record.
+    No retries: they would read the same record.
     """
 
 
 class ResultNotStorable(KafkaBridgeError, AirflowFailException):
-    """The job has succeeded, but Airflow cannot store its result.
+    """The job succeeded, but Airflow cannot store its result.
 
-    No retries: they would find the same result.
+    No retries: they would read the same result.
     """
 
 
 class ResultTooLarge(KafkaBridgeError, AirflowFailException):
-    """The job has succeeded, and its result is larger than an XCom may be: no retries."""
+    """The job succeeded, but its result is larger than an XCom may be: no retries."""
 
 
 class KafkaBatchFailed(JobError, AirflowException):
@@ -90,7 +90,7 @@ def failed(error: JobFailure) -> KafkaJobFailed | KafkaJobFailedNonRetryable:
 
 
 def outcome_of(error: JobError) -> str:
-    """Return what a job came to, as it is stored and counted: its state, or the waiting rule."""
+    """Return a job's outcome, as it is stored and counted: its state, or the time-out's name."""
     if isinstance(error, KafkaJobTimedOut):
         return error.rule
     return JobState.CANCELLED if isinstance(error, JobCancelled) else JobState.FAILED

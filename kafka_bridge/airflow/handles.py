@@ -1,4 +1,4 @@
-"""A job that was published, as a small JSON value that any task can wait for."""
+"""The handle of a published job: a small JSON value with which any task can wait for the job."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from kafka_bridge.protocol.media_types import from_json
 
 @dataclass(frozen=True, slots=True)
 class JobHandle:
-    """All that one needs to wait for a job.
+    """Everything that is needed to wait for a job.
 
-    ``attempt`` counts the submissions of the task that published it. ``start_offsets`` say by
-    partition where the response topic ended before that; ``submitted_at`` is when it was, seconds
-    since 1970; ``reply`` is how the service answers.
+    ``attempt`` counts the submissions of the task that published the job. ``start_offsets`` are, by
+    partition, the ends of the response topic before that. ``submitted_at`` is the time of the
+    publish, in seconds since 1970. ``reply`` is ``"events"`` or ``"plain"``.
     """
 
     correlation_id: str
@@ -31,14 +31,14 @@ class JobHandle:
     reply: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return what XCom holds."""
+        """Return the value of the XCom."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
-        """Return the handle that an XCom holds, as a dictionary or as JSON text.
+        """Return the handle of an XCom: a dictionary, or JSON text.
 
-        :raises ConfigurationError: it holds none
+        :raises ConfigurationError: the value is not a handle
         """
         if isinstance(value, str):
             value = _parsed(value)

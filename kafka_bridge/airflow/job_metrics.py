@@ -31,7 +31,8 @@ def completed(
 
     :param outcome: the job's state, or the reserved error type of a time-out
     :param duration: seconds from the request to the end, where they are known
-    :param triggerer: whether this is a triggerer, whose metrics Airflow keeps apart from tasks'
+    :param triggerer: whether this is a triggerer, whose metrics Airflow separates from those of
+        tasks
     """
     stats = _stats(triggerer=triggerer)
     tags = {"job_type": job_type, "outcome": outcome.lower()}

@@ -22,8 +22,8 @@ class KafkaAccess:
     :param kafka_config_id: the Airflow connection
     :param control_topic: the topic of its CANCEL commands
     :param encoding: the encoding of its commands
-    :param reply: a service with plain replies cannot cancel a job, so nothing is sent to it
-    :param timeout: seconds for each question to the brokers and for each publish
+    :param reply: a service with plain replies reads no commands, so nothing is published for it
+    :param timeout: seconds for each look-up and each publish
     """
 
     kafka_config_id: str
@@ -55,9 +55,9 @@ class KafkaAccess:
                 timeout=self.timeout,
             )
         except KafkaBridgeError as error:
-            self.log.warning("Job %s could not be cancelled: %s", job_id, error)
+            self.log.warning("Job %s: publishing CANCEL failed: %s", job_id, error)
         else:
-            self.log.info("Job %s: CANCEL is sent (%s): %s", job_id, location, reason)
+            self.log.info("Job %s: CANCEL published (%s): %s", job_id, location, reason)
 
     def cancel_all(self, job_ids: Sequence[str], reason: str) -> None:
         """Ask the workers to cancel jobs. A failure is logged, not raised."""

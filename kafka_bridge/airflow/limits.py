@@ -1,8 +1,8 @@
-"""What one job may bring into Airflow: limits, from the section ``[kafka_bridge]``.
+"""The limits for what one job may bring into Airflow, from the section ``[kafka_bridge]``.
 
-Whoever may write to a response topic decides how much arrives there. A triggerer serves all waiting
-tasks in one process, and results end in Airflow's database; what they bear was measured, see
-``docs/how-to/configure-airflow.md``.
+A service decides how much it writes to a response topic. A triggerer serves all waiting tasks in
+one process, and Airflow's database stores the results. The page
+``docs/how-to/configure-airflow.md`` has the measurements.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from kafka_bridge.protocol.messages import StatusEvent
 
 MIN_TEXT_BYTES = 50
-"""As :mod:`~kafka_bridge.protocol.sanitize` needs."""
+"""The least that :mod:`~kafka_bridge.protocol.sanitize` needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobLimits:
     """The limits of one job; sizes are bytes.
 
-    :param message: of a message in a task's log
-    :param details: of an error's details in a task's log
-    :param result: of a result that is stored as an XCom; None: any size
-    :param events_per_second: how many status events a triggerer reads whole; further ones only
-        count as signs of life
-    :param log_per_second: what a triggerer logs for one job, on average
+    :param message: a message in a task's log
+    :param details: an error's details in a task's log
+    :param result: a result that is stored as an XCom; None: any size
+    :param events_per_second: how many status events a triggerer decodes; it uses further ones only
+        as heartbeats
+    :param log_per_second: bytes that a triggerer logs for one job in a second, on average
     """
 
     message: int
@@ -45,9 +45,9 @@ class JobLimits:
 
 @cache
 def job_limits() -> JobLimits:
-    """Return the configured limits. Read once in each process.
+    """Return the configured limits. Each process reads them once.
 
-    :raises ConfigurationError: an option makes no sense
+    :raises ConfigurationError: an option is invalid
     """
     no_result_limit = configured("max_result_bytes").strip() == ""
     return JobLimits(
@@ -60,9 +60,9 @@ def job_limits() -> JobLimits:
 
 
 def fits(ended: StatusEvent) -> bool:
-    """Tell whether a job's result may be stored as an XCom.
+    """Return whether a job's result may be stored as an XCom.
 
-    :raises ConfigurationError: an option makes no sense
+    :raises ConfigurationError: an option is invalid
     """
     most = job_limits().result
     return most is None or ended.result is None or len(ended.result) <= most
@@ -71,17 +71,17 @@ def fits(ended: StatusEvent) -> bool:
 def require_fit(ended: StatusEvent, location: RecordLocation) -> None:
     """Check that a job's result may be stored as an XCom.
 
-    :param location: where it lies in Kafka
+    :param location: the record of the result
     :raises ResultTooLarge: it is too large
-    :raises ConfigurationError: an option makes no sense
+    :raises ConfigurationError: an option is invalid
     """
     if not fits(ended):
         raise ResultTooLarge(
-            f"the job has succeeded, but its result of {len(ended.result or b''):,} bytes is "
-            f"larger than [{SECTION}] max_result_bytes ({job_limits().result:,}), so it is not "
-            "stored as an XCom. Let the worker store it elsewhere and return its address, or set a "
-            "result_handler that stores it or makes it smaller, or do_xcom_push=False if nobody "
-            f"needs it. The result lies in Kafka, in record {location}."
+            f"the job succeeded, but its result of {len(ended.result or b''):,} bytes is larger "
+            f"than [{SECTION}] max_result_bytes ({job_limits().result:,}), so it is not stored as "
+            "an XCom. Let the worker store it elsewhere and return its address, or set a "
+            "result_handler that stores it or makes it smaller, or do_xcom_push=False if no task "
+            f"needs it. The result is in Kafka, in record {location}."
         )
 
 

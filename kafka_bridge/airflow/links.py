@@ -1,4 +1,4 @@
-"""The links from a task's page to the records of its job or batch."""
+"""The links from a task's page in Airflow to the records of its job or batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class JobLink(BaseOperatorLink):
-    """Leads to what ``[kafka_bridge] job_url`` names, a Kafka web page for example."""
+    """Links to ``[kafka_bridge] job_url``, for example a page of a Kafka user interface."""
 
     name = "Kafka job"
     option: ClassVar = "job_url"
@@ -24,9 +24,9 @@ class JobLink(BaseOperatorLink):
     fields: ClassVar = ("correlation_id", "request_topic", "response_topic")
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:  # noqa: ARG002
-        """Return the address, or nothing where none is configured or nothing was published.
+        """Return the address; empty if none is configured, or nothing was published yet.
 
-        :raises ConfigurationError: it asks for what is not there; Airflow logs it
+        :raises ConfigurationError: the option has an unknown field; Airflow logs the error
         """
         facts = getattr(operator, self.attribute, None)
         template = configured(self.option)
@@ -38,13 +38,13 @@ class JobLink(BaseOperatorLink):
         except (KeyError, IndexError, ValueError) as error:
             fields = ", ".join(f"{{{name}}}" for name in self.fields)
             raise ConfigurationError(
-                f"[kafka_bridge] {self.option} may hold {fields}, each in braces, and no other "
-                f"braces: it is {template!r}"
+                f"[kafka_bridge] {self.option} may contain {fields} and no other braces, not "
+                f"{template!r}"
             ) from error
 
 
 class BatchLink(JobLink):
-    """Leads to what ``[kafka_bridge] batch_url`` names."""
+    """Links to ``[kafka_bridge] batch_url``."""
 
     name = "Kafka batch"
     option: ClassVar = "batch_url"

@@ -1,7 +1,7 @@
-"""Dynamic task mapping: ``partial()`` and ``expand()`` check what they are given.
+"""Dynamic task mapping: ``partial()`` and ``expand()`` check their arguments.
 
-A mapped operator is made only when its task runs. All of its arguments are stored with the DAG
-before that, so a value that Airflow cannot store stops the DAG processor, as in an ordinary call.
+Airflow makes a mapped operator only when its task runs, but stores all of its arguments with the
+DAG before that. So they are checked when the DAG is parsed, as those of other operators are.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class CheckedPartial(OperatorPartial):
-    """What ``partial()`` of the bridge's operators returns."""
+    """The result of ``partial()`` of the bridge's operators."""
 
     @classmethod
     def of(cls, partial: OperatorPartial) -> CheckedPartial:
-        """Return the same with its arguments checked.
+        """Return a checked copy.
 
-        :raises ConfigurationError: Airflow cannot store one of them; the error names the part
+        :raises ConfigurationError: Airflow cannot store an argument; the error names the part
         """
-        partial._expand_called = True  # noqa: SLF001  else Airflow warns that nobody expanded it
+        partial._expand_called = True  # noqa: SLF001  else Airflow warns that it was not expanded
         _check(partial.kwargs)
         return cls(
             operator_class=partial.operator_class, kwargs=partial.kwargs, params=partial.params

@@ -20,22 +20,22 @@ from kafka_bridge.protocol.plain_replies import plain_end
 from kafka_bridge.protocol.sanitize import sanitized
 
 STORE_ELSEWHERE = (
-    "Let a result_handler make a value of it that can be stored, or let the service put such data "
-    "elsewhere and return its address"
+    "Let a result_handler turn it into a value that can be stored, or let the service store such "
+    "data elsewhere and return its address"
 )
 
 
 def plain_event(record: Record) -> StatusEvent | None:
-    """Return a plain reply as the terminal event that a worker would have sent.
+    """Return a plain reply as the terminal event that a worker would have published.
 
-    Returns None where neither header nor key says which job it is for.
+    Returns None if neither a header nor the key names the job.
     """
     event = plain_end(record.key, record.value, record.headers, _moment(record.timestamp_ms))
     return None if event is None else sanitized(event)
 
 
 def _moment(timestamp_ms: int) -> datetime:
-    """Return a record's timestamp; now, where its producer wrote one that no date has."""
+    """Return a record's timestamp, or the present time if its timestamp is not a valid date."""
     try:
         return datetime.fromtimestamp(timestamp_ms // 1000, UTC)
     except (ValueError, OverflowError, OSError):
@@ -46,9 +46,9 @@ def result_of(ended: StatusEvent, location: RecordLocation) -> Any:
     """Return the result of a job that has succeeded, as XCom can hold it.
 
     :raises KafkaJobFailed: the worker failed it
-    :raises KafkaJobFailedNonRetryable: the worker failed it, and trying again cannot help
+    :raises KafkaJobFailedNonRetryable: the worker failed it with a non-retryable error
     :raises KafkaJobCancelled: it was cancelled
-    :raises ResultUnreadable: the result is not what its media type says
+    :raises ResultUnreadable: the result does not match its media type
     :raises ResultNotStorable: it is nested too deep to be read
     """
     if ended.state is JobState.CANCELLED:
@@ -56,15 +56,15 @@ def result_of(ended: StatusEvent, location: RecordLocation) -> Any:
     if ended.state is not JobState.SUCCEEDED:
         raise _failure(ended)
     if ended.result is None and ended.result_ref is not None:
-        return asdict(ended.result_ref)  # the claim check: the result itself lies elsewhere
+        return asdict(ended.result_ref)  # the claim check: the result itself is stored elsewhere
     try:
         return from_bytes(ended.result, ended.result_type)
     except NestedTooDeep as error:
-        fault = f"result: is nested too deep: {MAX_LEVELS} levels are the most"
+        fault = f"result: is nested too deep: at most {MAX_LEVELS} levels are possible"
         raise exceptions.ResultNotStorable(_not_storable(fault)) from error
     except ValueError as error:
         raise exceptions.ResultUnreadable(
-            f"the result is not the {ended.result_type} that it is said to be: {error}", location
+            f"the result is not valid {ended.result_type}: {error}", location
         ) from error
 
 
@@ -98,7 +98,7 @@ def storable(task: StoresXCom, value: Any, name: str = "result") -> Any:
 
 
 def is_stored_by_airflow() -> bool:
-    """Tell whether XComs go to Airflow's database, and not to an XCom backend."""
+    """Return whether XComs go to Airflow's database, and not to a custom XCom backend."""
     # Not at the top: it resolves the configured backend when it is imported.
     from airflow.sdk.execution_time.xcom import XCom
 
@@ -107,7 +107,7 @@ def is_stored_by_airflow() -> bool:
 
 
 def _not_storable(fault: str) -> str:
-    return f"the job has succeeded, but Airflow cannot store its result: {fault}. {STORE_ELSEWHERE}"
+    return f"the job succeeded, but Airflow cannot store its result: {fault}. {STORE_ELSEWHERE}"
 
 
 def _failure(ended: StatusEvent) -> Exception:

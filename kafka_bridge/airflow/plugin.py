@@ -1,9 +1,9 @@
 """CANCEL from Airflow's API server for the deferred tasks that a person marks.
 
-A trigger cancels its job itself, but nobody tells a trigger that no triggerer has begun to run; and
-a triggerer that is asked for the first time takes some seconds.
+A trigger cancels its job itself, but a trigger that no triggerer has started yet cannot, and a
+running one starts only seconds later.
 
-All processes of Airflow load this plugin, though only the API server listens: nothing heavy is
+All processes of Airflow load this plugin, but only the API server listens: nothing large is
 imported at the top.
 """
 
@@ -35,17 +35,17 @@ JOBS_OF: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
         trigger["batch_id"], trigger["count"]
     ),
 }
-"""The correlation ids of what a trigger waits for, from its arguments."""
+"""By the trigger's class: the correlation ids of its jobs, from its arguments."""
 API_SERVER = "airflow.api_fastapi.main"
-"""The module that an API server is started from, and that no other process of Airflow imports."""
+"""The main module of an API server; no other process of Airflow imports it."""
 DELIVERY_SECONDS = 20.0
 MARKED = "kafka_bridge.marked"
-"""Under this key, a database session's ``info`` has its :class:`Marked`."""
+"""The key of a session's :class:`Marked` in its ``info``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How a task's job is cancelled, and why."""
+    """How jobs are cancelled, and why."""
 
     kafka_config_id: str
     control_topic: str
@@ -54,49 +54,50 @@ class Order:
 
 
 Orders = defaultdict[Order, list[str]]
-"""The jobs that are cancelled in the same way."""
+"""The jobs to cancel, by how."""
 
 
 class MarkListener:
-    """Airflow's API server calls this for each task that somebody marks."""
+    """Airflow's API server calls this for each task that a person marks."""
 
     @hookimpl
     def on_task_instance_success(self, task_instance: Any) -> None:
-        """Take in that a task counts as successful."""
+        """Cancel the job of a task that was marked success."""
         cancel_job_of(task_instance)
 
     @hookimpl
     def on_task_instance_failed(self, task_instance: Any) -> None:
-        """Take in that a task counts as failed."""
+        """Cancel the job of a task that was marked failed."""
         cancel_job_of(task_instance)
 
     @hookimpl
     def on_task_instance_skipped(self, task_instance: Any) -> None:
-        """Take in that a task counts as skipped."""
+        """Cancel the job of a task that was marked skipped."""
         cancel_job_of(task_instance)
 
 
 class KafkaBridgePlugin(AirflowPlugin):
-    """What Airflow's plugin manager finds (entry point ``airflow.plugins``)."""
+    """The plugin (entry point ``airflow.plugins``)."""
 
     name = "kafka_bridge"
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """Listen in the API server.
+        """Register the listener in an API server only.
 
-        Where DAG files are parsed, Airflow refuses ``end_from_trigger=True`` beside any listener.
+        In a process that parses DAG files, Airflow refuses ``end_from_trigger=True`` if there is
+        any listener.
         """
         if API_SERVER in sys.modules:
             cls.listeners = [MarkListener()]
 
 
 def cancel_job_of(instance: Any) -> None:
-    """Cancel what a deferred task waits for, once the mark is in the database.
+    """Cancel the jobs of a deferred task, once the mark is committed to the database.
 
-    The request need not wait for Kafka: CANCEL goes out on a thread.
+    A thread publishes CANCEL, so the request of the API server does not wait for Kafka.
 
-    :param instance: the task, as the database has it
+    :param instance: the database's task instance
     """
     from sqlalchemy.orm import object_session
 
@@ -120,7 +121,7 @@ def _order(arguments: Mapping[str, Any], state: str) -> Order:
 
 
 def _marked_in(session: Session) -> Marked:
-    """Return what this database session is to cancel; its transactions are followed from now on."""
+    """Return the marks of a database session; its transactions are followed from now on."""
     from sqlalchemy import event
 
     if MARKED not in session.info:
@@ -142,12 +143,12 @@ class Marked:
         self._marks: list[tuple[SessionTransaction | None, Order, list[str]]] = []
 
     def add(self, session: Session, order: Order, jobs: list[str]) -> None:
-        """Cancel these jobs once the session's transaction is committed."""
+        """Cancel jobs once the session's transaction is committed."""
         transaction = session.get_nested_transaction() or session.get_transaction()
         self._marks.append((transaction, order, jobs))
 
     def after_commit(self, session: Session) -> None:
-        """Send CANCEL; not yet when a savepoint is released, which may still be rolled back."""
+        """Publish CANCEL, but not when a savepoint is released: it may still be rolled back."""
         if self._marks and not session.in_nested_transaction():
             orders = Orders(list)
             for _, order, jobs in self._marks:
@@ -156,11 +157,11 @@ class Marked:
             _begin(orders)
 
     def after_soft_rollback(self, _: Session, rolled_back: SessionTransaction) -> None:
-        """Forget what was marked in this transaction, or in a savepoint of it."""
+        """Drop the marks of this transaction and of its savepoints."""
         self._marks = [each for each in self._marks if not _is_within(each[0], rolled_back)]
 
     def after_transaction_end(self, _: Session, transaction: SessionTransaction) -> None:
-        """Forget what a session was closed on, without a commit."""
+        """Drop the marks of a session that is closed without a commit."""
         if transaction.parent is None:
             self._marks.clear()
 
@@ -176,7 +177,7 @@ def _begin(orders: Orders) -> None:
 
 
 def cancel_jobs(orders: Orders) -> None:
-    """Send what there is to send; where that cannot be done, it is logged."""
+    """Publish CANCEL for all jobs. A failure is logged, not raised."""
     # Not at the top: all processes of Airflow load this module, and most need no Kafka client.
     from kafka_bridge.airflow.kafka_access import KafkaAccess
 

@@ -8,14 +8,14 @@ from kafka_bridge.protocol.messages import JobState, Progress, StatusEvent
 from kafka_bridge.protocol.sanitize import one_line
 
 LEAST_SECONDS = 1.0
-"""How long a job must have been seen to come on before its pace is told."""
+"""The shortest time of observed progress from which a rate is computed."""
 _PER = (("s", 1.0), ("min", 60.0), ("h", 3600.0))
 
 
 class JobLines:
-    """One job's events as lines. Knows how fast the job comes on, by its worker's own clock.
+    """One job's events as lines, with the job's rate by its worker's clock.
 
-    :param message_bytes: the most of a worker's message
+    :param message_bytes: the most bytes of a worker's message
     """
 
     __slots__ = ("_message_bytes", "_since")
@@ -23,15 +23,15 @@ class JobLines:
     def __init__(self, message_bytes: int) -> None:
         self._message_bytes = message_bytes
         self._since: tuple[int, float, float] | None = None
-        """Of this delivery's first progress: delivery, when (seconds since 1970), how far."""
+        """This delivery's first progress: delivery, seconds since 1970, amount completed."""
 
     def line_of(self, event: StatusEvent) -> str | None:
-        """Return what an event tells a person, or None when it only says that the job is alive."""
+        """Return the line of an event, or None for a heartbeat without news."""
         match event.state:
             case JobState.ACCEPTED:
                 return f"Accepted by worker {event.worker_id}{_delivery(event)}"
             case JobState.RELEASED:
-                return f"Handed back by worker {event.worker_id}; waiting for another one"
+                return f"Released by worker {event.worker_id}; waiting for another worker"
             case JobState.RUNNING if event.progress is not None:
                 progress = _progress(event.progress, self._rate(event, event.progress))
                 return " – ".join(filter(None, (progress, self._message(event))))
@@ -44,7 +44,7 @@ class JobLines:
         return one_line(event.message or "", self._message_bytes)
 
     def _rate(self, event: StatusEvent, progress: Progress) -> float | None:
-        """Return how much the job does in a second, or None while that cannot be told."""
+        """Return the amount per second, or None while it is unknown."""
         now = event.occurred_at.timestamp()
         if self._since is None or self._since[0] != event.delivery:
             self._since = (event.delivery, now, progress.completed)
@@ -73,14 +73,14 @@ def _progress(progress: Progress, rate: float | None) -> str:
 
 
 def pace(rate: float) -> str:
-    """Return a rate in the unit of time in which it is at least 1."""
+    """Return a rate per second, minute or hour: the first in which it is at least 1."""
     name, seconds = next((each for each in _PER if rate * each[1] >= 1), _PER[-1])
     amount = rate * seconds
     return f"{amount:,.0f}/{name}" if amount >= 10 else f"{amount:.1f}/{name}"
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as a person says it: ``45 s``, ``12 min``, ``3 h 20 min``, ``5 days``."""
+    """Return a duration in words: ``45 s``, ``12 min``, ``3 h 20 min``, ``5 days``."""
     minutes = round(seconds / 60)
     if seconds < 59.5:
         return f"{seconds:.0f} s"

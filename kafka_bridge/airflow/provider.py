@@ -1,4 +1,4 @@
-"""What Airflow's provider manager asks of a package (entry point ``apache_airflow_provider``)."""
+"""The provider's description for Airflow (entry point ``apache_airflow_provider``)."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def _connection_type() -> dict[str, Any]:
         "conn-fields": {
             "bootstrap.servers": _field(
                 "Brokers",
-                "host:port, several with commas between. What has no field here, such as "
-                "ssl.ca.location, goes into the JSON below: any property of librdkafka.",
+                "host:port, several separated by commas. Properties without a field here, such as "
+                "ssl.ca.location, go into the JSON below: any property of librdkafka works.",
             ),
             "security.protocol": _field(
                 "Protocol",

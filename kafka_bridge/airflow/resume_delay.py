@@ -1,8 +1,8 @@
-"""How long a task must not be resumed after its deferral (decision 0007).
+"""The delay after a deferral before which a task must not be resumed (decision 0007).
 
-The executor still has to report the end of the process that deferred. Airflow up to 3.3.2 takes
-that report for the end of the resumed process, where that is queued or running already, and fails
-the task (apache/airflow issues 67287, 72716).
+The executor reports the end of the process that deferred. If the resumed process is queued or
+running by then, Airflow up to 3.3.2 mistakes the report for the end of that one, and fails the task
+(apache/airflow issues 67287, 72716).
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import time
 from airflow.sdk.configuration import conf
 
 LOOP_SECONDS = 2.0
-"""How long one loop of a busy scheduler may take, besides its sleep."""
+"""The longest loop of a busy scheduler, without its sleep."""
 LEAST_SLEEP_SECONDS = 1.0
-"""Where the scheduler is told to sleep for less, its loop takes the longer on a busy machine."""
+"""With a shorter configured sleep, the loop itself takes longer on a busy machine."""
 USUAL_SECONDS = 2.0
-"""Within this time after its deferral a task's trigger usually begins: the report of the deferral
-takes some tenths, and a triggerer looks for new triggers once a second."""
+"""A trigger usually starts within this time after the deferral: the report of the deferral takes
+some tenths of a second, and a triggerer looks for new triggers once a second."""
 RESTART_SECONDS = 60.0
-"""A trigger that begins so much later waits for a task that was deferred long ago: its triggerer
-was started again, or had no room. The report of a deferral does not take that long."""
+"""A trigger that starts this much later belongs to a task that was deferred long ago: its triggerer
+was restarted, or had no capacity. The report of a deferral does not take that long."""
 
 
 def settle_seconds() -> float:
-    """Return how long the executor's report of a process's end takes at the most, usually.
+    """Return the usual upper bound, in seconds, of the executor's report of a process's end.
 
     The process's supervisor notices the end within ``[workers] min_heartbeat_interval``, and the
     scheduler reads the executor's report in its next loop, before which it may sleep for
@@ -37,16 +37,16 @@ def settle_seconds() -> float:
 
 
 def resume_at(not_before: float, settle: float, began: float) -> float:
-    """Return from when on a task may be resumed, in seconds since 1970.
+    """Return when a task may be resumed, in seconds since 1970.
 
-    What a trigger can observe is how late it begins. What is beyond the usual counts twice: the
-    process that deferred ended that much later, because the deferral was reported first; and where
-    that was slow, the report of the process's end may be as slow (``settle`` more at the most).
+    A trigger can observe only how late it starts. An unusual delay counts twice: the process that
+    deferred ended that much later, because the deferral was reported first; and the report of its
+    end may be as slow (at most ``settle`` more).
 
-    Where the clocks of worker and triggerer differ, the wait is ``2 * settle`` at the most.
+    If the clocks of worker and triggerer differ, the wait is at most ``2 * settle``.
 
-    :param not_before: ``settle`` seconds after the task asked for its deferral
-    :param began: when its trigger began
+    :param not_before: ``settle`` seconds after the task deferred
+    :param began: when its trigger started
     """
     late = began - (not_before - settle)
     if late > RESTART_SECONDS:

@@ -1,4 +1,4 @@
-"""The section ``[kafka_bridge]`` of Airflow's configuration: what holds where a DAG says nothing.
+"""The section ``[kafka_bridge]`` of Airflow's configuration: the defaults for DAGs.
 
 ``airflow.cfg``, or environment variables such as ``AIRFLOW__KAFKA_BRIDGE__REQUEST_TOPIC``.
 """
@@ -15,7 +15,7 @@ SECTION = "kafka_bridge"
 
 
 class Setting(Enum):
-    """The default of an operator's argument: whatever the configuration says."""
+    """The default of an operator's argument: the value of the configuration."""
 
     CONFIGURED = "as the section [kafka_bridge] says"
 
@@ -28,7 +28,7 @@ CONFIGURED = Setting.CONFIGURED
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: what it is without a word, and what it is for."""
+    """One option: its default, its meaning, and an example."""
 
     default: str
     description: str
@@ -39,37 +39,37 @@ OPTIONS = {
     "kafka_config_id": Option(
         "kafka_default", "The Airflow connection to Kafka.", "kafka_production"
     ),
-    "request_topic": Option(REQUEST_TOPIC, "Where jobs are asked for.", "images.requests"),
-    "response_topic": Option(RESPONSE_TOPIC, "Where services answer.", "images.responses"),
-    "control_topic": Option(CONTROL_TOPIC, "Where jobs are cancelled.", "images.control"),
+    "request_topic": Option(REQUEST_TOPIC, "The topic of job requests.", "images.requests"),
+    "response_topic": Option(RESPONSE_TOPIC, "The topic of status events.", "images.responses"),
+    "control_topic": Option(CONTROL_TOPIC, "The topic of CANCEL commands.", "images.control"),
     "source": Option(
         "",
         "The name of this Airflow deployment in job requests. Empty: [api] base_url.",
         "production",
     ),
-    "encoding": Option("avro", "How requests are written: avro or json.", "json"),
+    "encoding": Option("avro", "The encoding of requests: avro or json.", "json"),
     "heartbeat_interval": Option(
-        "10", "Seconds between two signs of life of a job's worker, at the most.", "30"
+        "10", "The longest time between two heartbeats of a job's worker, in seconds.", "30"
     ),
     "heartbeat_timeout": Option(
-        "90", "Seconds of silence after which a job's worker counts as lost.", "300"
+        "90", "Seconds without any event after which a job's worker counts as lost.", "300"
     ),
     "schedule_to_start_timeout": Option(
-        "86400", "Seconds that a job may wait for a worker. Empty: for ever.", "3600"
+        "86400", "Seconds that a job may wait for a worker. Empty: no limit.", "3600"
     ),
     "start_to_close_timeout": Option(
         "", "Seconds that a job may run. Empty: as long as its worker is alive.", "7200"
     ),
     "max_message_bytes": Option(
         str(LINE_BYTES),
-        f"The most bytes of a job's message in a task's log, from 50 to {LINE_BYTES}; longer ones "
-        "are cut.",
+        f"The most bytes of a job's message in a task's log, from 50 to {LINE_BYTES}; a longer one "
+        "is cut.",
         "500",
     ),
     "max_details_bytes": Option(
         str(DETAILS_BYTES),
         "The most bytes of an error's details (a traceback) in a task's log, from 50 to "
-        f"{DETAILS_BYTES}; longer ones lose their middle.",
+        f"{DETAILS_BYTES}; a longer one loses its middle.",
         "10000",
     ),
     "max_result_bytes": Option(
@@ -80,25 +80,25 @@ OPTIONS = {
     ),
     "max_events_per_second": Option(
         "10",
-        "How many status events of one job a triggerer reads in a second, on average; more only "
-        "count as signs of life.",
+        "How many status events of one job a triggerer decodes in a second, on average; further "
+        "ones count only as heartbeats.",
         "2",
     ),
     "max_log_bytes_per_second": Option(
         "1000",
-        "The most bytes a second, on average, that a triggerer logs for one job; of what is more, "
-        "the latest line is logged later.",
+        "The most bytes a second, on average, that a triggerer logs for one job; of further lines, "
+        "only the latest one is logged, later.",
         "200",
     ),
     "job_url": Option(
         "",
-        "Where a person can see a job's records, for the task's extra link. {correlation_id}, "
+        "The address of a job's records, for the task's extra link. {correlation_id}, "
         "{request_topic} and {response_topic} are filled in. Empty: no link.",
         "https://kafka-ui.example.com/topics/{response_topic}?key={correlation_id}",
     ),
     "batch_url": Option(
         "",
-        "Where a person can see a batch's requests, for the task's extra link. {batch_id}, "
+        "The address of a batch's requests, for the task's extra link. {batch_id}, "
         "{request_topic} and {response_topic} are filled in. Empty: no link.",
         "https://kafka-ui.example.com/topics/{request_topic}?contains={batch_id}",
     ),
@@ -106,7 +106,7 @@ OPTIONS = {
 
 
 def configured(name: str) -> str:
-    """Return what an option is set to, or its default."""
+    """Return the value of an option, or its default."""
     # Not at the top: Airflow asks for this module's section while it makes its configuration.
     from airflow.sdk.configuration import conf
 

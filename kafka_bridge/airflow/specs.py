@@ -36,7 +36,7 @@ class JobSpec:
     """What a task submits: an operator's arguments after its templates were rendered.
 
     Durations are seconds; a time-out of None never ends a wait. ``broker_timeout`` bounds each
-    question to the brokers and each publish.
+    look-up and each publish.
     """
 
     job_type: str

@@ -1,16 +1,16 @@
-r"""What Airflow can store, and where a value has something that it cannot.
+r"""Finds the parts of a value that Airflow cannot store.
 
-Airflow 3.3 stores values as JSON in its database, on the way there through msgpack and pydantic.
-None of these takes every Python value, and what happens then is worse than an error: a task whose
-job has succeeded fails without a reason, a triggerer or a DAG processor ends. So the bridge checks
-first.
+Airflow 3.3 stores values as JSON in its database; they pass through msgpack and pydantic before.
+None of the three accepts every Python value, and the consequence is worse than an error: a task
+whose job succeeded fails without a reason, or a triggerer or a DAG processor exits. So the bridge
+checks first.
 
 ==================================  ===============================================================
 NUL in a text or a key              Postgres' ``jsonb`` has no ``\u0000``
 a lone surrogate                    it has no UTF-8 form
 NaN, infinity                       they are not JSON (RFC 8259, section 6)
 an integer of more than 64 bits     msgpack has none
-a float beyond that, such as 1e30   ``jsonb`` gives it back as an integer, to whoever pulls it
+a float beyond that, such as 1e30   ``jsonb`` returns it as an integer to the task that pulls it
 more than 200 levels                pydantic gives up at 255; Airflow's messages need some of them
 ``__classname__``, ``__id__``;      ``airflow.sdk.serde`` takes such an object for one that it has
 ``__type`` with ``__var``           written itself: it refuses it, or makes something else of it
@@ -30,11 +30,11 @@ from typing import Any
 from kafka_bridge.protocol.sanitize import NAME_BYTES, one_line
 
 MAX_LEVELS = 200
-"""How deep lists and dictionaries may lie in each other."""
+"""How deep lists and dictionaries may be nested."""
 PATH_BYTES = 300
 
 XCOM_KEY_CHARACTERS = 512
-"""As wide as the column in Airflow's database is."""
+"""The width of the column in Airflow's database."""
 
 _NOT_IN_XCOM_KEYS = re.compile(r"[?#%\\\x00-\x1f]|(?:^|/)(?:\.{0,2})(?:/|$)")
 _CONTAINERS = (Mapping, list, tuple, AbstractSet)
@@ -56,10 +56,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A place to store values.
+    """Where values are stored.
 
-    :param is_database: it has the limits of msgpack and ``jsonb``; else, JSON's alone
-    :param is_xcom: values go through Airflow's ``serde``, and other tasks pull them
+    :param is_database: the limits of msgpack and ``jsonb`` apply; otherwise only those of JSON
+    :param is_xcom: values pass through Airflow's ``serde``, and other tasks pull them
     """
 
     is_database: bool = True
@@ -68,8 +68,8 @@ class Destination:
     def first_fault(self, value: Any, name: str) -> Fault | None:
         """Return a part of a value that cannot be stored here, or None.
 
-        Parts of other types than JSON's are not looked into: Airflow, or an XCom backend, writes
-        them in its own way. No depth hurts, nor does a value that contains itself.
+        Parts whose type JSON does not have are not checked: Airflow or an XCom backend serialises
+        them. Any depth is safe, and so is a value that contains itself.
 
         :param name: what to call the value, for example ``"result"``
         """
@@ -87,7 +87,7 @@ class Destination:
         return None
 
     def _reason(self, value: Any, level: int) -> str | None:
-        """Return why a value cannot be stored, its parts aside."""
+        """Return why a value cannot be stored, without looking at its parts."""
         if value is None:
             return None
         if isinstance(value, str | PurePath):
@@ -99,7 +99,7 @@ class Destination:
         if not isinstance(value, _CONTAINERS):
             return None
         if level >= MAX_LEVELS:
-            return f"is nested too deep: {MAX_LEVELS} levels are the most"
+            return f"is nested too deep: at most {MAX_LEVELS} levels are possible"
         return self._reason_of_keys(value) if isinstance(value, Mapping) else None
 
     def _reason_of_text(self, text: str) -> str | None:
@@ -110,7 +110,7 @@ class Destination:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
-            return f"contains {text[error.start]!a}, half of a character (a lone surrogate)"
+            return f"contains {text[error.start]!a}, a lone surrogate (half of a character)"
         return None
 
     def _reason_of_float(self, value: float) -> str | None:
@@ -119,12 +119,12 @@ class Destination:
         if not self.is_xcom or _LEAST <= value <= _MOST:
             return None
         bits = int(value).bit_length()
-        return f"is {value}, for Postgres an integer of {bits} bits, and 64 are the most"
+        return f"is {value}, for Postgres an integer of {bits} bits, and at most 64 are possible"
 
     def _reason_of_integer(self, value: int) -> str | None:
         if not self.is_database or _LEAST <= value <= _MOST:
             return None
-        return f"is an integer of {value.bit_length()} bits, and 64 are the most"
+        return f"is an integer of {value.bit_length()} bits, and at most 64 are possible"
 
     def _reason_of_keys(self, value: Mapping[Any, Any]) -> str | None:
         for key in value:
@@ -135,9 +135,9 @@ class Destination:
             return None
         for key in _RESERVED:
             if key in value:
-                return f"has the key '{key}', which Airflow keeps for itself"
+                return f"has the key '{key}', which Airflow reserves"
         if value.keys() >= _OLD_FORM:
-            return "has the keys '__type' and '__var', which Airflow keeps for itself"
+            return "has the keys '__type' and '__var', which Airflow reserves"
         return None
 
 
@@ -152,11 +152,11 @@ JSON_FILE = Destination(is_database=False)
 def first_bad_output(outputs: Mapping[Any, Any], name: str) -> Fault | None:
     """Return the first key that cannot name an XCom of a task with ``multiple_outputs``.
 
-    Airflow puts the key into the path of a URL as it is: ``../`` would lead to another task.
+    Airflow puts the key unescaped into the path of a URL: ``../`` would lead to another task.
     """
     for key in outputs:
         if isinstance(key, str) and not _names_an_xcom(key):
-            reason = "which cannot name an XCom (multiple_outputs): it needs 1 to 512 characters"
+            reason = "which cannot name an XCom (multiple_outputs): a name has 1 to 512 characters"
             return Fault(name, f"has the key {_shown(key)}, {reason}, and no path, '?', '#' or '%'")
     return None
 
@@ -167,7 +167,7 @@ def _names_an_xcom(key: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Container:
-    """A list or dictionary within a value, and the way to it."""
+    """A list or dictionary within a value, and the path to it."""
 
     parts: Any
     parent: _Container | None
@@ -179,7 +179,7 @@ class _Container:
 
 
 def _is_plain(part: Any) -> bool:
-    """Tell at once of a part that can be stored anywhere; False: it must be looked at."""
+    """Return whether a part can certainly be stored anywhere; False: it must be checked."""
     kind = type(part)
     if kind is str:
         return part.isascii() and "\0" not in part
@@ -189,7 +189,7 @@ def _is_plain(part: Any) -> bool:
 
 
 def _path(container: _Container, last: Any) -> str:
-    """Return the way to a part: ``result.items[3].name``."""
+    """Return the path of a part: ``result.items[3].name``."""
     steps = [last]
     while container.parent is not None:
         steps.append(container.step)

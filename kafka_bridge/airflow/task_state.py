@@ -1,4 +1,4 @@
-"""What Airflow says of a task, to the task's own process and to its trigger."""
+"""Asks Airflow for the state of a task."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def is_in_state(instance: Any, state: str) -> bool:
-    """Ask Airflow whether a task instance is in a state. Blocks.
+    """Return whether a task instance is in a state. Blocks.
 
-    :param instance: the task instance, as a task or a trigger knows it
-    :raises AirflowRuntimeError: Airflow's API refused the question
+    :param instance: the task instance of a task's context or of a trigger
+    :raises AirflowRuntimeError: Airflow's API refused the request
     """
     # Not at the top: DAG files load this module, and the task runner is large.
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance

@@ -1,4 +1,4 @@
-"""The trigger: waits for a job on the process's shared response reader. It holds no worker slot."""
+"""The trigger: waits for a job in a triggerer, which holds no worker slot."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ class KafkaJobTrigger(BaseTrigger):
     """Waits until a job ends, logs its progress, and fires one small event.
 
     The event is ``{"state": …, "partition": …, "offset": …}``, which says where the job's terminal
-    record lies, or ``{"error": …, "message": …}`` when a waiting rule or the reader ended the wait.
+    record is, or ``{"error": …, "message": …}`` if a time-out or the reader ended the wait.
 
-    :param correlation_id: the job
+    :param correlation_id: the id of the job
     :param kafka_config_id: the Airflow connection
-    :param response_topic: where its events come
-    :param start_offsets: by partition, where that topic ended before the request was published
+    :param response_topic: the topic of its events
+    :param start_offsets: by partition, the end of that topic before the request was published
     :param submitted_at: when the request was published, seconds since 1970
     :param schedule_to_start_timeout: seconds until a worker must have accepted the job
-    :param heartbeat_timeout: seconds that an accepted job's worker may be silent
+    :param heartbeat_timeout: seconds without any event after which the worker counts as lost
     :param start_to_close_timeout: seconds that an accepted job may run
     :param progress_log_interval: seconds between two progress lines in the task's log
     :param not_before: do not resume the task before this moment, seconds since 1970
     :param resume_delay: seconds from the deferral to that moment
-    :param job_type: what kind of job it is, for metrics
-    :param control_topic: where it is cancelled
-    :param encoding: how that is written, ``"avro"`` or ``"json"``
-    :param cancel_on_kill: cancel it when a person ends or clears the task
-    :param end_from_trigger: end the task here when the job has succeeded
-    :param reply: how the service answers: ``"events"``, or ``"plain"``, with its result alone
+    :param job_type: the job type, for metrics
+    :param control_topic: the topic of its CANCEL command
+    :param encoding: the encoding of commands, ``"avro"`` or ``"json"``
+    :param cancel_on_kill: cancel the job when a person ends or clears the task
+    :param end_from_trigger: finish the task here when the job has succeeded
+    :param reply: how the service answers: ``"events"``, or ``"plain"``: only with the result
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class KafkaJobTrigger(BaseTrigger):
         return path, self.spec.to_json()
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event when the job has ended, or the wait for it has."""
+        """Yield one event when the job, or the wait for it, has ended."""
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
         from kafka_bridge.airflow.triggerer.job_wait import final_event
 
@@ -101,16 +101,16 @@ class KafkaJobTrigger(BaseTrigger):
         event = await final_event(self.spec, self.log)
         if not isinstance(event, TaskSuccessEvent):  # a task that ends here is not resumed
             await until_settled(self.spec.not_before, self.spec.resume_delay, began)
-        # Airflow may call on_kill for a trigger that has fired: it is not needed any more.
+        # Airflow may call on_kill for a trigger that has fired: nothing is to be cancelled then.
         self._fired = True
         yield event
 
     async def on_kill(self) -> None:
-        """Cancel the job, unless the task goes on without this trigger. Airflow calls this.
+        """Cancel the job, unless the task is still deferred. Airflow calls this.
 
-        A person has marked the task failed or succeeded, or cleared it; or another triggerer has
-        taken the trigger over after this one's heartbeat was late (Airflow 3.3.2 tells the two not
-        apart), and then the task is still deferred.
+        Airflow 3.3.2 calls it in two cases: a person has marked or cleared the task; or another
+        triggerer has taken the trigger over, because the heartbeat of this one was late. In the
+        second case the task is still deferred, and its job goes on.
         """
         if self.spec.cancel_on_kill and not self._fired:
             from kafka_bridge.airflow.triggerer.cancel import cancel_unless_deferred

@@ -78,7 +78,7 @@ def test_process_that_dies_before_the_deferral(runs: dict[str, Run]) -> None:
     assert (states.count(JobState.ACCEPTED), states.count(JobState.SUCCEEDED)) == (1, 1)
     assert run.result() == 1
     assert run.reasons(request) == []
-    assert f"Job {request.correlation_id} of an earlier try is taken up again" in run.log(2)
+    assert f"Reattached to job {request.correlation_id} of an earlier try" in run.log(2)
 
 
 def test_process_that_dies_before_the_publish(runs: dict[str, Run]) -> None:

@@ -111,8 +111,8 @@ def test_payload_that_does_not_fit(airflow: LocalAirflow, file_auditor: object) 
     run_id = airflow.trigger("checked_payload", conf={"files_per_second": "many"})
     airflow.wait_for_task("checked_payload", run_id, "audit", {"up_for_retry", "failed"}, 180)
     assert (
-        "InvalidPayload: the payload does not fit Audit: files_per_second: Input should be a valid "
-        "number, unable to parse string as a number, got 'many'"
+        "InvalidPayload: the payload does not match Audit: files_per_second: Input should be a "
+        "valid number, unable to parse string as a number, got 'many'"
     ) in text_of(airflow, "checked_payload", run_id)
 
 

@@ -17,15 +17,15 @@ from kafka_bridge.testing.local_airflow import Component, LocalAirflow
 
 from .runs import Run
 
-NOT_STORABLE = "the job has succeeded, but Airflow cannot store its result: result"
+NOT_STORABLE = "the job succeeded, but Airflow cannot store its result: result"
 WORDS = {
-    "integer_0": f"{NOT_STORABLE}.id: is an integer of 65 bits, and 64 are the most",
-    "integer_1": f"{NOT_STORABLE}.id: is an integer of 65 bits, and 64 are the most",
-    "integer_2": f"{NOT_STORABLE}.id: is an integer of 65 bits, and 64 are the most",
-    "reserved": f"{NOT_STORABLE}: has the key '__classname__', which Airflow keeps for itself",
+    "integer_0": f"{NOT_STORABLE}.id: is an integer of 65 bits, and at most 64 are possible",
+    "integer_1": f"{NOT_STORABLE}.id: is an integer of 65 bits, and at most 64 are possible",
+    "integer_2": f"{NOT_STORABLE}.id: is an integer of 65 bits, and at most 64 are possible",
+    "reserved": f"{NOT_STORABLE}: has the key '__classname__', which Airflow reserves",
     "float": f"{NOT_STORABLE}.x: is 1e+30, for Postgres an integer of 100 bits",
     "nul": f"{NOT_STORABLE}.items[1].name: contains NUL",
-    "deep": "is nested too deep: 200 levels are the most. Let a result_handler",
+    "deep": "is nested too deep: at most 200 levels are possible. Let a result_handler",
     "batch": (
         "1 of 3 jobs succeeded, but Airflow cannot store their results: 1 × result_not_storable. "
         "The first is that of payloads[1]: result_not_storable: result.items[1].name: contains NUL"
@@ -55,7 +55,7 @@ def test_task_fails_once_with_a_clear_error(airflow: LocalAirflow, run_id: str, 
     assert (instance["state"], instance["try_number"]) == ("failed", 1)
     log = log_of(airflow, run_id, task)
     assert WORDS[task] in log
-    assert "Let a result_handler make a value of it that can be stored" in log
+    assert "Let a result_handler turn it into a value that can be stored" in log
 
 
 def test_others_do_not_notice(airflow: LocalAirflow, run_id: str) -> None:

@@ -52,7 +52,7 @@ def test_long_messages_and_results(begin: Callable[..., Run]) -> None:
     )
     assert "first words xxx" in log
     assert "(cut, 900,012 bytes in all)" in log
-    assert "ResultTooLarge: the job has succeeded, but its result of 1,010,002 bytes" in log
+    assert "ResultTooLarge: the job succeeded, but its result of 1,010,002 bytes" in log
     assert "return its address" in log
     assert len(log) < 50_000
     tasks = run.airflow.task_instances(run.dag_id, run.run_id)

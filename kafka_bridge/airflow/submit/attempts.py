@@ -1,8 +1,8 @@
-"""What a task does about the job of its earlier try: wait for it, or cancel it for a new one.
+"""Decides what a try does with the job of the try before: wait for it, or submit another one.
 
-Airflow does not say whether a task runs again as a retry or because somebody cleared it. A clear
-raises ``max_tries``; clearing a *running* task does not, but kills it, and its job is cancelled. So
-a job that ended CANCELLED, though this try never asked for that, is one that was cleared.
+Airflow does not tell a retry from a cleared task. A clear raises ``max_tries``. Clearing a
+*running* task does not, but it kills the task's process, which cancels the job. So if the job of an
+earlier try ended CANCELLED, the task was cleared.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kafka_bridge.protocol.messages import JobState
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The job that a try is to wait for; ``end`` where it has ended already."""
+    """The job that a try waits for; ``end`` is set if the job has finished already."""
 
     job: StoredJob
     end: TerminalEvent | None = None
@@ -125,7 +125,7 @@ class Attempts:
             max_tries=self._ti.max_tries,
         )
         self._log.info(
-            "Job %s (%s) is published as %s", job.correlation_id, request.job_type, location
+            "Published job %s (%s) as %s", job.correlation_id, request.job_type, location
         )
         job_metrics.submitted(request.job_type)
         return Begun(job)
@@ -138,7 +138,7 @@ class Attempts:
         self._on_job(job.correlation_id)
         if not found.published:
             return self._publish_stored(job)
-        self._log.info("Job %s of an earlier try is taken up again", job.correlation_id)
+        self._log.info("Reattached to job %s of an earlier try", job.correlation_id)
         return Begun(job, found.end)
 
     def _look_up(self, job: StoredJob) -> JobLookup:
@@ -156,7 +156,7 @@ class Attempts:
         request = same_request(self._spec, self._ti, job)
         location = self._submitter.submit_again(request, job.request_topic)
         self._log.info(
-            "Job %s of an earlier try had not reached Kafka; it is published as %s",
+            "Job %s of an earlier try had not reached Kafka: published it as %s",
             job.correlation_id,
             location,
         )

@@ -107,6 +107,6 @@ def terminal_event(record: Record, job: JobHandle) -> StatusEvent:
         whose = ended.correlation_id if ended else "it names none"
         raise RecordGone(
             f"record {record.location} belongs to another job ({whose}): "
-            "was the topic deleted and made anew?"
+            "was the topic deleted and created again?"
         )
     return ended

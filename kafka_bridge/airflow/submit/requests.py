@@ -18,12 +18,12 @@ from kafka_bridge.protocol.messages import JobRequest, Task, utc_now, whole_mill
 
 
 def new_request(spec: JobSpec, ti: Any, attempt: int) -> JobRequest:
-    """Return a request under a new correlation id, made now.
+    """Return a request with a new correlation id, created now.
 
-    It expires when the job may no longer start (``schedule_to_start_timeout``), and its deadline is
-    when the latest start would have to have ended (``start_to_close_timeout`` after that).
+    It expires after ``schedule_to_start_timeout``: a job must not start later. Its deadline is
+    ``start_to_close_timeout`` after that.
 
-    :raises InvalidPayload: the payload does not fit ``payload_model``
+    :raises InvalidPayload: the payload does not match ``payload_model``
     :raises PayloadNotSerialisable: the payload has no JSON form
     :raises InvalidMessage: a field breaks the protocol
     """
@@ -40,15 +40,16 @@ def new_request(spec: JobSpec, ti: Any, attempt: int) -> JobRequest:
         created_at=now,
         expires_at=expires_at,
         deadline=_later(expires_at, spec.start_to_close_timeout),
-        heartbeat_interval_ms=max(1, int(spec.heartbeat_interval * 1000)),  # 0 asks for none
+        heartbeat_interval_ms=max(1, int(spec.heartbeat_interval * 1000)),  # 0 would mean none
         task=task_of(ti),
     )
 
 
 def same_request(spec: JobSpec, ti: Any, job: StoredJob) -> JobRequest:
-    """Return the request of a job that was stored, and may or may not have been published.
+    """Return the request of a stored job, which may or may not have been published.
 
-    Workers know jobs by their id, and look from ``created_at`` on for what they did of them.
+    It keeps the id, by which workers recognise a job, and ``created_at``, from which on they look
+    for earlier events of the job.
     """
     request = new_request(spec, ti, job.attempt)
     shift = whole_milliseconds(job.created) - request.created_at

@@ -1,4 +1,4 @@
-"""A job on its way out: where the topics end, then the stored id, then the request."""
+"""Submits a job: reads the ends of its topics, stores its id, and publishes its request."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from kafka_bridge.protocol.plain_replies import plain_request
 class Submitter:
     """Publishes a task's requests.
 
-    :param reply: how the service answers, and so what it is asked with
-    :param timeout: seconds for each question to the brokers, and for the delivery
+    :param reply: how the service answers, which decides the form of the request
+    :param timeout: seconds for each look-up and each publish
     """
 
     def __init__(
@@ -41,17 +41,16 @@ class Submitter:
         try_number: int,
         max_tries: int,
     ) -> tuple[StoredJob, RecordLocation]:
-        """Store the job's id and where the topics end, publish its request, return both.
+        """Store the job's id and the ends of the topics, publish its request, and return both.
 
-        In this order a crash in between loses nothing: the id that may have been published is
-        known.
+        A crash in between loses nothing: each id that may have been published is stored.
 
         :raises InvalidMessage: the request breaks the protocol
-        :raises RecordTooLarge: it does not fit; nothing is stored
-        :raises KafkaError: a topic is missing, or the brokers did not take the request
+        :raises RecordTooLarge: the request is too large; nothing is stored
+        :raises KafkaError: a topic is missing, or the brokers did not accept the request
         """
         value, headers = self._encoded(request, topic)
-        # Made first: it connects to the brokers while they are asked where the topics end.
+        # Made first: it connects to the brokers while the ends of the topics are read.
         with RecordProducer(self._config, self._timeout) as producer:
             ends = end_offsets(self._config, {topic, request.response_topic}, self._timeout)
             job = StoredJob(
@@ -69,9 +68,9 @@ class Submitter:
             return job, producer.publish(topic, request.correlation_id.encode(), value, headers)
 
     def submit_again(self, request: JobRequest, topic: str) -> RecordLocation:
-        """Publish the request of a job that is stored, but did not reach Kafka.
+        """Publish the request of a stored job that has not reached Kafka.
 
-        :raises KafkaError: the brokers did not take it
+        :raises KafkaError: the brokers did not accept it
         """
         value, headers = self._encoded(request, topic)
         with RecordProducer(self._config, self._timeout) as producer:

@@ -183,13 +183,13 @@ def test_defaults_of_the_model_go_out(kafka: Kafka) -> None:
     [
         (
             {"images": ["a", 2], "width": "wide"},
-            "the payload does not fit Thumbnails: images.1: Input should be a valid string, got 2; "
-            "width: Input should be a valid integer, unable to parse string as an integer, "
+            "the payload does not match Thumbnails: images.1: Input should be a valid string, got 2"
+            "; width: Input should be a valid integer, unable to parse string as an integer, "
             "got 'wide'",
         ),
         (
             {"width": 1},
-            "the payload does not fit Thumbnails: images: Field required, got {'width': 1}",
+            "the payload does not match Thumbnails: images: Field required, got {'width': 1}",
         ),
     ],
 )

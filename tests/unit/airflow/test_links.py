@@ -46,8 +46,8 @@ def test_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError) as caught:
         BatchLink().get_link(operator, ti_key=None)
     assert str(caught.value) == (
-        "[kafka_bridge] batch_url may hold {batch_id}, {request_topic}, {response_topic}, "
-        "each in braces, and no other braces: it is 'http://ui/{correlation_id}'"
+        "[kafka_bridge] batch_url may contain {batch_id}, {request_topic}, {response_topic} and no "
+        "other braces, not 'http://ui/{correlation_id}'"
     )
 
 
@@ -58,6 +58,6 @@ def test_address_that_asks_for_too_much(monkeypatch: pytest.MonkeyPatch, url: st
     with pytest.raises(ConfigurationError) as caught:
         link(handle().to_json())
     assert str(caught.value) == (
-        "[kafka_bridge] job_url may hold {correlation_id}, {request_topic}, {response_topic}, "
-        f"each in braces, and no other braces: it is {url!r}"
+        "[kafka_bridge] job_url may contain {correlation_id}, {request_topic}, {response_topic} "
+        f"and no other braces, not {url!r}"
     )

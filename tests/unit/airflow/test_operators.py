@@ -32,7 +32,7 @@ def operator(**arguments: Any) -> KafkaJobOperator:
 # What its author may say.
 
 NO_DURATION = "must be a timedelta or seconds, not"
-TOO_SHORT = "must be longer than nothing, not"
+TOO_SHORT = "must be greater than 0 s, not"
 DURATIONS = [
     "heartbeat_interval",
     "heartbeat_timeout",
@@ -46,8 +46,8 @@ BAD_DURATIONS: list[tuple[Any, str]] = [
     (-1.5, f"{TOO_SHORT} -1.5 s"),
     (timedelta(minutes=-1), f"{TOO_SHORT} -60 s"),
     (math.nan, f"{TOO_SHORT} nan s"),
-    (math.inf, "must be 100 years at most, not inf s"),
-    (timedelta.max, "must be 100 years at most, not 8.64e+13 s"),
+    (math.inf, "must be at most 100 years, not inf s"),
+    (timedelta.max, "must be at most 100 years, not 8.64e+13 s"),
     ("soon", f"{NO_DURATION} 'soon'"),
     ([5], f"{NO_DURATION} [5]"),
 ]

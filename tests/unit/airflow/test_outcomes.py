@@ -80,7 +80,7 @@ def test_result_that_is_not_what_it_says(
     """The error says which record is wrong, and how: the worker broke the protocol."""
     with pytest.raises(errors.Undecodable) as caught:
         complete(event(JobState.SUCCEEDED, result=result, result_type=media_type))
-    words = f"{TOPIC}[2]@17: the result is not the {media_type} that it is said to be: "
+    words = f"{TOPIC}[2]@17: the result is not valid {media_type}: "
     assert str(caught.value).startswith(words)
     assert isinstance(caught.value, AirflowFailException)  # a retry would read the same record
 
@@ -107,13 +107,16 @@ def succeeded(result: bytes) -> StatusEvent:
 
 NOT_STORABLE: list[tuple[bytes, str]] = [
     (b'{"items":[0,1,2,{"name":"a\\u0000"}]}', "result.items[3].name: contains NUL. "),
-    (b'{"id":18446744073709551617}', "result.id: is an integer of 65 bits, and 64 are the most. "),
-    (b'"\\ud800"', r"result: contains '\ud800', half of a character (a lone surrogate). "),
+    (
+        b'{"id":18446744073709551617}',
+        "result.id: is an integer of 65 bits, and at most 64 are possible. ",
+    ),
+    (b'"\\ud800"', r"result: contains '\ud800', a lone surrogate (half of a character). "),
     (b'{"x":1e400}', "result.x: is inf, which is not a number in JSON. "),
-    (b'{"__classname__":1}', "result: has the key '__classname__', which Airflow keeps"),
-    (b"[" * 300 + b"]" * 300, "is nested too deep: 200 levels are the most. "),
-    (b"[" * 900 + b"]" * 900, "is nested too deep: 200 levels are the most. "),
-    (b"[" * 10**5 + b"]" * 10**5, "result: is nested too deep: 200 levels are the most. "),
+    (b'{"__classname__":1}', "result: has the key '__classname__', which Airflow reserves"),
+    (b"[" * 300 + b"]" * 300, "is nested too deep: at most 200 levels are possible. "),
+    (b"[" * 900 + b"]" * 900, "is nested too deep: at most 200 levels are possible. "),
+    (b"[" * 10**5 + b"]" * 10**5, "result: is nested too deep: at most 200 levels are possible. "),
 ]
 
 
@@ -123,11 +126,11 @@ def test_result_that_airflow_cannot_store(complete: Complete, result: bytes, wor
     with pytest.raises(ResultNotStorable) as caught:
         complete(succeeded(result))
     text = str(caught.value)
-    assert text.startswith("the job has succeeded, but Airflow cannot store its result: result")
+    assert text.startswith("the job succeeded, but Airflow cannot store its result: result")
     assert words in text
     assert text.endswith(
-        "Let a result_handler make a value of it that can be stored, or let the service put such "
-        "data elsewhere and return its address"
+        "Let a result_handler turn it into a value that can be stored, or let the service store "
+        "such data elsewhere and return its address"
     )
     assert isinstance(caught.value, AirflowFailException)
 
@@ -290,7 +293,7 @@ def test_time_out_whose_cancel_fails(kafka: Kafka, store: Store, log: Log) -> No
     """The time-out is the task's error; that the job could not be cancelled stands in its log."""
     kafka.failure = errors.BrokerUnreachable("no broker answered")
     assert str(wait_failed(store, "worker_lost")) == TIME_OUTS["worker_lost"]
-    assert f"Job {JOB} could not be cancelled: no broker answered" in log.lines
+    assert f"Job {JOB}: publishing CANCEL failed: no broker answered" in log.lines
 
 
 @pytest.mark.parametrize("error", ["AccessDenied", "ConfigurationError", "ReaderClosed"])
@@ -309,7 +312,7 @@ def test_record_of_another_job(complete: Complete) -> None:
         complete(event(JobState.SUCCEEDED, correlation_id=OTHER_JOB))
     assert str(caught.value) == (
         f"record {TOPIC}[2]@17 belongs to another job ({OTHER_JOB}): "
-        "was the topic deleted and made anew?"
+        "was the topic deleted and created again?"
     )
 
 

@@ -14,7 +14,7 @@ from .samples import event
 LINES: list[tuple[JobState, dict[str, Any], str | None]] = [
     (JobState.ACCEPTED, {}, "Accepted by worker w-1"),
     (JobState.ACCEPTED, {"delivery": 3}, "Accepted by worker w-1 (delivery 3)"),
-    (JobState.RELEASED, {}, "Handed back by worker w-1; waiting for another one"),
+    (JobState.RELEASED, {}, "Released by worker w-1; waiting for another worker"),
     (JobState.RUNNING, {}, None),
     (JobState.RUNNING, {"message": ""}, None),
     (JobState.RUNNING, {"message": "linking"}, "linking"),

@@ -75,7 +75,7 @@ def test_empty_time_out_is_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             "schedule_to_start_timeout",
             "-1",
-            "[kafka_bridge] schedule_to_start_timeout must be longer than nothing, not -1 s",
+            "[kafka_bridge] schedule_to_start_timeout must be greater than 0 s, not -1 s",
         ),
         (
             "heartbeat_interval",

@@ -37,33 +37,36 @@ def endless() -> Any:
 EVERYWHERE: list[tuple[Any, str]] = [
     ({"x": [1, math.inf]}, "result.x[1]: is inf, which is not a number in JSON"),
     (math.nan, "result: is nan, which is not a number in JSON"),
-    (f"é{LONE}", r"result: contains '\ud800', half of a character (a lone surrogate)"),
-    ({LONE: 1}, r"result: has the key '\ud800', which contains '\ud800', half of a character"),
+    (f"é{LONE}", r"result: contains '\ud800', a lone surrogate (half of a character)"),
+    ({LONE: 1}, r"result: has the key '\ud800', which contains '\ud800', a lone surrogate"),
     (nested(MAX_LEVELS + 1), "result[0][0][0]"),
-    (nested(100_000), ": is nested too deep: 200 levels are the most"),
-    (endless(), ": is nested too deep: 200 levels are the most"),
+    (nested(100_000), ": is nested too deep: at most 200 levels are possible"),
+    (endless(), ": is nested too deep: at most 200 levels are possible"),
 ]
 IN_THE_DATABASE: list[tuple[Any, str]] = [
     ({"items": [0, 1, 2, {"name": "a\0b"}]}, "result.items[3].name: contains NUL"),
     ("é\0", "result: contains NUL"),
     ({"a\0": 1}, r"result: has the key 'a\x00', which contains NUL"),
-    ([2**64], "result[0]: is an integer of 65 bits, and 64 are the most"),
-    ([-(2**63) - 1], "result[0]: is an integer of 64 bits, and 64 are the most"),
+    ([2**64], "result[0]: is an integer of 65 bits, and at most 64 are possible"),
+    ([-(2**63) - 1], "result[0]: is an integer of 64 bits, and at most 64 are possible"),
     ({"two words": {1: 10**5000}}, "result['two words'][1]: is an integer of 16610 bits"),
     (({"a\0"},), "result[0][0]: contains NUL"),
     (PurePosixPath("a\0"), "result: contains NUL"),
 ]
 AS_XCOM: list[tuple[Any, str]] = [
-    ([1e30], "result[0]: is 1e+30, for Postgres an integer of 100 bits, and 64 are the most"),
-    (-1e19, "result: is -1e+19, for Postgres an integer of 64 bits, and 64 are the most"),
+    (
+        [1e30],
+        "result[0]: is 1e+30, for Postgres an integer of 100 bits, and at most 64 are possible",
+    ),
+    (-1e19, "result: is -1e+19, for Postgres an integer of 64 bits, and at most 64 are possible"),
     (
         [{"__classname__": 1}],
-        "result[0]: has the key '__classname__', which Airflow keeps for itself",
+        "result[0]: has the key '__classname__', which Airflow reserves",
     ),
-    ({"__id__": 1}, "result: has the key '__id__', which Airflow keeps for itself"),
+    ({"__id__": 1}, "result: has the key '__id__', which Airflow reserves"),
     (
         {"__type": "dict", "__var": 1},
-        "result: has the keys '__type' and '__var', which Airflow keeps for itself",
+        "result: has the keys '__type' and '__var', which Airflow reserves",
     ),
 ]
 

@@ -21,13 +21,13 @@ from .samples import Store, context
 from .stand_ins import Kafka
 
 WHAT_TO_DO = (
-    ". Airflow cannot store that with the task: leave it out, or write it in another way, for "
-    "example as text or as base64"
+    ". Airflow cannot store that with the task: leave it out, or encode it, for "
+    "example as text or base64"
 )
 LITERALS: list[tuple[Any, str]] = [
     (math.nan, "payload.items[1].x: is nan, which is not a number in JSON"),
     ("a\0", "payload.items[1].x: contains NUL"),
-    (2**70, "payload.items[1].x: is an integer of 71 bits, and 64 are the most"),
+    (2**70, "payload.items[1].x: is an integer of 71 bits, and at most 64 are possible"),
 ]
 
 

@@ -41,7 +41,7 @@ def test_damaged_failure_is_retryable() -> None:
         (encode(event(JobState.SUCCEEDED))[:-3], "damaged Avro body of a StatusEvent"),
         (
             encode(event(JobState.SUCCEEDED, result=b"{", result_type="application/json")),
-            "the result is not the application/json that it is said to be",
+            "the result is not valid application/json",
         ),
     ],
 )

@@ -79,7 +79,7 @@ BAD_FORMS: list[tuple[dict[str, Any], str]] = [
         {"reply": "plain", "encoding": "avro"},
         "reply='plain' implies encoding='json', not 'avro': a stock service reads no Avro",
     ),
-    ({"timeout": 0}, "timeout must be longer than nothing, not 0 s"),
+    ({"timeout": 0}, "timeout must be greater than 0 s, not 0 s"),
     (
         {"heartbeat_interval": 90},
         "heartbeat_timeout (90 s) must be longer than heartbeat_interval (90 s)",
@@ -209,13 +209,13 @@ NOTHING_SENT: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"payloads": [1, "2", "three"], "payload_model": int},
         InvalidPayload,
-        "payloads[2] does not fit int: payload: Input should be a valid integer",
+        "payloads[2] does not match int: payload: Input should be a valid integer",
     ),
     (
         {"payload_model": "Audit"},
         ConfigurationError,
-        "payload_model must be a pydantic model, a dataclass or another type that pydantic knows, "
-        "not 'Audit'",
+        "payload_model must be a pydantic model, a dataclass or another type that pydantic supports"
+        ", not 'Audit'",
     ),
     (
         {"payloads": [b"", b"x" * 1_000_000]},

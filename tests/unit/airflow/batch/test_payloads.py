@@ -102,7 +102,7 @@ def test_payloads_that_do_not_fit_the_model_are_named(tmp_path: Path, source: st
     with pytest.raises(InvalidPayload) as caught:
         next(found)
     assert str(caught.value) == (
-        f"{where}{name} does not fit Picture: width: Input should be a valid integer, "
+        f"{where}{name} does not match Picture: width: Input should be a valid integer, "
         "unable to parse string as an integer, got 'wide'"
     )
 

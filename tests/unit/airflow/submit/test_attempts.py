@@ -62,7 +62,7 @@ def test_retry_while_the_job_lives(kafka: Kafka, store: Store, log: Log) -> None
     assert kafka.published == []
     assert kafka.cancelled == []
     assert current(store) == stored()
-    assert f"Job {JOB} of an earlier try is taken up again" in log.lines
+    assert f"Reattached to job {JOB} of an earlier try" in log.lines
 
 
 def test_retry_looks_from_the_stored_offsets(kafka: Kafka, store: Store) -> None:
@@ -157,7 +157,7 @@ def test_new_attempt_though_the_cancel_fails(kafka: Kafka, store: Store, log: Lo
     kafka.failure = BrokerUnreachable("no broker answered")
     with pytest.raises(BrokerUnreachable, match="no broker answered"):
         operator().execute(context(store, 2, 1))
-    assert f"Job {JOB} could not be cancelled: no broker answered" in log.lines
+    assert f"Job {JOB}: publishing CANCEL failed: no broker answered" in log.lines
 
 
 CANCELLED = {"state": "CANCELLED", "partition": 2, "offset": 17}

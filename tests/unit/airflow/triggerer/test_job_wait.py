@@ -188,7 +188,7 @@ async def test_progress_is_logged_once_in_an_interval(run: Runner) -> None:
         ("info", "Accepted by worker w-1"),
         ("info", "10 %: 1 of 10"),
         ("info", "40 %: 4 of 10"),
-        ("info", "Handed back by worker w-1; waiting for another one"),
+        ("info", "Released by worker w-1; waiting for another worker"),
         ("info", "Accepted by worker w-1 (delivery 2)"),
         ("info", "60 %: 6 of 10"),
     ]
