@@ -25,7 +25,7 @@ Duration: TypeAlias = timedelta | float
 """A timedelta, or seconds."""
 
 MAX_SECONDS = 100 * 365 * 86_400.0
-"""A century: with a longer time-out, its end would not be a valid date."""
+"""A century: with a longer timeout, its end would not be a valid date."""
 
 
 _ENCODINGS = (Encoding.AVRO, Encoding.JSON)
@@ -47,7 +47,7 @@ def seconds(name: str, value: Duration | Setting) -> float:
 
 
 def limit(name: str, value: Duration | Setting | None) -> float | None:
-    """Return a time-out in seconds. None and an empty option mean that there is none.
+    """Return a timeout in seconds. None and an empty option mean that there is none.
 
     :raises ConfigurationError: as in :func:`seconds`
     """
@@ -99,7 +99,7 @@ def own(scope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def require_longer(heartbeat_timeout: float, heartbeat_interval: float) -> None:
-    """Check that the heartbeat time-out is longer than the interval.
+    """Check that the heartbeat timeout is longer than the interval.
 
     :raises ConfigurationError: it is not
     """

@@ -1,4 +1,4 @@
-"""The base of the bridge's operators: the connection, the time-outs, and CANCEL on a kill."""
+"""The base of the bridge's operators: the connection, the timeouts, and CANCEL on a kill."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class KafkaJobCancelled(JobCancelled, AirflowFailException):
 
 
 class KafkaJobTimedOut(JobTimedOut, AirflowException):
-    """A time-out ended the wait; the task's retries apply. ``rule`` names the time-out."""
+    """A timeout ended the wait; the task's retries apply. ``rule`` names the timeout."""
 
     def __init__(self, message: str, rule: ErrorType) -> None:
         super().__init__(message)
@@ -90,7 +90,7 @@ def failed(error: JobFailure) -> KafkaJobFailed | KafkaJobFailedNonRetryable:
 
 
 def outcome_of(error: JobError) -> str:
-    """Return a job's outcome, as it is stored and counted: its state, or the time-out's name."""
+    """Return a job's outcome, as it is stored and counted: its state, or the timeout's name."""
     if isinstance(error, KafkaJobTimedOut):
         return error.rule
     return JobState.CANCELLED if isinstance(error, JobCancelled) else JobState.FAILED

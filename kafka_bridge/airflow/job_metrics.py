@@ -29,7 +29,7 @@ def completed(
 ) -> None:
     """Count finished jobs.
 
-    :param outcome: the job's state, or the reserved error type of a time-out
+    :param outcome: the job's state, or the reserved error type of a timeout
     :param duration: seconds from the request to the end, where they are known
     :param triggerer: whether this is a triggerer, whose metrics Airflow separates from those of
         tasks

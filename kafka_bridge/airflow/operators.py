@@ -43,7 +43,7 @@ class KafkaJobPublishOperator(BridgeOperator):
     :param reply: ``"plain"`` for a stock request-reply service (Spring's ``@SendTo``, NestJS): the
         payload itself is published, as JSON, and the service's answer is the result. There is no
         progress, no heartbeat and no cancel, and the reply must come within the sum of both
-        time-outs
+        timeouts
     :param on_retry: ``"reattach"``: a retry waits for the job of the earlier try, unless that job
         has failed. ``"resubmit"``: a retry cancels that job and submits another one. A cleared task
         always submits another one
@@ -56,7 +56,7 @@ class KafkaJobPublishOperator(BridgeOperator):
     :param start_to_close_timeout: how long the job may run; None: as long as its worker is alive
     :param broker_timeout: how long the brokers may take for each look-up and each publish
     :param cancel_on_kill: cancel the job when its task is marked failed or succeeded, cleared or
-        killed, and when a time-out ends the wait
+        killed, and when a timeout ends the wait
     :raises ConfigurationError: an argument is invalid
     """
 
@@ -174,7 +174,7 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
     here are those of :class:`KafkaJobPublishOperator`.
 
     :param heartbeat_timeout: without any event for this long, the worker counts as lost. It must be
-        longer than Kafka needs to move a dead worker's job to another one (the session time-out,
+        longer than Kafka needs to move a dead worker's job to another one (the session timeout,
         30 s by default)
     :param progress_log_interval: the shortest time between two progress lines in the task's log
     :param result_handler: called with the result; the task's XCom is what it returns. If it fails,

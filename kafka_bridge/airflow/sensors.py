@@ -50,7 +50,7 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
 
     It logs the job's progress and fails as :class:`KafkaJobOperator` does. It does not poke: the
     job's events arrive in a triggerer, or with ``deferrable=False`` in the task's own process. The
-    job belongs to another task: a kill or a time-out does not cancel it, unless ``cancel_on_kill``
+    job belongs to another task: a kill or a timeout does not cancel it, unless ``cancel_on_kill``
     is set. The parameters that are not listed here are those of :class:`KafkaJobOperator`.
 
     :param job: the handle that :class:`KafkaJobPublishOperator` returned, in this DAG or in another
@@ -62,7 +62,7 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
         result cannot be stored) still fail the task
     :param kafka_config_id: the Airflow connection; None: the one that published the job
     :param cancel_on_kill: cancel the job when this task is marked, cleared or killed, and when a
-        time-out ends the wait
+        timeout ends the wait
     :raises ConfigurationError: an argument is invalid, or contradicts another one
     """
 

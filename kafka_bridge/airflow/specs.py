@@ -35,7 +35,7 @@ class OnRetry(StrEnum):
 class JobSpec:
     """What a task submits: an operator's arguments after its templates were rendered.
 
-    Durations are seconds; a time-out of None never ends a wait. ``broker_timeout`` bounds each
+    Durations are seconds; a timeout of None never ends a wait. ``broker_timeout`` bounds each
     look-up and each publish.
     """
 

@@ -18,7 +18,7 @@ class KafkaJobTrigger(BaseTrigger):
     """Waits until a job ends, logs its progress, and fires one small event.
 
     The event is ``{"state": …, "partition": …, "offset": …}``, which says where the job's terminal
-    record is, or ``{"error": …, "message": …}`` if a time-out or the reader ended the wait.
+    record is, or ``{"error": …, "message": …}`` if a timeout or the reader ended the wait.
 
     :param correlation_id: the id of the job
     :param kafka_config_id: the Airflow connection

@@ -105,7 +105,7 @@ class WaitingOperator(BridgeOperator):
     def wait_spec(self, job: JobHandle, resume_delay: float) -> WaitSpec:
         """Return what a trigger waits for.
 
-        A plain reply is the only response, so one time-out bounds it: the sum of both. If one of
+        A plain reply is the only response, so one timeout bounds it: the sum of both. If one of
         the two is None, the sum is.
 
         :param resume_delay: seconds before which Airflow must not resume the task
@@ -148,7 +148,7 @@ class WaitingOperator(BridgeOperator):
         :raises KafkaJobFailed: the worker failed it
         :raises KafkaJobFailedNonRetryable: the worker failed it with a non-retryable error
         :raises KafkaJobCancelled: it was cancelled
-        :raises KafkaJobTimedOut: a time-out ended the wait
+        :raises KafkaJobTimedOut: a timeout ended the wait
         :raises ResultTooLarge: its result is larger than an XCom may be
         :raises RecordGone: the terminal record is no longer in the topic
         :raises ResultUnreadable: the result does not match its media type
@@ -158,7 +158,7 @@ class WaitingOperator(BridgeOperator):
         from kafka_bridge.airflow.submit.completion import JobCompletion
 
         handle = JobHandle.from_json(job) if job else self.known_job(context)
-        self.in_flight = None  # it has ended; after a time-out, it is cancelled here
+        self.in_flight = None  # it has ended; after a timeout, it is cancelled here
         spec = ResultSpec(self.result_handler, self.do_xcom_push, self.multiple_outputs)
         completion = JobCompletion(handle, spec, self.kafka, self.log, self.cancel_on_kill)
         return completion.xcom(event)

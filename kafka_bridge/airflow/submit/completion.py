@@ -31,14 +31,14 @@ class JobCompletion:
     """The end of a task's wait for a job.
 
     :param spec: what becomes of the job's result
-    :param cancel_on_time_out: cancel the job when a time-out ended the wait
+    :param cancel_on_timeout: cancel the job when a timeout ended the wait
     """
 
     job: JobHandle
     spec: ResultSpec
     kafka: KafkaAccess
     log: TaskLog
-    cancel_on_time_out: bool
+    cancel_on_timeout: bool
 
     def xcom(self, event: Mapping[str, Any]) -> Any:
         """Return the task's XCom: the job's result, or what ``result_handler`` makes of it.
@@ -91,7 +91,7 @@ class JobCompletion:
         advice = timeout_advice(
             timeout, self.kafka, self.job.request_topic, time_limit="start_to_close_timeout"
         )
-        if self.cancel_on_time_out:
+        if self.cancel_on_timeout:
             self.kafka.cancel(self.job.correlation_id, text)
         raise exceptions.KafkaJobTimedOut(f"{text}. {advice}", timeout)
 

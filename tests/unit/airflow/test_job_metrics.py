@@ -70,7 +70,7 @@ def test_completed(kafka: Kafka, store: Store, sent: list[Any], state: JobState)
 
 
 def test_time_out_is_an_outcome(kafka: Kafka, store: Store, sent: list[Any]) -> None:
-    """A time-out is counted as what it is; how long the job takes is not known."""
+    """A timeout is counted as what it is; how long the job takes is not known."""
     resume(store, {"error": "worker_lost", "message": "silent"})
     tags = {"job_type": "files.audit", "outcome": "worker_lost"}
     assert sent == [("kafka_bridge.job.completed", 1, tags)]

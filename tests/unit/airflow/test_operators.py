@@ -250,7 +250,7 @@ def test_times_that_bind_the_worker(
 
 @pytest.mark.parametrize("seconds", [0.0004, 1.2345, 1 / 3])
 def test_moments_are_whole_milliseconds(kafka: Kafka, seconds: float) -> None:
-    """Any time-outs give a request that the protocol allows."""
+    """Any timeouts give a request that the protocol allows."""
     deferred(operator(schedule_to_start_timeout=seconds, start_to_close_timeout=seconds))
     (request,) = kafka.requests
     assert request.expires_at is not None
@@ -259,7 +259,7 @@ def test_moments_are_whole_milliseconds(kafka: Kafka, seconds: float) -> None:
 
 
 def test_trigger(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The trigger waits for this job, from where the topic ended, under the author's time-outs.
+    """The trigger waits for this job, from where the topic ended, under the author's timeouts.
 
     It fires no event before the supervisor and the scheduler have seen the task defer.
     """

@@ -290,7 +290,7 @@ def test_time_out_without_cancel(kafka: Kafka, store: Store) -> None:
 
 
 def test_time_out_whose_cancel_fails(kafka: Kafka, store: Store, log: Log) -> None:
-    """The time-out is the task's error; that the job could not be cancelled stands in its log."""
+    """The timeout is the task's error; that the job could not be cancelled stands in its log."""
     kafka.failure = errors.BrokerUnreachable("no broker answered")
     assert str(wait_failed(store, "worker_lost")) == TIME_OUTS["worker_lost"]
     assert f"Job {JOB}: publishing CANCEL failed: no broker answered" in log.lines

@@ -106,7 +106,7 @@ def test_reply_to_another(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, headers
 
 
 def test_silence(kafka: Kafka, store: Store) -> None:
-    """The time-out says what Kafka knows, and that Spring sends nothing when a listener throws.
+    """The timeout says what Kafka knows, and that Spring sends nothing when a listener throws.
 
     Nobody is told to stop: a stock service does not listen.
     """

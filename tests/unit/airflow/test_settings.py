@@ -57,7 +57,7 @@ def test_what_a_dag_says_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_empty_time_out_is_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An option left empty is a time-out that never ends a wait."""
+    """An option left empty is a timeout that never ends a wait."""
     configure(monkeypatch, schedule_to_start_timeout="", start_to_close_timeout="")
     made = operator()
     assert (made.schedule_to_start_timeout, made.start_to_close_timeout) == (None, None)
