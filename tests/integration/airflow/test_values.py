@@ -107,6 +107,7 @@ ODD: list[tuple[bytes, str]] = [
     (b'{"items":[0,1,2,{"name":"\\u0000"}]}', "application/json"),
     (b'"\\ud800"', "application/json"),
     (b"1e400", "application/json"),
+    (b"4.968774793380886e+16", "application/json"),  # jsonb returns the integer of these digits
     (b"[" * 900 + b"]" * 900, "application/json"),
     (b"a\x00b", "text/plain"),
 ]
@@ -236,7 +237,7 @@ def test_result_goes_through_the_triggerer(airflow: Airflow, result: tuple[bytes
     event, _ = fire(encode(end))
     stored = airflow.fired(event)
     if isinstance(event, TaskSuccessEvent):
-        assert stored == result_of(end, PLACE)
+        assert is_same(stored, result_of(end, PLACE))
     else:
         assert stored == {"state": "SUCCEEDED", "partition": 0, "offset": 17}
 
@@ -257,13 +258,27 @@ def test_result_is_stored_or_refused(airflow: Airflow, result: tuple[bytes, str]
         if "nested too deep" not in str(error):
             assert not survives(airflow, value)
     else:
-        assert airflow.returned(returned) == value
+        assert is_same(airflow.returned(returned), value)
+
+
+def is_same(stored: Any, value: Any) -> bool:
+    """Tell whether a value is what was stored.
+
+    ``jsonb`` returns a large float as the integer of its shortest digits: that is the same float.
+    """
+    if isinstance(value, float):
+        return not isinstance(stored, bool) and float(stored) == value
+    if isinstance(value, dict):
+        return stored.keys() == value.keys() and all(is_same(stored[k], value[k]) for k in value)
+    if isinstance(value, list):
+        return len(stored) == len(value) and all(map(is_same, stored, value))
+    return bool(stored == value)
 
 
 def survives(airflow: Airflow, value: Any) -> bool:
     """Tell whether Airflow would have given a value back as it was."""
     try:
-        return bool(airflow.returned(value) == value)
+        return is_same(airflow.returned(value), value)
     except Exception:  # whatever it may be
         return False
 
