@@ -31,7 +31,9 @@ DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
 # Publish, and wait elsewhere.
 
 
-def test_publish(kafka: Kafka, store: Store) -> None:
+def test_publish_operator_returns_a_handle_with_all_that_a_wait_needs(
+    kafka: Kafka, store: Store
+) -> None:
     """The task's XCom is a small handle, with all that one needs to wait for the job."""
     made = KafkaJobPublishOperator(task_id="work", job_type="files.audit")
     told = made.execute(context(store))
@@ -46,7 +48,7 @@ def test_publish(kafka: Kafka, store: Store) -> None:
 # Decorated.
 
 
-def test_decorator(kafka: Kafka, store: Store) -> None:
+def test_decorated_function_returns_the_payload(kafka: Kafka, store: Store) -> None:
     """What the function returns is the payload; it is not rendered as a template once more."""
     with DAG("decorated", schedule=None):
 
@@ -63,7 +65,7 @@ def test_decorator(kafka: Kafka, store: Store) -> None:
     assert (made.task_id, made.multiple_outputs) == ("audit", False)
 
 
-def test_decorator_without_a_job_type() -> None:
+def test_decorator_without_a_job_type_is_refused() -> None:
     """What is missing is named when the DAG is parsed."""
     with DAG("decorated", schedule=None):
         audit = task.kafka_job(lambda: None)  # no job_type
@@ -99,7 +101,9 @@ def test_decorator_has_the_parameters_of_the_operator() -> None:
 # Without a triggerer.
 
 
-def test_waits_in_the_worker(kafka: Kafka, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_that_is_not_deferrable_waits_in_its_own_process(
+    kafka: Kafka, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With deferrable=False the task waits for the same trigger, in its own process."""
     waited: list[KafkaJobTrigger] = []
 
@@ -133,7 +137,7 @@ def test_waits_in_the_worker(kafka: Kafka, store: Store, monkeypatch: pytest.Mon
         ({"reply": "plain", "encoding": "json"}, "reply='plain'"),
     ],
 )
-def test_end_from_trigger_is_refused_with_what_needs_a_worker(
+def test_end_from_trigger_is_refused_with_arguments_that_need_a_worker(
     arguments: dict[str, Any], what: str
 ) -> None:
     """What would silently not happen is refused when the DAG is parsed."""
@@ -168,12 +172,12 @@ def payload(kafka: Kafka, value: Any, model: Any = Thumbnails) -> bytes | None:
 @pytest.mark.parametrize(
     "value", [{"images": ["a"], "width": "64"}, Thumbnails(["a"], 64)], ids=["templated", "made"]
 )
-def test_payload_that_fits(kafka: Kafka, value: Any) -> None:
+def test_payload_is_published_as_its_model_has_it(kafka: Kafka, value: Any) -> None:
     """It goes out as its model has it: a template's text becomes the number it stands for."""
     assert payload(kafka, value) == b'{"images":["a"],"width":64}'
 
 
-def test_defaults_of_the_model_go_out(kafka: Kafka) -> None:
+def test_defaults_of_the_model_are_published(kafka: Kafka) -> None:
     """What the payload leaves out is filled in, so that both sides mean the same."""
     assert payload(kafka, {"images": []}) == b'{"images":[],"width":128}'
 
@@ -193,7 +197,9 @@ def test_defaults_of_the_model_go_out(kafka: Kafka) -> None:
         ),
     ],
 )
-def test_payload_that_does_not_fit(kafka: Kafka, store: Store, value: Any, words: str) -> None:
+def test_payload_that_does_not_match_fails_before_anything_is_published(
+    kafka: Kafka, store: Store, value: Any, words: str
+) -> None:
     """The task fails before anything is stored or sent, and the error names each wrong field."""
     made = KafkaJobOperator(task_id="work", job_type="x", payload=value, payload_model=Thumbnails)
     with pytest.raises(InvalidPayload) as caught:

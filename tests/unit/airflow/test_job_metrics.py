@@ -43,7 +43,9 @@ def operator() -> KafkaJobOperator:
     return KafkaJobOperator(task_id="work", job_type="files.audit")
 
 
-def test_submitted(kafka: Kafka, store: Store, sent: list[Any]) -> None:
+def test_acknowledged_request_is_counted_by_job_type(
+    kafka: Kafka, store: Store, sent: list[Any]
+) -> None:
     """A request that the brokers have is counted, by job type."""
     with pytest.raises(TaskDeferred):
         operator().execute(context(store))
@@ -58,7 +60,9 @@ def resume(store: Store, told: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED])
-def test_completed(kafka: Kafka, store: Store, sent: list[Any], state: JobState) -> None:
+def test_finished_job_is_counted_and_timed(
+    kafka: Kafka, store: Store, sent: list[Any], state: JobState
+) -> None:
     """The end is counted by job type and outcome, and so is how long it took from the request."""
     kafka.ended = event(state, at=12.5)
     resume(store, {"state": state, "partition": 2, "offset": 17})
@@ -69,14 +73,14 @@ def test_completed(kafka: Kafka, store: Store, sent: list[Any], state: JobState)
     ]
 
 
-def test_time_out_is_an_outcome(kafka: Kafka, store: Store, sent: list[Any]) -> None:
+def test_timeout_is_counted_as_an_outcome(kafka: Kafka, store: Store, sent: list[Any]) -> None:
     """A timeout is counted as what it is; how long the job takes is not known."""
     resume(store, {"error": "worker_lost", "message": "silent"})
     tags = {"job_type": "files.audit", "outcome": "worker_lost"}
     assert sent == [("kafka_bridge.job.completed", 1, tags)]
 
 
-def test_completed_in_the_triggerer(sent: list[Any]) -> None:
+def test_job_that_finishes_its_task_in_the_triggerer_is_counted_there(sent: list[Any]) -> None:
     """A task that ends in the triggerer is counted there; a clock that is wrong adds no time."""
     trigger = KafkaJobTrigger(
         correlation_id=JOB,

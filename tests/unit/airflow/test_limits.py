@@ -64,7 +64,7 @@ def resumed(kafka: Kafka, size: int, **arguments: Any) -> Any:
         ("max_log_bytes_per_second", "1.5", "of at least 1"),
     ],
 )
-def test_limit_that_makes_no_sense(
+def test_invalid_limit_is_an_error_of_the_dag_file(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, span: str
 ) -> None:
     """The DAG file is not imported, so no job is sent; the error says what is allowed."""
@@ -76,13 +76,17 @@ def test_limit_that_makes_no_sense(
     )
 
 
-def test_result_of_just_the_limit(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_result_of_exactly_the_limit_is_stored(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A result may have as many bytes as configured."""
     configure(monkeypatch, "max_result_bytes", "1000")
     assert resumed(kafka, 1000) == "x" * 998
 
 
-def test_result_that_is_too_large(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_result_that_is_too_large_fails_the_task_without_retries(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is refused for good, with its size, the limit, what to do instead, and where it lies."""
     configure(monkeypatch, "max_result_bytes", "1000")
     with pytest.raises(ResultTooLarge) as caught:
@@ -102,7 +106,7 @@ def test_result_that_is_too_large(kafka: Kafka, monkeypatch: pytest.MonkeyPatch)
     [({"result_handler": len}, "10"), ({"do_xcom_push": False}, "10"), ({}, "")],
     ids=["handler", "not stored", "no limit"],
 )
-def test_result_of_any_size(
+def test_result_that_is_not_stored_as_xcom_may_have_any_size(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], limit: str
 ) -> None:
     """A result that is not stored as it is has no limit, nor where the option is empty."""
@@ -110,7 +114,9 @@ def test_result_of_any_size(
     assert resumed(kafka, 1000, **arguments) in {998, "x" * 998}
 
 
-def test_details_in_the_log(kafka: Kafka, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_details_in_the_log_lose_their_middle(
+    kafka: Kafka, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A traceback keeps its beginning and its end."""
     configure(monkeypatch, "max_details_bytes", "200")
     kafka.ended = event(
@@ -131,7 +137,7 @@ def test_details_in_the_log(kafka: Kafka, log: Log, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("size", "ends_here"), [(1000, True), (1001, False), (300_000, False)])
-def test_result_in_the_triggerer(
+def test_result_limit_holds_in_the_triggerer(
     monkeypatch: pytest.MonkeyPatch, size: int, ends_here: bool
 ) -> None:
     """With end_from_trigger, too, a larger result is not stored: the resumed task refuses it."""

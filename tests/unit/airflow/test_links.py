@@ -22,7 +22,7 @@ def link(job: dict[str, Any] | None) -> str:
     return JobLink().get_link(operator, ti_key=None)
 
 
-def test_link(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_link_leads_to_the_records_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """The address is the configured one with the job's id and topics in it, fit for an address."""
     monkeypatch.setenv(JOB_URL, "http://ui/{request_topic}/{response_topic}?key={correlation_id}")
     job = handle(request_topic="a b", response_topic="c/d").to_json()
@@ -30,13 +30,15 @@ def test_link(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("url", "job"), [("", handle().to_json()), ("http://ui", None)])
-def test_no_link(monkeypatch: pytest.MonkeyPatch, url: str, job: dict[str, Any] | None) -> None:
+def test_link_is_empty_without_an_address_or_a_job(
+    monkeypatch: pytest.MonkeyPatch, url: str, job: dict[str, Any] | None
+) -> None:
     """Without an address, or without a job, there is nothing to lead to."""
     monkeypatch.setenv(JOB_URL, url)
     assert link(job) == ""
 
 
-def test_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_link_of_a_batch_leads_to_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch's link has an option and names of its own."""
     monkeypatch.setenv(JOB_URL, "http://ui/{correlation_id}")
     monkeypatch.setenv("AIRFLOW__KAFKA_BRIDGE__BATCH_URL", "http://ui/{correlation_id}")
@@ -52,7 +54,9 @@ def test_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://ui/{topic}", "http://ui/{0}", "http://ui/{"])
-def test_address_that_asks_for_too_much(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_address_with_an_unknown_field_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
     """The error names the option and what it may hold."""
     monkeypatch.setenv(JOB_URL, url)
     with pytest.raises(ConfigurationError) as caught:

@@ -75,7 +75,7 @@ BAD_FORMS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "words"), BAD_FORMS)
-def test_bad_form(arguments: dict[str, Any], words: str) -> None:
+def test_invalid_argument_is_refused_with_its_name(arguments: dict[str, Any], words: str) -> None:
     """What makes no sense is refused when the DAG is parsed, in words that name the argument."""
     with pytest.raises(errors.ConfigurationError) as caught:
         operator(**arguments)
@@ -84,7 +84,9 @@ def test_bad_form(arguments: dict[str, Any], words: str) -> None:
 
 @pytest.mark.parametrize("name", DURATIONS)
 @pytest.mark.parametrize(("value", "words"), BAD_DURATIONS)
-def test_bad_duration(name: str, value: Any, words: str) -> None:
+def test_invalid_duration_is_refused_with_its_name_and_value(
+    name: str, value: Any, words: str
+) -> None:
     """Every duration is checked, and the error names it and says what was given."""
     with pytest.raises(errors.ConfigurationError) as caught:
         operator(**{name: value})
@@ -92,14 +94,14 @@ def test_bad_duration(name: str, value: Any, words: str) -> None:
 
 
 @pytest.mark.parametrize("value", [20, 20.0, timedelta(seconds=20)])
-def test_durations_are_seconds(value: Any) -> None:
+def test_durations_are_timedeltas_or_seconds(value: Any) -> None:
     """Seconds and timedeltas mean the same, everywhere."""
     made = operator(**dict.fromkeys(DURATIONS, value) | {"heartbeat_timeout": timedelta(minutes=1)})
     found = {name: getattr(made, name) for name in DURATIONS}
     assert found == dict.fromkeys(DURATIONS, 20.0) | {"heartbeat_timeout": 60.0}
 
 
-def test_defaults() -> None:
+def test_defaults_let_a_job_wait_a_day_and_run_while_its_worker_lives() -> None:
     """Without a word, a job waits a day for a worker and runs as long as its worker is alive."""
     made = operator()
     assert (made.request_topic, made.response_topic) == ("jobs.requests", TOPIC)
@@ -108,7 +110,7 @@ def test_defaults() -> None:
     assert (made.schedule_to_start_timeout, made.start_to_close_timeout) == (86_400, None)
 
 
-def test_templates() -> None:
+def test_job_type_payload_and_topics_are_templates() -> None:
     """Job type, payload, deep inside too, and topics are rendered with the run's context."""
     made = operator(
         job_type="{{ name }}.audit",
@@ -168,7 +170,7 @@ def test_signature_shows_every_parameter() -> None:
     assert taken - {"self", "kwargs"} == OWN
 
 
-def test_mapping_over_payloads() -> None:
+def test_mapping_makes_one_task_for_each_payload() -> None:
     """`.partial().expand()` makes one task for each payload, all else shared."""
     with DAG("mapped", schedule=None) as dag:
         KafkaJobOperator.partial(
@@ -181,7 +183,7 @@ def test_mapping_over_payloads() -> None:
     assert (first.payload, first.heartbeat_timeout) == ({"n": 1}, 180.0)
 
 
-def test_mapping_with_an_unknown_argument() -> None:
+def test_mapping_refuses_an_unknown_argument() -> None:
     """A misspelt argument is refused when the DAG is parsed."""
     with pytest.raises(TypeError, match="hearbeat_timeout"):
         KafkaJobOperator.partial(task_id="work", job_type="files.audit", hearbeat_timeout=1)
@@ -197,7 +199,7 @@ def deferred(made: KafkaJobOperator, store: Store | None = None) -> TaskDeferred
     return caught.value
 
 
-def test_request(kafka: Kafka, store: Store) -> None:
+def test_request_has_the_arguments_and_the_task(kafka: Kafka, store: Store) -> None:
     """The request says what the author asked for, and which task asks."""
     deferred(operator(payload={"path": "/data"}, encoding="json", broker_timeout=12), store)
     ((topic, key, value, headers),) = kafka.published
@@ -216,7 +218,9 @@ def test_request(kafka: Kafka, store: Store) -> None:
 @pytest.mark.parametrize(
     ("interval", "milliseconds"), [(0.0001, 1), (0.0019, 1), (1.5, 1500), (60, 60_000)]
 )
-def test_heartbeat_interval_is_never_none(kafka: Kafka, interval: float, milliseconds: int) -> None:
+def test_heartbeat_interval_is_at_least_a_millisecond(
+    kafka: Kafka, interval: float, milliseconds: int
+) -> None:
     """However short, the interval is not 0 on the wire, which would ask for no heartbeats."""
     deferred(operator(heartbeat_interval=interval))
     assert kafka.requests[0].heartbeat_interval_ms == milliseconds
@@ -231,7 +235,7 @@ def test_heartbeat_interval_is_never_none(kafka: Kafka, interval: float, millise
         (None, None, None, None),
     ],
 )
-def test_times_that_bind_the_worker(
+def test_timeouts_become_expiry_and_deadline_of_the_request(
     kafka: Kafka, start: Any, close: Any, expires_after: float | None, stops_after: float | None
 ) -> None:
     """A job is not started once its wait is over, nor run on when its latest start is too long ago.
@@ -249,7 +253,7 @@ def test_times_that_bind_the_worker(
 
 
 @pytest.mark.parametrize("seconds", [0.0004, 1.2345, 1 / 3])
-def test_moments_are_whole_milliseconds(kafka: Kafka, seconds: float) -> None:
+def test_expiry_and_deadline_are_whole_milliseconds(kafka: Kafka, seconds: float) -> None:
     """Any timeouts give a request that the protocol allows."""
     deferred(operator(schedule_to_start_timeout=seconds, start_to_close_timeout=seconds))
     (request,) = kafka.requests
@@ -258,7 +262,9 @@ def test_moments_are_whole_milliseconds(kafka: Kafka, seconds: float) -> None:
     assert request.expires_at.microsecond % 1000 == request.deadline.microsecond % 1000 == 0
 
 
-def test_trigger(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trigger_waits_for_this_job_under_the_tasks_timeouts(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The trigger waits for this job, from where the topic ended, under the author's timeouts.
 
     It fires no event before the supervisor and the scheduler have seen the task defer.
@@ -325,7 +331,7 @@ NOTHING_GOES_OUT: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "error", "words"), NOTHING_GOES_OUT)
-def test_nothing_goes_out(
+def test_request_that_cannot_be_published_fails_before_anything_is_stored(
     kafka: Kafka, store: Store, arguments: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     """What cannot be sent fails the task before anything is stored or asked of Kafka."""
@@ -335,7 +341,7 @@ def test_nothing_goes_out(
     assert kafka.journal == []
 
 
-def test_too_large_says_whose_limit_it_is(kafka: Kafka) -> None:
+def test_error_of_a_too_large_payload_names_the_limit(kafka: Kafka) -> None:
     """The words name the limit that was met, and what to do."""
     with pytest.raises(errors.RecordTooLarge) as caught:
         operator(payload="x" * 1_000_000).execute(context())
@@ -345,7 +351,7 @@ def test_too_large_says_whose_limit_it_is(kafka: Kafka) -> None:
     ) in str(caught.value)
 
 
-def test_rendered_view_shows_the_job(kafka: Kafka, store: Store) -> None:
+def test_rendered_view_shows_the_correlation_id(kafka: Kafka, store: Store) -> None:
     """Airflow shows template fields as they are after the task has run: the job is one of them."""
     made = operator()
     deferred(made, store)

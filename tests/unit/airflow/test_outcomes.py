@@ -64,7 +64,9 @@ RESULTS: list[tuple[bytes | None, str | None, Any]] = [
 
 
 @pytest.mark.parametrize(("result", "media_type", "value"), RESULTS)
-def test_result(complete: Complete, result: bytes, media_type: str, value: Any) -> None:
+def test_result_is_decoded_by_its_media_type(
+    complete: Complete, result: bytes, media_type: str, value: Any
+) -> None:
     """The result is the task's: JSON as its value, text as text, other bytes in base64."""
     ended = event(JobState.SUCCEEDED, result=result, result_type=media_type)
     assert complete(ended) == value
@@ -74,7 +76,7 @@ def test_result(complete: Complete, result: bytes, media_type: str, value: Any) 
     ("result", "media_type"),
     [(b"{", "application/json"), (b"NaN", "application/json"), (b"\xff", "text/plain")],
 )
-def test_result_that_is_not_what_it_says(
+def test_result_that_does_not_match_its_media_type_fails_without_retries(
     complete: Complete, result: bytes, media_type: str
 ) -> None:
     """The error says which record is wrong, and how: the worker broke the protocol."""
@@ -86,7 +88,7 @@ def test_result_that_is_not_what_it_says(
 
 
 @pytest.mark.parametrize(("state", "retried"), [("SUCCEEDED", False), ("FAILED", True)])
-def test_damaged_end(
+def test_damaged_terminal_event_is_retried_only_if_the_job_did_not_succeed(
     kafka: Kafka, store: Store, monkeypatch: pytest.MonkeyPatch, state: str, retried: bool
 ) -> None:
     """A retry gets another job where this one has failed, and the same record where it has not."""
@@ -121,7 +123,9 @@ NOT_STORABLE: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize(("result", "words"), NOT_STORABLE)
-def test_result_that_airflow_cannot_store(complete: Complete, result: bytes, words: str) -> None:
+def test_result_that_airflow_cannot_store_fails_without_retries(
+    complete: Complete, result: bytes, words: str
+) -> None:
     """One error says what cannot be stored, where, and what to do. No retry would change it."""
     with pytest.raises(ResultNotStorable) as caught:
         complete(succeeded(result))
@@ -136,18 +140,22 @@ def test_result_that_airflow_cannot_store(complete: Complete, result: bytes, wor
 
 
 @pytest.mark.parametrize("arguments", [{"do_xcom_push": False}, {"result_handler": len}])
-def test_result_that_is_not_stored(complete: Complete, arguments: dict[str, Any]) -> None:
+def test_result_that_is_not_stored_is_not_checked(
+    complete: Complete, arguments: dict[str, Any]
+) -> None:
     """What does not become an XCom may be anything."""
     complete(succeeded(b'["\\u0000"]'), **arguments)
 
 
-def test_what_a_handler_returns(complete: Complete) -> None:
+def test_return_value_of_a_result_handler_is_checked(complete: Complete) -> None:
     """A handler's value is checked as a result is."""
     with pytest.raises(ResultNotStorable, match=r"what result_handler returned\[0\]: contains NUL"):
         complete(succeeded(b"1"), result_handler=lambda _: ["\0"])
 
 
-def test_result_for_an_xcom_backend(complete: Complete, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_custom_xcom_backend_gets_any_result(
+    complete: Complete, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A backend of the deployment's own may store what the database cannot."""
 
     class Backend(BaseXCom):
@@ -159,20 +167,22 @@ def test_result_for_an_xcom_backend(complete: Complete, monkeypatch: pytest.Monk
     assert complete(succeeded(b'"\\u0000"')) == "\0"
 
 
-def test_result_whose_keys_become_xcoms(complete: Complete) -> None:
+def test_keys_of_multiple_outputs_must_be_able_to_name_xcoms(complete: Complete) -> None:
     """With multiple_outputs, a worker's key names an XCom: it must not lead to another task's."""
     with pytest.raises(ResultNotStorable, match=r"has the key '\.\./x', which cannot name an XCom"):
         complete(succeeded(b'{"../x":1}'), multiple_outputs=True)
     assert complete(succeeded(b'{"x":1}'), multiple_outputs=True) == {"x": 1}
 
 
-def test_result_handler(complete: Complete) -> None:
+def test_result_handler_makes_the_xcom(complete: Complete) -> None:
     """What the handler makes of the result is the task's XCom."""
     ended = event(JobState.SUCCEEDED, result=b'{"files":3}', result_type="application/json")
     assert complete(ended, result_handler=lambda result: result["files"] + 1) == 4
 
 
-def test_result_handler_that_fails(complete: Complete, store: Store) -> None:
+def test_error_of_a_result_handler_does_not_run_the_job_again(
+    complete: Complete, store: Store
+) -> None:
     """Its error is the task's, and the job counts as done: a retry does not run it again."""
     ended = event(JobState.SUCCEEDED)
     with pytest.raises(ZeroDivisionError):
@@ -197,7 +207,7 @@ ENDS: list[tuple[StatusEvent, type[errors.JobError], bool, str]] = [
 
 
 @pytest.mark.parametrize(("ended", "kind", "retries", "words"), ENDS)
-def test_job_that_did_not_succeed(
+def test_job_that_did_not_succeed_raises_an_error_that_airflow_retries_or_not(
     complete: Complete,
     store: Store,
     ended: StatusEvent,
@@ -220,7 +230,7 @@ def test_job_that_did_not_succeed(
     assert load(store) == stored(outcome=ended.state.value)
 
 
-def test_error_carries_the_workers_own_facts(complete: Complete) -> None:
+def test_error_has_the_workers_type_message_and_details(complete: Complete) -> None:
     """Type, message and details can be told apart by who handles the error."""
     with pytest.raises(errors.JobFailed) as caught:
         complete(failure(retryable=True, details="Traceback …"))
@@ -229,7 +239,7 @@ def test_error_carries_the_workers_own_facts(complete: Complete) -> None:
     assert facts == ("disk_full", "No space left", "Traceback …", True)
 
 
-def test_details_are_logged(complete: Complete, log: Log) -> None:
+def test_details_of_an_error_are_logged(complete: Complete, log: Log) -> None:
     """The worker's traceback stands in the task's log."""
     with pytest.raises(KafkaJobFailed):
         complete(failure(retryable=True, details="Traceback …"))
@@ -265,7 +275,9 @@ TIME_OUTS = {
 
 
 @pytest.mark.parametrize("error", TIME_OUTS)
-def test_time_out(kafka: Kafka, store: Store, error: str) -> None:
+def test_timeout_fails_the_task_with_advice_and_cancels_the_job(
+    kafka: Kafka, store: Store, error: str
+) -> None:
     """Each says what happened and what to do; the job is cancelled, and a retry gets another."""
     raised = wait_failed(store, error)
     assert type(raised) is KafkaJobTimedOut
@@ -276,20 +288,20 @@ def test_time_out(kafka: Kafka, store: Store, error: str) -> None:
     assert ("diagnosed jobs.requests" in kafka.journal) == (error == "not_started")
 
 
-def test_diagnosis_is_what_kafka_knows(kafka: Kafka, store: Store) -> None:
+def test_job_that_did_not_start_is_diagnosed(kafka: Kafka, store: Store) -> None:
     """A job that nobody took says that its topic is gone, where it is."""
     kafka.report = QueueReport("jobs.requests", exists=False)
     assert "Topic 'jobs.requests' does not exist any more" in str(wait_failed(store, "not_started"))
 
 
-def test_time_out_without_cancel(kafka: Kafka, store: Store) -> None:
+def test_timeout_cancels_nothing_without_cancel_on_kill(kafka: Kafka, store: Store) -> None:
     """Who does not want jobs cancelled gets none cancelled, and the same error."""
     raised = wait_failed(store, "worker_lost", cancel_on_kill=False)
     assert str(raised) == TIME_OUTS["worker_lost"]
     assert kafka.cancelled == []
 
 
-def test_time_out_whose_cancel_fails(kafka: Kafka, store: Store, log: Log) -> None:
+def test_failed_cancel_after_a_timeout_is_logged(kafka: Kafka, store: Store, log: Log) -> None:
     """The timeout is the task's error; that the job could not be cancelled stands in its log."""
     kafka.failure = errors.BrokerUnreachable("no broker answered")
     assert str(wait_failed(store, "worker_lost")) == TIME_OUTS["worker_lost"]
@@ -297,7 +309,7 @@ def test_time_out_whose_cancel_fails(kafka: Kafka, store: Store, log: Log) -> No
 
 
 @pytest.mark.parametrize("error", ["AccessDenied", "ConfigurationError", "ReaderClosed"])
-def test_reader_that_failed(kafka: Kafka, store: Store, error: str) -> None:
+def test_failed_wait_is_retried(kafka: Kafka, store: Store, error: str) -> None:
     """A job whose wait failed may be alive: it is left alone, and a retry waits for it again."""
     raised = wait_failed(store, error)
     assert type(raised) is KafkaJobWaitFailed
@@ -306,7 +318,7 @@ def test_reader_that_failed(kafka: Kafka, store: Store, error: str) -> None:
     assert load(store) == stored()
 
 
-def test_record_of_another_job(complete: Complete) -> None:
+def test_record_of_another_job_is_not_taken_for_the_result(complete: Complete) -> None:
     """A topic made anew holds other jobs' records at the old places: none is taken for ours."""
     with pytest.raises(errors.RecordGone) as caught:
         complete(event(JobState.SUCCEEDED, correlation_id=OTHER_JOB))
@@ -316,14 +328,14 @@ def test_record_of_another_job(complete: Complete) -> None:
     )
 
 
-def test_resumed_without_keyword_arguments(kafka: Kafka, store: Store) -> None:
+def test_task_resumed_without_its_handle_looks_it_up(kafka: Kafka, store: Store) -> None:
     """`dag.test()` drops the deferral's arguments: the job is then the one that was stored."""
     save(store, stored())
     kafka.ended = event(JobState.SUCCEEDED, result=b"1", result_type="application/json")
     assert operator().execute_complete(context(store), ENDED) == 1
 
 
-def test_resumed_without_anything(kafka: Kafka, store: Store) -> None:
+def test_task_resumed_without_a_stored_job_is_an_error(kafka: Kafka, store: Store) -> None:
     """A task that is resumed and never submitted a job says so."""
     with pytest.raises(errors.ConfigurationError) as caught:
         operator().execute_complete(context(store), ENDED)

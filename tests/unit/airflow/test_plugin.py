@@ -91,7 +91,9 @@ def mark_failed(session: Session, *triggers: BaseTrigger) -> None:
         MarkListener().on_task_instance_failed(task_instance=task)
 
 
-def test_jobs_of_a_run(session: Session, begun: queue.Queue[Orders]) -> None:
+def test_marked_tasks_of_a_run_are_cancelled_together(
+    session: Session, begun: queue.Queue[Orders]
+) -> None:
     """All that one request marks is cancelled at once: jobs, and each job of a batch."""
     mark_failed(session, job(), batch(), others())
     session.commit()
@@ -100,7 +102,7 @@ def test_jobs_of_a_run(session: Session, begun: queue.Queue[Orders]) -> None:
     assert begun.empty()
 
 
-def test_mark_that_does_not_reach_the_database(
+def test_mark_that_is_rolled_back_cancels_nothing(
     session: Session, begun: queue.Queue[Orders]
 ) -> None:
     """Nothing is cancelled before the mark is committed, and nothing where it never is."""
@@ -139,7 +141,9 @@ def test_mark_that_was_undone_is_not_sent_by_the_next_commit(
     assert begun.empty()
 
 
-def test_savepoints(session: Session, begun: queue.Queue[Orders]) -> None:
+def test_savepoint_that_is_rolled_back_cancels_nothing(
+    session: Session, begun: queue.Queue[Orders]
+) -> None:
     """A mark in a savepoint counts with the transaction, unless the savepoint is rolled back."""
     mark_failed(session, job("before"))
     with session.begin_nested():
@@ -159,7 +163,7 @@ def test_savepoints(session: Session, begun: queue.Queue[Orders]) -> None:
     [others(), job(cancel_on_kill=False), batch(cancel_on_kill=False)],
     ids=["others", "job", "batch"],
 )
-def test_what_is_left_alone(
+def test_tasks_without_a_job_to_cancel_are_left_alone(
     session: Session, begun: queue.Queue[Orders], trigger: BaseTrigger
 ) -> None:
     """Other triggers, and with cancel_on_kill=False ours."""
@@ -176,7 +180,7 @@ def test_task_that_is_not_deferred(begun: queue.Queue[Orders]) -> None:
     assert begun.empty()
 
 
-def test_who_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_an_api_server_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     """An API server does. Elsewhere a listener would forbid end_from_trigger=True in all DAGs."""
     monkeypatch.setattr(KafkaBridgePlugin, "listeners", [])
     KafkaBridgePlugin.on_load()
@@ -206,7 +210,7 @@ def test_one_connection_that_fails_does_not_keep_others_from_being_cancelled(
     assert "the secrets backend is away" in caplog.text
 
 
-def test_kafka_out_of_reach(
+def test_unreachable_kafka_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An API server that cannot reach Kafka says so in its log; one that can, what it has done."""

@@ -43,7 +43,7 @@ LINES: list[tuple[JobState, dict[str, Any], str | None]] = [
 
 
 @pytest.mark.parametrize(("state", "fields", "line"), LINES)
-def test_line_of_an_event(state: JobState, fields: dict[str, Any], line: str | None) -> None:
+def test_each_event_has_its_line(state: JobState, fields: dict[str, Any], line: str | None) -> None:
     """Each event has its line; a mere heartbeat has none, nor has the end, which the task tells."""
     assert JobLines(2000).line_of(event(state, **fields)) == line
 
@@ -85,12 +85,12 @@ PACES = [
 
 
 @pytest.mark.parametrize(("steps", "line"), PACES)
-def test_pace(steps: list[tuple[float, float]], line: str) -> None:
+def test_rate_and_remaining_time_are_shown(steps: list[tuple[float, float]], line: str) -> None:
     """A job that comes on tells how fast, since it was first seen, and how long it will take."""
     assert lines(*steps) == line
 
 
-def test_pace_without_a_total() -> None:
+def test_rate_is_shown_without_a_total() -> None:
     """Where nobody knows the end, there is a pace and no time left."""
     assert lines((0, 0), (10, 250), total=None) == "250 files, 25/s"
 
@@ -98,14 +98,14 @@ def test_pace_without_a_total() -> None:
 @pytest.mark.parametrize(
     "steps", [[(0, 5)], [(0, 5), (0.9, 50)], [(0, 5), (10, 5)], [(0, 5), (10, 3)], [(5, 5), (0, 9)]]
 )
-def test_pace_that_cannot_be_told(steps: list[tuple[float, float]]) -> None:
+def test_unknown_rate_is_not_shown(steps: list[tuple[float, float]]) -> None:
     """Too early, no step forward, a step back, a clock that was set: the line goes without."""
     line = lines(*steps)
     assert line is not None
     assert "/s" not in line
 
 
-def test_pace_begins_anew_with_each_delivery() -> None:
+def test_rate_starts_again_with_each_delivery() -> None:
     """A job that another worker has begun again is measured from there."""
     job = JobLines(2000)
 
@@ -132,6 +132,6 @@ def test_pace_begins_anew_with_each_delivery() -> None:
         (1e9, "11,574 days"),
     ],
 )
-def test_duration(seconds: float, words: str) -> None:
+def test_duration_is_written_in_words(seconds: float, words: str) -> None:
     """As exact as a person wants it."""
     assert duration(seconds) == words

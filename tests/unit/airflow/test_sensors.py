@@ -38,7 +38,9 @@ def wait(made: KafkaJobSensor) -> KafkaJobTrigger:
 
 
 @pytest.mark.parametrize("form", ["value", "text"])
-def test_sensor(kafka: Kafka, form: str) -> None:
+def test_sensor_waits_for_the_job_of_the_handle_through_its_connection(
+    kafka: Kafka, form: str
+) -> None:
     """It waits for the job of the handle, through the connection that published it."""
     job: Any = handle(kafka_config_id="theirs").to_json()
     trigger = wait(KafkaJobSensor(task_id="s", job=job if form == "value" else json.dumps(job)))
@@ -48,7 +50,7 @@ def test_sensor(kafka: Kafka, form: str) -> None:
     assert kafka.published == []
 
 
-def test_sensor_with_a_connection_of_its_own(kafka: Kafka) -> None:
+def test_sensor_may_have_a_connection_of_its_own(kafka: Kafka) -> None:
     """Another deployment's connection has another name: the sensor may say which one it is."""
     made = KafkaJobSensor(task_id="s", job=handle().to_json(), kafka_config_id="mine")
     assert wait(made).spec.kafka_config_id == "mine"
@@ -58,14 +60,14 @@ def test_sensor_with_a_connection_of_its_own(kafka: Kafka) -> None:
     "job",
     [None, 42, "", "{", "{'correlation_id': 'x'}", {}, {"correlation_id": JOB}, "[]"],
 )
-def test_sensor_without_a_handle(kafka: Kafka, job: Any) -> None:
+def test_sensor_without_a_handle_says_what_a_handle_is(kafka: Kafka, job: Any) -> None:
     """What is no handle is said so, with what it is, and how a template passes one on."""
     with pytest.raises(ConfigurationError) as caught:
         KafkaJobSensor(task_id="s", job=job).execute(context())
     assert str(caught.value).startswith(WHAT_A_HANDLE_IS)
 
 
-def test_sensor_with_an_id_that_is_none(kafka: Kafka) -> None:
+def test_handle_with_an_invalid_id_is_refused(kafka: Kafka) -> None:
     """A handle whose id is no correlation id is no handle."""
     job = handle(correlation_id="42").to_json()
     with pytest.raises(
@@ -74,7 +76,7 @@ def test_sensor_with_an_id_that_is_none(kafka: Kafka) -> None:
         KafkaJobSensor(task_id="s", job=job).execute(context())
 
 
-def test_sensor_resumed(kafka: Kafka) -> None:
+def test_resumed_sensor_returns_the_result(kafka: Kafka) -> None:
     """The result of the job is the sensor's, and its handler is asked."""
     kafka.ended = event(JobState.SUCCEEDED, result=b"3", result_type="application/json")
     job = handle().to_json()
@@ -199,7 +201,7 @@ def test_sensor_does_not_poke(arguments: Any) -> None:
 
 
 @pytest.mark.parametrize("cancel", [False, True])
-def test_sensor_that_is_killed_or_times_out(kafka: Kafka, cancel: bool) -> None:
+def test_sensor_cancels_the_job_only_with_cancel_on_kill(kafka: Kafka, cancel: bool) -> None:
     """The job is not the sensor's own: it is cancelled only where the author says so."""
     made = KafkaJobSensor(task_id="s", job=handle().to_json(), cancel_on_kill=cancel)
     wait(made)

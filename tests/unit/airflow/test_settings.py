@@ -26,7 +26,7 @@ def operator(**arguments: Any) -> KafkaJobOperator:
     return KafkaJobOperator(**{"task_id": "work", "job_type": "files.audit", **arguments})
 
 
-def test_options_are_what_holds_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_are_the_defaults_of_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each option is the default of the argument of its name."""
     configure(
         monkeypatch,
@@ -48,7 +48,7 @@ def test_options_are_what_holds_without_a_word(monkeypatch: pytest.MonkeyPatch) 
     assert (made.schedule_to_start_timeout, made.start_to_close_timeout) == (8, 9)
 
 
-def test_what_a_dag_says_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_of_a_dag_win_over_options(monkeypatch: pytest.MonkeyPatch) -> None:
     """An argument is stronger than an option, None too."""
     configure(monkeypatch, request_topic="q", schedule_to_start_timeout="8", encoding="json")
     made = operator(request_topic="mine", schedule_to_start_timeout=None, encoding="avro")
@@ -56,7 +56,7 @@ def test_what_a_dag_says_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made.encoding is Encoding.AVRO
 
 
-def test_empty_time_out_is_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_timeout_means_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """An option left empty is a timeout that never ends a wait."""
     configure(monkeypatch, schedule_to_start_timeout="", start_to_close_timeout="")
     made = operator()
@@ -84,7 +84,7 @@ def test_empty_time_out_is_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ],
 )
-def test_senseless_option(
+def test_error_of_an_invalid_option_names_it(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
 ) -> None:
     """The error says that it is the configuration that is wrong, not the DAG, and where."""
@@ -102,7 +102,9 @@ def test_senseless_option(
         ("", "", "airflow"),
     ],
 )
-def test_source(monkeypatch: pytest.MonkeyPatch, source: str, base_url: str, expected: str) -> None:
+def test_source_names_the_deployment(
+    monkeypatch: pytest.MonkeyPatch, source: str, base_url: str, expected: str
+) -> None:
     """Requests name this Airflow: as configured, else by its address."""
     configure(monkeypatch, source=source)
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)

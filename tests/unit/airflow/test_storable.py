@@ -72,14 +72,14 @@ AS_XCOM: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("value", "words"), EVERYWHERE)
-def test_what_json_does_not_have(value: Any, words: str) -> None:
+def test_values_that_json_does_not_have_are_found(value: Any, words: str) -> None:
     """It is refused everywhere, in words that say where it is. No depth ends the search."""
     for place in (JSON_FILE, ARGUMENT, XCOM):
         assert words in str(place.first_fault(value, "result"))
 
 
 @pytest.mark.parametrize(("value", "words"), IN_THE_DATABASE)
-def test_what_the_database_does_not_take(value: Any, words: str) -> None:
+def test_values_that_the_database_does_not_store_are_found(value: Any, words: str) -> None:
     """It is refused where Airflow stores it, and fine in a file."""
     assert JSON_FILE.first_fault(value, "result") is None
     for place in (ARGUMENT, XCOM):
@@ -87,7 +87,7 @@ def test_what_the_database_does_not_take(value: Any, words: str) -> None:
 
 
 @pytest.mark.parametrize(("value", "words"), AS_XCOM)
-def test_what_cannot_be_pulled(value: Any, words: str) -> None:
+def test_values_that_cannot_be_pulled_are_found(value: Any, words: str) -> None:
     """What would come back as something else, or not at all, is refused as an XCom alone."""
     assert ARGUMENT.first_fault(value, "result") is None
     assert str(XCOM.first_fault(value, "result")) == words
@@ -106,7 +106,7 @@ def test_what_cannot_be_pulled(value: Any, words: str) -> None:
         object(),
     ],
 )
-def test_what_can_be_stored(value: Any) -> None:
+def test_values_that_can_be_stored_pass(value: Any) -> None:
     """Everything else passes. What is not a type of JSON is left to Airflow."""
     assert XCOM.first_fault(value, "result") is None
 
@@ -122,7 +122,7 @@ def test_path_is_short_and_harmless() -> None:
 @pytest.mark.parametrize(
     "key", ["", "a?b", "a#b", "a%2fb", "../x", "a/../b", "a/./b", "/a", "a\nb", "x" * 513]
 )
-def test_key_that_cannot_name_an_xcom(key: str) -> None:
+def test_key_that_cannot_name_an_xcom_is_found(key: str) -> None:
     """A worker's key goes into the path of a URL: it must not lead anywhere else."""
     fault = first_bad_output({"fine": 1, "a/b c": 2, key: 3}, "result")
     assert fault is not None

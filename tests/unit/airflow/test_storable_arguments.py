@@ -33,7 +33,9 @@ LITERALS: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize("operator", [KafkaJobOperator, KafkaJobPublishOperator])
 @pytest.mark.parametrize(("literal", "words"), LITERALS)
-def test_payload(operator: Callable[..., Any], literal: Any, words: str) -> None:
+def test_payload_that_airflow_cannot_store_is_refused(
+    operator: Callable[..., Any], literal: Any, words: str
+) -> None:
     """The operator is not made, and the error says which part of the payload is wrong."""
     with pytest.raises(ConfigurationError) as caught:
         operator(task_id="work", job_type="a.b", payload={"items": [0, {"x": literal}]})
@@ -88,7 +90,7 @@ SIBLINGS: dict[str, tuple[Callable[[], Any], str]] = {
 
 @pytest.mark.filterwarnings("error::UserWarning")
 @pytest.mark.parametrize("name", SIBLINGS)
-def test_every_other_way_into_the_serialised_dag(name: str) -> None:
+def test_every_templated_argument_is_checked(name: str) -> None:
     """All templated arguments of all operators are checked, mapped tasks' too."""
     make, words = SIBLINGS[name]
     with DAG("parsed", schedule=None), pytest.raises(ConfigurationError) as caught:
@@ -96,7 +98,7 @@ def test_every_other_way_into_the_serialised_dag(name: str) -> None:
     assert str(caught.value).startswith(words)
 
 
-def test_mapped_task_is_as_it_was() -> None:
+def test_mapped_task_keeps_its_arguments() -> None:
     """A mapped task that can be stored is an ordinary one."""
     with DAG("parsed", schedule=None):
         mapped = partial(job_type="a.b", heartbeat_timeout=100).expand(payload=[1, 2])
@@ -104,7 +106,7 @@ def test_mapped_task_is_as_it_was() -> None:
     assert (made.payload, made.heartbeat_timeout) == (2, 100.0)
 
 
-def test_templates_are_checked_when_they_are_filled_in() -> None:
+def test_rendered_templates_are_checked() -> None:
     """A template may bring such a value, too: the task fails in words, and nothing is sent."""
     with DAG("native", schedule=None, render_template_as_native_obj=True):
         made = KafkaJobOperator(task_id="work", job_type="a.b", payload={"x": "{{ 2 ** 70 }}"})
@@ -113,7 +115,7 @@ def test_templates_are_checked_when_they_are_filled_in() -> None:
     assert str(caught.value).startswith("payload.x: is an integer of 71 bits")
 
 
-def test_payload_of_a_function(kafka: Kafka, store: Store) -> None:
+def test_payload_of_a_decorated_function_is_checked(kafka: Kafka, store: Store) -> None:
     """What a decorated function returns is shown as a rendered field: it is checked, too."""
 
     @task.kafka_job(job_type="a.b")

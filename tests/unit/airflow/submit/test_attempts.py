@@ -45,7 +45,7 @@ def current(store: Store) -> StoredJob:
     return job
 
 
-def test_first_try(kafka: Kafka, store: Store) -> None:
+def test_first_try_submits_a_job(kafka: Kafka, store: Store) -> None:
     """Nothing is known of earlier jobs: nobody looks for one, none is cancelled."""
     job = run(store, operator(), try_number=1)
     assert [each.correlation_id for each in kafka.requests] == [job]
@@ -54,7 +54,7 @@ def test_first_try(kafka: Kafka, store: Store) -> None:
     assert kafka.cancelled == []
 
 
-def test_retry_while_the_job_lives(kafka: Kafka, store: Store, log: Log) -> None:
+def test_retry_reattaches_to_a_running_job(kafka: Kafka, store: Store, log: Log) -> None:
     """The job is waited for again, from its own start offsets: nothing is published."""
     save(store, stored())
     kafka.trace = JobLookup(published=True)
@@ -65,7 +65,7 @@ def test_retry_while_the_job_lives(kafka: Kafka, store: Store, log: Log) -> None
     assert f"Reattached to job {JOB} of an earlier try" in log.lines
 
 
-def test_retry_looks_from_the_stored_offsets(kafka: Kafka, store: Store) -> None:
+def test_retry_looks_the_job_up_from_the_stored_offsets(kafka: Kafka, store: Store) -> None:
     """Both topics are searched for the job from where they ended before it was published."""
     save(store, stored(request_topic="q", response_topic="a"))
     kafka.trace = JobLookup(published=True)
@@ -76,7 +76,7 @@ def test_retry_looks_from_the_stored_offsets(kafka: Kafka, store: Store) -> None
     assert (responses.topic, responses.offsets) == ("a", [4, 5, 6])
 
 
-def test_retry_after_a_crash_before_the_publish(kafka: Kafka, store: Store) -> None:
+def test_retry_publishes_a_stored_request_that_is_not_in_kafka(kafka: Kafka, store: Store) -> None:
     """A job that is stored and not in Kafka is published as it was: same id, same times."""
     save(store, stored(attempt=3, request_topic="q"))
     kafka.trace = JobLookup(published=False)
@@ -94,7 +94,7 @@ def test_retry_after_a_crash_before_the_publish(kafka: Kafka, store: Store) -> N
     assert current(store) == stored(attempt=3, request_topic="q")
 
 
-def test_retry_when_the_job_has_succeeded(kafka: Kafka, store: Store) -> None:
+def test_retry_returns_the_result_of_a_job_that_has_succeeded(kafka: Kafka, store: Store) -> None:
     """The result that nobody fetched is the task's, at once."""
     save(store, stored())
     kafka.trace = ended(JobState.SUCCEEDED)
@@ -104,7 +104,9 @@ def test_retry_when_the_job_has_succeeded(kafka: Kafka, store: Store) -> None:
 
 
 @pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED])
-def test_retry_when_the_job_has_failed(kafka: Kafka, store: Store, state: JobState) -> None:
+def test_retry_submits_another_job_after_a_failed_one(
+    kafka: Kafka, store: Store, state: JobState
+) -> None:
     """Another job is submitted; the old one is known to have ended and needs no CANCEL."""
     save(store, stored())
     kafka.trace = ended(state)
@@ -119,7 +121,9 @@ def test_retry_when_the_job_has_failed(kafka: Kafka, store: Store, state: JobSta
     ("outcome", "cancelled"),
     [("FAILED", False), ("CANCELLED", False), ("worker_lost", True), ("not_started", True)],
 )
-def test_retry_after_a_failure(kafka: Kafka, store: Store, outcome: str, cancelled: bool) -> None:
+def test_retry_submits_another_job_after_a_failed_try(
+    kafka: Kafka, store: Store, outcome: str, cancelled: bool
+) -> None:
     """Another job is submitted without a search; one that may be alive is cancelled before."""
     save(store, stored(outcome=outcome))
     job = run(store, operator())
@@ -131,7 +135,7 @@ def test_retry_after_a_failure(kafka: Kafka, store: Store, outcome: str, cancell
         assert kafka.journal.index("cancelled") < kafka.journal.index("published")
 
 
-def test_resubmit(kafka: Kafka, store: Store) -> None:
+def test_resubmit_cancels_the_job_and_submits_another(kafka: Kafka, store: Store) -> None:
     """With on_retry="resubmit" a retry cancels the job, whatever it does, and submits another."""
     save(store, stored())
     job = run(store, operator(on_retry="resubmit"))
@@ -141,7 +145,9 @@ def test_resubmit(kafka: Kafka, store: Store) -> None:
 
 
 @pytest.mark.parametrize("on_retry", ["reattach", "resubmit"])
-def test_clear(kafka: Kafka, store: Store, on_retry: str, log: Log) -> None:
+def test_clearing_a_task_cancels_its_job_and_submits_another(
+    kafka: Kafka, store: Store, on_retry: str, log: Log
+) -> None:
     """A changed max_tries is a clear: the old job is cancelled, and another is submitted."""
     save(store, stored(max_tries=0))
     job = run(store, operator(on_retry=on_retry), try_number=2, max_tries=1)
@@ -151,7 +157,9 @@ def test_clear(kafka: Kafka, store: Store, on_retry: str, log: Log) -> None:
     assert f"Job {JOB} was attempt 1 of this task; the task was cleared" in log.lines
 
 
-def test_new_attempt_though_the_cancel_fails(kafka: Kafka, store: Store, log: Log) -> None:
+def test_failed_cancel_does_not_keep_a_try_from_submitting(
+    kafka: Kafka, store: Store, log: Log
+) -> None:
     """Brokers that take no CANCEL take no request: the try fails with their words, once more."""
     save(store, stored(max_tries=0))
     kafka.failure = BrokerUnreachable("no broker answered")
@@ -163,7 +171,7 @@ def test_new_attempt_though_the_cancel_fails(kafka: Kafka, store: Store, log: Lo
 CANCELLED = {"state": "CANCELLED", "partition": 2, "offset": 17}
 
 
-def test_reattached_job_that_was_cancelled(kafka: Kafka, store: Store) -> None:
+def test_cancelled_job_of_an_earlier_try_gets_a_successor(kafka: Kafka, store: Store) -> None:
     """A job of an earlier try that ends CANCELLED was cleared as it ran: another is submitted."""
     save(store, stored())
     kafka.ended = event(JobState.CANCELLED)
@@ -177,7 +185,9 @@ def test_reattached_job_that_was_cancelled(kafka: Kafka, store: Store) -> None:
     assert kafka.cancelled == []
 
 
-def test_own_job_that_was_cancelled(kafka: Kafka, store: Store) -> None:
+def test_cancelled_job_of_this_try_fails_the_task_without_retries(
+    kafka: Kafka, store: Store
+) -> None:
     """A job of this try that somebody cancelled fails the task, without retries."""
     save(store, stored(try_number=2))
     kafka.ended = event(JobState.CANCELLED, message="by alice")
@@ -188,7 +198,7 @@ def test_own_job_that_was_cancelled(kafka: Kafka, store: Store) -> None:
 
 
 @pytest.mark.parametrize("try_number", [1, 2])
-def test_job_that_was_cancelled_with_its_process(
+def test_job_that_was_cancelled_by_a_kill_is_retried(
     kafka: Kafka, store: Store, try_number: int
 ) -> None:
     """A worker that is shut down cancels its job, this try's or not, and the retries apply.
@@ -207,7 +217,7 @@ def test_job_that_was_cancelled_with_its_process(
     assert current(store).outcome == "CANCELLED"
 
 
-def test_killed_between_publish_and_deferral(kafka: Kafka, store: Store) -> None:
+def test_kill_between_publish_and_deferral_cancels_the_job(kafka: Kafka, store: Store) -> None:
     """A process that is told to end cancels the job that it has published."""
     made = operator()
     job = run(store, made, try_number=1)
@@ -215,7 +225,7 @@ def test_killed_between_publish_and_deferral(kafka: Kafka, store: Store) -> None
     assert kafka.cancelled == [(job, "the task was killed")]
 
 
-def test_killed_while_it_publishes(kafka: Kafka, store: Store) -> None:
+def test_kill_during_the_publish_cancels_the_job(kafka: Kafka, store: Store) -> None:
     """The job is cancelled, too, when it may not have been published yet: CANCEL may come first."""
     made = operator()
     kafka.failure = BrokerUnreachable("no broker answered")
@@ -227,7 +237,9 @@ def test_killed_while_it_publishes(kafka: Kafka, store: Store) -> None:
 
 
 @pytest.mark.parametrize("started", [True, False])
-def test_kill_that_cancels_nothing(kafka: Kafka, store: Store, started: bool) -> None:
+def test_kill_without_a_job_or_without_cancel_on_kill_cancels_nothing(
+    kafka: Kafka, store: Store, started: bool
+) -> None:
     """Nothing is cancelled where nothing was submitted, or where the author does not want it."""
     made = operator(cancel_on_kill=not started)
     if started:
@@ -236,7 +248,7 @@ def test_kill_that_cancels_nothing(kafka: Kafka, store: Store, started: bool) ->
     assert kafka.cancelled == []
 
 
-def test_published_job_is_not_renewed(kafka: Kafka, store: Store) -> None:
+def test_publish_operator_keeps_its_job_even_a_failed_one(kafka: Kafka, store: Store) -> None:
     """A retry of the publish operator gives the handle of the same job, even a failed one."""
     save(store, stored())
     kafka.trace = ended(JobState.FAILED)
@@ -246,7 +258,9 @@ def test_published_job_is_not_renewed(kafka: Kafka, store: Store) -> None:
 
 
 @pytest.mark.parametrize("state", ["failed", "success", "restarting"])
-def test_ended_before_it_could_defer(kafka: Kafka, store: Store, state: str) -> None:
+def test_task_that_was_ended_before_its_deferral_cancels_its_job(
+    kafka: Kafka, store: Store, state: str
+) -> None:
     """A task that a person ended while it published cannot defer: its job is cancelled."""
     kafka.state = state
     with pytest.raises(KafkaJobKilled) as killed:

@@ -49,7 +49,7 @@ def submit(
     return submitter.submit(asked, "jobs.requests", store, try_number=1, max_tries=2)
 
 
-def test_order(store: Store, kafka: Kafka) -> None:
+def test_id_is_stored_before_the_request_is_published(store: Store, kafka: Kafka) -> None:
     """First where the topics end, then the stored id, then the request."""
     submit(store, request())
     assert kafka.journal == [
@@ -62,7 +62,9 @@ def test_order(store: Store, kafka: Kafka) -> None:
 
 
 @pytest.mark.parametrize("encoding", [Encoding.AVRO, Encoding.JSON])
-def test_what_is_published(store: Store, kafka: Kafka, encoding: Encoding) -> None:
+def test_record_has_the_id_as_key_and_the_request_as_value(
+    store: Store, kafka: Kafka, encoding: Encoding
+) -> None:
     """The record's key is the correlation id, its value the request, in the encoding asked for."""
     job, location = submit(store, request(), encoding)
     ((topic, key, value, headers),) = kafka.published
@@ -74,7 +76,7 @@ def test_what_is_published(store: Store, kafka: Kafka, encoding: Encoding) -> No
     assert job == stored()
 
 
-def test_id_is_known_when_the_publish_fails(store: Store, kafka: Kafka) -> None:
+def test_id_is_stored_even_if_the_publish_fails(store: Store, kafka: Kafka) -> None:
     """A request that may or may not have gone out has left its id and offsets behind, for ever."""
     kafka.failure = BrokerUnreachable("no broker answered")
     with pytest.raises(BrokerUnreachable, match="no broker answered"):
@@ -106,7 +108,7 @@ def test_submitting_again_stores_nothing(store: Store, kafka: Kafka) -> None:
     assert kafka.journal == ["opened for 12 s", "connected for q", "published", "closed"]
 
 
-def test_outcome_is_remembered(store: Store, kafka: Kafka) -> None:
+def test_outcome_is_stored_with_the_job(store: Store, kafka: Kafka) -> None:
     """What a job came to is added to what is stored of it, if there is anything."""
     save_outcome(store, "FAILED")
     assert load(store) is None
@@ -115,13 +117,13 @@ def test_outcome_is_remembered(store: Store, kafka: Kafka) -> None:
     assert load(store) == stored(outcome="FAILED")
 
 
-def test_without_a_trace(store: Store, kafka: Kafka) -> None:
+def test_request_without_a_trace_has_no_trace_header(store: Store, kafka: Kafka) -> None:
     """Where nothing is traced, no header says so."""
     submit(store, request())
     assert text_header(kafka.published[0][3], "traceparent") is None
 
 
-def test_trace_of_the_task(store: Store, kafka: Kafka) -> None:
+def test_request_has_the_trace_of_the_task(store: Store, kafka: Kafka) -> None:
     """The task's trace travels in the request, in the form of W3C Trace Context."""
     context = SpanContext(0xAB, 0xCD, is_remote=False, trace_flags=TraceFlags(1))
     with trace.use_span(NonRecordingSpan(context)):

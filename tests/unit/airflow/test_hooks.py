@@ -30,7 +30,7 @@ def connect(monkeypatch: pytest.MonkeyPatch, extra: Any) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_MINE", value)
 
 
-def test_extra_is_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_property_of_the_extra_reaches_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every property of the connection's extra reaches the client."""
     extra = {**SERVERS, "sasl.username": "me", "sasl.password": "very-secret"}
     connect(monkeypatch, extra)
@@ -39,7 +39,7 @@ def test_extra_is_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "very-secret" not in repr(config)
 
 
-def test_unknown_connection() -> None:
+def test_error_of_an_unknown_connection_names_it_and_says_how_to_create_it() -> None:
     """The error names the connection, and says how to make it or take another."""
     with pytest.raises(ConfigurationError) as caught:
         kafka_config("nowhere")
@@ -66,7 +66,9 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("extra", "words"), FAULTS)
-def test_faulty_extra(monkeypatch: pytest.MonkeyPatch, extra: Any, words: str) -> None:
+def test_error_of_an_invalid_extra_names_the_connection_and_the_fault(
+    monkeypatch: pytest.MonkeyPatch, extra: Any, words: str
+) -> None:
     """The error names the connection and its extra, and says what the provider has against it."""
     connect(monkeypatch, extra)
     with pytest.raises(ConfigurationError) as caught:
@@ -74,7 +76,7 @@ def test_faulty_extra(monkeypatch: pytest.MonkeyPatch, extra: Any, words: str) -
     assert str(caught.value) == f"the extra of connection 'mine' cannot be used: {words}"
 
 
-def test_connection_without_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_without_brokers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A URI with host and port alone lacks the brokers, and the error says so."""
     monkeypatch.setenv("AIRFLOW_CONN_MINE", "kafka://kafka:9092")
     with pytest.raises(ConfigurationError, match=r"bootstrap\.servers"):
@@ -95,7 +97,7 @@ def test_callback_on_the_allow_list_is_resolved(monkeypatch: pytest.MonkeyPatch)
         ("no.such.module.cb", "No module named 'no'"),
     ],
 )
-def test_callback_that_may_not_or_cannot_be_loaded(
+def test_callback_off_the_allow_list_or_missing_is_an_error(
     monkeypatch: pytest.MonkeyPatch, callback: str, words: str
 ) -> None:
     """A callback off the list is refused, one that cannot be imported is an error in words."""
@@ -106,7 +108,7 @@ def test_callback_that_may_not_or_cannot_be_loaded(
     assert words in str(caught.value)
 
 
-def test_form_with_fields_left_blank(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blank_fields_of_the_form_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection of the bridge's own type holds what its form was filled in with, no blanks."""
     extra = {**SERVERS, "sasl.username": "", "sasl.password": None, "security.protocol": "SSL"}
     value = json.dumps({"conn_type": "kafka_bridge", "extra": extra})
@@ -119,7 +121,7 @@ def press() -> tuple[bool, str]:
     return KafkaBridgeHook("mine").test_connection()  # type: ignore[no-untyped-call]
 
 
-def test_test_button(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_test_button_reports_the_number_of_brokers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The button in the connection form says that brokers answer, and how many."""
     with EmbeddedBroker() as broker:
         connect(monkeypatch, {"bootstrap.servers": broker.bootstrap_servers})
@@ -134,7 +136,7 @@ def test_test_button(monkeypatch: pytest.MonkeyPatch) -> None:
         ({**SERVERS, "sasl.nothing": "x"}, "the Kafka configuration is not accepted: "),
     ],
 )
-def test_test_button_that_fails(
+def test_test_button_reports_the_error_of_a_task(
     monkeypatch: pytest.MonkeyPatch, extra: dict[str, str], words: str
 ) -> None:
     """What is wrong is said in the words that a task would say it in."""

@@ -37,7 +37,7 @@ def deferred(made: KafkaJobOperator, store: Store | None = None, try_number: int
     return caught.value.trigger.serialize()[1]
 
 
-def test_request(kafka: Kafka) -> None:
+def test_plain_request_is_the_payload_with_two_headers(kafka: Kafka) -> None:
     """What goes out is the payload, under the job's id, with the two headers."""
     arguments = deferred(operator(payload={"n": 1}))
     ((_, key, value, headers),) = kafka.published
@@ -50,7 +50,7 @@ def test_request(kafka: Kafka) -> None:
     ("start", "close", "together"),
     [(60, 30, 90), (60, None, None), (None, 30, None), (None, None, None)],
 )
-def test_one_limit(
+def test_plain_reply_must_come_within_the_sum_of_both_timeouts(
     kafka: Kafka, start: float | None, close: float | None, together: float | None
 ) -> None:
     """The reply must come within both limits together; where one is None, it may come any time."""
@@ -61,7 +61,7 @@ def test_one_limit(
     assert arguments["start_to_close_timeout"] is None
 
 
-def test_retry_finds_plain_replies(kafka: Kafka, store: Store) -> None:
+def test_retry_finds_a_plain_reply(kafka: Kafka, store: Store) -> None:
     """A retry looks for the reply as the trigger does."""
     save(store, stored())
     kafka.trace = JobLookup(published=True)
@@ -86,12 +86,12 @@ def resumed(
 CORRELATED: Headers = [("kafka_correlationId", JOB.encode())]
 
 
-def test_result(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_reply_is_the_result(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reply's value is the result."""
     assert resumed(kafka, monkeypatch, b'{"made":2}', CORRELATED) == {"made": 2}
 
 
-def test_failure(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_failure_fails_the_task(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """NestJS's failure is the task's, with its message; retries apply."""
     header = ("kafka_nest-err", b'{"status":"error","message":"no such file"}')
     with pytest.raises(KafkaJobFailed, match="error: no such file"):
@@ -99,13 +99,15 @@ def test_failure(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("headers", [[], [("kafka_correlationId", OTHER_JOB.encode())]])
-def test_reply_to_another(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, headers: Headers) -> None:
+def test_plain_reply_to_another_job_is_not_the_result(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, headers: Headers
+) -> None:
     """A record that is not this job's is no result of it."""
     with pytest.raises(RecordGone, match="belongs to another job"):
         resumed(kafka, monkeypatch, b"1", headers)
 
 
-def test_silence(kafka: Kafka, store: Store) -> None:
+def test_missing_plain_reply_fails_the_task_and_sends_no_cancel(kafka: Kafka, store: Store) -> None:
     """The timeout says what Kafka knows, and that Spring sends nothing when a listener throws.
 
     Nobody is told to stop: a stock service does not listen.
