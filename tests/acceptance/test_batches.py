@@ -118,7 +118,7 @@ def test_without_triggerer(
     dag_id, run_id = "batch_without_triggerer", runs["batch_without_triggerer"]
     assert airflow.wait_for_run(dag_id, run_id, 120) == "success"
     assert airflow.xcom(dag_id, run_id, "work") == sum(40 * number for number in range(200))
-    assert "Waiting here for batch " in log(airflow, dag_id, run_id)
+    assert "Waiting for batch " in log(airflow, dag_id, run_id)
     sent = requests(jobs_broker, run_id)
     assert {request.payload for request in sent} == {b"%d" % (20 * n) for n in range(200)}
     (batch_id,) = {request.attributes["batch_id"] for request in sent}

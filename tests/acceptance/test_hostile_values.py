@@ -28,7 +28,7 @@ WORDS = {
     "deep": "is nested too deep: at most 200 levels are possible. Let a result_handler",
     "batch": (
         "1 of 3 jobs succeeded, but Airflow cannot store their results: 1 × result_not_storable. "
-        "The first is that of payloads[1]: result_not_storable: result.items[1].name: contains NUL"
+        "First error: payloads[1]: result_not_storable: result.items[1].name: contains NUL"
     ),
 }
 DIED = "Trigger runner process has died"

@@ -234,7 +234,8 @@ class KafkaJobBatchOperator(BridgeOperator):
             self.stop_if_ended(context)
             trigger = self._trigger(batch, settle_seconds())
             self.defer(trigger=trigger, method_name="execute_complete")
-        self.log.info("Waiting here for batch %s", batch.last.batch_id)
+        words = "Waiting for batch %s in this worker slot (deferrable=True waits in a triggerer)"
+        self.log.info(words, batch.last.batch_id)
         event = asyncio.run(first_event(self._trigger(batch, 0.0)))
         return self.execute_complete(context, event)
 

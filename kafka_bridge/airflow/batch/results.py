@@ -127,12 +127,12 @@ def failure_of(jobs: Sequence[FinishedJob | None], tolerated: int) -> BatchFailu
     what = "failed"
     if lost_results(jobs) == len(errors):
         what = "succeeded, but Airflow cannot store their results"
-    allowed = f" ({tolerated:,} may)" if tolerated else ""
+    allowed = f" (at most {tolerated:,} may fail)" if tolerated else ""
     kind = KafkaBatchFailedNonRetryable if settled > tolerated else KafkaBatchFailed
     return kind(
         f"{len(errors):,} of {len(jobs):,} jobs {what}{allowed}: "
         + ", ".join(f"{count:,} × {name}" for name, count in types.most_common(MOST_TYPES))
-        + f". The first is that of payloads[{index}]: {first.type}: {first.message}"
+        + f". First error: payloads[{index}]: {first.type}: {first.message}"
     )
 
 

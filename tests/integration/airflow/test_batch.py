@@ -277,8 +277,8 @@ def test_too_many_non_retryable_errors_rule_out_retries(
     ):
         BatchTask(arguments, store).run()
     assert str(caught.value) == (
-        "3 of 6 jobs failed (2 may): 3 × OddNumber. "
-        "The first is that of payloads[1]: OddNumber: 1 is odd"
+        "3 of 6 jobs failed (at most 2 may fail): 3 × OddNumber. "
+        "First error: payloads[1]: OddNumber: 1 is odd"
     )
 
 
@@ -334,7 +334,7 @@ def test_stock_service_does_a_batch_with_plain_replies(
             task.run()
         assert task.run() == [{"doubled": 2 * n} for n in range(1000)]
     assert str(caught.value) == (
-        "500 of 1,000 jobs failed: 500 × error. The first is that of payloads[1]: error: 1 is odd"
+        "500 of 1,000 jobs failed: 500 × error. First error: payloads[1]: error: 1 is odd"
     )
     assert asked == {n: 1 + n % 2 for n in range(1000)}
     assert commands_in(config, where["control_topic"]) == []

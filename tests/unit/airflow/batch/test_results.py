@@ -132,7 +132,7 @@ def test_failure_names_counts_types_and_the_first_failed_job() -> None:
     ends = [CANCELLED, done(), None, failed("busy"), failed("bad"), failed("busy")]
     assert str(failure_of(ends, 0)) == (
         "4 of 6 jobs failed: 2 × busy, 1 × cancelled, 1 × bad. "
-        "The first is that of payloads[3]: busy: in words"
+        "First error: payloads[3]: busy: in words"
     )
     assert first_error([done(), CANCELLED])[0] == 1
 
