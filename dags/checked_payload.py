@@ -48,5 +48,5 @@ with DAG(
         start_to_close_timeout=timedelta(hours=1),  # it ran too long
         retries=2,
         on_retry="reattach",  # a retry goes on with the job, unless that has failed
-        cancel_on_kill=True,  # whoever clears or marks the task stops the job as well
+        cancel_on_kill=True,  # clearing or marking the task cancels the job as well
     )

@@ -1,4 +1,4 @@
-"""A function that returns the payload: its task does the job elsewhere and returns the result."""
+"""A function returns the payload: its task publishes the job and returns the result."""
 
 from __future__ import annotations
 

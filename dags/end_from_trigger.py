@@ -1,4 +1,4 @@
-"""A job whose success ends its task in the triggerer: no worker is started a second time."""
+"""A job whose success finishes its task in the triggerer: no worker starts a second time."""
 
 from __future__ import annotations
 

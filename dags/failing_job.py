@@ -1,4 +1,4 @@
-"""A job that fails: the service's own error stands in the task's log."""
+"""A job that fails: the task's log shows the service's own error."""
 
 from __future__ import annotations
 

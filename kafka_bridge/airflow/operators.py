@@ -183,7 +183,7 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         own process. None: what ``[operators] default_deferrable`` says
     :param end_from_trigger: finish the task of a successful job in the triggerer, without starting
         a worker for it; implies ``deferrable=True``. Not together with arguments that need a
-        worker. Airflow 3.3 stores such a result as JSON text: whoever pulls it must parse it
+        worker. Airflow 3.3 stores such a result as JSON text: the task that pulls it must parse it
     :raises ConfigurationError: an argument is invalid, or contradicts another one
     """
 
