@@ -100,7 +100,7 @@ class Completion:
             raise RecordGone(
                 f"the responses to {batch.total - len(finished):,} of {batch.total:,} jobs are no "
                 f"longer in topic {batch.response_topic!r}: its retention is shorter than the "
-                "batch takes"
+                "batch takes. Increase retention.ms of the topic"
             )
         return finished
 

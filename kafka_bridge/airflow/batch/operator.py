@@ -182,9 +182,9 @@ class KafkaJobBatchOperator(BridgeOperator):
 
     def _check_arguments(self) -> None:
         if (self.payloads is None) == (self.payloads_file is None):
-            raise ConfigurationError("a batch needs either payloads or payloads_file")
+            raise ConfigurationError("a batch needs payloads or payloads_file, and not both")
         if self.max_failures is not None and self.on_failure is not OnFailure.COLLECT:
-            raise ConfigurationError("max_failures goes with on_failure='collect' only")
+            raise ConfigurationError("max_failures needs on_failure='collect'")
         if self.max_failures is not None and self.max_failures < 0:
             raise ConfigurationError(f"max_failures must be 0 or more, not {self.max_failures}")
         arguments.require_storable_fields(self)

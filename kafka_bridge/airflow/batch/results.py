@@ -30,7 +30,7 @@ MOST_TYPES = 5
 
 _ADVICE = (
     "set results_file to write them to a file, or a result_handler that reduces them, or "
-    "do_xcom_push=False if nobody needs them"
+    "do_xcom_push=False if no task reads them"
 )
 
 

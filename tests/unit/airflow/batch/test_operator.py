@@ -50,12 +50,12 @@ def operator(**arguments: Any) -> KafkaJobBatchOperator:
 
 # Its arguments.
 
-EITHER = "a batch needs either payloads or payloads_file"
+EITHER = "a batch needs payloads or payloads_file, and not both"
 BAD_FORMS: list[tuple[dict[str, Any], str]] = [
     ({"payloads": None}, EITHER),
     ({"payloads_file": "numbers.jsonl"}, EITHER),
     ({"on_failure": "ignore"}, "on_failure must be 'fail_fast' or 'collect', not 'ignore'"),
-    ({"max_failures": 1}, "max_failures goes with on_failure='collect' only"),
+    ({"max_failures": 1}, "max_failures needs on_failure='collect'"),
     (
         {"on_failure": "collect", "max_failures": -1},
         "max_failures must be 0 or more, not -1",
@@ -498,7 +498,7 @@ def test_response_removed_by_retention_is_an_error(
         resume(monkeypatch, known, [DONE, None, DONE])
     assert str(caught.value) == (
         "the responses to 1 of 3 jobs are no longer in topic 'jobs.responses': "
-        "its retention is shorter than the batch takes"
+        "its retention is shorter than the batch takes. Increase retention.ms of the topic"
     )
 
 

@@ -56,7 +56,7 @@ def test_results_too_large_for_an_xcom_are_refused() -> None:
     assert str(caught.value) == (
         "the results of 2 jobs take 1,200,007 bytes as JSON, but an XCom holds at most 1,048,576: "
         "set results_file to write them to a file, or a result_handler that reduces them, or "
-        "do_xcom_push=False if nobody needs them"
+        "do_xcom_push=False if no task reads them"
     )
     assert isinstance(caught.value, AirflowFailException)
 
@@ -69,7 +69,7 @@ def test_too_many_results_for_an_xcom_are_refused_before_publishing() -> None:
     assert str(caught.value) == (
         "the results of 10,001 jobs are too many for an XCom, which holds at most 10,000: set "
         "results_file to write them to a file, or a result_handler that reduces them, or "
-        "do_xcom_push=False if nobody needs them. Nothing was sent."
+        "do_xcom_push=False if no task reads them. Nothing was sent."
     )
 
 
