@@ -102,8 +102,8 @@ def replay(
 ) -> None:
     """Send dead letters back to the topic they came from, as they were.
 
-    They stay among the dead letters, too. A job that has ended is not sent again, because workers
-    would pass it over; --as-new submits it as a new job, once. No task waits for a new job.
+    They stay among the dead letters, too. A finished job is not sent again, because workers
+    would skip it; --as-new submits it as a new job, once. No task waits for a new job.
     """
     from kafka_bridge.kafka.admin.replay import Refusal, Replay, plan_replays
     from kafka_bridge.kafka.config import KafkaConfig

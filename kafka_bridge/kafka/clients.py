@@ -144,10 +144,10 @@ def make(kind: type[C], settings: Mapping[str, Any]) -> C:
         client = cast(C, _WATCHED[kind]({**settings, "error_cb": watch.note}, logger=_log))
     except ck.KafkaException as error:
         raise ConfigurationError(
-            f"the Kafka configuration is not accepted: {kafka_error(error).str().strip()}"
+            f"invalid Kafka configuration: {kafka_error(error).str().strip()}"
         ) from error
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"the Kafka configuration is not accepted: {error}") from error
+        raise ConfigurationError(f"invalid Kafka configuration: {error}") from error
     cast(_Watched, client).connection_watch = watch
     keep_in_children(client)
     return client

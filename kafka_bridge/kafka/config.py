@@ -121,7 +121,7 @@ class KafkaConfig:
             )
         if not isinstance(self.reader_prefix, str) or not self.reader_prefix.strip():
             raise ConfigurationError(
-                f"{READER_PREFIX} must be text that is not empty, not {self.reader_prefix!r}"
+                f"{READER_PREFIX} must be a non-empty string, not {self.reader_prefix!r}"
             )
 
     @classmethod
@@ -192,8 +192,8 @@ class KafkaConfig:
         if interval > session / 2:
             raise ConfigurationError(
                 f"heartbeat.interval.ms is {interval:g}, more than half of session.timeout.ms, "
-                f"{session:g}: one heartbeat that is late would cost the worker its jobs. "
-                "Set it to a third of the session time-out, or leave it out"
+                f"{session:g}: one late heartbeat would cost the worker its partitions. "
+                "Set it to a third of session.timeout.ms, or remove it"
             )
         return int(interval)
 

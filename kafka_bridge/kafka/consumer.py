@@ -187,7 +187,7 @@ class RequestConsumer:
         self._commit_failed = True
         # While the group rebalances that is usual.
         level = logging.DEBUG if error.code() in _REBALANCING else logging.WARNING
-        _log.log(level, "Offsets are not committed: %s", error.str())
+        _log.log(level, "Committing offsets failed: %s", error.str())
 
     def has_failed_to_commit(self) -> bool:
         """Tell whether a commit has failed since this was last asked."""

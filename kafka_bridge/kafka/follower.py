@@ -115,11 +115,11 @@ class TopicFollower:
                 for message in self._consumer.consume(BATCH_RECORDS, POLL_SECONDS):
                     self._look_at(message)
         except KafkaBridgeError as error:
-            _log.error("Reading topic %s has ended: %s", self._topic, error)
+            _log.error("Reading topic %s stopped: %s", self._topic, error)
             self._end(error)
         except BaseException as error:
-            _log.exception("Reading topic %s has ended because of a bug", self._topic)
-            self._end(ReaderClosed(f"reading topic {self._topic!r} has ended: {error!r}"))
+            _log.exception("Reading topic %s stopped because of a bug", self._topic)
+            self._end(ReaderClosed(f"reading topic {self._topic!r} stopped: {error!r}"))
 
     def _end(self, failure: KafkaBridgeError) -> None:
         with self._moved:

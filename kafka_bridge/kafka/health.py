@@ -105,9 +105,11 @@ class StallWatch:
         stalled = {n for n, (_, since) in self._still.items() if now - since >= STALL_SECONDS}
         for number in sorted(stalled - self._stalled):
             _log.error(
-                "%s[%d] has not moved from offset %d for %g s, although it ends at %d and its "
-                "broker answers. Jobs behind it wait. Look at the broker's log; a record larger "
-                "than 'receive.message.max.bytes' is one reason",
+                "%s[%d]: the consumer has been at offset %d for %g s, although the partition ends "
+                "at "
+                "%d and its broker answers. Later jobs wait. Look at the broker's log; one "
+                "possible "
+                "cause is a record larger than 'receive.message.max.bytes'",
                 *(self._topic, number, self._still[number][0], STALL_SECONDS),
                 partitions[str(number)]["ls_offset"],
             )

@@ -109,8 +109,9 @@ def read_record(config: KafkaConfig, location: RecordLocation, timeout: float) -
                 return Record.of(message)
             if error is None or error.code() == _OUT_OF_RANGE:
                 raise RecordGone(
-                    f"record {location} is no longer there: the topic's retention is shorter than "
-                    "jobs wait to be resumed, or the topic was made anew"
+                    f"record {location} no longer exists: the topic's retention is shorter than "
+                    "the "
+                    "time until the task resumes, or the topic was deleted and created again"
                 )
             if is_unreadable(error):
                 raise RecordGone(f"record {location} cannot be read: {error.str()}")

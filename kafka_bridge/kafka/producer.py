@@ -184,8 +184,8 @@ class RecordProducer:
         """Hand a record to librdkafka; return why it does not take it, None where it does."""
         if self._is_inherited():
             return DeliveryFailed(
-                f"nothing is sent to topic {topic!r} from here: this producer belongs to the "
-                "process that forked this one. Make a producer in the child process"
+                f"nothing is sent to topic {topic!r}: this producer belongs to the parent process. "
+                "Create a producer in the child process"
             )
         give_up = time.monotonic() + (self._delivery_timeout if wait else 0.0)
         while True:
@@ -262,7 +262,7 @@ class RecordProducer:
                 try:
                     self._poll(_POLL_SECONDS)
                 except Exception:  # raised by a callback: without this thread, none is called again
-                    _log.exception("A callback for a delivered record failed")
+                    _log.exception("A delivery callback failed")
 
     def _is_left_alone(self) -> bool:
         """Tell whether who serves the reports has not come back."""

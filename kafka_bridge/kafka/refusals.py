@@ -61,7 +61,7 @@ def _authentication(settings: Mapping[str, Any], text: str) -> str:
     if _BAD_LOGIN.search(text):
         user = one_line(str(settings.get("sasl.username", "")), 250)
         return (
-            f"wrong password, or unknown user {user!r} (a broker does not tell which), with "
+            f"wrong password, or unknown user {user!r} (brokers do not report which), with "
             f"{mechanism}. Check 'sasl.username' and 'sasl.password', and that the user exists "
             f"for {mechanism}."
         )
@@ -108,7 +108,7 @@ def _mismatch(settings: Mapping[str, Any], listener: Listener) -> str | None:
         more = " and 'ssl.ca.location' to the CA that signed its certificate" if not tls else ""
         return (
             f"{is_what}: 'security.protocol' is {protocol}, and the listener at "
-            f"{listener.address} {'speaks' if listener.tls else 'does not speak'} TLS. "
+            f"{listener.address} {'uses' if listener.tls else 'does not use'} TLS. "
             f"Set 'security.protocol' to {wanted}{more}."
         )
     if tls and listener.certificate_error and _is_verified(settings):

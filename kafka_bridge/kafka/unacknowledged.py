@@ -60,7 +60,7 @@ class DeliveryDoctor:
         if leaderless := [number for number, each in described if each.leader < 0]:
             return (
                 f"no leader for {_partitions(leaderless)}: the brokers that have its records are "
-                "down. Bring them back"
+                "down. Start them again"
             )
         needed = _min_in_sync(admin, topic)
         # With fewer replicas than that, Kafka 4 is content with all there are.
@@ -74,9 +74,9 @@ class DeliveryDoctor:
             return (
                 f"not enough in-sync replicas: {_partitions(list(short))} has {len(worst.isrs)} of "
                 f"{len(worst.replicas)} in sync, and the topic's min.insync.replicas is {needed}. "
-                "Bring the missing brokers back; `kafka-bridge topics check` shows the settings"
+                "Start the missing brokers again; `kafka-bridge topics check` shows the settings"
             )
-        return "a replica or the leader is too slow, or was away. Look at the brokers' logs"
+        return "the leader or a replica is too slow, or was unavailable. Look at the brokers' logs"
 
 
 def _min_in_sync(admin: AdminClient, topic: str) -> int:

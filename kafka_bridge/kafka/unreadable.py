@@ -152,8 +152,8 @@ class UnreadableBatches:
             self._found[batch] = SkippedBatches(self._topic, *batch, end, batches, reason)
         except Exception:  # the next error starts another search
             _log.exception(
-                "%s[%d]: the end of the unreadable batch at offset %d was not found; "
-                "trying again in %g s",
+                "%s[%d]: finding the end of the unreadable batch at offset %d failed; "
+                "retrying in %g s",
                 *(self._topic, *batch, RETRY_SECONDS),
             )
             self._not_before = time.monotonic() + RETRY_SECONDS
@@ -167,7 +167,8 @@ class UnreadableBatches:
             return False  # the partition has just been revoked: its new owner will skip the batch
         _log.error(
             "Skipped %s: %d unreadable batch(es), at most %d records are lost (%s). "
-            "Find out who writes them; `kafka-bridge topics check` shows how the topic can refuse "
+            "Find the program that writes them; `kafka-bridge topics check` shows how the topic "
+            "can refuse "
             "such batches",
             *(skipped, skipped.batches, skipped.offsets, skipped.reason),
         )

@@ -45,16 +45,14 @@ def decode(message_type: type[M], value: bytes) -> M:
     :raises Undecodable: anything else that is wrong with the bytes
     """
     if len(value) < HEADER_BYTES:
-        raise Undecodable(f"cut off after {len(value)} bytes, within the Avro header")
+        raise Undecodable(f"truncated after {len(value)} bytes, within the Avro header")
     schema = READABLE.get(value[2:HEADER_BYTES])
     if schema is None:
         raise UnknownSchema(
             f"Avro schema with fingerprint {value[2:HEADER_BYTES].hex()} is not known"
         )
     if schema.message_type is not message_type:
-        raise Undecodable(
-            f"a {schema.message_type.__name__} stands where a {message_type.__name__} belongs"
-        )
+        raise Undecodable(f"a {schema.message_type.__name__} instead of a {message_type.__name__}")
     body = io.BytesIO(value[HEADER_BYTES:])
     try:
         message = from_record(message_type, schemaless_reader(body, schema.parsed, None))

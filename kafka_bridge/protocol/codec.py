@@ -38,9 +38,7 @@ def detect(value: bytes | None) -> Encoding:
     if value is None:
         raise Undecodable("a tombstone: the record has no value")
     if len(value) > MOST_BYTES:
-        raise Undecodable(
-            f"a value of {len(value):,} bytes; messages have {MOST_BYTES:,} at the most"
-        )
+        raise Undecodable(f"the value has {len(value):,} bytes; the limit is {MOST_BYTES:,}")
     if value.startswith(avro_encoding.MARKER):
         return Encoding.AVRO
     if value.startswith(b"\x00") and len(value) > 5:
@@ -68,5 +66,5 @@ def decode(message_type: type[M], value: bytes | None) -> M:
         case Encoding.REGISTRY:
             schema_id = int.from_bytes(value[1:5], "big")
             raise UnknownSchema(
-                f"written through a schema registry (schema id {schema_id}), unused here"
+                f"written with a schema registry (schema id {schema_id}), which is not supported"
             )

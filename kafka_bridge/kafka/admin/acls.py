@@ -54,12 +54,12 @@ def airflow_acls(
 
     :param reader_prefix: how the groups of readers begin, see :attr:`KafkaConfig.reader_prefix`
     """
-    asks = "publish job requests, and look for one again after a crash"
+    asks = "publish job requests, and find one again after a crash"
     yield Acl(principal, ("Write", "Read"), "topic", names.requests, asks)
     yield Acl(principal, ("Read",), "topic", names.responses, "wait for jobs")
     yield Acl(principal, ("Write",), "topic", names.control, "cancel jobs")
     yield _readers(principal, reader_prefix)
-    yield Acl(principal, ("Describe",), "group", worker_group, "say why nobody takes a job")
+    yield Acl(principal, ("Describe",), "group", worker_group, "report why no worker accepts a job")
 
 
 def worker_acls(
@@ -69,12 +69,12 @@ def worker_acls(
 
     :param reader_prefix: as for :func:`airflow_acls`
     """
-    yield Acl(principal, ("Read",), "topic", names.requests, "take jobs")
+    yield Acl(principal, ("Read",), "topic", names.requests, "receive jobs")
     yield Acl(principal, ("Read",), "group", worker_group, "share jobs among workers")
-    answers = "publish status events, and know which jobs have ended"
+    answers = "publish status events, and know which jobs are finished"
     yield Acl(principal, ("Write", "Read"), "topic", names.responses, answers)
-    yield Acl(principal, ("Read",), "topic", names.control, "be told of cancelled jobs")
-    set_aside = "set requests aside that cannot be processed"
+    yield Acl(principal, ("Read",), "topic", names.control, "receive cancel commands")
+    set_aside = "write unprocessable requests to the dead-letter topic"
     yield Acl(principal, ("Write",), "topic", names.dead_letters, set_aside)
     yield _readers(principal, reader_prefix)
     if names.callbacks is not None:

@@ -50,7 +50,7 @@ class DeadLetter:
         set_aside = read_dead_letter_headers(record.headers)
         if record.value is None and set_aside.original is not None:
             return cls(
-                record, set_aside, None, f"too large to be here, lies at {set_aside.original}"
+                record, set_aside, None, f"too large for a dead letter, is at {set_aside.original}"
             )
         try:
             return cls(record, set_aside, record.decode(JobRequest))
@@ -71,7 +71,9 @@ class DeadLetter:
             return self
         record = read_record(config, original, ANSWER_SECONDS)
         if record.key != self.record.key:
-            raise RecordGone(f"another record lies at {original}: the topic was made anew")
+            raise RecordGone(
+                f"another record is at {original}: the topic was deleted and created again"
+            )
         return DeadLetter.of(replace(self.record, value=record.value))
 
     @property
@@ -168,7 +170,8 @@ def parse_place(text: str, topic: str) -> RecordLocation:
     match = _PLACE.fullmatch(text)
     if match is None:
         raise ConfigurationError(
-            f"{text!r} is no place of a record: write partition@offset, for example 0@17, or "
+            f"{text!r} is not the location of a record: write partition@offset, for example 0@17, "
+            "or "
             f"{topic}[0]@17"
         )
     named, inside, partition, offset = match.groups()

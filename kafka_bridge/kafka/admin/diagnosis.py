@@ -58,7 +58,7 @@ class QueueReport:
 
     def __str__(self) -> str:
         if self.exists is None:
-            return f"What Kafka knows of topic {self.topic!r} could not be asked: {self.blind}"
+            return f"Kafka could not be asked about topic {self.topic!r}: {self.blind}"
         if not self.exists:
             return (
                 f"Topic {self.topic!r} does not exist any more: create it "
@@ -66,13 +66,14 @@ class QueueReport:
             )
         if self.blind:
             return (
-                f"Topic {self.topic!r} exists; who reads it is not known ({self.blind}). Check "
+                f"Topic {self.topic!r} exists; its consumer groups are not known ({self.blind}). "
+                "Check "
                 "that the service's workers run and that they read this topic."
             )
         if not self.groups:
             return self._no_group()
         groups = ", ".join(map(str, self.groups))
-        more = f" Besides, {self.hidden}." if self.hidden else ""
+        more = f" In addition, {self.hidden}." if self.hidden else ""
         return (
             f"Topic {self.topic!r} exists; consumer groups on it: {groups}.{more} {self._advice()}"
         )
@@ -97,11 +98,11 @@ class QueueReport:
             return "None of them has a member: start the service's workers."
         if any(group.lag != 0 for group in at_work):
             return (
-                "The workers are busy with what came before, or stuck: look at their logs, start "
+                "The workers are busy with earlier jobs, or stuck: look at their logs, start "
                 "more of them, or allow more time with schedule_to_start_timeout."
             )
         return (
-            "The workers have taken all that there is, and none answered: look at their logs and "
+            "The workers have consumed all requests, and no event came: look at their logs and "
             "at the dead letters, and check that they may write to the response topic."
         )
 
@@ -166,7 +167,7 @@ def _descriptions(
 def _hidden(refused: int, left_out: int) -> str | None:
     if refused:
         return f"{refused} other group{'' if refused == 1 else 's'} may not be described by it"
-    return f"{left_out} other groups were not looked at" if left_out else None
+    return f"{left_out} other groups were not checked" if left_out else None
 
 
 def _sees_all_groups(admin: AdminClient, timeout: float) -> bool:

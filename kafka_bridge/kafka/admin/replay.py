@@ -93,7 +93,9 @@ def _with_values(
         try:
             whole.append(letter.restored(config))
         except (RecordGone, TopicNotFound) as error:
-            refusals.append(Refusal(letter, f"its value was too large to be here, and {error}"))
+            refusals.append(
+                Refusal(letter, f"its value was too large for a dead letter, and {error}")
+            )
     return whole, refusals
 
 
@@ -147,10 +149,12 @@ def _plan(
     if target is None:
         return Refusal(letter, "its headers do not say which topic it came from: use --to TOPIC")
     if target == letter.record.location.topic:
-        return Refusal(letter, f"{target} holds the dead letters: nobody works on what is there")
+        return Refusal(letter, f"{target} is the dead-letter topic: no worker reads it")
     for topic in (target, letter.response_topic):
         if topic in ledger.missing:
-            return Refusal(letter, f"topic {topic!r} does not exist, so it would only come back")
+            return Refusal(
+                letter, f"topic {topic!r} does not exist, so it would become a dead letter again"
+            )
     state = ledger.ended.get((letter.response_topic or "", letter.correlation_id or ""))
     if state is None:
         record = letter.record
@@ -161,7 +165,7 @@ def _plan(
 def _plan_finished(
     letter: DeadLetter, target: str, state: JobState, ledger: _Ledger, *, as_new: bool
 ) -> Replay | Refusal:
-    finished = f"job {letter.correlation_id} has ended ({state}), so workers would pass it over"
+    finished = f"job {letter.correlation_id} is finished ({state}), so workers would skip it"
     if letter.request is None:
         return Refusal(
             letter,
@@ -175,7 +179,7 @@ def _plan_finished(
     if again is not None:
         return Refusal(
             letter,
-            f"it was submitted as new before: as job {new.correlation_id}, which has ended "
+            f"it was submitted as new before: as job {new.correlation_id}, which is finished "
             f"({again}). If that is not what you want, submit the work again where it came from",
         )
     return _replay_as_new(letter, target, new)

@@ -290,7 +290,7 @@ def _problems(plan: TopicPlan, settings: Mapping[str, str]) -> Iterable[str]:
             f"must be at least {plan.retention_ms} ({plan.retention})"
         )
     if int(settings.get("retention.bytes", "-1")) >= 0:
-        yield "retention.bytes is set: a busy day removes records before their time"
+        yield "retention.bytes is set: on a busy day records are removed before retention.ms"
 
 
 def _unsafe_copies(
@@ -299,14 +299,14 @@ def _unsafe_copies(
     if replication < required.replication:
         yield (
             f"replication factor {replication}: a lost broker loses jobs, {required.replication} "
-            f"is safe (if fewer are meant: --replication {replication})"
+            f"is safe (if fewer are intended: --replication {replication})"
         )
         return
     in_sync, least = _min_in_sync(settings), required.min_in_sync or 1
     if in_sync < least:
         yield (
             f"min.insync.replicas is {in_sync}: an acknowledged record may exist on one broker "
-            f"only; set {least} (if fewer are meant: --min-insync-replicas {in_sync})"
+            f"only; set {least} (if fewer are intended: --min-insync-replicas {in_sync})"
         )
 
 
@@ -325,7 +325,8 @@ def _advice(plan: TopicPlan, replication: int, settings: Mapping[str, str]) -> I
     if longest > plan.max_message_bytes:
         yield (
             f"max.message.bytes is {longest:,}: readers hold whole messages in memory, more than "
-            f"{plan.max_message_bytes:,} is unusual (if it is meant: --max-message-bytes {longest})"
+            f"{plan.max_message_bytes:,} is unusual (if it is intended: --max-message-bytes "
+            f"{longest})"
         )
 
 

@@ -108,7 +108,7 @@ class Dispatcher:
             self.counts.undecodable += 1
             if self.counts.undecodable == 1:
                 _log.warning(
-                    "Record on a response topic is passed over, and others may be: %s", notice
+                    "Skipped a record on a response topic; later ones are only counted: %s", notice
                 )
         delivery.append((subscription, notice))
 
@@ -116,8 +116,8 @@ class Dispatcher:
         self.counts.without_key += 1
         if self.counts.without_key == 1:
             _log.warning(
-                "Record %s has no key and is passed over, as are others like it: "
-                "the key of every response is the job's correlation id",
+                "Skipped record %s, which has no key; later ones are only counted. "
+                "The key of every response must be the job's correlation id",
                 location_of(message),
             )
 

@@ -147,7 +147,7 @@ class ResponseReader:
             raise ReaderClosed(f"the reader of {self.topic!r} belongs to the parent process")
         with self._inbox.lock:
             if self._inbox.closed:
-                raise ReaderClosed(f"the reader of {self.topic!r} has ended")
+                raise ReaderClosed(f"the reader of {self.topic!r} is closed")
             # One step for the reader's thread, which takes no lock: it finds all of them or none.
             self._inbox.joined.extend(subscriptions)
 
@@ -249,7 +249,7 @@ class ResponseReader:
             self._assign({number: self.positions.get(number, 0) for number in partitions})
         if self._source.was_recreated():
             _log.warning(
-                "Topic %s was deleted and created again; waiting jobs are served from the new one",
+                "Topic %s was deleted and created again; waiting jobs now read the new one",
                 self.topic,
             )
             self._read_again(dict.fromkeys(self.positions, 0), self._everyone())
@@ -264,7 +264,7 @@ class ResponseReader:
         number, wanted = refused.partition, refused.wanted
         if refused.was_removed:
             _log.warning(
-                "%s[%d] begins at offset %d now: retention removed what was to be read from %d on",
+                "%s[%d] now begins at offset %d: retention removed the unread records from %d on",
                 *(self.topic, number, refused.first, wanted),
             )
             gone = truncations(self._everyone(), {number: refused.first})
@@ -274,7 +274,7 @@ class ResponseReader:
             return
         start = min(self._an_hour_ago().get(number, 0), refused.end)
         _log.warning(
-            "%s[%d] ends at offset %d, before %d, which was to be read next: %s. "
+            "%s[%d] ends at offset %d, before the next offset to read, %d: %s. "
             "Reading again from %d",
             *(self.topic, number, refused.end, wanted, WENT_BACK, start),
         )
@@ -310,7 +310,7 @@ class ResponseReader:
             if any(job.position(number) > end for job in jobs)
         }
         _log.warning(
-            "%d jobs wait for offsets behind the end of topic %s (by partition, now %s): %s. "
+            "%d jobs wait for offsets after the end of topic %s (by partition, now %s): %s. "
             "Reading again from %s",
             *(
                 len(jobs),

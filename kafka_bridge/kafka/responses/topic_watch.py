@@ -133,7 +133,7 @@ class TopicIdentity:
             self._known = self._known or found
             self._latest = found
         except Exception as error:  # it may be missing just now; the next look will tell
-            _log.debug("The id of topic %s is not known: %s", self._topic, error)
+            _log.debug("Reading the id of topic %s failed: %s", self._topic, error)
             self._is_due = True
         finally:
             self._looked_at = time.monotonic()

@@ -183,7 +183,7 @@ def test_finished_job_is_refused(office: Office) -> None:
     office.end(job.correlation_id, JobState.SUCCEEDED)
     said = office.run("replay", place)
     assert said.code == 1
-    assert f"job {job.correlation_id} has ended (FAILED), so workers would pass it" in said.err
+    assert f"job {job.correlation_id} is finished (FAILED), so workers would skip it" in said.err
     assert "--as-new submits it under a new id" in said.err
     assert "0 of 1 were replayed." in said.err
     assert office.sent() == []
@@ -220,7 +220,7 @@ def test_finished_job_is_submitted_as_new_once(office: Office) -> None:
     office.end(new.correlation_id, JobState.SUCCEEDED)
     said = office.run("replay", place, "--as-new")
     assert said.code == 1
-    assert f"as job {new.correlation_id}, which has ended (SUCCEEDED)" in said.err
+    assert f"as job {new.correlation_id}, which is finished (SUCCEEDED)" in said.err
 
 
 def test_unreadable_record_is_replayed_as_it_is(office: Office) -> None:
@@ -241,7 +241,7 @@ def test_unreadable_record_of_a_finished_job_is_refused(office: Office) -> None:
     for options in ([], ["--as-new"]):
         said = office.run("replay", place, *options)
         assert said.code == 1
-        assert f"job {job} has ended (FAILED)" in said.err
+        assert f"job {job} is finished (FAILED)" in said.err
         assert "as it cannot be read (Avro schema with fingerprint" in said.err
     assert office.sent() == []
 
@@ -254,13 +254,13 @@ def test_request_too_large_for_a_dead_letter_is_replayed_from_its_place(office: 
     gone = replace(origin, offset=41)
     other = office.set_aside_bytes(b"another key", None, [], origin=origin)
     lost = office.set_aside_bytes(job.correlation_id.encode(), None, [], origin=gone)
-    assert (
-        f"cannot be read: too large to be here, lies at {origin}" in office.run("show", place).out
-    )
+    words = f"cannot be read: too large for a dead letter, is at {origin}"
+    assert words in office.run("show", place).out
     said = office.run("replay", place, other, lost)
     assert said.code == 1
-    assert f"and another record lies at {origin}: the topic was made anew" in said.err
-    assert f"its value was too large to be here, and record {gone} is no longer there" in said.err
+    assert f"and another record is at {origin}: the topic was deleted and created again" in said.err
+    lost = f"its value was too large for a dead letter, and record {gone} no longer exists"
+    assert lost in said.err
     assert [each.value for each in office.sent()] == [encode(job)] * 2
 
 
@@ -333,11 +333,12 @@ def test_letter_that_would_come_back_is_not_sent(office: Office) -> None:
     office.write(office.dead_letters, b"k", b"v", [])
     said = office.run("replay", "--all", "--yes")
     assert said.code == 1
-    assert "topic 'no.such.topic' does not exist, so it would only come back" in said.err
+    words = "topic 'no.such.topic' does not exist, so it would become a dead letter again"
+    assert words in said.err
     assert "its headers do not say which topic it came from: use --to TOPIC" in said.err
     assert "0 of 3 were replayed." in said.err
     said = office.run("replay", "0@2", "--to", office.dead_letters)
-    assert f"{office.dead_letters} holds the dead letters" in said.err
+    assert f"{office.dead_letters} is the dead-letter topic" in said.err
     assert office.sent() == []
 
 

@@ -92,10 +92,10 @@ def test_group_at_work_and_group_that_is_down(
         assert f"consumer groups on it: '{group}' (1 member, has committed nothing yet)." in str(
             report
         )
-        assert "The workers are busy with what came before, or stuck" in str(report)
+        assert "The workers are busy with earlier jobs, or stuck" in str(report)
         _commit(consumer, topic, 10)
         assert look(real_broker, topic).groups == (GroupReport(group, 1, 0),)
-        assert "have taken all that there is, and none answered" in str(look(real_broker, topic))
+        assert "have consumed all requests, and no event came" in str(look(real_broker, topic))
         fill(real_broker, topic, 3)
         assert f"'{group}' (1 member, lags by 3)" in str(look(real_broker, topic))
     report = look(real_broker, topic)
@@ -157,7 +157,7 @@ def test_broker_that_does_not_tell() -> None:
     """The embedded broker knows nothing of groups: the words say so, and what to look at."""
     with EmbeddedBroker(["q"]) as broker:
         words = str(look(broker, "q"))
-    assert words.startswith("Topic 'q' exists; who reads it is not known (")
+    assert words.startswith("Topic 'q' exists; its consumer groups are not known (")
     assert words.endswith("). Check that the service's workers run and that they read this topic.")
 
 
@@ -165,7 +165,7 @@ def test_broker_that_does_not_answer() -> None:
     """A diagnosis never fails: without brokers it says that it knows nothing, and why."""
     report = diagnose(config_of("127.0.0.1:9"), "q", 1)
     assert str(report).startswith(
-        "What Kafka knows of topic 'q' could not be asked: no Kafka broker answered at 127.0.0.1:9 "
+        "Kafka could not be asked about topic 'q': no Kafka broker answered at 127.0.0.1:9 "
     )
 
 

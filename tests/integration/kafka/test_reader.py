@@ -231,7 +231,7 @@ def test_records_without_a_key_or_of_others_are_passed_over(
     assert reader.counts.without_key == 3
     assert (reader.counts.undecodable, reader.counts.matched, reader.counts.records) == (0, 1, 10)
     (line,) = [each.getMessage() for each in caplog.records if topic in each.getMessage()]
-    assert f"Record {topic}[0]@0 has no key and is passed over" in line
+    assert f"Skipped record {topic}[0]@0, which has no key" in line
 
 
 def test_bad_notice_is_a_protocol_error(

@@ -98,7 +98,7 @@ def test_idle_reader_closes_and_says_so(
     time.sleep(0.4)
     assert not closed()  # which begins the lingering anew
     eventually(lambda: not reader._thread.is_alive(), "the reader's thread ends")
-    with pytest.raises(ReaderClosed, match=f"the reader of '{topic}' has ended"):
+    with pytest.raises(ReaderClosed, match=f"the reader of '{topic}' is closed"):
         Waiter().join(reader)
 
 

@@ -185,7 +185,7 @@ def test_one_copy_is_a_problem_unless_asked_for(real_broker: Broker, names: Topi
     created = run(real_broker, "create", names, "--safe")
     assert created.returncode == 1
     assert f"{names.requests}: created" in created.stdout
-    words = "✗ replication factor 1: a lost broker loses jobs, 3 is safe (if fewer are meant: --rep"
+    words = "✗ replication factor 1: a lost broker loses jobs, 3 is safe (if fewer are intended: "
     assert words in row(created.stdout, names.requests)
     checked = run(real_broker, "check", names, "--safe")
     assert checked.returncode == 1

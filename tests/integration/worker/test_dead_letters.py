@@ -83,12 +83,12 @@ def test_job_that_nobody_could_answer_is_done_after_all(
     letter = json.loads(office.run("list", "--json").out)
     assert letter["correlation_id"] == job.correlation_id
     assert f"topic '{responses}' does not exist" in letter["error_message"]
-    assert "so it would only come back" in office.run("replay", "--all").err
+    assert "so it would become a dead letter again" in office.run("replay", "--all").err
     real_broker.create_topic(responses, 2)
     try:
         # A worker takes a topic that was missing to be so for ten seconds more.
         eventually(
-            lambda: "has ended (SUCCEEDED)" in office.run("replay", "0@0").err,
+            lambda: "is finished (SUCCEEDED)" in office.run("replay", "0@0").err,
             "the job is done, so that it is replayed no more",
             timeout=40,
         )

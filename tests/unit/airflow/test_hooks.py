@@ -133,7 +133,7 @@ def test_test_button_reports_the_number_of_brokers(monkeypatch: pytest.MonkeyPat
     [
         ({"bootstrap.servers": "127.0.0.1:9"}, "no Kafka broker answered at 127.0.0.1:9 while"),
         ({}, f"the extra of connection 'mine' cannot be used: {MISSING}"),
-        ({**SERVERS, "sasl.nothing": "x"}, "the Kafka configuration is not accepted: "),
+        ({**SERVERS, "sasl.nothing": "x"}, "invalid Kafka configuration: "),
     ],
 )
 def test_test_button_reports_the_error_of_a_task(

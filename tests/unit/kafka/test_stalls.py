@@ -48,7 +48,8 @@ def test_partition_that_stands_still(
     lines = [each.getMessage() for each in caplog.records]
     assert len(lines) == stalled
     assert all(
-        "t[0] has not moved from offset 5 for 30 s, although it ends at 9" in x for x in lines
+        "t[0]: the consumer has been at offset 5 for 30 s, although the partition ends at 9" in x
+        for x in lines
     )
 
 

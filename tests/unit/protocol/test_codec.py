@@ -177,14 +177,14 @@ def test_registry_is_refused_when_writing() -> None:
         (b"\xef\xbb\xbf{}", Undecodable, "neither Avro nor JSON"),
         (b"\x00\x00\x00", Undecodable, "neither Avro nor JSON"),
         (b"\x00\x00\x00\x01\x02body", UnknownSchema, "schema registry (schema id 258)"),
-        (MARKER, Undecodable, "cut off after 2 bytes, within the Avro header"),
-        (encode(COMMAND)[:9], Undecodable, "cut off after 9 bytes, within the Avro header"),
+        (MARKER, Undecodable, "truncated after 2 bytes, within the Avro header"),
+        (encode(COMMAND)[:9], Undecodable, "truncated after 9 bytes, within the Avro header"),
         (
             MARKER + b"\x0f" * 8 + b"body",
             UnknownSchema,
             "Avro schema with fingerprint 0f0f0f0f0f0f0f0f is not known",
         ),
-        (encode(EVENT), Undecodable, "a StatusEvent stands where a JobCommand belongs"),
+        (encode(EVENT), Undecodable, "a StatusEvent instead of a JobCommand"),
         (encode(COMMAND)[:-1], Undecodable, "damaged Avro body of a JobCommand: EOFError"),
         (encode(COMMAND) + b"\x00", Undecodable, "bytes are left over after the Avro body of a J"),
         (
@@ -346,5 +346,5 @@ def test_value_that_gzip_made_huge_is_refused_before_it_is_decoded(
     value = encode(EVENT, Encoding.JSON)
     monkeypatch.setattr(codec, "MOST_BYTES", len(value))
     assert decode(StatusEvent, value) == EVENT
-    with pytest.raises(Undecodable, match=r"^a value of [\d,]+ bytes; messages have [\d,]+ at the"):
+    with pytest.raises(Undecodable, match=r"^the value has [\d,]+ bytes; the limit is [\d,]+$"):
         decode(StatusEvent, value + b" ")

@@ -84,7 +84,7 @@ def test_plan_refuses_senseless_numbers(wrong: dict[str, Any], words: str) -> No
             ["retention.ms is 3600000 (1:00:00), must be at least 604800000 (7 days, 0:00:00)"],
         ),
         (GOOD | {"retention.ms": str(PLAN.retention_ms - 1)}, ["must be at least 604800000"]),
-        (GOOD | {"retention.bytes": "1000"}, ["retention.bytes is set: a busy day removes"]),
+        (GOOD | {"retention.bytes": "1000"}, ["retention.bytes is set: on a busy day"]),
         (
             {"cleanup.policy": "compact", "retention.ms": "0", "retention.bytes": "0"},
             ["cleanup.policy", "retention.ms is 0", "retention.bytes"],
@@ -146,7 +146,7 @@ def test_copies_that_lose_jobs_are_a_problem_unless_asked_for(
     found = list(topics._unsafe_copies(required, replication, settings))
     assert len(found) == len(words)
     assert all(part in text for part, text in zip(words, found, strict=True))
-    assert all("if fewer are meant: --" in text for text in found)
+    assert all("if fewer are intended: --" in text for text in found)
 
 
 @pytest.mark.parametrize(
