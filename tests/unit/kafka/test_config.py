@@ -312,5 +312,5 @@ def test_readers_groups_begin_as_the_environment_sets_it() -> None:
 @pytest.mark.parametrize("prefix", ["", "  ", 7])
 def test_readers_groups_need_a_beginning(prefix: object) -> None:
     """A prefix that is empty would cover every group of the cluster."""
-    with pytest.raises(ConfigurationError, match=r"reader\.group\.prefix must be a non-empty string"):
+    with pytest.raises(ConfigurationError, match=r"reader\.group\.prefix must be a non-empty"):
         KafkaConfig({"bootstrap.servers": "b:1", "reader.group.prefix": prefix})
