@@ -14,8 +14,6 @@ from kafka_bridge.protocol.errors import (
     RecordLocation,
     RemoteProtocolError,
 )
-from kafka_bridge.protocol.event_head import read_head
-from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobState, StatusEvent
 
 CANCELLED = "cancelled"
@@ -45,14 +43,13 @@ class FinishedJob:
         )
 
 
-def finished_by_event(value: bytes | None, location: RecordLocation) -> FinishedJob | None:
-    """Return the job that a status event finishes, or None if the event is not a terminal one."""
-    try:
-        state = read_head(value).state
-    except RemoteProtocolError:
-        return None  # the trigger has skipped it as well
-    if state not in TERMINAL:
-        return None
+def finished_by_event(
+    state: JobState, value: bytes | None, location: RecordLocation
+) -> FinishedJob:
+    """Return the job that a terminal event finishes.
+
+    :param state: the state in the event's head
+    """
     try:
         event = decode_at(StatusEvent, value, location)
     except RemoteProtocolError as error:

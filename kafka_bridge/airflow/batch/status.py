@@ -110,14 +110,14 @@ def _finished_by_round(
         timeout,
         plain_head if reply is Reply.PLAIN else event_head,
     )
-    for (number, position), _, message in scan.terminal_events(positions):
+    for (number, position), state, message in scan.terminal_events(positions):
         location, before = location_of(message), closed[number]
         if position in found[number] or (before and not _precedes(location, before)):
             continue
         if reply is Reply.PLAIN:
             job = finished_by_reply(Record.of(message))
         else:  # without the headers: reading them takes as long as all the rest
-            job = finished_by_event(message.value(), location)
+            job = finished_by_event(state, message.value(), location)
         if job is not None:
             found[number][position] = job
     return found

@@ -21,15 +21,10 @@ PLACE = RecordLocation(TOPIC, 0, 3)
 CORRELATED: Headers = [("kafka_correlationId", JOB.encode())]
 
 
-def test_record_without_a_readable_head_finishes_no_job() -> None:
-    """The trigger has skipped it as well."""
-    assert finished_by_event(b"junk", PLACE) is None
-
-
 def test_damaged_failure_is_retryable() -> None:
     """The damaged part would say whether it is."""
-    end = finished_by_event(encode(event(JobState.FAILED, error=JobFailure("a", "b")))[:-3], PLACE)
-    assert end is not None
+    damaged = encode(event(JobState.FAILED, error=JobFailure("a", "b")))[:-3]
+    end = finished_by_event(JobState.FAILED, damaged, PLACE)
     assert end.error is not None
     assert (end.state, end.error.type, end.error.retryable) == (JobState.FAILED, "unreadable", True)
     assert end.error.message.startswith("jobs.responses[0]@3: damaged Avro body of a StatusEvent")
@@ -47,8 +42,7 @@ def test_damaged_failure_is_retryable() -> None:
 )
 def test_success_with_an_unreadable_result_is_not_retried(value: bytes, words: str) -> None:
     """Another attempt would do the same work for the same result."""
-    end = finished_by_event(value, PLACE)
-    assert end is not None
+    end = finished_by_event(JobState.SUCCEEDED, value, PLACE)
     assert end.error is not None
     assert end.has_lost_result
     assert end.is_settled
@@ -59,8 +53,7 @@ def test_success_with_a_result_nested_too_deep_is_not_retried() -> None:
     """Another attempt would bring the same result."""
     deep = b"[" * 10**5 + b"]" * 10**5
     ended = event(JobState.SUCCEEDED, result=deep, result_type="application/json")
-    end = finished_by_event(encode(ended), PLACE)
-    assert end is not None
+    end = finished_by_event(JobState.SUCCEEDED, encode(ended), PLACE)
     assert end.has_lost_result
     assert end.is_settled
 

@@ -46,6 +46,14 @@ EVENTS = [
 """At the offsets from 0 to 4 of the one partition."""
 
 
+class Junk(Message):
+    """A record under the key of an event's job that is not an event."""
+
+    def value(self) -> bytes:
+        """Return bytes in no encoding."""
+        return b"junk"
+
+
 @pytest.fixture
 def topic(monkeypatch: pytest.MonkeyPatch) -> list[StatusEvent]:
     """Give the list of what is in the response topic, to be added to."""
@@ -56,14 +64,16 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> list[StatusEvent]:
     ) -> Iterator[list[ck.Message]]:
         assert (config, name, start, timeout) == (CONFIG, TOPIC, [0], 30)
         for offset, each in enumerate(contents):
-            yield [cast(ck.Message, Message(each, RecordLocation(TOPIC, 0, offset)))]
+            place = RecordLocation(TOPIC, 0, offset)
+            records = [Junk(each, place), Message(each, place)]
+            yield cast(list[ck.Message], records)
 
     monkeypatch.setattr(job_events, "scan", scan)
     return contents
 
 
 def test_first_terminal_event_of_a_job_counts(topic: list[StatusEvent]) -> None:
-    """Other events, and those of other jobs, do not."""
+    """Other events, those of other jobs, and records that are not events do not."""
     topic += [*EVENTS, event(JobState.SUCCEEDED, correlation_id=OTHER_JOB)]
     status = read_status(CONFIG, BATCH, Reply.EVENTS, 30)
     assert status.jobs == [
