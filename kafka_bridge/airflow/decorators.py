@@ -63,10 +63,10 @@ class _KafkaJobDecoratedOperator(DecoratedOperator, KafkaJobOperator):
 def _typed_by(
     typed: Callable[P, TaskDecorator],
 ) -> Callable[[Callable[..., TaskDecorator]], Callable[P, TaskDecorator]]:
-    """Show one function's signature on another one.
+    """Show the signature of one function on another one.
 
-    That one gets exactly the arguments that its caller gave: a default that were passed on would
-    hide the DAG's ``default_args``.
+    The other function gets only the arguments that its caller gave. If it got the defaults as well,
+    they would hide the DAG's ``default_args``.
     """
 
     def decorate(function: Callable[..., TaskDecorator]) -> Callable[P, TaskDecorator]:

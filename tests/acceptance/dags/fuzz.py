@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.sdk import DAG
 
 from kafka_bridge.airflow import KafkaJobOperator
 
-TOPICS = {"response_topic": "fuzz.responses", "control_topic": "fuzz.control"}
+TOPICS: dict[str, Any] = {"response_topic": "fuzz.responses", "control_topic": "fuzz.control"}
 
 # A retry goes on with the same job: it bears Airflow's own race (decision 0007) on a busy machine.
 with DAG("fuzz_honest", schedule=None, default_args={"retries": 1, "retry_delay": 0.0}):

@@ -19,7 +19,7 @@ from kafka_bridge.airflow.exceptions import KafkaJobKilled, KafkaJobTimedOut, Ka
 from kafka_bridge.protocol.errors import ConfigurationError, RecordGone
 from kafka_bridge.protocol.messages import JobFailure, JobState
 
-from .samples import JOB, context, event, handle
+from .samples import JOB, OTHER_JOB, context, event, handle
 from .stand_ins import Kafka
 
 WHAT_A_HANDLE_IS = (
@@ -210,3 +210,14 @@ def test_sensor_cancels_the_job_only_with_cancel_on_kill(kafka: Kafka, cancel: b
         made.execute_complete(context(), {"error": "worker_lost", "message": "silent"})
     reasons = ["the task was killed", "worker_lost: silent"]
     assert kafka.cancelled == ([(JOB, reason) for reason in reasons] if cancel else [])
+
+
+def test_sensor_can_be_mapped_over_handles() -> None:
+    """One sensor waits for each job of a mapped publish task."""
+    with DAG("mapped", schedule=None) as dag:
+        KafkaJobSensor.partial(task_id="wait", timeout=timedelta(minutes=5)).expand(
+            job=[handle().to_json(), handle(correlation_id=OTHER_JOB).to_json()]
+        )
+    made = dag.get_task("wait").unmap({"job": handle().to_json()})
+    assert isinstance(made, KafkaJobSensor)
+    assert (made.deferral_timeout, made.job["correlation_id"]) == (timedelta(minutes=5), JOB)
