@@ -36,6 +36,8 @@ class Phase(Enum):
     RELEASED = "another worker does the job again"
     LOST = "another worker has the job; this one publishes nothing more"
 
+    __hash__ = object.__hash__  # Enum's own is Python code, and phases are looked up for each job
+
 
 def _transitions() -> Mapping[Phase, frozenset[Phase]]:
     p = Phase
