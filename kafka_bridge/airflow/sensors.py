@@ -147,8 +147,9 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
         return job
 
     def _timed_out(self, correlation_id: str) -> AirflowSensorTimeout:
-        message = f"job {correlation_id} has not ended within the sensor's timeout of "
-        message += f"{self.timeout:g} s"
+        message = (
+            f"job {correlation_id} did not finish within the sensor's timeout of {self.timeout:g} s"
+        )
         self.in_flight = None
         if self.cancel_on_kill:
             self.kafka.cancel(correlation_id, message)
@@ -161,4 +162,5 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
         except (JobError, AirflowSensorTimeout) as error:
             if not self.soft_fail or isinstance(error, KafkaJobKilled):
                 raise
-            raise AirflowSkipException(f"Skipped, as soft_fail is set: {error}") from error
+            self.log.info("soft_fail is set, so this task is skipped: %s", error)
+            raise AirflowSkipException(str(error)) from error

@@ -222,7 +222,7 @@ def test_overdue(runs: dict[str, Run]) -> None:
     request = run.until_at_work()
     assert run.wait() == "failed"
     assert "KafkaJobTimedOut: deadline_exceeded: the job ran longer than 5 s on worker" in run.log()
-    assert "allow more time with start_to_close_timeout" in run.log()
+    assert "To allow more time, increase start_to_close_timeout." in run.log()
     assert run.until_ended(request, 10) is JobState.CANCELLED
     (reason,) = run.reasons(request)
     assert reason is not None

@@ -125,7 +125,7 @@ def test_timeout_fails_the_sensor(kafka: Kafka, cancel: bool) -> None:
     made = KafkaJobSensor(task_id="s", job=handle().to_json(), timeout=300, cancel_on_kill=cancel)
     with pytest.raises(AirflowSensorTimeout) as caught:
         trigger_timeout(made)
-    assert str(caught.value) == f"job {JOB} has not ended within the sensor's timeout of 300 s"
+    assert str(caught.value) == f"job {JOB} did not finish within the sensor's timeout of 300 s"
     assert kafka.cancelled == ([(JOB, str(caught.value))] if cancel else [])
 
 
