@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 600
 FUZZ_SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all chaos fuzz bench lint format requirements clean
+.PHONY: help setup demo test test-unit test-all chaos fuzz bench lint format requirements clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,9 @@ demo: $(READY)  ## Watch an Airflow task be done by a worker. KEEP=1 leaves Airf
 
 test: $(READY)  ## Run the tests (TESTS=tests/unit runs some).
 	@$(BIN)/python -m pytest -m "not long" $(TESTS)
+
+test-unit: $(READY)  ## Run what needs no broker and no other program: under a minute, for every day.
+	@$(BIN)/python -m pytest -q -m "not real_kafka and not long and not slow" tests/unit tests/contract
 
 test-all: $(READY)  ## Run the tests, long ones too.
 	@$(BIN)/python -m pytest $(TESTS)

@@ -69,7 +69,9 @@ def accept(run: Run) -> None:
         producer.publish(RESPONSE_TOPIC, key, encode(accepted), [])
 
 
-def test_process_that_dies_before_the_deferral(runs: dict[str, Run]) -> None:
+def test_retry_waits_for_the_job_of_a_process_that_died_before_the_deferral(
+    runs: dict[str, Run],
+) -> None:
     """A job whose task dies right after the publish is waited for by the retry, and runs once."""
     run = runs["dies_before_deferral"]
     assert run.wait() == "success"
@@ -81,7 +83,9 @@ def test_process_that_dies_before_the_deferral(runs: dict[str, Run]) -> None:
     assert f"Reattached to job {request.correlation_id} of an earlier try" in run.log(2)
 
 
-def test_process_that_dies_before_the_publish(runs: dict[str, Run]) -> None:
+def test_retry_publishes_the_job_of_a_process_that_died_before_the_publish(
+    runs: dict[str, Run],
+) -> None:
     """A job that was stored and not published is published by the retry, and runs once."""
     run = runs["dies_before_publish"]
     assert run.wait() == "success"
@@ -93,7 +97,7 @@ def test_process_that_dies_before_the_publish(runs: dict[str, Run]) -> None:
     assert f"Job {request.correlation_id} of an earlier try had not reached Kafka" in run.log(2)
 
 
-def test_retry_after_a_failure(runs: dict[str, Run]) -> None:
+def test_retry_after_a_retryable_failure_runs_another_job(runs: dict[str, Run]) -> None:
     """A job that failed and may be tried again is followed by another, which succeeds."""
     run = runs["first_fails"]
     assert run.wait() == "success"
@@ -106,7 +110,9 @@ def test_retry_after_a_failure(runs: dict[str, Run]) -> None:
 
 
 @pytest.mark.parametrize("dag_id", ["cleared", "cleared_while_running"])
-def test_clear(runs: dict[str, Run], dag_id: str) -> None:
+def test_clearing_a_task_cancels_its_job_and_runs_another(
+    runs: dict[str, Run], dag_id: str
+) -> None:
     """A cleared task's job is cancelled, and another runs; deferred, or waiting in a worker."""
     run = runs[dag_id]
     first = run.until_at_work()
@@ -120,7 +126,7 @@ def test_clear(runs: dict[str, Run], dag_id: str) -> None:
     assert run.reasons(second) == []
 
 
-def test_triggerers_that_come_and_go(
+def test_triggerer_that_wakes_late_cancels_no_job(
     airflow: LocalAirflow, begin: Begin, eventually: Eventually
 ) -> None:
     """A triggerer that wakes after another one has taken over cancels nothing: the job goes on.
@@ -149,7 +155,7 @@ def test_triggerers_that_come_and_go(
     assert run.states(request).count(JobState.ACCEPTED) == 1
 
 
-def test_marked_while_no_triggerer_runs(airflow: LocalAirflow, begin: Begin) -> None:
+def test_mark_cancels_jobs_while_no_triggerer_runs(airflow: LocalAirflow, begin: Begin) -> None:
     """A mark reaches the jobs that no triggerer waits for: a task's one, and a run's batch."""
     airflow.kill(Component.TRIGGERER)
     try:
@@ -174,7 +180,9 @@ def test_marked_while_no_triggerer_runs(airflow: LocalAirflow, begin: Begin) -> 
         ("killed_while_running", "failed"),
     ],
 )
-def test_marked(runs: dict[str, Run], dag_id: str, state: str) -> None:
+def test_marking_a_task_cancels_its_job_within_seconds(
+    runs: dict[str, Run], dag_id: str, state: str
+) -> None:
     """A task that a person ends, deferred or not: its worker confirms CANCELLED within 5 s.
 
     So it does where the triggerer has only just begun, as the test before this one leaves it, and
@@ -205,7 +213,7 @@ def until_cancelled(run: Run, since: float) -> set[str | None]:
     return reasons
 
 
-def test_mark_that_is_to_cancel_nothing(runs: dict[str, Run]) -> None:
+def test_job_goes_on_after_a_mark_without_cancel_on_kill(runs: dict[str, Run]) -> None:
     """With cancel_on_kill=False the job goes on when its task is marked."""
     run = runs["left_alone"]
     request = run.until_at_work()
@@ -216,7 +224,7 @@ def test_mark_that_is_to_cancel_nothing(runs: dict[str, Run]) -> None:
     assert run.end(request) == []
 
 
-def test_overdue(runs: dict[str, Run]) -> None:
+def test_job_that_runs_too_long_is_cancelled_and_fails_its_task(runs: dict[str, Run]) -> None:
     """A job that runs too long fails its task in words, is cancelled and stops."""
     run = runs["overdue"]
     request = run.until_at_work()
@@ -229,7 +237,7 @@ def test_overdue(runs: dict[str, Run]) -> None:
     assert reason.startswith("deadline_exceeded: the job ran longer than 5 s")
 
 
-def test_silent_worker(runs: dict[str, Run]) -> None:
+def test_task_of_a_silent_worker_fails_and_its_job_is_cancelled(runs: dict[str, Run]) -> None:
     """A worker that accepts and says no more is lost: in words, and its job gets CANCEL."""
     run = runs["silent"]
     assert run.wait() == "failed"
@@ -238,7 +246,7 @@ def test_silent_worker(runs: dict[str, Run]) -> None:
     assert run.reasons(run.requests()[0]) == [words]
 
 
-def test_nobody_there(runs: dict[str, Run]) -> None:
+def test_task_without_a_worker_fails_with_what_kafka_knows(runs: dict[str, Run]) -> None:
     """A job that nobody takes says what Kafka knows of its topic, and gets CANCEL."""
     run = runs["nobody"]
     assert run.wait() == "failed"

@@ -40,7 +40,9 @@ def run_id(airflow: LocalAirflow, workers: object) -> str:
 
 
 @pytest.mark.parametrize("mistake", WORDS)
-def test_mistake(airflow: LocalAirflow, run_id: str, mistake: str) -> None:
+def test_mistake_fails_the_task_once_and_says_what_to_do(
+    airflow: LocalAirflow, run_id: str, mistake: str
+) -> None:
     """The task fails, once, and its log says what is wrong and what to do."""
     (task,) = [t for t in airflow.task_instances("bad_inputs", run_id) if t["task_id"] == mistake]
     assert task["state"] == "failed"

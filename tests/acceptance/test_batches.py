@@ -52,7 +52,7 @@ def log(airflow: LocalAirflow, dag_id: str, run_id: str, try_number: int = 1) ->
     return "\n".join(map(str, airflow.task_log(dag_id, run_id, "work", try_number)))
 
 
-def test_triggerer_killed_amid_two_thousand_jobs(
+def test_batch_survives_a_triggerer_killed_amid_two_thousand_jobs(
     airflow: LocalAirflow, runs: dict[str, str], eventually: Eventually
 ) -> None:
     """A triggerer killed with -9 amid a batch costs nothing: all results come, in order, once."""
@@ -74,7 +74,7 @@ def test_triggerer_killed_amid_two_thousand_jobs(
     assert "of 2000 jobs: 1,900 SUCCEEDED, 100 FAILED" in log(airflow, dag_id, run_id)
 
 
-def test_fail_fast_and_retry(
+def test_retry_of_a_batch_runs_only_jobs_that_did_not_succeed(
     airflow: LocalAirflow, runs: dict[str, str], jobs_broker: Broker
 ) -> None:
     """The first failure fails the task; its retry does what is left, and nothing that succeeded."""
@@ -87,7 +87,7 @@ def test_fail_fast_and_retry(
     assert "of 200 jobs failed: " in log(airflow, dag_id, run_id)
 
 
-def test_marked_failed(
+def test_marking_a_batch_failed_cancels_every_job(
     airflow: LocalAirflow, runs: dict[str, str], jobs_broker: Broker, eventually: Eventually
 ) -> None:
     """When somebody marks the task failed, the worker confirms for every job that it is stopped."""
@@ -108,7 +108,7 @@ def test_marked_failed(
     eventually(lambda: ends() == {JobState.CANCELLED: 20}, "all are cancelled", 60)
 
 
-def test_without_triggerer(
+def test_batch_runs_without_a_triggerer(
     airflow: LocalAirflow, runs: dict[str, str], jobs_broker: Broker
 ) -> None:
     """A worker waits for the batch itself; the handler's result is the XCom, and the link leads on.
@@ -129,7 +129,9 @@ def test_without_triggerer(
     assert links["extra_links"] == {"Kafka batch": f"http://127.0.0.1/batches/{batch_id}"}
 
 
-def test_example(airflow: LocalAirflow, runs: dict[str, str]) -> None:
+def test_example_batch_equals_an_independent_count(
+    airflow: LocalAirflow, runs: dict[str, str]
+) -> None:
     """The example's total is that of an independent count, though one of its jobs has failed."""
     run_id = runs["batch_files"]
     assert airflow.wait_for_run("batch_files", run_id, 120) == "success"

@@ -184,7 +184,9 @@ def run(demo: Demo, steps: list[str]) -> str:
 
 
 @pytest.mark.long
-def test_demo_from_end_to_end(start_demo: StartDemo, checkout: Path) -> None:
+def test_demo_shows_its_steps_in_order_and_leaves_nothing_running(
+    start_demo: StartDemo, checkout: Path
+) -> None:
     """Its steps come in order, its result is right, and nothing is left but its own folder."""
     output = run(start_demo(checkout), STEPS)
     files, size = count(installed_airflow())
@@ -196,7 +198,9 @@ def test_demo_from_end_to_end(start_demo: StartDemo, checkout: Path) -> None:
 
 
 @pytest.mark.long
-def test_demo_of_three_patterns(start_demo: StartDemo, checkout: Path) -> None:
+def test_demo_of_three_patterns_shows_progress_and_equal_results(
+    start_demo: StartDemo, checkout: Path
+) -> None:
     """Each pattern moves while one looks, and all of them find the same."""
     output = run(start_demo(checkout, "--dag", "three_patterns"), THREE_PATTERNS)
     tasks = ["by_callback", "by_polling", "by_worker"]
@@ -237,7 +241,9 @@ def test_kept_demo_serves_airflows_pages(start_demo: StartDemo, checkout: Path) 
         httpx.get(address, trust_env=False, timeout=5)
 
 
-def test_demo_whose_airflow_cannot_start(start_demo: StartDemo, tmp_path: Path) -> None:
+def test_demo_whose_airflow_cannot_start_says_why_and_stops_its_worker(
+    start_demo: StartDemo, tmp_path: Path
+) -> None:
     """It says in one line what is in its way, fails, and stops the worker that ran already.
 
     The line is whole, also where a path holds what the terminal's markup would swallow.

@@ -58,13 +58,15 @@ def report(airflow: LocalAirflow, dag_id: str, run_id: str, task_id: str = "audi
     return airflow.xcom(dag_id, run_id, task_id)
 
 
-def test_decorated(airflow: LocalAirflow, runs: dict[str, str]) -> None:
+def test_decorated_task_returns_the_result_of_the_job(
+    airflow: LocalAirflow, runs: dict[str, str]
+) -> None:
     """The result of the job is what the decorated function's task returns."""
     run_id = ended(airflow, runs, "decorated_job")
     assert report(airflow, "decorated_job", run_id)["files"] == count()
 
 
-def test_published_and_waited_for(
+def test_sensors_in_two_dags_get_the_result_of_one_published_job(
     airflow: LocalAirflow, runs: dict[str, str], jobs_broker: Broker
 ) -> None:
     """One job, two that wait: a sensor in the same DAG and one in another get the same result."""
@@ -79,7 +81,9 @@ def test_published_and_waited_for(
     assert report(airflow, "wait_for_job", other_id, "wait") == here
 
 
-def test_without_a_triggerer(airflow: LocalAirflow, runs: dict[str, str]) -> None:
+def test_task_that_does_not_defer_logs_progress_and_returns_the_result(
+    airflow: LocalAirflow, runs: dict[str, str]
+) -> None:
     """The task never defers, shows the progress in its log, and returns the result."""
     run_id = ended(airflow, runs, "without_triggerer")
     assert report(airflow, "without_triggerer", run_id)["files"] == count()
@@ -88,7 +92,9 @@ def test_without_a_triggerer(airflow: LocalAirflow, runs: dict[str, str]) -> Non
     assert "DEFERRED" not in log
 
 
-def test_ended_from_the_trigger(airflow: LocalAirflow, runs: dict[str, str]) -> None:
+def test_task_that_ends_in_the_triggerer_is_never_resumed(
+    airflow: LocalAirflow, runs: dict[str, str]
+) -> None:
     """The result is there, as JSON text, and the task's process ran once: nothing was resumed."""
     run_id = ended(airflow, runs, "end_from_trigger")
     assert json.loads(report(airflow, "end_from_trigger", run_id))["files"] == count()
@@ -97,7 +103,7 @@ def test_ended_from_the_trigger(airflow: LocalAirflow, runs: dict[str, str]) -> 
     assert "Pausing task as DEFERRED" in log
 
 
-def test_checked_payload_and_result_handler(
+def test_payload_is_validated_and_the_result_handler_gets_the_result(
     airflow: LocalAirflow, runs: dict[str, str], jobs_broker: Broker
 ) -> None:
     """A template's text arrives as the number that the model wants; the handler has the result."""
@@ -106,7 +112,9 @@ def test_checked_payload_and_result_handler(
     assert report(airflow, "checked_payload", run_id) == ".py"
 
 
-def test_payload_that_does_not_fit(airflow: LocalAirflow, file_auditor: object) -> None:
+def test_invalid_payload_fails_the_task_before_anything_is_published(
+    airflow: LocalAirflow, file_auditor: object
+) -> None:
     """A wrong field fails the task before anything is sent, and is named in its log."""
     run_id = airflow.trigger("checked_payload", conf={"files_per_second": "many"})
     airflow.wait_for_task("checked_payload", run_id, "audit", {"up_for_retry", "failed"}, 180)
@@ -116,7 +124,9 @@ def test_payload_that_does_not_fit(airflow: LocalAirflow, file_auditor: object) 
     ) in text_of(airflow, "checked_payload", run_id)
 
 
-def test_page_of_the_task(airflow: LocalAirflow, runs: dict[str, str], jobs_broker: Broker) -> None:
+def test_page_of_the_task_shows_the_job_and_links_to_its_records(
+    airflow: LocalAirflow, runs: dict[str, str], jobs_broker: Broker
+) -> None:
     """The rendered view shows the job, and the extra link leads to its records."""
     run_id = ended(airflow, runs, "decorated_job")
     job = request_of(jobs_broker, run_id).correlation_id
@@ -145,7 +155,7 @@ def text_of(airflow: LocalAirflow, dag_id: str, run_id: str) -> str:
     return "\n".join(str(line) for line in airflow.task_log(dag_id, run_id, "audit"))
 
 
-def test_providers_get(airflow: LocalAirflow) -> None:
+def test_providers_get_lists_what_the_provider_brings(airflow: LocalAirflow) -> None:
     """`airflow providers get` tells of the sensors, the decorator, the link, the configuration."""
     result = subprocess.run(
         [sys.executable, "-m", "airflow", "providers", "get", "airflow-kafka-bridge", *FULL],

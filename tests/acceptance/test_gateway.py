@@ -110,7 +110,9 @@ def log_of(airflow: LocalAirflow, run_id: str) -> str:
 
 
 @pytest.mark.usefixtures("gateway")
-def test_program_over_real_files(airflow: LocalAirflow, tmp_path: Path) -> None:
+def test_program_logs_progress_and_returns_its_last_line(
+    airflow: LocalAirflow, tmp_path: Path
+) -> None:
     """Its progress stands in the task's log, its last line is the result."""
     for number in range(200):
         (tmp_path / f"{number:03}.txt").write_text(f"file {number}\n")
@@ -127,7 +129,7 @@ def test_program_over_real_files(airflow: LocalAirflow, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("gateway")
-def test_program_that_fails(airflow: LocalAirflow) -> None:
+def test_failed_program_gives_its_standard_error_as_the_tasks_error(airflow: LocalAirflow) -> None:
     """What it wrote to its standard error is the task's error."""
     run_id = begin(airflow, "audit", {"directory": "/no/such/folder"})
     assert airflow.wait_for_run("gateway_job", run_id, 180) == "failed"
@@ -137,7 +139,7 @@ def test_program_that_fails(airflow: LocalAirflow) -> None:
 
 
 @pytest.mark.usefixtures("gateway")
-def test_program_that_is_cancelled(
+def test_cancelled_program_ends_with_all_its_children(
     airflow: LocalAirflow,
     jobs_broker: Broker,
     eventually: Callable[..., None],
@@ -164,7 +166,7 @@ def test_program_that_is_cancelled(
     eventually(lambda: last() is JobState.CANCELLED, "it is confirmed", 60)
 
 
-def test_service_that_refuses_to_say_how_a_job_is(
+def test_service_without_status_for_long_fails_the_task_and_stops_the_job(
     airflow: LocalAirflow, start_gateway: Callable[..., None]
 ) -> None:
     """For a moment, it costs no task; for longer, the task fails and the service does not go on."""
@@ -218,7 +220,7 @@ def other_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAir
 
 
 @pytest.mark.long
-def test_another_airflow_by_its_rest_api(
+def test_yaml_file_alone_drives_another_airflow_by_its_rest_api(
     airflow: LocalAirflow,
     start_gateway: Callable[..., None],
     other_airflow: LocalAirflow,

@@ -58,7 +58,7 @@ def test_task_fails_once_with_a_clear_error(airflow: LocalAirflow, run_id: str, 
     assert "Let a result_handler turn it into a value that can be stored" in log
 
 
-def test_others_do_not_notice(airflow: LocalAirflow, run_id: str) -> None:
+def test_other_tasks_of_the_triggerer_get_their_results(airflow: LocalAirflow, run_id: str) -> None:
     """A task that waits in the same triggerer gets its result, and the triggerer is the same."""
     instance = airflow.task_instance("hostile_values", run_id, "bystander")
     assert instance is not None
@@ -86,7 +86,7 @@ def response(jobs_broker: Broker) -> Iterator[Callable[[StatusEvent], None]]:
 
 
 @pytest.mark.long
-def test_worker_with_an_odd_name_is_silent(
+def test_odd_name_of_a_silent_worker_is_shown_safely(
     airflow: LocalAirflow,
     begin: Callable[..., Run],
     eventually: Callable[..., None],
@@ -123,7 +123,9 @@ with DAG(dag_id="unstorable", schedule=None):
 """
 
 
-def test_literal_in_a_dag_file(airflow: LocalAirflow, eventually: Callable[..., None]) -> None:
+def test_value_in_a_dag_file_is_an_import_error_that_names_the_place(
+    airflow: LocalAirflow, eventually: Callable[..., None]
+) -> None:
     """The file has an import error that names the place; the DAG processor goes on."""
     file = airflow.dags / "unstorable.py"
     file.write_text(UNSTORABLE, encoding="utf-8")

@@ -37,7 +37,7 @@ def counts(run: Run, counted: Collection[JobState]) -> Counter[int]:
     return Counter(sum(said[state] for state in counted) for said in states(run).values())
 
 
-def test_hundred_mapped_tasks(begin: Begin) -> None:
+def test_hundred_mapped_tasks_run_each_job_once(begin: Begin) -> None:
     """A hundred mapped tasks have a hundred results, and each job runs once."""
     run = begin("hundred_jobs")
     assert run.airflow.wait_for_run(run.dag_id, run.run_id, 290) == "success"
@@ -46,7 +46,7 @@ def test_hundred_mapped_tasks(begin: Begin) -> None:
     assert counts(run, [JobState.ACCEPTED]) == {1: 100}
 
 
-def test_run_with_a_hundred_jobs_is_ended(begin: Begin) -> None:
+def test_ending_a_run_cancels_each_of_a_hundred_jobs(begin: Begin) -> None:
     """A person ends a run: each of its jobs is cancelled, at work or in the queue.
 
     Nobody waits until the triggerer, which takes up fifty at a time, runs them all.
@@ -77,12 +77,14 @@ def assert_all_collected(run: Run) -> None:
     assert counts(run, TERMINAL) == {1: JOBS}
 
 
-def test_batch_that_collects(begin: Begin) -> None:
+def test_batch_collects_ten_thousand_results_in_order(begin: Begin) -> None:
     """Ten thousand jobs, one in twenty of which fails: all results, in order, each job once."""
     assert_all_collected(begin("large_collects", "batch.requests"))
 
 
-def test_batch_whose_triggerer_dies(begin: Begin, airflow: LocalAirflow) -> None:
+def test_batch_of_ten_thousand_survives_a_killed_triggerer(
+    begin: Begin, airflow: LocalAirflow
+) -> None:
     """A triggerer killed with -9 amid ten thousand jobs costs nothing: all results, each once."""
     run = begin("large_collects", "batch.requests")
     run.wait_for_task("deferred")
@@ -93,7 +95,7 @@ def test_batch_whose_triggerer_dies(begin: Begin, airflow: LocalAirflow) -> None
     assert_all_collected(run)
 
 
-def test_batch_that_fails_fast(begin: Begin) -> None:
+def test_large_batch_fails_fast_and_its_retry_runs_the_rest(begin: Begin) -> None:
     """The first failure ends the try; the retry does what is left, and each payload once."""
     run = begin("large_fails_fast", "batch.requests")
     assert run.airflow.wait_for_run(run.dag_id, run.run_id, 200) == "success"

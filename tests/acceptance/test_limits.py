@@ -23,7 +23,9 @@ STALLED_SECONDS = 10.0
 """Where a triggerer's log carries eight such messages whole, its events wait for 25 s or more."""
 
 
-def test_long_messages_and_results(begin: Callable[..., Run]) -> None:
+def test_long_messages_hold_up_no_job_and_long_results_are_refused(
+    begin: Callable[..., Run],
+) -> None:
     """Eight jobs with messages of 0.9 MB hold up nobody; their results of 1 MB are refused.
 
     The message stands in the log cut to one line. The refusal says what to do, and is not retried.

@@ -23,7 +23,9 @@ def run_id(airflow: LocalAirflow, workers: object) -> str:
     return run_id
 
 
-def test_metrics_of_jobs(run_id: str, metrics: Statsd, eventually: Eventually) -> None:
+def test_each_job_is_counted_as_submitted_and_completed(
+    run_id: str, metrics: Statsd, eventually: Eventually
+) -> None:
     """Each job is counted once as submitted and once as completed, with outcome and duration."""
     job = "kafka_bridge.job"
     succeeded = {"job_type": "test.observed", "outcome": "succeeded"}
@@ -36,7 +38,9 @@ def test_metrics_of_jobs(run_id: str, metrics: Statsd, eventually: Eventually) -
         assert 0 < milliseconds < 60_000
 
 
-def test_metrics_of_the_reader(run_id: str, metrics: Statsd, eventually: Eventually) -> None:
+def test_triggerer_reports_waiting_jobs_and_the_lag_of_its_reader(
+    run_id: str, metrics: Statsd, eventually: Eventually
+) -> None:
     """The triggerer tells how many jobs wait, how far behind its reader is and what it has read."""
     topic = {"topic": "jobs.responses"}
     reader = "kafka_bridge.reader"

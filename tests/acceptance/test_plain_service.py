@@ -92,7 +92,7 @@ def log_of(airflow: LocalAirflow, dag_id: str, run_id: str, task_id: str) -> str
     return "\n".join(map(str, airflow.task_log(dag_id, run_id, task_id)))
 
 
-def test_nest(airflow: LocalAirflow, nest: None) -> None:
+def test_nestjs_service_answers_a_task_without_the_sdk(airflow: LocalAirflow, nest: None) -> None:
     """What a NestJS service returns is the task's result, and what it throws the task's error."""
     runs = {
         dag_id: airflow.trigger(dag_id) for dag_id in ("plain_service", "plain_service_that_fails")
@@ -105,7 +105,7 @@ def test_nest(airflow: LocalAirflow, nest: None) -> None:
     assert "KafkaJobFailed: error: no such file: /no/such/file" in log
 
 
-def test_spring(airflow: LocalAirflow, spring: None) -> None:
+def test_spring_service_answers_a_task_without_the_sdk(airflow: LocalAirflow, spring: None) -> None:
     """What a Spring listener returns is the task's result; a marked reply, the task's error.
 
     A listener that throws and has no error handler is silent: the time-out says what to do. A batch

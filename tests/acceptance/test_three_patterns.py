@@ -45,7 +45,7 @@ def _log(airflow: LocalAirflow, run_id: str, task_id: str) -> str:
     return "\n".join(str(line) for line in airflow.task_log(DAG_ID, run_id, task_id))
 
 
-def test_three_patterns(airflow: LocalAirflow) -> None:
+def test_three_patterns_report_the_same_count_and_their_progress(airflow: LocalAirflow) -> None:
     """All three report what an independent count of the tree says, and progress on the way."""
     root = Path(installed_airflow.__path__[0])
     run_id = airflow.trigger(DAG_ID, conf={"files_per_second": 250})
@@ -64,7 +64,7 @@ def test_three_patterns(airflow: LocalAirflow) -> None:
     assert airflow.xcom(DAG_ID, run_id, "compare") == airflow.xcom(DAG_ID, run_id, "by_worker")
 
 
-def test_failure_has_the_words_of_whoever_failed(airflow: LocalAirflow) -> None:
+def test_failure_has_the_words_of_the_service_that_failed(airflow: LocalAirflow) -> None:
     """A directory that is not there fails each task in the words of its service or worker."""
     run_id = airflow.trigger(DAG_ID, conf={"directory": "/no/such/directory"})
     assert airflow.wait_for_run(DAG_ID, run_id, 180) == "failed"

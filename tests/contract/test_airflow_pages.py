@@ -30,7 +30,7 @@ def test_every_example_makes_tasks(code: str) -> None:
     assert dag.tasks
 
 
-def test_the_test_finds_the_examples() -> None:
+def test_pages_contain_the_examples_that_are_checked() -> None:
     """Several pages have code."""
     assert len(EXAMPLES) >= 8
 

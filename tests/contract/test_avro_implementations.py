@@ -59,6 +59,7 @@ def class_path(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "class-path").read_text(encoding="utf-8").strip()
 
 
+@pytest.mark.slow
 def test_the_java_implementation_agrees(class_path: str) -> None:
     """Apache Avro for Java finds our fingerprints, and reads and writes every golden file alike."""
     files = [GOLDEN / f"{case.name}.avro" for case in CASES]

@@ -72,7 +72,7 @@ def test_health_is_checked(service: dict[str, Any]) -> None:
 
 
 @every_service
-def test_who_depends_waits_for_health(service: dict[str, Any]) -> None:
+def test_dependent_containers_wait_for_health(service: dict[str, Any]) -> None:
     """A service starts once what it needs answers."""
     for name, condition in service.get("depends_on", {}).items():
         assert name in SERVICES

@@ -53,7 +53,7 @@ def test_reads_what_else_means_the_same(variant: Variant) -> None:
 
 
 @pytest.mark.parametrize("unreadable", UNREADABLE, ids=lambda unreadable: unreadable.file)
-def test_refuses_what_is_no_message(unreadable: Unreadable) -> None:
+def test_bytes_that_are_not_a_message_are_refused(unreadable: Unreadable) -> None:
     """Damaged bytes are refused as the peer's fault."""
     with pytest.raises(RemoteProtocolError):
         decode(unreadable.message_type, (GOLDEN / unreadable.file).read_bytes())
@@ -65,7 +65,7 @@ def test_index_and_folder_agree_with_the_tables() -> None:
     assert {path.name for path in GOLDEN.iterdir()} == {*golden_files(), INDEX}
 
 
-def test_names_are_unique() -> None:
+def test_names_of_golden_cases_are_unique() -> None:
     """No two entries share a file."""
     assert len(golden_files()) == 2 * len(CASES) + len(VARIANTS) + len(UNREADABLE)
 
@@ -82,12 +82,12 @@ def test_cases_cover_the_protocol() -> None:
                 assert at_default == {True, False}, field["name"]
 
 
-def test_bytes_are_canonical() -> None:
+def test_golden_bytes_are_canonical() -> None:
     """No case has a map with two entries, whose order Avro leaves open."""
     assert all(len(case.message.attributes) <= 1 for case in CASES)
 
 
-def test_making_them_anew_writes_all_of_them(tmp_path: Path) -> None:
+def test_make_golden_in_an_empty_folder_writes_every_file(tmp_path: Path) -> None:
     """An empty folder gets every golden file, byte by byte as it was released."""
     write_new(tmp_path)
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

@@ -57,14 +57,14 @@ each_schema = pytest.mark.parametrize("released", RELEASED, ids=lambda released:
 
 
 @each_schema
-def test_file_is_frozen(released: Released) -> None:
+def test_schema_file_never_changes(released: Released) -> None:
     """Not a byte of a released schema file changes, its documentation included."""
     digest = hashlib.sha256((SCHEMAS / released.file).read_bytes()).hexdigest()
     assert digest == released.sha256, DO_INSTEAD.format(file=released.file)
 
 
 @each_schema
-def test_fingerprint_is_frozen(released: Released) -> None:
+def test_fingerprint_never_changes(released: Released) -> None:
     """What is written carries the released fingerprint, and what carries it can be read."""
     fingerprint = bytes.fromhex(released.fingerprint)
     assert WRITTEN[released.message_type].fingerprint == fingerprint, DO_INSTEAD.format(
@@ -79,7 +79,7 @@ def test_every_schema_file_is_pinned() -> None:
 
 
 @each_schema
-def test_documented_fingerprint(released: Released) -> None:
+def test_documented_fingerprint_is_the_computed_one(released: Released) -> None:
     """The public page lists the fingerprint, for those whose library gets it wrong."""
     page = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
     assert f"`{released.fingerprint}`" in page

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from kafka_bridge.worker import StopReason
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "write-a-worker.md").read_text("utf-8")
@@ -25,6 +27,7 @@ def files() -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_code_of_the_page_runs_and_its_tests_pass(tmp_path: Path) -> None:
     """All of it together, as a reader has it: the module, its tests, the worker as a program."""
     for name, code in files().items():

@@ -154,7 +154,7 @@ def test_the_command_prints_its_address_and_ends_cleanly(number: signal.Signals)
     assert process.returncode == 0
 
 
-def test_the_command_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a JDK: exit 1, the reason on stderr, no traceback and nothing on stdout."""
     monkeypatch.setenv("PATH", "/nonexistent")
     with command("--kind", "apache") as process:

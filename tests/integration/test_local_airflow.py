@@ -181,7 +181,7 @@ def test_killed_triggerer_resumes_its_triggers(airflow: LocalAirflow, tmp_path: 
     assert airflow.xcom("harness", run_id, "wait")["text"] == "after the crash"
 
 
-def test_frozen_scheduler_goes_on(airflow: LocalAirflow) -> None:
+def test_frozen_scheduler_continues_when_it_is_thawed(airflow: LocalAirflow) -> None:
     """A frozen scheduler starts nothing; the wait says what it waited for; thawed, it goes on."""
     airflow.pause(Component.SCHEDULER)
     try:
@@ -193,7 +193,7 @@ def test_frozen_scheduler_goes_on(airflow: LocalAirflow) -> None:
     assert airflow.wait_for_run("harness_failing", run_id, RUN_SECONDS) == "failed"
 
 
-def test_listens_on_loopback_only(airflow: LocalAirflow) -> None:
+def test_every_component_listens_on_loopback_only(airflow: LocalAirflow) -> None:
     """No process of Airflow has a socket that can be reached from outside."""
     members = [p for c in Component for p in living_members(airflow.session(c))]
     sockets = [s for p in members for s in p.net_connections("inet") if s.status == "LISTEN"]
@@ -246,7 +246,7 @@ def test_taken_port_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert processes_of(tmp_path / "home") == []
 
 
-def test_everything_dies_with_the_parent(tmp_path: Path) -> None:
+def test_every_process_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     """When the process that runs the harness is killed with -9, three generations die."""
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, sys.executable, "-c", FAMILY],

@@ -33,7 +33,7 @@ def sent(client: dict[str, Any], topic: str) -> str | None:
     return failures[0]
 
 
-def test_each_way_in_works_and_all_is_denied_until_allowed(
+def test_each_login_works_and_all_access_is_denied_until_allowed(
     secured_kafka: SecuredKafka, unique_name: UniqueName
 ) -> None:
     """A user comes in by SCRAM-SHA-512, -256 or certificate, and may do what was allowed."""
@@ -55,7 +55,7 @@ def test_each_way_in_works_and_all_is_denied_until_allowed(
     assert topic_error(clients[0], topic) == "TOPIC_AUTHORIZATION_FAILED"
 
 
-def test_a_user_that_is_removed_comes_in_no_more(
+def test_removed_user_can_no_longer_log_in(
     secured_kafka: SecuredKafka, unique_name: UniqueName
 ) -> None:
     """Removing a user and changing its password take effect for new connections."""

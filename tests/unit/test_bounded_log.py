@@ -68,7 +68,7 @@ def test_end_of_the_process_does_not_lose_the_count() -> None:
     assert "15 more lines like this one were left out" in ended.stderr.splitlines()[-1]
 
 
-def test_next_interval_has_lines_of_its_own(
+def test_next_interval_has_a_budget_of_its_own(
     log: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What happens later is seen as well, and few lines have no summary."""
@@ -79,7 +79,9 @@ def test_next_interval_has_lines_of_its_own(
     assert caplog.messages == ["Bad: a", "Bad: b", "Bad: c", "Bad: d"]
 
 
-def test_kinds_do_not_share(log: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
+def test_kinds_of_lines_do_not_share_a_budget(
+    log: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
     """A flood of one kind does not hide the first line of another."""
     for number in range(10):
         log.warning("Bad: %d", number)

@@ -27,6 +27,8 @@ from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
 from kafka_bridge.testing import EmbeddedBroker
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(kafka_bridge.__file__).parent
 PROJECT = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
 HEAVY = ("confluent_kafka", "fastavro")

@@ -80,7 +80,7 @@ def test_bytes_become_text_where_it_is_cleaned() -> None:
     assert forgetful == []
 
 
-def test_exceptions_are_modules() -> None:
+def test_every_exception_to_the_rule_names_an_existing_module() -> None:
     """Nothing stands among the exceptions that is not there any more, or needs none."""
     assert NOT_SHOWN.keys() <= MODULES.keys()
     assert [each for each in NOT_SHOWN if not shows_raw_text(each)] == []

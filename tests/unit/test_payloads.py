@@ -81,7 +81,7 @@ def test_values_become_json(value: Any, data: bytes) -> None:
     assert to_bytes(value, "result") == (data, JSON)
 
 
-def test_none_is_nothing_and_bytes_stay() -> None:
+def test_none_has_no_payload_and_bytes_are_kept() -> None:
     """None has neither data nor a type; bytes, none of them too, travel as they are."""
     assert to_bytes(None, "result") == (None, None)
     assert to_bytes(b"\x00\xff", "result") == (b"\x00\xff", BYTES)
@@ -189,7 +189,9 @@ def test_results_become_what_xcom_can_hold(
         (b"\xff", "text/plain"),
     ],
 )
-def test_bytes_that_belie_their_type_are_a_value_error(data: bytes, media_type: str) -> None:
+def test_bytes_that_contradict_their_media_type_are_a_value_error(
+    data: bytes, media_type: str
+) -> None:
     """Whatever a worker sent, nothing but ValueError comes of it."""
     with pytest.raises(ValueError, match=r"."):
         from_bytes(data, media_type)

@@ -104,7 +104,7 @@ def pids(stage: Stage, what: str) -> list[int]:
 
 
 @pytest.mark.long
-def test_frozen_worker_keeps_its_result_to_itself_once_another_has_the_job(
+def test_frozen_worker_publishes_no_result_once_another_has_the_job(
     scene: Stage, eventually: Eventually
 ) -> None:
     """Both handlers end at the moment it is thawed: it says nothing, for the job is another's."""
@@ -129,7 +129,7 @@ def test_frozen_worker_keeps_its_result_to_itself_once_another_has_the_job(
     assert how_often_ended(scene, [job]) == [1]
 
 
-def test_frozen_worker_goes_on_with_its_jobs_where_nobody_took_them_over(
+def test_frozen_worker_continues_jobs_that_no_other_worker_took_over(
     scene: Stage, eventually: Eventually
 ) -> None:
     """The group forgot it and gives it the same partitions again: nothing is started anew.

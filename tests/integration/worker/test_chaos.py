@@ -182,7 +182,7 @@ def test_every_job_ends_once_whatever_dies(
     ("jobs", "seconds", "replaces_after"),
     [(700, 6.0, math.inf), pytest.param(6_000, 90.0, 12.0, marks=pytest.mark.long)],
 )
-def test_no_task_gives_up_its_worker_while_another_has_its_partition(
+def test_no_task_loses_its_worker_while_another_has_its_partition(
     quick_broker: ApacheKafka,
     unique_name: Callable[[str], str],
     tmp_path: Path,

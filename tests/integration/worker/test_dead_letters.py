@@ -27,7 +27,7 @@ JUNK = 3_000
 JUNK_BYTES = 3_000
 
 
-def test_flood_of_junk_makes_a_few_lines(stage: Stage, eventually: Eventually) -> None:
+def test_flood_of_junk_makes_few_log_lines(stage: Stage, eventually: Eventually) -> None:
     """Thousands of unreadable requests: all are set aside, a few are named, the rest is counted."""
     body = b'{"correlation_id": "%s"}' % (b"x" * JUNK_BYTES)
     junk = [stage.producer.send(stage.requests, None, body, []) for _ in range(JUNK)]
@@ -54,7 +54,7 @@ def test_flood_of_junk_makes_a_few_lines(stage: Stage, eventually: Eventually) -
 
 
 @pytest.mark.long
-def test_job_that_nobody_could_answer_is_done_after_all(
+def test_job_runs_once_its_missing_response_topic_exists(
     stage: Stage,
     real_broker: Broker,
     unique_name: Callable[[str], str],

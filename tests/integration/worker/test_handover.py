@@ -27,7 +27,7 @@ def until(stage: Stage, job: JobRequest, state: JobState) -> StatusEvent:
     )[-1]
 
 
-def test_job_that_outlasts_the_grace_is_handed_back(stage: Stage, eventually: Eventually) -> None:
+def test_job_that_outlasts_the_grace_is_released(stage: Stage, eventually: Eventually) -> None:
     """RELEASED says so, and why; the next worker does it anew as the next delivery."""
     first = stage.start("--concurrency", "2", KAFKA_BRIDGE_GRACE_SECONDS="0.5")
     jobs = [stage.request("wait"), stage.request("patient")]
@@ -49,7 +49,7 @@ def test_job_that_outlasts_the_grace_is_handed_back(stage: Stage, eventually: Ev
 
 
 @pytest.mark.long
-def test_jobs_accepted_ahead_are_handed_back_at_once(
+def test_jobs_accepted_ahead_are_released_at_once(
     stage: Stage, topics: TopicFactory, eventually: Eventually
 ) -> None:
     """They do not wait for the grace of those that run."""

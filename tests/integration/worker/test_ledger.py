@@ -32,7 +32,7 @@ LIVES: list[tuple[list[tuple[JobState, int]], Unfinished | None]] = [
 
 
 @pytest.mark.parametrize("encoding", [Encoding.AVRO, Encoding.JSON])
-def test_page_knows_what_finished_and_what_was_begun(
+def test_snapshot_has_finished_and_begun_jobs(
     real_broker: Broker, producer: RecordProducer, topics: Callable[..., str], encoding: Encoding
 ) -> None:
     """And how often, and how often it was handed back; what no worker wrote is passed over."""
@@ -55,7 +55,7 @@ def test_page_knows_what_finished_and_what_was_begun(
     assert snapshot.records == sum(len(said) for said, _ in LIVES) + 2
 
 
-def test_page_begins_where_it_is_told_to(
+def test_snapshot_starts_at_the_given_offset(
     real_broker: Broker, producer: RecordProducer, topics: Callable[..., str]
 ) -> None:
     """What is older than every request at hand is not read; an empty topic is soon read."""
@@ -67,7 +67,7 @@ def test_page_begins_where_it_is_told_to(
     assert read_snapshot(config, topic, time.time() + 60, 1).records == 0
 
 
-def test_page_knows_what_the_system_that_does_the_work_calls_a_job(
+def test_snapshot_has_the_external_id_of_a_job(
     real_broker: Broker, producer: RecordProducer, topics: Callable[..., str]
 ) -> None:
     """As the latest event of its last delivery says, whoever wrote that in between."""
@@ -86,7 +86,7 @@ def test_page_knows_what_the_system_that_does_the_work_calls_a_job(
     assert known == {"batch-2": "batch-2", "unnamed": None}
 
 
-def test_missing_topic_is_told_apart_from_an_empty_one(real_broker: Broker) -> None:
+def test_missing_topic_is_distinct_from_an_empty_one(real_broker: Broker) -> None:
     """Nobody could be told of the jobs' ends: it is an error, with the topic's name."""
     with pytest.raises(TopicNotFound, match=r"topic 'no\.such\.topic' does not exist"):
         read_snapshot(config_of(real_broker.bootstrap_servers), "no.such.topic", 0.0, 1)

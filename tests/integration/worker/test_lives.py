@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 S = JobState
 
 
-def test_concurrency_is_how_many_jobs_run_at_a_time(stage: Stage, eventually: Eventually) -> None:
+def test_no_more_jobs_run_at_a_time_than_the_concurrency(
+    stage: Stage, eventually: Eventually
+) -> None:
     """With 4, four jobs run and no fifth; as one ends the next begins."""
     stage.start("--concurrency", "4")
     jobs = [stage.request("wait") for _ in range(6)]
@@ -36,7 +38,9 @@ def test_concurrency_is_how_many_jobs_run_at_a_time(stage: Stage, eventually: Ev
     assert sorted(stage.noted("done")) == sorted(job.correlation_id for job in jobs)
 
 
-def test_job_type_with_a_limit_of_its_own(stage: Stage, eventually: Eventually) -> None:
+def test_job_type_with_a_limit_of_its_own_never_exceeds_it(
+    stage: Stage, eventually: Eventually
+) -> None:
     """Of a type with concurrency 1 one job runs at a time, and others have the worker's rest."""
     stage.start("--concurrency", "3")
     narrow = [stage.request("narrow") for _ in range(3)]
@@ -104,7 +108,7 @@ def test_job_that_does_not_end_does_not_hold_up_the_stop(
     assert positions(stage) == 0
 
 
-def test_job_of_a_killed_worker_is_done_by_another(stage: Stage, eventually: Eventually) -> None:
+def test_job_of_a_killed_worker_is_run_by_another(stage: Stage, eventually: Eventually) -> None:
     """After the session time-out the group gives the job to who is left; what finished stays so."""
     first = stage.start()
     before, job = stage.request("note"), stage.request("wait")
@@ -158,7 +162,7 @@ def test_full_worker_goes_on_after_another_joins(stage: Stage, eventually: Event
     assert {end.state for end in ends_of(stage, jobs)} == {S.SUCCEEDED}
 
 
-def test_jobs_from_before_the_first_worker_are_done(stage: Stage) -> None:
+def test_jobs_from_before_the_first_worker_are_run(stage: Stage) -> None:
     """A new group starts at the earliest request: none is lost that was sent before it."""
     job = stage.request("note")
     stage.publish(job)
@@ -207,7 +211,7 @@ def test_fenced_worker_ends_instead_of_idling(stage: Stage) -> None:
     assert "instance" in first.said.lower()
 
 
-def test_worker_on_another_thread_is_told_to_stop(stage: Stage, eventually: Eventually) -> None:
+def test_worker_on_another_thread_can_be_stopped(stage: Stage, eventually: Eventually) -> None:
     """No signal reaches it there; ``stop()`` lets the job at hand end, as SIGTERM does.
 
     Told before it runs, it ends as soon as it does; after that it runs again.

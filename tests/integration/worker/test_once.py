@@ -79,7 +79,7 @@ def test_finished_job_of_a_killed_worker_is_never_started_again(
     assert how_often_ended(lane, [running, finished]) == [1, 1]
 
 
-def test_job_that_kills_its_process_is_given_up_and_others_are_not(
+def test_job_that_kills_its_process_is_abandoned_and_others_are_not(
     lane: Stage, eventually: Eventually
 ) -> None:
     """After ``max_deliveries`` deaths it is FAILED, and a dead letter; nobody else is blamed.

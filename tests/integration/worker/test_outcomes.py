@@ -201,7 +201,7 @@ def test_result_too_large_for_the_broker_fails_the_job(
     assert f"too large for topic '{small}': Broker: " in error.message
 
 
-def test_blocked_handler_is_heard_of(shared: Stage) -> None:
+def test_heartbeats_go_on_while_a_handler_blocks(shared: Stage) -> None:
     """While a handler blocks its thread, no interval passes without an event."""
     job = shared.request("block", 1.6, heartbeat_interval_ms=300)
     shared.publish(job)
@@ -217,7 +217,7 @@ def test_blocked_handler_is_heard_of(shared: Stage) -> None:
     assert max(gaps) < 0.9  # where a reader would begin to wonder
 
 
-def test_unreadable_request_is_set_aside_and_told(stage: Stage) -> None:
+def test_unreadable_request_is_dead_lettered_and_its_sender_is_notified(stage: Stage) -> None:
     """Its bytes go to the dead letters untouched, with where from and why; the sender hears too.
 
     The requests behind it are done as if it were not there.
@@ -257,7 +257,7 @@ NOBODYS: list[tuple[bytes | None, list[tuple[str, bytes]]]] = [
 ]
 
 
-def test_unreadable_request_of_nobody_is_only_set_aside(stage: Stage) -> None:
+def test_unreadable_request_without_a_sender_is_only_dead_lettered(stage: Stage) -> None:
     """Without a usable key and reply topic nobody can be told; the worker goes on all the same."""
     for key, headers in NOBODYS:
         stage.producer.publish(stage.requests, key, b"{}", headers)
@@ -269,7 +269,7 @@ def test_unreadable_request_of_nobody_is_only_set_aside(stage: Stage) -> None:
     assert outcome(stage, stage.request("note")).state is S.SUCCEEDED
 
 
-def test_tombstones_are_passed_over(stage: Stage, eventually: Eventually) -> None:
+def test_tombstones_are_skipped(stage: Stage, eventually: Eventually) -> None:
     """A tombstone is neither a job nor a dead letter, and its offset is committed."""
     for number in range(8):
         stage.producer.publish(stage.requests, b"%d" % number, None, [])
@@ -309,7 +309,7 @@ def test_job_that_cannot_be_answered_goes_to_the_dead_letters(stage: Stage, resp
     assert stage.noted("done") == [job.correlation_id]
 
 
-def test_accepted_is_on_record_before_the_work_begins(stage: Stage) -> None:
+def test_accepted_is_acknowledged_before_the_work_begins(stage: Stage) -> None:
     """ACCEPTED proves that the answer can be written, so it is there while the handler waits."""
     stage.start()
     job = stage.request("wait")

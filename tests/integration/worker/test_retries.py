@@ -51,7 +51,7 @@ def test_fault_that_passes_costs_the_task_nothing(shared: Stage, job_type: str) 
         ("hopeless", None, 1, "table_missing"),
     ],
 )
-def test_job_fails_with_its_last_error_once_no_retry_is_left_or_worth_it(
+def test_job_fails_with_its_last_error_when_no_retry_is_left_or_useful(
     shared: Stage, job_type: str, payload: Any, count: int, kind: str
 ) -> None:
     """Neither what is named non-retryable nor an ApplicationError that says so is tried again."""

@@ -99,7 +99,9 @@ def guarded(
         stage.close()
 
 
-def test_work_is_told_once_it_may_be_told(guarded: Guarded, eventually: Eventually) -> None:
+def test_results_are_published_once_the_right_is_granted(
+    guarded: Guarded, eventually: Eventually
+) -> None:
     """Write on responses is revoked while one job runs and before another is accepted.
 
     Neither becomes a dead letter, neither is done twice, and both succeed once it is granted again.
@@ -123,7 +125,7 @@ def test_work_is_told_once_it_may_be_told(guarded: Guarded, eventually: Eventual
     assert guarded.dead_letters() == 0
 
 
-def test_missing_rights_are_said_at_the_start(guarded: Guarded) -> None:
+def test_missing_rights_are_logged_at_the_start(guarded: Guarded) -> None:
     """Each with the line that grants it; a job waits until the response topic may be read."""
     stage, kafka, user = guarded.stage, guarded.kafka, guarded.user
     kafka.disallow(user, "topic", stage.responses, "Read")

@@ -36,7 +36,9 @@ def test_running_job_is_cancelled(shared: Stage, eventually: Eventually, job_typ
     assert job.correlation_id in shared.noted("stopped-cancelled")
 
 
-def test_handler_that_ignores_a_cancel_is_told_apart(shared: Stage, eventually: Eventually) -> None:
+def test_handler_that_ignores_a_cancel_is_reported_as_such(
+    shared: Stage, eventually: Eventually
+) -> None:
     """Until it ends heartbeats say that it was asked; its result says so, and is no CANCELLED."""
     job = shared.request("stubborn", heartbeat_interval_ms=200)
     shared.publish(job)

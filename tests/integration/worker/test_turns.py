@@ -38,7 +38,7 @@ def pair(stage: Stage, topics: TopicFactory, eventually: Eventually) -> Stage:
     return stage
 
 
-def test_jobs_of_a_killed_worker_go_before_the_queue_of_the_survivor(
+def test_jobs_of_a_killed_worker_run_before_the_queue_of_the_survivor(
     pair: Stage, eventually: Eventually
 ) -> None:
     """Its backlog is full and takes a minute: jobs that had begun elsewhere do not wait for it.
@@ -56,7 +56,7 @@ def test_jobs_of_a_killed_worker_go_before_the_queue_of_the_survivor(
         assert _longest_silence(events) < SILENCE_SECONDS, job
 
 
-def test_worker_without_a_free_place_speaks_for_the_jobs_of_a_killed_one(
+def test_full_worker_publishes_handover_heartbeats_for_jobs_of_a_killed_one(
     pair: Stage, eventually: Eventually
 ) -> None:
     """At once and in each heartbeat interval, as the delivery that broke off, until it has one."""
@@ -88,7 +88,7 @@ def test_worker_without_a_free_place_speaks_for_the_jobs_of_a_killed_one(
     assert survivor.stop() == 0
 
 
-def test_jobs_of_a_stopped_worker_go_before_the_queue_of_the_survivor(
+def test_jobs_of_a_stopped_worker_run_before_the_queue_of_the_survivor(
     pair: Stage, eventually: Eventually
 ) -> None:
     """What was handed back waits for a place, not for the queue, and is queued meanwhile."""
@@ -143,7 +143,7 @@ def _longest_silence(events: list[StatusEvent]) -> float:
     return max((later - at for at, later in itertools.pairwise(times)), default=0.0)
 
 
-def test_type_with_few_places_holds_up_no_other(stage: Stage, eventually: Eventually) -> None:
+def test_job_type_with_few_slots_delays_no_other_type(stage: Stage, eventually: Eventually) -> None:
     """1,500 requests of a type of which five may run lie before 100 others, in every partition.
 
     The others are done; then the 1,500, each once, and all is committed.
@@ -162,9 +162,7 @@ def test_type_with_few_places_holds_up_no_other(stage: Stage, eventually: Eventu
     eventually(lambda: positions(stage) == 1_600, "all are committed")
 
 
-def test_requests_that_were_passed_over_are_left_to_the_next_worker(
-    stage: Stage, eventually: Eventually
-) -> None:
+def test_skipped_requests_are_left_to_the_next_worker(stage: Stage, eventually: Eventually) -> None:
     """Killed while it has hundreds of them to come back to: the next worker does each, once."""
     first = stage.start("--concurrency", "20")
     slow = [stage.request("few") for _ in range(1_500)]

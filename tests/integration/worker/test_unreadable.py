@@ -25,7 +25,7 @@ def hand_over(delivery: Delivery) -> None:
         subscription.notify(notice)
 
 
-def test_job_behind_unreadable_batches_is_done_and_its_end_is_heard(
+def test_job_behind_unreadable_batches_runs_and_its_result_is_received(
     stage: Stage, eventually: Eventually
 ) -> None:
     """Such batches lie in all topics: before the worker starts, and again while it runs.

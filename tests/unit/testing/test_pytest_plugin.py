@@ -35,6 +35,7 @@ def test_every_public_name_can_be_imported() -> None:
         _ = package.nonsense
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ci", "outcome", "code"), [("", "1 skipped", 0), ("true", "1 error", 1), ("1", "1 error", 1)]
 )
