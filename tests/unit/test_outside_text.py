@@ -33,7 +33,7 @@ NOT_SHOWN = {
     "gateway/command/output.py": "output on its way to be masked; the gateway shows it",
     "gateway/callbacks/app.py": "the gateway's own answer to a caller",
     "gateway/outside_text.py": "text for a message, which whoever reads it cleans",
-    "kafka/admin/dead_letters.py": "a reply topic, to publish to",
+    "kafka/admin/dead_letter_topic.py": "a reply topic, to publish to",
     "payloads.py": "payloads and results are data; what stores them checks them",
     "protocol/event_head.py": "state and delivery alone, which are no texts",
     "protocol/ids.py": "a correlation id: it is one or it is refused",
