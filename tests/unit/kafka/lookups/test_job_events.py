@@ -1,0 +1,171 @@
+"""The events of jobs that a scan finds, with a scripted topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import confluent_kafka as ck
+import pytest
+
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.lookups import job_events
+from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW, JobEventScan
+from kafka_bridge.kafka.lookups.job_lookup import (
+    JobLookup,
+    TerminalEvent,
+    TopicPart,
+    find_job,
+    terminal_states,
+)
+from kafka_bridge.kafka.response_records import plain_head
+from kafka_bridge.protocol.codec import encode
+from kafka_bridge.protocol.errors import RecordLocation
+from kafka_bridge.protocol.headers import CORRELATION_ID
+from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
+
+CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
+JOB, OTHER = new_correlation_id(), new_correlation_id()
+REQUESTS, RESPONSES = TopicPart("requests", [3]), TopicPart("responses", [5])
+
+
+class Topics:
+    """The records by topic, and from where each topic was read."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, list[ck.Message]] = {"requests": [], "responses": []}
+        self.starts: list[tuple[str, Any]] = []
+
+    def scan(
+        self, _: KafkaConfig, topic: str, start: Any, **__: object
+    ) -> Iterator[Sequence[ck.Message]]:
+        """Do as the real one."""
+        self.starts.append((topic, start))
+        yield self.records[topic]
+
+    def add(
+        self,
+        state: JobState | bytes,
+        job: str = JOB,
+        *,
+        key: bytes | None = None,
+        header: bool = False,
+        topic: str = "responses",
+    ) -> None:
+        """Add an event, or other bytes, of a job."""
+        value = state if isinstance(state, bytes) else encode(event(job, state))
+        message = ck.Message(
+            topic=topic,
+            partition=0,
+            offset=len(self.records[topic]),
+            key=key if header else job.encode(),
+            value=value,
+            headers=[(CORRELATION_ID, job.encode())] if header else [],
+            timestamp=(ck.TIMESTAMP_CREATE_TIME, 0),
+        )
+        self.records[topic].append(message)
+
+
+def event(job: str, state: JobState) -> StatusEvent:
+    """Return a status event."""
+    return StatusEvent(
+        correlation_id=job,
+        event_id="e",
+        sequence=0,
+        state=state,
+        occurred_at=utc_now(),
+        worker_id="w",
+    )
+
+
+@pytest.fixture
+def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
+    """Give the topics that are read, to be filled."""
+    topics = Topics()
+    monkeypatch.setattr(job_events, "scan", topics.scan)
+    return topics
+
+
+def find() -> JobLookup:
+    """Look for the job."""
+    return find_job(CONFIG, JOB, REQUESTS, RESPONSES, 30)
+
+
+@pytest.mark.parametrize("key", [None, b"a key of its own"])
+def test_record_is_found_by_its_header_where_its_key_is_another(
+    topics: Topics, key: bytes | None
+) -> None:
+    """A service that answers as Spring or NestJS does may leave the key out."""
+    topics.add(JobState.SUCCEEDED, key=key, header=True)
+    topics.add(JobState.FAILED, OTHER)
+    scan = JobEventScan(CONFIG, "responses", [0], 30)
+    found = [(job, state) for job, state, _ in scan.terminal_events({JOB.encode(): "mine"})]
+    assert found == [("mine", JobState.SUCCEEDED)]
+    assert scan.records == 2
+
+
+def test_all_jobs_are_found_by_key_only(topics: Topics) -> None:
+    """A damaged value is yielded without a head."""
+    topics.add(JobState.RUNNING)
+    topics.add(b"junk", OTHER)
+    topics.add(JobState.FAILED, key=b"short", header=True)
+    events = [
+        (job, head and head.state)
+        for job, head, _ in JobEventScan(CONFIG, "responses", [0], 30).events()
+    ]
+    assert events == [(JOB.encode(), JobState.RUNNING), (OTHER.encode(), None)]
+
+
+def test_plain_reply_is_a_terminal_event(topics: Topics) -> None:
+    """Whatever its bytes are."""
+    topics.add(b"42")
+    scan = JobEventScan(CONFIG, "responses", [0], 30, plain_head)
+    assert [state for _, state, _ in scan.terminal_events({JOB.encode(): JOB})] == [
+        JobState.SUCCEEDED
+    ]
+
+
+def test_first_terminal_event_of_a_job_counts(topics: Topics) -> None:
+    """Its location is that of the record."""
+    topics.add(JobState.ACCEPTED)
+    topics.add(JobState.FAILED)
+    topics.add(JobState.SUCCEEDED)
+    place = RecordLocation("responses", 0, 1)
+    assert find() == JobLookup(published=True, end=TerminalEvent(JobState.FAILED, place))
+    assert terminal_states(CONFIG, "responses", [JOB, OTHER], None, 30) == {JOB: JobState.FAILED}
+
+
+@pytest.mark.parametrize("value", [JobState.ACCEPTED, b"junk"])
+def test_job_with_a_response_was_published(topics: Topics, value: JobState | bytes) -> None:
+    """So the request topic is not read."""
+    topics.add(value)
+    assert find() == JobLookup(published=True)
+    assert topics.starts == [("responses", [5])]
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_job_without_a_response_is_looked_for_among_the_requests(
+    topics: Topics, published: bool
+) -> None:
+    """It was published where its request is there."""
+    topics.add(b"a request", JOB if published else OTHER, topic="requests")
+    assert find() == JobLookup(published=published)
+    assert topics.starts == [("responses", [5]), ("requests", [3])]
+
+
+@pytest.mark.parametrize(
+    ("since", "start"),
+    [
+        (None, ()),
+        (datetime(2027, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC) - CLOCK_SKEW),
+        (datetime.fromtimestamp(1, UTC), datetime.fromtimestamp(0, UTC)),
+    ],
+)
+def test_lookup_by_time_starts_earlier_by_the_clock_skew(
+    topics: Topics, since: datetime | None, start: object
+) -> None:
+    """Clocks differ; and no time is before 1970."""
+    assert terminal_states(CONFIG, "responses", [JOB], since, 30) == {}
+    assert topics.starts == [("responses", start)]
