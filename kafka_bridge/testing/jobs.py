@@ -205,7 +205,7 @@ class _Given:
 class _Ledger:
     """Knows one job at most: one that was begun before, under this external id."""
 
-    knows_of_begun = False
+    has_unfinished = False
 
     def __init__(self, external_id: str | None) -> None:
         self._external_id = external_id
@@ -251,12 +251,12 @@ class _Unpublished:
     def __init__(self) -> None:
         self.error: BaseException | None = None
 
-    def set_aside(
+    def write(
         self, _record: Record | None, error: BaseException, done: Callable[[], None]
     ) -> None:
         """Keep the error."""
         self.error = error
         done()
 
-    def tell_sender(self, _record: Record | None, _error: Exception) -> None:
+    def notify_sender(self, _record: Record | None, _error: Exception) -> None:
         """Do nothing."""

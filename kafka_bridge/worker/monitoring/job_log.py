@@ -1,4 +1,4 @@
-"""The lines that a worker writes of each job: one when it starts, one when it ends."""
+"""The log lines of each job: one when it starts, one when it finishes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from kafka_bridge.worker.logs import job_fields
 
 LINES = 2_000
 INTERVAL_SECONDS = 10.0
-"""Two lines cost more than a job that does nothing. What is above 200 jobs a second, over ten
-seconds, is counted."""
+"""Two lines cost more than a job that does nothing. Lines above 200 jobs a second, over ten
+seconds, are only counted."""
 _log = bounded_logger("kafka_bridge.worker.jobs", lines=LINES, interval=INTERVAL_SECONDS)
 _failures = bounded_logger("kafka_bridge.worker.failed_jobs")
 
 REASON_BYTES = 500
-"""How much of an error's message, or of a reason, is in a line: the task's log has all of it."""
+"""A line has this much of an error's message or of a reason; the task's log has all of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobLog:
     """Writes the lines, on any thread.
 
-    :ivar is_on: whether it does; where it is off, the first few failures in a while are logged
+    :ivar is_on: whether every job is logged; else only the first failures in a while are
     """
 
     is_on: bool = False
@@ -45,10 +45,10 @@ class JobLog:
     def ended(
         self, request: JobRequest, state: JobState, seconds: float, reason: str | None
     ) -> None:
-        """Log that the end of a job, or its return to the others, is on record.
+        """Log that the terminal event of a job, or its RELEASED, is acknowledged.
 
-        :param seconds: since its handler was called; 0 where it was not
-        :param reason: why it failed, was cancelled or was handed back
+        :param seconds: since the call of its handler; 0 if the handler was not called
+        :param reason: why it failed, was cancelled or was released
         """
         has_failed = state is JobState.FAILED
         log = _log if self.is_on else _failures
@@ -67,7 +67,7 @@ class JobLog:
         )
 
     def left(self, request: JobRequest, seconds: float) -> None:
-        """Log that a job is left to another worker, with nothing said of it."""
+        """Log that a job is left to another worker, without an event."""
         if self.is_on:
             _log.warning(
                 "Job %s (%s) is left to another worker after %.3f s: its partition was lost",

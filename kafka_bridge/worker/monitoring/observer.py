@@ -1,7 +1,7 @@
-"""What a worker tells those who watch it: counts as things happen, and a status when asked.
+"""What a worker reports to its monitoring: what happens, as it happens, and a status on request.
 
-Knows nothing of who watches: metrics and health are an :class:`Observer` and a reader of
-:class:`WorkerStatus`.
+It does not depend on the kind of monitoring: metrics are an :class:`Observer`, and health is
+computed from a :class:`WorkerStatus`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from kafka_bridge.worker.monitoring.job_log import JobLog
 class WorkerStatus:
     """A worker at one moment.
 
-    ``running``: jobs whose handlers run. ``waiting``: requests in the process that have not
-    started. ``partitions``: how many it has. ``ready``: it has joined its group, and knows of every
-    partition that it was given what is finished and cancelled. ``seconds_since_poll``: how long ago
-    its consumer last polled, far below a second in a healthy worker whatever its handlers do.
+    :param running: jobs whose handlers run
+    :param waiting: requests in the process that have not started
+    :param partitions: how many partitions of the request topic it has
+    :param ready: whether it has joined its group and has read, for each of its partitions, which
+        jobs are finished or cancelled
+    :param seconds_since_poll: how long ago its consumer last polled; far below a second in a
+        healthy worker, whatever its handlers do
     """
 
     running: int
@@ -32,40 +35,40 @@ class WorkerStatus:
 
 
 class MetricSource(Protocol):
-    """Something else that is measured in the process, shown among the worker's metrics."""
+    """Another source of metrics in the process, served together with the worker's own."""
 
     def collect(self) -> Iterable[Any]:
-        """Return families of prometheus_client, as they are now. Any thread may ask."""
+        """Return metric families of prometheus_client. Called on any thread."""
 
 
 class Observer:
-    """Is told what happens, on any thread, and must return at once. This one ignores it.
+    """Receives what happens, on any thread; its methods return at once. This one ignores it.
 
-    :ivar job_log: writes a line at the start and at the end of each job
+    :ivar job_log: logs the start and the end of each job
     """
 
     job_log = JobLog()
 
     def accepted(self, job_type: str, *, delivery: int, queued_seconds: float) -> None:
-        """Note that a job was taken: so long after its request was made."""
+        """Note that a job was accepted, and how long after the request was created."""
 
     def ended(self, job_type: str, state: JobState, seconds: float) -> None:
-        """Note that a terminal event, or RELEASED, is acknowledged, so long after the job began."""
+        """Note that a terminal event or RELEASED is acknowledged, and how long after the start."""
 
-    def given_up(self, job_type: str) -> None:
-        """Note that a job was abandoned in silence: its partition was lost to another worker."""
+    def abandoned(self, job_type: str) -> None:
+        """Note that a job was abandoned without an event: another worker has its partition."""
 
     def retried(self, job_type: str) -> None:
-        """Note that a handler failed and is tried again in this worker."""
+        """Note that a handler failed and this worker retries it."""
 
     def skipped(self) -> None:
-        """Note that a request was passed over because its job is finished."""
+        """Note that a request was skipped because its job is finished."""
 
     def unreadable(self, offsets: int) -> None:
-        """Note that offsets of any topic were skipped because their batch cannot be unpacked."""
+        """Note that offsets of a topic were skipped because their batch cannot be unpacked."""
 
     def dead_letter(self, error_type: str) -> None:
-        """Note that a request went to the dead letters."""
+        """Note that a request is written to the dead-letter topic."""
 
     def ledger_read(self, *, records: int, seconds: float) -> None:
-        """Note that the response topic was read to learn what is finished."""
+        """Note that the response topic was read to know which jobs are finished."""

@@ -1,7 +1,7 @@
 """A worker's metrics for Prometheus. Needs the extra ``metrics``.
 
-Names follow Prometheus' conventions: a prefix, the unit, ``_total`` on counters. Labels stay few:
-job types that this worker has no handler for, which anybody could make up, share one.
+Names follow Prometheus' conventions: a prefix, the unit, ``_total`` on counters. Label values are
+few: job types without a handler, which any sender can invent, share one.
 """
 
 from __future__ import annotations
@@ -40,51 +40,53 @@ except ModuleNotFoundError as error:
 PREFIX = "kafka_bridge_worker"
 UNKNOWN_JOB_TYPE = "(unknown)"
 SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 300, 1_800, 7_200, 21_600, 86_400)
-"""Buckets from a no-op to a day: jobs are that different."""
+"""Buckets from a job that does nothing to one that takes a day."""
 
 
 class PrometheusObserver(Observer):
-    """Counts what a worker tells, in a registry of its own.
+    """Counts what happens in a worker, in a registry of its own.
 
-    :param job_types: those that the worker has handlers for
+    :param job_types: the job types that the worker has handlers for
     """
 
     def __init__(self, job_types: Collection[str]) -> None:
         self.registry = _registry()
         self._job_types = frozenset(job_types)
-        self._accepted = self._counter("jobs_accepted", "Jobs taken", "job_type")
+        self._accepted = self._counter("jobs_accepted", "Jobs accepted", "job_type")
         self._redelivered = self._counter(
-            "jobs_redelivered", "Jobs taken that a worker had taken before", "job_type"
+            "jobs_redelivered", "Jobs accepted that a worker had accepted before", "job_type"
         )
         self._queued = self._histogram(
-            "job_queued_seconds", "From a job's request until it was taken", "job_type"
+            "job_queued_seconds",
+            "From the creation of a request until its acceptance",
+            "job_type",
         )
         self._duration = self._histogram(
             "job_duration_seconds",
-            "From the taking of a job until its end, or its release, was acknowledged",
+            "From the start of a job until its terminal event, or its release, was acknowledged",
             *("job_type", "state"),
         )
-        self._given_up = self._counter(
-            "jobs_given_up", "Jobs left in silence: their partition was lost", "job_type"
+        self._abandoned = self._counter(
+            "jobs_abandoned", "Jobs left without an event: their partition was lost", "job_type"
         )
         self._retried = self._counter(
-            "job_retries", "Handlers that failed and were tried again in the worker", "job_type"
+            "job_retries", "Handlers that failed and were retried in the worker", "job_type"
         )
         self._skipped = self._counter(
-            "requests_skipped", "Requests passed over because their job had ended"
+            "requests_skipped", "Requests skipped because their job was finished"
         )
         self._unreadable = self._counter(
             "unreadable_offsets", "Offsets skipped because their batch cannot be unpacked"
         )
         self._dead_letters = self._counter(
-            "dead_letters", "Requests sent to the dead letters", "error_type"
+            "dead_letters", "Requests written to the dead-letter topic", "error_type"
         )
         self._ledger_records = self._counter(
-            "ledger_records", "Records read from the response topic to learn what had ended"
+            "ledger_records", "Records read from the response topic to know which jobs are finished"
         )
         self._ledger_seconds = Summary(
             f"{PREFIX}_ledger_read_seconds",
-            "Reading of the response topic, once for each assignment of partitions",
+            "Time to read the response topic, once for each assignment of partitions",
             registry=self.registry,
         )
         self._start_at_zero()
@@ -98,9 +100,9 @@ class PrometheusObserver(Observer):
         )
 
     def _start_at_zero(self) -> None:
-        """Show every series from the start: rates cannot tell of one that begins at 1."""
+        """Export every series from the start: a rate cannot show one that begins at 1."""
         for job_type in self._job_types:
-            for metric in (self._accepted, self._redelivered, self._given_up, self._retried):
+            for metric in (self._accepted, self._redelivered, self._abandoned, self._retried):
                 metric.labels(job_type)
             self._queued.labels(job_type)
             for state in (*TERMINAL, JobState.RELEASED):
@@ -110,13 +112,13 @@ class PrometheusObserver(Observer):
         return job_type if job_type in self._job_types else UNKNOWN_JOB_TYPE
 
     def application(self) -> WSGIApplication:
-        """Return what answers Prometheus over HTTP."""
+        """Return the WSGI application that serves the metrics."""
         application: WSGIApplication = make_wsgi_app(self.registry)
         return application
 
     @contextlib.contextmanager
-    def watching(self, status: Callable[[], WorkerStatus]) -> Iterator[None]:
-        """Show a worker's status among the metrics inside the block."""
+    def exporting(self, status: Callable[[], WorkerStatus]) -> Iterator[None]:
+        """Export the status of a worker, too, inside the block."""
         gauges = _StatusCollector(status)
         self.registry.register(gauges)
         try:
@@ -125,7 +127,7 @@ class PrometheusObserver(Observer):
             self.registry.unregister(gauges)
 
     def accepted(self, job_type: str, *, delivery: int, queued_seconds: float) -> None:
-        """Note that a job was taken: so long after its request was made."""
+        """Note that a job was accepted, and how long after the request was created."""
         label = self._label(job_type)
         self._accepted.labels(label).inc()
         self._queued.labels(label).observe(max(0.0, queued_seconds))  # clocks may differ
@@ -133,19 +135,19 @@ class PrometheusObserver(Observer):
             self._redelivered.labels(label).inc()
 
     def ended(self, job_type: str, state: JobState, seconds: float) -> None:
-        """Note that a job ended or was released, so long after it began."""
+        """Note that a job is finished or released, and how long after the start."""
         self._duration.labels(self._label(job_type), state.value).observe(seconds)
 
-    def given_up(self, job_type: str) -> None:
-        """Note that a job was abandoned in silence."""
-        self._given_up.labels(self._label(job_type)).inc()
+    def abandoned(self, job_type: str) -> None:
+        """Note that a job was abandoned without an event."""
+        self._abandoned.labels(self._label(job_type)).inc()
 
     def retried(self, job_type: str) -> None:
-        """Note that a handler is tried again."""
+        """Note that a handler is retried."""
         self._retried.labels(self._label(job_type)).inc()
 
     def skipped(self) -> None:
-        """Note that a request was passed over."""
+        """Note that a request was skipped."""
         self._skipped.inc()
 
     def unreadable(self, offsets: int) -> None:
@@ -153,7 +155,7 @@ class PrometheusObserver(Observer):
         self._unreadable.inc(offsets)
 
     def dead_letter(self, error_type: str) -> None:
-        """Note that a request went to the dead letters."""
+        """Note that a request is written to the dead-letter topic."""
         self._dead_letters.labels(error_type).inc()
 
     def ledger_read(self, *, records: int, seconds: float) -> None:
@@ -163,7 +165,7 @@ class PrometheusObserver(Observer):
 
 
 def _registry() -> CollectorRegistry:
-    """Return a registry that measures the process already."""
+    """Return a registry with the metrics of the process."""
     registry = CollectorRegistry()
     for kind in (ProcessCollector, PlatformCollector, GCCollector):
         kind(registry=registry)
@@ -171,7 +173,7 @@ def _registry() -> CollectorRegistry:
 
 
 class _StatusCollector(Collector):
-    """Gauges of a worker's status, asked for when Prometheus asks."""
+    """The gauges of a worker's status, read when Prometheus reads them."""
 
     def __init__(self, status: Callable[[], WorkerStatus]) -> None:
         self._status = status
@@ -181,8 +183,12 @@ class _StatusCollector(Collector):
         for name, what, value in (
             ("jobs_running", "Jobs whose handlers run.", now.running),
             ("requests_waiting", "Requests in the process that have not started.", now.waiting),
-            ("partitions", "Partitions of the request topic that it has.", now.partitions),
-            ("ready", "1 when it takes jobs, else 0.", now.ready),
-            ("last_poll_age_seconds", "Since its consumer last polled.", now.seconds_since_poll),
+            ("partitions", "Partitions that the worker has.", now.partitions),
+            ("ready", "1 when the worker accepts jobs, else 0.", now.ready),
+            (
+                "last_poll_age_seconds",
+                "Time since the consumer last polled.",
+                now.seconds_since_poll,
+            ),
         ):
             yield GaugeMetricFamily(f"{PREFIX}_{name}", what, value=value)

@@ -94,13 +94,13 @@ def decide(
     delivery = before.delivery + 1
     if cancelled is not None:
         return End(JobState.CANCELLED, {"message": cancelled}, delivery)
-    if before.broken_off >= max_deliveries:
+    if before.interrupted >= max_deliveries:
         return _poison(request, before, delivery)
     handler = handlers.get(request.job_type)
     if (unfit := _unfit(request, handler, now)) is not None:
         return End(JobState.FAILED, {"error": unfit}, delivery)
     assert handler is not None  # noqa: S101  _unfit says so otherwise
-    suspect = before.broken_off >= max(1, max_deliveries // SUSPECT_SHARE)
+    suspect = before.interrupted >= max(1, max_deliveries // SUSPECT_SHARE)
     return Start(handler, delivery, suspect, before.external_id)
 
 
@@ -127,7 +127,7 @@ def _unfit(request: JobRequest, handler: Handler | None, now: datetime) -> JobFa
 
 def _poison(request: JobRequest, before: Unfinished, delivery: int) -> End:
     error = TooManyDeliveries(
-        f"job {request.correlation_id} ({request.job_type}) was begun {before.broken_off} times, "
+        f"job {request.correlation_id} ({request.job_type}) was begun {before.interrupted} times, "
         "and each time its worker died or fell silent before it ended: it may be what kills them"
     )
     reason = failure(ErrorType.TOO_MANY_DELIVERIES, str(error), retryable=False)
@@ -147,7 +147,7 @@ class JobLedger(Protocol):
     """Knows what was published of jobs, as :class:`~kafka_bridge.worker.runtime.ledger.Ledger`."""
 
     @property
-    def knows_of_begun(self) -> bool:
+    def has_unfinished(self) -> bool:
         """Whether there may be jobs that others have begun and not finished."""
 
     def snapshot_for(self, request: JobRequest, epoch: int) -> LedgerSnapshot | None:

@@ -16,7 +16,7 @@ MMAP_BYTES = 256 * 1024
 _M_MMAP_THRESHOLD = -3
 
 
-def give_back_large_blocks() -> None:
+def release_large_blocks() -> None:
     """Have the C library give freed large blocks back; does nothing where it is not glibc."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, MMAP_BYTES)

@@ -60,7 +60,7 @@ class Assignment:
     def abandon(self, job: InFlightJob) -> None:
         """Leave a job to other workers, without an event."""
         if job.abandon():
-            self.observer.given_up(job.request.job_type)
+            self.observer.abandoned(job.request.job_type)
             if job.has_begun:
                 self.observer.job_log.left(job.request, job.seconds)
             self._close(job)

@@ -80,7 +80,7 @@ class DeadLetters:
         """Whether so many dead letters are unacknowledged that no more requests should be taken."""
         return self._unsent >= MOST_UNSENT
 
-    def set_aside(self, record: Record, error: BaseException, done: Callable[[], None]) -> None:
+    def write(self, record: Record, error: BaseException, done: Callable[[], None]) -> None:
         """Send a request's original bytes to the dead letters; headers say where from and why.
 
         Returns at once. A record that the added headers make too large is sent without its value:
@@ -144,7 +144,7 @@ class DeadLetters:
         if letter is not None:
             self._send(letter)
 
-    def tell_sender(self, record: Record, error: Exception) -> None:
+    def notify_sender(self, record: Record, error: Exception) -> None:
         """Fail the task that waits for a request that cannot be read, where its sender is known.
 
         The event is JSON, which every reader of the protocol understands.

@@ -23,9 +23,9 @@ from kafka_bridge.worker.runtime.in_flight import InFlightJob
 from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot
 from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.partition import Partition
-from kafka_bridge.worker.runtime.pending_dead_letters import Aside
+from kafka_bridge.worker.runtime.pending_dead_letters import PendingDeadLetters
 from kafka_bridge.worker.runtime.publishing import Publishing
-from kafka_bridge.worker.runtime.skipped_requests import MOST_PASSED_OVER
+from kafka_bridge.worker.runtime.skipped_requests import MAX_SKIPPED
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Intake:
     admission: Admission
     publishing: Publishing
     handover: HandoverHeartbeats
-    aside: Aside
+    aside: PendingDeadLetters
     membership: Membership
     visit_all: bool = False
 
@@ -83,7 +83,7 @@ class Intake:
             received,
             unreadable,
             done=lambda: partition.offsets.finish(offset),
-            tells_sender=True,
+            notifies_sender=True,
         )
         return None
 
@@ -193,7 +193,7 @@ class Intake:
     def held(self) -> set[int]:
         """Return the partitions from which nothing more may be fetched now."""
         held = set()
-        is_full, has_skipped_many = self.is_full, self._skipped >= MOST_PASSED_OVER
+        is_full, has_skipped_many = self.is_full, self._skipped >= MAX_SKIPPED
         for number, partition in self.assignment.partitions.items():
             has_skipped = partition.offsets.first_skipped(SHARED) is not None
             looks_for_begun = not has_skipped_many and self._looks_for_begun(partition)
@@ -215,4 +215,4 @@ class Intake:
             return False
         ledger = self.admission.ledger
         is_unknown = not ledger.has_read(partition.epoch)
-        return partition.unbegun < BACKLOG_RECORDS and (is_unknown or ledger.knows_of_begun)
+        return partition.unbegun < BACKLOG_RECORDS and (is_unknown or ledger.has_unfinished)

@@ -179,7 +179,7 @@ class Ledger:
         self._observer.unreadable(skipped.offsets)
 
     @property
-    def knows_of_begun(self) -> bool:
+    def has_unfinished(self) -> bool:
         """Whether there may be jobs that others have begun and not finished."""
         return any(snapshot.unfinished for snapshot in self._snapshots.values())
 

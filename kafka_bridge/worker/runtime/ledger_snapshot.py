@@ -53,7 +53,7 @@ class Unfinished:
     _last: bytes | None = field(default=None, compare=False, repr=False)
 
     @property
-    def broken_off(self) -> int:
+    def interrupted(self) -> int:
         """How many deliveries ended without a word."""
         return max(0, self.delivery - self.released)
 

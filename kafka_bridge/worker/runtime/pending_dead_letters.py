@@ -29,7 +29,7 @@ class _Letter:
     error: BaseException
     done: Callable[[], None]
     lost: Callable[[], None]
-    tells_sender: bool
+    notifies_sender: bool
 
 
 class DeadLetterSink(Protocol):
@@ -39,14 +39,14 @@ class DeadLetterSink(Protocol):
     def is_full(self) -> bool:
         """Whether so many are unacknowledged that no more requests should be consumed."""
 
-    def set_aside(self, record: Record, error: BaseException, done: Callable[[], None]) -> None:
+    def write(self, record: Record, error: BaseException, done: Callable[[], None]) -> None:
         """Write a request; call ``done`` on any thread once the brokers have it."""
 
-    def tell_sender(self, record: Record, error: Exception) -> None:
+    def notify_sender(self, record: Record, error: Exception) -> None:
         """Fail the task that waits for a request that cannot be read."""
 
 
-class Aside:
+class PendingDeadLetters:
     """Sets requests aside. For the polling thread alone.
 
     A process that was frozen may have lost its partitions, and not know it. Another worker, a newer
@@ -80,15 +80,15 @@ class Aside:
         *,
         done: Callable[[], None],
         lost: Callable[[], None] = lambda: None,
-        tells_sender: bool = False,
+        notifies_sender: bool = False,
     ) -> None:
         """Set a request aside, with the reason, as soon as that may be done.
 
         :param done: called on the polling thread once the dead letter is on record
         :param lost: called where the request's partition has gone to another worker before
-        :param tells_sender: whether the waiting task is told that its request is unreadable
+        :param notifies_sender: whether the waiting task is told that its request is unreadable
         """
-        self._waiting.append(_Letter(partition, received, error, done, lost, tells_sender))
+        self._waiting.append(_Letter(partition, received, error, done, lost, notifies_sender))
         self.run_pending()
 
     def run_pending(self) -> None:
@@ -102,7 +102,7 @@ class Aside:
 
     def _write(self, letter: _Letter) -> None:
         record = letter.received.record
-        if letter.tells_sender:
+        if letter.notifies_sender:
             assert isinstance(letter.error, Exception)  # noqa: S101
-            self._dead_letters.tell_sender(record, letter.error)
-        self._dead_letters.set_aside(record, letter.error, partial(self._call_soon, letter.done))
+            self._dead_letters.notify_sender(record, letter.error)
+        self._dead_letters.write(record, letter.error, partial(self._call_soon, letter.done))

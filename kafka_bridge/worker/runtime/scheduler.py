@@ -24,7 +24,7 @@ from kafka_bridge.worker.runtime.in_flight import InFlightJob, Outcome, Phase
 from kafka_bridge.worker.runtime.intake import Intake
 from kafka_bridge.worker.runtime.mailbox import Mailbox
 from kafka_bridge.worker.runtime.membership import Membership
-from kafka_bridge.worker.runtime.pending_dead_letters import Aside, DeadLetterSink
+from kafka_bridge.worker.runtime.pending_dead_letters import DeadLetterSink, PendingDeadLetters
 from kafka_bridge.worker.runtime.publishing import Publishing
 from kafka_bridge.worker.runtime.reporter import Settled
 
@@ -230,7 +230,7 @@ def assemble(
         admission,
         publishing,
         HandoverHeartbeats(heartbeats, publishing.worker_id),
-        Aside(dead_letters, assignment, membership, mailbox.call_soon),
+        PendingDeadLetters(dead_letters, assignment, membership, mailbox.call_soon),
         membership,
     )
     scheduler = Scheduler(admission, assignment, intake, capacity, publishing, mailbox, observer)

@@ -22,7 +22,7 @@ from kafka_bridge.kafka.unreadable import SkippedBatches
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer, WorkerStatus
 from kafka_bridge.worker.runtime.admission import Admission
-from kafka_bridge.worker.runtime.allocator import give_back_large_blocks
+from kafka_bridge.worker.runtime.allocator import release_large_blocks
 from kafka_bridge.worker.runtime.capacity import Capacity
 from kafka_bridge.worker.runtime.dead_letters import DeadLetters
 from kafka_bridge.worker.runtime.executor import Executor, event_loop
@@ -32,7 +32,7 @@ from kafka_bridge.worker.runtime.mailbox import Mailbox
 from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.publishing import Publishing
 from kafka_bridge.worker.runtime.scheduler import Scheduler, assemble
-from kafka_bridge.worker.runtime.skipped_requests import PassedOver
+from kafka_bridge.worker.runtime.skipped_requests import SkippedRequests
 from kafka_bridge.worker.runtime.slots import Slots
 from kafka_bridge.worker.runtime.topic_access import TopicAccess
 from kafka_bridge.worker.settings import WorkerSettings
@@ -87,7 +87,7 @@ class Service:
         :param observer: notified of what happens
         :raises KafkaError: Kafka cannot be used, and waiting would not help
         """
-        give_back_large_blocks()
+        release_large_blocks()
         settings, config = self._settings, self._config
         end_offsets(config, [settings.dead_letter_topic], START_SECONDS)
         with contextlib.ExitStack() as stack:
@@ -96,7 +96,7 @@ class Service:
             rereader = stack.enter_context(
                 contextlib.closing(RequestRereader(config, settings.request_topic))
             )
-            self._skipped_requests = PassedOver(
+            self._skipped_requests = SkippedRequests(
                 rereader, self._scheduler.assignment, self._scheduler.intake.backlog
             )
             self._started = True
@@ -183,7 +183,7 @@ class Service:
                 self._producer.serve_reports()
             else:
                 self._producer.leave_reports()
-            self._skipped_requests.bring_back(scheduler.intake.receive_again)
+            self._skipped_requests.read_again(scheduler.intake.receive_again)
             holds_off = self._holds_off()
             is_busy = bool(backlog) or self._skipped_requests.is_reading or holds_off
             arrived = not holds_off and self._poll(0 if is_busy else POLL_SECONDS)

@@ -16,7 +16,7 @@ from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.backlog import Backlog
 from kafka_bridge.worker.runtime.partition import Partition
 
-MOST_PASSED_OVER = 1_000_000
+MAX_SKIPPED = 1_000_000
 """How many requests a worker passes over, about 40 MB, before it fetches no more."""
 
 
@@ -38,7 +38,7 @@ class Rereader(Protocol):
         """Read nothing until started again."""
 
 
-class PassedOver:
+class SkippedRequests:
     """Brings back what was passed over, for one lane of one partition at a time."""
 
     def __init__(self, rereader: Rereader, assignment: Assignment, backlog: Backlog) -> None:
@@ -53,7 +53,7 @@ class PassedOver:
         """Whether requests are on their way."""
         return self._is_filling
 
-    def bring_back(self, take: Callable[[Partition, Received], None]) -> None:
+    def read_again(self, take: Callable[[Partition, Received], None]) -> None:
         """Read again what there is room for now.
 
         :param take: is given each request that has come back

@@ -18,7 +18,7 @@ import pytest
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.worker.monitoring import http
-from kafka_bridge.worker.monitoring.http import LIVE_SECONDS, MOST_CONNECTIONS, serve
+from kafka_bridge.worker.monitoring.http import LIVE_SECONDS, MAX_CONNECTIONS, serve
 from kafka_bridge.worker.monitoring.observer import WorkerStatus
 from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver
 
@@ -70,7 +70,7 @@ def test_what_happens_is_counted(watched: Watched) -> None:
     tell.accepted("a.job", delivery=2, queued_seconds=-3.0)
     tell.ended("a.job", JobState.SUCCEEDED, 2.0)
     tell.ended("b.job", JobState.RELEASED, 40.0)
-    tell.given_up("b.job")
+    tell.abandoned("b.job")
     tell.retried("a.job")
     tell.skipped()
     tell.unreadable(40)
@@ -91,7 +91,7 @@ def test_what_happens_is_counted(watched: Watched) -> None:
         'job_duration_seconds_sum{job_type="a.job",state="SUCCEEDED"}': 2.0,
         'job_duration_seconds_count{job_type="b.job",state="RELEASED"}': 1,
         'job_duration_seconds_sum{job_type="b.job",state="RELEASED"}': 40.0,
-        'jobs_given_up_total{job_type="b.job"}': 1,
+        'jobs_abandoned_total{job_type="b.job"}': 1,
         'job_retries_total{job_type="a.job"}': 1,
         "requests_skipped_total": 1,
         "unreadable_offsets_total": 40,
@@ -149,7 +149,7 @@ def test_readiness_follows_the_worker(watched: Watched) -> None:
     watched.status = replace(HEALTHY, ready=False)
     code, words = watched.get("/health/ready")
     assert code == 503
-    assert "not in its group yet, or still learning what has ended" in words
+    assert "not in its group yet, or still reading the response topic" in words
 
 
 def test_other_requests_are_answered_in_words(watched: Watched) -> None:
@@ -190,7 +190,7 @@ def test_slow_clients_have_few_threads_and_probes_are_answered(
         assert time.monotonic() - started < 5
     # The thread of a connection that was closed ends as soon as it gets the processor.
     eventually(
-        lambda: threading.active_count() - before <= MOST_CONNECTIONS + 1, "few threads are left"
+        lambda: threading.active_count() - before <= MAX_CONNECTIONS + 1, "few threads are left"
     )
     assert clients[0].recv(1) == b""  # the oldest is closed
     for each in clients:
@@ -228,7 +228,7 @@ def test_failing_metrics_are_logged(watched: Watched, caplog: pytest.LogCaptureF
 
     watched.observer.registry.register(cast(Any, Broken()))
     assert watched.get("/metrics")[0] == 500
-    assert "The metrics could not be collected" in caplog.messages
+    assert "Collecting the metrics failed" in caplog.messages
     assert watched.get("/health/live")[0] == 200
 
 

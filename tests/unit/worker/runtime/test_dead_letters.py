@@ -63,7 +63,7 @@ def set_aside(
     letters, done = DeadLetters(brokers, "dead", "w-1", Observer()), []
     for offset in range(count):
         record = Record(RecordLocation("q", 0, offset), None, b"junk", headers or [], 0)
-        letters.set_aside(record, ValueError("junk"), lambda offset=offset: done.append(offset))  # type: ignore[misc]
+        letters.write(record, ValueError("junk"), lambda offset=offset: done.append(offset))  # type: ignore[misc]
     return letters, done
 
 

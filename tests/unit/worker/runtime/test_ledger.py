@@ -52,13 +52,13 @@ def test_failure_is_believed_for_a_while_and_for_all_requests() -> None:
 
 
 @pytest.mark.parametrize(
-    ("delivery", "released", "broken_off"), [(0, 0, 0), (3, 0, 3), (3, 2, 1), (3, 3, 0), (1, 2, 0)]
+    ("delivery", "released", "interrupted"), [(0, 0, 0), (3, 0, 3), (3, 2, 1), (3, 3, 0), (1, 2, 0)]
 )
 def test_deliveries_that_were_handed_back_are_not_broken_off(
-    delivery: int, released: int, broken_off: int
+    delivery: int, released: int, interrupted: int
 ) -> None:
     """Nor is anything below none: a delivery's number may repeat, and be released twice."""
-    assert Unfinished(delivery, released).broken_off == broken_off
+    assert Unfinished(delivery, released).interrupted == interrupted
 
 
 def test_ledger_remembers_so_many_jobs_of_its_own(ledger: Ledger) -> None:

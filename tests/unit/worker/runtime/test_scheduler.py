@@ -38,7 +38,7 @@ from kafka_bridge.worker.runtime.mailbox import Mailbox
 from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.publishing import Publishing
 from kafka_bridge.worker.runtime.scheduler import assemble
-from kafka_bridge.worker.runtime.skipped_requests import PassedOver
+from kafka_bridge.worker.runtime.skipped_requests import SkippedRequests
 from kafka_bridge.worker.runtime.slots import Slots
 
 Delivered = Callable[[Exception | None], None]
@@ -90,13 +90,13 @@ class Stage:
             "a.job": Handler.of("a.job", _nothing),
             "narrow": Handler.of("narrow", _nothing, concurrency=1),
         }
-        self.given_up: list[str] = []
+        self.abandoned: list[str] = []
         observer: Any = Observer()
-        observer.given_up = self.given_up.append
+        observer.abandoned = self.abandoned.append
         self.set_aside: list[Any] = []
         self.told: list[Any] = []
         dead_letters: Any = SimpleNamespace(
-            set_aside=self._set_aside, tell_sender=self._tell, is_full=False
+            write=self._set_aside, notify_sender=self._tell, is_full=False
         )
         self.ledger = Ledger(
             KafkaConfig({"bootstrap.servers": "nobody"}), control, Observer(), mailbox.call_soon
@@ -406,12 +406,12 @@ def test_type_with_few_places_is_passed_over_and_comes_back(
     assert assignment.positions([0]) == {0: 0}
 
     rereader = Again(jobs)
-    passed_over = PassedOver(rereader, assignment, stage.backlog)
-    passed_over.bring_back(intake.receive_again)
+    passed_over = SkippedRequests(rereader, assignment, stage.backlog)
+    passed_over.read_again(intake.receive_again)
     assert rereader.starts == []  # there is no room yet
     for number in range(count):
         stage.ends(jobs[number])
-        passed_over.bring_back(intake.receive_again)
+        passed_over.read_again(intake.receive_again)
     stage.until(lambda: assignment.positions([0]) == {0: count + 1})
     assert rereader.starts == [10 + 1]  # once: from then on it reads on
 
@@ -431,11 +431,11 @@ def test_requests_that_were_deleted_after_they_were_passed_over_hold_nothing_up(
         stage.ends(job)
     stage.scheduler.work()
     assignment, rereader = stage.assignment, Again([])
-    passed_over = PassedOver(rereader, assignment, stage.backlog)
-    passed_over.bring_back(stage.intake.receive_again)
+    passed_over = SkippedRequests(rereader, assignment, stage.backlog)
+    passed_over.read_again(stage.intake.receive_again)
     assert (passed_over.is_reading, assignment.positions([0])) == (True, {0: 2})
     rereader.end = 4
-    passed_over.bring_back(stage.intake.receive_again)
+    passed_over.read_again(stage.intake.receive_again)
     assert (passed_over.is_reading, assignment.positions([0])) == (False, {0: 4})
 
 
@@ -451,12 +451,12 @@ def test_partitions_are_read_again_in_turn(monkeypatch: pytest.MonkeyPatch) -> N
             stage.arrives(job, offset, partition)
     stage.until(lambda: not backlog.undecided)
     rereader = Again(*jobs)
-    passed_over = PassedOver(rereader, assignment, backlog)
+    passed_over = SkippedRequests(rereader, assignment, backlog)
     # Two were in the lane; three come at a time.
     for partition, offsets in ((0, (0, 1)), (0, (2, 3, 4)), (1, (0, 1, 2)), (0, (5, 6, 7))):
         for offset in offsets:
             stage.ends(jobs[partition][offset])
-        passed_over.bring_back(stage.intake.receive_again)
+        passed_over.read_again(stage.intake.receive_again)
     assert (rereader.partitions, rereader.starts) == ([0, 1, 0, 1], [2, 0, 5, 3])
 
 
@@ -524,7 +524,7 @@ def test_own_end_in_the_ledger_is_not_anothers(stage: Stage) -> None:
     stage.scheduler.assigned([1])
     stage.arrives(stage.request(), 0, partition=1)
     stage.until(lambda: len(stage.reads) == 2 and not stage.ledger.is_reading)
-    assert stage.given_up == []
+    assert stage.abandoned == []
     stage.brokers.acknowledge()
     stage.until(lambda: stage.assignment.positions([0]) == {0: 1})
 
@@ -537,7 +537,7 @@ def test_anothers_end_in_the_ledger_ends_the_job_here(stage: Stage) -> None:
     stage.finished.add(job.correlation_id.encode())
     stage.scheduler.assigned([1])
     stage.arrives(stage.request(), 0, partition=1)
-    stage.until(lambda: stage.given_up == ["a.job"])
+    stage.until(lambda: stage.abandoned == ["a.job"])
 
 
 def test_frozen_worker_sets_nothing_aside_until_it_is_confirmed(stage: Stage) -> None:
