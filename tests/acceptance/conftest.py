@@ -117,12 +117,16 @@ def start_worker(
     """Give a function that starts a worker process and returns it once it is ready for jobs."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(target: str, folder: Path = HERE) -> subprocess.Popen[bytes]:
+    def start(target: str, folder: Path = HERE, **environ: str) -> subprocess.Popen[bytes]:
         log = tmp_path_factory.mktemp("worker") / "worker.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*COMMAND, target, "--app-dir", str(folder)],
-                env={**os.environ, "KAFKA_BRIDGE_BOOTSTRAP_SERVERS": jobs_broker.bootstrap_servers},
+                env={
+                    **os.environ,
+                    "KAFKA_BRIDGE_BOOTSTRAP_SERVERS": jobs_broker.bootstrap_servers,
+                    **environ,
+                },
                 stderr=output,
             )
         started.append(process)
