@@ -59,7 +59,7 @@ class JobOutcome:
 
     @property
     def error(self) -> JobFailure | None:
-        """Why the job failed, None where it did not."""
+        """Why the job failed, None if it did not."""
         return self.events[-1].error
 
     @property

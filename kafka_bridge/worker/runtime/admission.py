@@ -80,7 +80,7 @@ def decide(
 ) -> Decision:
     """Return what to do with a request.
 
-    :param snapshot: what its response topic says
+    :param snapshot: what its response topic has of jobs
     :param cancelled: the reason of a CANCEL for the job, None without one
     :param max_deliveries: how often the job may begin
     :param now: with a time zone
@@ -99,7 +99,7 @@ def decide(
     handler = handlers.get(request.job_type)
     if (unfit := _unfit(request, handler, now)) is not None:
         return End(JobState.FAILED, {"error": unfit}, delivery)
-    assert handler is not None  # noqa: S101  _unfit says so otherwise
+    assert handler is not None  # noqa: S101  else _unfit returns a failure
     suspect = before.interrupted >= max(1, max_deliveries // SUSPECT_SHARE)
     return Start(handler, delivery, suspect, before.external_id)
 
@@ -118,8 +118,8 @@ def _unfit(request: JobRequest, handler: Handler | None, now: datetime) -> JobFa
         return failure(
             ErrorType.UNSUPPORTED_REFERENCE,
             f"the payload of this request is a reference, {request.payload_ref.uri}, and this "
-            "worker does not fetch references: send the address in the payload itself, and have "
-            "the handler read it",
+            "worker does not fetch references: send the address in the payload itself, and let the "
+            "handler read it",
             retryable=False,
         )
     return None
@@ -128,7 +128,8 @@ def _unfit(request: JobRequest, handler: Handler | None, now: datetime) -> JobFa
 def _poison(request: JobRequest, before: Unfinished, delivery: int) -> End:
     error = TooManyDeliveries(
         f"job {request.correlation_id} ({request.job_type}) was begun {before.interrupted} times, "
-        "and each time its worker died or fell silent before it ended: it may be what kills them"
+        "and each time its worker died or stopped responding: the job may be the cause. See the "
+        "dead-letter topic"
     )
     reason = failure(ErrorType.TOO_MANY_DELIVERIES, str(error), retryable=False)
     return End(JobState.FAILED, {"error": reason}, delivery, poison=error)
@@ -151,7 +152,7 @@ class JobLedger(Protocol):
         """Whether there may be jobs that others have begun and not finished."""
 
     def snapshot_for(self, request: JobRequest, epoch: int) -> LedgerSnapshot | None:
-        """Return what a response topic says; None if it has to be read for that."""
+        """Return what is known of a response topic; None if it has to be read first."""
 
     def is_finished_here(self, correlation_id: str) -> bool:
         """Tell whether this worker has finished a job."""
@@ -177,7 +178,7 @@ class JobLedger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Decides about jobs by what the ledger and the control topic say of them.
+    """Decides about jobs, by the ledger and the control topic.
 
     :ivar handlers: by job type
     :ivar max_deliveries: how often a job may begin
@@ -205,7 +206,7 @@ class Admission:
         )
 
     def snapshot_for(self, job: InFlightJob) -> LedgerSnapshot | None:
-        """Return what the job's response topic says; None if it has to be read for that."""
+        """Return what is known of the job's response topic; None if it has to be read first."""
         return self.ledger.snapshot_for(job.request, job.partition.epoch)
 
     def is_finished(self, job: InFlightJob, snapshot: LedgerSnapshot) -> bool:

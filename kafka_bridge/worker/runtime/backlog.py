@@ -1,8 +1,8 @@
-"""The queued jobs of a worker, in lanes: whose turn it is, and which lane has room.
+"""The queued jobs of a worker, in lanes: which job is next, and which lane has room.
 
 A job type with a concurrency of its own has a lane of its own, so that its queue delays no
 other; all other types share one lane. Within a lane, jobs that had begun on another worker go
-first: their tasks have been told that they run.
+first: their tasks know already that they run.
 
 A lane has a limit. What a full lane has no room for is skipped: see
 :mod:`kafka_bridge.worker.runtime.skipped_requests`.
@@ -26,7 +26,7 @@ LANE_RECORDS = 250
 """The same for each job type with a concurrency of its own."""
 MOST_BEGUN = 10_000
 """How many queued jobs go first because other workers had begun them, in all lanes: a gateway that
-died may have had that many. More of them wait like jobs that nobody has begun."""
+died may have had that many. More of them wait like jobs that no worker has begun."""
 SHARED = ""
 """The name of the lane that job types share; the others are named for their type."""
 
@@ -157,7 +157,7 @@ class Backlog:
             lane.put_back(jobs)
 
     def _next(self, is_open: Callable[[Handler], bool]) -> Lane | None:
-        """Return the lane of the job whose turn it is."""
+        """Return the lane of the next job."""
         chosen, turn = None, (True, self._arrivals + 1)
         for lane in self._lanes:
             first = lane.first()

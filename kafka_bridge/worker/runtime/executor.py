@@ -109,7 +109,7 @@ class Executor:
         return stopped
 
     def _next(self) -> InFlightJob | None:
-        """Start the coroutines whose turn it is, and return the first job that needs a thread."""
+        """Start the coroutines that are next, and return the first job that needs a thread."""
         while True:
             with self._lock:
                 if self.running >= self._concurrency:

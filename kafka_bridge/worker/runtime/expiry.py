@@ -16,14 +16,14 @@ def too_late(request: JobRequest, now: datetime) -> JobFailure | None:
     if request.expires_at is not None and now > request.expires_at:
         return failure(
             ErrorType.EXPIRED,
-            f"the job was not to be started after {request.expires_at.isoformat()}, and only now "
-            "is there a worker free for it: run more workers, or let it wait longer",
+            f"no worker was free before the job expired at {request.expires_at.isoformat()}: run "
+            "more workers, or increase schedule_to_start_timeout",
             retryable=True,
         )
     if request.deadline is not None and now > request.deadline:
         return failure(
             ErrorType.DEADLINE_EXCEEDED,
-            f"its deadline, {request.deadline.isoformat()}, had passed before the job was started",
+            f"the deadline, {request.deadline.isoformat()}, had passed before the job started",
             retryable=True,
         )
     return None

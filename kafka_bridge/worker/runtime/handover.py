@@ -1,7 +1,7 @@
 """Heartbeats for jobs that another worker had begun, until they have a slot here.
 
-The task of such a job was told that the job runs, and gets no event since its worker died. It would
-call that worker lost, although another one has the partition. So this worker publishes an event at
+The task of such a job knows that the job runs, and gets no event since its worker died. It would
+fail as worker_lost, although another worker has the partition. So this worker publishes an event at
 once, and then one in every heartbeat interval. It publishes them as the delivery that broke off:
 the job has not begun again, and must not be blamed for the death of this worker.
 """

@@ -74,7 +74,7 @@ class IllegalTransition(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a job ended: what its terminal event says."""
+    """How a job ended: the state and the other facts of its terminal event."""
 
     state: JobState
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -264,7 +264,7 @@ class InFlightJob:
         self.reporter.tick()
 
     def ask_to_stop(self, reason: StopReason, message: str) -> None:
-        """Ask the handler to stop; until it does, heartbeats say that it has not."""
+        """Ask the handler to stop; until it does, heartbeats state that it still runs."""
         if self.phase in ACTIVE:
             self.reporter.note = f"Asked to stop ({reason}: {message}), but still running"
             self.stop.set(reason, message)

@@ -77,7 +77,7 @@ class Intake:
                 partition, received, request, detect(received.value), self.membership
             )
         # Not while the error is being handled: where confluent_kafka's produce() refuses a record
-        # then, it keeps that error for ever (2.16.1), and with it the request's value.
+        # then, it keeps that error forever (2.16.1), and with it the request's value.
         self.aside.put(
             partition,
             received,

@@ -17,7 +17,7 @@ from kafka_bridge.worker.runtime.expiry import too_late
 from kafka_bridge.worker.runtime.in_flight import InFlightJob, Outcome
 
 DOUBT_SECONDS = 0.05
-"""How often a job whose turn has come checks whether the worker may publish again."""
+"""How often a job that has a thread checks whether its events may be published again."""
 
 
 def run(job: InFlightJob) -> None:
@@ -119,14 +119,14 @@ def _failure(job: InFlightJob, error: BaseException) -> JobFailure:
 
 
 def _stop_requested(stop: StopSignal) -> dict[str, Any]:
-    """Return what the terminal event of a job adds that was asked to stop and did not."""
+    """Return the attributes of a job that was asked to stop and ended another way."""
     if stop.reason is None:
         return {}
     return {"attributes": {"stop_requested": stop.reason.value}}
 
 
 def _stopped(stop: StopSignal, error: BaseException) -> Outcome:
-    """Return the outcome of a job that stopped when asked to, with the handler's own message."""
+    """Return the outcome of a job that stopped as asked, with the handler's own message."""
     messages = (str(each) for each in errors_in(error) if isinstance(each, JobStopped))
     message = next(messages, stop.message)
     if stop.reason is StopReason.DEADLINE:

@@ -1,4 +1,4 @@
-"""What handlers report, made fit for an event: figures of any type, texts of any length."""
+"""Makes what handlers report fit for an event: numbers of any type, texts of any length."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from kafka_bridge.protocol.sanitize import LINE_BYTES, UNIT_BYTES, block, one_li
 from kafka_bridge.worker.errors import failure
 
 SHORT_BYTES = 200
-"""What is left of a text in an event that the topic did not take."""
+"""The length of a text in an event that was too large for its topic."""
 
 Complain: TypeAlias = Callable[[str, str], None]
-"""Told of a field that was left out or cut: its name, and what is wrong with it."""
+"""Called with a field that was dropped or cut: its name, and what is wrong with it."""
 
 _CONVERSIONS: tuple[Callable[[Any], int | float], ...] = (operator.index, float)
 
@@ -49,7 +49,7 @@ def _converted(value: object) -> int | float | None:
 def progress(completed: object, total: object, unit: object, complain: Complain) -> Progress | None:
     """Return progress as an event carries it, None where ``completed`` is not a number.
 
-    :param complain: is told what was left out, and why
+    :param complain: called with what was dropped, and why
     """
     done, whole = number(completed), None if total is None else number(total)
     if done is None:
@@ -82,7 +82,7 @@ def text(value: object, limit: int = LINE_BYTES) -> str:
 def message(value: object, complain: Complain) -> str:
     """Return any value as a line for the task's log.
 
-    :param complain: is told where it is so long that it was cut
+    :param complain: called if the line was cut
     """
     line = text(value)
     if isinstance(value, str) and len(value) > LINE_BYTES:
@@ -94,8 +94,8 @@ def message(value: object, complain: Complain) -> str:
 def external_id(value: object, complain: Complain) -> str:
     """Return an external id as events carry it.
 
-    :param complain: is told where the id is so long that it was cut
-    :raises InvalidMessage: it is not text: no event could carry it, nor the end of the job
+    :param complain: called if the id was cut
+    :raises InvalidMessage: it is not text: no event could carry it, not even the terminal event
     """
     try:
         size = len(str.encode(value))  # type: ignore[arg-type]
@@ -114,9 +114,9 @@ def external_id(value: object, complain: Complain) -> str:
 def smaller_ends(
     state: JobState, facts: Mapping[str, Any], error: RecordTooLarge
 ) -> Iterator[tuple[JobState, dict[str, Any]]]:
-    """Yield what to send instead of a terminal event that its topic does not take.
+    """Yield smaller events for a terminal event that is too large for its topic.
 
-    Each one is smaller than the one before. The last has texts of a few words.
+    Each is smaller than the one before. The last has short texts only.
     """
     facts = dict(facts)
     if state is JobState.SUCCEEDED:

@@ -47,7 +47,7 @@ class Scheduler:
     observer: Observer
 
     def work(self) -> None:
-        """Run what other threads have asked for; accept, reject and start what can be."""
+        """Run the pending calls of other threads; accept, reject and start jobs."""
         self.run_pending()
         self.capacity.work()
         if self.capacity.suspect_has_ended():
@@ -70,7 +70,7 @@ class Scheduler:
         self.intake.backlog.clear_lanes()
 
     def run_pending(self) -> None:
-        """Run what other threads have asked for; accept nothing."""
+        """Run the pending calls of other threads; accept nothing."""
         self.mailbox.run_pending()
         self.intake.aside.run_pending()
         self.intake.read_ledger()

@@ -272,7 +272,7 @@ class Service:
     def _wait_while(
         self, busy: Callable[[], bool], seconds: float, meanwhile: Callable[[], None]
     ) -> None:
-        """Run what other threads ask for while there is something to wait for."""
+        """Run the pending calls of other threads while there is something to wait for."""
         self._producer.leave_reports()
         give_up = time.monotonic() + seconds
         while busy() and time.monotonic() < give_up:

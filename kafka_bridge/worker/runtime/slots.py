@@ -19,7 +19,7 @@ class Slots:
     ACCEPTED is acknowledged before work starts. So that quick jobs do not wait for that one by one,
     some are accepted ahead: as many as were started in the last tenth of a second, less those that
     may still run. Each starts within about that time. Slow jobs are never accepted
-    ahead: whoever reads ACCEPTED expects the job to begin.
+    ahead: a reader of ACCEPTED expects the job to begin.
     """
 
     def __init__(self, concurrency: int) -> None:

@@ -108,8 +108,8 @@ def test_job_that_came_too_late_is_not_started(shared: Stage) -> None:
         shared.request("note", **{name: past}) for name in ("expires_at", "deadline")
     )
     for job, kind, words in (
-        (expired, "expired", f"the job was not to be started after {past.isoformat()}"),
-        (overdue, "deadline_exceeded", "had passed before the job was started"),
+        (expired, "expired", f"no worker was free before the job expired at {past.isoformat()}"),
+        (overdue, "deadline_exceeded", "had passed before the job started"),
     ):
         ended = outcome(shared, job)
         assert ended.state is S.FAILED

@@ -83,7 +83,7 @@ def test_outcome_is_what_the_task_gets(job_type: str, payload: Any) -> None:
     assert outcome.events[0].state is S.ACCEPTED
 
 
-def test_progress_is_seen() -> None:
+def test_outcome_has_the_published_progress() -> None:
     """As far as it is sent: of figures that come at once, the last before the end may not be."""
     ticks: list[int] = []
 
@@ -107,7 +107,9 @@ def test_progress_is_seen() -> None:
         ("duoble", None, "unknown_job_type", "no handler for job type 'duoble'"),
     ],
 )
-def test_failure_is_an_outcome_too(job_type: str, payload: Any, kind: str, words: str) -> None:
+def test_failed_job_is_an_outcome_and_raises_nothing(
+    job_type: str, payload: Any, kind: str, words: str
+) -> None:
     """Nothing is raised in the test: it sees the error that the task would."""
     outcome = run_job(worker, job_type, payload)
     assert (outcome.state, outcome.result) == (S.FAILED, None)
@@ -116,13 +118,13 @@ def test_failure_is_an_outcome_too(job_type: str, payload: Any, kind: str, words
     assert words in outcome.error.message
 
 
-def test_retries_are_made() -> None:
+def test_retries_are_made_and_published_as_messages() -> None:
     """Each is a message, as the task's log would have it."""
     messages = [event.message for event in run_job(worker, "refuse").events if event.message]
     assert messages == ["Try 1 of 2 failed: table_missing: no such table; the next one is in 0.0 s"]
 
 
-def test_job_can_be_cancelled() -> None:
+def test_cancelled_job_ends_as_cancelled_or_states_the_request() -> None:
     """One that stops is CANCELLED; one that ends another way says that it was asked to."""
     stopped = run_job(worker, "patient", cancel_after=0.05)
     assert (stopped.state, stopped.events[-1].attributes) == (S.CANCELLED, {})
@@ -134,7 +136,7 @@ def test_job_can_be_cancelled() -> None:
         assert outcome.events[-1].attributes == {"stop_requested": "cancelled"}
 
 
-def test_cancel_that_is_not_needed_any_more_keeps_nobody_waiting() -> None:
+def test_unused_cancel_leaves_no_thread() -> None:
     """The job ends first: no thread is left that would keep the test's process from ending."""
     run_job(worker, "double", {"number": 1}, cancel_after=600)
     left = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
@@ -143,7 +145,7 @@ def test_cancel_that_is_not_needed_any_more_keeps_nobody_waiting() -> None:
     assert not any(each.is_alive() for each in left)
 
 
-def test_request_may_have_any_field() -> None:
+def test_request_fields_such_as_deadlines_apply() -> None:
     """Deadlines, for example."""
     late = run_job(worker, "patient", deadline=utc_now() + timedelta(seconds=0.1))
     assert late.error is not None
@@ -153,13 +155,13 @@ def test_request_may_have_any_field() -> None:
     assert overdue.error.type == "expired"
 
 
-def test_payload_without_json_form_is_the_tests_own_mistake() -> None:
+def test_payload_without_json_form_raises_in_the_test() -> None:
     """It is raised, and the part is named."""
     with pytest.raises(PayloadNotSerialisable, match=re.escape("payload['handle'] cannot be")):
         run_job(worker, "double", {"handle": object()})
 
 
-def test_field_that_makes_no_sense_is_the_tests_own_mistake() -> None:
+def test_invalid_request_field_raises_in_the_test() -> None:
     """It is raised with the field's name, whether it is unknown or has no sensible value."""
     with pytest.raises(TypeError, match="unexpected keyword argument 'prioritty'"):
         run_job(worker, "double", {"number": 1}, prioritty=1)
@@ -167,13 +169,13 @@ def test_field_that_makes_no_sense_is_the_tests_own_mistake() -> None:
         run_job(worker, "double", {"number": 1}, attempt=0)
 
 
-def test_job_that_does_not_end_fails_the_test() -> None:
+def test_job_that_does_not_end_raises_timeout() -> None:
     """In good time, with the job in the words."""
     with pytest.raises(TimeoutError, match=r"job [0-9a-f-]{36} \(patient\) did not end within 0.1"):
         run_job(worker, "patient", timeout=0.1)
 
 
-def test_docstring_shows_what_works(tmp_path: Path) -> None:
+def test_docstring_example_works(tmp_path: Path) -> None:
     """The example is run as it stands, with a service that counts files."""
     service = ModuleType("my_service")
     service.worker = Worker("auditors")  # type: ignore[attr-defined]
@@ -188,7 +190,7 @@ def test_docstring_shows_what_works(tmp_path: Path) -> None:
     names["test_audit_counts_files"](tmp_path)
 
 
-def test_job_that_was_begun_before() -> None:
+def test_external_id_of_an_earlier_delivery_is_known_to_the_handler() -> None:
     """What an earlier delivery said the real system calls it is at hand and in every event."""
     worker = Worker("resumers")
 

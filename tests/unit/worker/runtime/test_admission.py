@@ -84,7 +84,7 @@ def test_job_that_was_begun_is_started_as_the_next_delivery(
     assert decision(snapshot(delivery, released)) == Start(HANDLER, delivery + 1, suspect)
 
 
-def test_job_that_workers_die_of_is_ended_and_set_aside() -> None:
+def test_job_that_kills_its_workers_is_failed_and_dead_lettered() -> None:
     """After five deliveries without an end; those that were handed back do not count."""
     assert isinstance(decision(snapshot(4)), Start)
     assert isinstance(decision(snapshot(12, 8)), Start)
@@ -115,11 +115,11 @@ def test_cancelled_job_is_ended_with_the_reason() -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "words"),
     [
-        ("expires_at", "expired", "only now is there a worker free for it: run more workers"),
-        ("deadline", "deadline_exceeded", "had passed before the job was started"),
+        ("expires_at", "expired", "run more workers, or increase schedule_to_start_timeout"),
+        ("deadline", "deadline_exceeded", "had passed before the job started"),
     ],
 )
-def test_job_that_comes_too_late_is_failed(name: str, kind: str, words: str) -> None:
+def test_job_that_comes_too_late_fails_without_a_start(name: str, kind: str, words: str) -> None:
     """With the moment in the words; at that very moment it is still in time."""
     late: dict[str, Any] = {name: NOW - SECOND}
     found = decision(snapshot(1), request(**late))
@@ -132,13 +132,13 @@ def test_job_that_comes_too_late_is_failed(name: str, kind: str, words: str) -> 
     assert isinstance(decision(job=request(**in_time)), Start)
 
 
-def test_job_that_comes_too_late_is_late_whatever_its_type() -> None:
+def test_late_job_of_an_unknown_type_fails_as_late() -> None:
     """A retry may help the one and not the other: the type is looked at by who is in time."""
     found = decision(job=request(expires_at=NOW - SECOND), handlers={})
     assert ended(found) == (JobState.FAILED, "expired", True)
 
 
-def test_job_of_an_unknown_type_is_failed_for_good() -> None:
+def test_job_of_an_unknown_type_fails_and_is_not_retried() -> None:
     """The words say where to look."""
     found = decision(handlers={})
     assert ended(found) == (JobState.FAILED, "unknown_job_type", False)
@@ -159,7 +159,7 @@ def test_reference_to_a_payload_is_refused(inline: bytes | None) -> None:
     assert found.delivery == 2
 
 
-def test_job_that_nobody_can_be_told_of_is_set_aside() -> None:
+def test_job_without_a_usable_response_topic_is_dead_lettered() -> None:
     """Its response topic cannot be read, so it cannot be known either whether it has ended."""
     known = snapshot(finished=frozenset({KEY}), failure=FAILURE)
     assert decision(known, cancelled="cleared") == SetAside(FAILURE)

@@ -60,21 +60,21 @@ def is_odd(each: InFlightJob) -> bool:
     return each.offset % 2 == 1
 
 
-def test_those_that_stay_keep_their_order() -> None:
+def test_jobs_that_stay_queued_keep_their_order() -> None:
     """All are asked, oldest first, and those that went are gone."""
     backlog = backlog_of(*map(job, range(6)))
     assert sift(backlog, is_odd) == [0, 1, 2, 3, 4, 5]
     assert (offsets(backlog), len(backlog)) == ([0, 2, 4], 3)
 
 
-def test_none_is_asked_once_it_is_enough() -> None:
+def test_no_job_is_visited_after_the_condition_holds() -> None:
     """Those behind stay behind those that were asked and stay."""
     backlog = backlog_of(*map(job, range(6)))
     assert sift(backlog, is_odd, until=lambda asked: len(asked) == 3) == [0, 1, 2]
     assert offsets(backlog) == [0, 2, 3, 4, 5]
 
 
-def test_what_had_begun_goes_first() -> None:
+def test_jobs_that_had_begun_elsewhere_go_first() -> None:
     """Whatever its lane, and it keeps its place in front where it has to wait."""
     backlog = backlog_of(
         job(0),
@@ -86,7 +86,7 @@ def test_what_had_begun_goes_first() -> None:
     assert sift(backlog) == [2, 3, 0, 1]
 
 
-def test_type_without_a_free_place_holds_up_no_other() -> None:
+def test_type_without_a_free_slot_delays_no_other_type() -> None:
     """None of it is asked; the others are, in the order in which they came."""
     backlog = backlog_of(job(0, "narrow"), job(1), job(2, "narrow"), job(3))
     assert sift(backlog, is_open=False) == [1, 3]
@@ -94,7 +94,7 @@ def test_type_without_a_free_place_holds_up_no_other() -> None:
     assert sift(backlog) == [0, 2, 4]
 
 
-def test_lane_has_room_for_so_many() -> None:
+def test_full_lane_of_one_type_does_not_fill_the_backlog() -> None:
     """What fills the lane of one type does not fill the backlog: others are fetched."""
     backlog = backlog_of(*(job(number, "narrow") for number in range(LANE_RECORDS)))
     lane = backlog.lane("narrow")
@@ -103,7 +103,7 @@ def test_lane_has_room_for_so_many() -> None:
     assert (lane.has_room, lane.is_half_empty) == (True, True)
 
 
-def test_requests_of_partitions_that_went_are_forgotten() -> None:
+def test_jobs_of_revoked_partitions_are_removed() -> None:
     """By the assignment, not the number: the same partition may have come back meanwhile."""
     old, new = Partition(0, 1), Partition(0, 2)
     backlog = backlog_of(
@@ -117,7 +117,7 @@ def test_requests_of_partitions_that_went_are_forgotten() -> None:
     assert offsets(backlog) == [5]
 
 
-def test_full_backlog_is_full_until_half_of_it_is_gone() -> None:
+def test_full_backlog_stays_full_until_it_is_half_empty() -> None:
     """To fetch no more and then go on costs more than to hold some: it must not go to and fro."""
     backlog = backlog_of(*map(job, range(BACKLOG_RECORDS - 1)))
     assert not backlog.is_full

@@ -89,7 +89,7 @@ async def never(_: object) -> None:
 
 
 @pytest.mark.parametrize("function", [lambda _: pytest.fail("it was begun"), never])
-def test_waiting_job_that_is_to_stop_ends_without_its_turn(
+def test_waiting_job_that_has_to_stop_ends_without_a_slot(
     hall: Hall, function: Callable[..., Any], eventually: Eventually
 ) -> None:
     """Its cancel is confirmed while another job has the place, and its handler is never called."""
@@ -105,7 +105,7 @@ def test_waiting_job_that_is_to_stop_ends_without_its_turn(
     assert hall.executor.running == 0
 
 
-def test_job_that_was_told_to_stop_before_it_was_submitted_ends_at_once(
+def test_job_that_was_stopped_before_it_was_submitted_ends_at_once(
     hall: Hall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cancel may come between the acceptance and its acknowledgement."""
@@ -121,7 +121,7 @@ def test_job_that_was_told_to_stop_before_it_was_submitted_ends_at_once(
 
 
 @pytest.mark.parametrize("function", [lambda _: pytest.fail("it was begun"), never])
-def test_waiting_job_whose_time_ran_out_is_not_started(
+def test_waiting_job_that_expires_is_not_started(
     hall: Hall, function: Callable[..., Any], eventually: Eventually
 ) -> None:
     """It was accepted in time and its turn came too late: after ``expires_at`` nothing starts."""
@@ -136,7 +136,7 @@ def test_waiting_job_whose_time_ran_out_is_not_started(
     assert ended.error.type == "expired"
 
 
-def test_who_gives_way_goes_on_once_all_have_begun(hall: Hall) -> None:
+def test_give_way_returns_when_all_jobs_have_begun(hall: Hall) -> None:
     """And not before; a job that has begun and takes long keeps nobody."""
     begun, last = threading.Event(), threading.Event()
     hall.submit(lambda _: begun.set())
@@ -150,7 +150,7 @@ def test_who_gives_way_goes_on_once_all_have_begun(hall: Hall) -> None:
     last.set()
 
 
-def test_released_job_that_waits_says_no_more(hall: Hall) -> None:
+def test_waiting_job_that_is_released_publishes_nothing_more(hall: Hall) -> None:
     """RELEASED is its last word, and its place in the queue is free."""
     waiting = hall.submit(lambda _: pytest.fail("it was begun"))
     assert waiting.release("shutting down", lambda _: None)
@@ -174,7 +174,7 @@ def turn_in_doubt(hall: Hall, function: Callable[..., Any]) -> tuple[InFlightJob
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_job_whose_turn_came_as_the_worker_froze_waits_for_the_group(
+def test_job_does_not_begin_while_membership_is_in_doubt(
     hall: Hall, is_async: bool, eventually: Eventually
 ) -> None:
     """Between its turn and its beginning the process may be frozen: it asks once more."""
@@ -192,7 +192,7 @@ def test_job_whose_turn_came_as_the_worker_froze_waits_for_the_group(
 
 
 @pytest.mark.parametrize("function", [lambda _: pytest.fail("it was begun"), never])
-def test_job_that_waits_for_the_group_and_is_to_stop_is_never_begun(
+def test_job_that_is_stopped_while_membership_is_in_doubt_never_begins(
     hall: Hall, function: Callable[..., Any], eventually: Eventually
 ) -> None:
     """Cancelled meanwhile, it ends at once; the end goes out when the worker may speak."""

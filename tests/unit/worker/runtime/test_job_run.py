@@ -93,7 +93,7 @@ def test_job_is_accepted_and_ended() -> None:
         (lambda job: job.set_external_id("\ud800"), INVALID, True, "external_id must be text"),
     ],
 )
-def test_job_that_cannot_succeed_fails_in_words(
+def test_job_that_cannot_succeed_fails_with_a_reason(
     function: Callable[..., Any] | None,
     kind: str,
     retryable: bool,
@@ -142,7 +142,7 @@ def test_response_topic_that_cannot_be_written_stops_the_job_before_it_starts() 
     assert called == []
 
 
-def test_progress_is_sparing_and_the_latest_wins() -> None:
+def test_progress_is_published_rarely_and_the_latest_wins() -> None:
     """Many calls become few events: the newest figure is sent, and none after the end."""
 
     def work(job: JobContext) -> None:
@@ -225,7 +225,7 @@ def test_progress_takes_any_number(figure: Any, sent: float) -> None:
 @pytest.mark.parametrize(
     "figure", [math.nan, -math.inf, Decimal("NaN"), Decimal("sNaN"), 10**400, "3", None, Array()]
 )
-def test_progress_that_is_no_number_costs_nothing(
+def test_progress_that_is_not_a_number_is_dropped_and_logged_once(
     figure: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The job goes on and its messages are sent; the worker's log says it once for a job."""
@@ -244,7 +244,7 @@ def test_progress_that_is_no_number_costs_nothing(
     assert JOB in lines[0]
 
 
-def test_texts_of_any_type_are_reported() -> None:
+def test_messages_and_units_of_any_type_are_published_as_text() -> None:
     """A message or unit that is not text is written as text; lone surrogates are shown escaped."""
 
     def work(job: JobContext) -> None:
@@ -255,7 +255,7 @@ def test_texts_of_any_type_are_reported() -> None:
 
 
 @pytest.mark.parametrize("encoding", [Encoding.AVRO, Encoding.JSON])
-def test_texts_without_end_are_cut_where_they_are_sent(
+def test_long_texts_are_cut_and_state_their_length(
     encoding: Encoding, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Message, external id, unit and the words of a stop: each states its cut, and the end comes.
@@ -284,7 +284,7 @@ def test_texts_without_end_are_cut_where_they_are_sent(
 
 @pytest.mark.parametrize("limit", [100_000, 10_000, 1_000])
 @pytest.mark.parametrize("length", [10, 2_000_000])
-def test_end_arrives_whatever_the_topic_takes(limit: int, length: int) -> None:
+def test_terminal_event_arrives_however_small_the_topic_limit(limit: int, length: int) -> None:
     """An end that no record can hold is said in fewer words, until one is taken."""
 
     def refuse(event: StatusEvent) -> Exception | None:
@@ -306,7 +306,7 @@ def test_end_arrives_whatever_the_topic_takes(limit: int, length: int) -> None:
             assert length == 10
 
 
-def test_end_that_was_cut_still_says_that_a_stop_was_requested() -> None:
+def test_smaller_terminal_event_still_states_that_a_stop_was_requested() -> None:
     """The result did not fit; that the job went on after a cancel is said all the same."""
     collector = Collector(lambda event: RecordTooLarge("large") if event.result else None)
 
@@ -322,7 +322,7 @@ def test_end_that_was_cut_still_says_that_a_stop_was_requested() -> None:
 
 
 @pytest.mark.parametrize("interval_ms", [100, 200, 650])
-def test_frequent_heartbeats_do_not_hold_progress_back(interval_ms: int) -> None:
+def test_frequent_heartbeats_do_not_delay_progress(interval_ms: int) -> None:
     """Figures and messages go out twice a second beside them, and the last ones before the end."""
 
     def work(job: JobContext) -> None:
@@ -344,7 +344,7 @@ def test_frequent_heartbeats_do_not_hold_progress_back(interval_ms: int) -> None
 
 
 @pytest.mark.parametrize("end", [S.SUCCEEDED, S.FAILED, S.CANCELLED, S.RELEASED])
-def test_last_progress_comes_before_the_end(end: JobState) -> None:
+def test_last_progress_is_published_before_the_terminal_event(end: JobState) -> None:
     """However soon the end follows, and however it ends."""
     collector = Collector()
     reporter = JobReporter(collector, request(), Encoding.AVRO, "w-1", lambda: True)
@@ -441,13 +441,13 @@ async def stopped_in_groups(job: JobContext) -> None:
             inner.create_task(child())
 
 
-def test_stop_that_comes_in_a_group_is_a_stop() -> None:
+def test_stop_raised_in_a_task_group_confirms_the_cancel() -> None:
     """Children of task groups that raise JobStopped confirm the cancel, in the group's depth."""
     ended = run_job(handler(stopped_in_groups), cancel_after=0.1)[-1]
     assert (ended.state, ended.message) == (S.CANCELLED, "the test cancelled it")
 
 
-def test_error_beside_a_stop_in_a_group_is_an_error() -> None:
+def test_error_beside_a_stop_in_a_task_group_fails_the_job() -> None:
     """One child stopped and one failed: the job did not end as it was told to."""
 
     async def work(job: JobContext) -> None:
@@ -516,7 +516,7 @@ def test_trace_context_is_passed_on_in_every_event(
     assert sent == [own | passed_on] * 3
 
 
-def test_context_says_what_the_job_is() -> None:
+def test_handler_sees_id_type_attempt_and_request_of_its_job() -> None:
     """A handler sees its job's id, type and attempt, and the whole request."""
     seen: list[JobContext] = []
     job = request(b"{}", attempt=3)

@@ -16,7 +16,7 @@ def taken(*offsets: int) -> OffsetTracker:
     return positions
 
 
-def test_nothing_taken_commits_nothing() -> None:
+def test_nothing_is_committed_before_something_is_consumed() -> None:
     """A fresh assignment has nothing to say: Kafka's own committed offset stays."""
     assert OffsetTracker().to_commit() is None
 
@@ -53,7 +53,7 @@ def test_same_offset_is_not_committed_twice() -> None:
     assert positions.to_commit() is None
 
 
-def test_gaps_between_offsets_do_not_hold_it_up() -> None:
+def test_gaps_between_offsets_do_not_stop_commits() -> None:
     """Transaction markers take offsets: what follows a gap commits past it."""
     positions = taken(3, 10)
     positions.finish(3)
@@ -102,7 +102,7 @@ def test_committed_offset_is_safe_whatever_the_order(
     assert (committed if final is None else final) == max(offset for _, offset in steps) + 1
 
 
-def test_request_that_was_passed_over_is_delivered_again_after_a_crash() -> None:
+def test_skipped_request_is_delivered_again_after_a_crash() -> None:
     """Nothing behind it is committed until it was read again and is finished."""
     positions = taken(3)
     positions.skip(3, "slow")
@@ -115,7 +115,7 @@ def test_request_that_was_passed_over_is_delivered_again_after_a_crash() -> None
     assert positions.to_commit() == 5
 
 
-def test_lanes_come_back_one_by_one_and_in_order() -> None:
+def test_skipped_requests_of_a_lane_are_read_again_in_order() -> None:
     """What belongs to another lane, or was never passed over, is not taken back."""
     positions = taken(*range(6))
     for offset, lane in ((0, "a"), (1, "b"), (2, "a"), (4, "a")):
@@ -127,7 +127,7 @@ def test_lanes_come_back_one_by_one_and_in_order() -> None:
     assert positions.first_skipped("b") == 1
 
 
-def test_request_that_no_longer_exists_holds_nothing_up() -> None:
+def test_skipped_request_that_was_deleted_does_not_stop_commits() -> None:
     """The topic's retention may end before its turn comes: those behind it come back first."""
     positions = taken(7, 8, 9)
     positions.skip(7, "slow")
@@ -138,7 +138,7 @@ def test_request_that_no_longer_exists_holds_nothing_up() -> None:
     assert positions.to_commit() == 10
 
 
-def test_only_what_comes_later_may_be_passed_over() -> None:
+def test_only_a_later_request_may_be_skipped() -> None:
     """Whoever reads again has gone past what lies before."""
     positions = taken(5, 6, 7)
     positions.skip(6, "slow")

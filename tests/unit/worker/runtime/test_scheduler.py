@@ -210,21 +210,21 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     return stage
 
 
-def test_request_that_waited_long_is_started(stage: Stage) -> None:
+def test_old_request_is_started_after_one_reading_of_the_ledger(stage: Stage) -> None:
     """One reading of the response topic reaches back to the request that it was begun for."""
     stage.arrives(stage.request(created_at=utc_now() - timedelta(hours=1)), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     assert len(stage.reads) == 1
 
 
-def test_request_from_the_future_has_the_present_read(stage: Stage) -> None:
+def test_request_with_a_future_time_has_the_recent_ledger_read(stage: Stage) -> None:
     """A wrong clock at the sender must not hide what was said of its job a moment ago."""
     stage.arrives(stage.request(created_at=utc_now() + timedelta(hours=1)), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     assert stage.reads[0] <= time.time() - CLOCK_SKEW.total_seconds()
 
 
-def test_place_is_free_again_where_a_job_is_lost_before_it_is_accepted(stage: Stage) -> None:
+def test_slot_is_freed_when_a_job_is_lost_before_it_is_accepted(stage: Stage) -> None:
     """A job that nobody starts holds no place: here its ACCEPTED never reached the brokers."""
     stage.arrives(stage.request(), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
@@ -235,7 +235,7 @@ def test_place_is_free_again_where_a_job_is_lost_before_it_is_accepted(stage: St
     stage.until(lambda: len(stage.brokers.events) == 2)
 
 
-def test_place_is_given_back_once(stage: Stage) -> None:
+def test_job_abandoned_before_its_acceptance_never_runs(stage: Stage) -> None:
     """A job that is abandoned before its ACCEPTED is acknowledged does not run after that."""
     stage.arrives(stage.request(), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
@@ -246,7 +246,7 @@ def test_place_is_given_back_once(stage: Stage) -> None:
     assert (stage.submitted, stage.slots.taken) == ([], 0)
 
 
-def test_end_that_was_lost_on_its_way_is_said_once_its_partition_is_back(stage: Stage) -> None:
+def test_rejected_job_is_rejected_again_after_its_partition_comes_back(stage: Stage) -> None:
     """A job that is ended without a start ends, though its partition was lost meanwhile."""
     job = stage.request(job_type="unheard.of")
     stage.arrives(job, 0)
@@ -260,7 +260,7 @@ def test_end_that_was_lost_on_its_way_is_said_once_its_partition_is_back(stage: 
     stage.until(lambda: stage.assignment.positions([0]) == {0: 1})
 
 
-def test_job_that_was_set_aside_while_its_partition_was_lost_is_judged_anew(stage: Stage) -> None:
+def test_job_dead_lettered_while_its_partition_was_lost_is_decided_again(stage: Stage) -> None:
     """What is done with in the meantime is not taken up again: nothing would ever finish it."""
     job = stage.request()
     stage.arrives(job, 0)
@@ -279,9 +279,7 @@ def test_job_that_was_set_aside_while_its_partition_was_lost_is_judged_anew(stag
 
 
 @pytest.mark.parametrize("error", [BrokerUnreachable("an open transaction"), RuntimeError("oh")])
-def test_response_topic_that_cannot_be_read_holds_up_no_other(
-    stage: Stage, error: Exception
-) -> None:
+def test_unreadable_response_topic_delays_no_other(stage: Stage, error: Exception) -> None:
     """Its jobs wait; those that answer elsewhere are begun, whatever it is that fails."""
     stage.unreadable["broken"] = error
     stage.arrives(stage.request(response_topic="broken"), 0)
@@ -291,14 +289,14 @@ def test_response_topic_that_cannot_be_read_holds_up_no_other(
     assert list(stage.assignment.in_flight) == [job.correlation_id]
 
 
-def test_control_topic_that_is_gone_condemns_no_request(stage: Stage) -> None:
+def test_missing_control_topic_dead_letters_no_request(stage: Stage) -> None:
     """Requests go to the dead letters for want of a topic to answer on, and of no other."""
     stage.control_failures.append(TopicNotFound("no topic 'jobs.control'"))
     stage.arrives(stage.request(), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
 
 
-def test_request_of_a_partition_that_has_just_gone_is_left_to_its_new_owner(stage: Stage) -> None:
+def test_request_of_a_revoked_partition_is_ignored(stage: Stage) -> None:
     """One poll may bring a request, and then take its partition away."""
     job = stage.request()
     stage.assignment.forget([0])
@@ -307,7 +305,7 @@ def test_request_of_a_partition_that_has_just_gone_is_left_to_its_new_owner(stag
     assert (len(stage.backlog), stage.brokers.states) == (0, [])
 
 
-def test_older_and_older_requests_have_the_topic_read_a_few_times(stage: Stage) -> None:
+def test_ever_older_requests_have_the_topic_read_a_few_times(stage: Stage) -> None:
     """Twenty requests, each an hour older than the last: each reading reaches much further back."""
     for hours in range(20):
         stage.arrives(stage.request(job_type="no.such", created_at=hours_ago(hours)), hours)
@@ -321,7 +319,7 @@ def hours_ago(hours: float) -> datetime:
     return utc_now() - timedelta(hours=hours)
 
 
-def test_job_that_had_begun_elsewhere_goes_before_those_that_wait(stage: Stage) -> None:
+def test_job_that_had_begun_elsewhere_goes_first_and_gets_heartbeats(stage: Stage) -> None:
     """Its partition comes while the only place is taken and others wait for it."""
     running, waiting, begun = (stage.request() for _ in range(3))
     stage.arrives(running, 0)
@@ -343,7 +341,7 @@ def test_job_that_had_begun_elsewhere_goes_before_those_that_wait(stage: Stage) 
     assert len(stage.handover) == 0
 
 
-def test_job_that_was_handed_back_goes_first_and_is_queued_meanwhile(stage: Stage) -> None:
+def test_released_job_goes_first_and_gets_no_heartbeats(stage: Stage) -> None:
     """Its task was told that it waits: nothing says that it runs before it does."""
     running, waiting, released = (stage.request() for _ in range(3))
     stage.arrives(running, 0)
@@ -359,7 +357,7 @@ def test_job_that_was_handed_back_goes_first_and_is_queued_meanwhile(stage: Stag
     assert stage.brokers.events[-1].correlation_id == released.correlation_id
 
 
-def test_ledger_is_read_when_partitions_come_though_no_place_is_free(stage: Stage) -> None:
+def test_ledger_is_read_for_new_partitions_without_a_free_slot(stage: Stage) -> None:
     """Not only when it is the turn of one of their requests."""
     stage.arrives(stage.request(), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
@@ -368,7 +366,7 @@ def test_ledger_is_read_when_partitions_come_though_no_place_is_free(stage: Stag
     stage.until(lambda: len(stage.reads) == 2)
 
 
-def test_nothing_is_said_for_a_job_whose_partition_has_gone_again(stage: Stage) -> None:
+def test_handover_heartbeats_end_when_the_partition_goes(stage: Stage) -> None:
     """Its new owner speaks for it."""
     begun = stage.request()
     stage.arrives(stage.request(), 0)
@@ -382,7 +380,7 @@ def test_nothing_is_said_for_a_job_whose_partition_has_gone_again(stage: Stage) 
     assert (len(stage.handover), len(stage.backlog)) == (0, 0)
 
 
-def test_type_with_few_places_is_passed_over_and_comes_back(
+def test_requests_of_a_full_lane_are_skipped_and_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What its lane has no room for keeps its offset alone, and is read again in order."""
@@ -416,7 +414,7 @@ def test_type_with_few_places_is_passed_over_and_comes_back(
     assert rereader.starts == [10 + 1]  # once: from then on it reads on
 
 
-def test_requests_that_were_deleted_after_they_were_passed_over_hold_nothing_up(
+def test_skipped_requests_that_were_deleted_do_not_stop_commits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The topic was purged: nothing comes back, and what waits behind must not wait for that."""
@@ -439,7 +437,9 @@ def test_requests_that_were_deleted_after_they_were_passed_over_hold_nothing_up(
     assert (passed_over.is_reading, assignment.positions([0])) == (False, {0: 4})
 
 
-def test_partitions_are_read_again_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partitions_with_skipped_requests_are_read_again_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """One with a long queue for a slow type does not keep the others' requests waiting."""
     monkeypatch.setattr(backlog_module, "LANE_RECORDS", 2)
     stage = Stage(monkeypatch)
@@ -489,7 +489,7 @@ class Again:
 
 
 @pytest.mark.parametrize("is_cancelled", [False, True])
-def test_request_that_is_published_again_and_again_has_no_room_of_its_own(
+def test_duplicate_requests_are_queued_like_any_other(
     monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
 ) -> None:
     """While its job runs, the others wait like any request, and nobody else speaks for it."""
@@ -512,7 +512,7 @@ def test_request_that_is_published_again_and_again_has_no_room_of_its_own(
     assert scheduler.assignment.positions([0]) == {0: 11}
 
 
-def test_own_end_in_the_ledger_is_not_anothers(stage: Stage) -> None:
+def test_own_terminal_event_in_the_ledger_does_not_abandon_the_job(stage: Stage) -> None:
     """The ledger is read between the end of a job and the moment at which this is known here."""
     job = stage.request()
     stage.arrives(job, 0)
@@ -529,7 +529,7 @@ def test_own_end_in_the_ledger_is_not_anothers(stage: Stage) -> None:
     stage.until(lambda: stage.assignment.positions([0]) == {0: 1})
 
 
-def test_anothers_end_in_the_ledger_ends_the_job_here(stage: Stage) -> None:
+def test_terminal_event_of_another_worker_abandons_the_job(stage: Stage) -> None:
     """Its handler is told that nothing counts that it does."""
     job = stage.request()
     stage.arrives(job, 0)
@@ -540,7 +540,7 @@ def test_anothers_end_in_the_ledger_ends_the_job_here(stage: Stage) -> None:
     stage.until(lambda: stage.abandoned == ["a.job"])
 
 
-def test_frozen_worker_sets_nothing_aside_until_it_is_confirmed(stage: Stage) -> None:
+def test_no_dead_letter_is_written_while_membership_is_in_doubt(stage: Stage) -> None:
     """A newer worker may be able to read what this one cannot, and may have its partition now."""
     stage.membership.in_doubt = True
     stage.arrives_damaged(0)
@@ -552,7 +552,7 @@ def test_frozen_worker_sets_nothing_aside_until_it_is_confirmed(stage: Stage) ->
     assert (len(stage.set_aside), len(stage.told)) == (2, 2)
 
 
-def test_frozen_worker_leaves_unreadable_requests_of_lost_partitions_alone(stage: Stage) -> None:
+def test_no_dead_letter_is_written_for_lost_partitions(stage: Stage) -> None:
     """They are another worker's to decide, though this one has their partition again."""
     stage.membership.in_doubt = True
     stage.arrives_damaged(0)
@@ -563,7 +563,7 @@ def test_frozen_worker_leaves_unreadable_requests_of_lost_partitions_alone(stage
     assert (stage.set_aside, stage.told) == ([], [])
 
 
-def test_new_partition_is_read_on_although_the_backlog_is_full(stage: Stage) -> None:
+def test_new_partition_is_consumed_although_the_backlog_is_full(stage: Stage) -> None:
     """It may have jobs that others had begun: up to so many requests that nobody had."""
     scheduler, intake = stage.scheduler, stage.intake
     stage.unfinished[b"of another partition"] = Unfinished(1)
@@ -584,7 +584,7 @@ def test_new_partition_is_read_on_although_the_backlog_is_full(stage: Stage) -> 
     assert len(stage.backlog) == BACKLOG_RECORDS
 
 
-def test_so_many_jobs_that_had_begun_are_taken_and_no_more(
+def test_jobs_that_had_begun_elsewhere_go_first_up_to_a_limit(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever may write events could have any number of them begun."""
@@ -601,7 +601,7 @@ def test_so_many_jobs_that_had_begun_are_taken_and_no_more(
     assert len(stage.handover) == 2
 
 
-def test_nothing_is_fetched_while_the_ledger_cannot_be_read(stage: Stage) -> None:
+def test_fetching_stops_while_the_ledger_cannot_be_read(stage: Stage) -> None:
     """Requests of which nothing is known are kept, but not without end."""
     stage.unreadable["answers"] = BrokerUnreachable("gone")
     for offset in range(BACKLOG_RECORDS):
@@ -610,7 +610,7 @@ def test_nothing_is_fetched_while_the_ledger_cannot_be_read(stage: Stage) -> Non
     assert stage.intake.held() == {0}
 
 
-def test_request_that_a_later_page_does_not_reach_is_decided_again(stage: Stage) -> None:
+def test_request_older_than_the_latest_snapshot_is_decided_again(stage: Stage) -> None:
     """It is older than the others and came while the topic was being read."""
     running, old, new = (stage.request(created_at=hours_ago(n)) for n in (1, 1, 0))
     stage.arrives(running, 0)

@@ -27,7 +27,7 @@ def make_service() -> Service:
     )
 
 
-def test_cancel_that_is_read_before_there_is_a_scheduler_is_obeyed(
+def test_cancel_that_is_read_during_the_start_is_obeyed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The control topic is read at once; a CANCEL in it must not end the thread that reads it."""
@@ -45,7 +45,7 @@ def test_cancel_that_is_read_before_there_is_a_scheduler_is_obeyed(
 
 
 @pytest.mark.parametrize(("may_publish", "waits"), [(True, True), (False, False)])
-def test_partition_that_goes_waits_only_for_jobs_that_may_publish(
+def test_revoke_waits_only_for_jobs_that_may_publish(
     monkeypatch: pytest.MonkeyPatch, may_publish: bool, waits: bool
 ) -> None:
     """A worker in doubt of its membership can neither end a job nor hand it back."""

@@ -41,7 +41,7 @@ def take(taken: Slots, count: int, of: Handler | None = None) -> list[InFlightJo
     return jobs
 
 
-def test_as_many_jobs_as_the_concurrency() -> None:
+def test_no_more_jobs_are_accepted_than_the_concurrency() -> None:
     """Two of two are taken; one that ends makes room."""
     two = Slots(2)
     first, _ = take(two, 2)
@@ -52,7 +52,7 @@ def test_as_many_jobs_as_the_concurrency() -> None:
     assert two.taken == 1
 
 
-def test_type_with_a_limit_of_its_own() -> None:
+def test_type_with_a_limit_has_no_more_slots_than_that() -> None:
     """Others have what it leaves; a type that would have more than the worker has no more."""
     three = Slots(3)
     narrow, wide = handler("narrow", 1), handler("wide", 9)
@@ -93,7 +93,7 @@ def test_quick_jobs_are_accepted_ahead_while_they_are_quick(clock: Clock) -> Non
     assert not four.any_free()
 
 
-def test_more_are_taken_only_once_some_have_started(clock: Clock) -> None:
+def test_more_are_accepted_only_after_some_have_started(clock: Clock) -> None:
     """A quarter of those ahead at once: one by one would cost more."""
     one = Slots(1)
     one.look(0)
@@ -111,7 +111,7 @@ def test_more_are_taken_only_once_some_have_started(clock: Clock) -> None:
     assert one.any_free()
 
 
-def test_there_is_a_limit_to_what_is_accepted_ahead(clock: Clock) -> None:
+def test_jobs_accepted_ahead_are_limited(clock: Clock) -> None:
     """However quick the jobs are."""
     one = Slots(1)
     one.look(0)
