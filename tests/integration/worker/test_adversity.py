@@ -143,7 +143,7 @@ def test_frozen_worker_continues_jobs_that_no_other_worker_took_over(
     freeze(worker)
     eventually(lambda: shares(scene) == [], "the group has given the worker up")
     thaw(worker)
-    worker.until_said("Partitions lost: the group has gone on without this worker")
+    worker.until_said("Partitions lost (session expired)")
     (ended,) = ends_of(scene, [ends_meanwhile])
     scene.gate.touch()
     (later,) = ends_of(scene, [goes_on])
