@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from kafka_bridge.airflow.triggerer import job_log
@@ -14,26 +12,17 @@ from kafka_bridge.airflow.triggerer.job_log import (
     JobLog,
     LogBudget,
 )
+from kafka_bridge.testing.fakes import FakeClock
 
 RATE = 1000.0
 """What a job may log, in bytes a second."""
 
 
-class Clock:
-    """Stands in for the module ``time``."""
-
-    now = 1000.0
-
-    def monotonic(self) -> float:
-        """Return the seconds that the test says."""
-        return self.now
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """Give the clock that the logs read."""
-    clock = Clock()
-    monkeypatch.setattr(job_log, "time", SimpleNamespace(monotonic=clock.monotonic))
+    clock = FakeClock()
+    monkeypatch.setattr(job_log, "time", clock)
     return clock
 
 
@@ -47,7 +36,7 @@ class Lines(list[str]):
     warning = error = info
 
 
-def test_all_jobs_share_one_budget_of_lines(clock: Clock) -> None:
+def test_all_jobs_share_one_budget_of_lines(clock: FakeClock) -> None:
     """A thousand jobs that log at once write no more than one burst."""
     lines, budget = Lines(), LogBudget(lines=50, burst_lines=100)
     jobs = [JobLog(lines, 5.0, budget, RATE) for _ in range(1000)]
@@ -61,7 +50,7 @@ def test_all_jobs_share_one_budget_of_lines(clock: Clock) -> None:
     assert len(lines) == 100 + 10 * 50
 
 
-def test_line_over_the_budget_is_logged_later_and_only_the_latest(clock: Clock) -> None:
+def test_line_over_the_budget_is_logged_later_and_only_the_latest(clock: FakeClock) -> None:
     """It is logged with the job's next event."""
     lines, budget = Lines(), LogBudget(lines=1, burst_lines=1)
     noisy, job = JobLog(lines, 5.0, budget, RATE), JobLog(lines, 5.0, budget, RATE)
@@ -76,7 +65,7 @@ def test_line_over_the_budget_is_logged_later_and_only_the_latest(clock: Clock) 
     assert lines == ["noise", "10 %"]
 
 
-def test_line_within_the_interval_is_logged_when_it_is_over(clock: Clock) -> None:
+def test_line_within_the_interval_is_logged_when_it_is_over(clock: FakeClock) -> None:
     """The last progress is not lost."""
     lines = Lines()
     job = JobLog(lines, 5.0, LogBudget(), RATE)
@@ -90,7 +79,7 @@ def test_line_within_the_interval_is_logged_when_it_is_over(clock: Clock) -> Non
     assert lines == ["10 %", "copying, which takes an hour"]
 
 
-def test_kept_warning_is_logged_before_kept_progress(clock: Clock) -> None:
+def test_kept_warning_is_logged_before_kept_progress(clock: FakeClock) -> None:
     """At the latest when the wait ends."""
     lines, budget = Lines(), LogBudget(lines=1, burst_lines=1)
     jobs = [JobLog(lines, 5.0, budget, RATE) for _ in range(3)]
@@ -115,14 +104,14 @@ def taken(budget: LogBudget, size: int) -> int:
     return count
 
 
-def test_budget_does_not_grow_beyond_one_burst(clock: Clock) -> None:
+def test_budget_does_not_grow_beyond_one_burst(clock: FakeClock) -> None:
     """Not even after an hour without a line."""
     budget = LogBudget(lines=50, burst_lines=100)
     clock.now += 3600
     assert taken(budget, 0) == 100
 
 
-def test_all_jobs_share_one_budget_of_bytes(clock: Clock) -> None:
+def test_all_jobs_share_one_budget_of_bytes(clock: FakeClock) -> None:
     """However long their lines are."""
     budget = LogBudget(lines=50, burst_lines=100, bytes_=20_000, burst_bytes=40_000)
     assert taken(budget, 2_000) == 20
@@ -132,7 +121,7 @@ def test_all_jobs_share_one_budget_of_bytes(clock: Clock) -> None:
     assert taken(budget, 2_000) == 10
 
 
-def test_one_job_cannot_use_up_the_budget_of_all(clock: Clock) -> None:
+def test_one_job_cannot_use_up_the_budget_of_all(clock: FakeClock) -> None:
     """It has a limit of its own."""
     lines, budget = Lines(), LogBudget()
     job = JobLog(lines, 5.0, budget, 1000)
@@ -146,7 +135,7 @@ def test_one_job_cannot_use_up_the_budget_of_all(clock: Clock) -> None:
     assert lines[-1] == "another job's line"
 
 
-def test_warning_is_cut_to_its_longest_length(clock: Clock) -> None:
+def test_warning_is_cut_to_its_longest_length(clock: FakeClock) -> None:
     """It is logged whatever the limits."""
     lines = Lines()
     JobLog(lines, 5.0, LogBudget(), RATE).warning("cannot be read: " + "x" * 10_000_000)

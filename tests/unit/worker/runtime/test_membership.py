@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
+from kafka_bridge.testing.fakes import FakeClock
 from kafka_bridge.worker.runtime import membership
 from kafka_bridge.worker.runtime.membership import Membership
 
@@ -14,21 +13,15 @@ SURE = 15.0
 """The group's own time may be over by a heartbeat interval sooner than this side's."""
 
 
-class Clock:
-    """Time as the test has it."""
-
-    now = 100.0
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """Give a clock that stands still until it is moved."""
-    clock = Clock()
-    monkeypatch.setattr(membership, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    clock = FakeClock()
+    monkeypatch.setattr(membership, "time", clock)
     return clock
 
 
-def test_worker_that_polls_may_speak(clock: Clock) -> None:
+def test_worker_that_polls_may_speak(clock: FakeClock) -> None:
     """As long as no gap is longer than half the session."""
     worker = Membership(SESSION)
     for _ in range(3):
@@ -39,7 +32,7 @@ def test_worker_that_polls_may_speak(clock: Clock) -> None:
     assert not worker.in_doubt
 
 
-def test_worker_that_was_frozen_may_not_speak_until_it_is_confirmed(clock: Clock) -> None:
+def test_worker_that_was_frozen_may_not_speak_until_it_is_confirmed(clock: FakeClock) -> None:
     """Not before it polls, and not when it has polled: the answer may not be there yet."""
     worker = Membership(SESSION)
     clock.now += SURE + 0.001
@@ -52,7 +45,7 @@ def test_worker_that_was_frozen_may_not_speak_until_it_is_confirmed(clock: Clock
     assert worker.may_publish()
 
 
-def test_confirmation_does_not_outlast_another_silence(clock: Clock) -> None:
+def test_confirmation_does_not_outlast_another_silence(clock: FakeClock) -> None:
     """That the group knew this member once says nothing after another silence."""
     worker = Membership(SESSION)
     worker.about_to_poll()
@@ -61,7 +54,7 @@ def test_confirmation_does_not_outlast_another_silence(clock: Clock) -> None:
     assert not worker.may_publish()
 
 
-def test_each_gap_is_a_doubt_of_its_own(clock: Clock) -> None:
+def test_each_gap_is_a_doubt_of_its_own(clock: FakeClock) -> None:
     """So that no answer to an earlier question ends it."""
     worker = Membership(SESSION)
     assert worker.doubts == 0

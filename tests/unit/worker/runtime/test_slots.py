@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
+from kafka_bridge.testing.fakes import FakeClock
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.runtime import slots
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
@@ -19,18 +18,12 @@ def handler(job_type: str = "a.job", concurrency: int | None = None) -> Handler:
     return Handler.of(job_type, lambda _: None, concurrency=concurrency)
 
 
-class Clock:
-    """Time as the test has it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 100.0
-        monkeypatch.setattr(slots, "time", SimpleNamespace(monotonic=lambda: self.now))
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """Give a clock that stands still until it is moved."""
-    return Clock(monkeypatch)
+    clock = FakeClock()
+    monkeypatch.setattr(slots, "time", clock)
+    return clock
 
 
 def take(taken: Slots, count: int, of: Handler | None = None) -> list[InFlightJob]:
@@ -65,7 +58,7 @@ def test_type_with_a_limit_has_no_more_slots_than_that() -> None:
     assert three.free_for(narrow)
 
 
-def test_slow_jobs_are_not_accepted_ahead(clock: Clock) -> None:
+def test_slow_jobs_are_not_accepted_ahead(clock: FakeClock) -> None:
     """That all slots were filled a moment ago does not make jobs quick."""
     four = Slots(4)
     four.look(0)
@@ -76,7 +69,7 @@ def test_slow_jobs_are_not_accepted_ahead(clock: Clock) -> None:
         assert not four.any_free()
 
 
-def test_quick_jobs_are_accepted_ahead_while_they_are_quick(clock: Clock) -> None:
+def test_quick_jobs_are_accepted_ahead_while_they_are_quick(clock: FakeClock) -> None:
     """As many as the last tenth of a second started beyond the slots; then none again."""
     four = Slots(4)
     four.look(0)
@@ -93,7 +86,7 @@ def test_quick_jobs_are_accepted_ahead_while_they_are_quick(clock: Clock) -> Non
     assert not four.any_free()
 
 
-def test_more_are_accepted_only_after_some_have_started(clock: Clock) -> None:
+def test_more_are_accepted_only_after_some_have_started(clock: FakeClock) -> None:
     """A quarter of those ahead at once: one by one would cost more."""
     one = Slots(1)
     one.look(0)
@@ -111,7 +104,7 @@ def test_more_are_accepted_only_after_some_have_started(clock: Clock) -> None:
     assert one.any_free()
 
 
-def test_jobs_accepted_ahead_are_limited(clock: Clock) -> None:
+def test_jobs_accepted_ahead_are_limited(clock: FakeClock) -> None:
     """However quick the jobs are."""
     one = Slots(1)
     one.look(0)
@@ -123,7 +116,7 @@ def test_jobs_accepted_ahead_are_limited(clock: Clock) -> None:
     assert not one.any_free()
 
 
-def test_quick_jobs_ahead_do_not_starve_a_type_with_a_limit(clock: Clock) -> None:
+def test_quick_jobs_ahead_do_not_starve_a_type_with_a_limit(clock: FakeClock) -> None:
     """It is taken beside them, as they start within a moment; but no more of it than can run."""
     two, narrow, other = Slots(2), handler("narrow", 1), handler("other", 5)
     two.look(0)
