@@ -1,8 +1,8 @@
 """Log lines that other people's records can cause: the first few in full, the others as a count.
 
-Whoever may write to a topic, or reach a port, decides how many bad records a process meets. With a
-line for each, 20,000 records of 3 KB filled 110 MB of log in ten seconds. So each kind of line has
-a small budget in every interval, and one line at the interval's end says how many were left out.
+Any client that can write to a topic or reach a port decides how many bad records a process meets.
+With a line for each, 20,000 records of 3 KB filled 110 MB of log in ten seconds. So each kind of
+line has a small budget in every interval, and one line at the end of the interval counts the rest.
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ class LineBudget(logging.Filter):
         self._lock = threading.Lock()
 
     def forget(self) -> None:
-        """Begin anew, as if no line had been written."""
+        """Start again, as if no line had been written."""
         with self._lock:
             self._kinds = {}
 
     def flush(self) -> None:
-        """Say now how many lines were left out: the process ends."""
+        """Log now how many lines were left out, because the process ends."""
         for text in [text for text, kind in list(self._kinds.items()) if kind.left_out]:
             self._end_interval(text)
 
@@ -105,7 +105,7 @@ class LineBudget(logging.Filter):
         return now - kind.began > self._interval and not kind.left_out
 
     def _summarise(self, text: str, seconds: float) -> bool:
-        """Write the count after so many seconds; False where no thread can be started for that."""
+        """Log the count after a pause; return False if no thread can be started for that."""
         timer = threading.Timer(seconds, self._end_interval, (text,))
         timer.name, timer.daemon = "kafka-bridge-log", True
         try:

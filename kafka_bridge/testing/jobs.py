@@ -251,9 +251,7 @@ class _Unpublished:
     def __init__(self) -> None:
         self.error: BaseException | None = None
 
-    def write(
-        self, _record: Record | None, error: BaseException, done: Callable[[], None]
-    ) -> None:
+    def write(self, _record: Record | None, error: BaseException, done: Callable[[], None]) -> None:
         """Keep the error."""
         self.error = error
         done()

@@ -98,7 +98,7 @@ def test_line_is_cut_and_cleaned(log: logging.Logger, caplog: pytest.LogCaptureF
     assert "(cut, 3,000,011 bytes in all)" in line
 
 
-def test_debug_lines_are_left_alone(log: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
+def test_debug_lines_are_not_limited(log: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
     """Who asks for all gets all."""
     for number in range(10):
         log.debug("Seen: %d", number)

@@ -76,7 +76,7 @@ NAN, INFINITY = math.nan, math.inf
         ({"text in bytes": b"abc"}, b'{"text in bytes":"abc"}'),
     ],
 )
-def test_values_become_json(value: Any, data: bytes) -> None:
+def test_python_values_become_compact_json(value: Any, data: bytes) -> None:
     """What Python people return has a JSON form, compact and in UTF-8."""
     assert to_bytes(value, "result") == (data, JSON)
 

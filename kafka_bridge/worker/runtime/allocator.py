@@ -1,9 +1,9 @@
-"""Large buffers go back to the operating system when they are freed.
+"""Returns large buffers to the operating system when they are freed.
 
 A compressed batch of some hundred bytes may unpack to a megabyte, and a fetch has thousands of
-them. glibc maps large blocks at first, and gives them back; but it learns from each that is freed
-to take the next ones of that size from its heaps, of which it gives back little. So a worker that
-read a few such batches would stay large for the rest of its life.
+them. At first glibc maps large blocks and unmaps them when they are freed. But after each one it
+raises its threshold and takes the next blocks of that size from its heaps, which it hardly shrinks.
+So a worker that has read a few such batches would stay large.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import contextlib
 import ctypes
 
 MMAP_BYTES = 256 * 1024
-"""Blocks from this size on are mapped, and given back as they are freed."""
+"""Blocks from this size on are mapped, and unmapped when they are freed."""
 _M_MMAP_THRESHOLD = -3
 
 
 def release_large_blocks() -> None:
-    """Have the C library give freed large blocks back; does nothing where it is not glibc."""
+    """Make the C library unmap large blocks when they are freed; without glibc, do nothing."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, MMAP_BYTES)

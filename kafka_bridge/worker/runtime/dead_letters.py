@@ -1,4 +1,4 @@
-"""Requests that cannot be read, answered or finished are kept in a topic, with the reason."""
+"""Writes requests that cannot be read, answered or finished to a topic, with the reason."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from kafka_bridge.worker.runtime.reporter import Sender
 _log = bounded_logger(__name__)
 
 RETRY_SECONDS = 5.0
-"""The pause before a dead letter that was not taken is sent again; it doubles with each failure."""
+"""The pause before a dead letter that failed is sent again; it doubles with each failure."""
 LONGEST_RETRY_SECONDS = 60.0
-MOST_UNSENT = 1_000
-"""How many dead letters may be unacknowledged before the worker takes no more requests."""
+MAX_UNSENT = 1_000
+"""How many dead letters may be unacknowledged before the worker consumes no more requests."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +46,7 @@ class _Letter:
     done: Callable[[], None]
 
     def shrink(self) -> bool:
-        """Leave out the largest part that can be spared; return False where none is left."""
+        """Drop the largest part that is not essential; return False if there is no such part."""
         if self.value is not None:
             self.value = None
         elif self.headers:
@@ -59,8 +59,8 @@ class _Letter:
 class DeadLetters:
     """Writes the dead-letter topic.
 
-    A dead letter that the brokers refuse is sent again until they have it. Where several wait, one
-    of them is tried, with growing pauses, and the others follow once it is taken: a right that is
+    A dead letter that the brokers refuse is sent again until they have it. If several wait, one of
+    them is tried, with growing pauses, and the others follow when it succeeds: a right that is
     missing for a day costs a few hundred tries.
     """
 
@@ -77,19 +77,25 @@ class DeadLetters:
 
     @property
     def is_full(self) -> bool:
-        """Whether so many dead letters are unacknowledged that no more requests should be taken."""
-        return self._unsent >= MOST_UNSENT
+        """Whether too many dead letters are unacknowledged to consume more requests."""
+        return self._unsent >= MAX_UNSENT
 
     def write(self, record: Record, error: BaseException, done: Callable[[], None]) -> None:
-        """Send a request's original bytes to the dead letters; headers say where from and why.
+        """Write the original bytes of a request; headers name its place and the reason.
 
-        Returns at once. A record that the added headers make too large is sent without its value:
-        the headers state where that is.
+        Returns at once. If the added headers make the record too large, it is sent without its
+        value: the headers say where the value is.
 
         :param done: called on any thread once the brokers have it
         """
         about = {"correlation_id": correlation_id_from_key(record.key)}
-        _log.error("Request %s goes to %s: %s", record.location, self._topic, error, extra=about)
+        _log.error(
+            "Writing request %s to the dead-letter topic %s: %s",
+            record.location,
+            self._topic,
+            error,
+            extra=about,
+        )
         self._observer.dead_letter(type(error).__name__)
         with self._lock:
             self._unsent += 1
@@ -129,8 +135,8 @@ class DeadLetters:
                 self._timer.name, self._timer.daemon = "kafka-bridge-dead-letters", True
                 self._timer.start()
         _log.error(
-            "Request %s could not be written to the dead-letter topic; its offset is not "
-            "committed, and it is tried again in %g s: %s",
+            "Could not write request %s to the dead-letter topic; its offset is not committed. "
+            "Retrying in %g s: %s",
             letter.record.location,
             pause,
             failed,
@@ -145,7 +151,7 @@ class DeadLetters:
             self._send(letter)
 
     def notify_sender(self, record: Record, error: Exception) -> None:
-        """Fail the task that waits for a request that cannot be read, where its sender is known.
+        """Fail the task that waits for an unreadable request, if its sender is known.
 
         The event is JSON, which every reader of the protocol understands.
         """

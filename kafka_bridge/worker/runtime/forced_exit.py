@@ -1,8 +1,8 @@
-"""The end of a process that does not end by itself after its worker was told to stop.
+"""Ends a process that does not end by itself after its worker was told to stop.
 
-Python waits at its exit for what handlers have left behind: processes of :mod:`multiprocessing`,
-and threads of executors, that of ``asyncio.to_thread`` among them. Their jobs have been handed
-back, so nothing needs them any more, and a supervisor waits in vain.
+At its exit, Python waits for what handlers have left behind: processes of :mod:`multiprocessing`,
+and threads of executors, including that of ``asyncio.to_thread``. Their jobs have been released, so
+nothing needs them any more, and a supervisor would wait in vain.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 _log = logging.getLogger(__name__)
 
 STOPPING_SECONDS = 30.0
-"""How long, after its grace, a worker may take to stop: to hand back what is unfinished, and to
-send the last events to brokers that do not answer."""
+"""How long a worker may take to stop after its grace period: to release unfinished jobs, and to
+publish the last events while brokers do not answer."""
 EXIT_SECONDS = 5.0
 """How long Python may wait at the program's exit for what is left behind."""
 CHILD_SECONDS = 1.0
@@ -87,9 +87,9 @@ def end_by_force(exit_code: int) -> None:
     children = _children()
     left = [*(f"{each.name} (process {each.pid})" for each in children), *_threads()]
     _log.error(
-        "The worker was told to stop, but its process does not end: it is ended by force. "
-        "Still running: %s",
-        ", ".join(left) or "nothing that Python knows of",
+        "The worker has stopped, but its process does not end. Ending it by force; "
+        "still running: %s",
+        ", ".join(left) or "nothing known to Python",
     )
     for end in ("terminate", "kill"):
         for child in children:

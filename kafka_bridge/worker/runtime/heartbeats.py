@@ -56,7 +56,7 @@ class Heartbeats:
             try:
                 ticking.tick()
             except Exception:
-                _log.exception("What was due was not done for %s", ticking)
+                _log.exception("Heartbeat of %s failed", ticking)
 
     def close(self) -> None:
         """Stop."""

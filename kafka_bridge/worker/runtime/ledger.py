@@ -1,8 +1,8 @@
-"""The response topic as the ledger: what is finished, and how often the unfinished was delivered.
+"""The response topic as the ledger: which jobs are finished, and how often others were delivered.
 
-A worker that was given partitions may have requests before it which others have finished, or begun.
-The response topic says so, and nothing else has to: it is read once for each assignment, from the
-time of the oldest request at hand to where it ends. What this worker finishes itself it remembers.
+Other workers may have finished or started the requests of a partition that is new to this one. The
+response topic is the only record of that. It is read once for each assignment, from the time of the
+oldest waiting request to its end. The worker remembers the jobs that it finishes itself.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ _log = bounded_logger(__name__)
 
 RETRY_SECONDS = 1.0
 REACH = 4
-"""By how much a reading that was not far enough back is exceeded by the next one, at the least: so
-that requests, each older than the last, have the topic read a few times, not once each."""
+"""If a reading did not go back far enough, the next one goes back this many times as far: requests
+of which each is older than the last one cause a few readings, not one each."""
 OWN_JOBS = 100_000
-"""How many of its own finished jobs a worker remembers. A request that was published twice comes
-again within moments; Airflow looks for it before it publishes anew."""
+"""How many of its own finished jobs a worker remembers. A request that was published twice arrives
+again within moments; Airflow looks for it before it publishes again."""
 
 
 Asking: TypeAlias = tuple[float, bytes]
-"""When a request was made, seconds since 1970, and the correlation id of its job."""
+"""When a request was created, in seconds since 1970, and the correlation id of its job."""
 
 
 class Ledger:
-    """Knows of each request at hand what the response topic says of its job.
+    """Knows, for each waiting request, the events of its job in the response topic.
 
-    For the polling thread; what takes time is done on a thread of its own.
+    Used by the polling thread. Topics are read on another thread.
 
-    :param call_soon: has a function called on the polling thread, soon
-    :param access: which topics are waited for where they may not be read
+    :param call_soon: calls a function on the polling thread soon
+    :param access: knows for which topics a missing right is waited for
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class Ledger:
         return self._reading is not None
 
     def may_read(self, topic: str) -> bool:
-        """Tell whether a reading may begin: one at a time, and of what failed not the next one."""
+        """Tell whether a reading may start: one at a time, with a pause after one that failed."""
         return self._reading is None and time.monotonic() >= self._again_at.get(topic, 0.0)
 
     def finished_here(self, correlation_id: str) -> None:
-        """Note that a job's end, written here, is acknowledged."""
+        """Note that the terminal event of a job, published here, is acknowledged."""
         self._own[correlation_id.encode()] = None
         if len(self._own) > OWN_JOBS:
             del self._own[next(iter(self._own))]
@@ -89,7 +89,7 @@ class Ledger:
         return correlation_id.encode() in self._own
 
     def snapshot_for(self, request: JobRequest, epoch: int) -> LedgerSnapshot | None:
-        """Return what the request's response topic says; None where it has to be read for that.
+        """Return the snapshot of the request's response topic; None if it has to be read first.
 
         :param epoch: the assignment that the request came with
         """
@@ -106,11 +106,11 @@ class Ledger:
         epoch: int,
         then: Callable[[LedgerSnapshot], None],
     ) -> None:
-        """Begin to read a topic, where :meth:`may_read` says so.
+        """Start to read a topic; :meth:`may_read` has to be true.
 
-        :param asking: the requests at hand that it is read for
+        :param asking: the waiting requests that it is read for
         :param epoch: the present assignment
-        :param then: called on the polling thread with what it says
+        :param then: called on the polling thread with the snapshot
         """
         self._reading = topic
         since = self._since(topic, min(made for made, _ in asking), epoch)
@@ -123,9 +123,9 @@ class Ledger:
         ).start()
 
     def _since(self, topic: str, oldest: float, epoch: int) -> float:
-        """Return from when on to read: some more than is needed, since older requests may come."""
+        """Return the time to read from: earlier than needed, since older requests may arrive."""
         now = time.time()
-        # A sender's clock may be wrong: nothing was said later than now.
+        # A sender's clock may be wrong: no event is later than now.
         since = min(oldest, now) - 2 * CLOCK_SKEW.total_seconds()
         last = self._snapshots.get(topic)
         if last is not None and last.epoch == epoch and last.failure is None and not last.is_cut:
@@ -145,9 +145,13 @@ class Ledger:
             self._control.catch_up(SCAN_SECONDS)
             snapshot = self._snapshot(topic, since, epoch, asked)
         except KafkaBridgeError as error:
-            _log.error("Response topic %s cannot be read; its jobs do not start: %s", topic, error)
-        except Exception:  # were this thread to end without a word, no job would begin any more
-            _log.exception("Reading response topic %s failed; trying again", topic)
+            _log.error(
+                "Reading response topic %s failed; its jobs do not start. Retrying: %s",
+                topic,
+                error,
+            )
+        except Exception:  # if this thread ended in silence, no job would start any more
+            _log.exception("Reading response topic %s failed; retrying", topic)
         self._call_soon(self._turn, topic, snapshot, then)
 
     def _snapshot(
@@ -166,7 +170,7 @@ class Ledger:
         seconds = time.monotonic() - began
         self._observer.ledger_read(records=snapshot.records, seconds=seconds)
         _log.info(
-            "Read %d records of %s in %.1f s: %d jobs are finished, %d begun",
+            "Read %d records of %s in %.1f s: %d jobs are finished, %d are not",
             snapshot.records,
             topic,
             seconds,
@@ -180,7 +184,7 @@ class Ledger:
 
     @property
     def has_unfinished(self) -> bool:
-        """Whether there may be jobs that others have begun and not finished."""
+        """Whether there may be jobs that other workers have started and not finished."""
         return any(snapshot.unfinished for snapshot in self._snapshots.values())
 
     def has_read(self, epoch: int) -> bool:

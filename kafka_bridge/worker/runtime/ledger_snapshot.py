@@ -1,8 +1,8 @@
 """A snapshot of the ledger: what a response topic says of the jobs since a moment.
 
-Whoever may write to the topic chooses what lies in it. So of each job little is kept, whatever the
-size of its events, and of all jobs together no more than some number: those that requests at hand
-ask for always, of others the latest.
+Any client with the right to write chooses what the topic contains. So little is kept of each job,
+whatever the size of its events, and the number of jobs is limited: the jobs of waiting requests are
+always kept, and of the others the latest ones.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from kafka_bridge.protocol.messages import JobState, StatusEvent
 from kafka_bridge.protocol.sanitize import LINE_BYTES
 
 SCAN_SECONDS = 60.0
-"""The longest silence of the brokers while the topic is read; an open transaction ends in time."""
+"""How long the brokers may send nothing during a reading; an open transaction ends before."""
 FAILURE_SECONDS = 10.0
-"""How long a topic that cannot be read is taken to stay so."""
+"""How long the failure to read a topic counts; then the topic is read again."""
 MOST_FINISHED = 500_000
 """How many finished jobs a snapshot holds, about 80 MB, besides those that it was asked for."""
 MOST_UNFINISHED = 100_000
@@ -39,9 +39,9 @@ decoding each would take ten times as long. A longer one is decoded at once."""
 
 @dataclass(slots=True)
 class Unfinished:
-    """A job that was begun: the highest delivery seen, and how many were handed back.
+    """A job that was started: its highest delivery, and how many deliveries were released.
 
-    ``is_released``: whether the last event of that delivery handed the job back. ``external_id``
+    ``is_released``: whether the last event of that delivery released the job. ``external_id``
     and ``sequence`` are that event's.
     """
 
@@ -54,11 +54,11 @@ class Unfinished:
 
     @property
     def interrupted(self) -> int:
-        """How many deliveries ended without a word."""
+        """How many deliveries ended without an event."""
         return max(0, self.delivery - self.released)
 
-    def take(self, head: EventHead, value: bytes | None) -> None:
-        """Take in the next event of the job."""
+    def add(self, head: EventHead, value: bytes | None) -> None:
+        """Add the next event of the job."""
         is_released = head.state is JobState.RELEASED
         self.released += is_released
         if head.delivery < self.delivery:
@@ -68,7 +68,7 @@ class Unfinished:
             self.settle()
 
     def settle(self) -> None:
-        """Read what is needed of the last event, and forget the rest of it."""
+        """Keep what is needed of the last event, and drop the rest."""
         value, self._last = self._last, None
         if value is None:
             return
@@ -80,7 +80,7 @@ class Unfinished:
 
 
 def _bounded(external_id: str | None) -> str | None:
-    """Return an external id, or None where no worker would publish it: half an id is another's."""
+    """Return an external id; None if it is too long for a worker's: half of it is another id."""
     return None if external_id is None or len(external_id) > LINE_BYTES else external_id
 
 
@@ -105,11 +105,11 @@ class LedgerSnapshot:
 
     @property
     def is_stale(self) -> bool:
-        """Whether it says of a topic that it cannot be read, and that was a while ago."""
+        """Whether it records that the topic could not be read, and is no longer recent."""
         return self.failure is not None and time.monotonic() - self.read_at >= FAILURE_SECONDS
 
     def covers(self, created_at: datetime, epoch: int, job: bytes = b"") -> bool:
-        """Tell whether it knows all of a request that came with this assignment."""
+        """Tell whether it has all events for a request of this assignment."""
         if self.failure is not None:
             return not self.is_stale
         is_recent = self.since <= created_at.timestamp() - CLOCK_SKEW.total_seconds()
@@ -135,7 +135,7 @@ def read_snapshot(
     scan = JobEventScan(config, topic, start, SCAN_SECONDS, skipped=skipped)
     for key, head, message in scan.events():
         if head is not None:  # else a plain reply, or damage: not a worker's event
-            reading.take(key, head, message)
+            reading.add(key, head, message)
     for each in reading.unfinished.values():
         each.settle()
     return LedgerSnapshot(
@@ -162,8 +162,8 @@ class _Reading:
         self._asked = asked
         self._newest_ms = 0
 
-    def take(self, key: bytes, head: EventHead, message: Any) -> None:
-        """Take in an event."""
+    def add(self, key: bytes, head: EventHead, message: Any) -> None:
+        """Add an event."""
         if key in self.finished:
             return
         self._newest_ms = max(self._newest_ms, message.timestamp()[1])
@@ -176,10 +176,10 @@ class _Reading:
             if known is None:
                 known = self.unfinished[key] = Unfinished()
                 self._leave_out(self.unfinished, MOST_UNFINISHED)
-            known.take(head, message.value())
+            known.add(head, message.value())
 
     def _leave_out(self, jobs: dict[bytes, Any], most: int) -> None:
-        """Forget the job that was seen first, where there are too many and it was not asked for."""
+        """If there are too many jobs, drop the first one that was not asked for."""
         if len(jobs) <= most + len(self._asked):
             return
         while (first := next(iter(jobs))) in self._asked:

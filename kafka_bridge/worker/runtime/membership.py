@@ -1,7 +1,7 @@
-"""Whether a worker may speak for its jobs: a process that was frozen asks before it does.
+"""Whether a worker may publish events: after a freeze, its group has to confirm it first.
 
-While a process is stopped (SIGSTOP, a suspended machine, a long page-in), its group may have given
-its partitions to others, and it cannot know. What it would say then might contradict the new owner.
+While a process is stopped (SIGSTOP, a suspended machine, a long page-in), its group may assign its
+partitions to other workers. It cannot know that, and its events might contradict the new owner's.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import time
 
 DOUBT_SHARE = 0.5
 """The share of the session after which membership is in doubt. The group counts from the last
-heartbeat, which is older than the last poll: it may go on before this side's time is over."""
+heartbeat, which is older than the last poll, so it may remove a member earlier than this side
+expects."""
 
 
 class Membership:
-    """Knows whether the consumer's membership of its group can be taken for granted.
+    """Knows whether the consumer is certainly a member of its group.
 
-    Set by the polling thread; asked by whoever is about to publish an event.
+    The polling thread sets it; every thread that publishes an event reads it.
 
-    ``doubts`` counts how often it could not be.
-
-    :param session_timeout: seconds after which the group gives up a member that it does not hear of
+    :param session_timeout: seconds without a heartbeat after which the group removes a member
+    :ivar doubts: how often membership was in doubt
     """
 
     def __init__(self, session_timeout: float) -> None:
@@ -35,13 +35,13 @@ class Membership:
         return time.monotonic() - self._polled_at
 
     def may_publish(self) -> bool:
-        """Tell whether events may go out now."""
+        """Tell whether events may be published now."""
         return not self.in_doubt and self.seconds_since_poll <= self._sure_for
 
     def about_to_poll(self) -> None:
-        """Note that the consumer polls; after half a session without, membership is in doubt.
+        """Note that the consumer polls; after half a session without it, membership is in doubt.
 
-        It stays so until :meth:`confirmed`: a poll may well return before the group's answer.
+        It stays in doubt until :meth:`confirmed`: a poll may return before the group's answer.
         """
         if self.seconds_since_poll > self._sure_for:
             self.in_doubt = True
@@ -51,6 +51,6 @@ class Membership:
     def confirmed(self) -> None:
         """Note that the group knows this member: it accepted a commit.
 
-        Not so where it assigned partitions: that may have been before the process was frozen.
+        An assignment of partitions does not count: it may be from before the freeze.
         """
         self.in_doubt = False

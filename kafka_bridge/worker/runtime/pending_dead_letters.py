@@ -1,4 +1,4 @@
-"""Requests that go to the dead letters, once it is certain that they are this worker's to judge."""
+"""Requests for the dead-letter topic that wait until this worker's membership is certain."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.partition import Partition
 
-MOST_WAITING = 1_000
+MAX_WAITING = 1_000
 """How many requests may wait until the group confirms that this worker is a member."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Letter:
-    """A request to be set aside.
+    """A request for the dead-letter topic.
 
-    ``done`` is called once that is on record; ``lost`` where its partition has gone before.
+    ``done`` is called when it is written; ``lost`` if its partition is lost before.
     """
 
     partition: Partition
@@ -47,11 +47,11 @@ class DeadLetterSink(Protocol):
 
 
 class PendingDeadLetters:
-    """Sets requests aside. For the polling thread alone.
+    """Writes requests to the dead-letter topic. Used by the polling thread only.
 
-    A process that was frozen may have lost its partitions, and not know it. Another worker, a newer
-    one perhaps, may be able to do what this one cannot: so nothing is written until the group has
-    confirmed that this one is still a member.
+    A process that was frozen may have lost its partitions without knowing it. Another worker,
+    perhaps a newer one, may be able to do what this one cannot. So nothing is written until the
+    group has confirmed that this worker is still a member.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class PendingDeadLetters:
 
     @property
     def is_full(self) -> bool:
-        """Whether so many requests wait to be set aside that no more should be taken."""
-        return self._dead_letters.is_full or len(self._waiting) >= MOST_WAITING
+        """Whether too many requests wait to consume more of them."""
+        return self._dead_letters.is_full or len(self._waiting) >= MAX_WAITING
 
     def put(
         self,
@@ -82,17 +82,17 @@ class PendingDeadLetters:
         lost: Callable[[], None] = lambda: None,
         notifies_sender: bool = False,
     ) -> None:
-        """Set a request aside, with the reason, as soon as that may be done.
+        """Write a request and the reason as soon as that is allowed.
 
-        :param done: called on the polling thread once the dead letter is on record
-        :param lost: called where the request's partition has gone to another worker before
-        :param notifies_sender: whether the waiting task is told that its request is unreadable
+        :param done: called on the polling thread when the dead letter is acknowledged
+        :param lost: called instead if the request's partition goes to another worker before
+        :param notifies_sender: whether the waiting task fails because its request is unreadable
         """
         self._waiting.append(_Letter(partition, received, error, done, lost, notifies_sender))
         self.run_pending()
 
     def run_pending(self) -> None:
-        """Write what may be written now."""
+        """Write the requests that may be written now."""
         while self._waiting and self._membership.may_publish():
             letter = self._waiting.popleft()
             if self._assignment.partitions.get(letter.partition.number) is letter.partition:

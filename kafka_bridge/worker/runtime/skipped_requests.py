@@ -1,9 +1,9 @@
-"""Requests that were read when their lane had no room, and are read again once it has.
+"""Requests that were skipped because their lane had no room, and are read again when it has.
 
-A partition is a queue of requests for all job types. To go on with those behind, a worker passes
-over what there is no room for: it keeps the offset alone, about 40 bytes, and commits nothing from
-there on. Once half of the lane is empty, a consumer of its own goes back to the first of them and
-reads on from there, so that each is read twice, not once for each time that there is room.
+A partition is a queue of requests for all job types. To reach the requests behind, a worker skips
+those that it has no room for: it keeps only the offset, about 40 bytes, and commits nothing from
+there on. When half of the lane is empty, a separate consumer goes back to the first skipped request
+and continues from there. So each request is read twice, not once for each free place.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from kafka_bridge.worker.runtime.backlog import Backlog
 from kafka_bridge.worker.runtime.partition import Partition
 
 MAX_SKIPPED = 1_000_000
-"""How many requests a worker passes over, about 40 MB, before it fetches no more."""
+"""How many requests a worker skips, about 40 MB, before it fetches no more."""
 
 
 class Rereader(Protocol):
     """Reads one partition at a time again.
 
-    :ivar end: where the partition ended, once it was read to its end
+    :ivar end: the end of the partition, when it was read to its end
     """
 
     end: int | None
 
     def start(self, partition: int, offset: int) -> None:
-        """Read a partition from an offset on, and no longer the one before."""
+        """Read a partition from an offset on, instead of the one before."""
 
     def poll(self) -> list[Received]:
-        """Return the records that are there."""
+        """Return the records that have arrived."""
 
     def stop(self) -> None:
         """Read nothing until started again."""
 
 
 class SkippedRequests:
-    """Brings back what was passed over, for one lane of one partition at a time."""
+    """Reads skipped requests again, for one lane of one partition at a time."""
 
     def __init__(self, rereader: Rereader, assignment: Assignment, backlog: Backlog) -> None:
         self._rereader = rereader
@@ -50,13 +50,13 @@ class SkippedRequests:
 
     @property
     def is_reading(self) -> bool:
-        """Whether requests are on their way."""
+        """Whether skipped requests are being read."""
         return self._is_filling
 
     def read_again(self, take: Callable[[Partition, Received], None]) -> None:
-        """Read again what there is room for now.
+        """Read the skipped requests that there is room for now.
 
-        :param take: is given each request that has come back
+        :param take: gets each request
         """
         if not self._is_filling:
             self._choose()
@@ -69,7 +69,7 @@ class SkippedRequests:
                     received.offset, lane
                 ):
                     take(partition, received)
-            if self._rereader.end is not None:  # what has not come by now was deleted
+            if self._rereader.end is not None:  # what has not arrived by now was deleted
                 partition.offsets.drop_before(self._rereader.end, lane)
             if partition.offsets.first_skipped(lane) is not None:
                 self._is_filling = self._backlog.lane(lane).has_room
@@ -78,7 +78,7 @@ class SkippedRequests:
         self._rereader.stop()
 
     def _choose(self) -> None:
-        """Begin with a lane that has room again: each in turn; where it is the only one, go on."""
+        """Choose a lane that has room again, each in turn; if it is the only one, continue it."""
         choices = [
             (partition, lane)
             for partition in self._assignment.partitions.values()

@@ -1,9 +1,9 @@
-"""Which response topics this worker may use, as far as it has seen.
+"""The response topics that this worker is known to be allowed to use.
 
-A right can be missing for a moment: ACLs are replaced, a principal is renewed. Whoever may write to
-the request topic can also name a response topic that was never this service's. The first must not
-cost work that is done; the second must not hold up the worker. What tells them apart is whether the
-topic could be used before.
+A right can be missing for a moment: ACLs are replaced, a principal is renewed. And a sender of
+requests can name a response topic that was never this service's. The first case must not cost
+finished work, and the second one must not block the worker. The difference is whether the worker
+could use the topic before.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Iterable
 
 
 class TopicAccess:
-    """Knows the topics whose refusal is taken for a passing one. Safe to share between threads.
+    """Knows the topics whose missing right is waited for. Safe to share between threads.
 
-    :param topics: those that are this service's by its settings
+    :param topics: the topics in this service's settings
     """
 
     def __init__(self, topics: Iterable[str] = ()) -> None:
         self._usable = set(topics)
 
     def used(self, topic: str) -> None:
-        """Note that the brokers let this worker use a topic."""
+        """Note that the brokers allowed this worker to use a topic."""
         self._usable.add(topic)
 
     def may_come_back(self, topic: str) -> bool:
-        """Tell whether to wait for a right that is missing on this topic."""
+        """Tell whether to wait for a missing right on this topic."""
         return topic in self._usable

@@ -70,7 +70,7 @@ def test_every_line_of_a_handler_has_its_job(stage: Stage) -> None:
     unreadable = new_correlation_id()
     stage.publish(*jobs, failing)
     stage.producer.publish(stage.requests, unreadable.encode(), b"?", [])
-    worker.until_said(f"goes to {stage.dead_letters}")
+    worker.until_said(f"to the dead-letter topic {stage.dead_letters}")
     for job in (*jobs, failing):
         events(stage.config, stage.responses, job.correlation_id)
     assert worker.stop() == 0
@@ -85,7 +85,11 @@ def test_every_line_of_a_handler_has_its_job(stage: Stage) -> None:
         assert line["job_type"] in {"tell", "tell.async"}
     (failed,) = [line for line in lines if r"on\npurpose" in line["message"]]
     assert failed["correlation_id"] == failing.correlation_id
-    (set_aside,) = [line for line in lines if f"goes to {stage.dead_letters}" in line["message"]]
+    (set_aside,) = [
+        line
+        for line in lines
+        if f"to the dead-letter topic {stage.dead_letters}" in line["message"]
+    ]
     assert set_aside["correlation_id"] == unreadable
 
 

@@ -140,7 +140,7 @@ def test_missing_rights_are_logged_at_the_start(guarded: Guarded) -> None:
     stage.producer.publish(stage.responses, b"other", encode(other, Encoding.AVRO), [])
     job = stage.request("note")
     stage.publish(job)
-    program.until_said(f"Response topic {stage.responses} cannot be read; its jobs do not start")
+    program.until_said(f"Reading response topic {stage.responses} failed; its jobs do not start")
     kafka.allow(user, "topic", stage.responses, "Read")
     assert guarded.ends(job) == [JobState.ACCEPTED, JobState.SUCCEEDED]
     assert guarded.dead_letters() == 0
@@ -152,7 +152,7 @@ def test_dead_letter_waits_for_its_right(guarded: Guarded, eventually: Eventuall
     kafka.disallow(user, "topic", stage.dead_letters, "Write")
     guarded.start()
     stage.producer.publish(stage.requests, b"k", b"junk", [])
-    stage.programs[0].until_said("could not be written to the dead-letter topic")
+    stage.programs[0].until_said("Could not write request")
     job = stage.request("note")
     stage.publish(job)
     assert guarded.ends(job) == [JobState.ACCEPTED, JobState.SUCCEEDED]

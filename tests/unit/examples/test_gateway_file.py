@@ -26,7 +26,9 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_program_of_the_example_audits(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_program_prints_its_report_or_its_error(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its last line is the result, and its error is the job's."""
     monkeypatch.chdir(PROJECT)
     monkeypatch.setenv("CALLBACK_SECRET", "a secret that is long enough")
@@ -43,7 +45,7 @@ def test_program_of_the_example_audits(files: Path, monkeypatch: pytest.MonkeyPa
     assert "/no/such/directory is no directory on this machine" in failed.error.message
 
 
-def test_lines_of_the_program_are_progress(files: Path) -> None:
+def test_lines_of_the_example_program_are_progress(files: Path) -> None:
     """One for each file, in the form that the gateway understands without being told."""
     program = PROJECT / "examples" / "audit_command.py"
     done = subprocess.run(

@@ -58,7 +58,7 @@ def ended(client: httpx.Client, job: str) -> bool:
     return bool(status(client, job)["status"] != "running")
 
 
-def test_audit_is_done_while_one_asks(
+def test_status_shows_progress_and_then_the_report(
     client: httpx.Client, job: str, files: Path, eventually: Eventually
 ) -> None:
     """It says how far it is, and at last what it found."""
@@ -95,7 +95,9 @@ def test_cancelled_audit_stops(
     assert status(client, job) == {"status": "cancelled"}
 
 
-def test_failures_are_in_words(client: httpx.Client, job: str, eventually: Eventually) -> None:
+def test_failures_have_a_readable_message(
+    client: httpx.Client, job: str, eventually: Eventually
+) -> None:
     """A directory that is not there, an audit that is not, and a request that makes no sense."""
     client.post(f"/jobs/{job}", json={"directory": "/no/such/directory"})
     eventually(lambda: ended(client, job), "the audit has ended", 60)
@@ -110,7 +112,7 @@ def test_failures_are_in_words(client: httpx.Client, job: str, eventually: Event
     assert client.post(f"/jobs/{job}-b", json={"pattern": "*"}).status_code == 422
 
 
-def test_end_is_called_back_until_it_is_heard(
+def test_final_callback_is_retried_until_it_succeeds(
     client: httpx.Client, job: str, files: Path, eventually: Eventually
 ) -> None:
     """Progress comes before it; an answer of 503 does not lose it."""

@@ -11,7 +11,7 @@ from kafka_bridge.worker import JobStopped, StopReason
 from kafka_bridge.worker.cancellation import StopSignal
 
 
-def test_what_is_said_first_holds() -> None:
+def test_first_stop_reason_stays() -> None:
     """A cancelled job stays cancelled when its deadline passes, and listeners hear once."""
     stop, heard = StopSignal(), list[int]()
     stop.listen(lambda: heard.append(1))
@@ -20,7 +20,7 @@ def test_what_is_said_first_holds() -> None:
     assert (stop.reason, stop.message, heard) == (StopReason.CANCELLED, "cleared", [1])
 
 
-def test_who_listens_too_late_hears_at_once() -> None:
+def test_late_listener_is_notified_at_once() -> None:
     """There is no moment in which a stop could be missed."""
     stop, heard = StopSignal(), list[int]()
     stop.set(StopReason.LOST, "gone")
@@ -28,7 +28,7 @@ def test_who_listens_too_late_hears_at_once() -> None:
     assert heard == [1]
 
 
-def test_check_raises_what_except_exception_does_not_catch() -> None:
+def test_job_stopped_passes_except_exception() -> None:
     """With reason and words; and nothing while the job may go on."""
     stop = StopSignal()
     stop.check()
@@ -39,7 +39,7 @@ def test_check_raises_what_except_exception_does_not_catch() -> None:
     assert not isinstance(caught.value, Exception)
 
 
-def test_wait_ends_with_the_stop() -> None:
+def test_stop_request_ends_a_wait() -> None:
     """It does not sleep on; without a stop it sleeps as long as it was told to."""
     stop = StopSignal()
     before = time.monotonic()

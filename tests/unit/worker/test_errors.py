@@ -87,7 +87,7 @@ def test_application_error_has_a_traceback_unless_told_otherwise() -> None:
     assert details.endswith("ApplicationError: oh\n")
 
 
-def test_untyped_service_may_pass_anything() -> None:
+def test_values_of_wrong_types_are_written_as_text() -> None:
     """A type, details or flag that is no text or bool is written as text, not lost with the job."""
     error = ApplicationError("oh", type=404, details={"a": 1}, retryable=0)  # type: ignore[arg-type]
     assert failure_of(raised(error)) == JobFailure("404", "oh", "{'a': 1}", retryable=False)
@@ -126,7 +126,7 @@ def test_traceback_begins_at_the_handler(function: Callable[..., Any]) -> None:
     assert details.endswith("ValueError: deep inside\n")
 
 
-def test_traceback_tells_the_cause() -> None:
+def test_traceback_has_the_cause() -> None:
     """What led to the exception is in the details too."""
     try:
         try:
@@ -157,7 +157,7 @@ def test_lone_surrogates_can_be_sent(encoding: Encoding) -> None:
     assert decode(StatusEvent, encode(event, encoding)).error == error
 
 
-def test_exception_without_words_still_ends_its_job() -> None:
+def test_exception_without_text_still_ends_its_job() -> None:
     """An exception whose own text fails is reported by its type."""
     failure = failure_of(raised(Unprintable()))
     assert failure.type == f"{__name__}.Unprintable"
@@ -178,7 +178,7 @@ def test_long_message_loses_its_middle(letter: str, fits: bool) -> None:
     assert fits or f"{len(text.encode()):,} bytes in all" in message
 
 
-def test_endless_texts_fit_into_a_record() -> None:
+def test_very_long_texts_are_cut_to_fit_into_a_record() -> None:
     """A traceback through long texts, a type and details without end: each is cut to its limit."""
     details = failure_of(raised(ValueError("y" * 1_000_000))).details
     assert details is not None

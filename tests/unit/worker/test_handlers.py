@@ -115,7 +115,7 @@ def test_payload_is_what_the_annotation_says(
         (b'{"a": 1}', "application/json", b'{"a": 1}'),
     ],
 )
-def test_bytes_are_handed_over_as_they_are(
+def test_handler_of_bytes_gets_them_unchanged(
     payload: bytes | None, media_type: str, expected: bytes
 ) -> None:
     """A handler that takes bytes gets them untouched, of any media type; none are empty."""
@@ -123,7 +123,7 @@ def test_bytes_are_handed_over_as_they_are(
     assert handler.arguments(request(payload, media_type)) == (expected,)
 
 
-def test_coroutines_are_known() -> None:
+def test_coroutine_functions_are_recognised() -> None:
     """A coroutine function is recognised, and a plain one is not."""
     assert Handler.of("a.job", a_coroutine).is_async
     assert not Handler.of("a.job", a_model).is_async
@@ -240,7 +240,7 @@ def _with_opaque(service: Service, job: Any, payload: Opaque) -> None:
         lambda job: (each async for each in async_generator(job)),
     ],
 )
-def test_coroutine_that_nobody_awaits_fails_its_job_in_words(function: Any) -> None:
+def test_coroutine_that_is_not_awaited_fails_its_job_with_advice(function: Any) -> None:
     """Only its call shows that a lambda returns one: the job says what to write instead."""
     error = run_job(Handler.of("a.job", function))[-1].error
     assert error is not None
@@ -280,7 +280,7 @@ def test_job_type_has_one_handler() -> None:
         (an_option, b'"text"', "payload: Input should be"),
     ],
 )
-def test_payload_that_does_not_fit_names_the_field(
+def test_error_of_an_invalid_payload_names_the_field(
     function: Callable[..., Any], payload: bytes | None, words: str
 ) -> None:
     """The task is told which field is wrong and how; no retry can mend it."""
@@ -297,7 +297,7 @@ def test_payload_value_is_not_repeated_in_the_error() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_payload_that_is_no_json_is_refused_by_its_type() -> None:
+def test_payload_of_another_media_type_is_refused() -> None:
     """A handler that wants JSON refuses other media types, naming what came."""
     with pytest.raises(ApplicationError, match=r"a\.job takes JSON, the payload is 'text/plain'"):
         Handler.of("a.job", a_model).arguments(request(b"hello", "text/plain"))

@@ -62,7 +62,7 @@ def watched() -> Iterator[Watched]:
         yield watched
 
 
-def test_what_happens_is_counted(watched: Watched) -> None:
+def test_each_observation_moves_its_own_series(watched: Watched) -> None:
     """Each thing that a worker tells moves its own series, in base units."""
     tell = watched.observer
     before = watched.metrics()
@@ -104,7 +104,7 @@ def test_what_happens_is_counted(watched: Watched) -> None:
     assert after['job_duration_seconds_bucket{job_type="a.job",le="3.0",state="SUCCEEDED"}'] == 1
 
 
-def test_series_are_there_before_anything_happens(watched: Watched) -> None:
+def test_series_start_at_zero(watched: Watched) -> None:
     """A rate can be taken of a job type's first failure: its series begins at 0."""
     metrics = watched.metrics()
     assert metrics['jobs_accepted_total{job_type="a.job"}'] == 0
@@ -120,7 +120,7 @@ def test_unknown_job_types_share_a_label(watched: Watched) -> None:
     assert len(taken) == 3
 
 
-def test_gauges_are_those_of_the_moment(watched: Watched) -> None:
+def test_gauges_are_read_at_each_scrape(watched: Watched) -> None:
     """Each scrape asks the worker anew."""
     gauges = ("jobs_running", "requests_waiting", "partitions", "ready", "last_poll_age_seconds")
     assert [watched.metrics()[name] for name in gauges] == [2, 3, 4, 1, 0.25]
@@ -128,7 +128,7 @@ def test_gauges_are_those_of_the_moment(watched: Watched) -> None:
     assert [watched.metrics()[name] for name in gauges] == [0, 0, 0, 0, 1.5]
 
 
-def test_process_is_measured_too(watched: Watched) -> None:
+def test_process_metrics_are_served(watched: Watched) -> None:
     """Memory and CPU come along, as Prometheus' own client names them."""
     body = watched.get("/metrics")[1]
     assert re.search(r"^process_resident_memory_bytes \d", body, flags=re.MULTILINE)
@@ -152,13 +152,13 @@ def test_readiness_follows_the_worker(watched: Watched) -> None:
     assert "not in its group yet, or still reading the response topic" in words
 
 
-def test_other_requests_are_answered_in_words(watched: Watched) -> None:
+def test_wrong_path_and_method_are_refused_with_advice(watched: Watched) -> None:
     """A wrong path names the right ones."""
     assert watched.get("/healthz") == (404, "/metrics, /health/live, /health/ready\n")
     assert watched.get("/health/live", "POST") == (405, "GET only\n")
 
 
-def test_client_that_says_nothing_holds_up_nobody(watched: Watched) -> None:
+def test_silent_connections_do_not_block_probes(watched: Watched) -> None:
     """Connections that stay open and silent do not keep probes from being answered."""
     silent = [socket.create_connection((HERE, watched.port)) for _ in range(20)]
     started = time.monotonic()
@@ -198,7 +198,7 @@ def test_slow_clients_have_few_threads_and_probes_are_answered(
     assert capfd.readouterr().err == ""
 
 
-def test_client_that_trickles_is_cut_off(
+def test_slow_client_is_disconnected(
     watched: Watched,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -244,7 +244,7 @@ def test_port_is_free_again_afterwards() -> None:
         assert watched.metrics()["ready"] == 1
 
 
-def test_taken_port_is_said_so(watched: Watched) -> None:
+def test_error_of_a_taken_port_names_it(watched: Watched) -> None:
     """The port, the address, the reason, and what to set."""
     words = rf"port {watched.port} for metrics and health cannot be opened on {HERE}: .* in use"
     with (
@@ -255,7 +255,7 @@ def test_taken_port_is_said_so(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize(("port", "host"), [(70_000, HERE), (0, "no.such.host.invalid")])
-def test_address_that_cannot_be_is_said_so(port: int, host: str) -> None:
+def test_error_of_an_impossible_address_names_it(port: int, host: str) -> None:
     """A mistake in either is an error in words, not a traceback of sockets."""
     with (
         pytest.raises(ConfigurationError, match=f"port {port} .* cannot be opened on {host}: "),

@@ -53,13 +53,13 @@ def test_reason_is_in_the_line(
     assert caplog.records[0].levelno == level
 
 
-def test_another_delivery_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_redelivery_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Somebody may have begun the work before."""
     JobLog(is_on=True).started(request(), 3)
     assert caplog.messages == [f"Job {JOB} (a.job) started again, as delivery 3"]
 
 
-def test_off_leaves_the_first_failures(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_job_log_only_first_failures_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Nothing of what goes well, and of what fails not a line for each job."""
     log = JobLog(is_on=False)
     for _ in range(100):
@@ -70,7 +70,9 @@ def test_off_leaves_the_first_failures(caplog: pytest.LogCaptureFixture) -> None
     assert all("FAILED after 1.000 s: ValueError: no" in line for line in caplog.messages)
 
 
-def test_thousands_of_jobs_a_second_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_of_thousands_of_jobs_a_second_are_only_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """The log of a worker of quick jobs does not cost more than their work."""
     log = JobLog(is_on=True)
     for _ in range(2 * LINES):
@@ -78,7 +80,7 @@ def test_thousands_of_jobs_a_second_are_counted(caplog: pytest.LogCaptureFixture
     assert len(caplog.messages) == LINES
 
 
-def test_what_a_request_names_cannot_forge_a_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_job_type_cannot_forge_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
     """A job type is chosen by whoever writes the request."""
     forged = JobRequest(
         correlation_id=JOB,

@@ -67,7 +67,7 @@ def set_aside(
     return letters, done
 
 
-def test_missing_right_costs_few_tries_and_no_letter(
+def test_missing_right_costs_few_retries_and_loses_nothing(
     brokers: Brokers, eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One of those that wait is tried, less and less often; the others follow once it is taken."""
@@ -79,19 +79,21 @@ def test_missing_right_costs_few_tries_and_no_letter(
     assert brokers.tries < 520
     assert done == []
     assert len(caplog.messages) < 50
-    assert any("tried again in" in line and "no Write on dead" in line for line in caplog.messages)
+    assert any("Retrying in" in line and "no Write on dead" in line for line in caplog.messages)
     brokers.error = None
     eventually(lambda: len(done) == 500, "all are taken")
     assert not letters.is_full
 
 
-def test_worker_is_told_when_too_many_wait(brokers: Brokers, eventually: Eventually) -> None:
+def test_worker_stops_consuming_when_too_many_are_unsent(
+    brokers: Brokers, eventually: Eventually
+) -> None:
     """It takes no more requests before they are written: memory has an end."""
     brokers.error = AccessDenied("no Write on dead")
-    letters, done = set_aside(brokers, module.MOST_UNSENT)
+    letters, done = set_aside(brokers, module.MAX_UNSENT)
     assert letters.is_full
     brokers.error = None
-    eventually(lambda: len(done) == module.MOST_UNSENT, "all are taken")
+    eventually(lambda: len(done) == module.MAX_UNSENT, "all are taken")
     assert not letters.is_full
 
 

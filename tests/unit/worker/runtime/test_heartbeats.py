@@ -14,7 +14,7 @@ from kafka_bridge.worker.runtime.heartbeats import Heartbeats, pause_after
 @pytest.mark.parametrize(
     ("took", "pause"), [(0.0, 0.05), (0.0025, 0.05), (0.005, 0.1), (0.0125, 0.25), (3.0, 0.25)]
 )
-def test_many_jobs_are_looked_at_less_often(took: float, pause: float) -> None:
+def test_many_jobs_are_checked_less_often(took: float, pause: float) -> None:
     """A twentieth of the time is for looking, but every job is looked at four times a second."""
     assert pause_after(took) == pytest.approx(pause)
 
@@ -36,7 +36,7 @@ class Job:
         self.again.set()
 
 
-def test_what_fails_is_tried_again_and_hinders_nobody() -> None:
+def test_failing_heartbeat_is_retried_and_does_not_stop_others() -> None:
     """A job whose turn failed has another one, and so have those after it."""
     first, second = Job(), Job()
     with contextlib.closing(Heartbeats()) as heartbeats:

@@ -31,14 +31,14 @@ MOMENT = timedelta(milliseconds=1)
         (SINCE + SKEW, 4, False),
     ],
 )
-def test_page_covers_requests_of_its_time_and_assignment(
+def test_snapshot_covers_requests_of_its_time_and_assignment(
     created_at: datetime, epoch: int, covered: bool
 ) -> None:
     """Others' clocks may differ; a partition that came later may bring what it missed."""
     assert LedgerSnapshot(SINCE.timestamp(), epoch=3).covers(created_at, epoch) is covered
 
 
-def test_failure_is_believed_for_a_while_and_for_all_requests() -> None:
+def test_failure_to_read_counts_for_a_while_and_for_all_requests() -> None:
     """A topic that is missing is not asked for again at once, and is asked for later."""
     failed = LedgerSnapshot(SINCE.timestamp(), epoch=1, failure=TopicNotFound("no such topic"))
     assert failed.covers(SINCE - SKEW, epoch=9)
@@ -54,14 +54,14 @@ def test_failure_is_believed_for_a_while_and_for_all_requests() -> None:
 @pytest.mark.parametrize(
     ("delivery", "released", "interrupted"), [(0, 0, 0), (3, 0, 3), (3, 2, 1), (3, 3, 0), (1, 2, 0)]
 )
-def test_deliveries_that_were_handed_back_are_not_broken_off(
+def test_released_deliveries_do_not_count_as_interrupted(
     delivery: int, released: int, interrupted: int
 ) -> None:
     """Nor is anything below none: a delivery's number may repeat, and be released twice."""
     assert Unfinished(delivery, released).interrupted == interrupted
 
 
-def test_ledger_remembers_so_many_jobs_of_its_own(ledger: Ledger) -> None:
+def test_ledger_remembers_a_limited_number_of_its_own_jobs(ledger: Ledger) -> None:
     """The oldest go first, so that memory does not grow with the life of a worker."""
     for number in range(OWN_JOBS + 1):
         ledger.finished_here(str(number))

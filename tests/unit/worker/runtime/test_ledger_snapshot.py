@@ -73,14 +73,14 @@ def test_released_job_is_told_from_one_that_runs(topic: list[Any]) -> None:
     assert found == {released: True, again: False}
 
 
-def test_external_id_that_no_worker_would_write_is_none(topic: list[Any]) -> None:
+def test_external_id_that_is_too_long_is_ignored(topic: list[Any]) -> None:
     """Half of it would be the name of something else."""
     topic.append(record(new_correlation_id(), JobState.RUNNING, external_id="x" * 100_000))
     (known,) = read().unfinished.values()
     assert known.external_id is None
 
 
-def test_record_whose_key_is_not_a_job_is_passed_by(topic: list[Any]) -> None:
+def test_record_whose_key_is_not_a_job_is_ignored(topic: list[Any]) -> None:
     """A key may be as long as a record: it is not kept as a job's id."""
     topic.append(record(new_correlation_id(), JobState.SUCCEEDED, key=b"k" * 900_000))
     assert not read().finished
@@ -90,7 +90,7 @@ def test_record_whose_key_is_not_a_job_is_passed_by(topic: list[Any]) -> None:
     ("state", "limit"),
     [(JobState.SUCCEEDED, "MOST_FINISHED"), (JobState.RUNNING, "MOST_UNFINISHED")],
 )
-def test_page_holds_so_many_jobs_and_those_it_was_asked_for(
+def test_snapshot_holds_a_limited_number_of_jobs_and_the_requested_ones(
     topic: list[Any], monkeypatch: pytest.MonkeyPatch, state: JobState, limit: str
 ) -> None:
     """Of requests that are older than what it holds, it knows only those that were asked for."""

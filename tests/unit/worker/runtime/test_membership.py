@@ -21,7 +21,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     return clock
 
 
-def test_worker_that_polls_may_speak(clock: FakeClock) -> None:
+def test_worker_that_polls_may_publish(clock: FakeClock) -> None:
     """As long as no gap is longer than half the session."""
     worker = Membership(SESSION)
     for _ in range(3):
@@ -32,7 +32,7 @@ def test_worker_that_polls_may_speak(clock: FakeClock) -> None:
     assert not worker.in_doubt
 
 
-def test_worker_that_was_frozen_may_not_speak_until_it_is_confirmed(clock: FakeClock) -> None:
+def test_worker_that_was_frozen_may_not_publish_until_confirmed(clock: FakeClock) -> None:
     """Not before it polls, and not when it has polled: the answer may not be there yet."""
     worker = Membership(SESSION)
     clock.now += SURE + 0.001

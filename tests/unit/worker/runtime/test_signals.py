@@ -50,4 +50,4 @@ def test_process_ends_and_its_own_clean_up_is_not_cut_short(
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=40)
     assert (out, process.returncode) == (said, code)
-    assert "it is ended by force. Still running: of-a-handler_0 (thread)" in err
+    assert "Ending it by force; still running: of-a-handler_0 (thread)" in err
