@@ -62,7 +62,7 @@ def test_every_metric_is_listed_with_its_labels() -> None:
     """The table has what Prometheus gets."""
     observer = PrometheusObserver(["a.job"])
     status = WorkerStatus(0, 0, 0, ready=False, seconds_since_poll=0.0)
-    with observer.watching(lambda: status):
+    with observer.exporting(lambda: status):
         families = [each for each in observer.registry.collect() if each.name.startswith(PREFIX)]
     names = {
         each.name.removeprefix(f"{PREFIX}_") + ("_total" if each.type == "counter" else "")

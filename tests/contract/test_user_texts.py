@@ -48,30 +48,33 @@ DIALECT = {
 }
 
 
-NOT_YET = (
-    r"(?<![Tt]here )\b(is|are|was|were) no (?!longer\b|more\b)",
-    r"\bso many\b",
-    r"\b(cannot|could not) be learnt\b|\blearns?\b|\blearnt\b",
-    r"^(Who|What|Whoever) (?!.*\?)",
-    r"\b(set|put) aside\b",
-    r"\bpassed over\b",
-    r"\b(falls?|fell) silent\b",
-    r"\bstock (service|reply|replies)\b",
-    r"\bnobody\b",
-    r"\b(stand|stands|stood) (in|under|at|on)\b",
-    r"\bfor want of\b",
-    r"\bis for \w[\w ]* to (say|know|decide)\b",
-    r"\bmade anew\b|\bof ours\b|\bgood for\b",
-)
-"""Patterns that texts in the code still have."""
+NOT_YET: dict[str, tuple[str, ...]] = {
+    r"(?<![Tt]here )\b(is|are|was|were) no (?!longer\b|more\b)": ("cli/", "gateway/"),
+    r"\bso many\b": ("cli/",),
+    r"^(Who|What|Whoever) (?!.*\?)": ("worker/runtime/heartbeats.py",),
+    r"\b(set|put) aside\b": ("cli/",),
+    r"\bpassed over\b": ("gateway/",),
+    r"\bstock (service|reply|replies)\b": ("airflow/arguments.py",),
+    r"\bnobody\b": ("worker/handlers.py",),
+    r"\b(stand|stands|stood) (in|under|at|on)\b": ("cli/", "gateway/"),
+    r"\bfor want of\b": ("gateway/",),
+    r"\bis for \w[\w ]* to (say|know|decide)\b": ("gateway/",),
+    r"\bmade anew\b|\bof ours\b|\bgood for\b": ("gateway/",),
+}
+"""Where texts still use a pattern, as paths in the package. Remove an entry when it is done."""
 
 TEXTS = user_texts()
 
 
-@pytest.mark.parametrize("pattern", [each for each in DIALECT if each not in NOT_YET])
+@pytest.mark.parametrize("pattern", DIALECT)
 def test_texts_for_users_are_plain_english(pattern: str) -> None:
     """No log line, error, help or output uses the pattern."""
-    found = [f"{each.path}:{each}" for each in TEXTS if re.search(pattern, each.text)]
+    exempt = tuple(f"kafka_bridge/{place}" for place in NOT_YET.get(pattern, ()))
+    found = [
+        f"{each.path}:{each}"
+        for each in TEXTS
+        if re.search(pattern, each.text) and not str(each.path).startswith(exempt)
+    ]
     assert found == [], f"write {DIALECT[pattern]}:\n" + "\n".join(found)
 
 
