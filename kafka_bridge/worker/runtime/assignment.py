@@ -94,7 +94,8 @@ class Assignment:
 
     def _close(self, job: InFlightJob) -> None:
         self.heartbeats.remove(job)
-        self.orphans.get(job.partition.number, {}).pop(job.offset, None)
+        if orphans := self.orphans.get(job.partition.number):
+            orphans.pop(job.offset, None)
         if not job.has_begun:  # its handler will never be called
             self.slots.free(job)
         if self.has(job):

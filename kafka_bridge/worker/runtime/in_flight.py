@@ -116,6 +116,7 @@ class InFlightJob:
     turn: tuple[bool, int] = (True, 0)
     stop: StopSignal = field(default_factory=StopSignal)
     has_begun: bool = False
+    correlation_id: str = field(init=False)
     handler: Handler = field(init=False)
     reporter: JobReporter = field(init=False)
     _observer: Observer = field(init=False)
@@ -123,10 +124,8 @@ class InFlightJob:
     _began_at: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @property
-    def correlation_id(self) -> str:
-        """The job's id."""
-        return self.request.correlation_id
+    def __post_init__(self) -> None:
+        self.correlation_id = self.request.correlation_id
 
     @property
     def offset(self) -> int:

@@ -97,8 +97,9 @@ class Intake:
 
     def _decide(self, job: InFlightJob, snapshot: LedgerSnapshot) -> None:
         """Queue a job in its lane, or skip its request if there is no room."""
-        is_duplicate = job.is_queued and job.correlation_id in self.assignment.in_flight
-        if job.is_queued and self.admission.is_finished(job, snapshot):
+        is_queued = job.is_queued
+        is_duplicate = is_queued and job.correlation_id in self.assignment.in_flight
+        if is_queued and self.admission.is_finished(job, snapshot):
             self.skip_finished(job)
             return
         if not is_duplicate and self._needs_no_slot(job, snapshot):

@@ -101,7 +101,9 @@ def _retry_notes(job: InFlightJob) -> Any:
 
 def _succeeded(job: InFlightJob, value: Any) -> Outcome:
     result, result_type = to_bytes(value, "result")
-    facts = {"result": result, "result_type": result_type} | _stop_requested(job.stop)
+    facts: dict[str, Any] = {"result": result, "result_type": result_type}
+    if job.stop.reason is not None:
+        facts |= _stop_requested(job.stop)
     return Outcome(JobState.SUCCEEDED, facts)
 
 
