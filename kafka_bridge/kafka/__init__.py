@@ -1,1 +1,1 @@
-"""Kafka as kafka-bridge needs it; the only part that imports confluent_kafka."""
+"""The Kafka client; the only package that imports confluent_kafka."""

@@ -1,9 +1,9 @@
-"""confluent_kafka's clients: opened in one way, so that whatever keeps one out is told in words.
+"""Open confluent_kafka's clients so that a refused connection is reported with its cause.
 
-A client that is not let in (a wrong password, an unknown certificate, …) looks to its caller like
-one whose brokers are down: librdkafka retries, and reports the cause by a callback only. Each
-client made here notes it, and :func:`ask`, with which every first question to the brokers is asked,
-raises it after a second.
+A client that is refused (a wrong password, an unknown certificate, …) looks to its caller like one
+whose brokers are down: librdkafka retries, and reports the cause by a callback only. Each client
+made here keeps the cause, and :func:`ask`, which makes every first request to the brokers, raises
+it after a second.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ REFUSAL_SECONDS = 30.0
 """How long a refusal counts: librdkafka tries again within 10 s, so one that lasts comes
 back. An older one was a broker's that restarted, say."""
 REASON_SECONDS = 5.0
-"""How long the answer to "why is nobody there" is kept: thousands of records may fail at once."""
+"""How long the reason is cached: thousands of records may fail at once."""
 
 
 class _NoRepeats(logging.Filter):
@@ -61,7 +61,7 @@ T = TypeVar("T")
 
 
 class ConnectionWatch:
-    """What a client's connections failed of, as librdkafka's error callback reports it.
+    """Why a client's connections failed, as librdkafka's error callback reports it.
 
     :param on_error: is called with each error as well
     """
@@ -77,14 +77,14 @@ class ConnectionWatch:
         self._reason_until = 0.0
 
     def note(self, error: ck.KafkaError) -> None:
-        """Take in an error of the client."""
+        """Note an error of the client."""
         if is_refusal(error):
             self._refusal, self._refused_at = error, time.monotonic()
         if self._on_error is not None:
             self._on_error(error)
 
     def forget(self) -> None:
-        """Take in that a broker has answered."""
+        """Forget errors: a broker has answered."""
         self._refusal, self._reason = None, None
 
     @property
@@ -98,9 +98,9 @@ class ConnectionWatch:
         return self._refusal if is_fresh else None
 
     def why_silent(self, doing: str) -> KafkaError | None:
-        """Return why no broker serves this client, where that is known; None otherwise.
+        """Return why no broker serves this client, or None where that is unknown.
 
-        It may take some seconds, for a look at what the brokers expect.
+        It may take some seconds, to find out what the brokers expect.
         """
         if self._reason is None or time.monotonic() > self._reason_until:
             self._reason = explain(self._settings, self._fresh_refusal)
@@ -167,7 +167,7 @@ def ask(
     topic: str = "",
     timeout: float,
 ) -> T:
-    """Ask the brokers something, and find out within seconds where they do not let this client in.
+    """Make a request to the brokers; a refusal of this client is raised within seconds.
 
     :param client: a client that :func:`make` returned; a consumer's records are never taken
     :param question: gets the seconds that it may take; is asked again while no broker answers
@@ -176,10 +176,10 @@ def ask(
     :raises BrokerUnreachable: no broker answered within ``timeout`` seconds
     :raises KafkaError: something else that a broker answered
     """
-    give_up, patience = time.monotonic() + timeout, LOOK_SECONDS
+    deadline, patience = time.monotonic() + timeout, LOOK_SECONDS
     while True:
         try:
-            answer = question(max(0.01, min(patience, give_up - time.monotonic())))
+            answer = question(max(0.01, min(patience, deadline - time.monotonic())))
         except ck.KafkaException as error:
             failure = translate(error, doing=doing, servers=servers, topic=topic)
             if not is_silence(kafka_error(error)):
@@ -187,7 +187,7 @@ def ask(
             _serve_errors(client)
             if (reason := watch_of(client).why_silent(doing)) is not None:
                 raise reason from error
-            if time.monotonic() >= give_up:
+            if time.monotonic() >= deadline:
                 raise failure from error
             patience *= 2
             time.sleep(PAUSE_SECONDS)
@@ -205,6 +205,6 @@ def failure_of(
 
 
 def _serve_errors(client: Any) -> None:
-    """Have librdkafka call back with the errors that it has, if nobody else does."""
+    """Let librdkafka report its errors, if no other code polls."""
     if not isinstance(client, ck.Consumer) or not client.assignment():
         client.poll(0)

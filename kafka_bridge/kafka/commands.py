@@ -1,4 +1,4 @@
-"""Commands on the control topic, which every worker reads whole."""
+"""Publish commands on the control topic, which every worker reads from its beginning."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def send_cancel(
     reason: str | None,
     encoding: Encoding = Encoding.AVRO,
 ) -> Future[RecordLocation]:
-    """Tell the workers to stop a job, or not to start it, and return at once.
+    """Publish a command to cancel a job, and return at once.
 
-    A job that has ended is left as it is; to cancel one twice is to cancel it once.
+    A finished job is left as it is; cancelling twice has the effect of cancelling once.
 
     :param topic: the control topic
     :param reason: in words, for the worker's log and for the job's CANCELLED event
     :returns: as :meth:`RecordProducer.send`
-    :raises InvalidMessage: the correlation id is none
+    :raises InvalidMessage: the correlation id is not valid
     """
     command = JobCommand(
         correlation_id=correlation_id, command=Command.CANCEL, reason=reason, issued_at=utc_now()
@@ -50,10 +50,10 @@ def cancel(
     encoding: Encoding = Encoding.AVRO,
     timeout: float,
 ) -> RecordLocation:
-    """Cancel one job, and return where the command lies once the brokers have it.
+    """Cancel one job, and return the command's location once the brokers have it.
 
     :param timeout: seconds until the brokers must have it
-    :raises InvalidMessage: the correlation id is none
+    :raises InvalidMessage: the correlation id is not valid
     :raises KafkaError: the brokers do not have it
     """
     with RecordProducer(config, timeout) as producer:

@@ -46,8 +46,8 @@ class RequestConsumer:
     """Reads one request topic as a member of a group. For one thread only.
 
     ``assigned``, ``revoked`` and ``lost`` are called, within :meth:`poll` and :meth:`close`, with
-    partition numbers. ``revoked`` may still commit; a partition is ``lost`` when the group has gone
-    on without us, and what is said of it now may contradict its new owner.
+    partition numbers. ``revoked`` may still commit; a partition is ``lost`` when the
+    session has expired: its new owner may already publish events for its jobs.
 
     Batches that cannot be unpacked are skipped, and ``skipped`` is called within :meth:`poll` with
     each range.
@@ -152,7 +152,7 @@ class RequestConsumer:
         self._stalls.look(partitions)
 
     def hold(self, held: AbstractSet[int]) -> None:
-        """Fetch nothing of these partitions, and go on with all others; poll on all the while."""
+        """Pause these partitions and resume all others; polling goes on."""
         changed = [number for number, was in self._held.items() if was != (number in held)]
         if not changed:
             return
@@ -167,9 +167,9 @@ class RequestConsumer:
         self._held.update({number: number in held for number in changed})
 
     def commit(self, positions: Mapping[int, int], *, wait: bool = False) -> None:
-        """Commit by partition the offset to go on from; a failure is logged, never raised.
+        """Commit the next offset of each partition; a failure is logged, not raised.
 
-        It costs no job: what is not committed is delivered again.
+        No job is lost: uncommitted requests are delivered again.
         """
         if not positions:
             return
@@ -190,17 +190,17 @@ class RequestConsumer:
         _log.log(level, "Committing offsets failed: %s", error.str())
 
     def has_failed_to_commit(self) -> bool:
-        """Tell whether a commit has failed since this was last asked."""
+        """Return whether a commit has failed since this was last asked."""
         failed, self._commit_failed = self._commit_failed, False
         return failed
 
     def is_member(self, positions: Mapping[int, int], doubt: int) -> bool:
-        """Tell whether the group knows this member; ask again until it does.
+        """Return whether the group still has this member; ask again until it does.
 
-        It is asked by a commit of these positions, since it refuses a stranger's. The answer comes
-        within :meth:`poll`, so the first call never tells.
+        The question is a commit of these positions, which the group refuses from a non-member. The
+        answer comes within :meth:`poll`, so the first call returns False.
 
-        :param doubt: numbers the doubts; what was answered to another one proves nothing
+        :param doubt: a number for each time ownership is in doubt; earlier answers do not count
         """
         if doubt != self._doubt:
             self._doubt, self._question = doubt, 0
@@ -223,7 +223,7 @@ class RequestConsumer:
         """Leave the group: others get its partitions at once.
 
         A member of a cooperative group that has no partitions, or is still joining, would otherwise
-        leave without a word: librdkafka 2.16 sends no LeaveGroup from ``close`` then, and the group
+        leave silently: librdkafka 2.16 sends no LeaveGroup from ``close`` then, and the group
         waits for it until its session times out. ``unsubscribe`` sends it, once it is served by a
         poll; that poll also revokes the partitions.
         """

@@ -1,4 +1,4 @@
-"""The control topic as every worker reads it: all of it, from its beginning, and on and on."""
+"""Read the control topic from its beginning, and keep reading it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from kafka_bridge.protocol.sanitize import one_line
 _log = bounded_logger(__name__)
 
 MOST_REASONS = 100_000
-"""How many cancels are remembered. Where there were more, the first ones are old: their jobs ended
-long ago, or never come."""
+"""How many cancels are remembered. The oldest are dropped: their jobs finished long ago, or never
+come."""
 REASON_BYTES = 300
 """How much of a reason is kept: with :data:`MOST_REASONS` of them, at most about 50 MB."""
 
 
 class ControlReader(TopicFollower):
-    """Knows which jobs are to be cancelled, and tells of each as it hears of it.
+    """Collects CANCEL commands and reports each one as it is read.
 
     ``reasons`` has, by correlation id, the reasons of the last :data:`MOST_REASONS` CANCELs, for
     jobs that are yet to come.
@@ -46,9 +46,9 @@ class ControlReader(TopicFollower):
     ) -> None:
         self.reasons: dict[str, str] = {}
         self._heard = heard
-        super().__init__(config, topic, "control", self._obey, timeout=timeout, skipped=skipped)
+        super().__init__(config, topic, "control", self._process, timeout=timeout, skipped=skipped)
 
-    def _obey(self, record: Record) -> None:
+    def _process(self, record: Record) -> None:
         if record.value is None:
             return
         try:
@@ -62,7 +62,7 @@ class ControlReader(TopicFollower):
             self._heard(command.correlation_id)
 
     def _remember(self, correlation_id: str, reason: str) -> None:
-        self.reasons.pop(correlation_id, None)  # said again, it is the youngest
+        self.reasons.pop(correlation_id, None)  # a repeated command counts as the newest
         self.reasons[correlation_id] = reason
         if len(self.reasons) > MOST_REASONS:
             del self.reasons[next(iter(self.reasons))]

@@ -55,12 +55,12 @@ def kafka_error(error: ck.KafkaException | ck.KafkaError) -> ck.KafkaError:
 
 
 def is_missing_topic(error: ck.KafkaError) -> bool:
-    """Tell whether an error says that a topic is not there; a broker that starts may, too."""
+    """Return whether an error says that a topic is not there; a broker that starts may, too."""
     return error.code() in _NO_TOPIC
 
 
 def heals_by_itself(error: ck.KafkaError) -> bool:
-    """Tell whether waiting may help.
+    """Return whether waiting may help.
 
     Not so for access, for a topic that is not there, and for what librdkafka itself calls fatal (a
     fenced ``group.instance.id``, say): its client is of no use any more.
@@ -69,7 +69,7 @@ def heals_by_itself(error: ck.KafkaError) -> bool:
 
 
 def is_silence(error: ck.KafkaError) -> bool:
-    """Tell whether an error says that no broker answered; why is not known by it."""
+    """Return whether an error says that no broker answered; why is not known by it."""
     return error.code() in _SILENCE
 
 

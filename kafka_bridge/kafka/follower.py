@@ -1,4 +1,4 @@
-"""Reading a whole topic on a thread: what stands in it from some offsets on, and what comes."""
+"""Read a topic continuously on a thread of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BATCH_RECORDS = 500
 
 
 class TopicFollower:
-    """Reads a topic on and on and shows each record to somebody.
+    """Reads a topic continuously and passes each record to a callback.
 
     :param purpose: names the consumer's group and thread
     :param take: called on the follower's thread with each record; must return at once
@@ -68,7 +68,7 @@ class TopicFollower:
         self._thread.start()
 
     def catch_up(self, timeout: float) -> None:
-        """Return once everything that stands in the topic now has been read.
+        """Return once everything that is in the topic now has been read.
 
         :raises BrokerUnreachable: that took longer than ``timeout`` seconds
         :raises KafkaBridgeError: the topic can no longer be read

@@ -1,4 +1,4 @@
-"""Forked children: what they inherit of the bridge keeps still in them.
+"""Keep Kafka clients unused in forked child processes.
 
 A child of ``os.fork`` (the default of :mod:`multiprocessing` on Linux before Python 3.14) has all
 the memory of its parent, and of the threads only the one that forked. A Kafka client in it has
@@ -43,7 +43,7 @@ def _after_fork() -> None:
     global _generation  # noqa: PLW0603  it is the process's
     _generation += 1
     for client in list(_clients):
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))  # a reference that nobody gives back
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))  # a reference that is never released
 
 
 at_fork(in_child=_after_fork)

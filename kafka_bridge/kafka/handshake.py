@@ -1,4 +1,4 @@
-"""What a broker's port expects of clients, found out by knocking at it.
+"""Find out what a broker's listener expects, with a connection of our own.
 
 librdkafka reports most faults of TLS as "certificate verify failed", and a listener that closes
 the connection (plaintext against TLS, TLS without SASL) like a broker that is down. When a client

@@ -1,8 +1,7 @@
-"""Whether a reader hears everything there is to hear, from librdkafka's own statistics.
+"""Judge from librdkafka's statistics whether a reader receives everything in time.
 
-It does not while no broker is connected, while it is still catching up, and while somebody's open
-transaction holds the last stable offset of a partition back. Silence then proves nothing: a worker
-may be speaking all the while.
+It does not while no broker is connected, while it catches up, and while an open transaction holds
+back the last stable offset of a partition. Silence then proves nothing: a worker may be publishing.
 
 The fields are those of librdkafka's STATISTICS.md: ``hi_offset`` is the high watermark,
 ``ls_offset`` the last stable offset, ``rxidle`` the microseconds since a broker last sent anything.
@@ -21,18 +20,19 @@ _log = bounded_logger(__name__)
 
 STATISTICS_MS = 1000
 LAG_RECORDS = 10_000
-"""A reader that is no further behind than this hears in time: it reads a million a second."""
+"""A reader that is no further behind than this is live: it reads a million records a second."""
 SILENCE_MICROSECONDS = 5_000_000
 """A broker answers each fetch within half a second, with records or without."""
 
 
 STALL_SECONDS = 30.0
-"""How long a partition must stand still. A fetch takes half a second, a leader election a few."""
+"""How long a partition must not move to count as stalled, seconds. A fetch takes half
+a second, a leader election a few."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderHealth:
-    """What a reader can hear. ``lag`` is in records, over all partitions."""
+    """Whether a reader can receive events. ``lag`` is in records, over all partitions."""
 
     connected: bool
     held_back: bool
@@ -40,7 +40,7 @@ class ReaderHealth:
 
     @property
     def is_live(self) -> bool:
-        """Whether silence means that nobody speaks."""
+        """Whether silence means that no worker publishes."""
         return self.connected and not self.held_back and self.lag <= LAG_RECORDS
 
 
@@ -86,7 +86,7 @@ class StallWatch:
         self._stalled: set[int] = set()
 
     def look(self, partitions: Mapping[str, Mapping[str, Any]]) -> bool:
-        """Tell whether a partition stands still; log when it begins to.
+        """Return whether a partition is stalled; log when it becomes so.
 
         One does where records lie before the last stable offset (so an open transaction is no
         reason), none of them is in the local queue, and the next offset has been the same for

@@ -1,4 +1,4 @@
-"""Where topics end, and the one record at a known place."""
+"""Find the ends of topics, and read one record at a known location."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _OUT_OF_RANGE = ck.KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001  librdkafka's l
 
 
 class EndOffsets:
-    """Tells where topics end.
+    """Finds the ends of topics.
 
-    It begins to connect when it is made: who has other work to do before asking waits for less.
+    It starts to connect when it is made, so that a later call waits less.
     """
 
     def __init__(self, config: KafkaConfig) -> None:
@@ -64,13 +64,13 @@ def _ends(
         ck.TopicPartition(topic, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call]
         for partition in range(partitions)
     }
-    give_up = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout
     while True:
         answers = admin.list_offsets(asked, request_timeout=timeout)
         try:
             found = {asked.partition: answer.result().offset for asked, answer in answers.items()}
         except ck.KafkaException as error:
-            if _is_passing(kafka_error(error)) and time.monotonic() < give_up:
+            if _is_passing(kafka_error(error)) and time.monotonic() < deadline:
                 time.sleep(RETRY_SECONDS)
                 continue
             raise translate(
@@ -80,7 +80,7 @@ def _ends(
 
 
 def _is_passing(error: ck.KafkaError) -> bool:
-    """Tell whether the brokers are only choosing a new leader, or not all know it yet."""
+    """Return whether the brokers are only choosing a new leader, or not all know it yet."""
     return error.code() in {
         ck.KafkaError.NOT_LEADER_FOR_PARTITION,
         ck.KafkaError.LEADER_NOT_AVAILABLE,
@@ -90,17 +90,17 @@ def _is_passing(error: ck.KafkaError) -> bool:
 
 
 def read_record(config: KafkaConfig, location: RecordLocation, timeout: float) -> Record:
-    """Return the record that lies at a known place.
+    """Return the record at a known location.
 
     :param timeout: seconds
-    :raises RecordGone: retention, or a topic made anew, has removed it
+    :raises RecordGone: retention removed it, or the topic was deleted and created again
     :raises TopicNotFound: the topic was deleted
     :raises BrokerUnreachable: it did not arrive in time
     :raises AccessDenied: the topic may not be read
     """
-    give_up = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout
     with _consumer_at(config, location, timeout) as consumer:
-        while time.monotonic() < give_up:
+        while time.monotonic() < deadline:
             message = consumer.poll(0.5)
             if message is None:
                 continue
@@ -125,7 +125,7 @@ def read_record(config: KafkaConfig, location: RecordLocation, timeout: float) -
 def _consumer_at(
     config: KafkaConfig, location: RecordLocation, timeout: float
 ) -> Iterator[ck.Consumer]:
-    # To go on elsewhere would be no use: the one record is there, or it is gone.
+    # Another offset would not help: the one record is there, or it is gone.
     consumer = make(ck.Consumer, {**config.reader("result"), "auto.offset.reset": "error"})
     try:
         # A consumer waits in silence for a topic that is not there.

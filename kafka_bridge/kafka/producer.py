@@ -1,4 +1,4 @@
-"""A producer whose failures are raised: idempotent, ``acks=all``, one future for each record."""
+"""An idempotent producer with ``acks=all`` that reports the outcome of each record."""
 
 from __future__ import annotations
 
@@ -39,18 +39,17 @@ DELIVERY_TIMEOUT = 30.0
 """Seconds until a record that no broker acknowledged counts as failed."""
 CONNECT_SECONDS = 1.0
 _POLL_SECONDS = 0.02
-"""Who closes a producer waits for so long at the most, when all has been delivered."""
+"""How long closing takes at most, when all records are delivered."""
 _STILL_SECONDS = 0.05
-"""How long the producer's own thread keeps still after another one served the reports."""
+"""How long the producer's own thread pauses after another one served the reports."""
 
 
 class RecordProducer:
-    """Sends records and says of each whether the brokers have it. Safe to share between threads.
+    """Sends records and reports for each whether the brokers have it. Thread-safe.
 
     :param config: how to reach Kafka
     :param delivery_timeout: seconds until an unacknowledged record fails
-    :param served: called after reports were served, on the thread that served them: what they ask
-        for is done at once for many
+    :param served: called after a batch of reports, on the thread that served them
     """
 
     def __init__(
@@ -89,9 +88,9 @@ class RecordProducer:
     def connect(self, topic: str) -> None:
         """Wait until a broker has answered, a second at the most, before sending at once.
 
-        librdkafka asks for an idempotent producer's id when it hears of the brokers. If it is
-        connected to none of them at that moment, which is so where a record came first, it asks
-        again after half a second, and until then sends nothing.
+        librdkafka requests an idempotent producer's id once it knows the brokers. If it is not
+        connected to any of them at that moment, as when a record was sent first, it asks again
+        after half a second, and sends nothing until then.
 
         :raises AccessDenied: the brokers do not let this client in
         """
@@ -111,7 +110,7 @@ class RecordProducer:
     def send(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
     ) -> Future[RecordLocation]:
-        """Hand a record over, waiting for room where the send queue is full.
+        """Send a record, waiting for room where the send queue is full.
 
         The future resolves to where the record lies once every in-sync replica has it, or to
         :class:`TopicNotFound`, :class:`RecordTooLarge`, :class:`AccessDenied`,
@@ -139,7 +138,7 @@ class RecordProducer:
         *,
         wait: bool = False,
     ) -> None:
-        """Hand a record over and return at once; the fastest way to send thousands.
+        """Send a record and return at once; the fastest way to send thousands.
 
         :param delivered: called on the producer's thread, or on this one where the record is
             refused at once: with None, or with an error as the future of :meth:`send` has it
@@ -187,7 +186,7 @@ class RecordProducer:
                 f"nothing is sent to topic {topic!r}: this producer belongs to the parent process. "
                 "Create a producer in the child process"
             )
-        give_up = time.monotonic() + (self._delivery_timeout if wait else 0.0)
+        deadline = time.monotonic() + (self._delivery_timeout if wait else 0.0)
         while True:
             try:
                 self._producer.produce(
@@ -198,7 +197,7 @@ class RecordProducer:
                     on_delivery=report,
                 )
             except BufferError as error:  # the local queue is full: wait until some were taken
-                if time.monotonic() >= give_up:
+                if time.monotonic() >= deadline:
                     return self._failure(error, topic, value)
                 time.sleep(_POLL_SECONDS)
             except ck.KafkaException as error:
@@ -209,7 +208,7 @@ class RecordProducer:
                 return None
 
     def _is_inherited(self) -> bool:
-        """Tell whether this is a forked child, which must not touch its parent's client."""
+        """Return whether this is a forked child, which must not touch its parent's client."""
         return self._made_in != generation()
 
     def _failure(
@@ -234,26 +233,26 @@ class RecordProducer:
         return refusal or self._doctor.why(topic, self._delivery_timeout)
 
     def check(self) -> None:
-        """Return if the producer is of use.
+        """Return if the producer can still send.
 
-        :raises KafkaError: librdkafka has given it up, as it does where the brokers lost records
-            that it counts on; every record fails from then on
+        :raises KafkaError: librdkafka reported a fatal error, as when brokers lost records; every
+            later record fails
         """
         if self._fatal is not None:
             raise translate(self._fatal, doing="sending", servers=self._servers)
 
     def serve_reports(self) -> None:
-        """Take what reports have come on this thread, for who is busy and calls this all the time.
+        """Serve pending reports on this thread, for a busy thread that calls this often.
 
-        The producer's own thread then keeps still: for each report it would have to wait for
-        Python's lock, which the busy one holds. Who is about to wait calls :meth:`leave_reports`.
+        The producer's own thread then pauses: it would wait for Python's lock at each report. Call
+        :meth:`leave_reports` before waiting.
         """
         self._may_serve.clear()
         self._served_at = time.monotonic()
         self._poll(0)
 
     def leave_reports(self) -> None:
-        """Have the producer's own thread serve the reports again, at once."""
+        """Let the producer's own thread serve the reports again."""
         self._may_serve.set()
 
     def _serve_reports(self) -> None:
@@ -265,25 +264,25 @@ class RecordProducer:
                     _log.exception("A delivery callback failed")
 
     def _is_left_alone(self) -> bool:
-        """Tell whether who serves the reports has not come back."""
+        """Return whether the thread that served the reports has stopped doing so."""
         return time.monotonic() - self._served_at > _STILL_SECONDS
 
     def _poll(self, seconds: float) -> None:
         try:
             if self._producer.poll(seconds):
                 self._served()
-        except ck.KafkaException as error:  # of an error that is fatal we hear here, and once
+        except ck.KafkaException as error:  # a fatal error is raised here, once
             self._fatal = kafka_error(error)
 
     def flush(self) -> None:
-        """Wait until every record that was handed over is acknowledged or has failed."""
+        """Wait until every record that was sent is acknowledged or has failed."""
         if self._is_inherited():
             return
         self.leave_reports()
         self._producer.flush(self._delivery_timeout)
 
     def close(self) -> None:
-        """Wait until every record is acknowledged or has failed, then let go."""
+        """Wait until every record is acknowledged or has failed, then stop."""
         self.flush()
         self._closing.set()
         self._poller.join()

@@ -1,4 +1,4 @@
-"""Why Kafka does not let a client in, and which property to set: in words, for a person."""
+"""Explain why Kafka refuses a client, and which property to set."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _NOISE = re.compile(r" \(after \d+ms in state \w+.*\)$|^\w+://\S+: ")
 
 
 def is_refusal(error: ck.KafkaError) -> bool:
-    """Tell whether an error of a connection says that the broker, or the client, refused it."""
+    """Return whether an error of a connection says that the broker, or the client, refused it."""
     return error.code() in {_AUTHENTICATION, _SSL} or _is_about_certificate(error.str())
 
 
 def explain(settings: Mapping[str, Any], error: ck.KafkaError | None) -> str | None:
-    """Return what keeps a client out and what to set, in sentences; None where nothing is known.
+    """Return why a client is refused and what to set; None where that is unknown.
 
     :param settings: the client's properties
     :param error: the last error for which :func:`is_refusal` holds, where there was one

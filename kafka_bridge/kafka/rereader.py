@@ -1,4 +1,4 @@
-"""Reading requests again, from an offset on, beside the consumer that is a member of the group."""
+"""Read skipped requests again, beside the consumer that is a member of the group."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class RequestRereader:
                     servers=self._config.bootstrap_servers,
                     topic=self._topic,
                 )
-        # What was skipped was not passed over: it was skipped then as well, and counted.
+        # Unreadable batches were counted when the group's consumer skipped them.
         deque(self._unreadable.skip_all(self._consumer, batch), maxlen=0)
         return records
 

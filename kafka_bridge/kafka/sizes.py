@@ -1,4 +1,4 @@
-"""Whether a record fits, asked before anything is sent."""
+"""Check whether a record fits, before anything is sent."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SizeCheck:
         self._own = int(config.settings.get("message.max.bytes", PRODUCER_BYTES))
 
     def require_fitting(self, size: int) -> None:
-        """Make sure that a record of so many bytes is taken by the producer and by the topic.
+        """Check that the producer and the topic accept a record of ``size`` bytes.
 
         A topic's limit is on what was compressed, so with compression only the broker can tell;
         where the topic's settings may not be seen, or no broker answers in time, too.

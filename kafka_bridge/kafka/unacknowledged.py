@@ -1,4 +1,4 @@
-"""Why a record was not acknowledged although brokers answer: no leader, too few replicas in sync.
+"""Find out why answering brokers did not acknowledge a record.
 
 librdkafka sends such a record again and again until its time is over, and then reports nothing but
 "message timed out", as it does where no broker answers at all.

@@ -1,4 +1,4 @@
-"""Batches that librdkafka cannot unpack, and where to go on behind them.
+"""Skip batches that librdkafka cannot unpack.
 
 A batch of a few kilobytes may unpack to hundreds of megabytes. The broker takes it; librdkafka
 refuses what exceeds ``receive.message.max.bytes`` (100 MB) and fetches the same batch again, twice
@@ -75,7 +75,7 @@ class SkippedBatches:
 
 
 def is_unreadable(error: ck.KafkaError) -> bool:
-    """Tell whether an error on a consumer's queue is about a batch that cannot be unpacked."""
+    """Return whether an error on a consumer's queue is about a batch that cannot be unpacked."""
     return error.code() in _ERRORS_BEFORE_SKIP
 
 
@@ -188,14 +188,14 @@ def find_end(config: KafkaConfig, topic: str, partition: int, first: int) -> tup
     :param first: the offset at which the batch begins
     :raises KafkaError: Kafka does not answer
     """
-    give_up = time.monotonic() + SEARCH_SECONDS
+    deadline = time.monotonic() + SEARCH_SECONDS
     batches, end = 0, first
     following: int | None = first
     with contextlib.closing(_Probe(config, topic, partition)) as probe:
         while following is not None:
             end = probe.end_of(following)
             batches += 1
-            following = None if time.monotonic() > give_up else probe.unreadable_at(end)
+            following = None if time.monotonic() > deadline else probe.unreadable_at(end)
     return end, batches
 
 
@@ -244,8 +244,8 @@ class _Probe:
 
     def _ask(self, offset: int) -> int | None:
         self._consumer.assign([ck.TopicPartition(self._topic, self._partition, offset)])
-        give_up = time.monotonic() + PROBE_SECONDS
-        while time.monotonic() < give_up:
+        deadline = time.monotonic() + PROBE_SECONDS
+        while time.monotonic() < deadline:
             message = self._consumer.poll(0.1)
             if message is None:
                 continue

@@ -45,7 +45,7 @@ class EventIds:
 
 
 def is_correlation_id(text: str) -> bool:
-    """Tell whether ``text`` is a correlation id in its one canonical form (36 characters)."""
+    """Return whether ``text`` is a correlation id in its one canonical form (36 characters)."""
     return _CANONICAL.fullmatch(text) is not None
 
 

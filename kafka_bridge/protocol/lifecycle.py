@@ -38,7 +38,7 @@ NEXT: dict[JobState | None, frozenset[JobState]] = {
 
 
 def may_follow(previous: JobState | None, following: JobState) -> bool:
-    """Tell whether a worker may say ``following`` after ``previous`` in one delivery of a job."""
+    """Return whether a worker may say ``following`` after ``previous`` in one delivery of a job."""
     return following in NEXT[previous]
 
 

@@ -13,7 +13,7 @@ class NestedTooDeep(ValueError):
 
 
 def is_json(media_type: str) -> bool:
-    """Tell whether a media type means JSON: ``application/json`` or one that ends in ``+json``."""
+    """Return whether a media type means JSON: ``application/json`` or one ending in ``+json``."""
     essence = media_type.partition(";")[0].strip().lower()
     return essence == JSON or essence.endswith("+json")
 

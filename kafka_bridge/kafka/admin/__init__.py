@@ -1,1 +1,1 @@
-"""What people who run Kafka need: topics, rights, dead letters, diagnosis."""
+"""For operators of Kafka: topics, ACLs, dead letters, diagnosis."""

@@ -1,7 +1,7 @@
-"""What each side must be allowed to do, as the lines that Kafka's own ``kafka-acls`` takes.
+"""The ACLs that each side needs, as commands for Kafka's own ``kafka-acls``.
 
-Read and Write imply Describe. Brokers before 3.0 also want IdempotentWrite on the cluster from
-whoever writes.
+Read and Write imply Describe. Brokers before 3.0 also require IdempotentWrite on the cluster
+from every producer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Acl:
     def command(
         self, bootstrap_servers: str | None = None, command_config: str | None = None
     ) -> str:
-        """Return the line for a shell that grants it; every word is quoted where it must be.
+        """Return the shell command that grants it, with every word quoted where needed.
 
         :param bootstrap_servers: the cluster; a line without it does not run as it is
         :param command_config: a file with an administrator's client properties
@@ -50,9 +50,9 @@ class Acl:
 def airflow_acls(
     names: TopicNames, principal: str, worker_group: str, reader_prefix: str = GROUP_PREFIX
 ) -> Iterable[Acl]:
-    """Return what Airflow's workers and triggerers need.
+    """Return the ACLs of Airflow's workers and triggerers.
 
-    :param reader_prefix: how the groups of readers begin, see :attr:`KafkaConfig.reader_prefix`
+    :param reader_prefix: the prefix of the readers' groups, see :attr:`KafkaConfig.reader_prefix`
     """
     asks = "publish job requests, and find one again after a crash"
     yield Acl(principal, ("Write", "Read"), "topic", names.requests, asks)
@@ -65,7 +65,7 @@ def airflow_acls(
 def worker_acls(
     names: TopicNames, principal: str, worker_group: str, reader_prefix: str = GROUP_PREFIX
 ) -> Iterable[Acl]:
-    """Return what a service's workers, or gateways, need.
+    """Return the ACLs of a service's workers, or gateways.
 
     :param reader_prefix: as for :func:`airflow_acls`
     """
@@ -85,9 +85,9 @@ def worker_acls(
 def operator_acls(
     names: TopicNames, principal: str, reader_prefix: str = GROUP_PREFIX
 ) -> Iterable[Acl]:
-    """Return what the command line needs: topics check, dead-letters, jobs cancel.
+    """Return the ACLs of the command line: topics check, dead-letters, jobs cancel.
 
-    To create topics takes Create on each of them, once; an administrator does that.
+    Creating topics needs Create on each of them, once; an administrator does that.
 
     :param reader_prefix: as for :func:`airflow_acls`
     """
@@ -103,5 +103,5 @@ def operator_acls(
 
 
 def _readers(principal: str, prefix: str) -> Acl:
-    """Readers assign partitions themselves and commit nothing, in groups that begin so."""
+    """Readers assign partitions themselves and commit nothing, in groups with this prefix."""
     return Acl(principal, ("Describe",), "group", prefix, "read topics", prefixed=True)

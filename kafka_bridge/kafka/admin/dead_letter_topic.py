@@ -1,4 +1,4 @@
-"""Dead letters: requests that were set aside, found again for the people who look after them."""
+"""Read the dead-letter topic for the people who look after it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from kafka_bridge.protocol.ids import correlation_id_from_key
 from kafka_bridge.protocol.messages import JobRequest
 
 ANSWER_SECONDS = 15.0
-"""How long Kafka may be silent, to a person who waits for an answer."""
+"""The longest silence of Kafka, seconds: a person waits for the answer."""
 
 _PLACE = re.compile(r"(?:([^\[\]]+)\[(\d{1,9})\]|(\d{1,9}))@(\d{1,18})")
 
@@ -46,7 +46,7 @@ class DeadLetter:
 
     @classmethod
     def of(cls, record: Record) -> DeadLetter:
-        """Return a record as the dead letter that it is, whatever its bytes."""
+        """Return a record as a dead letter, whatever its bytes."""
         set_aside = read_dead_letter_headers(record.headers)
         if record.value is None and set_aside.original is not None:
             return cls(
@@ -60,10 +60,10 @@ class DeadLetter:
     def restored(self, config: KafkaConfig) -> DeadLetter:
         """Return the letter with its value.
 
-        A request that its new headers made too large for one record was set aside without its
-        value, which lies where the request came from.
+        A request that its new headers made too large for one record is stored without its value,
+        which is in the original request.
 
-        :raises RecordGone: it does not lie there any more
+        :raises RecordGone: it is not there any more
         :raises KafkaError: it cannot be read
         """
         original = self.set_aside.original
@@ -85,24 +85,24 @@ class DeadLetter:
 
     @property
     def job_type(self) -> str | None:
-        """What was to be done, where the request can be read."""
+        """The type of the job, where the request can be read."""
         return None if self.request is None else self.request.job_type
 
     @property
     def response_topic(self) -> str | None:
-        """Where the job's events go, by the request or else by the record's headers."""
+        """The topic for the job's events, from the request or else from the headers."""
         if self.request is not None:
             return self.request.response_topic
         return text_header(self.own_headers, REPLY_TOPIC)
 
     @property
     def own_headers(self) -> Headers:
-        """The headers that the record had before it was set aside."""
+        """The headers that the record had as a request."""
         return without_dead_letter_headers(self.record.headers)
 
     @property
     def requested_at(self) -> datetime | None:
-        """When the job was asked for: the earliest time that the letter knows of."""
+        """When the job was created: the earliest time in the letter."""
         named = None if self.request is None else self.request.created_at
         times = (named, _moment(self.set_aside.timestamp_ms), self.set_aside_at)
         return min((each for each in times if each is not None), default=None)
@@ -114,7 +114,7 @@ class DeadLetter:
 
 
 def _moment(milliseconds: int | None) -> datetime | None:
-    """Return a moment; None where there is none, or none that a calendar holds."""
+    """Return a moment; None where it is missing or outside the calendar."""
     if milliseconds is None or milliseconds < 0:
         return None
     try:
@@ -125,7 +125,7 @@ def _moment(milliseconds: int | None) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters are meant. ``limit``: no more than so many, the newest."""
+    """Which dead letters to show. ``limit``: at most this many, the newest."""
 
     since: datetime | None = None
     job_type: str | None = None
@@ -133,7 +133,7 @@ class Selection:
     limit: int | None = None
 
     def includes(self, letter: DeadLetter) -> bool:
-        """Tell whether a letter is meant, the limit aside."""
+        """Return whether a letter is selected, apart from the limit."""
         at = letter.set_aside_at
         return (
             (self.job_type is None or letter.job_type == self.job_type)
@@ -162,9 +162,9 @@ def _age(letter: DeadLetter) -> tuple[int, int, int]:
 
 
 def parse_place(text: str, topic: str) -> RecordLocation:
-    """Return the place that a person wrote: ``0@17``, or ``topic[0]@17`` as errors have it.
+    """Return the location that a person wrote: ``0@17``, or ``topic[0]@17`` as errors have it.
 
-    :param topic: the topic that the short form means
+    :param topic: the topic of the short form
     :raises ConfigurationError: it is neither
     """
     match = _PLACE.fullmatch(text)

@@ -1,7 +1,7 @@
-"""Why nobody takes a job, as far as Kafka tells: the topic, the groups that read it, their lag.
+"""Find out why no worker accepts a job: the topic, the groups that read it, their lag.
 
-A client sees the groups that it may describe, and no others; what it may not see is part of the
-report. Groups of readers never show: they have no members and commit nothing.
+A client sees only the groups that it may describe; the report names what it cannot see. The groups
+of readers do not appear: they have no members and commit nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.protocol.errors import KafkaBridgeError, TopicNotFound
 
 MOST_GROUPS = 200
-"""How many groups of a cluster are looked into: each takes a question to its coordinator."""
+"""How many groups of a cluster are checked: each takes a request to its coordinator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class GroupReport:
 
 @dataclass(frozen=True, slots=True)
 class QueueReport:
-    """What Kafka knows of a request topic and of who reads it.
+    """What Kafka knows about a request topic and its consumer groups.
 
     ``exists`` is None where nothing could be asked; ``blind`` says why the groups are not known.
     ``hidden`` says which groups were seen and not looked into; ``sees_all`` is False where groups
@@ -108,9 +108,9 @@ class QueueReport:
 
 
 def diagnose(config: KafkaConfig, topic: str, timeout: float) -> QueueReport:
-    """Return what Kafka knows of a request topic. What it does not tell is said in words.
+    """Return what Kafka knows about a request topic. Failures are part of the report.
 
-    :param timeout: seconds for each question to the brokers
+    :param timeout: seconds for each request to the brokers
     """
     try:
         ends = end_offsets(config, [topic], timeout)[topic]
@@ -171,7 +171,7 @@ def _hidden(refused: int, left_out: int) -> str | None:
 
 
 def _sees_all_groups(admin: AdminClient, timeout: float) -> bool:
-    """Tell whether groups are listed that this client may not describe one by one."""
+    """Return whether groups are listed that this client may not describe one by one."""
     asked = admin.describe_cluster(include_authorized_operations=True, request_timeout=timeout)
     try:
         allowed = asked.result().authorized_operations

@@ -1,9 +1,9 @@
-"""Dead letters sent back to where they came from, unless that would do nothing, or harm.
+"""Send dead letters back to their topics, unless that would be useless or harmful.
 
-Workers of level 3 pass a request over whose job has a terminal event in its response topic. So a
-replay looks there first: an unfinished job is sent as it is, a finished one only as a new job. The
-new job's id comes from the old one's and the letter's place. Who replays a letter twice has one job
-more, not two: the second request is one for a job that workers know.
+Workers of level 3 skip a request whose job has a terminal event in its response topic. So a replay
+reads that topic first: an unfinished job is sent as it is, a finished one only as a new job. The
+new job's id is derived from the old id and the letter's location. A letter that is replayed twice
+creates one new job, not two: the second request is for a job that workers know.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from kafka_bridge.protocol.headers import Headers, request_headers
 from kafka_bridge.protocol.messages import JobRequest, JobState, utc_now
 
 REPLAYED = "kafka_bridge-replayed"
-"""The header of a replayed request: the place of the dead letter that it was."""
+"""The header of a replayed request: the location of its dead letter."""
 REPLAY_OF = "replay_of"
 """The attribute of a job that was submitted as new: the id of the job that it repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A record to send. ``new_job`` is its job's id where that is another than the letter's."""
+    """A record to send. ``new_job`` is its job's id where it differs from the letter's."""
 
     letter: DeadLetter
     topic: str
@@ -43,7 +43,7 @@ class Replay:
     new_job: str | None = None
 
     def send(self, producer: RecordProducer) -> Future[RecordLocation]:
-        """Hand it over; the future is the producer's."""
+        """Send it; the future is the producer's."""
         mark = (REPLAYED, str(self.letter.record.location).encode())
         kept = [each for each in self.headers if each[0] != REPLAYED]
         return producer.send(self.topic, self.key, self.value, [*kept, mark])
@@ -58,8 +58,8 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ledger:
-    """How jobs ended, by response topic and job, and which topics are not there."""
+class _TerminalStates:
+    """The terminal states by response topic and job, and which topics do not exist."""
 
     ended: Mapping[tuple[str, str], JobState]
     missing: frozenset[str]
@@ -68,35 +68,35 @@ class _Ledger:
 def plan_replays(
     config: KafkaConfig, letters: Sequence[DeadLetter], *, to: str | None, as_new: bool
 ) -> list[Replay | Refusal]:
-    """Return for each letter what to send, or why nothing. Nothing is sent.
+    """Return for each letter what to send, or why it is refused. Nothing is sent.
 
     :param to: the topic to send to; None is the one that each came from
     :param as_new: submit finished jobs under a new id, instead of refusing them
     :raises KafkaError: Kafka cannot be read
     """
-    whole, plan = _with_values(config, letters)
-    targets = {topic for letter in whole if (topic := _target(letter, to)) is not None}
+    complete, plan = _with_values(config, letters)
+    targets = {topic for letter in complete if (topic := _target(letter, to)) is not None}
     missing = {topic for topic in targets if not _exists(config, topic)}
-    ledger = _read_ledger(config, whole)
-    ledger = replace(ledger, missing=ledger.missing | missing)
-    plan += [_plan(letter, _target(letter, to), ledger, as_new=as_new) for letter in whole]
+    states = _read_states(config, complete)
+    states = replace(states, missing=states.missing | missing)
+    plan += [_plan(letter, _target(letter, to), states, as_new=as_new) for letter in complete]
     return plan
 
 
 def _with_values(
     config: KafkaConfig, letters: Iterable[DeadLetter]
 ) -> tuple[list[DeadLetter], list[Replay | Refusal]]:
-    """Return the letters whole, and those that cannot be had so."""
-    whole: list[DeadLetter] = []
+    """Return the letters with their values, and refusals of those without."""
+    complete: list[DeadLetter] = []
     refusals: list[Replay | Refusal] = []
     for letter in letters:
         try:
-            whole.append(letter.restored(config))
+            complete.append(letter.restored(config))
         except (RecordGone, TopicNotFound) as error:
             refusals.append(
                 Refusal(letter, f"its value was too large for a dead letter, and {error}")
             )
-    return whole, refusals
+    return complete, refusals
 
 
 def _target(letter: DeadLetter, to: str | None) -> str | None:
@@ -112,7 +112,7 @@ def _exists(config: KafkaConfig, topic: str) -> bool:
     return True
 
 
-def _read_ledger(config: KafkaConfig, letters: Iterable[DeadLetter]) -> _Ledger:
+def _read_states(config: KafkaConfig, letters: Iterable[DeadLetter]) -> _TerminalStates:
     by_topic: dict[str, list[DeadLetter]] = defaultdict(list)
     for letter in letters:
         if letter.response_topic and letter.correlation_id:
@@ -129,7 +129,7 @@ def _read_ledger(config: KafkaConfig, letters: Iterable[DeadLetter]) -> _Ledger:
             missing.add(topic)
         else:
             ended |= {(topic, job): state for job, state in found.items()}
-    return _Ledger(ended, frozenset(missing))
+    return _TerminalStates(ended, frozenset(missing))
 
 
 def _oldest(letters: Iterable[DeadLetter]) -> datetime | None:
@@ -144,26 +144,26 @@ def _new_id(letter: DeadLetter) -> str | None:
 
 
 def _plan(
-    letter: DeadLetter, target: str | None, ledger: _Ledger, *, as_new: bool
+    letter: DeadLetter, target: str | None, states: _TerminalStates, *, as_new: bool
 ) -> Replay | Refusal:
     if target is None:
         return Refusal(letter, "its headers do not say which topic it came from: use --to TOPIC")
     if target == letter.record.location.topic:
         return Refusal(letter, f"{target} is the dead-letter topic: no worker reads it")
     for topic in (target, letter.response_topic):
-        if topic in ledger.missing:
+        if topic in states.missing:
             return Refusal(
                 letter, f"topic {topic!r} does not exist, so it would become a dead letter again"
             )
-    state = ledger.ended.get((letter.response_topic or "", letter.correlation_id or ""))
+    state = states.ended.get((letter.response_topic or "", letter.correlation_id or ""))
     if state is None:
         record = letter.record
         return Replay(letter, target, record.key, record.value, letter.own_headers)
-    return _plan_finished(letter, target, state, ledger, as_new=as_new)
+    return _plan_finished(letter, target, state, states, as_new=as_new)
 
 
 def _plan_finished(
-    letter: DeadLetter, target: str, state: JobState, ledger: _Ledger, *, as_new: bool
+    letter: DeadLetter, target: str, state: JobState, states: _TerminalStates, *, as_new: bool
 ) -> Replay | Refusal:
     finished = f"job {letter.correlation_id} is finished ({state}), so workers would skip it"
     if letter.request is None:
@@ -175,7 +175,7 @@ def _plan_finished(
     if not as_new:
         return Refusal(letter, f"{finished}: --as-new submits it under a new id")
     new = _submitted_anew(letter, letter.request)
-    again = ledger.ended.get((letter.request.response_topic, new.correlation_id))
+    again = states.ended.get((letter.request.response_topic, new.correlation_id))
     if again is not None:
         return Refusal(
             letter,

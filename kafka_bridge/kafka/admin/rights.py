@@ -1,7 +1,7 @@
-"""What a client may not do of what it should: the brokers are asked, nothing is tried.
+"""Ask the brokers which needed operations a client may not do; nothing is tried.
 
-Brokers say with the description of a topic or group what the client that asks may do with it
-(KIP-430). Where nobody checks rights, all is allowed.
+The description of a topic or group lists what the client may do with it (KIP-430). Without an
+authorizer, everything is allowed.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class Rights:
         self._admin = make(AdminClient, config.admin())
 
     def missing(self, acls: Iterable[Acl], timeout: float) -> list[MissingRight]:
-        """Return which of these are missing, as far as the brokers tell.
+        """Return which of these rights are missing, as far as the brokers report.
 
-        Nothing is said of a topic that does not exist.
+        A topic that does not exist is left out.
 
-        :param timeout: seconds for each of two questions
+        :param timeout: seconds for each of two requests
         :raises BrokerUnreachable: no broker answered in time
         """
         wanted = list(acls)

@@ -1,4 +1,4 @@
-"""The topics: how they should be set, made so, and checked.
+"""Plan, create and check the topics.
 
 The rules: deletion, never compaction (a job has many records under one key, and all count);
 responses and callbacks are kept longer than the longest job, requests and commands longer than the
@@ -229,10 +229,10 @@ def check_topics(
     :raises KafkaError: the cluster refused or did not answer
     """
     admin = make(AdminClient, config.admin())
-    give_up = time.monotonic() + patience
+    deadline = time.monotonic() + patience
     reports = []
     for plan in plans:
-        while not (report := _check(admin, config, plan)).exists and time.monotonic() < give_up:
+        while not (report := _check(admin, config, plan)).exists and time.monotonic() < deadline:
             time.sleep(RETRY_SECONDS)
         reports.append(report)
     return reports

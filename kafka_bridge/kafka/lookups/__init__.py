@@ -1,1 +1,1 @@
-"""Reading a part of a topic once, to learn what it says of a job."""
+"""Read a part of a topic once, to look up jobs."""

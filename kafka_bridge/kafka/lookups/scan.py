@@ -1,4 +1,4 @@
-"""Reading a topic to its end: to where it ended when the reading began.
+"""Read a topic up to where it ended when the reading began.
 
 The end is a position, not a record: transaction markers and compacted records take offsets, so no
 last record may ever come. librdkafka says with a partition's end (``enable.partition.eof``) how far
@@ -56,7 +56,7 @@ def scan(
         starts = _starts(consumer, config, topic, ends, start, timeout)
         left = {number: end for number, end in ends.items() if starts[number] < end}
         consumer.assign([ck.TopicPartition(topic, number, starts[number]) for number in left])
-        give_up = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         while left:
             batch = arrived(consumer, POLL_SECONDS, BATCH_RECORDS)
             records = [each for each in batch if each.error() is None]
@@ -70,8 +70,8 @@ def scan(
             if records:
                 yield [each for each in records if each.offset() < ends[each.partition()]]  # type: ignore[operator, index]
             if moved:
-                give_up = time.monotonic() + timeout
-            elif time.monotonic() > give_up:
+                deadline = time.monotonic() + timeout
+            elif time.monotonic() > deadline:
                 raise _stuck(config, topic, left, timeout)
 
 

@@ -1,1 +1,1 @@
-"""The response reader: one consumer that tells each waiting job of its own records."""
+"""The response reader: one consumer notifies each waiting job of its own records."""

@@ -1,4 +1,4 @@
-"""From a reader's thread to an event loop: notices cross over in batches, a moment at a time."""
+"""Pass notices from a reader's thread to an asyncio event loop, in batches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SLICE_SECONDS = 0.005
 MOST_ARRIVED = 20_000
 """How many notices may wait for the loop before the reader waits for it."""
 WAIT_SECONDS = 1.0
-"""The longest that it waits with one batch: whoever closes the reader waits for it on the loop."""
+"""The longest wait with one batch: closing the reader waits for it on the loop."""
 PAUSE_SECONDS = 0.005
 
 
@@ -30,7 +30,7 @@ class AsyncioDelivery:
         self._is_notifying = False
 
     def hand_over(self, delivery: Delivery) -> None:
-        """Bring a batch to the loop; called on the reader's thread.
+        """Pass a batch to the loop; called on the reader's thread.
 
         Where the loop does not keep up, the reader is slowed down: what waits here is in memory.
         """
@@ -38,19 +38,19 @@ class AsyncioDelivery:
         self._arrived.extend(delivery)
         if not self._is_notifying:
             self._is_notifying = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed: no job waits any more
                 self._loop.call_soon_threadsafe(self._notify)
 
     def _wait_for_room(self) -> None:
-        give_up = time.monotonic() + WAIT_SECONDS
-        while len(self._arrived) > MOST_ARRIVED and time.monotonic() < give_up:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while len(self._arrived) > MOST_ARRIVED and time.monotonic() < deadline:
             if self._loop.is_closed():
                 self._arrived.clear()
                 return
             time.sleep(PAUSE_SECONDS)
 
     def _notify(self) -> None:
-        """Tell the waiting jobs, for a moment; the rest is told in the loop's next round."""
+        """Notify waiting jobs for a short time; the rest follows in the loop's next iteration."""
         until = self._loop.time() + SLICE_SECONDS
         while self._arrived and self._loop.time() < until:
             subscription, notice = self._arrived.popleft()

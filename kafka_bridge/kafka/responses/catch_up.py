@@ -1,4 +1,4 @@
-"""The jobs for which a reader has to go back, and whether it is worth it yet."""
+"""Track waiting jobs whose offsets lie behind the reader, or after the topic's end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ statistics come each second."""
 
 
 class CatchUp:
-    """Jobs that ask for records which the reader has passed and no longer keeps.
+    """Jobs that need records which the reader has passed and no longer keeps.
 
     Where the reader has not begun to read, that is every job.
     """
@@ -36,7 +36,7 @@ class CatchUp:
         return iter(self._jobs)
 
     def add(self, jobs: Iterable[Subscription], partitions: Iterable[int]) -> None:
-        """Take in jobs that ask for records of these partitions."""
+        """Add jobs that need records of these partitions."""
         newcomers = dict.fromkeys(jobs)
         if not newcomers:
             return
@@ -68,7 +68,7 @@ class CatchUp:
         }
 
     def are_worth_it(self, positions: Mapping[int, int], read: int) -> bool:
-        """Tell whether to go back for them now.
+        """Return whether to go back for them now.
 
         Not before as many records were ``read`` since the last time as would be read again, or the
         first of the jobs has waited long enough: jobs that come steadily, each a little behind,
@@ -79,25 +79,25 @@ class CatchUp:
         starts = self.starts(positions)
         return sum(positions[number] - starts[number] for number in positions) <= read
 
-    def take(self) -> list[Subscription]:
+    def pop_all(self) -> list[Subscription]:
         """Return them all, and forget them."""
         jobs, self._jobs, self._first = list(self._jobs), {}, {}
         return jobs
 
 
 class JobsAhead:
-    """Jobs that asked for more than had been read when they came: as a rule, for a moment."""
+    """Jobs that start after what had been read when they came, usually for a moment."""
 
     def __init__(self) -> None:
         self._jobs: list[tuple[float, Subscription]] = []
 
     def add(self, jobs: Iterable[Subscription], positions: Mapping[int, int]) -> None:
-        """Take in those of the jobs that ask for offsets after these positions."""
+        """Add those of the jobs that start after these positions."""
         read, now = _by_number(positions, positions), time.monotonic()
         self._jobs += [(now, job) for job in jobs if any(map(gt, job.positions, read))]
 
     def beyond(self, ends: Mapping[int, int], positions: Mapping[int, int]) -> list[Subscription]:
-        """Return, once, the jobs that still ask for offsets behind the ends of partitions.
+        """Return, once, the jobs that still start after the ends of partitions.
 
         :param ends: by partition, where it ended a moment ago, as far as known
         :param positions: has every partition of the topic

@@ -1,4 +1,4 @@
-"""Which record is for which job. Foreign records cost one dictionary look-up each."""
+"""Match records to waiting jobs. Records of other jobs cost one dictionary look-up each."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class Dispatcher:
     waiting: dict[bytes | None, Subscription] = field(default_factory=dict)
 
     def admit(self, newcomers: Sequence[Subscription]) -> tuple[Delivery, list[Subscription]]:
-        """Serve the jobs for which all that they missed is at hand.
+        """Serve the jobs whose missed records are still in the window.
 
         Returns what they missed, and the others: for them the reader must go back.
         """
-        last = {each.key: each for each in newcomers}.values()  # who waits for a job anew counts
+        last = {each.key: each for each in newcomers}.values()  # the latest wait for a job counts
         here: dict[bytes | None, Subscription] = {
             each.key: each for each in last if self.recent.covers(each.positions)
         }
@@ -82,7 +82,7 @@ class Dispatcher:
             del self.waiting[subscription.key]
 
     def dispatch(self, batch: Sequence[ck.Message]) -> Delivery:
-        """Return what these records have for the waiting jobs."""
+        """Return the notices of these records for the waiting jobs."""
         delivery: Delivery = []
         for message in candidates(batch, ck.Message.key, self.waiting):
             facts = facts_of(message)

@@ -98,7 +98,7 @@ class ResponseReader:
 
     @property
     def served(self) -> int:
-        """How many of them hear what comes from now on."""
+        """How many of them receive new records."""
         return len(self._dispatcher.waiting)
 
     @property
@@ -108,7 +108,7 @@ class ResponseReader:
 
     @property
     def health(self) -> ReaderHealth:
-        """Whether everything there is to hear is heard."""
+        """Whether everything in the topic is received in time."""
         return self._source.health
 
     @property
@@ -139,7 +139,7 @@ class ResponseReader:
     def join(self, subscriptions: Sequence[Subscription]) -> None:
         """Wait for the events of many jobs at once, which may share one array of positions.
 
-        They are taken in together, so that of each partition they have all seen the same.
+        They are added together, so that all have seen the same of each partition.
 
         :raises ReaderClosed: as in :meth:`subscribe`
         """
@@ -152,12 +152,12 @@ class ResponseReader:
             self._inbox.joined.extend(subscriptions)
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Wait for this job no longer."""
+        """Stop waiting for this job."""
         subscription.has_left = True  # first: it may be anywhere between joined and served
         self._inbox.left.append(subscription)
 
     def close(self) -> None:
-        """End the thread; jobs that still wait are told so."""
+        """Stop the thread; jobs that still wait are notified."""
         self._stopping.set()
         self._thread.join()
 
@@ -204,7 +204,7 @@ class ResponseReader:
     # Jobs come and go.
 
     def _admit(self) -> None:
-        """Take in the jobs that came and let go those that left."""
+        """Add the jobs that joined and release those that left."""
         if self._inbox.joined:
             partitions = self.positions or self._source.partitions()
             came = [each for each in drain(self._inbox.joined) if not each.has_left]
@@ -227,7 +227,7 @@ class ResponseReader:
     def _read_for_the_late(self) -> None:
         """Begin, or go back, to where the late jobs ask for."""
         starts = self._late.starts(self.positions)
-        jobs = self._late.take()
+        jobs = self._late.pop_all()
         self._dispatcher.serve(jobs)
         limits = self._source.watermarks(starts)
         firsts = {number: first for number, (first, _) in limits.items()}
@@ -299,7 +299,7 @@ class ResponseReader:
         return [*self._dispatcher.waiting.values(), *self._late]
 
     def _look_for_those_beyond_the_end(self) -> None:
-        """Let jobs whose offsets lie behind the end of the topic hear what comes."""
+        """Serve jobs whose offsets lie after the end of the topic."""
         ends = self._source.ends
         if not self.health.connected or not (jobs := self._ahead.beyond(ends, self.positions)):
             return

@@ -77,7 +77,7 @@ class RecentRecords:
             self._bytes -= gone
 
     def covers(self, positions: Sequence[int]) -> bool:
-        """Tell whether every record from these offsets on (by partition, else 0) is here.
+        """Return whether every record from these offsets on (by partition, else 0) is here.
 
         It is not where nothing was read yet.
         """

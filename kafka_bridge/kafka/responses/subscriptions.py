@@ -1,4 +1,4 @@
-"""What passes between waiting jobs and the reader: what they ask for, and what they are told."""
+"""The requests of waiting jobs to the reader, and the notices that they get."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Subscription:
         return self.positions[partition] if partition < len(self.positions) else 0
 
     def wants(self, partition: int, offset: int) -> bool:
-        """Tell whether the job has not seen this record, and note that it has now."""
+        """Return whether the job has not seen this record, and note that it has now."""
         if offset < self.position(partition):
             return False
         missing = partition + 1 - len(self.positions)
@@ -90,11 +90,11 @@ Delivery: TypeAlias = list[tuple[Subscription, Notice]]
 
 MOST_PENDING = 20
 """How many notices a job may have that it has not looked at yet. A job whose worker publishes
-faster than that is told of its latest progress and of its end."""
+faster than that gets its latest progress and its terminal event."""
 
 
 def truncations(jobs: Sequence[Subscription], firsts: Mapping[int, int]) -> Delivery:
-    """Return what to tell the jobs that ask for records which are gone.
+    """Return notices for the jobs whose records are gone.
 
     :param firsts: by partition, the first offset that is still there
     """
@@ -107,7 +107,7 @@ def truncations(jobs: Sequence[Subscription], firsts: Mapping[int, int]) -> Deli
 
 
 def is_passing(notice: Notice) -> bool:
-    """Tell whether a notice may be left out for a later one: it ends neither job nor reader."""
+    """Return whether a notice may be left out for a later one: it ends neither job nor reader."""
     if isinstance(notice, Arrival):
         return notice.head.state not in TERMINAL
     return isinstance(notice, Truncated | RemoteProtocolError)
@@ -139,7 +139,7 @@ def bounded(delivery: Delivery) -> Delivery:
 
 @dataclass(slots=True)
 class Inbox:
-    """What waiting jobs ask of the reader's thread; ``closed`` once it takes no more."""
+    """The jobs that join and leave; ``closed`` once the reader accepts no more."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     joined: deque[Subscription] = field(default_factory=deque)

@@ -1,4 +1,4 @@
-"""One consumer of all partitions of a topic, in a group of its own, which commits nothing."""
+"""Read all partitions of a topic in a group of its own, without commits."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class TopicConsumer:
         return batch
 
     def note_bad(self, message: ck.Message) -> None:
-        """Take in a message with an error, which came among the records."""
+        """Note a message with an error, which came among the records."""
         error = message.error()
         assert error is not None  # noqa: S101  a programming error
         if is_unreadable(error):

@@ -1,4 +1,4 @@
-"""Whether a topic has new partitions, is still there, and is still the same one."""
+"""Watch whether a topic has new partitions, still exists, and is still the same one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TopicWatch:
         return range(count)
 
     def note_missing(self) -> None:
-        """Take in that a broker does not know the topic: look soon."""
+        """Note that a broker does not know the topic: check soon."""
         self._missing_since = self._missing_since or time.monotonic()
         self._next_look = 0.0
 

@@ -146,7 +146,7 @@ def test_show_tells_all_of_what_cannot_be_read(office: Office) -> None:
     for words in (
         "key         0xfffe",
         "  h: 0xff",
-        "8 bytes, cannot be read: written through a schema registry",
+        "8 bytes, cannot be read: written with a schema registry",
         "000000  00 01 62 69 6e 61 72 79 ",
         "..binary",
     ):

@@ -40,5 +40,5 @@ def test_inherited_clients_neither_send_nor_block(
     assert done.returncode == 0, done.stderr
     said, code, parent = done.stdout.splitlines()
     assert said.startswith("child: nothing is sent to topic ")
-    assert "Make a producer in the child process" in said
+    assert "Create a producer in the child process" in said
     assert (code, parent) == ("exit code 3", "the parent's clients work")

@@ -101,7 +101,7 @@ def test_job_that_waits_from_behind_the_end(
         assert first.event().state is RUNNING
         second.join(reader, [500])
         assert second.event().state is RUNNING
-    assert f"{topic}[0] ends at offset 2, before 1000" in caplog.text
+    assert f"{topic}[0] ends at offset 2, before the next offset to read, 1000" in caplog.text
     assert "1 jobs wait for offsets after the end" in caplog.text
     say(producer, topic, event(first.job), event(second.job))
     assert [first.event().state, second.event().state] == [SUCCEEDED, SUCCEEDED]

@@ -32,7 +32,7 @@ def cancel(reader: ControlReader, job: str, reason: str | None) -> None:
         correlation_id=job, command=Command.CANCEL, issued_at=utc_now(), reason=reason
     )
     record: Any = SimpleNamespace(value=b"-", decode=lambda _: command)
-    reader._obey(record)
+    reader._process(record)
 
 
 def test_last_cancels_are_remembered(three: ControlReader) -> None:

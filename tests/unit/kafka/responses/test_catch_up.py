@@ -54,5 +54,5 @@ def test_who_left_is_not_served() -> None:
     late, stays, goes = CatchUp(), job(1), job(2)
     late.add([stays, goes], range(1))
     late.discard(goes)
-    assert late.take() == [stays]
-    assert (len(late), late.take()) == (0, [])
+    assert late.pop_all() == [stays]
+    assert (len(late), late.pop_all()) == (0, [])
