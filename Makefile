@@ -35,7 +35,7 @@ test: $(READY)  ## Run the tests (TESTS=tests/unit runs some).
 	@$(BIN)/python -m pytest -m "not long" $(TESTS)
 
 test-unit: $(READY)  ## Run what needs no broker and no other program: under a minute, for every day.
-	@$(BIN)/python -m pytest -q -m "not real_kafka and not long and not slow" tests/unit tests/contract
+	@$(BIN)/python -m pytest -q -n logical -m "not real_kafka and not long and not slow" tests/unit tests/contract
 
 test-all: $(READY)  ## Run the tests, long ones too.
 	@$(BIN)/python -m pytest $(TESTS)
