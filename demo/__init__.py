@@ -1,1 +1,1 @@
-"""``make demo``: a process that knows nothing of Airflow does a job of a DAG, while you watch."""
+"""``make demo``: watch how a process without Airflow runs a job of a DAG."""

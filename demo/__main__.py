@@ -1,4 +1,4 @@
-"""The command line of the demo. Everything that it starts is stopped, however it ends."""
+"""The command line of the demo. It stops everything that it has started."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def main(
         typer.Option(help="embedded needs nothing installed; kafka is a real Apache Kafka."),
     ] = BrokerChoice.EMBEDDED,
     dag: Annotated[Dag, typer.Option(help="Which DAG to run.")] = Dag.AUDIT_FILES,
-    keep: Annotated[bool, typer.Option(help="Leave Airflow up until Ctrl-C.")] = False,
+    keep: Annotated[bool, typer.Option(help="Keep Airflow running until Ctrl-C.")] = False,
 ) -> None:
-    """Run a DAG from end to end."""
+    """Run a DAG from start to end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     # A terminal gets lines broken between words; a file or a pipe gets them whole.
@@ -42,13 +42,13 @@ def main(
             if keep:
                 scene.keep()
     except KeyboardInterrupt:
-        console.print("\nStopped, as you asked; nothing is left running.")
+        console.print("\nStopped. Nothing is left running.")
         sys.exit(130)
     except (KafkaBridgeError, OSError) as error:
         console.print(f"\n[bold red]The demo failed:[/] {escape(_words(error))}")
-        console.print(f"Everything is stopped again; the logs are in {HOME.relative_to(PROJECT)}.")
+        console.print(f"Everything is stopped. The logs are in {HOME.relative_to(PROJECT)}.")
         sys.exit(1)
-    console.print("\n[bold green]Done.[/] Everything that was started is stopped again.")
+    console.print("\n[bold green]Done.[/] Everything that was started is stopped.")
     if not keep:
         which = "" if dag is Dag.AUDIT_FILES else f" DAG={dag.value}"
         console.print(f"To look around in Airflow's web pages: [bold]make demo{which} KEEP=1[/]")

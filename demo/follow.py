@@ -1,4 +1,4 @@
-"""Jobs that move, while you watch: a bar for each; where there is no terminal, a few lines."""
+"""Shows running jobs: a progress bar for each, or a few lines without a terminal."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def follow(
     steps: Steps,
     servers: str,
     names: Mapping[str, str],
-    tell_end: Callable[[str, StatusEvent], None] = lambda _name, _event: None,
+    on_end: Callable[[str, StatusEvent], None] = lambda _name, _event: None,
 ) -> None:
-    """Show jobs until all have ended.
+    """Show jobs until all are finished.
 
-    :param names: by correlation id, what to call the jobs
-    :param tell_end: is called with the name and the last event of each
+    :param names: the jobs' names by correlation id
+    :param on_end: called with the name and the terminal event of each job
     """
     columns = (
         TextColumn("  {task.description}"),
@@ -38,7 +38,7 @@ def follow(
         for event in events_of_jobs(servers, jobs, JOB_SECONDS):
             jobs[event.correlation_id].show(event)
             if event.state in TERMINAL:
-                tell_end(names[event.correlation_id], event)
+                on_end(names[event.correlation_id], event)
 
 
 class _Job:

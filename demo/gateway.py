@@ -1,4 +1,4 @@
-"""A service that speaks HTTP only, and the gateway before it: each a process of its own."""
+"""The processes of the HTTP service and of the gateway before it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ GATEWAY_TOPIC = "gateway.requests"
 CALLBACK_TOPIC = "jobs.callbacks"
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SERVICE_PORT, CALLBACK_PORT = "8000", "8080"
-"""What the example has; the demo takes ports that are free instead."""
+"""The ports of the example; the demo uses free ports instead."""
 
 
 def http_service(home: Path, port: int) -> ManagedProcess:
-    """Return the example's service, not started, as its own people would run it."""
+    """Return the example's service, not started."""
     command = ["uvicorn", "http_service:app", "--app-dir", str(EXAMPLES), "--port", str(port)]
     return _process("http_service", command, os.environ, home)
 
 
 def gateway(home: Path, servers: str, service_port: int) -> ManagedProcess:
-    """Return the example's gateway, not started, which has the service on that port do jobs."""
+    """Return the example's gateway, not started, for the service on that port."""
     text = (EXAMPLES / "gateway.yaml").read_text(encoding="utf-8")
-    ours = {SERVICE_PORT: service_port, CALLBACK_PORT: free_port()}
-    for example, port in ours.items():
+    ports = {SERVICE_PORT: service_port, CALLBACK_PORT: free_port()}
+    for example, port in ports.items():
         text = text.replace(example, str(port))
     file = home / "gateway.yaml"
     file.parent.mkdir(exist_ok=True)

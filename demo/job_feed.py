@@ -1,4 +1,4 @@
-"""What Kafka says of one DAG run's jobs. Anybody may listen in: topics are there to be read."""
+"""Reads the requests and events of one DAG run's jobs from Kafka, as any consumer can."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def jobs_of_run(
     count: int = 1,
     topics: Collection[str] = (REQUEST_TOPIC,),
 ) -> list[JobRequest]:
-    """Wait until a DAG run has published so many job requests, and return those.
+    """Wait until a DAG run has published ``count`` job requests, and return them.
 
     :param timeout: seconds
-    :raises BrokerUnreachable: they did not turn up in time
+    :raises BrokerUnreachable: they did not arrive in time
     """
     found: list[JobRequest] = []
     for record in _records(servers, topics, timeout):
@@ -45,7 +45,7 @@ def jobs_of_run(
 
 
 def events_of_jobs(servers: str, jobs: Collection[str], timeout: float) -> Iterator[StatusEvent]:
-    """Yield what is said of jobs, as it is said, until each has ended.
+    """Yield the events of jobs as they arrive, until each job is finished.
 
     :param jobs: their correlation ids
     :param timeout: seconds

@@ -1,4 +1,4 @@
-"""What an audit found, in words, and found again without Airflow and Kafka."""
+"""The report of an audit, printed, and checked without Airflow and Kafka."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ MOST_SUFFIXES = 4
 
 
 class DemoFailed(KafkaBridgeError):
-    """The demo did not come to its end."""
+    """The demo failed."""
 
 
 def print_log(steps: Steps, airflow: LocalAirflow, dag_id: str, run_id: str, task_id: str) -> None:
-    """Print what a person would read of a task's log."""
+    """Print a task's log without Airflow's own lines."""
     for line in airflow.task_log(dag_id, run_id, task_id):
         if not line.event.startswith(NOISE):
             steps.add(_plain(line), "dim")
@@ -39,7 +39,7 @@ def _plain(line: LogLine) -> str:
 
 
 def print_report(steps: Steps, report: dict[str, Any]) -> None:
-    """Print what an audit found."""
+    """Print the report of an audit."""
     counts = [f"{lines:,} in {suffix}" for suffix, lines in report["lines_by_suffix"].items()]
     suffixes = ", ".join([*counts[:MOST_SUFFIXES], *["…"] * (len(counts) > MOST_SUFFIXES)])
     for line in (
@@ -52,12 +52,12 @@ def print_report(steps: Steps, report: dict[str, Any]) -> None:
 
 
 def count_again(steps: Steps, report: dict[str, Any], pattern: str = "*") -> None:
-    """Count the files here, and say that it is the same.
+    """Count the files here, and print that the report is right.
 
     :raises DemoFailed: it is not
     """
     paths = [path for path in Path(report["directory"]).rglob(pattern) if path.is_file()]
     counted = len(paths), sum(path.stat().st_size for path in paths)
     if counted != (report["files"], report["bytes"]):
-        raise DemoFailed(f"counted here are {counted}, the report says otherwise")
+        raise DemoFailed(f"this process counted {counted}, but the report has another number")
     steps.say(f"Counted again here, without Airflow and Kafka: {counted[0]:,} files, the same.")

@@ -1,4 +1,4 @@
-"""What the demo needs around the job: a broker, a worker process and Airflow."""
+"""Everything that the demo's job needs: a broker, a worker process and Airflow."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Dag(StrEnum):
 
 
 class Scene:
-    """Sets the scene, and clears it away again."""
+    """Starts all processes, and stops them at the end."""
 
     broker: Broker
     airflow: LocalAirflow
@@ -91,7 +91,7 @@ class Scene:
         return broker
 
     def _start_worker(self, started: contextlib.ExitStack) -> ManagedProcess:
-        """Start the example service, as its own people would: it has never heard of Airflow."""
+        """Start the example service, which does not depend on Airflow."""
         worker = ManagedProcess(
             "worker",
             [sys.executable, "-m", "kafka_bridge", "worker", "run", "file_auditor:worker"],
@@ -102,7 +102,7 @@ class Scene:
         _start(worker, started)
         self._say(
             "A worker is running: examples/file_auditor.py,\n"
-            "  a program of its own that knows nothing of Airflow.",
+            "  a program of its own, without Airflow.",
         )
         return worker
 
@@ -113,7 +113,7 @@ class Scene:
         _start(service, started)
         self._say(
             f"A service is running at http://127.0.0.1:{port}: examples/http_service.py,\n"
-            "  which speaks HTTP and has never heard of Kafka."
+            "  which uses HTTP only, without Kafka."
         )
         _start(between, started)
         self._say("A gateway is running between the two: examples/gateway.yaml.")
@@ -140,9 +140,9 @@ class Scene:
         return airflow
 
     def keep(self) -> None:
-        """Stay until Ctrl-C, with Airflow's web pages to look at."""
+        """Keep Airflow running until Ctrl-C."""
         self._console.print(
-            f"\nAirflow stays up: [bold]{self.airflow.base_url}/dags/{self._dag.value}[/]\n"
+            f"\nAirflow keeps running: [bold]{self.airflow.base_url}/dags/{self._dag.value}[/]\n"
             f"Kafka is at {self.broker.bootstrap_servers}. "
             "[bold]Ctrl-C[/] stops everything."
         )

@@ -1,4 +1,4 @@
-"""What a person sees: the job moving, the task's log, its result, and that the result is right."""
+"""The show of one job: its progress, the task's log, the result, and a check of the result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DAG_ID = "audit_files"
 
 
 class Show:
-    """Runs the DAG and tells what happens."""
+    """Runs the DAG and prints what happens."""
 
     def __init__(self, scene: Scene, steps: Steps) -> None:
         self._airflow = scene.airflow
@@ -20,9 +20,9 @@ class Show:
         self._steps = steps
 
     def run(self) -> None:
-        """Run the DAG from end to end.
+        """Run the DAG from start to end.
 
-        :raises DemoFailed: it failed, or the result is not what the files say
+        :raises DemoFailed: it failed, or the result does not match the files
         """
         steps = self._steps
         run_id = self._airflow.trigger(DAG_ID)
@@ -31,8 +31,8 @@ class Show:
             (request,) = jobs_of_run(self._servers, run_id, JOB_SECONDS)
         steps.say(
             f"Its task `audit` published a job request to Kafka ({request.job_type}, id "
-            f"{request.correlation_id[:8]}…)\n  and let go of its slot in Airflow. "
-            "This is what the worker says on the response topic:",
+            f"{request.correlation_id[:8]}…)\n  and released its slot in Airflow. "
+            "These are the worker's events on the response topic:",
         )
         follow(steps, self._servers, {request.correlation_id: ""})
         with steps.console.status("The task takes its result and hands it to the next one …"):
@@ -40,7 +40,7 @@ class Show:
         steps.say("The task's log, which Airflow's web page shows too:")
         print_log(steps, self._airflow, DAG_ID, run_id, "audit")
         if state != "success":
-            raise DemoFailed(f"the DAG run is {state!r}; its log stands above")
+            raise DemoFailed(f"the DAG run is {state!r}; its log is above")
         steps.say("The result, as the next task found it in XCom:")
         report = self._airflow.xcom(DAG_ID, run_id, "audit")
         print_report(steps, report)

@@ -1,4 +1,4 @@
-"""What a person sees of the same work done three ways: all of it moving, and alike in the end."""
+"""The show of the same work done in three ways, with the same result."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from kafka_bridge.protocol.topics import REQUEST_TOPIC
 DAG_ID = "three_patterns"
 TASKS = ("by_polling", "by_callback", "by_worker")
 PATTERN = "*.py"
-"""The files that the DAG has audited."""
+"""The files that the DAG audits."""
 
 
 class ThreePatterns:
-    """Runs the DAG and tells what happens."""
+    """Runs the DAG and prints what happens."""
 
     def __init__(self, scene: Scene, steps: Steps) -> None:
         self._airflow = scene.airflow
@@ -28,29 +28,29 @@ class ThreePatterns:
         self._steps = steps
 
     def run(self) -> None:
-        """Run the DAG from end to end.
+        """Run the DAG from start to end.
 
-        :raises DemoFailed: it failed, or the result is not what the files say
+        :raises DemoFailed: it failed, or the result does not match the files
         """
         steps = self._steps
         run_id = self._airflow.trigger(DAG_ID)
         steps.say(f"Airflow runs the DAG {DAG_ID} (dags/{DAG_ID}.py): the same work, three ways.")
         names = self._published(run_id)
         steps.say(
-            "Three tasks published a job request each, and let go of their slots in Airflow:\n"
-            "    by_polling   the gateway posts the job to the service, and asks how it is;\n"
+            "Three tasks published a job request each, and released their slots in Airflow:\n"
+            "    by_polling   the gateway posts the job to the service, and polls its status;\n"
             "    by_callback  the gateway posts the job to the service, and is called back;\n"
-            "    by_worker    the worker takes the job from Kafka by itself.\n"
-            "  This is what is said of them on the response topic, in one language:"
+            "    by_worker    the worker consumes the job from Kafka itself.\n"
+            "  These are their events on the response topic, in one format:"
         )
-        follow(steps, self._servers, names, self._tell_end)
+        follow(steps, self._servers, names, self._on_end)
         with steps.console.status("The tasks take their results, and another compares them …"):
             state = self._airflow.wait_for_run(DAG_ID, run_id, JOB_SECONDS)
         for task in TASKS:
             steps.say(f"The log of {task}, which Airflow's web page shows too:")
             print_log(steps, self._airflow, DAG_ID, run_id, task)
         if state != "success":
-            raise DemoFailed(f"the DAG run is {state!r}; its logs stand above")
+            raise DemoFailed(f"the DAG run is {state!r}; its logs are above")
         steps.say("The three reports are the same, says the task that compared them:")
         report = self._airflow.xcom(DAG_ID, run_id, "compare")
         print_report(steps, report)
@@ -68,7 +68,7 @@ class ThreePatterns:
             )
         return {each.correlation_id: each.task.task_id for each in requests if each.task}
 
-    def _tell_end(self, task: str, event: StatusEvent) -> None:
+    def _on_end(self, task: str, event: StatusEvent) -> None:
         if event.state is JobState.SUCCEEDED and event.result is not None:
             report = json.loads(event.result)
             words = f"found {report['files']:,} files, SHA-256 {report['sha256'][:12]}…"

@@ -1,6 +1,6 @@
 """A program that audits a directory: ``python audit_command.py DIRECTORY [FILES_PER_SECOND]``.
 
-It writes a line of JSON for each file, and the report as the last one.
+It prints a line of JSON for each file; the last line is the report.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from auditing import AuditRequest, audit_directory
 
 
-def tell(number: int, total: int, name: str) -> None:
+def report_progress(number: int, total: int, name: str) -> None:
     progress = {"completed": number, "total": total, "unit": "files"}
     print(json.dumps({"progress": progress, "message": f"hashing {name}"}), flush=True)
 
@@ -20,10 +20,10 @@ def tell(number: int, total: int, name: str) -> None:
 def main() -> None:
     directory = Path(sys.argv[1])
     if not directory.is_dir():
-        sys.exit(f"{directory} is no directory on this machine")
-    spared = {"files_per_second": sys.argv[2]} if len(sys.argv) > 2 else {}
-    request = AuditRequest.model_validate({"directory": directory, **spared})
-    print(audit_directory(request, tell).model_dump_json())
+        sys.exit(f"{directory} is not a directory on this machine")
+    limit = {"files_per_second": sys.argv[2]} if len(sys.argv) > 2 else {}
+    request = AuditRequest.model_validate({"directory": directory, **limit})
+    print(audit_directory(request, report_progress).model_dump_json())
 
 
 if __name__ == "__main__":

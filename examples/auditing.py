@@ -1,4 +1,4 @@
-"""The work of the examples, which differ in how they are asked for it."""
+"""The work of all examples. They differ only in how they receive it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 
 class AuditRequest(BaseModel):
-    """What to audit. ``files_per_second`` spares a disk that others use too; None: no limit."""
+    """What to audit. ``files_per_second`` limits the load of a shared disk; None: no limit."""
 
     directory: Path
     pattern: str = "*"
@@ -20,7 +20,7 @@ class AuditRequest(BaseModel):
 
 
 class AuditReport(BaseModel):
-    """What was found. ``sha256`` is over the files' digests in the order of their paths."""
+    """The result. ``sha256`` is computed over the files' digests in the order of their paths."""
 
     directory: Path
     files: int = 0
@@ -29,26 +29,26 @@ class AuditReport(BaseModel):
     sha256: str = ""
 
 
-def audit_directory(request: AuditRequest, tell: Callable[[int, int, str], None]) -> AuditReport:
+def audit_directory(request: AuditRequest, on_file: Callable[[int, int, str], None]) -> AuditReport:
     """Hash every file below a directory and count lines by suffix.
 
-    :param tell: is called for each file with its number, how many there are, and its name; what it
-        raises ends the audit
+    :param on_file: called for each file with its number, the number of files, and its name; an
+        exception that it raises ends the audit
     """
     paths = sorted(path for path in request.directory.rglob(request.pattern) if path.is_file())
     report = AuditReport(directory=request.directory)
     total = hashlib.sha256()
     lines: Counter[str] = Counter()
-    begun = time.monotonic()
+    began = time.monotonic()
     for number, path in enumerate(paths, start=1):
         if request.files_per_second:
-            time.sleep(max(0, begun + number / request.files_per_second - time.monotonic()))
+            time.sleep(max(0, began + number / request.files_per_second - time.monotonic()))
         content = path.read_bytes()
         total.update(hashlib.sha256(content).digest())
         lines[path.suffix or "(none)"] += content.count(b"\n")
         report.files += 1
         report.bytes += len(content)
-        tell(number, len(paths), path.name)
+        on_file(number, len(paths), path.name)
     report.lines_by_suffix = dict(lines.most_common())
     report.sha256 = total.hexdigest()
     return report

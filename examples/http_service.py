@@ -1,7 +1,7 @@
-"""A service that audits directories, over HTTP. It knows nothing of Kafka, nor of Airflow.
+"""A service that audits directories over HTTP, without Kafka and Airflow.
 
-Run it with ``uvicorn http_service:app --app-dir examples``. A gateway with ``gateway.yaml`` has it
-do jobs, by asking how they are or by being called back.
+Run it with ``uvicorn http_service:app --app-dir examples``. A gateway with ``gateway.yaml`` runs
+jobs on it: it polls their status, or the service calls back.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ pool = ThreadPoolExecutor(max_workers=16)
 
 
 class Submission(AuditRequest):
-    """What to audit, and where to call back, if anywhere."""
+    """What to audit, and where to call back, if the caller wants that."""
 
     callback_url: str | None = None
 
 
 class Progress(BaseModel):
-    """How far an audit is."""
+    """The progress of an audit."""
 
     completed: int
     total: int
@@ -52,7 +52,7 @@ class Error(BaseModel):
 
 
 class Status(BaseModel):
-    """How an audit is: what GET answers, and what is posted to the callback URL."""
+    """The status of an audit: the answer to GET, and the body of a callback."""
 
     status: Literal["running", "completed", "failed", "cancelled"] = "running"
     progress: Progress | None = None
@@ -62,12 +62,12 @@ class Status(BaseModel):
 
 
 class Cancelled(Exception):
-    """Nobody wants this audit any more."""
+    """The audit was cancelled."""
 
 
 @dataclass
 class Audit:
-    """One audit. ``key``: what whoever submitted it told it by."""
+    """One audit. ``key`` is the idempotency key of its submission."""
 
     submission: Submission
     key: str | None
@@ -82,19 +82,19 @@ def submit(
     submission: Submission,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> Status:
-    """Start an audit. Submitted again with the same key, it is the same audit."""
+    """Start an audit. Another submission with the same key returns the same audit."""
     audit = Audit(submission, idempotency_key)
     known = audits.setdefault(job_id, audit)
     if known is audit:
         pool.submit(run, audit)
     elif idempotency_key is None or idempotency_key != known.key:
-        raise HTTPException(HTTPStatus.CONFLICT, f"there is an audit {job_id} already")
+        raise HTTPException(HTTPStatus.CONFLICT, f"audit {job_id} already exists")
     return known.status
 
 
 @app.get("/jobs/{job_id}", response_model_exclude_none=True)
 def status(job_id: str) -> Status:
-    """Say how an audit is."""
+    """Return the status of an audit."""
     return find(job_id).status
 
 
@@ -113,23 +113,23 @@ def find(job_id: str) -> Audit:
 
 
 def run(audit: Audit) -> None:
-    """Do an audit, and tell its end to whoever wants to be called back."""
+    """Run an audit; then call back if the submission asked for it."""
     audit.status = outcome(audit)
     if audit.submission.callback_url is not None:
         try:
-            call_back_at_last(audit.submission.callback_url, audit.status)
+            call_back_finally(audit.submission.callback_url, audit.status)
         except httpx.HTTPError as error:
-            log.warning("The end of an audit was told in vain: %s", error)
+            log.warning("The final callback of an audit failed: %s", error)
 
 
 def outcome(audit: Audit) -> Status:
     directory = audit.submission.directory
     if not directory.is_dir():
-        words = f"{directory} is no directory on this machine"
+        words = f"{directory} is not a directory on this machine"
         error = Error(type="directory_not_found", message=words, retryable=False)
         return Status(status="failed", error=error)
     try:
-        report = audit_directory(audit.submission, lambda *said: tell(audit, *said))
+        report = audit_directory(audit.submission, lambda *file: report_progress(audit, *file))
     except Cancelled:
         return Status(status="cancelled")
     except OSError as error:
@@ -137,8 +137,8 @@ def outcome(audit: Audit) -> Status:
     return Status(status="completed", progress=audit.status.progress, result=report)
 
 
-def tell(audit: Audit, number: int, total: int, name: str) -> None:
-    """Say how far an audit is, and stop it where it is cancelled."""
+def report_progress(audit: Audit, number: int, total: int, name: str) -> None:
+    """Publish the progress of an audit; stop it if it is cancelled."""
     if audit.cancelled.is_set():
         raise Cancelled
     progress = Progress(completed=number, total=total)
@@ -148,8 +148,8 @@ def tell(audit: Audit, number: int, total: int, name: str) -> None:
         audit.next_callback = now + SECONDS_BETWEEN_CALLBACKS
         try:
             call_back(url, audit.status)
-        except httpx.HTTPError as error:  # the next one says more, and the end is what counts
-            log.info("The progress of an audit was told in vain: %s", error)
+        except httpx.HTTPError as error:  # the next one has more, and the final one counts
+            log.info("A progress callback of an audit failed: %s", error)
 
 
 def call_back(url: str, status: Status) -> None:
@@ -157,17 +157,17 @@ def call_back(url: str, status: Status) -> None:
     httpx.post(url, json=body, timeout=10, trust_env=False).raise_for_status()
 
 
-def may_pass(error: BaseException) -> bool:
-    """Return whether it may help to call back again: nobody was there, or not able to listen."""
+def is_temporary(error: BaseException) -> bool:
+    """Return whether a retry may help: the receiver was not reachable, or was overloaded."""
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.is_server_error or error.response.status_code == 429
     return isinstance(error, httpx.TransportError)
 
 
-call_back_at_last = retry(
-    retry=retry_if_exception(may_pass),
+call_back_finally = retry(
+    retry=retry_if_exception(is_temporary),
     wait=wait_random_exponential(max=10),
     stop=stop_after_delay(SECONDS_OF_RETRIES),
     reraise=True,
 )(call_back)
-"""The end is told until it is heard: whoever waits for it may be away for a while."""
+"""The final callback is retried: its receiver may be down for a while."""

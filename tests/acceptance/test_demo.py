@@ -38,7 +38,7 @@ STEPS = [
     ": SUCCEEDED\n",
     "7 The result, as the next task found it in XCom:",
     "8 Counted again here, without Airflow and Kafka: ",
-    "Done. Everything that was started is stopped again.",
+    "Done. Everything that was started is stopped.",
 ]
 
 THREE_PATTERNS = [
@@ -57,7 +57,7 @@ THREE_PATTERNS = [
     ": SUCCEEDED\n",
     "11 The three reports are the same, ",
     "12 Counted again here, without Airflow and Kafka: ",
-    "Done. Everything that was started is stopped again.",
+    "Done. Everything that was started is stopped.",
 ]
 
 
@@ -220,7 +220,7 @@ def test_interrupted_demo_leaves_nothing_running(start_demo: StartDemo, checkout
     demo.interrupt()
     assert demo.process.wait(60) == 130
     assert demo.processes() == []
-    assert demo.output().endswith("\nStopped, as you asked; nothing is left running.\n")
+    assert demo.output().endswith("\nStopped. Nothing is left running.\n")
     assert "Traceback" not in demo.output()
 
 
@@ -228,7 +228,7 @@ def test_interrupted_demo_leaves_nothing_running(start_demo: StartDemo, checkout
 def test_kept_demo_serves_airflows_pages(start_demo: StartDemo, checkout: Path) -> None:
     """With --keep, Airflow answers at the address that is printed, until Ctrl-C."""
     demo = start_demo(checkout, "--keep")
-    address = demo.wait_until_printed(r"Airflow stays up: (http://127\.0\.0\.1:\S+)\n", 240)[1]
+    address = demo.wait_until_printed(r"Airflow keeps running: (http://127\.0\.0\.1:\S+)\n", 240)[1]
     assert address.endswith("/dags/audit_files")
     page = httpx.get(address, trust_env=False, timeout=30)
     assert page.status_code == 200
@@ -236,7 +236,7 @@ def test_kept_demo_serves_airflows_pages(start_demo: StartDemo, checkout: Path) 
     demo.interrupt()
     assert demo.process.wait(60) == 0
     assert demo.processes() == []
-    assert demo.output().endswith("Done. Everything that was started is stopped again.\n")
+    assert demo.output().endswith("Done. Everything that was started is stopped.\n")
     with pytest.raises(httpx.ConnectError):
         httpx.get(address, trust_env=False, timeout=5)
 

@@ -135,7 +135,7 @@ def test_failed_program_gives_its_standard_error_as_the_tasks_error(airflow: Loc
     assert airflow.wait_for_run("gateway_job", run_id, 180) == "failed"
     log = log_of(airflow, run_id)
     assert "exit_code_1: " in log
-    assert "/no/such/folder is no directory on this machine" in log
+    assert "/no/such/folder is not a directory on this machine" in log
 
 
 @pytest.mark.usefixtures("gateway")

@@ -69,5 +69,5 @@ def test_failure_has_the_words_of_the_service_that_failed(airflow: LocalAirflow)
     run_id = airflow.trigger(DAG_ID, conf={"directory": "/no/such/directory"})
     assert airflow.wait_for_run(DAG_ID, run_id, 180) == "failed"
     for task in TASKS:
-        words = "directory_not_found: /no/such/directory is no directory on this machine"
+        words = "directory_not_found: /no/such/directory is not a directory on this machine"
         assert words in _log(airflow, run_id, task)

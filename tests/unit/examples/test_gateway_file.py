@@ -42,7 +42,7 @@ def test_example_program_prints_its_report_or_its_error(
 
     failed = run_job(worker, "audit.by-command", {"directory": "/no/such/directory"})
     assert failed.error is not None
-    assert "/no/such/directory is no directory on this machine" in failed.error.message
+    assert "/no/such/directory is not a directory on this machine" in failed.error.message
 
 
 def test_lines_of_the_example_program_are_progress(files: Path) -> None:

@@ -103,7 +103,7 @@ def test_failures_have_a_readable_message(
     eventually(lambda: ended(client, job), "the audit has ended", 60)
     assert status(client, job)["error"] == {
         "type": "directory_not_found",
-        "message": "/no/such/directory is no directory on this machine",
+        "message": "/no/such/directory is not a directory on this machine",
         "retryable": False,
     }
     missing = client.get(f"/jobs/{job}-b")
