@@ -1,4 +1,4 @@
-"""Python values as the bytes that travel: payloads on the way out, results on the way back."""
+"""Converts Python values to bytes and back: payloads and results."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from kafka_bridge.protocol.media_types import JSON, from_json, is_json, to_json
 BYTES = "application/octet-stream"
 
 MOST_PARTS = 100
-"""How many faulty parts are looked into for the one to name: each look writes the part as JSON."""
+"""How many faulty parts are searched for the one to name: each search writes the part as JSON."""
 
 
 def to_bytes(value: Any, what: str) -> tuple[bytes | None, str | None]:
     """Return a value as bytes and their media type.
 
-    None is nothing at all; bytes stay as they are; all else is JSON, in which dataclasses, pydantic
-    models, dates, decimals, UUIDs, paths and sets have the form that pydantic gives them.
+    None has no bytes, and bytes stay unchanged. All other values become JSON: dataclasses, pydantic
+    models, dates, decimals, UUIDs, paths and sets in pydantic's form.
 
-    :param what: what to call the value in an error, for example ``"payload"``
-    :raises PayloadNotSerialisable: a part of it has no JSON form; the error says which
+    :param what: the name of the value in an error, for example ``"payload"``
+    :raises PayloadNotSerialisable: a part of it has no JSON form; the error names it
     """
     if value is None:
         return None, None
@@ -48,7 +48,7 @@ def _words(value: Any, what: str, error: Exception) -> str:
 
 
 def _culprits(value: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Walk down to the parts that have no JSON form, into each only once."""
+    """Yield the parts without a JSON form, each once."""
     if len(seen) > MOST_PARTS or id(value) in seen or _is_fine(value):
         return
     seen.add(id(value))
@@ -71,11 +71,11 @@ def _is_fine(value: Any) -> bool:
 
 
 def from_bytes(data: bytes | None, media_type: str | None) -> Any:
-    """Return what :func:`to_bytes` was given, as far as JSON tells: a value that XCom can hold.
+    """Return the value of bytes that :func:`to_bytes` made, as JSON has it: XCom can store it.
 
     Text stays text; other bytes become base64 text.
 
-    :raises ValueError: the bytes are not what their media type says
+    :raises ValueError: the bytes do not match their media type
     """
     if data is None or media_type is None:
         return None

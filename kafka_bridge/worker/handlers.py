@@ -1,4 +1,4 @@
-"""Handlers: what a service does for a job type, and the payload as its signature wants it."""
+"""Handlers: a function for each job type, and its payload in the type of its signature."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from kafka_bridge.worker.retries import RetryPolicy
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A function for one job type. ``payload`` reads its payload, None when it takes none.
+    """A function for one job type.
 
-    ``concurrency`` is how many jobs of the type run at a time in a process, None as many as the
-    worker's own limit allows.
+    :param payload: validates its payload; None if it has no payload parameter
+    :param concurrency: how many jobs of the type run at a time in a process; None: only the
+        worker's own limit applies
     """
 
     job_type: str
@@ -45,10 +46,9 @@ class Handler:
         retry: RetryPolicy | None = None,
         concurrency: int | None = None,
     ) -> Handler:
-        """Return the handler that a function is, by its signature.
+        """Return a handler for a function, by its signature.
 
-        :raises ConfigurationError: it cannot be a handler, as the error explains, or
-            ``concurrency`` is below 1
+        :raises ConfigurationError: it cannot be a handler, or ``concurrency`` is below 1
         """
         if concurrency is not None and concurrency < 1:
             raise ConfigurationError(
@@ -67,9 +67,9 @@ class Handler:
         )
 
     def arguments(self, request: JobRequest) -> tuple[Any, ...]:
-        """Return the payload as the handler wants it, as the arguments that follow the context.
+        """Return the arguments after the context: the payload in the handler's type, or nothing.
 
-        :raises ApplicationError: ``invalid_payload``, naming the field that does not fit
+        :raises ApplicationError: ``invalid_payload``, with the name of the wrong field
         """
         if self.payload is None:
             return ()
@@ -77,21 +77,21 @@ class Handler:
             return (request.payload or b"",)
         if request.payload_type is not None and not is_json(request.payload_type):
             raise invalid_payload(
-                f"{self.job_type} takes JSON, the payload is {request.payload_type!r}"
+                f"{self.job_type} accepts JSON, but the payload is {request.payload_type!r}"
             )
         try:
-            # No payload is JSON's null: a handler whose annotation allows None takes it.
+            # A request without payload is JSON's null, for handlers whose annotation allows None.
             return (self.payload.validate_json(request.payload or b"null"),)
         except ValidationError as error:
             raise invalid_payload(_words(self.job_type, error)) from None
 
     def collected(self, value: Any) -> Any:
-        """Return what a handler returned as something that is finished: of a generator, its items.
+        """Return the result of a handler; of a generator, the list of its items.
 
-        To be called where the handler is: a generator runs the handler's own code.
+        Call this where the handler was called: a generator runs the handler's own code.
 
-        :raises ApplicationError: ``result_not_serialisable``; it is a coroutine, say, that nobody
-            has awaited: a lambda or a decorator around a coroutine function returns such
+        :raises ApplicationError: ``result_not_serialisable``: it is a coroutine that was not
+            awaited, for example of a lambda or a decorator around a coroutine function
         """
         if isinstance(value, GeneratorType):
             return list(value)
@@ -101,7 +101,7 @@ class Handler:
             value.close()  # or Python warns that it was never awaited
         raise ApplicationError(
             f"the handler of {self.job_type!r}, {_label(self.function)}, returned a "
-            f"{type(value).__name__}, which nobody awaits: write 'async def' and await it there",
+            f"{type(value).__name__} that is not awaited: write 'async def' and await it there",
             type="result_not_serialisable",
             details="",
             retryable=False,
@@ -112,7 +112,7 @@ _NEVER_RUN = (CoroutineType, AsyncGeneratorType, asyncio.Future)
 
 
 def _called(function: Callable[..., Any]) -> Any:
-    """Return what a call runs: of an instance with ``__call__``, that method."""
+    """Return the function that a call runs; for an instance, its ``__call__``."""
     while isinstance(function, functools.partial):
         function = function.func
     return function if inspect.isroutine(function) else getattr(function, "__call__", None)  # noqa: B004
@@ -125,7 +125,7 @@ def _label(function: Any) -> str:
 def _parameters(job_type: str, function: Callable[..., Any]) -> list[inspect.Parameter]:
     """Return the one or two parameters of a handler.
 
-    :raises ConfigurationError: it cannot be a handler
+    :raises ConfigurationError: the function cannot be a handler
     """
     name = f"the handler of {job_type!r}, {_label(function)},"
     if (why := _why_not(function)) is not None:
@@ -151,7 +151,7 @@ def _parameters(job_type: str, function: Callable[..., Any]) -> list[inspect.Par
 
 
 def _why_not(function: Any) -> str | None:
-    """Return why something cannot be called as a handler, whatever its parameters."""
+    """Return why an object cannot be a handler, apart from its parameters; None if it can."""
     if inspect.isclass(function):
         return "is a class: decorate a function, or register a method of an instance"
     if not callable(function):
@@ -166,7 +166,7 @@ def _why_not(function: Any) -> str | None:
 
 
 def _takes_job(function: Callable[..., Any], parameter: inspect.Parameter) -> bool:
-    """Tell whether a first parameter can be the JobContext, as far as its annotation tells."""
+    """Tell whether the annotation of the first parameter allows a JobContext."""
     annotation = parameter.annotation
     if isinstance(annotation, str):
         try:
@@ -181,7 +181,7 @@ def _takes_job(function: Callable[..., Any], parameter: inspect.Parameter) -> bo
 
 
 def _hinted(function: Callable[..., Any]) -> Any:
-    """Return what has the annotations: of a callable object, its method."""
+    """Return the function with the annotations; for a callable object, its method."""
     called = _called(function)
     return inspect.unwrap(called) if inspect.isroutine(called) else function
 

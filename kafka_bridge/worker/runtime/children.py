@@ -1,7 +1,7 @@
-"""Children that handlers fork: they end as children, and leave their parent's jobs alone.
+"""Child processes that handlers fork: they end as children, and do not touch their parent's jobs.
 
-A handler may use :mod:`multiprocessing`, or ``os.fork`` itself. What a forked child gets with the
-worker's memory must not act in it: it does not report, run other jobs or answer to signals as a
+A handler may use :mod:`multiprocessing` or ``os.fork``. The child has a copy of the worker's
+memory, but must not act as the worker: it does not report, run other jobs or handle signals as a
 worker does (:mod:`~kafka_bridge.worker.runtime.signals`).
 """
 
@@ -19,7 +19,7 @@ from kafka_bridge.kafka.forks import generation
 
 @contextlib.contextmanager
 def ending() -> Iterator[None]:
-    """End a child here that was forked in the block, and that returns or raises as its parent does.
+    """End a child process that was forked in the block when it leaves the block.
 
     For a block that calls a handler.
     """
@@ -37,8 +37,7 @@ def ending() -> Iterator[None]:
 def _end(error: BaseException | None) -> NoReturn:
     """End this process with the exit code that an uncaught exception gives.
 
-    As :mod:`multiprocessing` does it: output is flushed, and what the parent registered to be done
-    at its end is not done here.
+    As :mod:`multiprocessing` does: output is flushed, and exit handlers of the parent do not run.
     """
     code = 1
     try:

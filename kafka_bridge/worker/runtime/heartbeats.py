@@ -1,4 +1,4 @@
-"""One thread that keeps the promise of every job in flight: an event in each heartbeat interval."""
+"""One thread that publishes the heartbeats of all jobs in flight."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _log = logging.getLogger(__name__)
 TICK_SECONDS = 0.05
 """Short against every sensible heartbeat interval: a heartbeat may be late by one tick."""
 LONGEST_TICK_SECONDS = 0.25
-"""The same where thousands are in flight: still short against an interval of a second."""
+"""The same for thousands of jobs: still short against an interval of a second."""
 SHARE = 0.05
-"""How much of its time the thread takes for looking, as far as that limit allows: of thousands
-of jobs in flight, nearly none has anything to send."""
+"""The share of its time that the thread spends on checks, as far as that limit allows: of thousands
+of jobs in flight, few have anything to send."""
 
 
 class Ticking(Protocol):
-    """Something that has to be looked after while it lasts."""
+    """Something with work that is due from time to time."""
 
     def tick(self) -> None:
         """Do what is due."""
 
 
 class Heartbeats:
-    """Looks after the jobs in flight, whatever their handlers do to their own threads."""
+    """Ticks all jobs in flight, whatever their handlers do to their own threads."""
 
     def __init__(self) -> None:
         self._by_id: dict[int, Ticking] = {}
@@ -37,11 +37,11 @@ class Heartbeats:
         self._thread.start()
 
     def add(self, ticking: Ticking) -> None:
-        """Look after this, too."""
+        """Start ticking this."""
         self._by_id[id(ticking)] = ticking
 
     def remove(self, ticking: Ticking) -> None:
-        """Look after this no longer."""
+        """Stop ticking this."""
         self._by_id.pop(id(ticking), None)
 
     def _run(self) -> None:
@@ -65,5 +65,5 @@ class Heartbeats:
 
 
 def pause_after(seconds: float) -> float:
-    """Return how many seconds to wait after a round that took so many."""
+    """Return the pause in seconds after a round that took ``seconds``."""
     return min(LONGEST_TICK_SECONDS, max(TICK_SECONDS, seconds / SHARE))

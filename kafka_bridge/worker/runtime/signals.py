@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: they stop a worker, and its children as they stop any process."""
+"""SIGTERM and SIGINT: they stop a worker; its child processes handle them as usual."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from kafka_bridge.worker.runtime.forced_exit import STOPPING_SECONDS, LastResort
 _Handler: TypeAlias = Callable[[int, FrameType | None], Any] | int | None
 
 _replaced: dict[signal.Signals, tuple[_Handler, _Handler]] = {}
-"""While a worker runs: its own handler of each signal, and the one that it replaced."""
+"""While a worker runs: for each signal its own handler, and the one that it replaced."""
 
 _masks: dict[int, set[int]] = {}
-"""By thread that is about to fork: the signals that it held back before."""
+"""For each thread that is about to fork: the signals that it blocked before."""
 
 
 @contextlib.contextmanager
 def stop_on_signals(stopping: threading.Event, grace: float) -> Iterator[None]:
     """Set the event on the first SIGTERM or SIGINT, and end the process on the second.
 
-    After the first, the process ends in time, if need be by force
-    (see ``forced_exit``). A forked child has the handlers that were there
-    before. Only the main thread can have signal handlers; on another one the block does nothing.
+    After the first one, the process ends in time, if necessary by force (see ``forced_exit``). A
+    forked child has the handlers from before. Only the main thread can have signal handlers; on
+    another thread, the block does nothing.
 
     :param grace: seconds that the worker gives its jobs to finish
     """
@@ -39,7 +39,7 @@ def stop_on_signals(stopping: threading.Event, grace: float) -> Iterator[None]:
     owner, last_resort = os.getpid(), LastResort()
 
     def stop(number: int, _: FrameType | None) -> None:
-        if os.getpid() != owner:  # a child that has not come to _after_fork() yet
+        if os.getpid() != owner:  # a child that has not reached _after_fork() yet
             _restore()
             os.kill(os.getpid(), number)
             return
@@ -69,10 +69,10 @@ def _restore() -> None:
 
 
 def _hold_back() -> None:
-    """Let signals to a child wait until it has the handlers that it should have.
+    """Block signals to a child until it has its own handlers.
 
-    Python forgets those that come earlier, if it has a handler for them: a child that is terminated
-    as soon as it was started would stay.
+    Python drops earlier ones if it has a handler for them: a child that is terminated right after
+    its start would go on running.
     """
     waiting = [each for each, (_, replaced) in _replaced.items() if not callable(replaced)]
     if waiting:

@@ -245,7 +245,7 @@ def test_coroutine_that_is_not_awaited_fails_its_job_with_advice(function: Any) 
     error = run_job(Handler.of("a.job", function))[-1].error
     assert error is not None
     assert (error.type, error.retryable) == ("result_not_serialisable", False)
-    assert "which nobody awaits: write 'async def'" in error.message
+    assert "that is not awaited: write 'async def'" in error.message
 
 
 def test_generator_that_is_returned_runs_as_part_of_the_handler() -> None:
@@ -299,5 +299,7 @@ def test_payload_value_is_not_repeated_in_the_error() -> None:
 
 def test_payload_of_another_media_type_is_refused() -> None:
     """A handler that wants JSON refuses other media types, naming what came."""
-    with pytest.raises(ApplicationError, match=r"a\.job takes JSON, the payload is 'text/plain'"):
+    with pytest.raises(
+        ApplicationError, match=r"a\.job accepts JSON, but the payload is 'text/plain'"
+    ):
         Handler.of("a.job", a_model).arguments(request(b"hello", "text/plain"))
