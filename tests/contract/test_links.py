@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+MODULE = re.compile(r"`(?:kafka_bridge/)?((?:airflow|gateway|kafka|protocol|worker)/[\w/]+\.py)`")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -38,6 +39,13 @@ def _broken(page: Path) -> list[str]:
 def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     """A page that is renamed, and a heading that is reworded, do not leave links behind."""
     assert _broken(page) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_that_a_page_names_exists(page: Path) -> None:
+    """A decision names the modules that it is about, with or without the package's name."""
+    named = MODULE.findall(page.read_text(encoding="utf-8"))
+    assert [each for each in named if not (ROOT / "kafka_bridge" / each).exists()] == []
 
 
 def test_every_term_of_the_glossary_is_in_alphabetical_order_and_there_once() -> None:

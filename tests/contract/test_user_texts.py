@@ -51,7 +51,6 @@ DIALECT = {
 NOT_YET: dict[str, tuple[str, ...]] = {
     r"(?<![Tt]here )\b(is|are|was|were) no (?!longer\b|more\b)": ("cli/", "gateway/"),
     r"\bso many\b": ("cli/",),
-    r"^(Who|What|Whoever) (?!.*\?)": ("worker/runtime/heartbeats.py",),
     r"\b(set|put) aside\b": ("cli/",),
     r"\bpassed over\b": ("gateway/",),
     r"\bstock (service|reply|replies)\b": ("airflow/arguments.py",),
