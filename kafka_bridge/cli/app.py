@@ -1,31 +1,50 @@
-"""The command line's root. Every deliberate error becomes one line and exit code 1."""
+"""The root of the command line. It turns each expected error into one line and exit code 1."""
 
 from __future__ import annotations
 
 import sys
+from typing import ClassVar
 
 import typer
 
-from kafka_bridge.cli.broker import broker
-from kafka_bridge.cli.dead_letters import dead_letters
-from kafka_bridge.cli.gateway import gateway
-from kafka_bridge.cli.jobs import jobs
-from kafka_bridge.cli.topics import topics
-from kafka_bridge.cli.worker import worker
+from kafka_bridge.cli.command_group import CommandModule, LazyGroup
 from kafka_bridge.protocol.errors import KafkaBridgeError
+
+
+class KafkaBridge(LazyGroup):
+    """``kafka-bridge``. Each command's module imports what it needs, such as the Kafka client."""
+
+    modules: ClassVar = {
+        "worker": CommandModule("kafka_bridge.cli.worker", "Run a worker."),
+        "gateway": CommandModule(
+            "kafka_bridge.cli.gateway",
+            "Run jobs on the HTTP services and programs that a YAML file describes.",
+            extra="gateway",
+        ),
+        "topics": CommandModule(
+            "kafka_bridge.cli.topics", "Create and check the topics of a service; print its ACLs."
+        ),
+        "jobs": CommandModule("kafka_bridge.cli.jobs", "Cancel jobs by their correlation ids."),
+        "dead-letters": CommandModule(
+            "kafka_bridge.cli.dead_letters", "List, show and replay dead letters."
+        ),
+        "broker": CommandModule(
+            "kafka_bridge.cli.broker", "Run a temporary Kafka broker for demos and tests."
+        ),
+    }
+
 
 app = typer.Typer(
     name="kafka-bridge",
-    help="Airflow tasks, done by services outside Airflow, over Kafka.",
+    cls=KafkaBridge,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(topics, name="topics")
-app.add_typer(worker, name="worker")
-app.add_typer(gateway, name="gateway")
-app.add_typer(jobs, name="jobs")
-app.add_typer(dead_letters, name="dead-letters")
-app.command("broker")(broker)
+
+
+@app.callback()
+def _kafka_bridge() -> None:
+    """Run the tasks of Airflow on services outside Airflow, over Kafka."""
 
 
 def main() -> None:

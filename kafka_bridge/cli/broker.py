@@ -1,104 +1,107 @@
-"""``kafka-bridge broker``: a Kafka broker in the foreground, for demos and for tests."""
+"""``kafka-bridge broker``: a Kafka broker in the foreground, for demos and tests."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from kafka_bridge.testing.brokers import (
+    ApacheKafka,
+    Broker,
+    BrokerError,
+    EmbeddedBroker,
+    NoBrokerFound,
+    TopicExists,
+    find_broker,
+)
 
-    from kafka_bridge.testing import Broker
+app = typer.Typer(add_completion=False)
 
 PARENT_POLL_INTERVAL = 0.2
-"""Seconds between two looks whether the parent is still there."""
+"""Seconds between two checks that the parent process still runs."""
 
 
 class BrokerKind(StrEnum):
-    """Which broker to run."""
+    """The broker to run."""
 
     EMBEDDED = "embedded"
     APACHE = "apache"
     AUTO = "auto"
 
 
+Kind = Annotated[
+    BrokerKind,
+    typer.Option(
+        help="embedded: the mock cluster of librdkafka, nothing to install. apache: Apache Kafka, "
+        "needs a JDK 17 or newer. auto: the first real broker that is available, else embedded."
+    ),
+]
+Topic = Annotated[list[str] | None, typer.Option(help="A topic to create. Can be repeated.")]
+StopWithParent = Annotated[
+    bool, typer.Option(help="Stop when the process that started the broker ends.")
+]
+
+
+@app.command()
 def broker(
-    kind: Annotated[
-        BrokerKind,
-        typer.Option(
-            help="embedded: librdkafka's mock cluster, nothing to install. apache: Apache Kafka on "
-            "a JDK 17+. auto: the first real one there is, else embedded."
-        ),
-    ] = BrokerKind.EMBEDDED,
-    topic: Annotated[
-        list[str] | None, typer.Option(help="A topic to create; may be given several times.")
-    ] = None,
-    stop_with_parent: Annotated[
-        bool, typer.Option(help="Stop when the process that started this one is gone.")
-    ] = True,
+    kind: Kind = BrokerKind.EMBEDDED,
+    topic: Topic = None,
+    stop_with_parent: StopWithParent = True,
 ) -> None:
-    """Run a Kafka broker until Ctrl-C, with data that are gone afterwards.
+    """Run a temporary Kafka broker until Ctrl-C. Its data are deleted when it stops.
 
-    The only line on standard output is its address, as host:port, once it is ready.
+    When the broker is ready, its address is printed as host:port. Nothing else is written to
+    standard output.
     """
-    from kafka_bridge.testing import BrokerError
-
     parent = os.getppid()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
         with _start(kind) as running:
             _create_topics(running, topic or ())
-            _announce(running)
+            _log(f"the {running.kind} broker is ready, Ctrl-C stops it. Its address:")
+            typer.echo(running.bootstrap_servers)
             _wait(parent if stop_with_parent else None)
     except KeyboardInterrupt:
-        _say("stopped.")
+        _log("stopped")
     except BrokerError as error:
-        _say(str(error))
+        _log(str(error))
         raise typer.Exit(1) from error
 
 
 def _start(kind: BrokerKind) -> Broker:
-    from kafka_bridge.testing import ApacheKafka, EmbeddedBroker, NoBrokerFound, find_broker
-
     if kind is BrokerKind.EMBEDDED:
         return EmbeddedBroker().start()
     if kind is BrokerKind.APACHE:
-        _say("starting Apache Kafka; the first time, Maven gets its jars …")
+        _log("starting Apache Kafka; the first start downloads it with Maven …")
         return ApacheKafka().start()
     try:
         return find_broker()
     except NoBrokerFound as error:
-        _say(f"{error}\nso this is the embedded one.")
+        _log(f"{error}\nThe embedded broker is used instead.")
         return EmbeddedBroker().start()
 
 
 def _create_topics(running: Broker, names: Iterable[str]) -> None:
-    from kafka_bridge.testing import TopicExists
-
     for name in names:
         try:
             running.create_topic(name)
         except TopicExists as error:
-            _say(f"{error}; it stays as it is.")
-
-
-def _announce(running: Broker) -> None:
-    _say(f"the {running.kind} broker is ready; Ctrl-C stops it. Its address:")
-    typer.echo(running.bootstrap_servers)
+            _log(f"{error}; it is not changed")
 
 
 def _wait(parent: int | None) -> None:
-    """Return when the process no longer has this parent; never where None."""
+    """Return when the parent of this process has changed; never if ``parent`` is None."""
     while parent is None or os.getppid() == parent:
         time.sleep(PARENT_POLL_INTERVAL)
-    _say("its parent is gone: stopping.")
+    _log("the parent process has ended; stopping")
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     typer.echo(f"kafka-bridge broker: {text}", err=True)

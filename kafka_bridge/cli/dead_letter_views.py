@@ -1,4 +1,4 @@
-"""Dead letters on a screen, and as JSON for scripts. What they hold is somebody else's text."""
+"""Dead letters as a table, as text and as JSON. Their content is not trusted."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _ROW_BYTES = 16
 
 
 def print_table(letters: Iterable[DeadLetter]) -> None:
-    """Print one row for each letter."""
+    """Print a table with one row for each dead letter."""
     table = Table()
-    for name in ("place", "set aside", "came from", "job", "job type", "error"):
-        table.add_column(name, overflow="fold")  # what is cut off cannot be copied
+    for name in ("location", "dead-lettered", "origin", "job", "job type", "error"):
+        table.add_column(name, overflow="fold")  # a cell that is cut off cannot be copied
     for letter in letters:
-        place, original = letter.record.location, letter.set_aside.original
+        location, original = letter.record.location, letter.set_aside.original
         cells = (
-            f"{place.partition}@{place.offset}",
+            f"{location.partition}@{location.offset}",
             _time(letter.set_aside_at),
             str(original or "–"),
             letter.correlation_id or "–",
@@ -46,13 +46,13 @@ def print_table(letters: Iterable[DeadLetter]) -> None:
 
 
 def print_json(letters: Iterable[DeadLetter]) -> None:
-    """Print one JSON object a line."""
+    """Print one JSON object per line."""
     for letter in letters:
         typer.echo(json.dumps(_facts(letter)))
 
 
 def print_letter(letter: DeadLetter) -> None:
-    """Print all that there is to know of a letter, the payload cut."""
+    """Print a dead letter with all its fields and the beginning of its payload."""
     for line in _lines(letter):
         typer.echo(one_line(line, ERROR_MESSAGE_BYTES))
 
@@ -61,8 +61,8 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
     original = letter.set_aside.original
     at = letter.set_aside_at
     return {
-        "place": str(letter.record.location),
-        "set_aside_at": None if at is None else at.isoformat(),
+        "location": str(letter.record.location),
+        "dead_lettered_at": None if at is None else at.isoformat(),
         "original": None if original is None else asdict(original),
         "correlation_id": letter.correlation_id,
         "job_type": letter.job_type,
@@ -74,15 +74,15 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
 
 def _lines(letter: DeadLetter) -> Iterator[str]:
     record, set_aside = letter.record, letter.set_aside
-    yield f"Dead letter {record.location}, set aside {_time(letter.set_aside_at)}"
-    yield f"came from   {set_aside.original or '–'}"
+    yield f"Dead letter {record.location}, written {_time(letter.set_aside_at)}"
+    yield f"origin      {set_aside.original or '–'}"
     yield f"error       {_error(letter)}"
     yield f"key         {_bytes_as_text(record.key)}"
     yield "headers"
     for name, value in letter.own_headers:
         yield f"  {name}: {_bytes_as_text(value)}"
     if letter.request is None:
-        yield f"value       {len(record.value or b''):,} bytes, cannot be read: {letter.unreadable}"
+        yield f"value       {len(record.value or b''):,} bytes, not readable: {letter.unreadable}"
         yield from _excerpt(record.value)
     else:
         yield "request"
@@ -99,7 +99,7 @@ def _request(request: JobRequest) -> Iterator[str]:
 
 
 def _excerpt(data: bytes | None) -> Iterator[str]:
-    """Yield how the bytes begin: as text where they are text, else in hex."""
+    """Yield the beginning of the bytes, as text if they are printable UTF-8, else in hex."""
     if not data:
         return
     shown = EXCERPT_BYTES
@@ -110,12 +110,15 @@ def _excerpt(data: bytes | None) -> Iterator[str]:
         lines = list(_hex_rows(data[:shown]))
     yield from (f"  {line}" for line in lines)
     if len(data) > shown:
-        yield f"  … and {len(data) - shown:,} bytes more"
+        yield f"  … and {len(data) - shown:,} more bytes"
 
 
 def _as_text(data: bytes, most: int) -> str:
-    """Return the first bytes as text; ValueError where they are none."""
-    whole = len(data) <= most  # else the cut may part a character in two, which is no damage
+    """Return the first bytes as text.
+
+    :raises ValueError: they are not printable UTF-8
+    """
+    whole = len(data) <= most  # otherwise the last character may be cut in two
     text = codecs.getincrementaldecoder("utf-8")().decode(data[:most], final=whole)
     if not all(each.isprintable() or each.isspace() for each in text):
         raise ValueError("control characters")

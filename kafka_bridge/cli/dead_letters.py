@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from kafka_bridge.cli.dead_letter_views import print_json, print_letter, print_table
 from kafka_bridge.cli.durations import moment
+from kafka_bridge.kafka.admin.dead_letter_topic import (
+    DeadLetter,
+    Selection,
+    dead_letters_at,
+    parse_place,
+    read_dead_letters,
+)
+from kafka_bridge.kafka.admin.replay import Refusal, Replay, plan_replays
+from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.errors import ConfigurationError, KafkaError
 from kafka_bridge.protocol.ids import is_correlation_id
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
-    from kafka_bridge.kafka.admin.dead_letter_topic import DeadLetter, Selection
-    from kafka_bridge.kafka.admin.replay import Refusal, Replay
-    from kafka_bridge.kafka.config import KafkaConfig
-
-dead_letters = typer.Typer(
-    help="Look at requests that were set aside, and send them again.", no_args_is_help=True
-)
-
-LISTED = 100
-"""How many letters a list shows unless told otherwise."""
+DEFAULT_LIMIT = 100
 
 Topic = Annotated[
     str, typer.Option(help="The dead-letter topic.", envvar="KAFKA_BRIDGE_DEAD_LETTER_TOPIC")
@@ -32,35 +34,41 @@ Topic = Annotated[
 Since = Annotated[
     datetime | None,
     typer.Option(
-        parser=moment, metavar="TIME", help="Set aside since: 2h, 7d, or 2026-11-23T09:30 (UTC)."
+        parser=moment,
+        metavar="TIME",
+        help="Only dead letters since then: 2h, 7d, or 2026-11-23T09:30 (UTC).",
     ),
 ]
-JobType = Annotated[str | None, typer.Option(help="Of this job type only.")]
-CorrelationId = Annotated[str | None, typer.Option(help="Of this job only.")]
-_NEWEST = typer.Option(min=1, help="No more than the newest so many.")
-PLACE = "partition@offset, as the list shows it: 0@17."
-To = Annotated[str | None, typer.Option(help="Send to this topic, not where each came from.")]
-AsNew = Annotated[
-    bool, typer.Option("--as-new", help="Submit jobs that have ended under a new id.")
+JobType = Annotated[str | None, typer.Option(help="Only dead letters of this job type.")]
+CorrelationId = Annotated[str | None, typer.Option(help="Only dead letters of this job.")]
+_SHOWN = typer.Option(min=1, help="Show only the newest N.", metavar="N")
+_REPLAYED = typer.Option(min=1, help="Replay only the newest N.", metavar="N")
+LOCATION = "The dead letter as partition@offset, as in the list, e.g. 0@17."
+Locations = Annotated[list[str] | None, typer.Argument(metavar="LOCATION", help=LOCATION)]
+Every = Annotated[
+    bool, typer.Option("--all", help="Replay all dead letters that match the filters.")
 ]
+To = Annotated[
+    str | None, typer.Option(help="The topic to send to, instead of each one's original topic.")
+]
+AsNew = Annotated[
+    bool, typer.Option("--as-new", help="Submit finished jobs again under a new correlation id.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 
-@dead_letters.command("list")
+@app.command("list")
 def list_(
     topic: Topic = default.DEAD_LETTER_TOPIC,
     since: Since = None,
     job_type: JobType = None,
     correlation_id: CorrelationId = None,
-    limit: Annotated[int, _NEWEST] = LISTED,
+    limit: Annotated[int, _SHOWN] = DEFAULT_LIMIT,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line, for scripts.")
+        bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")
     ] = False,
 ) -> None:
-    """List the dead letters, oldest first: where each lies, what it was, and what was wrong."""
-    from kafka_bridge.cli.dead_letter_views import print_json, print_table
-    from kafka_bridge.kafka.admin.dead_letter_topic import read_dead_letters
-    from kafka_bridge.kafka.config import KafkaConfig
-
+    """List dead letters, oldest first, with their origin and their error."""
     selection = _selection(since, job_type, correlation_id, limit)
     letters = read_dead_letters(KafkaConfig.from_env(), topic, selection)
     if as_json:
@@ -68,51 +76,44 @@ def list_(
     elif letters:
         print_table(letters)
         if len(letters) == limit:
-            typer.echo(f"These are the newest {limit}: there may be more, see --limit.", err=True)
+            typer.echo(f"Only the newest {limit} are shown. Use --limit to show more.", err=True)
     else:
-        typer.echo(_nothing(topic, selection), err=True)
+        typer.echo(_no_letters(topic, selection), err=True)
 
 
-@dead_letters.command()
+@app.command()
 def show(
-    place: Annotated[str, typer.Argument(help=PLACE)],
+    location: Annotated[str, typer.Argument(help=LOCATION)],
     topic: Topic = default.DEAD_LETTER_TOPIC,
 ) -> None:
-    """Show one dead letter: its headers, the request in it, and how its payload begins."""
-    from kafka_bridge.cli.dead_letter_views import print_letter
-    from kafka_bridge.kafka.admin.dead_letter_topic import dead_letters_at, parse_place
-    from kafka_bridge.kafka.config import KafkaConfig
-
-    (letter,) = dead_letters_at(KafkaConfig.from_env(), [parse_place(place, topic)])
+    """Show one dead letter: its headers, its request and the beginning of its payload."""
+    (letter,) = dead_letters_at(KafkaConfig.from_env(), [parse_place(location, topic)])
     print_letter(letter)
 
 
-@dead_letters.command()
+@app.command()
 def replay(
-    places: Annotated[list[str] | None, typer.Argument(metavar="PLACE", help=PLACE)] = None,
-    every: Annotated[bool, typer.Option("--all", help="All that the filters leave.")] = False,
+    locations: Locations = None,
+    every: Every = False,
     topic: Topic = default.DEAD_LETTER_TOPIC,
     since: Since = None,
     job_type: JobType = None,
     correlation_id: CorrelationId = None,
-    limit: Annotated[int | None, _NEWEST] = None,
+    limit: Annotated[int | None, _REPLAYED] = None,
     to: To = None,
     as_new: AsNew = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether to go on.")] = False,
+    yes: Yes = False,
 ) -> None:
-    """Send dead letters back to the topic they came from, as they were.
+    """Send dead letters back to their original topic, unchanged.
 
-    They stay among the dead letters, too. A finished job is not sent again, because workers
-    would skip it; --as-new submits it as a new job, once. No task waits for a new job.
+    They also stay in the dead-letter topic. A job that is finished is not sent again, because
+    workers would skip it. With --as-new it is submitted once as a new job, which no task waits for.
     """
-    from kafka_bridge.kafka.admin.replay import Refusal, Replay, plan_replays
-    from kafka_bridge.kafka.config import KafkaConfig
-
     selection = _selection(since, job_type, correlation_id, limit)
     config = KafkaConfig.from_env()
-    letters = _chosen(config, places or [], topic, selection, every=every)
+    letters = _selected(config, locations or [], topic, selection, every=every)
     if not letters:
-        typer.echo(_nothing(topic, selection), err=True)
+        typer.echo(_no_letters(topic, selection), err=True)
         return
     plan = plan_replays(config, letters, to=to, as_new=as_new)
     replays = [each for each in plan if isinstance(each, Replay)]
@@ -122,74 +123,58 @@ def replay(
         typer.confirm(f"Replay {len(replays)} of {len(letters)} dead letters?", abort=True)
     failed = _send(config, replays)
     if refusals or failed:
-        typer.echo(f"{len(replays) - failed} of {len(letters)} were replayed.", err=True)
+        typer.echo(f"{len(replays) - failed} of {len(letters)} replayed.", err=True)
         raise typer.Exit(1)
 
 
 def _selection(
     since: datetime | None, job_type: str | None, correlation_id: str | None, limit: int | None
 ) -> Selection:
-    from kafka_bridge.kafka.admin.dead_letter_topic import Selection
-
     if correlation_id is not None and not is_correlation_id(correlation_id):
         raise ConfigurationError(
-            f"{correlation_id!r} is no correlation id: that is UUID text in lower case"
+            f"{correlation_id!r} is not a correlation id: expected a UUID in lower case"
         )
     return Selection(since, job_type, correlation_id, limit)
 
 
-def _chosen(
-    config: KafkaConfig, places: Sequence[str], topic: str, selection: Selection, *, every: bool
+def _selected(
+    config: KafkaConfig, locations: Sequence[str], topic: str, selection: Selection, *, every: bool
 ) -> list[DeadLetter]:
-    from kafka_bridge.kafka.admin.dead_letter_topic import (
-        Selection,
-        dead_letters_at,
-        parse_place,
-        read_dead_letters,
-    )
-
-    if every == bool(places):
-        raise ConfigurationError("name the places of the letters to replay, or --all: one of both")
+    if every == bool(locations):
+        raise ConfigurationError("give either locations of dead letters, or --all")
     if every:
         return read_dead_letters(config, topic, selection)
     if selection != Selection():
-        raise ConfigurationError(
-            "filters go with --all: places say already which letters are meant"
-        )
-    return dead_letters_at(config, [parse_place(text, topic) for text in places])
+        raise ConfigurationError("filters can be used with --all only, not with locations")
+    return dead_letters_at(config, [parse_place(text, topic) for text in locations])
 
 
-def _nothing(topic: str, selection: Selection) -> str:
-    from kafka_bridge.kafka.admin.dead_letter_topic import Selection
-
+def _no_letters(topic: str, selection: Selection) -> str:
     filtered = selection not in (Selection(), Selection(limit=selection.limit))
-    return f"No dead letter in {topic}" + (" passes the filters." if filtered else ".")
+    return f"No dead letters in {topic}" + (" match the filters." if filtered else ".")
 
 
 def _print_refusals(refusals: Iterable[Refusal]) -> None:
     for refusal in refusals:
-        place = refusal.letter.record.location
-        typer.echo(f"{place} is not replayed: {refusal.reason}", err=True)
+        typer.echo(f"{refusal.letter.record.location} not replayed: {refusal.reason}", err=True)
 
 
 def _send(config: KafkaConfig, replays: Sequence[Replay]) -> int:
-    """Send them all and say of each what came of it; return how many failed."""
-    from kafka_bridge.kafka.producer import RecordProducer
-
+    """Send all dead letters and print the outcome of each; return how many failed."""
     failed = 0
     with RecordProducer(config) as producer:
         sent = [(each, each.send(producer)) for each in replays]
         for replayed, outcome in sent:
-            place = replayed.letter.record.location
+            location = replayed.letter.record.location
             try:
-                typer.echo(f"{place} → {outcome.result()}{_as_job(replayed)}")
+                typer.echo(f"{location} → {outcome.result()}{_job(replayed)}")
             except KafkaError as error:
-                typer.echo(f"{place} is not replayed: {error}", err=True)
+                typer.echo(f"{location} not replayed: {error}", err=True)
                 failed += 1
     return failed
 
 
-def _as_job(replayed: Replay) -> str:
+def _job(replayed: Replay) -> str:
     if replayed.new_job is not None:
         return f" as new job {replayed.new_job}"
     job = replayed.letter.correlation_id

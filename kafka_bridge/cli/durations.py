@@ -1,4 +1,4 @@
-"""Durations and moments as people write them on a command line."""
+"""Durations and times, as people write them on a command line."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def duration(text: str) -> timedelta:
-    """Return what ``90s``, ``30m``, ``12h`` or ``7d`` says.
+    """Parse a duration: ``90s``, ``30m``, ``12h`` or ``7d``.
 
-    :raises typer.BadParameter: it is none of these
+    :raises typer.BadParameter: the text has another form
     """
     match = re.fullmatch(r"(\d{1,8}(?:\.\d+)?)([smhd])", text)
     if match is None:
-        raise typer.BadParameter(f"{text!r} is no duration: write 90s, 30m, 12h or 7d")
+        raise typer.BadParameter(f"{text!r} is not a duration. Examples: 90s, 30m, 12h, 7d")
     return timedelta(**{_UNITS[match[2]]: float(match[1])})
 
 
 def seconds(least: float) -> Callable[[str], float]:
-    """Return what reads a finite number of seconds, which is not below ``least``.
+    """Return a parser for a finite number of seconds that is at least ``least``.
 
-    Not typer's own: there, ``inf`` and ``nan`` are numbers.
+    The parser of typer accepts ``inf`` and ``nan`` as numbers.
     """
 
-    def read(text: str) -> float:
+    def parse(text: str) -> float:
         try:
             number = float(text)
         except ValueError:
@@ -40,13 +40,13 @@ def seconds(least: float) -> Callable[[str], float]:
             )
         return number
 
-    return read
+    return parse
 
 
 def moment(text: str) -> datetime:
-    """Return the moment so long ago, or the one that an ISO 8601 time names, UTC where it has none.
+    """Parse a time: an ISO 8601 time (UTC by default), or a duration before now.
 
-    :raises typer.BadParameter: it is neither
+    :raises typer.BadParameter: the text has another form
     """
     try:
         named = datetime.fromisoformat(text)
@@ -58,6 +58,6 @@ def moment(text: str) -> datetime:
         return datetime.now(UTC) - duration(text)
     except (typer.BadParameter, OverflowError):
         raise typer.BadParameter(
-            f"{text!r} is no time: write 90s, 30m, 12h or 7d for so long ago, or a date and time "
-            "like 2026-11-23T09:30"
+            f"{text!r} is not a time. Write how long ago, for example 90s, 30m, 12h or 7d, or a "
+            "date and time such as 2026-11-23T09:30"
         ) from None

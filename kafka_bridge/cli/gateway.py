@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from kafka_bridge.cli.gateway_views import print_config
 from kafka_bridge.cli.logs import LogFormat, LogLevel, set_up_logging
 from kafka_bridge.cli.run_options import (
     Concurrency,
@@ -20,22 +19,21 @@ from kafka_bridge.cli.run_options import (
     MetricsPort,
     override,
 )
+from kafka_bridge.gateway.config import GatewayConfig
+from kafka_bridge.gateway.gateway import Gateway
+from kafka_bridge.gateway.outbound import mask_logs
+from kafka_bridge.gateway.yaml_file import load
 from kafka_bridge.protocol.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from kafka_bridge.gateway.config import GatewayConfig
-
-gateway = typer.Typer(
-    help="Do jobs by services that know nothing of Kafka, as a file says.", no_args_is_help=True
-)
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help="The gateway's YAML file.", metavar="FILE")]
 
 BAD_FILE = 2
-"""The exit code, as that of a bad option."""
+"""The exit code for an invalid file, the same as for an invalid option."""
 
 
-@gateway.command("run")
+@app.command("run")
 def run(
     file: File,
     concurrency: Concurrency = None,
@@ -45,20 +43,15 @@ def run(
     log_level: Level = LogLevel.INFO,
     log_format: Format = LogFormat.TEXT,
 ) -> None:
-    """Take jobs and have services do them, until SIGTERM or Ctrl-C; then others go on with them.
+    """Run a gateway until SIGTERM or Ctrl-C. Other gateways then take over its jobs.
 
-    Kafka is configured by the environment, as for `kafka-bridge worker run`. An option, or its
-    variable, has the last word over what the file says.
+    Kafka is configured with environment variables, as for `kafka-bridge worker run`. An option, or
+    its environment variable, overrides the file.
     """
     set_up_logging(log_level, log_format)
-    config = _loaded(file)
-    with _extra():
-        from kafka_bridge.gateway.gateway import Gateway
-        from kafka_bridge.gateway.outbound import mask_logs
-
-    running = Gateway(config)
-    mask_logs(running.masked)
-    worker = running.worker
+    gateway = Gateway(_load(file))
+    mask_logs(gateway.masked)
+    worker = gateway.worker
     override(
         worker,
         concurrency=concurrency,
@@ -68,45 +61,33 @@ def run(
     )
     log = logging.getLogger("kafka_bridge.gateway")
     log.info(
-        "Gateway %s of group %s: %s from %s, %d at a time",
+        "Gateway %s of group %s: job types %s from topic %s, concurrency %d",
         worker.worker_id,
         worker.group_id,
         ", ".join(sorted(worker.handlers)),
         worker.request_topic,
         worker.concurrency,
     )
-    running.run(on_ready=lambda: log.info("Ready for jobs"))
+    gateway.run(on_ready=lambda: log.info("Ready for jobs"))
     log.info("Stopped")
 
 
-@gateway.command()
+@app.command()
 def check(file: File) -> None:
-    """Say what a gateway with this file does, or all that is wrong in it: exit code 2."""
-    config = _loaded(file)
-    with _extra():
-        from kafka_bridge.cli.gateway_views import print_config
+    """Check a YAML file and print what a gateway would do with it.
 
-    print_config(config)
+    If the file is invalid, all errors are printed and the exit code is 2.
+    """
+    print_config(_load(file))
 
 
-def _loaded(file: Path) -> GatewayConfig:
-    """Return what the file says. Where it is wrong, print that, as editors understand it."""
-    with _extra():
-        from kafka_bridge.gateway.yaml_file import load
+def _load(file: Path) -> GatewayConfig:
+    """Return the configuration in a file. If it is invalid, print its errors and exit.
+
+    The errors have the form ``file:line: message``, which editors understand.
+    """
     try:
         return load(file)
     except ConfigurationError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(BAD_FILE) from None
-
-
-@contextlib.contextmanager
-def _extra() -> Iterator[None]:
-    """Say what to install where an import inside the block finds a library missing."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"the gateway needs the module {error.name}, which is not installed: "
-            "pip install 'airflow-kafka-bridge[gateway]'"
-        ) from error

@@ -1,4 +1,4 @@
-"""What a gateway's file says, on a screen. Secrets are named there, not shown."""
+"""The configuration of a gateway as text. It never contains the value of a secret."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from kafka_bridge.gateway.http.requests import SYNCHRONOUS_SECONDS
 
 
 def print_config(config: GatewayConfig) -> None:
-    """Print a row for each job type, and what holds for all of them."""
+    """Print a table of the job types, and the settings that all of them share."""
     table = Table()
-    for name in ("job type", "mode", "what is done"):
+    for name in ("job type", "mode", "runs on"):
         table.add_column(name, overflow="fold")
     for job_type, job in config.jobs.items():
         if isinstance(job, CommandJob):
@@ -37,32 +37,36 @@ def _service(job: HttpJob, config: GatewayConfig) -> str:
 
 
 def _requests(job: HttpJob) -> Iterator[str]:
-    """Yield how a job is begun, and how its end comes to be known."""
+    """Yield how a job is submitted, and how its end is detected."""
     yield f"{job.submit.method} {job.submit.path.text}"
     if job.mode is Mode.SYNCHRONOUS:
-        yield f"answers within {job.submit.timeout or SYNCHRONOUS_SECONDS:g} s"
+        yield f"responds within {job.submit.timeout or SYNCHRONOUS_SECONDS:g} s"
     if job.mode is Mode.CALLBACK:
         yield "then calls back"
     polling = job.polling or (Polling() if job.mode is Mode.POLLING else None)
     if polling is not None:
-        yield f"{polling.method} {polling.path.text} every {_pauses(polling)} s"
+        yield f"{polling.method} {polling.path.text} every {_intervals(polling)} s"
 
 
-def _pauses(polling: Polling) -> str:
+def _intervals(polling: Polling) -> str:
     shortest, longest = polling.interval, max(polling.interval, polling.maximum)
     return f"{shortest:g}" if shortest == longest else f"{shortest:g} to {longest:g}"
 
 
 def _lines(config: GatewayConfig) -> list[str]:
     lines = [
-        f"Jobs come from {config.request_topic}, to group {config.group_id}, "
-        f"{config.concurrency:,} at a time in each gateway."
+        f"Requests: topic {config.request_topic}, consumer group {config.group_id}, at most "
+        f"{config.concurrency:,} jobs at the same time in each gateway."
     ]
     if (receiver := config.callbacks) is not None:
         lines.append(
-            f"Callbacks arrive at {receiver.public_url}, listened for on "
-            f"{receiver.host}:{receiver.port}, and are kept in {receiver.topic}."
+            f"Callbacks: URL {receiver.public_url}, listening on "
+            f"{receiver.host}:{receiver.port}, topic {receiver.topic}."
         )
     used = {job.service for job in config.jobs.values() if isinstance(job, HttpJob)}
-    lines += [f"No job uses the service {name!r}." for name in config.services if name not in used]
+    lines += [
+        f"The service {name!r} is not used by any job."
+        for name in config.services
+        if name not in used
+    ]
     return lines

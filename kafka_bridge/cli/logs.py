@@ -1,4 +1,4 @@
-"""Log lines for people or for machines, from everything in the process that logs."""
+"""Logging of the whole process, as text for people or as JSON for machines."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from kafka_bridge.protocol.sanitize import UNSHOWN, block, one_line
 
 
 class LogFormat(StrEnum):
-    """How log lines look."""
+    """The format of log lines."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class LogLevel(StrEnum):
-    """What is logged: lines of this weight and above."""
+    """The lowest level that is logged."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -40,17 +40,17 @@ _COMMON: tuple[Processor, ...] = (
 
 
 def set_up_logging(level: LogLevel, log_format: LogFormat) -> None:
-    """Send all logging to standard error, each line with the job that it is about.
+    """Log to standard error. Lines that a handler logs contain the job's correlation id.
 
-    Lines of the standard library's logging and of structlog look the same. Where the program has
-    set up logging itself, that stays as it is.
+    Lines of the standard library's logging and of structlog have the same format. If the program
+    has configured logging itself, its configuration is not changed.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(log_format))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.captureWarnings(capture=True)
     if level is not LogLevel.DEBUG:
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # it has a line for each request
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each request
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -65,7 +65,7 @@ def set_up_logging(level: LogLevel, log_format: LogFormat) -> None:
 
 
 def formatter(log_format: LogFormat) -> logging.Formatter:
-    """Return what makes a line of a log record, whichever of the two libraries made that."""
+    """Return a formatter for the records of both libraries."""
     renderers = _json() if log_format is LogFormat.JSON else _text()
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_COMMON, structlog.stdlib.ExtraAdder()],
@@ -73,24 +73,24 @@ def formatter(log_format: LogFormat) -> logging.Formatter:
     )
 
 
-# Both write tracebacks without local variables, which structlog's defaults would show: they may
-# hold passwords. Values come from topics and services: none may act on a terminal, or look like
-# another line of the log.
+# Both formats write tracebacks without local variables (structlog's defaults show them), because
+# these may contain passwords. Values come from topics and services. They must not control a
+# terminal or look like another line of the log.
 
 
 def _text() -> list[Processor]:
     return [
-        _harmless_text,
+        _safe_text,
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
             pad_event_to=0,
-            exception_formatter=_harmless_traceback,
+            exception_formatter=_safe_traceback,
         ),
     ]
 
 
-def _harmless_text(_logger: WrappedLogger, _method: str, values: EventDict) -> EventDict:
-    """Show each value on one line, and further lines of the message indented."""
+def _safe_text(_logger: WrappedLogger, _method: str, values: EventDict) -> EventDict:
+    """Show each value on one line, and indent the further lines of the message."""
     shown = {
         name: value
         if name == "exc_info" or value is None or isinstance(value, bool | int | float)
@@ -100,7 +100,7 @@ def _harmless_text(_logger: WrappedLogger, _method: str, values: EventDict) -> E
     return shown | {"event": _indented(block(str(values["event"])))}
 
 
-def _harmless_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
+def _safe_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
     text = io.StringIO()
     structlog.dev.plain_traceback(text, exc_info)
     stream.write("\n    " + _indented(block(text.getvalue().strip("\n"))))
@@ -126,5 +126,5 @@ def _bounded(_logger: WrappedLogger, _method: str, values: EventDict) -> EventDi
 
 
 def _to_json(value: Any, **arguments: Any) -> str:
-    """Return JSON in which what a terminal would act on is escaped, in whatever it contains."""
+    """Return JSON in which all control characters are escaped."""
     return UNSHOWN.sub(lambda match: json.dumps(match[0])[1:-1], json.dumps(value, **arguments))

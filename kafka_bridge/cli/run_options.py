@@ -1,23 +1,21 @@
-"""The options of what runs until it is told to stop: a worker, or a gateway, which is one."""
+"""The options that ``worker run`` and ``gateway run`` have in common."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from kafka_bridge.cli.durations import seconds
 from kafka_bridge.cli.logs import LogFormat, LogLevel
-
-if TYPE_CHECKING:
-    from kafka_bridge.worker import Worker
+from kafka_bridge.worker import Worker
 
 Concurrency = Annotated[
     int | None,
     typer.Option(
         min=1,
         envvar="KAFKA_BRIDGE_CONCURRENCY",
-        help="How many jobs run at a time in this process.",
+        help="The number of jobs that this process runs at the same time.",
     ),
 ]
 Grace = Annotated[
@@ -26,7 +24,7 @@ Grace = Annotated[
         parser=seconds(0),
         metavar="SECONDS",
         envvar="KAFKA_BRIDGE_GRACE_SECONDS",
-        help="Seconds that running jobs get when this process is told to stop.",
+        help="The time that running jobs have to finish after SIGTERM or Ctrl-C, in seconds.",
     ),
 ]
 MetricsPort = Annotated[
@@ -35,33 +33,40 @@ MetricsPort = Annotated[
         min=0,
         max=65_535,
         envvar="KAFKA_BRIDGE_METRICS_PORT",
-        help="Serve /metrics, /health/live and /health/ready here; 0 takes a free port.",
+        help="The port for /metrics, /health/live and /health/ready; 0 chooses a free port.",
     ),
 ]
 MetricsHost = Annotated[
     str | None,
     typer.Option(
         envvar="KAFKA_BRIDGE_METRICS_HOST",
-        help="The address to serve them on; all of this host's by default.",
+        help="The address to listen on for them; by default all addresses of this host.",
     ),
 ]
-Level = Annotated[LogLevel, typer.Option(envvar="KAFKA_BRIDGE_LOG_LEVEL", case_sensitive=False)]
+Level = Annotated[
+    LogLevel,
+    typer.Option(
+        envvar="KAFKA_BRIDGE_LOG_LEVEL",
+        case_sensitive=False,
+        help="Log messages of this level and above.",
+    ),
+]
 Format = Annotated[
     LogFormat,
     typer.Option(
         envvar="KAFKA_BRIDGE_LOG_FORMAT",
         case_sensitive=False,
-        help="text is for people, json for machines: one object a line.",
+        help="text is for people. json is for machines: one JSON object per line.",
     ),
 ]
 
 
 def override(worker: Worker, **settings: Any) -> None:
-    """Set of a worker what the command line, or its variable, says: None says nothing.
+    """Change settings of a worker; a value of None leaves the setting as it is.
 
-    :raises ConfigurationError: a setting makes no sense
+    :raises ConfigurationError: the settings are invalid
     """
     for name, value in settings.items():
         if value is not None:
             setattr(worker, name, value)
-    worker.settings()  # raises where the whole makes no sense
+    worker.settings()  # checks all settings together

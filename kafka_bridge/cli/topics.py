@@ -5,23 +5,40 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from kafka_bridge.cli.durations import duration
-from kafka_bridge.kafka.config import GROUP_PREFIX, MESSAGE_BYTES, UNCOMPRESSED
+from kafka_bridge.kafka.admin.acls import airflow_acls, operator_acls, worker_acls
+from kafka_bridge.kafka.admin.topics import (
+    Copies,
+    TopicNames,
+    TopicPlan,
+    TopicReport,
+    broker_count,
+    check_topics,
+    create_topics,
+    plan_topics,
+)
+from kafka_bridge.kafka.config import GROUP_PREFIX, MESSAGE_BYTES, UNCOMPRESSED, KafkaConfig
 from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.errors import ConfigurationError, TopicMisconfigured
 
-if TYPE_CHECKING:
-    from kafka_bridge.kafka.admin.topics import TopicPlan, TopicReport
-    from kafka_bridge.kafka.config import KafkaConfig
-
 NEW_TOPIC_SECONDS = 15.0
-"""How long all brokers may take to know a topic that was created."""
+"""The time that all brokers have to learn of a topic that was created."""
 
-topics = typer.Typer(help="Create and check the topics of a service.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+def _principal(text: str) -> str:
+    kind, _, name = text.partition(":")
+    if not kind or not name:
+        raise typer.BadParameter(f"{text!r} is not a Kafka principal. Example: User:name")
+    return text
+
 
 Requests = Annotated[str, typer.Option("--requests", help="The request topic.")]
 Responses = Annotated[str, typer.Option("--responses", help="The response topic.")]
@@ -29,13 +46,21 @@ Control = Annotated[str, typer.Option("--control", help="The control topic.")]
 DeadLetters = Annotated[str, typer.Option("--dead-letters", help="The dead-letter topic.")]
 Callbacks = Annotated[
     str | None,
-    typer.Option("--callbacks", help="The topic of callbacks, where a gateway is called back."),
+    typer.Option("--callbacks", help="The callback topic of a gateway in callback mode."),
+]
+Partitions = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="The partitions of the request, response and callback topics: the maximum number of "
+        "workers that share the jobs.",
+    ),
 ]
 Replication = Annotated[
     int | None,
     typer.Option(
-        help="Copies of each partition, -1 for the brokers' default. 3 unless set; `create` makes "
-        "fewer where the cluster has fewer brokers, and ends with 1 unless they were asked for."
+        help="The replication factor, by default 3; -1 is the brokers' default. If the cluster has "
+        "fewer brokers, `create` uses their number and exits with code 1, unless the option is set."
     ),
 ]
 MinInSync = Annotated[
@@ -43,7 +68,7 @@ MinInSync = Annotated[
     typer.Option(
         "--min-insync-replicas",
         min=1,
-        help="Copies that must have a record before it is acknowledged: 2 of 3 unless set.",
+        help="The replicas that must have a record before it is acknowledged; by default 2 of 3.",
     ),
 ]
 MaxMessage = Annotated[
@@ -52,53 +77,77 @@ MaxMessage = Annotated[
         "--max-message-bytes", min=1, metavar="BYTES", help="The topics' max.message.bytes."
     ),
 ]
-Longest = Annotated[timedelta, typer.Option(parser=duration, metavar="DURATION")]
+Compression = Annotated[
+    str,
+    typer.Option(
+        help="The topics' compression.type. With any value except 'uncompressed', a small batch "
+        "can decompress to any size."
+    ),
+]
+LongestJob = Annotated[
+    timedelta,
+    typer.Option(
+        parser=duration, metavar="DURATION", help="The longest time that a job runs, e.g. 12h."
+    ),
+]
+LongestWait = Annotated[
+    timedelta,
+    typer.Option(
+        parser=duration, metavar="DURATION", help="The longest time that a job is queued, e.g. 7d."
+    ),
+]
+AirflowPrincipal = Annotated[
+    str, typer.Option(parser=_principal, help="The Kafka principal of Airflow.")
+]
+WorkerPrincipal = Annotated[
+    str, typer.Option(parser=_principal, help="The Kafka principal of the workers.")
+]
+OperatorPrincipal = Annotated[
+    str, typer.Option(parser=_principal, help="The Kafka principal of this command line.")
+]
+Group = Annotated[str, typer.Option(help="The consumer group of the workers.")]
+ReaderGroupPrefix = Annotated[
+    str,
+    typer.Option(
+        envvar="KAFKA_BRIDGE_READER_GROUP_PREFIX",
+        help="The prefix of the readers' group ids. Airflow and the workers must use the same.",
+    ),
+]
+BootstrapServer = Annotated[
+    str | None,
+    typer.Option(envvar="KAFKA_BRIDGE_BOOTSTRAP_SERVERS", help="The cluster of the ACLs."),
+]
+CommandConfig = Annotated[
+    str | None,
+    typer.Option(
+        help="A file with the client properties of an administrator, passed to kafka-acls."
+    ),
+]
 
 
-@topics.command()
+@app.command()
 def create(
     requests: Requests = default.REQUEST_TOPIC,
     responses: Responses = default.RESPONSE_TOPIC,
     control: Control = default.CONTROL_TOPIC,
     dead_letters: DeadLetters = default.DEAD_LETTER_TOPIC,
     callbacks: Callbacks = None,
-    partitions: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Of requests, responses and callbacks: the most workers at a time."
-        ),
-    ] = 6,
+    partitions: Partitions = 6,
     replication: Replication = None,
     min_in_sync: MinInSync = None,
     max_message_bytes: MaxMessage = MESSAGE_BYTES,
-    compression_type: Annotated[
-        str,
-        typer.Option(
-            help="The topics' compression.type. Anything but 'uncompressed' lets batches in that "
-            "unpack to any size."
-        ),
-    ] = UNCOMPRESSED,
-    longest_job: Longest = "7d",  # type: ignore[assignment]
-    longest_wait: Longest = "7d",  # type: ignore[assignment]
+    compression_type: Compression = UNCOMPRESSED,
+    longest_job: LongestJob = "7d",  # type: ignore[assignment]
+    longest_wait: LongestWait = "7d",  # type: ignore[assignment]
 ) -> None:
-    """Create the topics that are missing, with retention for the longest job and queue wait.
+    """Create missing topics, with retention for the longest job and the longest wait.
 
-    They get three copies where the cluster has three brokers. Exit code 1 where a topic is unsafe,
-    unless that was asked for. Kafka is configured by the environment, as for
-    `kafka-bridge worker run`.
+    Each partition has three replicas if the cluster has three brokers. The exit code is 1 if a
+    topic is not safe, unless an option asked for it. Kafka is configured with environment
+    variables, as for `kafka-bridge worker run`.
     """
-    from kafka_bridge.kafka.admin.topics import (
-        Copies,
-        TopicNames,
-        broker_count,
-        create_topics,
-        plan_topics,
-    )
-    from kafka_bridge.kafka.config import KafkaConfig
-
-    names = TopicNames(requests, responses, control, dead_letters, callbacks)
     required = plan_topics(
-        names,
+        TopicNames(requests, responses, control, dead_letters, callbacks),
         partitions=partitions,
         copies=Copies.required(replication, min_in_sync),
         longest_job=longest_job,
@@ -110,11 +159,11 @@ def create(
     copies = Copies.chosen(replication, min_in_sync, broker_count(config))
     plans = [dataclasses.replace(plan, copies=copies) for plan in required]
     for name, created in create_topics(config, plans).items():
-        typer.echo(f"{name}: {'created' if created else 'exists, left as it is'}")
+        typer.echo(f"{name}: {'created' if created else 'exists, not changed'}")
     _report(config, required, patience=NEW_TOPIC_SECONDS)
 
 
-@topics.command()
+@app.command()
 def check(
     requests: Requests = default.REQUEST_TOPIC,
     responses: Responses = default.RESPONSE_TOPIC,
@@ -124,16 +173,12 @@ def check(
     replication: Replication = None,
     min_in_sync: MinInSync = None,
     max_message_bytes: MaxMessage = MESSAGE_BYTES,
-    longest_job: Longest = "7d",  # type: ignore[assignment]
-    longest_wait: Longest = "7d",  # type: ignore[assignment]
+    longest_job: LongestJob = "7d",  # type: ignore[assignment]
+    longest_wait: LongestWait = "7d",  # type: ignore[assignment]
 ) -> None:
-    """List for each topic what would lose jobs; exit code 1 if there is anything."""
-    from kafka_bridge.kafka.admin.topics import Copies, TopicNames, plan_topics
-    from kafka_bridge.kafka.config import KafkaConfig
-
-    names = TopicNames(requests, responses, control, dead_letters, callbacks)
+    """Check the settings of the topics. The exit code is 1 if a topic could lose jobs."""
     plans = plan_topics(
-        names,
+        TopicNames(requests, responses, control, dead_letters, callbacks),
         copies=Copies.required(replication, min_in_sync),
         longest_job=longest_job,
         longest_wait=longest_wait,
@@ -143,23 +188,18 @@ def check(
 
 
 def _report(config: KafkaConfig, plans: Iterable[TopicPlan], patience: float = 0.0) -> None:
-    from kafka_bridge.kafka.admin.topics import check_topics
-
     reports = check_topics(config, plans, patience=patience)
     _print(reports)
     bad = [report.name for report in reports if report.problems]
     if bad:
-        raise TopicMisconfigured(f"{', '.join(bad)} would lose jobs; see above")
+        raise TopicMisconfigured(f"{', '.join(bad)} could lose jobs; see the table")
 
 
 def _print(reports: Iterable[TopicReport]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("topic", "partitions", "replication", "retention", "verdict")
+    table = Table("topic", "partitions", "replication", "retention", "check")
     for report in reports:
         retention = int(report.settings.get("retention.ms", "0"))
-        verdict = [
+        findings = [
             *(f"✗ {text}" for text in report.problems),
             *(f"! {text}" for text in report.advice),
         ]
@@ -167,62 +207,34 @@ def _print(reports: Iterable[TopicReport]) -> None:
             report.name,
             str(report.partitions),
             str(report.replication),
-            "for ever" if retention < 0 else str(timedelta(milliseconds=retention)),
-            "\n".join(verdict) or "✓",
+            "forever" if retention < 0 else str(timedelta(milliseconds=retention)),
+            "\n".join(findings) or "✓",
         )
     Console().print(table)
 
 
-def _principal(text: str) -> str:
-    kind, _, name = text.partition(":")
-    if not kind or not name:
-        raise typer.BadParameter(f"{text!r} is not a Kafka principal: write User:name")
-    return text
-
-
-@topics.command()
+@app.command()
 def acls(
     requests: Requests = default.REQUEST_TOPIC,
     responses: Responses = default.RESPONSE_TOPIC,
     control: Control = default.CONTROL_TOPIC,
     dead_letters: DeadLetters = default.DEAD_LETTER_TOPIC,
     callbacks: Callbacks = None,
-    airflow: Annotated[
-        str, typer.Option(parser=_principal, help="Airflow's Kafka principal.")
-    ] = "User:airflow",
-    worker: Annotated[
-        str, typer.Option(parser=_principal, help="The workers' Kafka principal.")
-    ] = "User:worker",
-    operator: Annotated[
-        str, typer.Option(parser=_principal, help="The principal that runs this command line.")
-    ] = "User:operator",
-    group: Annotated[str, typer.Option(help="The workers' consumer group.")] = "my-service",
-    reader_group_prefix: Annotated[
-        str,
-        typer.Option(
-            envvar="KAFKA_BRIDGE_READER_GROUP_PREFIX",
-            help="How the groups of readers begin; set the same where Airflow and workers run.",
-        ),
-    ] = GROUP_PREFIX,
-    bootstrap_server: Annotated[
-        str | None,
-        typer.Option(envvar="KAFKA_BRIDGE_BOOTSTRAP_SERVERS", help="The cluster to grant them on."),
-    ] = None,
-    command_config: Annotated[
-        str | None,
-        typer.Option(help="A file with an administrator's client properties, for kafka-acls."),
-    ] = None,
+    airflow: AirflowPrincipal = "User:airflow",
+    worker: WorkerPrincipal = "User:worker",
+    operator: OperatorPrincipal = "User:operator",
+    group: Group = "my-service",
+    reader_group_prefix: ReaderGroupPrefix = GROUP_PREFIX,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
 ) -> None:
-    """Print the ACLs that each side needs and no more, as kafka-acls commands for a shell.
+    """Print the minimal ACLs of Airflow, the workers and the operators, as kafka-acls commands.
 
-    Each side can be granted them by itself: they stand under a line with its name.
+    The commands of each side follow a comment with its name, and can be run on their own.
     """
-    from kafka_bridge.kafka.admin.acls import airflow_acls, operator_acls, worker_acls
-    from kafka_bridge.kafka.admin.topics import TopicNames
-
     if not bootstrap_server:
         raise ConfigurationError(
-            "which cluster? Set KAFKA_BRIDGE_BOOTSTRAP_SERVERS or --bootstrap-server"
+            "no cluster is set: set KAFKA_BRIDGE_BOOTSTRAP_SERVERS or --bootstrap-server"
         )
     names = TopicNames(requests, responses, control, dead_letters, callbacks)
     prefix = reader_group_prefix

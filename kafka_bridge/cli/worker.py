@@ -7,7 +7,8 @@ import logging
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import ModuleType
+from typing import Annotated
 
 import typer
 
@@ -22,29 +23,26 @@ from kafka_bridge.cli.run_options import (
     override,
 )
 from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.worker import Worker
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-    from kafka_bridge.worker import Worker
-
-worker = typer.Typer(help="Run a service's worker.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
-@worker.callback()
-def _group() -> None:
-    """Run a service's worker."""
+@app.callback()
+def _group() -> None:  # makes `run` a subcommand, although it is the only one
+    pass
 
 
 Target = Annotated[
-    str, typer.Argument(help="Where the Worker is, as module:attribute.", metavar="MODULE:WORKER")
+    str,
+    typer.Argument(help="The Worker object, as module:attribute.", metavar="MODULE:WORKER"),
 ]
 AppDir = Annotated[
     Path, typer.Option(help="The folder to import the module from.", file_okay=False)
 ]
 
 
-@worker.command("run")
+@app.command("run")
 def run(
     target: Target,
     concurrency: Concurrency = None,
@@ -55,17 +53,18 @@ def run(
     log_level: Level = LogLevel.INFO,
     log_format: Format = LogFormat.TEXT,
 ) -> None:
-    """Take jobs until SIGTERM or Ctrl-C, then finish those at hand.
+    """Run a worker until SIGTERM or Ctrl-C. It then finishes the jobs that are running.
 
-    Kafka is configured by the environment: KAFKA_BRIDGE_BOOTSTRAP_SERVERS, and for every other
-    property of librdkafka KAFKA_BRIDGE_KAFKA_<NAME>, for example KAFKA_BRIDGE_KAFKA_SASL_USERNAME.
-    An option, or its variable, has the last word over what the program sets.
+    Kafka is configured with environment variables: KAFKA_BRIDGE_BOOTSTRAP_SERVERS, and
+    KAFKA_BRIDGE_KAFKA_<NAME> for any other property of librdkafka, for example
+    KAFKA_BRIDGE_KAFKA_SASL_USERNAME. An option, or its environment variable, overrides what the
+    program sets.
     """
     set_up_logging(log_level, log_format)
     sys.path.insert(0, str(app_dir.resolve()))
-    found = _load(target)
+    worker = _load(target)
     override(
-        found,
+        worker,
         concurrency=concurrency,
         grace=grace,
         metrics_port=metrics_port,
@@ -73,29 +72,28 @@ def run(
     )
     log = logging.getLogger("kafka_bridge.worker")
     log.info(
-        "Worker %s of group %s: %s from %s, %d at a time",
-        found.worker_id,
-        found.group_id,
-        ", ".join(sorted(found.handlers)) or "nothing",
-        found.request_topic,
-        found.concurrency,
+        "Worker %s of group %s: job types %s from topic %s, concurrency %d",
+        worker.worker_id,
+        worker.group_id,
+        ", ".join(sorted(worker.handlers)) or "(none)",
+        worker.request_topic,
+        worker.concurrency,
     )
-    found.run(on_ready=lambda: log.info("Ready for jobs"))
+    worker.run(on_ready=lambda: log.info("Ready for jobs"))
     log.info("Stopped")
 
 
 def _load(target: str) -> Worker:
-    from kafka_bridge.worker import Worker
-
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
         raise typer.BadParameter(f"{target!r} is not of the form module:attribute")
     module = _import(module_name)
-    found = getattr(module, attribute, None)
+    if not hasattr(module, attribute):
+        raise ConfigurationError(f"module {module_name!r} has no attribute {attribute!r}")
+    found = getattr(module, attribute)
     if not isinstance(found, Worker):
         raise ConfigurationError(
-            f"{target} is no kafka_bridge.worker.Worker, but "
-            + ("is not there" if found is None else f"a {type(found).__name__}")
+            f"{target} is a {type(found).__name__}, not a kafka_bridge.worker.Worker"
         )
     return found
 
@@ -106,10 +104,10 @@ def _import(name: str) -> ModuleType:
     except ImportError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise ConfigurationError(
-                f"there is no module {name!r} in {Path(sys.path[0])} or on the Python path: "
-                "run this where the module lies, or set --app-dir"
+                f"module {name!r} was not found in {Path(sys.path[0])} or on the Python path. "
+                "Run the command in the module's folder, or set --app-dir"
             ) from error
-        # The module is there, and imports something that is not.
+        # The module exists, but one of its own imports failed.
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise ConfigurationError(
             f"module {name!r} cannot be imported: {type(error).__name__}: {error} "

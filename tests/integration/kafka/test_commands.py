@@ -84,7 +84,7 @@ def test_cancel_from_the_command_line(real_broker: Broker, topics: TopicFactory)
     result = run(real_broker, *jobs, "--reason", "not needed", "--control", topic)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [
-        f"{job}: CANCEL is sent ({topic}[0]@{offset})" for offset, job in enumerate(jobs)
+        f"{job}: CANCEL sent ({topic}[0]@{offset})" for offset, job in enumerate(jobs)
     ]
     for offset, job in enumerate(jobs):
         command = read(real_broker, RecordLocation(topic, 0, offset)).decode(JobCommand)
@@ -97,5 +97,5 @@ def test_command_line_says_what_failed(real_broker: Broker) -> None:
     result = run(real_broker, job, "--control", "no.control")
     assert result.returncode == 1
     assert result.stderr.startswith(
-        f"{job}: CANCEL is not sent: topic 'no.control' does not exist on Kafka at "
+        f"{job}: CANCEL not sent: topic 'no.control' does not exist on Kafka at "
     )

@@ -82,7 +82,7 @@ def test_list_is_json_for_scripts(office: Office) -> None:
     assert [json.loads(line) for line in said.out.splitlines()] == [
         {
             "place": f"{office.dead_letters}[0]@0",
-            "set_aside_at": datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(),
+            "dead_lettered_at": datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(),
             "original": {"topic": office.requests, "partition": 1, "offset": 41},
             "correlation_id": job.correlation_id,
             "job_type": "a.job",
@@ -125,8 +125,8 @@ def test_show_tells_all_of_a_request(office: Office) -> None:
     said = office.run("show", place)
     assert said.code == 0, said.err
     for words in (
-        f"Dead letter {office.dead_letters}[0]@0, set aside ",
-        f"came from   {office.requests}[1]@41",
+        f"Dead letter {office.dead_letters}[0]@0, written ",
+        f"origin      {office.requests}[1]@41",
         "RuntimeError: it went wrong",
         "  traceparent: 00-aa-bb-01",
         "  job_type: a.job",
@@ -185,7 +185,7 @@ def test_finished_job_is_refused(office: Office) -> None:
     assert said.code == 1
     assert f"job {job.correlation_id} is finished (FAILED), so workers would skip it" in said.err
     assert "--as-new submits it under a new id" in said.err
-    assert "0 of 1 were replayed." in said.err
+    assert "0 of 1 replayed." in said.err
     assert office.sent() == []
 
 
@@ -282,7 +282,7 @@ def test_replay_all_asks_first(
     said = office.run(*command, "--yes")
     assert said.code == 1
     assert "(CANCELLED)" in said.err
-    assert "1 of 2 were replayed." in said.err
+    assert "1 of 2 replayed." in said.err
     assert [each.key for each in office.sent(elsewhere)] == [jobs[0].correlation_id.encode()]
     assert office.sent() == []
 
@@ -336,7 +336,7 @@ def test_letter_that_would_come_back_is_not_sent(office: Office) -> None:
     words = "topic 'no.such.topic' does not exist, so it would become a dead letter again"
     assert words in said.err
     assert "its headers do not say which topic it came from: use --to TOPIC" in said.err
-    assert "0 of 3 were replayed." in said.err
+    assert "0 of 3 replayed." in said.err
     said = office.run("replay", "0@2", "--to", office.dead_letters)
     assert f"{office.dead_letters} is the dead-letter topic" in said.err
     assert office.sent() == []

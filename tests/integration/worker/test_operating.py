@@ -76,7 +76,7 @@ def test_every_line_of_a_handler_has_its_job(stage: Stage) -> None:
     assert worker.stop() == 0
     lines = [json.loads(line) for line in worker.said.splitlines()]
     assert {"timestamp", "level", "logger", "message"} <= set.intersection(*map(set, lines))
-    assert lines[0]["message"].endswith(f"from {stage.requests}, 4 at a time")
+    assert lines[0]["message"].endswith(f"from topic {stage.requests}, concurrency 4")
     assert lines[-1]["message"] == "Stopped"
     told = [line for line in lines if line["logger"] == "services"]
     assert len(told) == 4 + 2 * 4

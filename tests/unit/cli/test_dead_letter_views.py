@@ -33,7 +33,9 @@ REQUEST = JobRequest(
     "value",
     [encode(REQUEST), HOSTILE.encode(), b'{"job_type":"\\u0000\\ud800"}', b"\xc3\x01\x1b[2J"],
 )
-def test_hostile_letter(capsys: pytest.CaptureFixture[str], value: bytes) -> None:
+def test_content_of_a_dead_letter_cannot_control_the_terminal(
+    capsys: pytest.CaptureFixture[str], value: bytes
+) -> None:
     """Key, headers, value and the words of its error are cleaned, and none is endless."""
     headers = [
         (f"h{HOSTILE}", HOSTILE.encode() * 100_000),

@@ -1,4 +1,4 @@
-"""``kafka-bridge gateway``: what a file does, and what is wrong in it."""
+"""``kafka-bridge gateway``: what a file configures, and the errors in it."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return run
 
 
-def test_check_says_what_each_job_type_does(run: Run) -> None:
-    """Who does it, how it is begun, and how its end is known: in a row of its own."""
+def test_check_prints_how_each_job_type_runs(run: Run) -> None:
+    """One row per job type: where it runs, how it is submitted, and how its end is detected."""
     code, output, errors = run("check", GOOD)
     assert (code, errors) == (0, "")
     rows = [line.split("│")[1:-1] for line in output.splitlines() if "│" in line]
@@ -77,26 +77,26 @@ def test_check_says_what_each_job_type_does(run: Run) -> None:
         ["", "", "then calls back"],
         ["audit.at-once", "synchronous", "http://functions/[audit]"],
         ["", "", "POST /jobs/{job_id}"],
-        ["", "", "answers within 300 s"],
+        ["", "", "responds within 300 s"],
         ["audit.started", "command", "audit --folder {payload.directory}"],
     ]
-    assert "Jobs come from jobs.requests, to group kafka-bridge-gateway, 10,000 at a time" in output
-    assert "Callbacks arrive at http://gateway:8080, listened for on 127.0.0.1:8080" in output
-    assert "No job uses the service 'unused'." in output
+    assert "Requests: topic jobs.requests, consumer group kafka-bridge-gateway" in output
+    assert "Callbacks: URL http://gateway:8080, listening on 127.0.0.1:8080, topic" in output
+    assert "The service 'unused' is not used by any job." in output
     assert "hunter2" not in output
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_bad_file_is_said_line_by_line(run: Run, command: str) -> None:
-    """Each mistake is a line of its own that begins with its place; the exit code is 2."""
+def test_each_error_of_a_file_is_printed_with_file_and_line(run: Run, command: str) -> None:
+    """One line per error, as editors understand it; the exit code is 2."""
     code, output, errors = run(command, BAD)
     assert (code, output) == (2, "")
     assert errors.splitlines() == ERRORS
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_missing_file_is_named(run: Run, command: str) -> None:
-    """It is said in one line, with exit code 2."""
+def test_error_names_a_missing_file(run: Run, command: str) -> None:
+    """One line, and exit code 2."""
     assert run(command, None) == (
         2,
         "",
@@ -104,8 +104,8 @@ def test_missing_file_is_named(run: Run, command: str) -> None:
     )
 
 
-def test_run_needs_brokers(run: Run) -> None:
-    """A good file gets as far as Kafka, whose configuration is missed in words."""
+def test_run_without_brokers_names_the_variable_to_set(run: Run) -> None:
+    """The file is valid, so the error is about the configuration of Kafka."""
     code, output, errors = run("run", GOOD)
     assert (code, output) == (1, "")
     assert "kafka-bridge: no Kafka brokers are configured: set KAFKA_BRIDGE_" in errors
@@ -121,22 +121,22 @@ def test_run_needs_brokers(run: Run) -> None:
         (("--log-format", "xml"), "'xml' is not one of 'text', 'json'"),
     ],
 )
-def test_bad_option_is_said_before_the_file_is_read(
+def test_invalid_option_is_reported_before_the_file_is_read(
     run: Run, options: tuple[str, ...], words: str
 ) -> None:
-    """An option's mistake is a usage error, as that of a worker."""
+    """It is a usage error, as for a worker."""
     code, _, errors = run("run", BAD, *options)
     assert code == 2
     assert words in errors
     assert "gateway.yaml:" not in errors
 
 
-def test_options_have_the_last_word(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    """What the command line says counts more than the file, and is logged at the start."""
+def test_options_override_the_file(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """The value in effect is logged at the start."""
     caplog.set_level(logging.INFO)
     text = f"concurrency: 7\n{GOOD}"
     run("run", text, "--concurrency", "3")
     assert "audit.at-once, audit.called, audit.polled" in caplog.text
-    assert "from jobs.requests, 3 at a time" in caplog.text
+    assert "from topic jobs.requests, concurrency 3" in caplog.text
     run("run", text)
-    assert "from jobs.requests, 7 at a time" in caplog.text
+    assert "from topic jobs.requests, concurrency 7" in caplog.text

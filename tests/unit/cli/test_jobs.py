@@ -23,15 +23,15 @@ def run(*arguments: str) -> Result:
 
 
 @pytest.mark.parametrize("job", ["42", JOB.upper(), JOB.replace("-", ""), f"{JOB}0"])
-def test_what_is_no_correlation_id_is_refused(job: str) -> None:
+def test_invalid_correlation_id_is_refused(job: str) -> None:
     """A wrong id is a usage error that says what one looks like; nothing is asked of Kafka."""
     result = run("cancel", JOB, job)
     assert result.exit_code == 2
-    assert f"'{job}' is no correlation id: those are UUIDs in lower case" in plain(result.output)
+    assert f"'{job}' is not a correlation id. Expected a UUID in lower case" in plain(result.output)
 
 
-def test_timeout_without_end_is_refused() -> None:
-    """A number that is none would be a wait for ever."""
+def test_infinite_timeout_is_refused() -> None:
+    """It would wait forever."""
     result = run("cancel", JOB, "--timeout", "inf")
     assert result.exit_code == 2
     assert "expected a number of seconds, at least 0.1, not 'inf'" in plain(result.output)
@@ -52,13 +52,13 @@ def test_failed_command_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch
     )
     assert result.exit_code == 1
     assert result.output.splitlines() == [
-        f"{jobs[0]}: CANCEL is not sent: no leader",
-        f"{jobs[1]}: CANCEL is sent (jobs.control[0]@7)",
-        f"{jobs[2]}: CANCEL is not sent: no leader",
+        f"{jobs[0]}: CANCEL not sent: no leader",
+        f"{jobs[1]}: CANCEL sent (jobs.control[0]@7)",
+        f"{jobs[2]}: CANCEL not sent: no leader",
     ]
 
 
-def test_without_brokers() -> None:
+def test_error_names_the_variable_when_no_brokers_are_configured() -> None:
     """Where no brokers are configured, the error says how to name them."""
     result = run("cancel", JOB)
     assert isinstance(result.exception, ConfigurationError)

@@ -26,7 +26,7 @@ def test_bad_duration_is_a_usage_error(command: str, option: str) -> None:
     result = run(command, option, "soon")
     assert result.exit_code == 2
     assert option in plain(result.output)
-    assert "'soon' is no duration: write 90s, 30m, 12h or 7d" in plain(result.output)
+    assert "'soon' is not a duration. Examples: 90s, 30m, 12h, 7d" in plain(result.output)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_bad_duration_is_a_usage_error(command: str, option: str) -> None:
         (("create", "--replication", "0"), "replication must be at least 1, or -1"),
     ],
 )
-def test_missing_or_senseless_settings_are_configuration_errors(
+def test_missing_and_invalid_settings_are_configuration_errors(
     arguments: tuple[str, ...], words: str
 ) -> None:
     """They are errors that the command line turns into one line."""
@@ -60,7 +60,7 @@ def acls(*options: str) -> dict[str, list[list[str]]]:
     return sides
 
 
-def test_acls_prints_lines_to_run_for_each_side() -> None:
+def test_acls_prints_commands_to_run_for_each_side() -> None:
     """Every line is a kafka-acls command with the cluster and the names that were given."""
     names = ("--requests", "q", "--responses", "a", "--control", "c", "--dead-letters", "d")
     principals = ("--airflow", "User:af", "--worker", "User:wk", "--operator", "User:op")
@@ -76,7 +76,7 @@ def test_acls_prints_lines_to_run_for_each_side() -> None:
     assert ["--operation", "Describe", "--group", "grp"] in [w[-4:] for w in sides["Airflow"]]
 
 
-def test_acls_of_a_gateway_have_its_callbacks() -> None:
+def test_acls_include_the_callback_topic_only_if_it_is_given() -> None:
     """The topic of callbacks takes one option, and is nowhere without it."""
     assert not [w for side in acls().values() for w in side if "jobs.callbacks" in w]
     sides = acls("--callbacks", "cb")
@@ -86,7 +86,7 @@ def test_acls_of_a_gateway_have_its_callbacks() -> None:
     ]
 
 
-def test_acls_quotes_what_a_shell_would_read() -> None:
+def test_acls_are_quoted_for_a_shell() -> None:
     """A principal that ends its quotes, a group with a command: each stays one word."""
     hostile = "x' ; id; '"
     sides = acls("--worker", f"User:{hostile}", "--group", "$(id)", "--command-config", "a b")
@@ -98,17 +98,17 @@ def test_acls_quotes_what_a_shell_would_read() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--worker", "wk"), "'wk' is not a Kafka principal: write User:name"),
+        (("--worker", "wk"), "'wk' is not a Kafka principal. Example: User:name"),
         (("--airflow", "User:"), "'User:' is not a Kafka principal"),
     ],
 )
-def test_acls_refuses_what_is_no_principal(options: tuple[str, ...], words: str) -> None:
+def test_acls_refuses_an_invalid_principal(options: tuple[str, ...], words: str) -> None:
     """kafka-acls would refuse it, one line after the other."""
     result = run("acls", *options, KAFKA_BRIDGE_BOOTSTRAP_SERVERS="k:9092")
     assert result.exit_code == 2
     assert words in plain(result.output)
 
 
-def test_acls_needs_a_cluster() -> None:
+def test_acls_without_a_cluster_names_the_variable_and_the_option() -> None:
     """A line without --bootstrap-server does not run."""
-    assert "Set KAFKA_BRIDGE_BOOTSTRAP_SERVERS or --bootstrap-server" in str(run("acls").exception)
+    assert "set KAFKA_BRIDGE_BOOTSTRAP_SERVERS or --bootstrap-server" in str(run("acls").exception)

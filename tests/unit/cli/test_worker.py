@@ -30,15 +30,11 @@ BAD = [
     ("services", 2, "'services' is not of the form module:attribute"),
     (":worker", 2, "':worker' is not of the form module:attribute"),
     ("services:", 2, "'services:' is not of the form module:attribute"),
-    ("nothing_there:worker", 1, "there is no module 'nothing_there' in"),
+    ("nothing_there:worker", 1, "module 'nothing_there' was not found in"),
     ("nothing.there:worker", 1, "or set --app-dir"),
-    ("a_package.nothing:worker", 1, "there is no module 'a_package.nothing' in"),
-    (
-        "no_worker:missing",
-        1,
-        "no_worker:missing is no kafka_bridge.worker.Worker, but is not there",
-    ),
-    ("no_worker:worker", 1, "no_worker:worker is no kafka_bridge.worker.Worker, but a str"),
+    ("a_package.nothing:worker", 1, "module 'a_package.nothing' was not found in"),
+    ("no_worker:missing", 1, "module 'no_worker' has no attribute 'missing'"),
+    ("no_worker:worker", 1, "no_worker:worker is a str, not a kafka_bridge.worker.Worker"),
     ("unready:worker", 1, "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
     ("unready:worker", 1, "unready.py, line 1)"),
     ("unready_too:worker", 1, "ImportError: cannot import name 'nothing_like_it' from 'json'"),
@@ -80,7 +76,9 @@ def run(
 
 
 @pytest.mark.parametrize(("target", "code", "words"), BAD)
-def test_bad_target_is_said_in_words(run: Run, target: str, code: int, words: str) -> None:
+def test_each_invalid_target_has_its_own_error_and_no_traceback(
+    run: Run, target: str, code: int, words: str
+) -> None:
     """Each mistake has its own words and an exit code, and no traceback hides them."""
     ended, said = run(target)
     assert words in said
@@ -101,7 +99,9 @@ def test_bad_target_is_said_in_words(run: Run, target: str, code: int, words: st
         (("--app-dir", "no_worker.py"), "is a file"),
     ],
 )
-def test_bad_option_is_said_in_words(run: Run, options: tuple[str, ...], words: str) -> None:
+def test_invalid_option_is_a_usage_error_before_anything_is_imported(
+    run: Run, options: tuple[str, ...], words: str
+) -> None:
     """An option's mistake is a usage error, exit code 2, before anything is imported."""
     code, said = run("unready:worker", *options)
     assert words in said
@@ -113,11 +113,11 @@ def test_module_is_found_in_app_dir(
 ) -> None:
     """--app-dir is where the module is looked for, whatever the current directory."""
     monkeypatch.chdir("/")
-    assert "there is no module 'empty' in /" in run("empty:worker")[1]
+    assert "module 'empty' was not found in /" in run("empty:worker")[1]
     assert "the worker has no handler" in run("empty:worker", "--app-dir", str(tmp_path))[1]
 
 
-def test_installed_command_says_it_in_one_line(tmp_path: Path) -> None:
+def test_program_prints_an_error_in_one_line(tmp_path: Path) -> None:
     """The program itself prints the one line, no traceback, and exits with 1."""
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM, "worker", "run", "nothing_there:worker"],
@@ -130,4 +130,4 @@ def test_installed_command_says_it_in_one_line(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
-    assert line.startswith("kafka-bridge: there is no module 'nothing_there' in ")
+    assert line.startswith("kafka-bridge: module 'nothing_there' was not found in ")
