@@ -64,6 +64,6 @@ class LazyGroup(TyperGroup):
         :raises ConfigurationError: a library of the command's extra is not installed
         """
         name, command, rest = super().resolve_command(ctx, args)
-        if name in self.modules:
+        if name is not None and name in self.modules:
             command = self.modules[name].load(name)
         return name, command, rest

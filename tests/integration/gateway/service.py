@@ -1,7 +1,7 @@
-"""An HTTP job service that counts what it is asked, and has its bad moments; on loopback.
+"""An HTTP job service on loopback that counts its requests and can be made to fail.
 
-It knows nothing of Kafka. It honours the idempotency key: a job is begun once, however often its
-submit comes.
+It does not use Kafka. It honours the idempotency key: a job starts once, however often it is
+submitted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,19 +21,18 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
-RETRY_SECONDS = 0.2
-CALLBACK_TRIES = 300
+CALLBACK_RETRY_SECONDS = 0.2
 
 
 @dataclass
 class Job:
-    """A job that was begun. ``ends_at``: by the monotonic clock."""
+    """A job that has started. ``ends_at`` is a time of the monotonic clock."""
 
     ends_at: float
     payload: dict[str, Any]
 
     def status(self) -> dict[str, Any]:
-        """Return how it is."""
+        """Return the job's status."""
         left = self.ends_at - time.monotonic()
         if left > 0:
             return {"status": "running", "progress": {"completed": 1, "total": 2}}
@@ -44,7 +43,7 @@ class Job:
 
 @dataclass
 class CountingService:
-    """What the service has seen. ``fault`` may answer a request in its place."""
+    """The service and its counts. ``fault`` may return another answer, or a delay in seconds."""
 
     jobs: dict[str, Job] = field(default_factory=dict)
     begun: Counter[str] = field(default_factory=Counter)
@@ -55,16 +54,28 @@ class CountingService:
     fault: Callable[[], Response | float | None] = lambda: None
     url: str = ""
     _calling: set[asyncio.Task[None]] = field(default_factory=set)
+    _client: httpx.AsyncClient = field(init=False)
 
     def app(self) -> FastAPI:
-        """Return it as an application."""
-        app = FastAPI()
+        """Return the service as an application."""
+        app = FastAPI(lifespan=self._lifespan)
         path = "/jobs/{job_id}"
         app.middleware("http")(self._bad_moment)
         app.add_api_route(path, self._submit, methods=["POST"], status_code=202)
         app.add_api_route(path, self._status, methods=["GET"])
         app.add_api_route(path, self._cancel, methods=["DELETE"], status_code=204)
         return app
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        # One client for all callbacks: each client loads all CA certificates when it is made, which
+        # would keep the event loop from answering requests for many seconds.
+        limits, timeout = httpx.Limits(max_connections=50), httpx.Timeout(30, pool=None)
+        async with httpx.AsyncClient(limits=limits, timeout=timeout) as client:
+            self._client = client
+            yield
+            for task in self._calling:
+                task.cancel()
 
     async def _bad_moment(
         self, request: Request, go_on: Callable[[Request], Awaitable[Response]]
@@ -101,28 +112,27 @@ class CountingService:
         self.cancelled.append(job_id)
 
     async def _call_back(self, job: Job) -> None:
-        """Call back with progress and the end, and again until that is taken."""
-        async with httpx.AsyncClient() as client:
-            await self._post(client, job)
-            await asyncio.sleep(max(0.0, job.ends_at - time.monotonic()) + 0.01)
-            await self._post(client, job)
+        """Call back with progress and then with the end, each until it is accepted."""
+        await self._post(job)
+        await asyncio.sleep(max(0.0, job.ends_at - time.monotonic()) + 0.01)
+        await self._post(job)
 
-    async def _post(self, client: httpx.AsyncClient, job: Job) -> None:
-        for _ in range(CALLBACK_TRIES):
+    async def _post(self, job: Job) -> None:
+        while True:
             with contextlib.suppress(httpx.HTTPError):
-                answer = await client.post(job.payload["callback_url"], json=job.status())
+                answer = await self._client.post(job.payload["callback_url"], json=job.status())
                 self.callbacks[answer.status_code] += 1
                 if answer.status_code < 500:
                     return
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(CALLBACK_RETRY_SECONDS)
 
 
-def moods(seed: int) -> Callable[[], Response | float | None]:
-    """Return faults: of three requests one is answered badly, by errors, garbage or late."""
-    chance = random.Random(seed)
+def failing_answers(seed: int) -> Callable[[], Response | float | None]:
+    """Return a ``fault`` for a third of all requests: errors, invalid answers and delays."""
+    generator = random.Random(seed)
 
     def fault() -> Response | float | None:
-        if chance.random() > 1 / 3:
+        if generator.random() > 1 / 3:
             return None
         troubles: list[Response | float] = [
             JSONResponse({"detail": "oops"}, status_code=500),
@@ -131,7 +141,7 @@ def moods(seed: int) -> Callable[[], Response | float | None]:
             Response("", status_code=503),
             1.5,
         ]
-        return chance.choice(troubles)
+        return generator.choice(troubles)
 
     return fault
 
