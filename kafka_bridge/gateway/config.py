@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo
 
-from kafka_bridge.gateway.callbacks.config import Receiver
+from kafka_bridge.gateway.callbacks.config import CallbackConfig
 from kafka_bridge.gateway.command.config import CommandJob
 from kafka_bridge.gateway.field_types import AtLeastOne, MaybeNoSeconds, Text, TopicName
-from kafka_bridge.gateway.http.config import HttpJob, Mode, Service
+from kafka_bridge.gateway.http.config import HttpJob, Mode
+from kafka_bridge.gateway.http.service_config import HttpService
 from kafka_bridge.gateway.strict_model import Problem, Strict, did_you_mean, refuse
 from kafka_bridge.protocol.topics import CONTROL_TOPIC, DEAD_LETTER_TOPIC, REQUEST_TOPIC
 
@@ -54,8 +55,8 @@ class GatewayConfig(Strict):
         with them
     """
 
-    services: dict[Text, Service] = Field(default_factory=dict)
-    callbacks: Receiver | None = None
+    services: dict[Text, HttpService] = Field(default_factory=dict)
+    callbacks: CallbackConfig | None = None
     jobs: Annotated[dict[Text, Job], Field(min_length=1)]
     group_id: Text = "kafka-bridge-gateway"
     request_topic: TopicName = REQUEST_TOPIC
@@ -65,9 +66,9 @@ class GatewayConfig(Strict):
     max_deliveries: AtLeastOne = 100
     grace: MaybeNoSeconds = 5.0
 
-    def service_of(self, job: HttpJob) -> Service:
+    def service_of(self, job: HttpJob) -> HttpService:
         """Return the service that does a job: a named one, or what its URL alone makes."""
         if job.service is not None:
             return self.services[job.service]
         assert job.url is not None  # noqa: S101  one of the two is there
-        return Service(url=job.url)
+        return HttpService(url=job.url)

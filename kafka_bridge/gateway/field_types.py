@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
@@ -81,3 +82,21 @@ def _header_text(text: str) -> str:
 
 
 HeaderText = Annotated[str, AfterValidator(_header_text)]
+
+
+def _base_url(text: str) -> str:
+    if "@" in text:  # told apart from others first: the text must not be shown
+        raise ValueError("expected a URL without a password, and without '@': use auth")
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        expect("an http:// or https:// URL")
+    if parts.query or parts.fragment:
+        raise ValueError("expected a URL without '?' and '#': parameters go into path")
+    return text.rstrip("/")
+
+
+BaseUrl = Annotated[str, AfterValidator(_base_url)]

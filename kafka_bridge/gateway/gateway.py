@@ -8,15 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafka_bridge.gateway.callbacks.channel import CallbackChannel
-from kafka_bridge.gateway.callbacks.metrics import CallbackCounts
-from kafka_bridge.gateway.command.job import CommandHandler
+from kafka_bridge.gateway.command.handler import CommandHandler
 from kafka_bridge.gateway.command.program import STARTING
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.http.client import ServiceClient
 from kafka_bridge.gateway.http.config import HttpJob, Mode
-from kafka_bridge.gateway.http.job import HttpHandler
-from kafka_bridge.gateway.http.unknown_states import UnknownWords
+from kafka_bridge.gateway.http.handler import HttpHandler
 from kafka_bridge.gateway.mask import Mask
+from kafka_bridge.gateway.metrics import CallbackCounter, UnknownStateCounter
 from kafka_bridge.gateway.secret import secrets_in
 from kafka_bridge.worker import Worker
 
@@ -49,8 +48,8 @@ class Gateway:
         )
         self._channel = _channel(config)
         starting = asyncio.Semaphore(STARTING)
-        self._callback_counts = CallbackCounts()
-        self._unknown_words = UnknownWords()
+        self._callback_counts = CallbackCounter()
+        self._unknown_words = UnknownStateCounter()
         self.worker.metric_sources.append(self._unknown_words)
         if config.callbacks is not None and self._channel is not None:
             self.worker.callback_topic = config.callbacks.topic

@@ -8,21 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from kafka_bridge.gateway.callbacks.config import Receiver, Signature
-from kafka_bridge.gateway.callbacks.receipts import STATUS
+from kafka_bridge.gateway.callbacks.app import STATUS
+from kafka_bridge.gateway.callbacks.config import CallbackConfig
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.expression_scope import JOB_NAMES
-from kafka_bridge.gateway.http.config import (
-    Answer,
-    HttpJob,
-    Polling,
-    ResultRequest,
-    Retries,
-    Service,
-    Submit,
-)
-from kafka_bridge.gateway.http.job_status import read_answer
-from kafka_bridge.gateway.http.states import State
+from kafka_bridge.gateway.http.answer_config import Answer
+from kafka_bridge.gateway.http.config import HttpJob, Polling, ResultRequest, Signature, Submit
+from kafka_bridge.gateway.http.job_status import ServiceState, read_answer
+from kafka_bridge.gateway.http.service_config import HttpService, Retries
 from kafka_bridge.gateway.strict_model import Strict
 from kafka_bridge.gateway.yaml_file import load
 
@@ -30,8 +23,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "how-to" / "wrap-a-rest-service.md").read_text("utf-8")
 EXAMPLE = (ROOT / "examples" / "gateway.yaml").read_text("utf-8")
 PARTS = (
-    *(Service, Retries, HttpJob, Submit, Polling, ResultRequest, Answer),
-    *(Receiver, Signature),
+    *(HttpService, Retries, HttpJob, Submit, Polling, ResultRequest, Answer),
+    *(CallbackConfig, Signature),
 )
 FILES = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
 
@@ -88,7 +81,7 @@ def test_the_page_has_the_defaults_of_the_models() -> None:
     first, last = f"{Polling().interval:g} s", f"{Polling().maximum:g} s"
     assert f"after {first}, then at growing intervals of up to {last}" in PAGE
     assert f"`{Submit().idempotency_header}`" in PAGE
-    receiver = Receiver.model_fields
+    receiver = CallbackConfig.model_fields
     assert receiver["expires_after"].default == 7 * 24 * 3600
     assert receiver["max_body_bytes"].default == 1_000_000
 
@@ -98,7 +91,7 @@ def test_every_answer_on_the_page_is_understood(body: str) -> None:
     """What the page has a service say by default is read so."""
     answer = json.loads(body)
     report = read_answer(Answer(), answer)
-    assert report.state is State(answer["status"].replace("completed", "succeeded"))
+    assert report.state is ServiceState(answer["status"].replace("completed", "succeeded"))
     if "progress" in answer:
         assert report.progress is not None
         assert report.progress.completed == answer["progress"]["completed"]

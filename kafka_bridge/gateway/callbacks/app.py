@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from kafka_bridge.gateway.callbacks.receipts import STATUS, CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome, CallbackRefused
 from kafka_bridge.gateway.callbacks.receiver import CallbackReceiver
 
+STATUS: Mapping[CallbackOutcome, int] = {
+    CallbackOutcome.ACCEPTED: 202,
+    CallbackOutcome.DUPLICATE: 200,
+    CallbackOutcome.UNAUTHORIZED: 401,
+    CallbackOutcome.EXPIRED: 403,
+    CallbackOutcome.UNKNOWN_JOB_TYPE: 404,
+    CallbackOutcome.TOO_SLOW: 408,
+    CallbackOutcome.CONFLICT: 409,
+    CallbackOutcome.OVERSIZED: 413,
+    CallbackOutcome.MALFORMED: 422,
+    CallbackOutcome.UNAVAILABLE: 503,
+}
 RETRY_AFTER_SECONDS = 5
 _WORDS = {
     CallbackOutcome.ACCEPTED: "accepted",

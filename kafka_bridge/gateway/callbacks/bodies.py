@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome, CallbackRefused
 from kafka_bridge.gateway.json_text import read_json
 
 READ_SECONDS = 30.0

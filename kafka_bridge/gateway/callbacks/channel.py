@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
-from kafka_bridge.gateway.callbacks.config import Receiver
-from kafka_bridge.gateway.callbacks.inbox import CallbackInbox, Callbacks
-from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome
+from kafka_bridge.gateway.callbacks.authentication import CallbackTokens
+from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome
+from kafka_bridge.gateway.callbacks.config import CallbackConfig
+from kafka_bridge.gateway.callbacks.inbox import CallbackInbox, JobCallbacks
 from kafka_bridge.gateway.callbacks.server import serve_callbacks
-from kafka_bridge.gateway.callbacks.tokens import CallbackTokens
 from kafka_bridge.gateway.http.config import HttpJob
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import TopicNotFound
@@ -24,7 +24,7 @@ class CallbackChannel:
     :param jobs: the job types that services call back about
     """
 
-    def __init__(self, receiver: Receiver, jobs: Mapping[str, HttpJob]) -> None:
+    def __init__(self, receiver: CallbackConfig, jobs: Mapping[str, HttpJob]) -> None:
         self._receiver = receiver
         self._jobs = jobs
         self._tokens = CallbackTokens(receiver)
@@ -75,7 +75,7 @@ class CallbackChannel:
 
     def listen(
         self, job_id: str, since: datetime | None = None
-    ) -> AbstractAsyncContextManager[Callbacks]:
+    ) -> AbstractAsyncContextManager[JobCallbacks]:
         """Hear the callbacks for a job inside the block; see :meth:`CallbackInbox.listen`."""
         assert self._inbox is not None  # noqa: S101  jobs are done while it is open
         return self._inbox.listen(job_id, since)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import field_validator
 
-from kafka_bridge.gateway.field_types import AtLeastOne, HeaderName, Port, Seconds, Text, TopicName
-from kafka_bridge.gateway.http.url import BaseUrl
+from kafka_bridge.gateway.field_types import AtLeastOne, BaseUrl, Port, Seconds, Text, TopicName
 from kafka_bridge.gateway.secret import Secret
 from kafka_bridge.gateway.strict_model import Strict
 
@@ -13,19 +12,7 @@ CALLBACK_TOPIC = "jobs.callbacks"
 LEAST_SECRET_CHARACTERS = 16
 
 
-class Signature(Strict):
-    """The service signs the body of each callback with HMAC-SHA256.
-
-    :ivar header: where the signature stands, in hexadecimal digits
-    :ivar prefix: what stands before it, for example ``sha256=``
-    """
-
-    secret: Secret
-    header: HeaderName = "X-Signature-256"
-    prefix: str = ""
-
-
-class Receiver(Strict):
+class CallbackConfig(Strict):
     """Where callbacks arrive.
 
     :ivar public_url: how services reach this gateway; callback URLs begin with it

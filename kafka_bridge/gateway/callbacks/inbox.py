@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from kafka_bridge.bounded_log import bounded_logger
-from kafka_bridge.gateway.callbacks.records import ends_job
-from kafka_bridge.gateway.callbacks.start_offsets import Starts
+from kafka_bridge.gateway.callbacks.publisher import ends_job
+from kafka_bridge.gateway.callbacks.start_offsets import StartOffsets
 from kafka_bridge.gateway.json_text import read_json
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.lookups.scan import offsets_since
@@ -44,7 +44,7 @@ def _head(_value: bytes | None, headers: Headers | None) -> EventHead:
     return _ENDS if headers and ends_job(headers) else _GOES_ON
 
 
-class Callbacks:
+class JobCallbacks:
     """The callbacks for one job, in the order in which they were taken.
 
     Of a job that is called back faster than it looks at that, the latest and the end are kept.
@@ -112,12 +112,14 @@ class CallbackInbox:
     def __init__(self, config: KafkaConfig, topic: str) -> None:
         self._config = config
         self._topic = topic
-        self._starts = Starts(partial(offsets_since, config, topic, timeout=ANSWER_SECONDS))
+        self._starts = StartOffsets(partial(offsets_since, config, topic, timeout=ANSWER_SECONDS))
         self._position: Sequence[int] = end_offsets(config, [topic], ANSWER_SECONDS)[topic]
         self._reader: ResponseReader | None = None
 
     @contextlib.asynccontextmanager
-    async def listen(self, job_id: str, since: datetime | None = None) -> AsyncIterator[Callbacks]:
+    async def listen(
+        self, job_id: str, since: datetime | None = None
+    ) -> AsyncIterator[JobCallbacks]:
         """Hear the callbacks for a job inside the block.
 
         One can listen for a job once at a time: who begins anew is heard for.
@@ -126,7 +128,7 @@ class CallbackInbox:
         :raises KafkaBridgeError: the topic cannot be used
         """
         start = self._now() if since is None else await self._starts.since(since)
-        callbacks = Callbacks(self, job_id, start)
+        callbacks = JobCallbacks(self, job_id, start)
         self.join(callbacks.subscription)
         try:
             yield callbacks

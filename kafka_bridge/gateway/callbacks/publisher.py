@@ -9,7 +9,7 @@ import logging
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.errors import DeliveryFailed, KafkaBridgeError
-from kafka_bridge.protocol.headers import Headers
+from kafka_bridge.protocol.headers import Headers, text_header
 
 _log = logging.getLogger(__name__)
 
@@ -19,6 +19,23 @@ MOST_BYTES = 64 * 1024 * 1024
 """So much may be on its way at a time: librdkafka's queue, which would block us, is never full."""
 RECORD_BYTES = 1000
 """What a record counts for besides its body: with the former it also limits how many there are."""
+JOB_TYPE = "kafka-bridge-job-type"
+ENDS_JOB = "kafka-bridge-ends-job"
+
+
+def callback_headers(job_type: str, *, ends_job: bool) -> Headers:
+    """Return the headers of a callback's record."""
+    texts = {
+        "content-type": "application/json",
+        JOB_TYPE: job_type,
+        ENDS_JOB: "true" if ends_job else "false",
+    }
+    return [(name, text.encode()) for name, text in texts.items()]
+
+
+def ends_job(headers: Headers) -> bool:
+    """Tell whether a callback with these headers is its job's end."""
+    return text_header(headers, ENDS_JOB) == "true"
 
 
 class CallbackPublisher:

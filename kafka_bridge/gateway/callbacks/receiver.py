@@ -9,16 +9,19 @@ from typing import TypeAlias
 from weakref import WeakValueDictionary
 
 from kafka_bridge.bounded_log import bounded_logger
+from kafka_bridge.gateway.callbacks.authentication import (
+    CallbackToken,
+    CallbackTokens,
+    check_signature,
+)
 from kafka_bridge.gateway.callbacks.bodies import parse_body, read_body
-from kafka_bridge.gateway.callbacks.config import Receiver
-from kafka_bridge.gateway.callbacks.ended_jobs import EndedJobs, Seen
-from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome, CallbackRefused
-from kafka_bridge.gateway.callbacks.records import callback_headers
-from kafka_bridge.gateway.callbacks.signatures import check_signature
-from kafka_bridge.gateway.callbacks.tokens import CallbackToken, CallbackTokens
-from kafka_bridge.gateway.http.config import Answer, HttpJob
-from kafka_bridge.gateway.http.job_status import AnswerUnreadable, read_answer
-from kafka_bridge.gateway.http.states import State
+from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.callbacks.config import CallbackConfig
+from kafka_bridge.gateway.callbacks.finished_jobs import FinishedJobs, Seen
+from kafka_bridge.gateway.callbacks.publisher import callback_headers
+from kafka_bridge.gateway.http.answer_config import Answer
+from kafka_bridge.gateway.http.config import HttpJob
+from kafka_bridge.gateway.http.job_status import AnswerUnreadable, ServiceState, read_answer
 from kafka_bridge.protocol.errors import KafkaBridgeError, RecordTooLarge
 from kafka_bridge.protocol.headers import Headers
 
@@ -39,9 +42,9 @@ class CallbackReceiver:
 
     def __init__(
         self,
-        receiver: Receiver,
+        receiver: CallbackConfig,
         jobs: Mapping[str, HttpJob],
-        ended: EndedJobs,
+        ended: FinishedJobs,
         publish: Publish,
     ) -> None:
         self._receiver = receiver
@@ -122,7 +125,7 @@ class CallbackReceiver:
 
 def _is_end(answer: Answer, body: bytes) -> bool:
     try:
-        return read_answer(answer, parse_body(body)).state is not State.RUNNING
+        return read_answer(answer, parse_body(body)).state is not ServiceState.RUNNING
     except AnswerUnreadable as error:
         raise CallbackRefused(CallbackOutcome.MALFORMED, str(error)) from None
 

@@ -18,17 +18,16 @@ from fastapi import FastAPI
 
 from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.gateway.callbacks.app import callback_app
-from kafka_bridge.gateway.callbacks.config import Receiver
-from kafka_bridge.gateway.callbacks.connections import (
+from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome
+from kafka_bridge.gateway.callbacks.config import CallbackConfig
+from kafka_bridge.gateway.callbacks.connection_limits import (
     ACCEPTED_AT_ONCE,
     BoundedProtocol,
     most_connections,
 )
-from kafka_bridge.gateway.callbacks.ended_jobs import MOST_JOBS, EndedJobs
-from kafka_bridge.gateway.callbacks.publisher import CallbackPublisher
-from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome
+from kafka_bridge.gateway.callbacks.finished_jobs import MOST_JOBS, FinishedJobs
+from kafka_bridge.gateway.callbacks.publisher import CallbackPublisher, ends_job
 from kafka_bridge.gateway.callbacks.receiver import CallbackReceiver
-from kafka_bridge.gateway.callbacks.records import ends_job
 from kafka_bridge.gateway.http.config import HttpJob
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.follower import TopicFollower
@@ -51,7 +50,7 @@ BACKLOG = 2048
 
 @contextlib.contextmanager
 def serve_callbacks(
-    config: Receiver,
+    config: CallbackConfig,
     jobs: Mapping[str, HttpJob],
     kafka: KafkaConfig,
     count: Callable[[CallbackOutcome], None] = lambda _: None,
@@ -68,7 +67,7 @@ def serve_callbacks(
     """
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(_bind(config.host, config.port))
-        ended = EndedJobs()
+        ended = FinishedJobs()
         follower = stack.enter_context(contextlib.closing(_follow(config, kafka, ended, failed)))
         publisher = stack.enter_context(contextlib.closing(CallbackPublisher(kafka, config.topic)))
         receiver = CallbackReceiver(config, jobs, ended, publisher.publish)
@@ -81,7 +80,7 @@ def serve_callbacks(
 
 
 def _follow(
-    config: Receiver, kafka: KafkaConfig, ended: EndedJobs, failed: Callable[[], None]
+    config: CallbackConfig, kafka: KafkaConfig, ended: FinishedJobs, failed: Callable[[], None]
 ) -> TopicFollower:
     """Learn from the topic which jobs have ended, whichever gateway was called back.
 

@@ -15,7 +15,7 @@ from kafka_bridge.protocol.messages import utc_now
 PAUSE_SECONDS = 1.0
 
 
-class Starts:
+class StartOffsets:
     """Finds by time where in a topic to begin.
 
     Where a gateway has died, another one gets all its jobs at once. Those that ask while a question

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator
 
 from kafka_bridge.gateway.field_types import expect
 from kafka_bridge.gateway.json_text import read_json
-from kafka_bridge.gateway.outside_text import number_of, text_of
+from kafka_bridge.gateway.untrusted_text import number_of, text_of
 from kafka_bridge.protocol import messages
 
 GROUPS = ("completed", "total", "unit", "message")
@@ -27,7 +27,7 @@ PATTERN_CHARACTERS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LineReport:
     """What one or more lines say."""
 
     progress: messages.Progress | None = None
@@ -37,18 +37,18 @@ class Said:
 class JsonLines:
     """Progress is a JSON object with ``progress``, ``message`` or both; all else is a message."""
 
-    def read(self, line: str) -> Said:
+    def read(self, line: str) -> LineReport:
         """Return what a line says."""
         if not line.startswith("{"):
-            return Said(message=line)
+            return LineReport(message=line)
         try:
             told = read_json(line.encode())
         except ValueError:
-            return Said(message=line)
+            return LineReport(message=line)
         progress, message = _progress(told.get("progress")), told.get("message")
         if isinstance(message, str):
-            return Said(progress, text_of(message))
-        return Said(progress, None if progress else line)
+            return LineReport(progress, text_of(message))
+        return LineReport(progress, None if progress else line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class PatternLines:
 
     pattern: regex.Pattern[str]
 
-    def read(self, line: str) -> Said:
+    def read(self, line: str) -> LineReport:
         """Return what a line says.
 
         :raises TimeoutError: the pattern takes longer than ``SLOW_SECONDS``
@@ -66,20 +66,20 @@ class PatternLines:
         groups = found.groupdict() if found else {}
         completed = _number_in(groups.get("completed"))
         if completed is None:
-            return Said(message=line)
+            return LineReport(message=line)
         progress = messages.Progress(completed, _number_in(groups.get("total")), groups.get("unit"))
-        return Said(progress, groups.get("message"))
+        return LineReport(progress, groups.get("message"))
 
 
 class PlainLines:
     """All lines are messages."""
 
-    def read(self, line: str) -> Said:
+    def read(self, line: str) -> LineReport:
         """Return what a line says."""
-        return Said(message=line)
+        return LineReport(message=line)
 
 
-def newest(lines: Sequence[str], reader: JsonLines | PatternLines | PlainLines) -> Said:
+def newest(lines: Sequence[str], reader: JsonLines | PatternLines | PlainLines) -> LineReport:
     """Return the last progress and the last message of some lines.
 
     Read from their end, so that a program that says a great deal does not keep others waiting.
@@ -97,7 +97,7 @@ def newest(lines: Sequence[str], reader: JsonLines | PatternLines | PlainLines) 
             break
         if time.thread_time() > until:
             raise TimeoutError
-    return Said(progress, message)
+    return LineReport(progress, message)
 
 
 def _progress(told: Any) -> messages.Progress | None:

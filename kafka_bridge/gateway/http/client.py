@@ -15,21 +15,18 @@ from aiolimiter import AsyncLimiter
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_base
 
-from kafka_bridge.gateway.expressions import ExpressionFailed, JmesPath
-from kafka_bridge.gateway.http.config import Retries, Service
-from kafka_bridge.gateway.http.connections import Connections
+from kafka_bridge.gateway.http.answer import ServiceAnswer
+from kafka_bridge.gateway.http.connection_pool import ConnectionPool
 from kafka_bridge.gateway.http.credentials import credentials_of
-from kafka_bridge.gateway.http.failures import (
+from kafka_bridge.gateway.http.request_errors import (
     RequestFailed,
-    body_text,
     refused,
     retry_after,
     unanswered,
     unreadable,
 )
-from kafka_bridge.gateway.json_text import read_json
+from kafka_bridge.gateway.http.service_config import HttpService, Retries
 from kafka_bridge.gateway.mask import Mask
-from kafka_bridge.gateway.outside_text import excerpt
 from kafka_bridge.worker import ApplicationError, Backoff
 from kafka_bridge.worker.errors import invalid_payload
 
@@ -53,75 +50,11 @@ class Call:
     mask: Mask | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer that is a success, or has one of the status codes that the caller takes.
-
-    What is read from it is masked. ``retry_after``: the seconds that the service asks to be left
-    alone, 0 for none.
-    """
-
-    response: httpx.Response
-    retry_after: float
-    mask: Mask
-
-    def json(self) -> Any:
-        """Return the body as JSON gives it, None where there is none.
-
-        :raises ApplicationError: it is no JSON
-        """
-        if not self.response.content:
-            return None
-        try:
-            return self.mask.value(read_json(self.response.content))
-        except ValueError as error:
-            words = self.mask.text(str(error))
-            why = f"its body is not JSON ({words}): {excerpt(self._text)!r}"
-            raise self.unreadable(why) from None
-
-    def value(self) -> Any:
-        """Return the body: as JSON gives it, or text, or bytes, as its media type says.
-
-        :raises ApplicationError: it should be JSON and is not
-        """
-        media_type = self.response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type == "application/json" or media_type.endswith("+json"):
-            return self.json()
-        if media_type.startswith("text/") or not media_type:
-            return self._text or None
-        return self.mask.data(self.response.content)
-
-    def part(self, where: JmesPath | None) -> Any:
-        """Return a part of the body as JSON gives it; the whole body where there is no expression.
-
-        :raises ApplicationError: it cannot be read
-        """
-        if where is None:
-            return self.value()
-        try:
-            return where.search(self.json())
-        except ExpressionFailed as error:
-            raise self.unreadable(str(error)) from None
-
-    def header(self, name: str) -> str | None:
-        """Return the value of a header, None where there is none."""
-        value = self.response.headers.get(name)
-        return None if value is None else self.mask.text(value)
-
-    def unreadable(self, why: str, *, retryable: bool = True) -> RequestFailed:
-        """Return the error that this answer is, which cannot be used."""
-        return unreadable(self.response, why, self.mask, retryable=retryable)
-
-    @property
-    def _text(self) -> str:
-        return body_text(self.response, self.mask)
-
-
 class _Resources:
     """What an event loop has for a service: connections, and how much it bears."""
 
-    def __init__(self, service: Service) -> None:
-        self.connections = Connections(service.max_connections, _tls(service))
+    def __init__(self, service: HttpService) -> None:
+        self.connections = ConnectionPool(service.max_connections, _tls(service))
         self.jobs = asyncio.Semaphore(service.concurrency) if service.concurrency else None
         # One at a time, evenly spaced: a burst is what the limit is to keep from the service.
         self.rate = AsyncLimiter(1, 1 / service.rate) if service.rate else None
@@ -134,7 +67,7 @@ class ServiceClient:
     :ivar url: where it is
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: HttpService) -> None:
         self.mask = Mask()
         self.url = service.url
         self._service = service
@@ -171,7 +104,7 @@ class ServiceClient:
         takes: frozenset[int] = frozenset(),
         again: bool = True,
         tell: Callable[[str], None] = lambda _: None,
-    ) -> Reply:
+    ) -> ServiceAnswer:
         """Send a request until it is answered, as often as the service's ``retries`` say.
 
         :param takes: status codes that are answers to the caller, no errors
@@ -189,10 +122,10 @@ class ServiceClient:
             before_sleep=lambda state: tell(_words(state, rules)),
             reraise=True,
         )
-        reply: Reply = await retrying(self._once, call, takes)
+        reply: ServiceAnswer = await retrying(self._once, call, takes)
         return reply
 
-    async def _once(self, call: Call, takes: frozenset[int]) -> Reply:
+    async def _once(self, call: Call, takes: frozenset[int]) -> ServiceAnswer:
         here = self._here
         if here.rate is not None:
             await here.rate.acquire()
@@ -201,7 +134,7 @@ class ServiceClient:
 
     async def _answered(
         self, client: httpx.AsyncClient, call: Call, takes: frozenset[int]
-    ) -> Reply:
+    ) -> ServiceAnswer:
         timeout = call.timeout or self._service.timeout
         mask = call.mask or self.mask
         request = self._request(client, call, self._credentials())
@@ -215,7 +148,7 @@ class ServiceClient:
         except httpx.HTTPError as error:
             raise unanswered(request, error, timeout, mask) from None
         if response.is_success or response.status_code in takes:
-            return Reply(response, retry_after(response), mask)
+            return ServiceAnswer(response, retry_after(response), mask)
         raise refused(response, mask)
 
     def _credentials(self) -> Mapping[str, str]:
@@ -295,7 +228,7 @@ def _words(state: RetryCallState, rules: Retries) -> str:
     )
 
 
-def _tls(service: Service) -> ssl.SSLContext:
+def _tls(service: HttpService) -> ssl.SSLContext:
     if service.ca_bundle is None:
         return httpx.create_ssl_context()
     return ssl.create_default_context(cafile=str(service.ca_bundle))

@@ -6,26 +6,22 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, Discriminator, Field, FilePath, Tag
+from pydantic import AfterValidator, Field
 
-from kafka_bridge.gateway.callbacks.config import Signature
 from kafka_bridge.gateway.expression_scope import JOB_NAMES, sees
 from kafka_bridge.gateway.expressions import Expression, JmesPath, Template, TextTemplate
 from kafka_bridge.gateway.field_types import (
-    AboveZero,
-    AtLeastOne,
+    BaseUrl,
     Factor,
     HeaderName,
-    HeaderText,
-    MaybeNone,
-    MaybeNoSeconds,
     Method,
     Seconds,
     Share,
     Status,
     Text,
 )
-from kafka_bridge.gateway.http.url import BaseUrl
+from kafka_bridge.gateway.http.answer_config import Answer
+from kafka_bridge.gateway.http.service_config import HttpService
 from kafka_bridge.gateway.secret import Secret
 from kafka_bridge.gateway.strict_model import Problem, Strict
 
@@ -42,63 +38,6 @@ OfSubmitted = Annotated[TextTemplate, sees(*JOB_NAMES, "external_id")]
 BodyOfSubmitted = Annotated[Expression, sees(*JOB_NAMES, "external_id")]
 PathOfSubmit = Annotated[OfSubmit, AfterValidator(_begins_with_slash)]
 PathOfSubmitted = Annotated[OfSubmitted, AfterValidator(_begins_with_slash)]
-
-
-class Basic(Strict):
-    """HTTP's basic authentication."""
-
-    username: Text
-    password: Secret
-
-
-class Auth(Strict):
-    """How to show who we are: one of these."""
-
-    bearer: Secret | None = None
-    basic: Basic | None = None
-
-    def problems(self) -> Iterator[Problem]:
-        """Yield it where none is given, or both."""
-        if (self.bearer is None) == (self.basic is None):
-            yield Problem((), "expected one of bearer and basic")
-
-
-class Retries(Strict):
-    """How often a request is sent again that met a 5xx, 408, 425, 429 or no answer, and how soon.
-
-    ``Retry-After`` is honoured. In seconds; see :class:`~kafka_bridge.worker.Backoff`.
-    """
-
-    limit: MaybeNone = 5
-    initial: MaybeNoSeconds = 0.5
-    factor: Factor = 2.0
-    maximum: MaybeNoSeconds = 30.0
-    jitter: MaybeNoSeconds = 0.5
-
-
-HeaderValue = Annotated[
-    Annotated[HeaderText, Tag("(text)")] | Annotated[Secret, Tag("(secret)")],
-    Discriminator(lambda value: "(secret)" if isinstance(value, dict | Secret) else "(text)"),
-]
-
-
-class Service(Strict):
-    """A service: where it is, who we are to it, and how much it bears.
-
-    :ivar rate: requests a second at the most
-    :ivar concurrency: jobs at a time at the most
-    """
-
-    url: BaseUrl
-    auth: Auth | None = None
-    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
-    ca_bundle: FilePath | None = None
-    timeout: Seconds = 30.0
-    max_connections: AtLeastOne = 100
-    max_answer_bytes: AtLeastOne = 10_000_000
-    rate: AboveZero | None = None
-    concurrency: AtLeastOne | None = None
-    retries: Retries = Retries()
 
 
 class Submit(Strict):
@@ -177,54 +116,16 @@ class Polling(Strict):
     give_up_after: Seconds = 300.0
 
 
-class ProgressAnswer(Strict):
-    """Where in an answer the progress stands."""
+class Signature(Strict):
+    """The service signs the body of each callback with HMAC-SHA256.
 
-    completed: Expression = JmesPath.parse("progress.completed || progress")
-    total: Expression | None = JmesPath.parse("progress.total")
-    unit: Expression | None = JmesPath.parse("progress.unit")
-
-
-class ErrorAnswer(Strict):
-    """Where in an answer the error stands."""
-
-    type: Expression = JmesPath.parse("error.type || error.code || code")
-    message: Expression = JmesPath.parse("error.message || error || message")
-    details: Expression = JmesPath.parse("error.details || details")
-    retryable: Expression = JmesPath.parse("error.retryable")
-
-
-Words = Annotated[tuple[str, ...], Field(min_length=1)]
-
-
-class Answer(Strict):
-    """How to read what a service says of a job, when polled or when it calls back.
-
-    ``succeeded``, ``failed`` and ``cancelled`` are the words for the ends of a job, by default
-    those that most services use; their case makes no difference unless the file lists both.
-
-    :ivar running: the words for a job that goes on; by default all that are not in the others
-    :ivar result: where the result stands; by default ``result``, and in synchronous mode the whole
-        answer
+    :ivar header: where the signature stands, in hexadecimal digits
+    :ivar prefix: what stands before it, for example ``sha256=``
     """
 
-    state: Expression = JmesPath.parse("status")
-    succeeded: Words | None = None
-    failed: Words | None = None
-    cancelled: Words | None = None
-    running: Words | None = None
-    progress: ProgressAnswer = ProgressAnswer()
-    message: Expression = JmesPath.parse("message")
-    result: Expression | None = None
-    error: ErrorAnswer = ErrorAnswer()
-
-    def problems(self) -> Iterator[Problem]:
-        """Yield words that mean two things."""
-        meaning: dict[str, str] = {}
-        for state in ("succeeded", "failed", "cancelled", "running"):
-            for word in getattr(self, state) or ():
-                if meaning.setdefault(word, state) != state:
-                    yield Problem((state,), f"{word!r} means {meaning[word]} already")
+    secret: Secret
+    header: HeaderName = "X-Signature-256"
+    prefix: str = ""
 
 
 class Mode(StrEnum):
@@ -263,7 +164,7 @@ class HttpJob(Strict):
     @classmethod
     def advice(cls, key: str) -> str:
         """Return what to do about a key that a job does not have."""
-        if key in Service.model_fields:
+        if key in HttpService.model_fields:
             return "it belongs to a service: put the service under services, and name it here"
         return super().advice(key)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kafka_bridge.gateway.field_types import not_in_header
-from kafka_bridge.gateway.http.config import Service
+from kafka_bridge.gateway.http.service_config import HttpService
 from kafka_bridge.gateway.secret import Secret
 
 
@@ -19,7 +19,7 @@ class Credentials:
     secrets: tuple[str, ...]
 
 
-def credentials_of(service: Service) -> Credentials:
+def credentials_of(service: HttpService) -> Credentials:
     """Return what the file says of a service, each secret read once.
 
     :raises ValueError: a secret is not there, or no header can have it

@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from kafka_bridge.gateway.expressions import ExpressionFailed, Template, path_segment
-from kafka_bridge.gateway.http.client import Reply
+from kafka_bridge.gateway.http.answer import ServiceAnswer
 from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling
-from kafka_bridge.gateway.http.failures import RequestFailed
-from kafka_bridge.gateway.outside_text import excerpt, text_of
+from kafka_bridge.gateway.http.request_errors import RequestFailed
+from kafka_bridge.gateway.untrusted_text import excerpt, text_of
 
 LOCATION = "Location"
 """Where 201 and 202 say where the job is (RFC 9110, sections 15.3.2 and 15.3.3)."""
@@ -18,7 +18,9 @@ _PLACEHOLDER = "the-external-id"
 _PORTS = {"http": 80, "https": 443}
 
 
-def external_id_of(job: HttpJob, base_url: str, reply: Reply, scope: Mapping[str, Any]) -> str:
+def external_id_of(
+    job: HttpJob, base_url: str, reply: ServiceAnswer, scope: Mapping[str, Any]
+) -> str:
     """Return what the service calls a job.
 
     :param base_url: the service's
@@ -45,18 +47,18 @@ def external_id_of(job: HttpJob, base_url: str, reply: Reply, scope: Mapping[str
     return found
 
 
-def _missing(reply: Reply, why: str) -> RequestFailed:
+def _missing(reply: ServiceAnswer, why: str) -> RequestFailed:
     words = f"it does not say what it calls the job: {why}. The job may run there unwatched"
     return reply.unreadable(words, retryable=False)
 
 
-def _in_body(job: HttpJob, reply: Reply) -> str | None:
+def _in_body(job: HttpJob, reply: ServiceAnswer) -> str | None:
     where = job.submit.external_id
     return None if where is None else text_of(where.search(reply.json())) or None
 
 
 def _in_header(
-    job: HttpJob, reply: Reply, header: str, base: SplitResult, scope: Mapping[str, Any]
+    job: HttpJob, reply: ServiceAnswer, header: str, base: SplitResult, scope: Mapping[str, Any]
 ) -> str | None:
     """Return the id that a header is, or has as a URL, by the paths that have it in the file.
 

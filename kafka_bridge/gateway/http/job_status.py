@@ -3,27 +3,57 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from kafka_bridge.gateway.expressions import ExpressionFailed, JmesPath
-from kafka_bridge.gateway.http.config import Answer, ErrorAnswer, ProgressAnswer
-from kafka_bridge.gateway.http.states import State, known_words, meaning
-from kafka_bridge.gateway.outside_text import excerpt, number_of, text_of
+from kafka_bridge.gateway.http.answer_config import Answer, ErrorAnswer, ProgressAnswer
+from kafka_bridge.gateway.untrusted_text import excerpt, number_of, text_of
 from kafka_bridge.protocol.messages import Progress
 from kafka_bridge.worker import ApplicationError
 
 _RESULT = JmesPath.parse("result")
 
 
+class ServiceState(StrEnum):
+    """How a job is, in whatever words the service says it."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+USUAL: Mapping[ServiceState, tuple[str, ...]] = {
+    ServiceState.SUCCEEDED: (
+        *("completed", "complete", "succeeded", "success", "successful"),
+        *("done", "finished"),
+    ),
+    ServiceState.FAILED: ("failed", "failure", "error", "errored", "timed_out", "timeout"),
+    ServiceState.CANCELLED: ("cancelled", "canceled", "aborted", "revoked"),
+    ServiceState.RUNNING: (
+        *("running", "in_progress", "inprogress", "processing", "executing", "working", "active"),
+        *("started", "starting", "pending", "queued", "waiting", "scheduled", "accepted"),
+        *("submitted", "created", "new", "initializing", "retrying", "retry", "paused"),
+        *("cancelling", "canceling", "stopping"),
+    ),
+}
+"""What job services commonly say: Airflow, Argo, Azure, Celery, GitHub, GitLab, Google Cloud,
+Jenkins, Slurm, Spark, Step Functions. A word that some use for an end and others do not, such as
+"stopped" or "terminated", is not among them."""
+
+
 @dataclass(frozen=True, slots=True)
-class Report:
+class StatusReport:
     """A service's word on a job. ``result`` and ``error`` come with its end only.
 
     ``unknown_word`` is the word for its state, where that had to be taken for "running".
     """
 
-    state: State
+    state: ServiceState
     progress: Progress | None = None
     message: str | None = None
     result: Any = None
@@ -35,7 +65,7 @@ class AnswerUnreadable(Exception):
     """An answer does not say how the job is; the text says what was looked for, and what came."""
 
 
-def read_answer(answer: Answer, body: Any) -> Report:
+def read_answer(answer: Answer, body: Any) -> StatusReport:
     """Return what an answer says.
 
     :param body: the answer, as JSON gives it
@@ -43,26 +73,28 @@ def read_answer(answer: Answer, body: Any) -> Report:
     """
     try:
         state, unknown = _state(answer, body)
-        return Report(
+        return StatusReport(
             state,
             unknown_word=unknown,
             progress=_progress(answer.progress, body),
             message=text_of(answer.message.search(body)),
-            result=(answer.result or _RESULT).search(body) if state is State.SUCCEEDED else None,
-            error=_error(answer.error, body) if state is State.FAILED else None,
+            result=(answer.result or _RESULT).search(body)
+            if state is ServiceState.SUCCEEDED
+            else None,
+            error=_error(answer.error, body) if state is ServiceState.FAILED else None,
         )
     except ExpressionFailed as error:
         raise AnswerUnreadable(f"{error}; the answer is {excerpt(body)}") from None
 
 
-def _state(answer: Answer, body: Any) -> tuple[State, str | None]:
+def _state(answer: Answer, body: Any) -> tuple[ServiceState, str | None]:
     """Return the state, and the word for it where nobody knows that."""
     found = answer.state.search(body)
     word = json.dumps(found) if isinstance(found, bool) else str(found)
     if (state := meaning(answer, word)) is not None:
         return state, None
     if answer.running is None and isinstance(found, str | int | float):
-        return State.RUNNING, word
+        return ServiceState.RUNNING, word
     raise AnswerUnreadable(
         f"{answer.state.text!r} should say how the job is ({', '.join(known_words(answer))}), but "
         f"is {excerpt(found)} in {excerpt(body)}"
@@ -87,3 +119,32 @@ def _error(where: ErrorAnswer, body: Any) -> ApplicationError:
         details=text_of(where.details.search(body)) or "",
         retryable=retryable if isinstance(retryable, bool) else True,
     )
+
+
+def meaning(answer: Answer, word: str) -> ServiceState | None:
+    """Return what a word means, None where nobody knows it.
+
+    What the file lists counts as it is written, then without regard to case. The usual words count
+    where the file lists none for that state.
+    """
+    listed = {
+        state: words for state in ServiceState if (words := getattr(answer, state)) is not None
+    }
+    for state, words in listed.items():
+        if word in words:
+            return state
+    for state, words in listed.items():
+        if word.casefold() in map(str.casefold, words):
+            return state
+    plain = re.sub(r"[\s-]+", "_", word.strip().casefold())
+    for state, words in USUAL.items():
+        if state not in listed and plain in words:
+            return state
+    return None
+
+
+def known_words(answer: Answer) -> list[str]:
+    """Return the words that are known, for an error: of those that are usual, the first ones."""
+    ends = [ServiceState.SUCCEEDED, ServiceState.FAILED, ServiceState.CANCELLED]
+    words = [word for state in ends for word in getattr(answer, state) or USUAL[state][:1]]
+    return words + list(answer.running or ["any other word while it runs"])

@@ -8,11 +8,17 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
-from kafka_bridge.gateway.http.client import Call, Reply, ServiceClient
-from kafka_bridge.gateway.http.config import Answer, Polling
-from kafka_bridge.gateway.http.failures import RequestFailed
-from kafka_bridge.gateway.http.job_status import AnswerUnreadable, Report, read_answer
-from kafka_bridge.gateway.http.states import State
+from kafka_bridge.gateway.http.answer import ServiceAnswer
+from kafka_bridge.gateway.http.answer_config import Answer
+from kafka_bridge.gateway.http.client import Call, ServiceClient
+from kafka_bridge.gateway.http.config import Polling
+from kafka_bridge.gateway.http.job_status import (
+    AnswerUnreadable,
+    ServiceState,
+    StatusReport,
+    read_answer,
+)
+from kafka_bridge.gateway.http.request_errors import RequestFailed
 from kafka_bridge.worker import ApplicationError
 
 T = TypeVar("T")
@@ -23,23 +29,23 @@ async def poll(
     call: Call,
     polling: Polling,
     answer: Answer,
-    tell: Callable[[Report], None],
-) -> Report:
+    tell: Callable[[StatusReport], None],
+) -> StatusReport:
     """Ask until the job has ended; return how.
 
     :param tell: is told what is said before that
     :raises ApplicationError: there is no usable answer for ``give_up_after``
     """
 
-    async def question() -> tuple[Reply, Report]:
+    async def question() -> tuple[ServiceAnswer, StatusReport]:
         reply = await client.send(call, again=False)
         return reply, _read(answer, reply)
 
-    watch = _Watch(polling, lambda words: tell(Report(State.RUNNING, message=words)))
+    watch = _Watch(polling, lambda words: tell(StatusReport(ServiceState.RUNNING, message=words)))
     while True:
         await watch.pause()
         report = await watch.answer(question)
-        if report.state is not State.RUNNING:
+        if report.state is not ServiceState.RUNNING:
             return report
         tell(report)
 
@@ -48,7 +54,7 @@ async def fetch(
     client: ServiceClient,
     call: Call,
     polling: Polling,
-    read: Callable[[Reply], T],
+    read: Callable[[ServiceAnswer], T],
     tell: Callable[[str], None],
 ) -> T:
     """Return what a service says of a job that has ended: asked at once, and until it says so.
@@ -57,14 +63,14 @@ async def fetch(
     :raises ApplicationError: there is no usable answer for ``give_up_after``
     """
 
-    async def question() -> tuple[Reply, T]:
+    async def question() -> tuple[ServiceAnswer, T]:
         reply = await client.send(call, again=False)
         return reply, read(reply)
 
     return await _Watch(polling, tell).answer(question)
 
 
-def _read(answer: Answer, reply: Reply) -> Report:
+def _read(answer: Answer, reply: ServiceAnswer) -> StatusReport:
     try:
         return read_answer(answer, reply.json())
     except AnswerUnreadable as error:
@@ -91,7 +97,7 @@ class _Watch:
         """Wait until it is time for the next question, or for as long as the service asks."""
         await asyncio.sleep(max(next(self._pauses), self._asked_for))
 
-    async def answer(self, question: Callable[[], Awaitable[tuple[Reply, T]]]) -> T:
+    async def answer(self, question: Callable[[], Awaitable[tuple[ServiceAnswer, T]]]) -> T:
         """Return a usable answer.
 
         :raises ApplicationError: there is none for too long, or the question cannot be asked

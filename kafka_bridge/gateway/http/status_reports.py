@@ -7,15 +7,21 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
 from kafka_bridge.bounded_log import bounded_logger
-from kafka_bridge.gateway.http.config import Answer
-from kafka_bridge.gateway.http.job_status import AnswerUnreadable, Report, read_answer
+from kafka_bridge.gateway.http.answer_config import Answer
+from kafka_bridge.gateway.http.job_status import (
+    AnswerUnreadable,
+    ServiceState,
+    StatusReport,
+    read_answer,
+)
 from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.gateway.outbound import MaskedJob
-from kafka_bridge.gateway.outside_text import excerpt
+from kafka_bridge.gateway.untrusted_text import excerpt
+from kafka_bridge.protocol.messages import Progress
 
 _log = bounded_logger(__name__)
 
-Tell: TypeAlias = Callable[[Report], None]
+Tell: TypeAlias = Callable[[StatusReport], None]
 MOST_WORDS = 20
 """Of so many unknown words each is named; a service may use a new one each time."""
 
@@ -34,7 +40,7 @@ class Reports:
         self._count = count
         self._unknown: set[str] = set()
 
-    def tell(self, report: Report) -> None:
+    def tell(self, report: StatusReport) -> None:
         """Publish a report's progress and message."""
         if report.unknown_word is not None:
             self._take_unknown(report.unknown_word)
@@ -52,7 +58,7 @@ class Reports:
         )
 
 
-def read_callback(answer: Answer, body: Any, mask: Mask) -> Report | None:
+def read_callback(answer: Answer, body: Any, mask: Mask) -> StatusReport | None:
     """Return what a callback reports, None where it cannot be read.
 
     The receiver refuses such bodies, but others may write to the topic, too.
@@ -64,7 +70,7 @@ def read_callback(answer: Answer, body: Any, mask: Mask) -> Report | None:
         return None
 
 
-async def first_end(*waits: Coroutine[Any, Any, Report]) -> Report:
+async def first_end(*waits: Coroutine[Any, Any, StatusReport]) -> StatusReport:
     """Return the first end that one of several waits for; of two that come together, a success.
 
     When it returns, none of them waits any longer.
@@ -77,3 +83,37 @@ async def first_end(*waits: Coroutine[Any, Any, Report]) -> Report:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class ReportOrder:
+    """Knows how far one job has come by what was called back about it.
+
+    Progress counts as going back only where it is counted in the same way: of as many, in the same
+    unit. A service may do its work in several passes.
+    """
+
+    def __init__(self) -> None:
+        self._last: StatusReport | None = None
+        self._furthest: Progress | None = None
+
+    def is_old(self, report: StatusReport) -> bool:
+        """Tell whether a report says nothing new, else take it in. The end of a job is never old.
+
+        It is old when it is the same as the last one, or its progress is behind what was seen.
+        """
+        if report.state is not ServiceState.RUNNING:
+            return False
+        if report == self._last or self._is_behind(report.progress):
+            return True
+        self._last = report
+        self._furthest = report.progress or self._furthest
+        return False
+
+    def _is_behind(self, progress: Progress | None) -> bool:
+        furthest = self._furthest
+        return (
+            progress is not None
+            and furthest is not None
+            and (progress.total, progress.unit) == (furthest.total, furthest.unit)
+            and progress.completed < furthest.completed
+        )

@@ -11,7 +11,7 @@ from random import Random
 
 import httpx
 
-from kafka_bridge.gateway.callbacks.tokens import CallbackTokens
+from kafka_bridge.gateway.callbacks.authentication import CallbackTokens
 
 from .background import repeating
 from .odd_values import odd_result, odd_text

@@ -24,8 +24,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from acceptance.observers import Statsd
 from acceptance.topic_contents import records_of
-from kafka_bridge.gateway.callbacks.config import Receiver
-from kafka_bridge.gateway.callbacks.tokens import CallbackTokens
+from kafka_bridge.gateway.callbacks.authentication import CallbackTokens
+from kafka_bridge.gateway.callbacks.config import CallbackConfig
 from kafka_bridge.testing import Broker, TopicExists
 from kafka_bridge.testing.local_airflow import Component, LocalAirflow
 from kafka_bridge.testing.local_airflow.config import free_port
@@ -191,7 +191,7 @@ def test_honest_jobs_end_in_time_beside_odd_records(
 ) -> None:
     """No process dies or grows, each honest job succeeds, and what is refused is counted."""
     monkeypatch.setenv("FUZZ_SECRET", SECRET)
-    receiver = Receiver.model_validate(
+    receiver = CallbackConfig.model_validate(
         {"public_url": "http://127.0.0.1", "secret": {"env": "FUZZ_SECRET"}}
     )
     members = _old_members(airflow.session(Component.TRIGGERER))

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome
 from kafka_bridge.gateway.callbacks.channel import CallbackChannel
-from kafka_bridge.gateway.callbacks.config import Receiver
-from kafka_bridge.gateway.callbacks.inbox import Callbacks
-from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome
+from kafka_bridge.gateway.callbacks.config import CallbackConfig
+from kafka_bridge.gateway.callbacks.inbox import JobCallbacks
 from kafka_bridge.gateway.http.config import HttpJob
 from kafka_bridge.kafka.config import KafkaConfig
 
@@ -50,7 +50,7 @@ def gateway(config: KafkaConfig, topic: str, **values: Any) -> Iterator[Gateway]
         **values,
     }
     job = HttpJob.model_validate({"url": "http://service.example", "mode": "callback"})
-    running = Gateway(CallbackChannel(Receiver.model_validate(file), {"work": job}))
+    running = Gateway(CallbackChannel(CallbackConfig.model_validate(file), {"work": job}))
 
     def count(outcome: CallbackOutcome) -> None:
         running.outcomes[outcome] += 1
@@ -80,13 +80,13 @@ async def until_taken(client: httpx.AsyncClient, url: str, body: dict[str, Any])
             await asyncio.sleep(RETRY_SECONDS)
 
 
-async def hear(callbacks: Callbacks) -> dict[str, Any]:
+async def hear(callbacks: JobCallbacks) -> dict[str, Any]:
     """Return the next callback."""
     async with asyncio.timeout(WAIT_SECONDS):
         return await callbacks.next()
 
 
-async def hears_nothing(callbacks: Callbacks, seconds: float = 0.3) -> bool:
+async def hears_nothing(callbacks: JobCallbacks, seconds: float = 0.3) -> bool:
     """Tell whether no callback comes for a while."""
     try:
         async with asyncio.timeout(seconds):

@@ -23,10 +23,10 @@ from integration.gateway.callbacks.receivers import (
 )
 from integration.jobs import config_of
 from kafka_bridge.gateway.callbacks import inbox, publisher
-from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome
-from kafka_bridge.gateway.callbacks.report_order import ReportOrder
-from kafka_bridge.gateway.http.config import Answer
+from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome
+from kafka_bridge.gateway.http.answer_config import Answer
 from kafka_bridge.gateway.http.job_status import read_answer
+from kafka_bridge.gateway.http.status_reports import ReportOrder
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.lookups.scan import offsets_since
 from kafka_bridge.kafka.producer import RecordProducer

@@ -19,7 +19,7 @@ from integration.gateway.callbacks.receivers import (
 )
 from integration.jobs import first_record
 from kafka_bridge.gateway.callbacks import server
-from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome
+from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError, ReaderClosed, TopicNotFound
 from kafka_bridge.protocol.ids import new_correlation_id

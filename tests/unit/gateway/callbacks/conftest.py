@@ -11,18 +11,18 @@ import httpx
 import pytest
 
 from kafka_bridge.gateway.callbacks.app import callback_app
-from kafka_bridge.gateway.callbacks.config import Receiver
-from kafka_bridge.gateway.callbacks.ended_jobs import EndedJobs
-from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome
+from kafka_bridge.gateway.callbacks.authentication import CallbackTokens
+from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome
+from kafka_bridge.gateway.callbacks.config import CallbackConfig
+from kafka_bridge.gateway.callbacks.finished_jobs import FinishedJobs
 from kafka_bridge.gateway.callbacks.receiver import CallbackReceiver
-from kafka_bridge.gateway.callbacks.tokens import CallbackTokens
 from kafka_bridge.gateway.http.config import HttpJob
 from kafka_bridge.protocol.headers import Headers
 
 JOB = "6f1c2f0a-8d4e-4b57-9a53-0c7d1be0a001"
 PUBLIC_URL = "http://gateway.example/bridge"
 
-Says: TypeAlias = Callable[..., Receiver]
+Says: TypeAlias = Callable[..., CallbackConfig]
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ def says(monkeypatch: pytest.MonkeyPatch) -> Says:
     """Give a function that returns what the file says of callbacks, its secret being there."""
     monkeypatch.setenv("CALLBACK_SECRET", "a secret that nobody can guess")
 
-    def receiver(**values: Any) -> Receiver:
+    def receiver(**values: Any) -> CallbackConfig:
         file = {"public_url": PUBLIC_URL, "secret": {"env": "CALLBACK_SECRET"}, **values}
-        return Receiver.model_validate(file)
+        return CallbackConfig.model_validate(file)
 
     return receiver
 
@@ -83,7 +83,7 @@ async def receive(says: Says) -> AsyncIterator[Receive]:
         config = says(**file)
         receiving = Receiving(CallbackTokens(config))
         receiver = CallbackReceiver(
-            config, {"work": called_back(**(job or {}))}, EndedJobs(), receiving.publish
+            config, {"work": called_back(**(job or {}))}, FinishedJobs(), receiving.publish
         )
         receiving.receiver = receiver
         app = callback_app(receiver, "/bridge", receiving.counted.append)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from unittest.mock import Mock
 
-from kafka_bridge.gateway.callbacks.inbox import Callbacks
-from kafka_bridge.gateway.callbacks.records import callback_headers
+from kafka_bridge.gateway.callbacks.inbox import JobCallbacks
+from kafka_bridge.gateway.callbacks.publisher import callback_headers
 from kafka_bridge.kafka.responses.subscriptions import MOST_PENDING, Arrival
 from kafka_bridge.protocol.errors import RecordLocation
 
@@ -15,7 +15,7 @@ JOB = "6f1c2f0a-8d4e-4b57-9a53-0c7d1be0a001"
 
 async def test_flood_of_callbacks_is_bounded_and_the_end_is_heard() -> None:
     """Whoever has a callback URL decides how many come: the latest progress and the end count."""
-    callbacks = Callbacks(Mock(), JOB, [0])
+    callbacks = JobCallbacks(Mock(), JOB, [0])
     taken = callbacks.subscription
 
     def call_back(number: int, *, ends_job: bool) -> None:
@@ -36,7 +36,7 @@ async def test_flood_of_callbacks_is_bounded_and_the_end_is_heard() -> None:
 
 async def test_records_that_the_receiver_would_refuse_are_passed_over() -> None:
     """Others may write to the topic: what is too deep, or no JSON, fails no job."""
-    callbacks = Callbacks(Mock(), JOB, [0])
+    callbacks = JobCallbacks(Mock(), JOB, [0])
     deep = b'{"a":' * 101 + b"1" + b"}" * 101
     for number, value in enumerate((deep, b'{"result": NaN}', b"[1]", None, b'{"number": 7}')):
         head = callbacks.subscription.read_head(value, [])

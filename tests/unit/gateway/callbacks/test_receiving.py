@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kafka_bridge.gateway.callbacks import bodies
-from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome, CallbackRefused
 from kafka_bridge.protocol.errors import BrokerUnreachable, RecordTooLarge
 from unit.gateway.callbacks.conftest import JOB, Receive
 

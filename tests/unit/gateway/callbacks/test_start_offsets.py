@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kafka_bridge.gateway.callbacks import start_offsets as module
-from kafka_bridge.gateway.callbacks.start_offsets import Starts
+from kafka_bridge.gateway.callbacks.start_offsets import StartOffsets
 from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW
 from kafka_bridge.protocol.errors import BrokerUnreachable, TopicNotFound
 
@@ -51,7 +51,7 @@ async def test_many_jobs_ask_once(brokers: Brokers) -> None:
 
     Who comes while it is on its way shares the next.
     """
-    starts = Starts(brokers)
+    starts = StartOffsets(brokers)
     first = [starts.since(NOON + timedelta(minutes=n)) for n in (30, 20, 40)]
     waiting = [asyncio.ensure_future(each) for each in first]
     await until_asked(brokers, 1)
@@ -69,7 +69,7 @@ async def test_many_jobs_ask_once(brokers: Brokers) -> None:
 
 async def test_a_job_that_is_cancelled_leaves_the_answer_to_others(brokers: Brokers) -> None:
     """One of those that wait goes; the others get the answer all the same."""
-    starts = Starts(brokers)
+    starts = StartOffsets(brokers)
     gone, stays = (asyncio.create_task(starts.since(NOON)) for _ in range(2))
     await until_asked(brokers, 1)
     gone.cancel()
@@ -83,10 +83,10 @@ async def test_brokers_that_are_away_are_asked_again(
     brokers: Brokers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No answer costs no job; that the topic is gone is told, and asked anew by the next."""
-    monkeypatch.setattr(Starts._answer.retry, "sleep", lambda _: asyncio.sleep(0))
+    monkeypatch.setattr(StartOffsets._answer.retry, "sleep", lambda _: asyncio.sleep(0))
     brokers.may_answer.set()
     brokers.errors = [BrokerUnreachable("away"), BrokerUnreachable("away"), TopicNotFound("gone")]
-    starts = Starts(brokers)
+    starts = StartOffsets(brokers)
     with pytest.raises(TopicNotFound, match="gone"):
         await starts.since(NOON)
     assert len(brokers.asked) == 3

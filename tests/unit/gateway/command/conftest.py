@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from kafka_bridge.gateway.command.config import CommandJob
-from kafka_bridge.gateway.command.job import CommandHandler
+from kafka_bridge.gateway.command.handler import CommandHandler
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.gateway import Gateway
 from kafka_bridge.protocol.encodings import Encoding

@@ -8,14 +8,14 @@ import time
 import pytest
 
 from kafka_bridge.gateway.command.config import CommandJob
-from kafka_bridge.gateway.command.progress import Said, newest
+from kafka_bridge.gateway.command.progress import LineReport, newest
 from kafka_bridge.protocol.messages import JobState, Progress
 from unit.gateway.command.conftest import Do, Script
 
 BAR = r"(?P<completed>[\d.,]+)/(?P<total>[\d.,]+|\?) ?(?P<unit>[a-z]+)?(: (?P<message>.+))?"
 
 
-def said(line: str, progress: str = "json") -> Said:
+def said(line: str, progress: str = "json") -> LineReport:
     """Return what a line says."""
     job = CommandJob.model_validate({"command": ["audit"], "progress": progress})
     return job.progress.read(line)
@@ -48,7 +48,7 @@ def said(line: str, progress: str = "json") -> Said:
 def test_json_lines(line: str, progress: tuple[float, ...] | None, message: str | None) -> None:
     """What is no progress as it should be is a message as it is; the job goes on."""
     expected = None if progress is None else Progress(*progress)  # type: ignore[arg-type]
-    assert said(line) == Said(expected, message)
+    assert said(line) == LineReport(expected, message)
 
 
 @pytest.mark.parametrize(
@@ -64,15 +64,15 @@ def test_json_lines(line: str, progress: tuple[float, ...] | None, message: str 
 )
 def test_pattern(line: str, progress: Progress | None, message: str | None) -> None:
     """It is looked for anywhere in the line; a completed that is no number makes a message."""
-    assert said(line, BAR) == Said(progress, message)
+    assert said(line, BAR) == LineReport(progress, message)
 
 
 def test_newest_counts() -> None:
     """Of many lines at once, the last progress and the last message."""
     reader = CommandJob.model_validate({"command": ["audit"], "progress": BAR}).progress
     lines = ["1/9: one", "2/9", "words", "3/9", " ", "more words", ""]
-    assert newest(lines, reader) == Said(Progress(3, 9), "more words")
-    assert newest([" ", ""], reader) == Said()
+    assert newest(lines, reader) == LineReport(Progress(3, 9), "more words")
+    assert newest([" ", ""], reader) == LineReport()
 
 
 def test_job_tells_what_its_program_says_on_both_outputs(do: Do, sh: Script) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from kafka_bridge.gateway.http.answer_config import Answer
 from kafka_bridge.gateway.http.client import ServiceClient
-from kafka_bridge.gateway.http.config import Answer, HttpJob, Service
-from kafka_bridge.gateway.http.job import HttpHandler
-from kafka_bridge.gateway.http.job_status import Report
-from kafka_bridge.gateway.http.states import State
+from kafka_bridge.gateway.http.config import HttpJob
+from kafka_bridge.gateway.http.handler import HttpHandler
+from kafka_bridge.gateway.http.job_status import ServiceState, StatusReport
+from kafka_bridge.gateway.http.service_config import HttpService
 from kafka_bridge.gateway.http.status_reports import first_end, read_callback
 from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.protocol.encodings import Encoding
@@ -71,7 +72,7 @@ def do(service: Scripted) -> Callable[..., JobOutcome]:
         config = {"url": service.url, "mode": "callback", **settings}
         handler = HttpHandler(
             HttpJob.model_validate(config),
-            ServiceClient(Service(url=service.url)),
+            ServiceClient(HttpService(url=service.url)),
             callbacks,
         )
         worker = Worker("gateway")
@@ -187,7 +188,7 @@ async def test_job_whose_first_delivery_died_as_it_submitted(service: Scripted) 
     callbacks = GivenCallbacks(DONE)
     config = HttpJob.model_validate({"url": service.url, "mode": "callback"})
     job = second_delivery(StopSignal())
-    handler = HttpHandler(config, ServiceClient(Service(url=service.url)), callbacks)
+    handler = HttpHandler(config, ServiceClient(HttpService(url=service.url)), callbacks)
     assert await handler.handle(job, None) == 5
     assert callbacks.listened_since == [job.request.created_at]
     assert len(service.asked) == 1
@@ -205,12 +206,12 @@ def test_callback_url_is_never_told(service: Scripted, do: Do) -> None:
 class Waits:
     """Ends after a while; knows that it was cancelled and has tidied up."""
 
-    def __init__(self, seconds: float, end: Report | Exception) -> None:
+    def __init__(self, seconds: float, end: StatusReport | Exception) -> None:
         self.seconds = seconds
         self.end = end
         self.is_tidy = False
 
-    async def wait(self) -> Report:
+    async def wait(self) -> StatusReport:
         """Return the end, or raise it."""
         try:
             await asyncio.sleep(self.seconds)
@@ -225,7 +226,7 @@ class Waits:
 
 async def test_of_two_ends_that_come_together_the_success_counts() -> None:
     """Whichever task the loop happens to look at first."""
-    success = Report(State.SUCCEEDED)
+    success = StatusReport(ServiceState.SUCCEEDED)
     for _ in range(20):
         ends = [Waits(0, ApplicationError("gave up")), Waits(0, success)]
         assert await first_end(*(each.wait() for each in ends)) is success
@@ -233,10 +234,12 @@ async def test_of_two_ends_that_come_together_the_success_counts() -> None:
 
 async def test_who_waits_no_longer_has_ended() -> None:
     """A request on its way is over before the job is: also where the first end is a failure."""
-    late = Waits(30, Report(State.SUCCEEDED))
-    assert (await first_end(Waits(0, Report(State.FAILED)).wait(), late.wait())).state == "failed"
+    late = Waits(30, StatusReport(ServiceState.SUCCEEDED))
+    assert (
+        await first_end(Waits(0, StatusReport(ServiceState.FAILED)).wait(), late.wait())
+    ).state == "failed"
     assert late.is_tidy
-    late = Waits(30, Report(State.SUCCEEDED))
+    late = Waits(30, StatusReport(ServiceState.SUCCEEDED))
     with pytest.raises(ApplicationError, match="gave up"):
         await first_end(late.wait(), Waits(0, ApplicationError("gave up")).wait())
     assert late.is_tidy
@@ -282,7 +285,7 @@ async def test_job_that_is_handed_over_is_not_cancelled_there(service: Scripted)
 
     cancel = {"method": "DELETE", "path": "/jobs/{external_id}"}
     config = HttpJob.model_validate({"url": service.url, "mode": "callback", "cancel": cancel})
-    handler = HttpHandler(config, ServiceClient(Service(url=service.url)), Closed())
+    handler = HttpHandler(config, ServiceClient(HttpService(url=service.url)), Closed())
     with pytest.raises(ApplicationError, match="the reader is closed"):
         await handler.handle(second_delivery(stop), None)
     assert [each.line for each in service.asked] == [SUBMIT]

@@ -13,7 +13,7 @@ import pytest
 
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.gateway import Gateway
-from kafka_bridge.gateway.http.client import Reply
+from kafka_bridge.gateway.http.answer import ServiceAnswer
 from kafka_bridge.gateway.http.config import HttpJob
 from kafka_bridge.gateway.http.external_id import external_id_of
 from kafka_bridge.gateway.mask import Mask
@@ -334,7 +334,7 @@ def test_location_names_the_port_that_is_usual() -> None:
     request = httpx.Request("POST", "https://svc/jobs")
     for location in ("https://svc:443/jobs/7", "https://svc/jobs/7"):
         response = httpx.Response(202, headers={"Location": location}, request=request)
-        reply = Reply(response, 0.0, Mask())
+        reply = ServiceAnswer(response, 0.0, Mask())
         assert external_id_of(job, "https://svc", reply, {"job_id": JOB}) == "7"
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from kafka_bridge.gateway.http import failures
+from kafka_bridge.gateway.http import request_errors
 from kafka_bridge.gateway.http.client import Call, ServiceClient
-from kafka_bridge.gateway.http.config import HttpJob, Service
+from kafka_bridge.gateway.http.config import HttpJob
 from kafka_bridge.gateway.http.requests import submit_call
+from kafka_bridge.gateway.http.service_config import HttpService
 from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.worker import ApplicationError
@@ -215,7 +216,7 @@ def test_places_of_a_service_are_waited_for(service: Scripted) -> None:
     told: list[str] = []
 
     async def three() -> int:
-        client = ServiceClient(Service(url=service.url, concurrency=2))
+        client = ServiceClient(HttpService(url=service.url, concurrency=2))
         inside = most = 0
 
         async def one() -> None:
@@ -238,7 +239,7 @@ def test_connections_are_limited(service: Scripted) -> None:
     service.on("GET /slow", Says(1, hangs=0.05))
 
     async def many() -> None:
-        client = ServiceClient(Service(url=service.url, max_connections=3))
+        client = ServiceClient(HttpService(url=service.url, max_connections=3))
         await asyncio.gather(*(client.send(Call("GET", "/slow")) for _ in range(12)))
 
     asyncio.run(many())
@@ -276,7 +277,7 @@ def test_cookies_of_one_job_are_not_sent_with_the_next(service: Scripted, do: Do
     assert do().state is JobState.SUCCEEDED
 
     async def two() -> None:
-        client = ServiceClient(Service(url=service.url))
+        client = ServiceClient(HttpService(url=service.url))
         for _ in range(2):
             await client.send(Call("POST", f"/jobs/{JOB}"))
 
@@ -291,13 +292,13 @@ def test_connection_that_breaks_has_a_reason(service: Scripted, do: Do) -> None:
     failed = do(AT_ONCE, service_says={"retries": {"limit": 0}}).error
     assert failed is not None
     assert re.search(r": no answer: \w", failed.message)
-    assert failures.reason(httpx.ReadError("")) == (
+    assert request_errors.reason(httpx.ReadError("")) == (
         "the connection broke while the answer was read"
     )
     error = httpx.ReadError("")
     error.__cause__ = ConnectionResetError(104, "Connection reset by peer")
-    assert failures.reason(error) == "[Errno 104] Connection reset by peer"
-    assert failures.reason(httpx.UnsupportedProtocol("")) == "UnsupportedProtocol"
+    assert request_errors.reason(error) == "[Errno 104] Connection reset by peer"
+    assert request_errors.reason(httpx.UnsupportedProtocol("")) == "UnsupportedProtocol"
 
 
 @pytest.mark.parametrize(
@@ -316,7 +317,7 @@ def test_connection_that_breaks_has_a_reason(service: Scripted, do: Do) -> None:
 def test_pause_that_a_service_asks_for_is_bounded(value: str, seconds: float) -> None:
     """A day would be longer than any job waits for its status."""
     answer = httpx.Response(503, headers={"Retry-After": value})
-    assert failures.retry_after(answer) == seconds
+    assert request_errors.retry_after(answer) == seconds
 
 
 @pytest.mark.parametrize("depth", [101, 100_000])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from kafka_bridge.gateway.callbacks.ended_jobs import EndedJobs, Seen
+from kafka_bridge.gateway.callbacks.finished_jobs import FinishedJobs, Seen
 
 
 def test_the_end_is_told_from_others() -> None:
     """Of a job that has ended, the very callback that ended it is known; the first end counts."""
-    ended = EndedJobs()
+    ended = FinishedJobs()
     assert ended.seen("a", b"end") is Seen.NOTHING
     ended.note("a", b"end")
     ended.note("a", b"another end")
@@ -18,7 +18,7 @@ def test_the_end_is_told_from_others() -> None:
 
 def test_memory_is_bounded() -> None:
     """The oldest ends are forgotten first."""
-    ended = EndedJobs(most=10)
+    ended = FinishedJobs(most=10)
     for number in range(25):
         ended.note(str(number), b"end")
     known = [number for number in range(25) if ended.seen(str(number), b"end") is Seen.SAME]

@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
-from kafka_bridge.gateway.callbacks.report_order import ReportOrder
 from kafka_bridge.gateway.expression_scope import scope_of
-from kafka_bridge.gateway.http.client import Reply, ServiceClient
+from kafka_bridge.gateway.http.answer import ServiceAnswer
+from kafka_bridge.gateway.http.callback_wait import CallbackSource, called_back_end
+from kafka_bridge.gateway.http.client import ServiceClient
 from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling
 from kafka_bridge.gateway.http.external_id import external_id_of
-from kafka_bridge.gateway.http.failures import RequestFailed
-from kafka_bridge.gateway.http.job_status import Report
+from kafka_bridge.gateway.http.job_status import ServiceState, StatusReport
 from kafka_bridge.gateway.http.polling import fetch, poll
+from kafka_bridge.gateway.http.request_errors import RequestFailed
 from kafka_bridge.gateway.http.requests import call_about, submit_call
-from kafka_bridge.gateway.http.states import State
-from kafka_bridge.gateway.http.status_reports import Reports, Tell, first_end, read_callback
+from kafka_bridge.gateway.http.status_reports import Reports, Tell, first_end
 from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.gateway.outbound import GatewayHandler, MaskedJob
 from kafka_bridge.worker import ApplicationError, JobStopped, StopReason
@@ -27,32 +25,6 @@ from kafka_bridge.worker import ApplicationError, JobStopped, StopReason
 CONFLICT = 409
 CANCEL_SECONDS = 30.0
 """How long a cancel request may take, tries and all: a person waits for its outcome."""
-
-
-class CalledBack(Protocol):
-    """The callbacks for one job."""
-
-    async def next(self) -> Any:
-        """Return the body of the next callback, as JSON gives it; wait for it."""
-
-
-class Callbacks(Protocol):
-    """Where callbacks arrive, and how a service gets there."""
-
-    @property
-    def expires_after(self) -> float:
-        """The seconds for which a URL is good."""
-
-    def url(self, job_id: str, job_type: str) -> str:
-        """Return the URL to call back to for a job."""
-
-    def listen(
-        self, job_id: str, since: datetime | None
-    ) -> AbstractAsyncContextManager[CalledBack]:
-        """Hear the callbacks for a job inside the block.
-
-        :param since: hear those that have come since then, too
-        """
 
 
 class HttpHandler(GatewayHandler):
@@ -66,7 +38,7 @@ class HttpHandler(GatewayHandler):
         self,
         config: HttpJob,
         client: ServiceClient,
-        callbacks: Callbacks | None = None,
+        callbacks: CallbackSource | None = None,
         unknown_words: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._config = config
@@ -139,7 +111,7 @@ class HttpHandler(GatewayHandler):
                 raise await self._given_up(job, scope, error) from None
             raise
 
-    async def _submit(self, job: MaskedJob, scope: Mapping[str, Any]) -> Reply:
+    async def _submit(self, job: MaskedJob, scope: Mapping[str, Any]) -> ServiceAnswer:
         return await self._client.send(
             submit_call(self._config, scope, job.mask),
             takes=self._already_exists(),
@@ -156,8 +128,8 @@ class HttpHandler(GatewayHandler):
     # Waiting.
 
     async def _watched(
-        self, job: MaskedJob, scope: dict[str, Any], watching: Awaitable[Report]
-    ) -> Report:
+        self, job: MaskedJob, scope: dict[str, Any], watching: Awaitable[StatusReport]
+    ) -> StatusReport:
         """Return the end; where it can no longer be known, cancel the job at the service first."""
         try:
             return await watching
@@ -184,11 +156,11 @@ class HttpHandler(GatewayHandler):
 
     async def _polled(
         self, job: MaskedJob, scope: Mapping[str, Any], polling: Polling, tell: Tell
-    ) -> Report:
+    ) -> StatusReport:
         call = call_about(polling, scope, job.mask)
         return await poll(self._client, call, polling, self._config.answer, tell)
 
-    async def _called_back(self, job: MaskedJob, scope: dict[str, Any], tell: Tell) -> Report:
+    async def _called_back(self, job: MaskedJob, scope: dict[str, Any], tell: Tell) -> StatusReport:
         """Wait for the end that the service calls back; where the file says so, ask as well."""
         assert self._callbacks is not None  # noqa: S101  the file was checked for it
         url = scope["callback_url"] = self._callbacks.url(job.correlation_id, job.job_type)
@@ -198,44 +170,21 @@ class HttpHandler(GatewayHandler):
         since = None if is_new else job.request.created_at
         async with self._callbacks.listen(job.correlation_id, since) as callbacks:
             await self._begin(job, scope)
-            ends = [self._heard(job, callbacks, tell)]
+            patience = self._config.silence_timeout or self._callbacks.expires_after
+            ends = [called_back_end(self._config.answer, callbacks, patience, job.mask, tell)]
             if self._config.polling is not None:
                 ends.append(self._polled(job, scope, self._config.polling, tell))
             return await self._watched(job, scope, first_end(*ends))
 
-    async def _heard(self, job: MaskedJob, callbacks: CalledBack, tell: Tell) -> Report:
-        """Return the end that is called back."""
-        assert self._callbacks is not None  # noqa: S101  as above
-        patience = self._config.silence_timeout or self._callbacks.expires_after
-        order = ReportOrder()
-        while True:
-            try:
-                async with asyncio.timeout(patience):
-                    body = await callbacks.next()
-            except TimeoutError:
-                raise ApplicationError(
-                    f"the service has not called back for {patience:g} s: can it reach the "
-                    "public_url of callbacks, and does it still know of the job?",
-                    type="no_callback",
-                    details="",
-                ) from None
-            report = read_callback(self._config.answer, body, job.mask)
-            if report is None:
-                continue
-            if report.state is not State.RUNNING:
-                return report
-            if not order.is_old(report):
-                tell(report)
-
     # Ending.
 
-    def _answer_is_result(self, reply: Reply) -> Any:
+    def _answer_is_result(self, reply: ServiceAnswer) -> Any:
         return reply.part(self._config.answer.result)
 
-    async def _outcome(self, job: MaskedJob, scope: Mapping[str, Any], end: Report) -> Any:
+    async def _outcome(self, job: MaskedJob, scope: Mapping[str, Any], end: StatusReport) -> Any:
         if end.error is not None:
             raise end.error
-        if end.state is State.CANCELLED:
+        if end.state is ServiceState.CANCELLED:
             raise ApplicationError(
                 f"the job was cancelled at the service: {end.message or 'it says no more'}",
                 type="cancelled_at_service",

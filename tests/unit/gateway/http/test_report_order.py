@@ -6,23 +6,22 @@ import random
 
 import pytest
 
-from kafka_bridge.gateway.callbacks.report_order import ReportOrder
-from kafka_bridge.gateway.http.job_status import Report
-from kafka_bridge.gateway.http.states import State
+from kafka_bridge.gateway.http.job_status import ServiceState, StatusReport
+from kafka_bridge.gateway.http.status_reports import ReportOrder
 from kafka_bridge.protocol.messages import Progress
 
-RUNNING, ENDED = State.RUNNING, State.SUCCEEDED
+RUNNING, ENDED = ServiceState.RUNNING, ServiceState.SUCCEEDED
 SEED = 20261125
 
 
-def at(completed: float, total: float | None = 10, unit: str | None = None) -> Report:
+def at(completed: float, total: float | None = 10, unit: str | None = None) -> StatusReport:
     """Return a report of progress."""
-    return Report(RUNNING, progress=Progress(completed, total, unit))
+    return StatusReport(RUNNING, progress=Progress(completed, total, unit))
 
 
-def saying(message: str) -> Report:
+def saying(message: str) -> StatusReport:
     """Return a report without progress."""
-    return Report(RUNNING, message=message)
+    return StatusReport(RUNNING, message=message)
 
 
 @pytest.mark.parametrize(
@@ -35,15 +34,18 @@ def saying(message: str) -> Report:
         ([at(5, None), at(4, None)], [at(5, None)]),
         ([saying("a"), saying("a"), saying("b"), saying("a")], list(map(saying, "aba"))),
         ([at(5), saying("a"), at(4), at(5)], [at(5), saying("a"), at(5)]),
-        ([at(5), Report(ENDED), Report(ENDED)], [at(5), Report(ENDED), Report(ENDED)]),
-        ([at(5), Report(ENDED, progress=Progress(1, 10))], None),
+        (
+            [at(5), StatusReport(ENDED), StatusReport(ENDED)],
+            [at(5), StatusReport(ENDED), StatusReport(ENDED)],
+        ),
+        ([at(5), StatusReport(ENDED, progress=Progress(1, 10))], None),
     ],
     ids=[
         *("twice", "going back", "another pass", "another unit", "no total", "messages"),
         *("a message between", "ends", "an end that goes back"),
     ],
 )
-def test_what_is_news(reports: list[Report], news: list[Report] | None) -> None:
+def test_what_is_news(reports: list[StatusReport], news: list[StatusReport] | None) -> None:
     """Repetitions and progress that goes back are old; another pass, and every end, is not."""
     order = ReportOrder()
     assert [each for each in reports if not order.is_old(each)] == (news or reports)

@@ -20,7 +20,7 @@ class Seen(Enum):
     OTHER = "another one has ended it"
 
 
-class EndedJobs:
+class FinishedJobs:
     """Remembers the callbacks that ended jobs, the latest so many. Any thread may use it."""
 
     def __init__(self, most: int = MOST_JOBS) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from kafka_bridge.gateway.http import connections
-from kafka_bridge.gateway.http.connections import Connections
+from kafka_bridge.gateway.http import connection_pool
+from kafka_bridge.gateway.http.connection_pool import ConnectionPool
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -50,7 +50,7 @@ async def listening() -> AsyncIterator[Listener]:
         yield listener
 
 
-async def ask(open_: Connections, listener: Listener) -> None:
+async def ask(open_: ConnectionPool, listener: Listener) -> None:
     """Send one request."""
     async with open_.one() as client:
         assert (await client.get(listener.url)).json() == {}
@@ -60,7 +60,7 @@ def test_connections_are_used_again_and_no_more_than_allowed() -> None:
     """Sixty requests, thirty at a time, go over three connections; later ones over the last."""
 
     async def run() -> Listener:
-        open_ = Connections(3, httpx.create_ssl_context())
+        open_ = ConnectionPool(3, httpx.create_ssl_context())
         async with listening() as listener:
             for _ in range(2):
                 await asyncio.gather(*(ask(open_, listener) for _ in range(30)))
@@ -72,10 +72,10 @@ def test_connections_are_used_again_and_no_more_than_allowed() -> None:
 
 def test_connections_that_nobody_uses_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a burst, those that the requests since then do not need are closed."""
-    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(connection_pool, "IDLE_SECONDS", 0.2)
 
     async def run() -> Listener:
-        open_ = Connections(20, httpx.create_ssl_context())
+        open_ = ConnectionPool(20, httpx.create_ssl_context())
         async with listening() as listener, asyncio.timeout(20):
             await asyncio.gather(*(ask(open_, listener) for _ in range(20)))
             assert listener.now == 20

@@ -7,16 +7,17 @@ import contextlib
 from typing import Any
 
 from kafka_bridge.gateway.command.config import CommandJob
-from kafka_bridge.gateway.command.failures import (
+from kafka_bridge.gateway.command.invocation import invocation_of
+from kafka_bridge.gateway.command.output import Output
+from kafka_bridge.gateway.command.program import GuardGone, NotStarted, Program
+from kafka_bridge.gateway.command.program_errors import (
     ending,
     failed,
     guard_gone,
     not_started,
     timed_out,
 )
-from kafka_bridge.gateway.command.invocation import invocation_of
-from kafka_bridge.gateway.command.output import Output
-from kafka_bridge.gateway.command.program import GuardGone, NotStarted, Program
+from kafka_bridge.gateway.command.program_result import result_of
 from kafka_bridge.gateway.command.progress import (
     SLOW_LINES_SECONDS,
     SLOW_SECONDS,
@@ -25,7 +26,6 @@ from kafka_bridge.gateway.command.progress import (
     PlainLines,
     newest,
 )
-from kafka_bridge.gateway.command.results import result_of
 from kafka_bridge.gateway.expression_scope import scope_of
 from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.gateway.outbound import GatewayHandler, MaskedJob

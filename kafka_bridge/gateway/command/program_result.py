@@ -10,7 +10,7 @@ from kafka_bridge.gateway.command.config import CommandJob, ResultForm
 from kafka_bridge.gateway.command.output import Output
 from kafka_bridge.gateway.command.progress import SLOW_LINES_SECONDS
 from kafka_bridge.gateway.json_text import read_json
-from kafka_bridge.gateway.outside_text import excerpt
+from kafka_bridge.gateway.untrusted_text import excerpt
 from kafka_bridge.worker import ApplicationError
 
 

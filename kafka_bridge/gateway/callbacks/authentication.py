@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from kafka_bridge.gateway.callbacks.config import Receiver
-from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.callbacks.config import CallbackConfig
+from kafka_bridge.gateway.http.config import Signature
 
 _SALT = "kafka-bridge.callback"
 
@@ -28,7 +31,7 @@ class CallbackTokens:
     A secret that stands in a file is read anew each time, for it may be renewed.
     """
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(self, receiver: CallbackConfig) -> None:
         self._receiver = receiver
 
     def url(self, job_id: str, job_type: str) -> str:
@@ -73,3 +76,28 @@ class CallbackTokens:
 
 def _forged() -> CallbackRefused:
     return CallbackRefused(CallbackOutcome.UNAUTHORIZED, "this is no callback URL of ours")
+
+
+def check_signature(signature: Signature, headers: Mapping[str, str], body: bytes) -> None:
+    """Return if the body is signed with the shared secret.
+
+    :param headers: the request's; looked up without regard to case
+    :raises CallbackRefused: it is not
+    :raises ValueError: the secret cannot be read
+    """
+    given = headers.get(signature.header)
+    if given is None:
+        raise _unsigned(f"the header {signature.header} with the body's signature is missing")
+    expected = hmac.new(signature.secret.reveal().encode(), body, "sha256").hexdigest()
+    digits = given.removeprefix(signature.prefix).strip().lower()
+    is_prefixed = given.startswith(signature.prefix)
+    # As bytes: of texts, compare_digest takes ASCII only.
+    if not hmac.compare_digest(digits.encode(), expected.encode()) or not is_prefixed:
+        raise _unsigned(
+            f"the signature in the header {signature.header} is not this body's: expected "
+            f"{signature.prefix!r} and the HMAC-SHA256 of the body in hexadecimal digits"
+        )
+
+
+def _unsigned(why: str) -> CallbackRefused:
+    return CallbackRefused(CallbackOutcome.UNAUTHORIZED, why)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
-from kafka_bridge.gateway.callbacks.config import Receiver
-from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome, CallbackRefused
-from kafka_bridge.gateway.callbacks.tokens import CallbackToken, CallbackTokens
+from kafka_bridge.gateway.callbacks.authentication import CallbackToken, CallbackTokens
+from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome, CallbackRefused
+from kafka_bridge.gateway.callbacks.config import CallbackConfig
 from unit.gateway.callbacks.conftest import JOB, PUBLIC_URL, Says
 
 SECRET = "a secret that nobody can guess"
@@ -63,7 +63,7 @@ def test_what_another_version_signed_is_refused(says: Says) -> None:
         assert outcome_of(tokens, token) is CallbackOutcome.UNAUTHORIZED
 
 
-def token_of(receiver: Receiver, seconds_ago: float) -> str:
+def token_of(receiver: CallbackConfig, seconds_ago: float) -> str:
     """Return a token that was made so long ago, as that gateway's clock said."""
     then = int(time.time() - seconds_ago)
     with pytest.MonkeyPatch.context() as patched:

@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.requests import ClientDisconnect
 
-from kafka_bridge.gateway.callbacks import connections, server
+from kafka_bridge.gateway.callbacks import connection_limits, server
 
 if TYPE_CHECKING:
     from conftest import Eventually
@@ -54,7 +54,7 @@ def application() -> FastAPI:
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Serve with half a second for headers."""
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(connection_limits, "HEAD_SECONDS", 0.5)
     with socket.create_server((HERE, 0)) as listening, server._serving(application(), listening):
         yield listening.getsockname()[1]
 
@@ -136,7 +136,7 @@ def test_body_may_take_longer_than_headers(port: int, eventually: Eventually) ->
 CROWDED = """
 import resource, socket, sys, threading, urllib.request
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-from kafka_bridge.gateway.callbacks import server
+from kafka_bridge.gateway.callbacks import connection_limits, server
 from kafka_bridge.worker.monitoring.http import serve
 from kafka_bridge.worker.monitoring.observer import WorkerStatus
 from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver
@@ -183,7 +183,7 @@ def test_probes_are_answered_whoever_else_is_connected(sent: bytes) -> None:
 
 def test_body_that_comes_with_its_headers_is_not_taken_for_headers(port: int) -> None:
     """A client sends both at once, and the system hands them over in one piece."""
-    body = b"x" * (4 * connections.MOST_HEAD_BYTES)
+    body = b"x" * (4 * connection_limits.MOST_HEAD_BYTES)
     head = f"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with half_open(port, head + body) as client:
         assert client.recv(1000).startswith(b"HTTP/1.1 200")

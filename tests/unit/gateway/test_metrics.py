@@ -6,10 +6,10 @@ import re
 
 from prometheus_client import generate_latest
 
-from kafka_bridge.gateway.callbacks.metrics import METRIC, CallbackCounts
-from kafka_bridge.gateway.callbacks.receipts import CallbackOutcome
+from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.gateway import Gateway
+from kafka_bridge.gateway.metrics import CALLBACKS, CallbackCounter
 from kafka_bridge.worker.monitoring.observer import WorkerStatus
 from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver
 from kafka_bridge.worker.monitoring.serving import monitored
@@ -20,14 +20,14 @@ IDLE = WorkerStatus(0, 0, 0, ready=True, seconds_since_poll=0.0)
 
 def test_callbacks_are_counted_by_outcome() -> None:
     """Every outcome has a series from the start; callbacks raise their own, before and after."""
-    counts = CallbackCounts()
+    counts = CallbackCounter()
     counts.count(CallbackOutcome.ACCEPTED)
     with monitored(lambda: IDLE, ["work"], 0, "127.0.0.1", [counts]) as observer:
         assert isinstance(observer, PrometheusObserver)
         for outcome in (CallbackOutcome.ACCEPTED, CallbackOutcome.OVERSIZED):
             counts.count(outcome)
         text = generate_latest(observer.registry).decode()
-    shown = dict(re.findall(rf'^{METRIC}_total{{outcome="(\w+)"}} (\S+)$', text, re.MULTILINE))
+    shown = dict(re.findall(rf'^{CALLBACKS}_total{{outcome="(\w+)"}} (\S+)$', text, re.MULTILINE))
     assert shown == {each.value: "0.0" for each in CallbackOutcome} | {
         "accepted": "2.0",
         "oversized": "1.0",
@@ -44,4 +44,4 @@ def test_a_gateway_that_is_called_back_shows_them(says: Says) -> None:
         (GatewayConfig(callbacks=says(), jobs=polled), 0),
     ):
         shown = Gateway(config).worker.metric_sources
-        assert sum(isinstance(each, CallbackCounts) for each in shown) == sources
+        assert sum(isinstance(each, CallbackCounter) for each in shown) == sources

@@ -12,7 +12,7 @@ import httpx
 
 from kafka_bridge.gateway.json_text import read_json
 from kafka_bridge.gateway.mask import Mask
-from kafka_bridge.gateway.outside_text import excerpt
+from kafka_bridge.gateway.untrusted_text import excerpt
 from kafka_bridge.worker import ApplicationError
 
 RETRYABLE_STATUS = frozenset({408, 425, 429})

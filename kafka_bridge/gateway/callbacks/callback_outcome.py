@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -19,20 +18,6 @@ class CallbackOutcome(StrEnum):
     OVERSIZED = "oversized"
     MALFORMED = "malformed"
     UNAVAILABLE = "unavailable"
-
-
-STATUS: Mapping[CallbackOutcome, int] = {
-    CallbackOutcome.ACCEPTED: 202,
-    CallbackOutcome.DUPLICATE: 200,
-    CallbackOutcome.UNAUTHORIZED: 401,
-    CallbackOutcome.EXPIRED: 403,
-    CallbackOutcome.UNKNOWN_JOB_TYPE: 404,
-    CallbackOutcome.TOO_SLOW: 408,
-    CallbackOutcome.CONFLICT: 409,
-    CallbackOutcome.OVERSIZED: 413,
-    CallbackOutcome.MALFORMED: 422,
-    CallbackOutcome.UNAVAILABLE: 503,
-}
 
 
 class CallbackRefused(Exception):

@@ -16,7 +16,7 @@ IDLE_SECONDS = 5.0
 """How long a connection that nobody uses stays open: as httpx has it."""
 
 
-class Connections:
+class ConnectionPool:
     """Hands out clients of httpx, each with one connection. For one event loop.
 
     They keep no cookies: a client is used for one job after another, and a session cookie of one

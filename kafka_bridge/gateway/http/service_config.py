@@ -1,0 +1,80 @@
+"""The keys of a service in the file: where it is, credentials, limits and retries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Discriminator, Field, FilePath, Tag
+
+from kafka_bridge.gateway.field_types import (
+    AboveZero,
+    AtLeastOne,
+    BaseUrl,
+    Factor,
+    HeaderName,
+    HeaderText,
+    MaybeNone,
+    MaybeNoSeconds,
+    Seconds,
+    Text,
+)
+from kafka_bridge.gateway.secret import Secret
+from kafka_bridge.gateway.strict_model import Problem, Strict
+
+
+class Basic(Strict):
+    """HTTP's basic authentication."""
+
+    username: Text
+    password: Secret
+
+
+class Auth(Strict):
+    """How to show who we are: one of these."""
+
+    bearer: Secret | None = None
+    basic: Basic | None = None
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield it where none is given, or both."""
+        if (self.bearer is None) == (self.basic is None):
+            yield Problem((), "expected one of bearer and basic")
+
+
+class Retries(Strict):
+    """How often a request is sent again that met a 5xx, 408, 425, 429 or no answer, and how soon.
+
+    ``Retry-After`` is honoured. In seconds; see :class:`~kafka_bridge.worker.Backoff`.
+    """
+
+    limit: MaybeNone = 5
+    initial: MaybeNoSeconds = 0.5
+    factor: Factor = 2.0
+    maximum: MaybeNoSeconds = 30.0
+    jitter: MaybeNoSeconds = 0.5
+
+
+HeaderValue = Annotated[
+    Annotated[HeaderText, Tag("(text)")] | Annotated[Secret, Tag("(secret)")],
+    Discriminator(lambda value: "(secret)" if isinstance(value, dict | Secret) else "(text)"),
+]
+
+
+class HttpService(Strict):
+    """A service: where it is, who we are to it, and how much it bears.
+
+    :ivar rate: requests a second at the most
+    :ivar concurrency: jobs at a time at the most
+    """
+
+    url: BaseUrl
+    auth: Auth | None = None
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
+    ca_bundle: FilePath | None = None
+    timeout: Seconds = 30.0
+    max_connections: AtLeastOne = 100
+    max_answer_bytes: AtLeastOne = 10_000_000
+    rate: AboveZero | None = None
+    concurrency: AtLeastOne | None = None
+    retries: Retries = Retries()
