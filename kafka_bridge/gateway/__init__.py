@@ -1,6 +1,6 @@
-"""The gateway: a worker for services that know nothing of Kafka.
+"""The gateway: a worker that runs jobs on HTTP services and programs without Kafka clients.
 
-HTTP services that are polled, call back or answer at once, and programs that are started. What does
-what is said in one YAML file; see ``docs/how-to/wrap-a-rest-service.md``. Needs the extra
-``gateway``.
+A service is polled, calls back, or returns the result in its answer. A program is started for each
+job. One YAML file configures all job types: see ``docs/how-to/wrap-a-rest-service.md``. Needs the
+extra ``gateway``.
 """

@@ -1,4 +1,4 @@
-"""The whole file: services, jobs, and where callbacks arrive."""
+"""The top level of the gateway's file: services, jobs, callbacks, topics and limits."""
 
 from __future__ import annotations
 
@@ -28,12 +28,17 @@ def _fits_file(job: HttpJob | CommandJob, info: ValidationInfo) -> HttpJob | Com
 
 
 def _misfits(job: HttpJob, file: dict[str, Any]) -> Iterator[Problem]:
-    """Yield what a job needs of the file and is not there. What is wrong itself is not in it."""
+    """Yield what a job refers to and the file does not contain.
+
+    Invalid parts of the file are missing in ``file``; they have errors of their own.
+    """
     if job.service is not None and job.service not in file.get("services", {job.service}):
         advice = did_you_mean(job.service, file["services"])
-        yield Problem(("service",), f"no service of that name, {advice}")
+        yield Problem(("service",), f"there is no service with this name, {advice}")
     if job.mode is Mode.CALLBACK and file.get("callbacks", ...) is None:
-        yield Problem(("mode",), "callback needs callbacks in the file: public_url and secret")
+        yield Problem(
+            ("mode",), "mode callback needs callbacks.public_url and callbacks.secret in the file"
+        )
 
 
 Job = Annotated[
@@ -44,15 +49,16 @@ Job = Annotated[
 
 
 class GatewayConfig(Strict):
-    """What a gateway does.
+    """The configuration of a gateway.
 
-    :ivar jobs: by job type; they look at what stands before them here
+    :ivar jobs: by job type. They are checked against ``services`` and ``callbacks``, which must
+        therefore be declared before them
     :ivar group_id: the consumer group that all gateways with this file share
-    :ivar concurrency: how many jobs one gateway has in hand at a time
-    :ivar max_deliveries: how often a job may be in the hands of gateways that die, until it counts
-        as what kills them; many, for a job may outlast many of them
-    :ivar grace: seconds that jobs get to finish when the gateway is told to stop; then others go on
-        with them
+    :ivar concurrency: the number of jobs that are in flight in one gateway
+    :ivar max_deliveries: the number of deliveries after which a job fails, because it may be the
+        cause of crashes. The number is high because a long job may outlive many restarts
+    :ivar grace: the seconds that jobs have to finish when the gateway stops; afterwards other
+        gateways take over
     """
 
     services: dict[Text, HttpService] = Field(default_factory=dict)
@@ -67,8 +73,8 @@ class GatewayConfig(Strict):
     grace: MaybeNoSeconds = 5.0
 
     def service_of(self, job: HttpJob) -> HttpService:
-        """Return the service that does a job: a named one, or what its URL alone makes."""
+        """Return the service of a job: the named one, or one with default settings for its URL."""
         if job.service is not None:
             return self.services[job.service]
-        assert job.url is not None  # noqa: S101  one of the two is there
+        assert job.url is not None  # noqa: S101  one of the two is set
         return HttpService(url=job.url)

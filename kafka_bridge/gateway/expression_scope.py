@@ -1,4 +1,4 @@
-"""What the expressions in the file see of a job."""
+"""The names that expressions in the file can use."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from kafka_bridge.gateway.expressions import Expression, JmesPath, Template, Tex
 from kafka_bridge.gateway.outbound import MaskedJob
 
 JOB_NAMES = frozenset({"job_id", "job_type", "attempt", "delivery", "payload"})
-"""What the expressions of a job see, whoever does it."""
+"""The names that all expressions of a job can use."""
 
 
-def sees(*names: str) -> Any:
-    """Return a validator: expressions look at these names of the scope only."""
+def uses_only(*names: str) -> Any:
+    """Return a validator for expressions that use these names of the scope only."""
     known = frozenset(names)
 
     def check(value: JmesPath | Template | None) -> JmesPath | Template | None:
         if value is not None and (unknown := value.names() - known):
             raise ValueError(
-                f"unknown name {', '.join(sorted(unknown))!s} in {value.text!r}: expressions see "
-                f"{', '.join(sorted(known))} here"
+                f"unknown name {', '.join(sorted(unknown))!s} in {value.text!r}: expressions can "
+                f"use {', '.join(sorted(known))} here"
             )
         return value
 
     return AfterValidator(check)
 
 
-OfJob = Annotated[TextTemplate, sees(*JOB_NAMES)]
-ValueOfJob = Annotated[Expression, sees(*JOB_NAMES)]
+OfJob = Annotated[TextTemplate, uses_only(*JOB_NAMES)]
+ValueOfJob = Annotated[Expression, uses_only(*JOB_NAMES)]
 
 
 def scope_of(job: MaskedJob, payload: Any) -> dict[str, Any]:
-    """Return what the expressions of a job see."""
+    """Return the values of these names for a job."""
     return {
         "job_id": job.correlation_id,
         "job_type": job.job_type,

@@ -48,12 +48,12 @@ class JmesPath:
         :raises ValueError: it is none
         """
         if not isinstance(text, str):
-            expect("a text with a JMESPath expression")
+            expect("a string with a JMESPath expression")
         try:
             return cls(text, jmespath.compile(text))
         except JMESPathError as error:
             said = " ".join(str(error).split())
-            raise ValueError(f"{text!r} is no JMESPath expression: {said}") from None
+            raise ValueError(f"{text!r} is not a JMESPath expression: {said}") from None
 
     def search(self, scope: Any) -> Any:
         """Return what the expression finds, None where there is nothing.
@@ -94,7 +94,7 @@ class Template:
         :raises ValueError: it is none
         """
         if not isinstance(text, str):
-            expect("a text")
+            expect("a string")
         return cls(text, tuple(_parts(text)))
 
     def render(self, scope: Scope, escape: Callable[[str], str] = str) -> str:
@@ -130,9 +130,7 @@ def _parts(text: str) -> Iterator[str | JmesPath]:
     try:
         fields = list(Formatter().parse(text))
     except ValueError as error:
-        raise ValueError(
-            f"{text!r}: {error}. A brace that is meant as such is written twice"
-        ) from None
+        raise ValueError(f"{text!r}: {error}. Write a literal brace twice") from None
     for literal, expression, after_colon, after_bang in fields:
         if literal:
             yield literal
@@ -140,8 +138,8 @@ def _parts(text: str) -> Iterator[str | JmesPath]:
             continue
         if after_colon or after_bang or not expression.strip():
             raise ValueError(
-                f"{text!r}: in braces stands a JMESPath expression, without ':' and '!'; a brace "
-                "that is meant as such is written twice"
+                f"{text!r}: braces must contain a JMESPath expression, without ':' and '!'; write "
+                "a literal brace twice"
             )
         yield JmesPath.parse(expression)
 
@@ -163,11 +161,13 @@ def path_segment(text: str) -> str:
         another path (RFC 3986, section 5.2.4); or it has half a character in it
     """
     if text in {"", ".", ".."}:
-        raise ExpressionFailed(f"{text!r} cannot stand in a URL's path")
+        raise ExpressionFailed(f"{text!r} cannot be part of a URL's path")
     try:
         return quote(text, safe="")
     except UnicodeEncodeError:
-        raise ExpressionFailed(f"{text!a} cannot stand in a URL: it has a lone surrogate") from None
+        raise ExpressionFailed(
+            f"{text!a} cannot be part of a URL: it contains a lone surrogate"
+        ) from None
 
 
 Expression = Annotated[JmesPath, BeforeValidator(JmesPath.parse)]

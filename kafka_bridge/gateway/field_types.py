@@ -17,7 +17,7 @@ EXPECTED = "expected"
 def expect(what: str) -> NoReturn:
     """Refuse a value.
 
-    :param what: what was expected instead, for example "a number above 0"
+    :param what: what was expected instead, for example "a number greater than 0"
     :raises PydanticCustomError: always
     """
     raise PydanticCustomError(EXPECTED, "expected {what}", {"what": what})
@@ -37,13 +37,15 @@ def expected(what: str) -> Any:
     return WrapValidator(check)
 
 
-AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False), expected("a number above 0")]
+AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False), expected("a number greater than 0")]
 Seconds = AboveZero
-MaybeNoSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False), expected("a number from 0 on")]
-Factor = Annotated[float, Field(ge=1, allow_inf_nan=False), expected("a number from 1 on")]
+MaybeNoSeconds = Annotated[
+    float, Field(ge=0, allow_inf_nan=False), expected("a number of at least 0")
+]
+Factor = Annotated[float, Field(ge=1, allow_inf_nan=False), expected("a number of at least 1")]
 Share = Annotated[float, Field(ge=0, le=1), expected("a number from 0 to 1")]
-AtLeastOne = Annotated[int, Field(ge=1), expected("a whole number from 1 on")]
-MaybeNone = Annotated[int, Field(ge=0), expected("a whole number from 0 on")]
+AtLeastOne = Annotated[int, Field(ge=1), expected("a whole number of at least 1")]
+MaybeNone = Annotated[int, Field(ge=0), expected("a whole number of at least 0")]
 Port = Annotated[int, Field(ge=0, le=65_535), expected("a port, 0 to 65535")]
 Status = Annotated[int, Field(ge=100, le=599), expected("an HTTP status code, 100 to 599")]
 
@@ -54,12 +56,12 @@ Method = Annotated[
 TopicName = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9._-]{1,249}$"),
-    expected("a topic's name: at most 249 letters, digits, '.', '_' and '-'"),
+    expected("a topic name: at most 249 letters, digits, '.', '_' and '-'"),
 ]
 HeaderName = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"),  # RFC 9110, section 5.6.2
-    expected("a header's name: letters, digits and '-'"),
+    expected("a header name: letters, digits and '-'"),
 ]
 
 
@@ -71,13 +73,13 @@ def not_in_header(text: str) -> str | None:
     """
     if found := re.search(r"[^\t\x20-\x7e]", text):
         character = found[0]
-        return f"{character!r} (U+{ord(character):04X}), and headers are ASCII on one line"
+        return f"{character!r} (U+{ord(character):04X}), but headers must be one line of ASCII"
     return None
 
 
 def _header_text(text: str) -> str:
     if not_in_header(text):
-        raise ValueError("expected one line of ASCII, as headers are")
+        raise ValueError("expected one line of ASCII, as a header must be")
     return text
 
 
@@ -86,7 +88,7 @@ HeaderText = Annotated[str, AfterValidator(_header_text)]
 
 def _base_url(text: str) -> str:
     if "@" in text:  # told apart from others first: the text must not be shown
-        raise ValueError("expected a URL without a password, and without '@': use auth")
+        raise ValueError("expected a URL without user name, password and '@': use auth")
     try:
         parts = urlsplit(text)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -95,7 +97,7 @@ def _base_url(text: str) -> str:
     if not usable:
         expect("an http:// or https:// URL")
     if parts.query or parts.fragment:
-        raise ValueError("expected a URL without '?' and '#': parameters go into path")
+        raise ValueError("expected a URL without '?' and '#': put parameters into path")
     return text.rstrip("/")
 
 

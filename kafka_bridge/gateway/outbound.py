@@ -110,7 +110,7 @@ class MaskedJob:
         """
         if MASK in name or one_line(self.mask.text(name)) != name:
             raise ApplicationError(
-                "the service's id for the job cannot be published: it contains a secret or control "
+                "the external id of the job cannot be published: it contains a secret or control "
                 "characters, or is too long",
                 type="external_id_unusable",
                 details="",

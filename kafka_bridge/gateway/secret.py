@@ -27,14 +27,14 @@ class Secret(Strict):
     def _is_reference(cls, value: Any) -> Any:
         if not isinstance(value, Mapping | Secret):
             raise ValueError(  # noqa: TRY004  pydantic's own way to hear of it
-                "expected {env: NAME} or {file: PATH}: a secret does not stand in the file itself"
+                "expected {env: NAME} or {file: PATH}: the file itself must not contain secrets"
             )
         return value
 
     @model_validator(mode="after")
     def _is_there(self) -> Secret:
         if (self.env is None) == (self.file is None):
-            raise ValueError("expected one of {env: NAME} and {file: PATH}")
+            raise ValueError("expected either {env: NAME} or {file: PATH}")
         self.reveal()
         return self
 
@@ -59,13 +59,13 @@ class Secret(Strict):
             except (OSError, UnicodeDecodeError) as error:
                 raise ValueError(f"{self.where} cannot be read: {_why(error)}") from None
         if not found:
-            raise ValueError(f"{self.where} is not set or empty")
+            raise ValueError(f"{self.where} is not set or is empty")
         return found
 
 
 def _why(error: OSError | UnicodeDecodeError) -> str:
     """Return why a file cannot be read; the text of a decoding error has a byte of it."""
-    return str(error) if isinstance(error, OSError) else "it is not text in UTF-8"
+    return str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
 
 
 def secrets_in(part: object) -> Iterator[str]:

@@ -30,7 +30,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "tag", None) is not None:
-            words = "found a tag, a word that begins with '!'"
+            words = "found a tag (a word that begins with '!')"
             raise ComposerError(None, None, words, event.start_mark)
         return super().compose_node(parent, index)
 
@@ -127,16 +127,16 @@ def parse(text: str) -> tuple[Document, list[YamlError]]:
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error) from None
     except ReaderError as error:
-        words = f"the character U+{error.character:04X} cannot stand in YAML"
+        words = f"the character U+{error.character:04X} is not allowed in YAML"
         raise YamlError(text.count("\n", 0, error.position) + 1, words) from None
     except RecursionError:
-        raise YamlError(1, "it is nested too deeply") from None
+        raise YamlError(1, "the document is nested too deeply") from None
 
 
 def _parsed(loader: _Loader) -> tuple[Document, list[YamlError]]:
     root = loader.get_single_node()
     if root is None:
-        raise YamlError(1, "there is nothing in it")
+        raise YamlError(1, "the file is empty")
     _check_size(root)
     twice = [error for mapping in _mappings(root) for error in _check_keys(mapping)]
     return Document(loader.construct_document(root), root), twice
@@ -159,14 +159,14 @@ def _check_size(root: Node) -> None:
         missing = [part for part in parts if id(part) not in sizes]
         if missing:
             if id(node) in begun:
-                raise YamlError(_line(node), "an alias in it stands for itself: write it out")
+                raise YamlError(_line(node), "an alias refers to itself: write the value out")
             begun.add(id(node))
             stack += missing
             continue
         sizes[id(node)] = 1 + sum(sizes[id(part)] for part in parts)
         if sizes[id(node)] > MOST_NODES:
-            words = f"with what its aliases repeat it has more than {MOST_NODES:,} values"
-            raise YamlError(_line(node), f"{words}: write out what is needed")
+            words = f"with its aliases expanded, the document has more than {MOST_NODES:,} values"
+            raise YamlError(_line(node), f"{words}: use fewer aliases")
 
 
 def _children(node: Node) -> list[Node]:
@@ -203,23 +203,28 @@ def _check_keys(mapping: Place) -> Iterator[YamlError]:
     lines: dict[str, int] = {}
     for key, _ in mapping.node.value:
         if not isinstance(key, ScalarNode):
-            raise YamlError(_line(key), "expected a text as a key: put it in quotes")
+            raise YamlError(_line(key), "expected a string as a key: put it in quotes")
         if key.tag == f"{_TAG}merge":
             continue
         key.tag = f"{_TAG}str"
         if key.value in lines:
             place = Place(_line(key), (*mapping.keys, key.value), key)
-            yield YamlError(place.line, f"{place}: stands in line {lines[key.value]} already")
+            yield YamlError(
+                place.line, f"{place}: duplicate key, already used in line {lines[key.value]}"
+            )
         lines.setdefault(key.value, _line(key))
 
 
 _ADVICE = (
-    (r"'\\t'", "YAML is indented by spaces, not by tabs"),
+    (r"'\\t'", "indent YAML with spaces, not with tabs"),
     (r"found character|undefined alias|found a tag", "put the value in quotes"),
-    (r"mapping values are not allowed", "a text with ': ' in it belongs in quotes"),
-    (r"expected <block end>", "it is indented otherwise than what is above, or needs quotes"),
-    (r"expected ',' or|end of stream", "something is opened and not closed"),
-    (r"another document", "put all into one"),
+    (r"mapping values are not allowed", "put a string that contains ': ' in quotes"),
+    (
+        r"expected <block end>",
+        "its indentation differs from the lines above, or a value needs quotes",
+    ),
+    (r"expected ',' or|end of stream", "a bracket or quote is not closed"),
+    (r"another document", "use one document only"),
 )
 
 
@@ -232,4 +237,4 @@ def _syntax_error(error: yaml.MarkedYAMLError) -> YamlError:
         since = f" in line {begun.line + 1}" if begun.line != mark.line else ""
         words = f"{error.context}{since}: {words}"
     advice = [text for pattern, text in _ADVICE if re.search(pattern, words)][:1]
-    return YamlError(mark.line + 1, "; ".join([f"this is no YAML, {words}", *advice]))
+    return YamlError(mark.line + 1, "; ".join([f"invalid YAML: {words}", *advice]))

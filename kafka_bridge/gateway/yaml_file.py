@@ -21,19 +21,19 @@ _EXPECTED = {
     "dict_type": _MAPPING,
     "tuple_type": "a list",
     "frozen_set_type": "a list",
-    "string_type": "a text",
-    "string_too_short": "a text that is not empty",
+    "string_type": "a string",
+    "string_too_short": "a string that is not empty",
     "too_short": "at least one",
     "path_type": "a path",
-    "path_not_file": "the path of a file that is there",
-    "path_not_directory": "the path of a folder that is there",
+    "path_not_file": "the path of an existing file",
+    "path_not_directory": "the path of an existing folder",
 }
 """By pydantic's name for an error, what was expected."""
 
 _KINDS = {
     "map": _MAPPING,
     "seq": "a list",
-    "str": "a text",
+    "str": "a string",
     "int": "a number",
     "float": "a number",
     "bool": "true or false",
@@ -118,7 +118,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is no text in UTF-8: {error}") from error
+        raise ConfigurationError(f"{path} is not UTF-8 text: {error}") from error
 
 
 def _relevant(value: Any) -> Any:
@@ -145,7 +145,7 @@ def _words(error: ErrorDetails, place: Place) -> str:
         return f"{error['loc'][-1]} is missing"
     if kind == "value_error":
         said = str(context["error"])
-        return said.replace(repr(place.node.value), "the text") if is_secret else said
+        return said.replace(repr(place.node.value), "the value") if is_secret else said
     what = context["what"] if kind == EXPECTED else _EXPECTED.get(kind, context.get("expected"))
     if what is None:
         return error["msg"]
@@ -157,7 +157,7 @@ def _instead(node: Node, *, is_shown: bool) -> str:
     """Return what stands there: itself, or what kind of thing it is."""
     kind = node.tag.rpartition(":")[2]
     if kind == "null" or not node.value:
-        return ", but there is nothing"
+        return ", but it is empty"
     if not is_shown or not isinstance(node, ScalarNode):
         return f", not {_KINDS.get(kind, kind)}"
     text = node.value[:_SHOWN_CHARACTERS]
@@ -168,5 +168,5 @@ def _quotes(what: str, node: Node) -> str:
     """Return advice where YAML takes for something else what may be meant as a text."""
     is_text = node.tag.endswith(":str")
     in_line = not isinstance(node, CollectionNode) or node.flow_style
-    mistaken = what.startswith("a text") and not is_text and in_line and node.value
+    mistaken = what.startswith("a string") and not is_text and in_line and node.value
     return "; put it in quotes" if mistaken else ""

@@ -204,7 +204,7 @@ def test_service_without_status_for_long_fails_the_task_and_stops_the_job(
         assert airflow.wait_for_run("gateway_job", longer, 90) == "failed"
         log = log_of(airflow, longer)
         assert "http_403: no usable answer about the job for" in log
-        assert "; the service has cancelled it" in log
+        assert "; the service cancelled it" in log
         deleted = [each.line for each in service.asked if each.line.startswith("DELETE")]
         assert len(deleted) == 1
         assert deleted[0].startswith("DELETE /longer/")

@@ -66,8 +66,8 @@ def test_the_table_lists_every_answer_to_a_callback() -> None:
     assert [int(cell) for cell in first_cells("status")] == list(STATUS.values())
 
 
-def test_the_table_lists_every_name_that_expressions_see() -> None:
-    """The table has what expressions see."""
+def test_the_table_lists_every_name_that_expressions_can_use() -> None:
+    """The table has what expressions can use."""
     names = re.findall(r"`(\w+)`", " ".join(first_cells("name")))
     assert set(names) == {*JOB_NAMES, "callback_url", "external_id"}
 

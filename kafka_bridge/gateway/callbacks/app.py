@@ -26,7 +26,7 @@ STATUS: Mapping[CallbackOutcome, int] = {
 RETRY_AFTER_SECONDS = 5
 _WORDS = {
     CallbackOutcome.ACCEPTED: "accepted",
-    CallbackOutcome.DUPLICATE: "this callback had been accepted before",
+    CallbackOutcome.DUPLICATE: "this callback was already accepted",
 }
 
 

@@ -58,7 +58,7 @@ class CallbackTokens:
         if (datetime.now(UTC) - signed_at).total_seconds() > self._receiver.expires_after:
             raise CallbackRefused(
                 CallbackOutcome.EXPIRED,
-                f"this callback URL was good for {self._receiver.expires_after:g} s, now over",
+                f"this callback URL has expired after {self._receiver.expires_after:g} s",
             )
         match said:
             case [str(job_id), str(job_type)]:
@@ -75,7 +75,9 @@ class CallbackTokens:
 
 
 def _forged() -> CallbackRefused:
-    return CallbackRefused(CallbackOutcome.UNAUTHORIZED, "this is no callback URL of ours")
+    return CallbackRefused(
+        CallbackOutcome.UNAUTHORIZED, "this is not a callback URL of this gateway"
+    )
 
 
 def check_signature(signature: Signature, headers: Mapping[str, str], body: bytes) -> None:
@@ -87,14 +89,14 @@ def check_signature(signature: Signature, headers: Mapping[str, str], body: byte
     """
     given = headers.get(signature.header)
     if given is None:
-        raise _unsigned(f"the header {signature.header} with the body's signature is missing")
+        raise _unsigned(f"the header {signature.header} with the signature of the body is missing")
     expected = hmac.new(signature.secret.reveal().encode(), body, "sha256").hexdigest()
     digits = given.removeprefix(signature.prefix).strip().lower()
     is_prefixed = given.startswith(signature.prefix)
     # As bytes: of texts, compare_digest takes ASCII only.
     if not hmac.compare_digest(digits.encode(), expected.encode()) or not is_prefixed:
         raise _unsigned(
-            f"the signature in the header {signature.header} is not this body's: expected "
+            f"the signature in the header {signature.header} does not match the body: expected "
             f"{signature.prefix!r} and the HMAC-SHA256 of the body in hexadecimal digits"
         )
 

@@ -41,7 +41,7 @@ async def read_body(chunks: AsyncIterator[bytes], limit: int) -> bytes:
     if size > limit:
         raise CallbackRefused(
             CallbackOutcome.OVERSIZED,
-            f"the body is longer than {limit:,} bytes: call back with a reference to what is large",
+            f"the body is longer than {limit:,} bytes: send a reference to large data instead",
         )
     return bytes(kept)
 
@@ -56,7 +56,7 @@ def parse_body(body: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise _malformed(f"the body is not JSON: {error}") from None
     if not isinstance(found, dict):
-        raise _malformed("the body is JSON, but no object: expected {…}")
+        raise _malformed("the body is JSON, but not an object: expected {…}")
     return found
 
 

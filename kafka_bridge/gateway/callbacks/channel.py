@@ -51,9 +51,9 @@ class CallbackChannel:
             self._inbox = CallbackInbox(kafka, topic)
         except TopicNotFound:
             raise TopicNotFound(
-                f"the topic of callbacks, {topic!r}, does not exist on Kafka at "
+                f"the callback topic {topic!r} does not exist on Kafka at "
                 f"{kafka.bootstrap_servers}: create it (`kafka-bridge topics create --callbacks "
-                f"{topic}`) or correct topic under callbacks in the gateway's file"
+                f"{topic}`) or correct callbacks.topic in the gateway's file"
             ) from None
         with (
             contextlib.closing(self._inbox),

@@ -42,6 +42,6 @@ class CallbackConfig(Strict):
         if len(secret.reveal()) < LEAST_SECRET_CHARACTERS:
             raise ValueError(
                 f"expected a secret of at least {LEAST_SECRET_CHARACTERS} characters: "
-                "`openssl rand -hex 32` makes one"
+                "`openssl rand -hex 32` generates one"
             )
         return secret

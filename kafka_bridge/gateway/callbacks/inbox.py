@@ -79,7 +79,7 @@ class JobCallbacks:
                     return body
             elif isinstance(notice, Truncated):
                 _log.warning(
-                    "Callbacks for job %s may be gone: the topic is kept too short",
+                    "Callbacks of job %s may be lost: the callback topic's retention is too short",
                     self.subscription.key.decode(),
                 )
             elif isinstance(notice, BrokerUnreachable):
@@ -95,7 +95,7 @@ def _object_in(arrival: Arrival) -> dict[str, Any] | None:
         found = None
     if isinstance(found, dict):
         return found
-    _log.warning("Record %s is no callback and is passed over", arrival.location)
+    _log.warning("Record %s is not a callback; it is ignored", arrival.location)
     return None
 
 

@@ -48,7 +48,7 @@ class CallbackPublisher:
     def __init__(self, config: KafkaConfig, topic: str) -> None:
         self._config = config
         self._topic = topic
-        self._on_their_way = 0
+        self._in_flight = 0
         self._producer = RecordProducer(config, PUBLISH_SECONDS)
 
     async def publish(self, job_id: str, body: bytes, headers: Headers) -> None:
@@ -57,8 +57,8 @@ class CallbackPublisher:
         :raises KafkaError: they may not have it
         """
         size = RECORD_BYTES + len(body)
-        if self._on_their_way + size > MOST_BYTES:
-            raise DeliveryFailed(f"{self._on_their_way:,} bytes of callbacks wait for Kafka")
+        if self._in_flight + size > MOST_BYTES:
+            raise DeliveryFailed(f"{self._in_flight:,} bytes of callbacks are waiting for Kafka")
         producer = self._producer
         try:
             await self._sent(producer, job_id.encode(), body, headers, size)
@@ -72,10 +72,10 @@ class CallbackPublisher:
         """Hand a record over; return what comes of it."""
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[None] = loop.create_future()
-        self._on_their_way += size
+        self._in_flight += size
 
         def settle(error: Exception | None) -> None:
-            self._on_their_way -= size
+            self._in_flight -= size
             if outcome.done():  # nobody waits any more
                 return
             if error is None:
@@ -96,7 +96,7 @@ class CallbackPublisher:
             producer.check()
         except KafkaBridgeError as error:
             if producer is self._producer:
-                _log.warning("Callbacks get another producer: %s", error)
+                _log.warning("The producer of callbacks failed and is replaced: %s", error)
                 self._producer = RecordProducer(self._config, PUBLISH_SECONDS)
                 await asyncio.to_thread(producer.close)
 

@@ -82,7 +82,7 @@ class CallbackReceiver:
                 case Seen.OTHER:
                     raise CallbackRefused(
                         CallbackOutcome.CONFLICT,
-                        "the job has ended: another callback said so before",
+                        "the job is already finished: another callback ended it",
                     )
             await self._keep(callback, body, is_end=is_end)
         return CallbackOutcome.ACCEPTED
@@ -101,7 +101,7 @@ class CallbackReceiver:
         if job is None:
             raise CallbackRefused(
                 CallbackOutcome.UNKNOWN_JOB_TYPE,
-                f"no callbacks are expected for jobs of type {callback.job_type!r}",
+                f"callbacks are not expected for job type {callback.job_type!r}",
             )
         return callback, job
 
@@ -110,14 +110,15 @@ class CallbackReceiver:
         try:
             await self._publish(callback.job_id, body, headers)
         except RecordTooLarge as error:
-            _log.warning("A callback for job %s is refused: %s", callback.job_id, error)
+            _log.warning("Refused a callback for job %s: %s", callback.job_id, error)
             raise CallbackRefused(
-                CallbackOutcome.OVERSIZED, f"a body of {len(body):,} bytes is too long to be kept"
+                CallbackOutcome.OVERSIZED,
+                f"a body of {len(body):,} bytes is too large to be stored",
             ) from None
         except KafkaBridgeError as error:
-            _log.warning("A callback for job %s could not be kept: %s", callback.job_id, error)
+            _log.warning("Could not store a callback for job %s: %s", callback.job_id, error)
             raise CallbackRefused(
-                CallbackOutcome.UNAVAILABLE, "the callback could not be kept: send it again later"
+                CallbackOutcome.UNAVAILABLE, "the callback could not be stored: send it again later"
             ) from None
         if is_end:
             self._ended.note(callback.job_id, body)
@@ -136,7 +137,8 @@ def _secrets() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        _log.error("A callback cannot be checked: %s", error)
+        _log.error("Could not check a callback: %s", error)
         raise CallbackRefused(
-            CallbackOutcome.UNAVAILABLE, "callbacks cannot be checked now: send it again later"
+            CallbackOutcome.UNAVAILABLE,
+            "callbacks cannot be checked at the moment: send it again later",
         ) from None

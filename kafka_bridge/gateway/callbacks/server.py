@@ -74,7 +74,7 @@ def serve_callbacks(
         app = callback_app(receiver, urlsplit(config.public_url).path, count)
         stack.enter_context(_serving(app, port, failed))
         number = int(port.getsockname()[1])
-        _log.info("Callbacks are taken on %s port %d", config.host, number)
+        _log.info("Receiving callbacks on %s port %d", config.host, number)
         yield number
         follower.check()
 
@@ -116,7 +116,7 @@ def _bind(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
         raise ConfigurationError(
-            f"port {port} for callbacks cannot be opened on {host}: {error}. Choose another with "
+            f"cannot listen for callbacks on {host} port {port}: {error}. Choose another with "
             "host and port under callbacks in the gateway's file"
         ) from error
 
@@ -167,7 +167,7 @@ def _serving(
         server.should_exit = True
         thread.join()
     if has_failed:
-        raise RuntimeError("the server of callbacks ended by itself; its error is in the log")
+        raise RuntimeError("the callback server stopped unexpectedly; the log contains its error")
 
 
 def _run(
@@ -179,8 +179,8 @@ def _run(
     try:
         server.run([port])
     except BaseException:  # uvicorn raises SystemExit, which would end this thread in silence
-        _log.exception("The server of callbacks failed")
+        _log.exception("The callback server failed")
     finally:
         if not stopping.is_set():
-            _log.critical("No callbacks are taken any more: the gateway stops")
+            _log.critical("Callbacks can no longer be received; stopping the gateway")
             failed()

@@ -34,21 +34,21 @@ def _names_program(command: tuple[Template, ...]) -> tuple[Template, ...]:
     program = command[0]
     if program.names():
         raise ValueError(
-            f"the program, {program.text!r}, is for the file to say: only its arguments can come "
+            f"the program, {program.text!r}, must be constant: only its arguments can come "
             "from the job"
         )
     if not program.text:
-        raise ValueError("expected the name of a program first, not an empty text")
+        raise ValueError("expected the name of a program first, not an empty string")
     if (code := code_from_job(command)) is not None:
         raise ValueError(
-            f"{code!r} is code for an interpreter, and a job could put its own into it: hand "
-            "values over as arguments, as in [sh, -c, 'audit \"$1\"', -, '{payload.path}']"
+            f"{code!r} is code for an interpreter, and a job could inject its own code: pass "
+            "values as arguments, as in [sh, -c, 'audit \"$1\"', -, '{payload.path}']"
         )
     return command
 
 
 EnvironmentName = Annotated[
-    str, Field(pattern=r"^[^=\x00]+$"), expected("a variable's name, without '='")
+    str, Field(pattern=r"^[^=\x00]+$"), expected("a variable name, without '='")
 ]
 EnvironmentValue = Annotated[
     Annotated[OfJob, Tag("(text)")] | Annotated[Secret, Tag("(secret)")],

@@ -99,7 +99,7 @@ class CommandHandler(GatewayHandler):
             how = "was not started" if failure else f"ended with {ending(ended.result())}"
             raise JobStopped(
                 stopped.reason,
-                f"{stopped}; {self._config.program} {how}, and nothing of it is left",
+                f"{stopped}; {self._config.program} {how}, and all its processes have ended",
             ) from None
 
 
@@ -125,8 +125,8 @@ class _Lines:
         except TimeoutError:
             self._reader = PlainLines()
             self._job.remark(
-                f"The pattern of progress took longer than {SLOW_SECONDS:g} s for a line, or "
-                f"{SLOW_LINES_SECONDS:g} s for some: progress is no longer read. Simplify the "
+                f"The progress pattern took longer than {SLOW_SECONDS:g} s for one line, or "
+                f"{SLOW_LINES_SECONDS:g} s for several: progress is no longer read. Simplify the "
                 "pattern"
             )
             said = newest(lines, self._reader)

@@ -113,7 +113,7 @@ def _stdin(job: CommandJob, scope: Scope) -> bytes | None:
     try:
         return to_json(value) + b"\n"
     except ValueError as error:
-        raise _invalid(f"stdin cannot be written as JSON: {error}") from None
+        raise _invalid(f"stdin cannot be encoded as JSON: {error}") from None
 
 
 @contextlib.contextmanager
@@ -127,11 +127,11 @@ def _filling(where: str) -> Iterator[None]:
 def _bytes(where: str, text: str) -> bytes:
     """Return text as the system hands it over, which ends texts with a NUL character."""
     if "\0" in text:
-        raise _invalid(f"{where} has a NUL character in it, which no program can be given")
+        raise _invalid(f"{where} contains a NUL character, which cannot be passed to a program")
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise _invalid(f"{where} has half a character in it (a lone surrogate)") from None
+        raise _invalid(f"{where} contains half a character (a lone surrogate)") from None
 
 
 def _invalid(message: str) -> ApplicationError:

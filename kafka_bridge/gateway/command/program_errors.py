@@ -48,14 +48,14 @@ def failed(job: CommandJob, status: int, output: Output, errors: Output) -> Appl
 
 def _how(status: int) -> str:
     if status == -signal.SIGKILL:
-        return "was ended by SIGKILL, by hand or by the system for want of memory"
-    return f"was ended by {ending(status)}" if status < 0 else f"ended with {ending(status)}"
+        return "was killed by SIGKILL, by a person or by the system because memory ran out"
+    return f"was killed by {ending(status)}" if status < 0 else f"failed with {ending(status)}"
 
 
 def timed_out(job: CommandJob, output: Output, errors: Output) -> ApplicationError:
     """Return the error that it is to take too long."""
     return ApplicationError(
-        f"{job.program} took longer than {job.timeout:g} s (timeout) and was ended: "
+        f"{job.program} took longer than {job.timeout:g} s (timeout) and was stopped: "
         f"{_last_words(output, errors)}",
         type="program_timeout",
         details=_details(output, errors),
@@ -65,7 +65,7 @@ def timed_out(job: CommandJob, output: Output, errors: Output) -> ApplicationErr
 def guard_gone(job: CommandJob, output: Output, errors: Output) -> ApplicationError:
     """Return the error that it is when a program's guard was killed, or could not begin."""
     return ApplicationError(
-        f"the process that guards {job.program} has ended before it, so {job.program} was killed: "
+        f"the guard process of {job.program} ended unexpectedly, so {job.program} was killed: "
         f"{_last_words(output, errors)}",
         type="program_guard_gone",
         details=_details(output, errors),
@@ -85,28 +85,28 @@ def not_started(job: CommandJob, number: int, invocation: Invocation) -> Applica
 def _why_not(job: CommandJob, number: int, invocation: Invocation) -> str:
     directory = invocation.working_directory
     if directory is not None and not directory.is_dir():
-        return f"its working directory, {directory}, is not there"
+        return f"its working directory {directory} does not exist"
     why = os.strerror(number)
     match number:
         case errno.ENOENT if "/" in job.program:
-            return f"{why}. Either that path does not exist, or what its first line names does not"
+            return f"{why}. The path or the interpreter in the file's first line does not exist"
         case errno.ENOENT | errno.EACCES if "/" not in job.program:
             path = os.fsdecode(invocation.environment.get(b"PATH", os.fsencode(os.defpath)))
-            return f"{why}. It was looked for in PATH, {path}"
+            return f"{why}. It was searched in PATH: {path}"
         case errno.EACCES:
-            return f"{why}. It must be a file that this user may execute"
+            return f"{why}. It must be a file that this user is allowed to execute"
         case errno.ENOEXEC:
             return f"{why}. A script needs a first line such as #!/bin/sh"
         case errno.E2BIG:
-            return f"{why}. Hand large values over with stdin"
+            return f"{why}. Pass large values with stdin"
         case errno.EMFILE:
-            return f"{why}. Each program takes three: raise the gateway's limit (ulimit -n)"
+            return f"{why}. Each program needs three: raise the gateway's limit (ulimit -n)"
     return why
 
 
 def _last_words(output: Output, errors: Output) -> str:
     lines = errors.lines() or output.lines()
-    return "\n".join(lines[-MESSAGE_LINES:]) or "it has written nothing"
+    return "\n".join(lines[-MESSAGE_LINES:]) or "it printed nothing"
 
 
 def _details(output: Output, errors: Output) -> str:

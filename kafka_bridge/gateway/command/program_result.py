@@ -48,9 +48,9 @@ def _auto(job: CommandJob, output: Output) -> Any:
 def _text(job: CommandJob, output: Output) -> str:
     if output.left_out:
         raise ApplicationError(
-            f"{job.program} has ended with exit code 0, but its output, which is its result, is "
-            f"longer than {job.max_output_bytes} bytes (max_output_bytes). Let it write to a file "
-            "and return the file's address",
+            f"{job.program} succeeded (exit code 0), but its output, which is the result, is "
+            f"longer than {job.max_output_bytes} bytes (max_output_bytes). Write it to a file and "
+            "return the location of the file",
             type="result_too_large",
             details="",
             retryable=False,
@@ -61,7 +61,7 @@ def _text(job: CommandJob, output: Output) -> str:
 def _json(job: CommandJob, output: Output) -> Any:
     lines = _candidates(job, output)
     if not lines:
-        raise _unusable("there is none", "result_not_json", job)
+        raise _unusable("there is no output", "result_not_json", job)
     if _is_too_long(job, output, lines):
         raise _too_long(job)
     try:
@@ -101,7 +101,7 @@ def _too_long(job: CommandJob) -> ApplicationError:
 
 def _unusable(why: str, kind: str, job: CommandJob) -> ApplicationError:
     return ApplicationError(
-        f"{job.program} has ended with exit code 0, but the last line of its output should be its "
+        f"{job.program} succeeded (exit code 0), but the last line of its output must be its "
         f"result as JSON, and {why}",
         type=kind,
         details="",

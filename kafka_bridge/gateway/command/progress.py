@@ -124,7 +124,7 @@ def _reader(value: object) -> JsonLines | PatternLines:
     if value == JSON:
         return JSON_LINES
     if not isinstance(value, str):
-        expect(f"{JSON}, or a text that is a regular expression")
+        expect(f"{JSON}, or a string with a regular expression")
     try:
         pattern = regex.compile(value)
     except regex.error as error:

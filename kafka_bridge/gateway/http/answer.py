@@ -16,10 +16,10 @@ from kafka_bridge.gateway.untrusted_text import excerpt
 
 @dataclass(frozen=True, slots=True)
 class ServiceAnswer:
-    """An answer that is a success, or has one of the status codes that the caller takes.
+    """An answer with a status code of success, or one that the caller accepts.
 
-    What is read from it is masked. ``retry_after``: the seconds that the service asks to be left
-    alone, 0 for none.
+    All values that are read from it are masked. ``retry_after``: the seconds to wait before the
+    next request, 0 if the service does not ask for a pause.
     """
 
     response: httpx.Response
@@ -27,9 +27,9 @@ class ServiceAnswer:
     mask: Mask
 
     def json(self) -> Any:
-        """Return the body as JSON gives it, None where there is none.
+        """Return the JSON value of the body, None for an empty body.
 
-        :raises ApplicationError: it is no JSON
+        :raises ApplicationError: the body is not JSON
         """
         if not self.response.content:
             return None
@@ -41,9 +41,9 @@ class ServiceAnswer:
             raise self.unreadable(why) from None
 
     def value(self) -> Any:
-        """Return the body: as JSON gives it, or text, or bytes, as its media type says.
+        """Return the body as a JSON value, text or bytes, depending on its media type.
 
-        :raises ApplicationError: it should be JSON and is not
+        :raises ApplicationError: the media type is JSON, but the body is not
         """
         media_type = self.response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type == "application/json" or media_type.endswith("+json"):
@@ -53,9 +53,9 @@ class ServiceAnswer:
         return self.mask.data(self.response.content)
 
     def part(self, where: JmesPath | None) -> Any:
-        """Return a part of the body as JSON gives it; the whole body where there is no expression.
+        """Return the part of the body that an expression finds; without one, the whole body.
 
-        :raises ApplicationError: it cannot be read
+        :raises ApplicationError: the body cannot be read
         """
         if where is None:
             return self.value()
@@ -65,12 +65,12 @@ class ServiceAnswer:
             raise self.unreadable(str(error)) from None
 
     def header(self, name: str) -> str | None:
-        """Return the value of a header, None where there is none."""
+        """Return the value of a header, None if it is missing."""
         value = self.response.headers.get(name)
         return None if value is None else self.mask.text(value)
 
     def unreadable(self, why: str, *, retryable: bool = True) -> RequestFailed:
-        """Return the error that this answer is, which cannot be used."""
+        """Return the error for an answer that cannot be used."""
         return unreadable(self.response, why, self.mask, retryable=retryable)
 
     @property

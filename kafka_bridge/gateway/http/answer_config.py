@@ -12,7 +12,7 @@ from kafka_bridge.gateway.strict_model import Problem, Strict
 
 
 class ProgressAnswer(Strict):
-    """Where in an answer the progress stands."""
+    """The expressions for the progress in an answer."""
 
     completed: Expression = JmesPath.parse("progress.completed || progress")
     total: Expression | None = JmesPath.parse("progress.total")
@@ -20,7 +20,7 @@ class ProgressAnswer(Strict):
 
 
 class ErrorAnswer(Strict):
-    """Where in an answer the error stands."""
+    """The expressions for the error in an answer."""
 
     type: Expression = JmesPath.parse("error.type || error.code || code")
     message: Expression = JmesPath.parse("error.message || error || message")
@@ -32,14 +32,14 @@ Words = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Answer(Strict):
-    """How to read what a service says of a job, when polled or when it calls back.
+    """How to read the status of a job in an answer to polling or in a callback.
 
-    ``succeeded``, ``failed`` and ``cancelled`` are the words for the ends of a job, by default
-    those that most services use; their case makes no difference unless the file lists both.
+    ``succeeded``, ``failed`` and ``cancelled`` are the words for the terminal states, by default
+    those that most services use. Upper and lower case are equal unless the file lists both.
 
-    :ivar running: the words for a job that goes on; by default all that are not in the others
-    :ivar result: where the result stands; by default ``result``, and in synchronous mode the whole
-        answer
+    :ivar running: the words for a running job; by default all words that are not listed elsewhere
+    :ivar result: the expression for the result; by default ``result``, and in synchronous mode the
+        whole answer
     """
 
     state: Expression = JmesPath.parse("status")
@@ -53,9 +53,9 @@ class Answer(Strict):
     error: ErrorAnswer = ErrorAnswer()
 
     def problems(self) -> Iterator[Problem]:
-        """Yield words that mean two things."""
+        """Yield the words that are listed for two states."""
         meaning: dict[str, str] = {}
         for state in ("succeeded", "failed", "cancelled", "running"):
             for word in getattr(self, state) or ():
                 if meaning.setdefault(word, state) != state:
-                    yield Problem((state,), f"{word!r} means {meaning[word]} already")
+                    yield Problem((state,), f"{word!r} is already listed under {meaning[word]}")

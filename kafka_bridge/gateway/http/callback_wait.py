@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from kafka_bridge.gateway.http.answer_config import Answer
 from kafka_bridge.gateway.http.job_status import ServiceState, StatusReport
-from kafka_bridge.gateway.http.status_reports import ReportOrder, Tell, read_callback
+from kafka_bridge.gateway.http.status_reports import Publish, ReportOrder, read_callback
 from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.worker import ApplicationError
 
@@ -18,35 +18,35 @@ class CallbackStream(Protocol):
     """The callbacks for one job."""
 
     async def next(self) -> Any:
-        """Return the body of the next callback, as JSON gives it; wait for it."""
+        """Wait for the next callback; return its body as a JSON value."""
 
 
 class CallbackSource(Protocol):
-    """Where callbacks arrive, and how a service gets there."""
+    """Makes callback URLs and receives callbacks."""
 
     @property
     def expires_after(self) -> float:
-        """The seconds for which a URL is good."""
+        """The seconds for which a callback URL is valid."""
 
     def url(self, job_id: str, job_type: str) -> str:
-        """Return the URL to call back to for a job."""
+        """Return the callback URL of a job."""
 
     def listen(
         self, job_id: str, since: datetime | None
     ) -> AbstractAsyncContextManager[CallbackStream]:
-        """Hear the callbacks for a job inside the block.
+        """Receive the callbacks of a job inside the block.
 
-        :param since: hear those that have come since then, too
+        :param since: also receive callbacks that arrived since then
         """
 
 
 async def called_back_end(
-    answer: Answer, callbacks: CallbackStream, patience: float, mask: Mask, tell: Tell
+    answer: Answer, callbacks: CallbackStream, patience: float, mask: Mask, publish: Publish
 ) -> StatusReport:
     """Return the final report that the service calls back with.
 
     :param patience: the seconds that may pass without a callback
-    :param tell: is called with each new report before the final one
+    :param publish: is called with each new report before the final one
     :raises ApplicationError: no callback came for that time
     """
     order = ReportOrder()
@@ -67,4 +67,4 @@ async def called_back_end(
         if report.state is not ServiceState.RUNNING:
             return report
         if not order.is_old(report):
-            tell(report)
+            publish(report)

@@ -1,4 +1,4 @@
-"""Requests to one service, within its limits, as who we are to it, and again where that helps."""
+"""Sends requests to one service: with credentials, within its limits, and with retries."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from kafka_bridge.worker import ApplicationError, Backoff
 from kafka_bridge.worker.errors import invalid_payload
 
 _FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-"""Headers of a body as it travels."""
+"""The headers that describe the body as it was transferred; it is stored decoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request to a service.
 
-    ``body``: JSON; None sends none. ``timeout``: in seconds. ``mask``: of the job that it is about,
-    by default the service's own; the answer is masked with it.
+    ``body`` is a JSON value, or None for a request without a body. ``timeout`` is in seconds. The
+    answer is masked with ``mask``, the mask of the job; by default with the service's own.
     """
 
     method: str
@@ -51,20 +51,20 @@ class Call:
 
 
 class _Resources:
-    """What an event loop has for a service: connections, and how much it bears."""
+    """The connections and limits of a service, for one event loop."""
 
     def __init__(self, service: HttpService) -> None:
         self.connections = ConnectionPool(service.max_connections, _tls(service))
         self.jobs = asyncio.Semaphore(service.concurrency) if service.concurrency else None
-        # One at a time, evenly spaced: a burst is what the limit is to keep from the service.
+        # Requests are evenly spaced, because the limit must keep bursts from the service.
         self.rate = AsyncLimiter(1, 1 / service.rate) if service.rate else None
 
 
 class ServiceClient:
     """Sends requests to a service.
 
-    :ivar mask: the service's secrets; of those that are renewed, the earlier ones, too
-    :ivar url: where it is
+    :ivar mask: masks the service's secrets, also the previous values of renewed ones
+    :ivar url: the service's base URL
     """
 
     def __init__(self, service: HttpService) -> None:
@@ -76,24 +76,24 @@ class ServiceClient:
         )
 
     @property
-    def _here(self) -> _Resources:
+    def _resources(self) -> _Resources:
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
             self._by_loop[loop] = _Resources(self._service)
         return self._by_loop[loop]
 
     @contextlib.asynccontextmanager
-    async def place(self, tell: Callable[[str], None]) -> AsyncIterator[None]:
-        """Hold one of the places that the service has for jobs; wait for one where all are taken.
+    async def slot(self, report: Callable[[str], None]) -> AsyncIterator[None]:
+        """Hold one of the service's slots for jobs inside the block; wait until one is free.
 
-        :param tell: is told that there is none, if so
+        :param report: is called with a message if the job has to wait
         """
-        jobs = self._here.jobs
+        jobs = self._resources.jobs
         if jobs is None:
             yield
             return
         if jobs.locked():
-            tell(f"Waits: the service does {self._service.concurrency} jobs at a time")
+            report(f"Waiting: the service runs at most {self._service.concurrency} jobs at a time")
         async with jobs:
             yield
 
@@ -101,39 +101,39 @@ class ServiceClient:
         self,
         call: Call,
         *,
-        takes: frozenset[int] = frozenset(),
-        again: bool = True,
-        tell: Callable[[str], None] = lambda _: None,
+        accepts: frozenset[int] = frozenset(),
+        retry: bool = True,
+        report: Callable[[str], None] = lambda _: None,
     ) -> ServiceAnswer:
-        """Send a request until it is answered, as often as the service's ``retries`` say.
+        """Send a request; retry it as the service's ``retries`` say.
 
-        :param takes: status codes that are answers to the caller, no errors
-        :param again: False for one try only
-        :param tell: is told of each failure after which the request is sent again
-        :raises ApplicationError: it failed, in the service's words
+        :param accepts: status codes that are not errors, besides those of success
+        :param retry: False to send the request once only
+        :param report: is called with a message before each retry
+        :raises ApplicationError: the request failed, with the service's message
         """
-        if not again:
-            return await self._once(call, takes)
+        if not retry:
+            return await self._once(call, accepts)
         rules = self._service.retries
         retrying = AsyncRetrying(
             stop=stop_after_attempt(rules.limit + 1),
             wait=_Wait(rules),
-            retry=retry_if_exception(_is_worth_it),
-            before_sleep=lambda state: tell(_words(state, rules)),
+            retry=retry_if_exception(_is_retryable),
+            before_sleep=lambda state: report(_retry_message(state, rules)),
             reraise=True,
         )
-        reply: ServiceAnswer = await retrying(self._once, call, takes)
+        reply: ServiceAnswer = await retrying(self._once, call, accepts)
         return reply
 
-    async def _once(self, call: Call, takes: frozenset[int]) -> ServiceAnswer:
-        here = self._here
-        if here.rate is not None:
-            await here.rate.acquire()
-        async with here.connections.one() as client:
-            return await self._answered(client, call, takes)
+    async def _once(self, call: Call, accepts: frozenset[int]) -> ServiceAnswer:
+        resources = self._resources
+        if resources.rate is not None:
+            await resources.rate.acquire()
+        async with resources.connections.client() as client:
+            return await self._answered(client, call, accepts)
 
     async def _answered(
-        self, client: httpx.AsyncClient, call: Call, takes: frozenset[int]
+        self, client: httpx.AsyncClient, call: Call, accepts: frozenset[int]
     ) -> ServiceAnswer:
         timeout = call.timeout or self._service.timeout
         mask = call.mask or self.mask
@@ -147,35 +147,35 @@ class ServiceClient:
             raise _unsendable(mask.text(str(error))) from None
         except httpx.HTTPError as error:
             raise unanswered(request, error, timeout, mask) from None
-        if response.is_success or response.status_code in takes:
+        if response.is_success or response.status_code in accepts:
             return ServiceAnswer(response, retry_after(response), mask)
         raise refused(response, mask)
 
     def _credentials(self) -> Mapping[str, str]:
-        """Return the headers that say who we are, each secret read again: it may be renewed.
+        """Return the headers with credentials. Each secret is read again, as it may be renewed.
 
-        :raises RequestFailed: a secret cannot be read now
+        :raises RequestFailed: a secret cannot be read
         """
         try:
             credentials = credentials_of(self._service)
         except ValueError as error:
             raise RequestFailed(
-                f"the credentials for {self._service.url} cannot be used: {error}",
+                f"the credentials for {self._service.url} cannot be read: {error}",
                 type="credentials_unusable",
             ) from None
         self.mask.learn(*credentials.secrets)
         return credentials.headers
 
     async def _read(self, stream: httpx.Response, mask: Mask) -> httpx.Response:
-        """Return an answer with its body, of which no more is read than the service may send."""
+        """Return an answer with its body, which is read up to the service's limit."""
         limit = self._service.max_answer_bytes
         body = bytearray()
         try:
             async for part in stream.aiter_bytes():
                 body += part
                 if len(body) > limit:
-                    why = f"its body is larger than max_answer_bytes, {limit}"
-                    # What a job has returned, it would return again.
+                    why = f"its body is larger than {limit} bytes (max_answer_bytes)"
+                    # A job that has returned a large result would return it again.
                     raise unreadable(stream, why, mask, retryable=not stream.is_success)
         finally:
             await stream.aclose()
@@ -198,11 +198,11 @@ class ServiceClient:
 
 
 def _unsendable(why: str) -> ApplicationError:
-    return invalid_payload(f"the payload makes a request that cannot be sent: {why}")
+    return invalid_payload(f"the payload results in a request that cannot be sent: {why}")
 
 
 class _Wait(wait_base):
-    """Exponential and with jitter, but no sooner than the service asks."""
+    """Exponential backoff with jitter, but at least as long as ``Retry-After``."""
 
     def __init__(self, rules: Retries) -> None:
         self._usual = Backoff(rules.initial, rules.factor, rules.maximum, rules.jitter).wait()
@@ -213,7 +213,7 @@ class _Wait(wait_base):
         return max(asked, self._usual(retry_state))
 
 
-def _is_worth_it(error: BaseException) -> bool:
+def _is_retryable(error: BaseException) -> bool:
     return isinstance(error, RequestFailed) and error.retryable
 
 
@@ -221,10 +221,10 @@ def _failure(state: RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome is not None else None
 
 
-def _words(state: RetryCallState, rules: Retries) -> str:
+def _retry_message(state: RetryCallState, rules: Retries) -> str:
     return (
-        f"Try {state.attempt_number} of {rules.limit + 1} failed: {_failure(state)}; the next one "
-        f"is in {state.upcoming_sleep:.1f} s"
+        f"Try {state.attempt_number} of {rules.limit + 1} failed: {_failure(state)}; retrying in "
+        f"{state.upcoming_sleep:.1f} s"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the file says of services and of the jobs they do."""
+"""The keys of a job type that an HTTP service runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from kafka_bridge.gateway.expression_scope import JOB_NAMES, sees
+from kafka_bridge.gateway.expression_scope import JOB_NAMES, uses_only
 from kafka_bridge.gateway.expressions import Expression, JmesPath, Template, TextTemplate
 from kafka_bridge.gateway.field_types import (
     BaseUrl,
@@ -32,24 +32,23 @@ def _begins_with_slash(path: Template) -> Template:
     return path
 
 
-OfSubmit = Annotated[TextTemplate, sees(*JOB_NAMES, "callback_url")]
-BodyOfSubmit = Annotated[Expression, sees(*JOB_NAMES, "callback_url")]
-OfSubmitted = Annotated[TextTemplate, sees(*JOB_NAMES, "external_id")]
-BodyOfSubmitted = Annotated[Expression, sees(*JOB_NAMES, "external_id")]
+OfSubmit = Annotated[TextTemplate, uses_only(*JOB_NAMES, "callback_url")]
+BodyOfSubmit = Annotated[Expression, uses_only(*JOB_NAMES, "callback_url")]
+OfSubmitted = Annotated[TextTemplate, uses_only(*JOB_NAMES, "external_id")]
+BodyOfSubmitted = Annotated[Expression, uses_only(*JOB_NAMES, "external_id")]
 PathOfSubmit = Annotated[OfSubmit, AfterValidator(_begins_with_slash)]
 PathOfSubmitted = Annotated[OfSubmitted, AfterValidator(_begins_with_slash)]
 
 
 class Submit(Strict):
-    """The request that starts a job.
+    """The request that submits a job.
 
-    :ivar body: by default the payload; with ``job_id`` and ``callback_url`` in it where the service
-        calls back
-    :ivar idempotency_header: carries the job's id, so that a service can tell a repetition
-    :ivar external_id: where in the answer the service's own name for the job stands, by default
-        the job's id. Where the body does not have it, the header ``Location`` may: a URL of this
-        service that fits the path of ``polling``, ``cancel`` or ``result``
-    :ivar external_id_header: another header that has it: the name itself, or such a URL
+    :ivar body: by default the payload; in callback mode ``job_id`` and ``callback_url`` are added
+    :ivar idempotency_header: contains the job's id, so that a service can recognise a repetition
+    :ivar external_id: the expression for the service's own id of the job in the answer's body; by
+        default the job's id is used. If the body does not contain it, the header ``Location`` may:
+        a URL of this service that matches the path of ``polling``, ``cancel`` or ``result``
+    :ivar external_id_header: another header with the id or with such a URL
     :ivar timeout: seconds for the answer; by default the service's, and 300 s in synchronous mode
     """
 
@@ -64,7 +63,7 @@ class Submit(Strict):
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of the scope that its expressions look at."""
+        """The names of the scope that its expressions use."""
         return _names(self.path, self.body, self.headers)
 
 
@@ -75,8 +74,8 @@ def _names(
     return path.names().union(of_body, *(each.names() for each in headers.values()))
 
 
-class Request(Strict):
-    """A request about a job that was submitted."""
+class FollowUpRequest(Strict):
+    """A request about a submitted job."""
 
     method: Method = "GET"
     path: PathOfSubmitted
@@ -85,25 +84,25 @@ class Request(Strict):
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of the scope that its expressions look at."""
+        """The names of the scope that its expressions use."""
         return _names(self.path, self.body, self.headers)
 
 
-class ResultRequest(Request):
-    """Fetches the result of a job that succeeded.
+class ResultRequest(FollowUpRequest):
+    """The request that fetches the result of a job that succeeded.
 
-    :ivar value: where in the answer it stands; by default it is the whole answer
+    :ivar value: the expression for the result in the answer; by default the whole answer
     """
 
     value: Expression | None = None
 
 
 class Polling(Strict):
-    """How a service is asked how a job is. In seconds.
+    """How a service is polled for the status of a job. Times are in seconds.
 
-    Before the nth question pass ``interval`` * ``factor`` ** (n - 1), at most ``maximum``, and up
-    to ``jitter`` times that more at random; ``Retry-After`` is honoured. Without a usable answer
-    for ``give_up_after`` the job fails.
+    The pause before the nth request is ``interval`` * ``factor`` ** (n - 1), at most ``maximum``,
+    plus a random part of up to ``jitter`` times the pause. ``Retry-After`` is honoured. The job
+    fails if there is no usable answer for ``give_up_after``.
     """
 
     method: Method = "GET"
@@ -119,8 +118,8 @@ class Polling(Strict):
 class Signature(Strict):
     """The service signs the body of each callback with HMAC-SHA256.
 
-    :ivar header: where the signature stands, in hexadecimal digits
-    :ivar prefix: what stands before it, for example ``sha256=``
+    :ivar header: the header with the signature in hexadecimal digits
+    :ivar prefix: the text before the digits, for example ``sha256=``
     """
 
     secret: Secret
@@ -129,7 +128,7 @@ class Signature(Strict):
 
 
 class Mode(StrEnum):
-    """How the end of a job comes to be known."""
+    """How the gateway detects the end of a job."""
 
     POLLING = "polling"
     CALLBACK = "callback"
@@ -137,16 +136,16 @@ class Mode(StrEnum):
 
 
 class HttpJob(Strict):
-    """A job type that a service does: a ``service`` of the file, or a ``url`` and all by default.
+    """A job type that a service runs: a ``service`` of the file, or a ``url`` with defaults.
 
-    :ivar polling: how the service is asked; in callback mode, what to fall back to, if anything
+    :ivar polling: how the service is polled; in callback mode an optional fallback
     :ivar signature: how callbacks are signed
-    :ivar silence_timeout: seconds without a callback after which the job fails; by default as long
-        as a callback URL is good
-    :ivar result: a request for the result, where the end does not bring it
-    :ivar cancel: the request that cancels a job; without one a job that is cancelled is abandoned
-    :ivar already_exists: HTTP status codes by which a submit says that the job is there; by default
-        409 where the service calls the job as we do
+    :ivar silence_timeout: the seconds without a callback after which the job fails; by default the
+        time for which a callback URL is valid
+    :ivar result: the request for the result, if the terminal status does not contain it
+    :ivar cancel: the request that cancels a job; without it, a cancelled job is abandoned
+    :ivar already_exists: the HTTP status codes of a submit that mean that the job exists already;
+        by default 409 if the service uses the job's id as its own
     """
 
     url: BaseUrl | None = None
@@ -158,37 +157,37 @@ class HttpJob(Strict):
     signature: Signature | None = None
     silence_timeout: Seconds | None = None
     result: ResultRequest | None = None
-    cancel: Request | None = None
+    cancel: FollowUpRequest | None = None
     already_exists: frozenset[Status] | None = None
 
     @classmethod
     def advice(cls, key: str) -> str:
-        """Return what to do about a key that a job does not have."""
+        """Return advice about a key that a job does not have."""
         if key in HttpService.model_fields:
-            return "it belongs to a service: put the service under services, and name it here"
+            return "it belongs to a service: add it under services, and name the service here"
         return super().advice(key)
 
     def problems(self) -> Iterator[Problem]:
         """Yield settings that contradict each other."""
         if (self.url is None) == (self.service is None):
-            yield Problem((), "expected one of url, service and command")
+            yield Problem((), "expected exactly one of url, service and command")
         yield from self._out_of_mode()
         yield from self._callback_url()
 
     def _callback_url(self) -> Iterator[Problem]:
-        told = "callback_url" in self.submit.names
-        if told and self.mode is not Mode.CALLBACK:
-            yield Problem(("submit",), "there is a callback_url in mode callback only")
-        if not told and self.mode is Mode.CALLBACK and self.submit.body is not None:
-            words = "nothing tells the service its callback_url: put it into body, path or headers"
+        is_passed = "callback_url" in self.submit.names
+        if is_passed and self.mode is not Mode.CALLBACK:
+            yield Problem(("submit",), "callback_url exists in mode callback only")
+        if not is_passed and self.mode is Mode.CALLBACK and self.submit.body is not None:
+            words = "the service is not given its callback_url: add it to body, path or headers"
             yield Problem(("submit",), words)
 
     def _out_of_mode(self) -> Iterator[Problem]:
         if self.mode is Mode.SYNCHRONOUS:
             for name in ("polling", "cancel", "result"):
                 if getattr(self, name) is not None:
-                    yield Problem((name,), "makes no sense in mode synchronous")
+                    yield Problem((name,), "cannot be used in mode synchronous")
         if self.mode is not Mode.CALLBACK:
             for name in ("signature", "silence_timeout"):
                 if getattr(self, name) is not None:
-                    yield Problem((name,), "makes sense in mode callback only")
+                    yield Problem((name,), "can be used in mode callback only")

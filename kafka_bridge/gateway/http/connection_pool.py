@@ -1,4 +1,4 @@
-"""Connections to one service: at most so many, each used by one request at a time."""
+"""A pool of connections to one service; one request at a time uses a connection."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 
 IDLE_SECONDS = 5.0
-"""How long a connection that nobody uses stays open: as httpx has it."""
+"""How long an unused connection stays open; the default of httpx."""
 
 
 class ConnectionPool:
-    """Hands out clients of httpx, each with one connection. For one event loop.
+    """A pool of httpx clients with one connection each, for one event loop.
 
-    They keep no cookies: a client is used for one job after another, and a session cookie of one
-    would be sent with the next.
+    Clients store no cookies, because different jobs use them one after another: a session cookie of
+    one job would be sent with the next.
 
-    httpx's own pool looks at each of its connections, whenever a request begins and ends: with a
-    hundred of them that takes twice as long as the request itself.
+    The pool of httpx checks all its connections at the beginning and end of each request. With a
+    hundred connections this takes twice as long as the request itself.
 
-    :param most: how many are open at a time; who asks for more waits
-    :param tls: whose certificates to trust
+    :param limit: the maximum number of open connections; further requests wait
+    :param tls: the trusted certificates
     """
 
-    def __init__(self, most: int, tls: ssl.SSLContext) -> None:
+    def __init__(self, limit: int, tls: ssl.SSLContext) -> None:
         self._tls = tls
-        self._places = asyncio.Semaphore(most)
+        self._slots = asyncio.Semaphore(limit)
         self._idle: deque[tuple[float, httpx.AsyncClient]] = deque()
 
     @contextlib.asynccontextmanager
-    async def one(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Give a client for one request at a time: the one used last, so that few stay open."""
-        async with self._places:
+    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Give a client inside the block; the one used last, so that few connections stay open."""
+        async with self._slots:
             client = self._idle.pop()[1] if self._idle else self._new()
             try:
                 yield client
@@ -46,7 +46,7 @@ class ConnectionPool:
                 await self._close_idle()
 
     def _new(self) -> httpx.AsyncClient:
-        # Each request has a time-out of its own, for the whole of it.
+        # Each request has its own time-out, which covers all of it.
         return httpx.AsyncClient(
             verify=self._tls,
             timeout=None,  # noqa: S113

@@ -1,4 +1,4 @@
-"""Who we are to a service, as its requests say it."""
+"""The headers with which the gateway authenticates itself to a service."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from kafka_bridge.gateway.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The headers of a service's requests, and ``secrets``: what of them no text may show."""
+    """The headers of a service's requests, and the ``secrets`` in them, which must be masked."""
 
     headers: Mapping[str, str]
     secrets: tuple[str, ...]
 
 
 def credentials_of(service: HttpService) -> Credentials:
-    """Return what the file says of a service, each secret read once.
+    """Return the configured headers of a service; each secret is read once.
 
-    :raises ValueError: a secret is not there, or no header can have it
+    :raises ValueError: a secret is missing, or a header cannot contain it
     """
     secrets: list[str] = []
 
@@ -33,8 +33,10 @@ def credentials_of(service: HttpService) -> Credentials:
     def text(value: str | Secret) -> str:
         if isinstance(value, str):
             return value
-        if not_in_header(found := reveal(value)):  # what of it is not shown
-            raise ValueError(f"{value.where} is not one line of ASCII, as headers are")
+        if not_in_header(
+            found := reveal(value)
+        ):  # the character is not shown: it is part of the secret
+            raise ValueError(f"{value.where} is not one line of ASCII, as a header must be")
         return found
 
     headers = {name: text(value) for name, value in service.headers.items()}

@@ -1,4 +1,4 @@
-"""What a service calls a job: our id, or what its answer to the submit says, in body or header."""
+"""Finds the service's id of a job: the job's own id, or one in the answer to the submit."""
 
 from __future__ import annotations
 
@@ -13,67 +13,69 @@ from kafka_bridge.gateway.http.request_errors import RequestFailed
 from kafka_bridge.gateway.untrusted_text import excerpt, text_of
 
 LOCATION = "Location"
-"""Where 201 and 202 say where the job is (RFC 9110, sections 15.3.2 and 15.3.3)."""
+"""The header of 201 and 202 with the URL of the job (RFC 9110, sections 15.3.2 and 15.3.3)."""
 _PLACEHOLDER = "the-external-id"
 _PORTS = {"http": 80, "https": 443}
 
 
 def external_id_of(
-    job: HttpJob, base_url: str, reply: ServiceAnswer, scope: Mapping[str, Any]
+    job: HttpJob, base_url: str, answer: ServiceAnswer, scope: Mapping[str, Any]
 ) -> str:
-    """Return what the service calls a job.
+    """Return the external id of a job.
 
-    :param base_url: the service's
-    :param reply: its answer to the submit
-    :param scope: what the file's expressions see of the job
-    :raises ApplicationError: the answer should say it, and does not
+    :param base_url: the service's URL in the file
+    :param answer: the answer to the submit
+    :param scope: the values that expressions can use
+    :raises ApplicationError: the answer does not contain the id
     """
     submit = job.submit
     if submit.external_id is None and submit.external_id_header is None:
         return str(scope["job_id"])
     name = submit.external_id_header or LOCATION
-    header = reply.header(name)
+    header = answer.header(name)
     try:
-        if (found := _in_body(job, reply)) is not None:
+        if (found := _in_body(job, answer)) is not None:
             return found
     except (RequestFailed, ExpressionFailed) as error:
         if header is None:
-            raise _missing(reply, str(error)) from None
+            raise _missing(answer, str(error)) from None
     if header is None:
         wanted = [f"{submit.external_id.text!r} in its body"] if submit.external_id else []
-        raise _missing(reply, " and ".join([*wanted, f"a header {name}"]) + " are not there")
-    if not (found := _in_header(job, reply, header, urlsplit(base_url), scope)):
-        raise _missing(reply, f"its header {name}, {excerpt(header)}, fits no path in the file")
+        raise _missing(answer, " and ".join([*wanted, f"the header {name}"]) + " missing")
+    if not (found := _in_header(job, answer, header, urlsplit(base_url), scope)):
+        raise _missing(
+            answer, f"its header {name}, {excerpt(header)}, does not match any path in the file"
+        )
     return found
 
 
-def _missing(reply: ServiceAnswer, why: str) -> RequestFailed:
-    words = f"it does not say what it calls the job: {why}. The job may run there unwatched"
-    return reply.unreadable(words, retryable=False)
+def _missing(answer: ServiceAnswer, why: str) -> RequestFailed:
+    words = f"it does not contain the external id: {why}. The job may be running at the service"
+    return answer.unreadable(words, retryable=False)
 
 
-def _in_body(job: HttpJob, reply: ServiceAnswer) -> str | None:
+def _in_body(job: HttpJob, answer: ServiceAnswer) -> str | None:
     where = job.submit.external_id
-    return None if where is None else text_of(where.search(reply.json())) or None
+    return None if where is None else text_of(where.search(answer.json())) or None
 
 
 def _in_header(
-    job: HttpJob, reply: ServiceAnswer, header: str, base: SplitResult, scope: Mapping[str, Any]
+    job: HttpJob, answer: ServiceAnswer, header: str, base: SplitResult, scope: Mapping[str, Any]
 ) -> str | None:
-    """Return the id that a header is, or has as a URL, by the paths that have it in the file.
+    """Return the id in a header: its value, or the part of a URL that matches a path of the file.
 
-    None where it is no URL, or one of another host: requests go to the service only.
+    Return None for a URL of another host, because requests are sent to the service only.
     """
     if "/" not in header:
         return header
     try:
-        there = urlsplit(urljoin(str(reply.response.request.url), header))
+        there = urlsplit(urljoin(str(answer.response.request.url), header))
         if _origin(there) != _origin(base):
             return None
     except ValueError:
         return None
     paths = list(_paths(job))
-    if not paths:  # it is for people only
+    if not paths:  # no request needs the id: it is shown to people only
         return unquote(there.path.rstrip("/").rpartition("/")[2])
     for path in paths:
         target = there.path if "?" not in path.text else f"{there.path}?{there.query}"

@@ -1,4 +1,4 @@
-"""One job that an HTTP service does: from its submit to its end, or to its cancel."""
+"""Runs a job on an HTTP service: submits it, waits for its end, cancels it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from kafka_bridge.gateway.http.job_status import ServiceState, StatusReport
 from kafka_bridge.gateway.http.polling import fetch, poll
 from kafka_bridge.gateway.http.request_errors import RequestFailed
 from kafka_bridge.gateway.http.requests import call_about, submit_call
-from kafka_bridge.gateway.http.status_reports import Reports, Tell, first_end
+from kafka_bridge.gateway.http.status_reports import Publish, ReportPublisher, first_final
 from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.gateway.outbound import GatewayHandler, MaskedJob
 from kafka_bridge.worker import ApplicationError, JobStopped, StopReason
 
 CONFLICT = 409
 CANCEL_SECONDS = 30.0
-"""How long a cancel request may take, tries and all: a person waits for its outcome."""
+"""The time-out of a cancel request with its retries: a person waits for the outcome."""
 
 
 class HttpHandler(GatewayHandler):
-    """Does jobs of one type by a service.
+    """Runs the jobs of one type on a service.
 
-    :param callbacks: for a job type in callback mode
-    :param unknown_words: counts what the service says and the file does not list, by job type
+    :param callbacks: needed for a job type in callback mode
+    :param count_unknown_state: is called with the job type for each unknown word for a state
     """
 
     def __init__(
@@ -39,54 +39,57 @@ class HttpHandler(GatewayHandler):
         config: HttpJob,
         client: ServiceClient,
         callbacks: CallbackSource | None = None,
-        unknown_words: Callable[[str], None] = lambda _: None,
+        count_unknown_state: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._config = config
         self._client = client
         self._callbacks = callbacks
-        self._unknown_words = unknown_words
+        self._count_unknown_state = count_unknown_state
 
     def mask(self) -> Mask:
-        """Return a mask for the service's secrets, and those that it signs with."""
+        """Return a mask for the service's secrets and its signing secret."""
         mask = Mask(beside=self._client.mask)
         if self._config.signature is not None:
-            with contextlib.suppress(ValueError):  # it cannot be read, so nothing is signed with it
+            with contextlib.suppress(
+                ValueError
+            ):  # an unreadable secret cannot have signed anything
                 mask.learn(self._config.signature.secret.reveal())
         return mask
 
     async def do(self, job: MaskedJob, payload: Any) -> Any:
-        """Have the service do a job, and return its result.
+        """Run a job on the service; return its result.
 
-        :raises ApplicationError: it failed, in the service's words
-        :raises JobStopped: the job was cancelled, and so it was at the service
+        :raises ApplicationError: the job failed, with the service's message
+        :raises JobStopped: the job was cancelled; the message says whether the service confirmed
         """
         scope = scope_of(job, payload)
-        async with self._client.place(job.message):
+        async with self._client.slot(job.message):
             try:
-                return await self._done(job, scope)
+                return await self._run(job, scope)
             except asyncio.CancelledError:
                 await self._stop(job, scope)
                 raise
 
-    async def _done(self, job: MaskedJob, scope: dict[str, Any]) -> Any:
-        tell = Reports(job, self._unknown_words).tell
+    async def _run(self, job: MaskedJob, scope: dict[str, Any]) -> Any:
+        publish = ReportPublisher(job, self._count_unknown_state).publish
         match self._config.mode:
             case Mode.SYNCHRONOUS:
-                return self._answer_is_result(await self._submit(job, scope))
+                answer = await self._submit(job, scope)
+                return answer.part(self._config.answer.result)
             case Mode.POLLING:
-                await self._begin(job, scope)
+                await self._ensure_submitted(job, scope)
                 polling = self._config.polling or Polling()
-                end = await self._watched(job, scope, self._polled(job, scope, polling, tell))
+                end = await self._await_end(job, scope, self._polled(job, scope, polling, publish))
             case Mode.CALLBACK:
-                end = await self._called_back(job, scope, tell)
+                end = await self._called_back(job, scope, publish)
         return await self._outcome(job, scope, end)
 
-    # Submitting.
+    # Submit.
 
-    async def _begin(self, job: MaskedJob, scope: dict[str, Any]) -> None:
-        """Submit the job, unless an earlier delivery has; from then on it has an external id.
+    async def _ensure_submitted(self, job: MaskedJob, scope: dict[str, Any]) -> None:
+        """Submit the job, unless an earlier delivery did; afterwards it has an external id.
 
-        :raises ApplicationError: as :meth:`_submitted`; or that id cannot be published, and the job
+        :raises ApplicationError: as :meth:`_submitted`; or the id cannot be published, and the job
             is cancelled
         """
         if job.external_id is not None:
@@ -96,26 +99,27 @@ class HttpHandler(GatewayHandler):
         try:
             job.set_external_id(name)
         except ApplicationError as error:
-            raise await self._given_up(job, scope, error) from None
+            raise await self._abandoned(job, scope, error) from None
 
     async def _submitted(self, job: MaskedJob, scope: dict[str, Any]) -> str:
-        """Submit the job; return what the service calls it.
+        """Submit the job; return its external id.
 
-        :raises ApplicationError: it cannot be submitted, or watched. If it may run, it is cancelled
+        :raises ApplicationError: the submit failed, or its answer does not contain the id. The job
+            is cancelled if it may be running
         """
         try:
-            reply = await self._submit(job, scope)
-            return external_id_of(self._config, self._client.url, reply, scope)
+            answer = await self._submit(job, scope)
+            return external_id_of(self._config, self._client.url, answer, scope)
         except RequestFailed as error:
             if error.may_have_begun and self._may_cancel(scope):
-                raise await self._given_up(job, scope, error) from None
+                raise await self._abandoned(job, scope, error) from None
             raise
 
     async def _submit(self, job: MaskedJob, scope: Mapping[str, Any]) -> ServiceAnswer:
         return await self._client.send(
             submit_call(self._config, scope, job.mask),
-            takes=self._already_exists(),
-            tell=job.message,
+            accepts=self._already_exists(),
+            report=job.message,
         )
 
     def _already_exists(self) -> frozenset[int]:
@@ -125,25 +129,27 @@ class HttpHandler(GatewayHandler):
         names_jobs = submit.external_id is not None or submit.external_id_header is not None
         return frozenset() if names_jobs else frozenset({CONFLICT})
 
-    # Waiting.
+    # Wait.
 
-    async def _watched(
-        self, job: MaskedJob, scope: dict[str, Any], watching: Awaitable[StatusReport]
+    async def _await_end(
+        self, job: MaskedJob, scope: dict[str, Any], waiting: Awaitable[StatusReport]
     ) -> StatusReport:
-        """Return the end; where it can no longer be known, cancel the job at the service first."""
+        """Return the final report; if it cannot be received any more, cancel the job first."""
         try:
-            return await watching
+            return await waiting
         except RequestFailed as error:
-            if error.is_final:  # there is nothing left to cancel
+            if error.is_final:  # the service has forgotten the job
                 raise
-            raise await self._given_up(job, scope, error) from None
+            raise await self._abandoned(job, scope, error) from None
         except Exception as error:
-            raise await self._given_up(job, scope, error) from error
+            raise await self._abandoned(job, scope, error) from error
 
-    async def _given_up(self, job: MaskedJob, scope: dict[str, Any], error: Exception) -> Exception:
-        """Cancel the job at the service; return the error, with what came of that.
+    async def _abandoned(
+        self, job: MaskedJob, scope: dict[str, Any], error: Exception
+    ) -> Exception:
+        """Cancel the job at the service; return the error with the outcome of the cancel.
 
-        Not where it is being handed over: another gateway goes on watching it.
+        A job that was released or lost is not cancelled: another gateway takes over.
         """
         if job.stop_reason in {StopReason.RELEASED, StopReason.LOST}:
             return error
@@ -155,38 +161,37 @@ class HttpHandler(GatewayHandler):
         return ApplicationError(message, type=type(error).__qualname__)
 
     async def _polled(
-        self, job: MaskedJob, scope: Mapping[str, Any], polling: Polling, tell: Tell
+        self, job: MaskedJob, scope: Mapping[str, Any], polling: Polling, publish: Publish
     ) -> StatusReport:
         call = call_about(polling, scope, job.mask)
-        return await poll(self._client, call, polling, self._config.answer, tell)
+        return await poll(self._client, call, polling, self._config.answer, publish)
 
-    async def _called_back(self, job: MaskedJob, scope: dict[str, Any], tell: Tell) -> StatusReport:
-        """Wait for the end that the service calls back; where the file says so, ask as well."""
-        assert self._callbacks is not None  # noqa: S101  the file was checked for it
+    async def _called_back(
+        self, job: MaskedJob, scope: dict[str, Any], publish: Publish
+    ) -> StatusReport:
+        """Wait for the final callback; also poll, if the file configures it."""
+        assert self._callbacks is not None  # noqa: S101  the check of the file ensures it
         url = scope["callback_url"] = self._callbacks.url(job.correlation_id, job.job_type)
         job.mask.learn(url, url.rpartition("/")[2])
-        # An earlier delivery may have submitted it and died before it said so.
+        # An earlier delivery may have submitted the job and died before it published this.
         is_new = job.delivery == 1 and job.external_id is None
         since = None if is_new else job.request.created_at
         async with self._callbacks.listen(job.correlation_id, since) as callbacks:
-            await self._begin(job, scope)
+            await self._ensure_submitted(job, scope)
             patience = self._config.silence_timeout or self._callbacks.expires_after
-            ends = [called_back_end(self._config.answer, callbacks, patience, job.mask, tell)]
+            ends = [called_back_end(self._config.answer, callbacks, patience, job.mask, publish)]
             if self._config.polling is not None:
-                ends.append(self._polled(job, scope, self._config.polling, tell))
-            return await self._watched(job, scope, first_end(*ends))
+                ends.append(self._polled(job, scope, self._config.polling, publish))
+            return await self._await_end(job, scope, first_final(*ends))
 
-    # Ending.
-
-    def _answer_is_result(self, reply: ServiceAnswer) -> Any:
-        return reply.part(self._config.answer.result)
+    # End.
 
     async def _outcome(self, job: MaskedJob, scope: Mapping[str, Any], end: StatusReport) -> Any:
         if end.error is not None:
             raise end.error
         if end.state is ServiceState.CANCELLED:
             raise ApplicationError(
-                f"the job was cancelled at the service: {end.message or 'it says no more'}",
+                f"the job was cancelled at the service: {end.message or '(no message)'}",
                 type="cancelled_at_service",
                 details="",
                 retryable=False,
@@ -197,15 +202,15 @@ class HttpHandler(GatewayHandler):
         call = call_about(request, scope, job.mask)
         polling = self._config.polling or Polling()
         return await fetch(
-            self._client, call, polling, lambda reply: reply.part(request.value), job.message
+            self._client, call, polling, lambda answer: answer.part(request.value), job.message
         )
 
     async def _stop(self, job: MaskedJob, scope: dict[str, Any]) -> None:
-        """Cancel the job at the service, where it was cancelled here.
+        """Cancel the job at the service if it was cancelled or has expired.
 
-        Where this gateway only hands it over, the service goes on: another one waits for its end.
+        A job that is only released goes on at the service, and another gateway takes over.
 
-        :raises JobStopped: what has become of it there
+        :raises JobStopped: the reason, with the outcome of the cancel
         """
         if job.stop_reason not in {StopReason.CANCELLED, StopReason.DEADLINE}:
             return
@@ -216,7 +221,7 @@ class HttpHandler(GatewayHandler):
             raise JobStopped(stopped.reason, f"{stopped}; {words}") from None
 
     def _may_cancel(self, scope: Mapping[str, Any]) -> bool:
-        """Tell whether there is a cancel request, and all that it needs is known."""
+        """Return whether a cancel request is configured and all its values are known."""
         request, submit = self._config.cancel, self._config.submit
         if request is None:
             return False
@@ -224,12 +229,12 @@ class HttpHandler(GatewayHandler):
         return is_ours or "external_id" in scope or "external_id" not in request.names
 
     async def _cancel_there(self, job: MaskedJob, scope: dict[str, Any]) -> str:
-        """Send the cancel request; return what came of it, in words."""
+        """Send the cancel request; return its outcome as text."""
         request = self._config.cancel
         if request is None:
-            return "abandoned: the service is not asked to cancel its jobs and may go on with this"
+            return "abandoned: no cancel request is configured, the service may go on with the job"
         if not self._may_cancel(scope):
-            return "abandoned: the service had not said yet what it calls the job"
+            return "abandoned: the external id of the job was not known yet"
         scope.setdefault("external_id", scope["job_id"])
         try:
             async with asyncio.timeout(CANCEL_SECONDS):
@@ -237,5 +242,5 @@ class HttpHandler(GatewayHandler):
         except ApplicationError as error:
             return f"the service did not cancel it: {error}"
         except TimeoutError:
-            return f"the service did not cancel it within {CANCEL_SECONDS:g} s"
-        return "the service has cancelled it"
+            return f"the service did not confirm the cancel within {CANCEL_SECONDS:g} s"
+        return "the service cancelled it"

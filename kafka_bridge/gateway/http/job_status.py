@@ -1,4 +1,4 @@
-"""What a service says of a job, read as the file says, whether it was asked or calls back."""
+"""Reads the status of a job from a service's answer or callback, as the file configures it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RESULT = JmesPath.parse("result")
 
 
 class ServiceState(StrEnum):
-    """How a job is, in whatever words the service says it."""
+    """The state of a job at the service, whatever word the service uses."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -27,7 +27,7 @@ class ServiceState(StrEnum):
     CANCELLED = "cancelled"
 
 
-USUAL: Mapping[ServiceState, tuple[str, ...]] = {
+USUAL_WORDS: Mapping[ServiceState, tuple[str, ...]] = {
     ServiceState.SUCCEEDED: (
         *("completed", "complete", "succeeded", "success", "successful"),
         *("done", "finished"),
@@ -41,16 +41,16 @@ USUAL: Mapping[ServiceState, tuple[str, ...]] = {
         *("cancelling", "canceling", "stopping"),
     ),
 }
-"""What job services commonly say: Airflow, Argo, Azure, Celery, GitHub, GitLab, Google Cloud,
-Jenkins, Slurm, Spark, Step Functions. A word that some use for an end and others do not, such as
-"stopped" or "terminated", is not among them."""
+"""The words of common job services: Airflow, Argo, Azure, Celery, GitHub, GitLab, Google Cloud,
+Jenkins, Slurm, Spark, Step Functions. Words that only some of them use for a terminal state, such
+as "stopped" or "terminated", are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """A service's word on a job. ``result`` and ``error`` come with its end only.
+    """What a service reports about a job. Only final reports have ``result`` or ``error``.
 
-    ``unknown_word`` is the word for its state, where that had to be taken for "running".
+    ``unknown_word`` is the word for the state, if it is unknown and counts as running.
     """
 
     state: ServiceState
@@ -62,14 +62,14 @@ class StatusReport:
 
 
 class AnswerUnreadable(Exception):
-    """An answer does not say how the job is; the text says what was looked for, and what came."""
+    """An answer does not contain the state of the job; the message says what was expected."""
 
 
 def read_answer(answer: Answer, body: Any) -> StatusReport:
-    """Return what an answer says.
+    """Return the report in an answer.
 
-    :param body: the answer, as JSON gives it
-    :raises AnswerUnreadable: it does not say how the job is
+    :param body: the JSON value of the answer
+    :raises AnswerUnreadable: the answer does not contain the state of the job
     """
     try:
         state, unknown = _state(answer, body)
@@ -88,7 +88,7 @@ def read_answer(answer: Answer, body: Any) -> StatusReport:
 
 
 def _state(answer: Answer, body: Any) -> tuple[ServiceState, str | None]:
-    """Return the state, and the word for it where nobody knows that."""
+    """Return the state, and the word for it if it is unknown."""
     found = answer.state.search(body)
     word = json.dumps(found) if isinstance(found, bool) else str(found)
     if (state := meaning(answer, word)) is not None:
@@ -96,13 +96,13 @@ def _state(answer: Answer, body: Any) -> tuple[ServiceState, str | None]:
     if answer.running is None and isinstance(found, str | int | float):
         return ServiceState.RUNNING, word
     raise AnswerUnreadable(
-        f"{answer.state.text!r} should say how the job is ({', '.join(known_words(answer))}), but "
-        f"is {excerpt(found)} in {excerpt(body)}"
+        f"{answer.state.text!r} must be the state of the job ({', '.join(known_words(answer))}), "
+        f"but it is {excerpt(found)} in {excerpt(body)}"
     )
 
 
 def _progress(where: ProgressAnswer, body: Any) -> Progress | None:
-    """Return the progress, None where there is none that makes sense: the job goes on without."""
+    """Return the progress, None if it is missing or invalid, which is not an error."""
     completed = number_of(where.completed.search(body))
     if completed is None:
         return None
@@ -114,7 +114,7 @@ def _progress(where: ProgressAnswer, body: Any) -> Progress | None:
 def _error(where: ErrorAnswer, body: Any) -> ApplicationError:
     retryable = where.retryable.search(body)
     return ApplicationError(
-        text_of(where.message.search(body)) or f"the service says no more than {excerpt(body)}",
+        text_of(where.message.search(body)) or f"no error message in {excerpt(body)}",
         type=text_of(where.type.search(body)) or "job_failed",
         details=text_of(where.details.search(body)) or "",
         retryable=retryable if isinstance(retryable, bool) else True,
@@ -122,10 +122,10 @@ def _error(where: ErrorAnswer, body: Any) -> ApplicationError:
 
 
 def meaning(answer: Answer, word: str) -> ServiceState | None:
-    """Return what a word means, None where nobody knows it.
+    """Return the state that a word means, None if it is unknown.
 
-    What the file lists counts as it is written, then without regard to case. The usual words count
-    where the file lists none for that state.
+    Words in the file are compared exactly first, then without regard to case. The usual words of a
+    state are used if the file lists no words for it.
     """
     listed = {
         state: words for state in ServiceState if (words := getattr(answer, state)) is not None
@@ -137,14 +137,14 @@ def meaning(answer: Answer, word: str) -> ServiceState | None:
         if word.casefold() in map(str.casefold, words):
             return state
     plain = re.sub(r"[\s-]+", "_", word.strip().casefold())
-    for state, words in USUAL.items():
+    for state, words in USUAL_WORDS.items():
         if state not in listed and plain in words:
             return state
     return None
 
 
 def known_words(answer: Answer) -> list[str]:
-    """Return the words that are known, for an error: of those that are usual, the first ones."""
+    """Return the known words for an error message; of the usual ones, one per state."""
     ends = [ServiceState.SUCCEEDED, ServiceState.FAILED, ServiceState.CANCELLED]
-    words = [word for state in ends for word in getattr(answer, state) or USUAL[state][:1]]
-    return words + list(answer.running or ["any other word while it runs"])
+    words = [word for state in ends for word in getattr(answer, state) or USUAL_WORDS[state][:1]]
+    return words + list(answer.running or ["or any other word for running"])

@@ -1,4 +1,4 @@
-"""Asking a service about a job that it has, and how long failures to answer are borne."""
+"""Polls a service for the status of a job, and fetches the result; tolerates failures."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from kafka_bridge.gateway.http.job_status import (
     read_answer,
 )
 from kafka_bridge.gateway.http.request_errors import RequestFailed
+from kafka_bridge.gateway.http.status_reports import Publish
 from kafka_bridge.worker import ApplicationError
 
 T = TypeVar("T")
@@ -29,25 +30,27 @@ async def poll(
     call: Call,
     polling: Polling,
     answer: Answer,
-    tell: Callable[[StatusReport], None],
+    publish: Publish,
 ) -> StatusReport:
-    """Ask until the job has ended; return how.
+    """Poll until the job has finished; return the final report.
 
-    :param tell: is told what is said before that
-    :raises ApplicationError: there is no usable answer for ``give_up_after``
+    :param publish: is called with each report before the final one
+    :raises ApplicationError: there was no usable answer for ``give_up_after``
     """
 
-    async def question() -> tuple[ServiceAnswer, StatusReport]:
-        reply = await client.send(call, again=False)
+    async def request() -> tuple[ServiceAnswer, StatusReport]:
+        reply = await client.send(call, retry=False)
         return reply, _read(answer, reply)
 
-    watch = _Watch(polling, lambda words: tell(StatusReport(ServiceState.RUNNING, message=words)))
+    poller = _Poller(
+        polling, lambda text: publish(StatusReport(ServiceState.RUNNING, message=text))
+    )
     while True:
-        await watch.pause()
-        report = await watch.answer(question)
+        await poller.pause()
+        report = await poller.answer(request)
         if report.state is not ServiceState.RUNNING:
             return report
-        tell(report)
+        publish(report)
 
 
 async def fetch(
@@ -55,19 +58,20 @@ async def fetch(
     call: Call,
     polling: Polling,
     read: Callable[[ServiceAnswer], T],
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> T:
-    """Return what a service says of a job that has ended: asked at once, and until it says so.
+    """Fetch the result of a finished job: at once, and again after failures.
 
-    :param tell: is told of failures
-    :raises ApplicationError: there is no usable answer for ``give_up_after``
+    :param read: returns the result in an answer
+    :param report: is called with a message for each failure
+    :raises ApplicationError: there was no usable answer for ``give_up_after``
     """
 
-    async def question() -> tuple[ServiceAnswer, T]:
-        reply = await client.send(call, again=False)
+    async def request() -> tuple[ServiceAnswer, T]:
+        reply = await client.send(call, retry=False)
         return reply, read(reply)
 
-    return await _Watch(polling, tell).answer(question)
+    return await _Poller(polling, report).answer(request)
 
 
 def _read(answer: Answer, reply: ServiceAnswer) -> StatusReport:
@@ -77,42 +81,43 @@ def _read(answer: Answer, reply: ServiceAnswer) -> StatusReport:
         raise reply.unreadable(str(error)) from None
 
 
-class _Watch:
-    """Asks one question after another, and bears failures for ``give_up_after``.
+class _Poller:
+    """Sends one request after another, and tolerates failures for ``give_up_after``.
 
-    Any failure may pass, refusals, too: a service that is deployed answers 404 for a moment, a
-    token is renewed, a proxy redirects to a login. Only 410 says that there is nothing more to ask.
+    Any failure may be temporary, refusals too: a service answers 404 while it is deployed, a token
+    is renewed, a proxy redirects to a login. Only 410 is final.
 
-    :param tell: is told of failures
+    :param report: is called with a message for each failure
     """
 
-    def __init__(self, polling: Polling, tell: Callable[[str], None]) -> None:
+    def __init__(self, polling: Polling, report: Callable[[str], None]) -> None:
         self._seconds = polling.give_up_after
-        self._tell = tell
+        self._report = report
         self._pauses = _pauses(polling)
-        self._asked_for = 0.0
+        self._retry_after = 0.0
         self._failing_since: float | None = None
 
     async def pause(self) -> None:
-        """Wait until it is time for the next question, or for as long as the service asks."""
-        await asyncio.sleep(max(next(self._pauses), self._asked_for))
+        """Wait until the next request is due: for the configured pause, or for ``Retry-After``."""
+        await asyncio.sleep(max(next(self._pauses), self._retry_after))
 
-    async def answer(self, question: Callable[[], Awaitable[tuple[ServiceAnswer, T]]]) -> T:
+    async def answer(self, request: Callable[[], Awaitable[tuple[ServiceAnswer, T]]]) -> T:
         """Return a usable answer.
 
-        :raises ApplicationError: there is none for too long, or the question cannot be asked
+        :raises ApplicationError: there was no usable answer for too long, or the request cannot be
+            sent
         """
         while True:
             try:
-                reply, found = await question()
+                reply, found = await request()
             except RequestFailed as error:
-                self._bear(error)
+                self._tolerate(error)
             else:
-                self._failing_since, self._asked_for = None, reply.retry_after
+                self._failing_since, self._retry_after = None, reply.retry_after
                 return found
             await self.pause()
 
-    def _bear(self, error: RequestFailed) -> None:
+    def _tolerate(self, error: RequestFailed) -> None:
         if error.is_final:
             raise error
         now = time.monotonic()
@@ -126,9 +131,9 @@ class _Watch:
                 type=error.type,
                 details=error.details,
             )
-        self._asked_for = error.retry_after
-        self._tell(
-            f"No usable answer about the job: {error}. Giving up in {self._seconds - elapsed:.0f} s"
+        self._retry_after = error.retry_after
+        self._report(
+            f"No usable answer about the job: {error}. Failing in {self._seconds - elapsed:.0f} s"
         )
 
 

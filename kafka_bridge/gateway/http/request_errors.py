@@ -1,4 +1,4 @@
-"""What went wrong with a request, in the service's own words, and without secrets."""
+"""The errors of requests, with the service's own message and without secrets."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from kafka_bridge.gateway.untrusted_text import excerpt
 from kafka_bridge.worker import ApplicationError
 
 RETRYABLE_STATUS = frozenset({408, 425, 429})
-"""Of the 4xx, those that say "not now" (RFC 9110, RFC 8470, RFC 6585)."""
+"""The temporary errors of the 4xx range (RFC 9110, RFC 8470, RFC 6585)."""
 GONE = 410
-LONGEST_RETRY_AFTER = 300.0
-"""Seconds: a service that asks for a longer pause is asked again after this one."""
+MAX_RETRY_AFTER = 300.0
+"""Seconds: a longer pause in ``Retry-After`` is shortened to this."""
 
 
 class RequestFailed(ApplicationError):
     """A request was refused or not answered, or its answer cannot be used.
 
-    :ivar retry_after: the seconds that the service asks to be left alone, 0 for none
-    :ivar is_final: whether no later request about the same job can do better
-    :ivar may_have_begun: whether the service may have acted on the request all the same
+    :ivar retry_after: the seconds to wait before a retry, 0 if the service does not ask for a pause
+    :ivar is_final: whether later requests about the same job would fail, too
+    :ivar may_have_begun: whether the service may have started the job in spite of the error
     """
 
     def __init__(
         self,
         message: str,
         *,
-        type: str,  # noqa: A002  the protocol's own word
+        type: str,  # noqa: A002  the protocol's name
         details: str = "",
         retryable: bool = True,
         retry_after: float = 0.0,
@@ -48,24 +48,24 @@ class RequestFailed(ApplicationError):
 
 
 def is_retryable(status: int) -> bool:
-    """Tell whether the same request may do better later."""
+    """Return whether the same request may succeed later."""
     return status >= 500 or status in RETRYABLE_STATUS
 
 
 def shown(request: httpx.Request, mask: Mask) -> str:
-    """Return a request's method and URL, without parameters: they may hold a key."""
+    """Return a request's method and URL without parameters, which may contain a key."""
     url = request.url.copy_with(query=None, userinfo=None)
     return mask.text(f"{request.method} {url}{'?…' if request.url.query else ''}")
 
 
 def refused(answer: httpx.Response, mask: Mask) -> RequestFailed:
-    """Return the error that an answer is which is no success."""
+    """Return the error for an answer with a status code that is not a success."""
     code = answer.status_code
     said = mask.text(f"{shown(answer.request, mask)}: {code} {answer.reason_phrase}".strip())
     if answer.is_redirect:
         location = excerpt(mask.text(answer.headers.get("location", "nowhere")))
         return RequestFailed(
-            f"{said} to {location}: set the URL to where it is",
+            f"{said} to {location}: correct the URL in the file",
             type=f"http_{code}",
             retryable=False,
         )
@@ -83,7 +83,7 @@ def refused(answer: httpx.Response, mask: Mask) -> RequestFailed:
 
 
 def body_text(answer: httpx.Response, mask: Mask) -> str:
-    """Return an answer's body as text, masked: of JSON with escapes, what they stand for, too."""
+    """Return the masked text of a body. JSON is decoded first, to mask escaped secrets, too."""
     text = answer.text
     if "\\" in text:
         with contextlib.suppress(ValueError):
@@ -94,7 +94,7 @@ def body_text(answer: httpx.Response, mask: Mask) -> str:
 def unanswered(
     request: httpx.Request, error: httpx.HTTPError, timeout: float, mask: Mask
 ) -> RequestFailed:
-    """Return the error that no answer is."""
+    """Return the error for a request without an answer."""
     if isinstance(error, httpx.TimeoutException):
         message, kind = f"no answer within {timeout:g} s", "http_timeout"
     else:
@@ -106,7 +106,7 @@ def unanswered(
 
 
 def reason(error: BaseException) -> str:
-    """Return why a request failed: the text of the error, or of what caused it, or its name."""
+    """Return why a request failed: the message of the error or of its cause, or its name."""
     cause: BaseException | None = error
     while cause is not None:
         if text := str(cause).strip():
@@ -119,16 +119,16 @@ _NAMES: dict[type[BaseException], str] = {
     httpx.ReadError: "the connection broke while the answer was read",
     httpx.WriteError: "the connection broke while the request was sent",
     httpx.CloseError: "the connection broke while it was closed",
-    httpx.RemoteProtocolError: "the service does not speak HTTP",
+    httpx.RemoteProtocolError: "the service does not use HTTP",
 }
 
 
 def unreadable(
     answer: httpx.Response, why: str, mask: Mask, *, retryable: bool = True
 ) -> RequestFailed:
-    """Return the error that an answer is which came, and cannot be used.
+    """Return the error for an answer that cannot be used.
 
-    :param why: is masked already, for it may quote and cut the answer
+    :param why: must be masked already, as it may quote a part of the answer
     """
     return RequestFailed(
         f"{shown(answer.request, mask)}: {answer.status_code}, but {mask.text(why)}",
@@ -139,16 +139,16 @@ def unreadable(
 
 
 def retry_after(answer: httpx.Response) -> float:
-    """Return the seconds that ``Retry-After`` asks for (RFC 9110, section 10.2.3), 0 for none.
+    """Return the seconds in ``Retry-After`` (RFC 9110, section 10.2.3), 0 if it is missing.
 
-    They are no more than ``LONGEST_RETRY_AFTER``.
+    They are at most ``MAX_RETRY_AFTER``.
     """
     value = answer.headers.get("retry-after", "").strip()
     try:
         seconds = float(value)
     except ValueError:
         seconds = _until(value)
-    return min(seconds, LONGEST_RETRY_AFTER) if seconds > 0 and not math.isnan(seconds) else 0.0
+    return min(seconds, MAX_RETRY_AFTER) if seconds > 0 and not math.isnan(seconds) else 0.0
 
 
 def _until(date: str) -> float:

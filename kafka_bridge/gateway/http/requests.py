@@ -1,4 +1,4 @@
-"""The requests that a job makes, from the file's templates and the job's own values."""
+"""Builds the requests of a job from the templates of the file and the values of the job."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from kafka_bridge.gateway.expressions import ExpressionFailed, Scope, Template, path_segment
 from kafka_bridge.gateway.field_types import not_in_header
 from kafka_bridge.gateway.http.client import Call
-from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling, Request
+from kafka_bridge.gateway.http.config import FollowUpRequest, HttpJob, Mode, Polling
 from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.worker import ApplicationError
 from kafka_bridge.worker.errors import invalid_payload
@@ -18,7 +18,7 @@ def submit_call(job: HttpJob, scope: Scope, mask: Mask) -> Call:
     """Return the request that submits a job.
 
     :param mask: masks the answer
-    :raises ApplicationError: the payload lacks what the request needs
+    :raises ApplicationError: the payload lacks a value for the request
     """
     submit = job.submit
     if job.mode is Mode.SYNCHRONOUS and submit.timeout is None:
@@ -39,11 +39,11 @@ def submit_call(job: HttpJob, scope: Scope, mask: Mask) -> Call:
 
 
 SYNCHRONOUS_SECONDS = 300.0
-"""How long a service may take whose answer is the result, where the file does not say."""
+"""The default time-out of a submit whose answer is the result."""
 
 
 def _default_body(method: str, scope: Scope) -> Any:
-    """Return the payload; where the service calls back, with what it needs for that."""
+    """Return the payload; in callback mode with ``job_id`` and ``callback_url`` added."""
     payload = scope["payload"]
     if method not in {"POST", "PUT", "PATCH"}:
         return None
@@ -55,13 +55,13 @@ def _default_body(method: str, scope: Scope) -> Any:
     return {**payload, **own} if isinstance(payload, Mapping) else {"payload": payload, **own}
 
 
-def call_about(request: Request | Polling, scope: Scope, mask: Mask) -> Call:
-    """Return a request about a job that was submitted.
+def call_about(request: FollowUpRequest | Polling, scope: Scope, mask: Mask) -> Call:
+    """Return a request about a submitted job.
 
     :param mask: masks the answer
-    :raises ApplicationError: the payload lacks what the request needs
+    :raises ApplicationError: the payload lacks a value for the request
     """
-    body = request.body if isinstance(request, Request) else None
+    body = request.body if isinstance(request, FollowUpRequest) else None
     return Call(
         request.method,
         _path(request.path, scope),
@@ -86,8 +86,8 @@ def _headers(templates: Mapping[str, Template], scope: Scope) -> dict[str, str]:
     for name, text in headers.items():
         if unfit := not_in_header(text):
             raise invalid_payload(
-                f"the payload makes a request that cannot be sent: the header {name} would contain "
-                f"{unfit}. Send such a value in the body or in the path"
+                f"the payload results in a request that cannot be sent: the header {name} would "
+                f"contain {unfit}. Send this value in the body or in the path"
             )
     return headers
 
@@ -100,4 +100,4 @@ def _search(expression: Any, scope: Scope) -> Any:
 
 
 def _invalid(error: ExpressionFailed) -> ApplicationError:
-    return invalid_payload(f"no request can be made of the payload: {error}")
+    return invalid_payload(f"the payload lacks a value for the request: {error}")

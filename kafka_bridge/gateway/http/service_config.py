@@ -31,21 +31,21 @@ class Basic(Strict):
 
 
 class Auth(Strict):
-    """How to show who we are: one of these."""
+    """The credentials of the gateway: one of these."""
 
     bearer: Secret | None = None
     basic: Basic | None = None
 
     def problems(self) -> Iterator[Problem]:
-        """Yield it where none is given, or both."""
+        """Yield a problem unless exactly one is given."""
         if (self.bearer is None) == (self.basic is None):
-            yield Problem((), "expected one of bearer and basic")
+            yield Problem((), "expected either bearer or basic")
 
 
 class Retries(Strict):
-    """How often a request is sent again that met a 5xx, 408, 425, 429 or no answer, and how soon.
+    """How requests are retried after a 5xx, 408, 425 or 429, or without an answer.
 
-    ``Retry-After`` is honoured. In seconds; see :class:`~kafka_bridge.worker.Backoff`.
+    ``Retry-After`` is honoured. Times are in seconds; see :class:`~kafka_bridge.worker.Backoff`.
     """
 
     limit: MaybeNone = 5
@@ -62,10 +62,10 @@ HeaderValue = Annotated[
 
 
 class HttpService(Strict):
-    """A service: where it is, who we are to it, and how much it bears.
+    """An HTTP service: its address, credentials and limits.
 
-    :ivar rate: requests a second at the most
-    :ivar concurrency: jobs at a time at the most
+    :ivar rate: the maximum number of requests per second
+    :ivar concurrency: the maximum number of jobs at the same time
     """
 
     url: BaseUrl

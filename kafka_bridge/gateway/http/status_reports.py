@@ -1,4 +1,4 @@
-"""What a service reports of a job on its way: passed on, and the first end that comes taken."""
+"""Publishes the status reports of a job, and waits for the first final one."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from kafka_bridge.protocol.messages import Progress
 
 _log = bounded_logger(__name__)
 
-Tell: TypeAlias = Callable[[StatusReport], None]
-MOST_WORDS = 20
-"""Of so many unknown words each is named; a service may use a new one each time."""
+Publish: TypeAlias = Callable[[StatusReport], None]
+MAX_UNKNOWN_WORDS = 20
+"""At most as many unknown words are reported per job; a service may use a new one each time."""
 
 
-class Reports:
-    """Passes on what a service reports of one job.
+class ReportPublisher:
+    """Publishes the status reports of one job as its progress.
 
-    A word for the job's state that nobody knows is taken for "running", and named once: the job
-    would otherwise wait for an end that the service has reported long ago.
+    An unknown word for the job's state counts as running. It is reported once, because the job may
+    wait for a terminal state that the service has already reported with this word.
 
-    :param count: is called for each of those words with the job's type
+    :param count: is called with the job type for each unknown word
     """
 
     def __init__(self, job: MaskedJob, count: Callable[[str], None]) -> None:
@@ -40,40 +40,39 @@ class Reports:
         self._count = count
         self._unknown: set[str] = set()
 
-    def tell(self, report: StatusReport) -> None:
+    def publish(self, report: StatusReport) -> None:
         """Publish a report's progress and message."""
         if report.unknown_word is not None:
-            self._take_unknown(report.unknown_word)
+            self._report_unknown(report.unknown_word)
         self._job.report(report.progress, report.message)
 
-    def _take_unknown(self, word: str) -> None:
-        if word in self._unknown or len(self._unknown) == MOST_WORDS:
+    def _report_unknown(self, word: str) -> None:
+        if word in self._unknown or len(self._unknown) == MAX_UNKNOWN_WORDS:
             return
         self._unknown.add(word)
         self._count(self._job.job_type)
         self._job.remark(
-            f"The service says that the job is {excerpt(word)!r}, an unknown word, taken for "
-            "running. List it in the gateway's file, under succeeded, failed, cancelled or running "
-            "of answer"
+            f"Unknown state {excerpt(word)!r} from the service; it counts as running. Add it to "
+            "the gateway's file, to succeeded, failed, cancelled or running under answer"
         )
 
 
 def read_callback(answer: Answer, body: Any, mask: Mask) -> StatusReport | None:
-    """Return what a callback reports, None where it cannot be read.
+    """Return the report in a callback, None if it cannot be read.
 
-    The receiver refuses such bodies, but others may write to the topic, too.
+    The receiver refuses unreadable callbacks, but other programs may write to the topic.
     """
     try:
         return read_answer(answer, mask.value(body))
     except AnswerUnreadable as error:
-        _log.warning("A record of the callbacks' topic is ignored: %s", error)
+        _log.warning("Ignored a record in the callback topic: %s", error)
         return None
 
 
-async def first_end(*waits: Coroutine[Any, Any, StatusReport]) -> StatusReport:
-    """Return the first end that one of several waits for; of two that come together, a success.
+async def first_final(*waits: Coroutine[Any, Any, StatusReport]) -> StatusReport:
+    """Return the first final report of several waits; of two at the same time, not an error.
 
-    When it returns, none of them waits any longer.
+    The other waits are cancelled and have ended when the function returns.
     """
     tasks = [asyncio.create_task(each) for each in waits]
     try:
@@ -86,10 +85,10 @@ async def first_end(*waits: Coroutine[Any, Any, StatusReport]) -> StatusReport:
 
 
 class ReportOrder:
-    """Knows how far one job has come by what was called back about it.
+    """Recognises reports of one job that arrive twice or out of order.
 
-    Progress counts as going back only where it is counted in the same way: of as many, in the same
-    unit. A service may do its work in several passes.
+    Progress is compared only if total and unit are the same, because a service may work in several
+    passes.
     """
 
     def __init__(self) -> None:
@@ -97,9 +96,9 @@ class ReportOrder:
         self._furthest: Progress | None = None
 
     def is_old(self, report: StatusReport) -> bool:
-        """Tell whether a report says nothing new, else take it in. The end of a job is never old.
+        """Return whether a report is old; remember it if it is new. A final report is never old.
 
-        It is old when it is the same as the last one, or its progress is behind what was seen.
+        A report is old if it equals the last one, or if its progress is behind an earlier one.
         """
         if report.state is not ServiceState.RUNNING:
             return False

@@ -196,7 +196,7 @@ def test_cancel_is_forwarded_to_the_service_and_confirmed(
     [end] = ends_of(stage, [job])
     assert (end.state, end.message) == (
         JobState.CANCELLED,
-        "enough; the service has cancelled it",
+        "enough; the service cancelled it",
     )
     assert service.cancelled == [job.correlation_id]
 

@@ -88,7 +88,7 @@ def test_service_that_refuses_for_a_moment_costs_no_job_and_one_that_goes_on_is_
     error = ends[for_ever.correlation_id].error
     assert error is not None
     assert (error.type, error.retryable) == ("http_403", True)
-    assert error.message.endswith("; the service has cancelled it")
+    assert error.message.endswith("; the service cancelled it")
     deletes = [each.line for each in scripted.asked if each.line.startswith("DELETE")]
     assert deletes == [f"DELETE /jobs/{for_ever.correlation_id}"]
     assert any(

@@ -42,7 +42,7 @@ def test_slow_service_holds_up_no_other(
     assert Counter(end.state for end in ends_of(stage, quick)) == {JobState.SUCCEEDED: 100}
     assert len(service.begun) == 100 + PLACES
 
-    words = f"Waits: the service does {PLACES} jobs at a time"
+    words = f"Waiting: the service runs at most {PLACES} jobs at a time"
 
     def next_ones() -> list[str]:
         return [

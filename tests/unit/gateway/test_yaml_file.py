@@ -16,7 +16,7 @@ Load = Callable[[str], GatewayConfig]
 Refusal = Callable[[str], str]
 
 JOB = "jobs:\n  files.audit:\n    url: http://audits\n"
-"""Three lines that are right; what comes below them stands in line 4 and further."""
+"""Three lines that are right; what comes after them is in line 4 and below."""
 SERVICE = f"{JOB}services:\n  audits:\n    url: http://audits\n"
 """Six lines that are right."""
 
@@ -25,45 +25,45 @@ MISTAKES = [
     ("5", "1: expected a mapping, not a number"),
     ("- jobs\n", "1: expected a mapping, not a list"),
     ("services: {}\n", "1: jobs is missing"),
-    ("jobs:\n", "1: jobs: expected a mapping, but there is nothing"),
-    ("jobs: {}\n", "1: jobs: expected at least one, but there is nothing"),
+    ("jobs:\n", "1: jobs: expected a mapping, but it is empty"),
+    ("jobs: {}\n", "1: jobs: expected at least one, but it is empty"),
     ("jobs:\n  - url: http://audits\n", "1: jobs: expected a mapping, not a list"),
     ("jobs:\n  files.audit: http://audits\n", "2: jobs.files.audit: expected a mapping, not a "),
-    ("jobs:\n  files.audit:\n", "2: jobs.files.audit: expected a mapping, but there is nothing"),
+    ("jobs:\n  files.audit:\n", "2: jobs.files.audit: expected a mapping, but it is empty"),
     (
         f"{JOB}    answer: {{failed: broken}}\n",
         "4: jobs.files.audit.answer.failed: expected a list, not 'broken'",
     ),
     (
         f"{JOB}    answer: {{failed: []}}\n",
-        "4: jobs.files.audit.answer.failed: expected at least one, but there is nothing",
+        "4: jobs.files.audit.answer.failed: expected at least one, but it is empty",
     ),
     # numbers
     (
         f"{JOB}    polling:\n      interval: fast\n",
-        "5: jobs.files.audit.polling.interval: expected a number above 0, not 'fast'",
+        "5: jobs.files.audit.polling.interval: expected a number greater than 0, not 'fast'",
     ),
     (
         f"{JOB}    polling:\n      interval: 0\n",
-        "5: jobs.files.audit.polling.interval: expected a number above 0, not 0",
+        "5: jobs.files.audit.polling.interval: expected a number greater than 0, not 0",
     ),
     (
         f"{JOB}    polling:\n      interval: [1, 2]\n",
-        "5: jobs.files.audit.polling.interval: expected a number above 0, not a list",
+        "5: jobs.files.audit.polling.interval: expected a number greater than 0, not a list",
     ),
     (
         f"{JOB}    polling:\n      interval:\n",
-        "5: jobs.files.audit.polling.interval: expected a number above 0, but there is nothing",
+        "5: jobs.files.audit.polling.interval: expected a number greater than 0, but it is empty",
     ),
     (
         f"{JOB}    polling:\n      interval: true\n",
-        "5: jobs.files.audit.polling.interval: expected a number above 0, not true",
+        "5: jobs.files.audit.polling.interval: expected a number greater than 0, not true",
     ),
-    (f"{JOB}grace: .inf\n", "4: grace: expected a number from 0 on, not '.inf'"),
-    (f"{JOB}concurrency: 1.5\n", "4: concurrency: expected a whole number from 1 on, not 1.5"),
+    (f"{JOB}grace: .inf\n", "4: grace: expected a number of at least 0, not '.inf'"),
+    (f"{JOB}concurrency: 1.5\n", "4: concurrency: expected a whole number of at least 1, not 1.5"),
     (
         f"{SERVICE}    retries: {{factor: 0.5}}\n",
-        "7: services.audits.retries.factor: expected a number from 1 on, not 0.5",
+        "7: services.audits.retries.factor: expected a number of at least 1, not 0.5",
     ),
     (
         f"{JOB}    polling: {{jitter: 2}}\n",
@@ -84,25 +84,25 @@ MISTAKES = [
     ),
     (
         f'{JOB}group_id: ""\n',
-        "4: group_id: expected a text that is not empty, but there is nothing",
+        "4: group_id: expected a string that is not empty, but it is empty",
     ),
     (
         f"{JOB}request_topic: my jobs\n",
-        "4: request_topic: expected a topic's name: at most 249 letters, digits, '.', '_' and '-', "
+        "4: request_topic: expected a topic name: at most 249 letters, digits, '.', '_' and '-', "
         "not 'my jobs'",
     ),
     (
         f"{JOB}    submit:\n      headers:\n        Trace Id: x\n",
-        "6: jobs.files.audit.submit.headers.'Trace Id': expected a header's name: letters, digits "
+        "6: jobs.files.audit.submit.headers.'Trace Id': expected a header name: letters, digits "
         "and '-', not 'Trace Id'",
     ),
     (
         f'{SERVICE}    headers: {{X-Team: "a\\nb"}}\n',
-        "7: services.audits.headers.X-Team: expected one line of ASCII, as headers are",
+        "7: services.audits.headers.X-Team: expected one line of ASCII, as a header must be",
     ),
     (
         f"{SERVICE}    headers: {{X-Team: 7}}\n",
-        "7: services.audits.headers.X-Team: expected a text, not a number; put it in quotes",
+        "7: services.audits.headers.X-Team: expected a string, not a number; put it in quotes",
     ),
     # keys
     (
@@ -116,12 +116,12 @@ MISTAKES = [
     ),
     (
         f"{JOB}    rate: 3\n",
-        "4: jobs.files.audit.rate: unknown key, it belongs to a service: put the service under "
-        "services, and name it here",
+        "4: jobs.files.audit.rate: unknown key, it belongs to a service: add it under "
+        "services, and name the service here",
     ),
     (f"{JOB}404: x\n", "4: 404: unknown key, there are callbacks, concurrency, "),
-    (f"{JOB}    mode: polling\n    mode: polling\n", "5: jobs.files.audit.mode: stands in line 4 "),
-    (f"{JOB}jobs: {{a: {{url: 'http://a'}}}}\n", "4: jobs: stands in line 1 already"),
+    (f"{JOB}    mode: polling\n    mode: polling\n", "5: jobs.files.audit.mode: duplicate key, "),
+    (f"{JOB}jobs: {{a: {{url: 'http://a'}}}}\n", "4: jobs: duplicate key, already used in line 1"),
     (
         "jobs:\n  my job: {url: 'http://a', mode: x}\n",
         "2: jobs.'my job'.mode: expected 'polling', ",
@@ -133,7 +133,7 @@ MISTAKES = [
     ),
     (
         "jobs:\n  a: {url: 'http://a?b=c'}\n",
-        "2: jobs.a.url: expected a URL without '?' and '#': parameters go into path",
+        "2: jobs.a.url: expected a URL without '?' and '#': put parameters into path",
     ),
     (
         f"{JOB}    submit: {{path: audits}}\n",
@@ -141,30 +141,29 @@ MISTAKES = [
     ),
     (
         f"{JOB}    polling: {{path: '/{{job-id}}'}}\n",
-        "4: jobs.files.audit.polling.path: 'job-id' is no JMESPath expression: ",
+        "4: jobs.files.audit.polling.path: 'job-id' is not a JMESPath expression: ",
     ),
     (
         f"{JOB}    polling: {{path: '/{{jobid}}'}}\n",
-        "4: jobs.files.audit.polling.path: unknown name jobid in '/{jobid}': expressions see "
+        "4: jobs.files.audit.polling.path: unknown name jobid in '/{jobid}': expressions can use "
         "attempt, delivery, external_id, job_id, job_type, payload here",
     ),
     (
         f"{JOB}    answer: {{state: 5}}\n",
-        "4: jobs.files.audit.answer.state: expected a text with a JMESPath expression, not 5; put "
-        "it in quotes",
+        "4: jobs.files.audit.answer.state: expected a string with a JMESPath expression, not 5; "
+        "put it in quotes",
     ),
     (
         "jobs:\n  a:\n    command: [audit, {payload.path}]\n",
-        "3: jobs.a.command[1]: expected a text, not a mapping; put it in quotes",
+        "3: jobs.a.command[1]: expected a string, not a mapping; put it in quotes",
     ),
     (
         "jobs:\n  a:\n    command: [audit]\n    working_directory: /no/such/folder\n",
-        "4: jobs.a.working_directory: expected the path of a folder that is there, not ",
+        "4: jobs.a.working_directory: expected the path of an existing folder, not ",
     ),
     (
         f"{SERVICE}    ca_bundle: /no/such/file\n",
-        "7: services.audits.ca_bundle: expected the path of a file that is there, not "
-        "'/no/such/file'",
+        "7: services.audits.ca_bundle: expected the path of an existing file, not '/no/such/file'",
     ),
     # secrets
     (
@@ -179,34 +178,44 @@ MISTAKES = [
         f"{SERVICE}    auth: {{bearer: {{file: /no/such/file}}}}\n",
         "7: services.audits.auth.bearer: the file /no/such/file cannot be read: ",
     ),
-    (f"{SERVICE}    auth: {{}}\n", "7: services.audits.auth: expected one of bearer and basic"),
+    (f"{SERVICE}    auth: {{}}\n", "7: services.audits.auth: expected either bearer or basic"),
     # what does not fit together
-    ("jobs:\n  a: {mode: polling}\n", "2: jobs.a: expected one of url, service and command"),
-    (f"{SERVICE}".replace("url", "service", 1), "3: jobs.files.audit.service: no service of that "),
+    (
+        "jobs:\n  a: {mode: polling}\n",
+        "2: jobs.a: expected exactly one of url, service and command",
+    ),
+    (
+        f"{SERVICE}".replace("url", "service", 1),
+        "3: jobs.files.audit.service: there is no service ",
+    ),
     (
         "services: {audits: {url: 'http://a'}}\njobs:\n  a: {service: audit}\n",
-        "3: jobs.a.service: no service of that name, did you mean 'audits'?",
+        "3: jobs.a.service: there is no service with this name, did you mean 'audits'?",
     ),
-    ("jobs:\n  a: {service: audit}\n", "2: jobs.a.service: no service of that name, there are "),
+    (
+        "jobs:\n  a: {service: audit}\n",
+        "2: jobs.a.service: there is no service with this name, there are ",
+    ),
     (
         f"{JOB}    mode: callback\n",
-        "4: jobs.files.audit.mode: callback needs callbacks in the file: public_url and secret",
+        "4: jobs.files.audit.mode: mode callback needs callbacks.public_url and "
+        "callbacks.secret in the file",
     ),
     (
         f"{JOB}    submit: {{path: '/{{callback_url}}'}}\n",
-        "4: jobs.files.audit.submit: there is a callback_url in mode callback only",
+        "4: jobs.files.audit.submit: callback_url exists in mode callback only",
     ),
     (
         f"{JOB}    mode: synchronous\n    polling: {{}}\n",
-        "5: jobs.files.audit.polling: makes no sense in mode synchronous",
+        "5: jobs.files.audit.polling: cannot be used in mode synchronous",
     ),
     (
         f"{JOB}    signature: {{secret: {{env: HOME}}}}\n",
-        "4: jobs.files.audit.signature: makes sense in mode callback only",
+        "4: jobs.files.audit.signature: can be used in mode callback only",
     ),
     (
         f"{JOB}    answer: {{succeeded: [completed], failed: [completed]}}\n",
-        "4: jobs.files.audit.answer.failed: 'completed' means succeeded already",
+        "4: jobs.files.audit.answer.failed: 'completed' is already listed under succeeded",
     ),
 ]
 
@@ -281,7 +290,7 @@ def test_merged_mistake_is_named_where_it_stands(refusal: Refusal) -> None:
         "  c: {url: 'http://c', polling: *usual}\n",
     )
     assert said.splitlines() == [
-        f"gateway.yaml:2: jobs.{job}.polling.interval: expected a number above 0, not 'fast'"
+        f"gateway.yaml:2: jobs.{job}.polling.interval: expected a number greater than 0, not 'fast'"
         for job in ("a", "c")
     ]
 
@@ -324,7 +333,7 @@ def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for path, words in (
         (tmp_path / "nothing", "nothing cannot be read: No such file or directory"),
         (tmp_path, "cannot be read: Is a directory"),
-        (damaged, "damaged.yaml is no text in UTF-8: "),
+        (damaged, "damaged.yaml is not UTF-8 text: "),
     ):
         with pytest.raises(ConfigurationError, match=words):
             load(path)
@@ -334,7 +343,10 @@ def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     ("lines", "words"),
     [
         ("modee: x", "5: jobs.files.audit.modee: unknown key, did you mean 'mode'?"),
-        ("polling: {interval: x}", "5: jobs.files.audit.polling.interval: expected a number above"),
+        (
+            "polling: {interval: x}",
+            "5: jobs.files.audit.polling.interval: expected a number greater",
+        ),
         ("answer: {progres: 1}", "5: jobs.files.audit.answer.progres: unknown key, did you mean"),
     ],
 )
@@ -344,7 +356,8 @@ def test_one_mistake_does_not_hide_another(refusal: Refusal, lines: str, words: 
     text = f"{services}\njobs:\n  files.audit:\n    service: its\n    {lines}\n"
     first, second = refusal(text).splitlines()
     assert first == (
-        "gateway.yaml:4: jobs.files.audit.service: no service of that name, did you mean 'it'?"
+        "gateway.yaml:4: jobs.files.audit.service: there is no service with this name, "
+        "did you mean 'it'?"
     )
     assert second.startswith(f"gateway.yaml:{words}")
 
@@ -361,7 +374,7 @@ def test_what_is_refused_is_not_missed(refusal: Refusal) -> None:
 def test_callback_that_nobody_takes_and_the_service_is_not_told_of(refusal: Refusal) -> None:
     """Two mistakes, in one part and with the rest of the file: both are reported."""
     assert refusal(f"{JOB}    mode: callback\n    submit: {{body: payload}}\n").splitlines() == [
-        "gateway.yaml:4: jobs.files.audit.mode: callback needs callbacks in the file: public_url "
+        "gateway.yaml:4: jobs.files.audit.mode: mode callback needs callbacks.e: public_url "
         "and secret",
         "gateway.yaml:5: jobs.files.audit.submit: nothing tells the service its callback_url: put "
         "it into body, path or headers",

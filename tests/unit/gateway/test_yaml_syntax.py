@@ -18,30 +18,33 @@ Load = Callable[[str], GatewayConfig]
 Refusal = Callable[[str], str]
 
 SYNTAX = [
-    ("", "1: there is nothing in it"),
-    ("# jobs\n", "1: there is nothing in it"),
-    ("jobs:\n\ta: 1\n", "2: this is no YAML, found character '\\t' that cannot start any token; "),
-    ("jobs:\n\ta: 1\n", "YAML is indented by spaces, not by tabs"),
-    ("a: b: c\n", "1: this is no YAML, mapping values are not allowed here; a text with ': '"),
-    ("a: 1\n b: 2\n", "2: this is no YAML, "),
+    ("", "1: the file is empty"),
+    ("# jobs\n", "1: the file is empty"),
+    ("jobs:\n\ta: 1\n", "2: invalid YAML: found character '\\t' that cannot start any token; "),
+    ("jobs:\n\ta: 1\n", "indent YAML with spaces, not with tabs"),
+    (
+        "a: b: c\n",
+        "1: invalid YAML: mapping values are not allowed here; put a string that contains ': '",
+    ),
+    ("a: 1\n b: 2\n", "2: invalid YAML: "),
     (
         "jobs:\n    a: 1\n  b: 2\n",
-        "3: this is no YAML, while parsing a block mapping in line 1: expected <block end>, but "
-        "found '<block mapping start>'; it is indented otherwise than what is above, ",
+        "3: invalid YAML: while parsing a block mapping in line 1: expected <block end>, but "
+        "found '<block mapping start>'; its indentation differs from the lines above, ",
     ),
-    ("a: [1,\nb: 2\n", "3: this is no YAML, while parsing a flow sequence in line 1: "),
-    ("a: [1,\nb: 2\n", "; something is opened and not closed"),
-    ("a: 'b\n", "; something is opened and not closed"),
-    ("value: @\n", "1: this is no YAML, found character '@' that cannot start any token; "),
+    ("a: [1,\nb: 2\n", "3: invalid YAML: while parsing a flow sequence in line 1: "),
+    ("a: [1,\nb: 2\n", "; a bracket or quote is not closed"),
+    ("a: 'b\n", "; a bracket or quote is not closed"),
+    ("value: @\n", "1: invalid YAML: found character '@' that cannot start any token; "),
     ("value: @\n", "put the value in quotes"),
-    ("\nstate: *x\n", "2: this is no YAML, found undefined alias 'x'; put the value in quotes"),
-    ("state: !x y\n", "1: this is no YAML, found a tag, a word that begins with '!'; "),
-    ("port: !!int x\n", "1: this is no YAML, found a tag, a word that begins with '!'; put the "),
+    ("\nstate: *x\n", "2: invalid YAML: found undefined alias 'x'; put the value in quotes"),
+    ("state: !x y\n", "1: invalid YAML: found a tag (a word that begins with '!'); "),
+    ("port: !!int x\n", "1: invalid YAML: found a tag (a word that begins with '!'); put the "),
     ("<<: 5\n", "expected a mapping or list of mappings for merging, but found scalar"),
-    ("? [a]\n: b\n", "1: expected a text as a key: put it in quotes"),
-    ("jobs: 1\n--- \njobs: 2\n", "2: this is no YAML, expected a single document in the stream"),
-    ("a: b\nc: \x00\n", "2: the character U+0000 cannot stand in YAML"),
-    ("[" * 5_000, "1: it is nested too deeply"),
+    ("? [a]\n: b\n", "1: expected a string as a key: put it in quotes"),
+    ("jobs: 1\n--- \njobs: 2\n", "2: invalid YAML: expected a single document in the stream"),
+    ("a: b\nc: \x00\n", "2: the character U+0000 is not allowed in YAML"),
+    ("[" * 5_000, "1: the document is nested too deeply"),
 ]
 
 
@@ -67,10 +70,16 @@ LISTS = "\n".join(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (MERGES, "gateway.yaml:15: with what its aliases repeat it has more than 100,000 values"),
-        (LISTS, "gateway.yaml:16: with what its aliases repeat it has more than 100,000 values"),
-        ("x-0: &a [1, *a]\n", "gateway.yaml:1: an alias in it stands for itself: write it out"),
-        ("x-0: &a\n  b: {<<: *a}\n", "gateway.yaml:1: an alias in it stands for itself"),
+        (
+            MERGES,
+            "gateway.yaml:15: with its aliases expanded, the document has more than 100,000 values",
+        ),
+        (
+            LISTS,
+            "gateway.yaml:16: with its aliases expanded, the document has more than 100,000 values",
+        ),
+        ("x-0: &a [1, *a]\n", "gateway.yaml:1: an alias refers to itself: write the value out"),
+        ("x-0: &a\n  b: {<<: *a}\n", "gateway.yaml:1: an alias refers to itself"),
     ],
 )
 def test_few_lines_that_stand_for_millions(refusal: Refusal, text: str, words: str) -> None:

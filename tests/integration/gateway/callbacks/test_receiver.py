@@ -90,7 +90,7 @@ async def test_what_the_brokers_find_too_large(start: Start, client: httpx.Async
         running.url(new_correlation_id()), json={"status": "running", "x": "x" * TEN_MB}
     )
     assert answer.status_code == 413
-    assert answer.json()["detail"].endswith("bytes is too long to be kept")
+    assert answer.json()["detail"].endswith("bytes is too large to be stored")
 
 
 async def test_replicas_agree_on_what_has_ended(start: Start, client: httpx.AsyncClient) -> None:

@@ -76,7 +76,7 @@ def test_a_url_expires(says: Says) -> None:
     receiver = says(expires_after=60)
     tokens = CallbackTokens(receiver)
     assert tokens.read(token_of(receiver, 50)).job_id == JOB
-    with pytest.raises(CallbackRefused, match=r"good for 60 s, now over") as refused:
+    with pytest.raises(CallbackRefused, match=r"has expired after 60 s") as refused:
         tokens.read(token_of(receiver, 62))
     assert refused.value.outcome is CallbackOutcome.EXPIRED
 

@@ -140,7 +140,7 @@ from kafka_bridge.gateway.callbacks import connection_limits, server
 from kafka_bridge.worker.monitoring.http import serve
 from kafka_bridge.worker.monitoring.observer import WorkerStatus
 from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver
-from unit.gateway.callbacks.test_connections import application
+from unit.gateway.callbacks.test_connection_limits import application
 status = WorkerStatus(0, 0, 0, ready=True, seconds_since_poll=0.0)
 with (
     socket.create_server(("127.0.0.1", 0)) as listening,
@@ -199,9 +199,9 @@ def test_server_that_ends_by_itself_stops_its_gateway(caplog: pytest.LogCaptureF
         with server._serving(application(), closed, failed.set):
             assert failed.wait(30)
 
-    with pytest.raises(RuntimeError, match="ended by itself"):
+    with pytest.raises(RuntimeError, match="stopped unexpectedly"):
         run()
-    assert "No callbacks are taken any more" in caplog.text
+    assert "Callbacks can no longer be received" in caplog.text
 
 
 def test_server_that_is_stopped_has_not_failed() -> None:

@@ -100,7 +100,7 @@ async def test_no_more_on_its_way_than_fits(publisher: CallbackPublisher) -> Non
     await asyncio.sleep(0)
     waiting[0].cancel()
     await asyncio.sleep(0)
-    with pytest.raises(DeliveryFailed, match="bytes of callbacks wait for Kafka"):
+    with pytest.raises(DeliveryFailed, match="bytes of callbacks are waiting for Kafka"):
         await publisher.publish(JOB, body, [])
     assert len(producer.held_back) == 3
     for delivered in producer.held_back:

@@ -57,11 +57,11 @@ async def test_after_the_end(receive: Receive) -> None:
     receiving = receive()
     ends = [await receiving.call_back(ENDED) for _ in range(3)]
     assert [each.status_code for each in ends] == [202, 200, 200]
-    assert ends[1].json() == {"detail": "this callback had been accepted before"}
+    assert ends[1].json() == {"detail": "this callback was already accepted"}
     for late in (RUNNING, {"status": "failed"}, {**ENDED, "result": 43}):
         answer = await receiving.call_back(late)
         assert answer.status_code == 409
-        assert answer.json() == {"detail": "the job has ended: another callback said so before"}
+        assert answer.json() == {"detail": "the job is already finished: another callback ended it"}
     assert len(receiving.kept) == 1
     assert dict(receiving.kept[0][2])["kafka-bridge-ends-job"] == b"true"
     assert receiving.counted[3:] == [CallbackOutcome.CONFLICT] * 3
@@ -109,10 +109,10 @@ async def test_the_files_words_say_what_ends_a_job(receive: Receive) -> None:
         (b'{"status": NaN}', "NaN is not a number in JSON"),
         (b"[" * 100_000, "the body is not JSON"),
         (b"1" * 10_000, "the body is not JSON"),
-        (b'[{"status": "completed"}]', "the body is JSON, but no object"),
-        (b'"completed"', "the body is JSON, but no object"),
-        (b"{}", "'status' should say how the job is"),
-        (b'{"status": ["completed"]}', "'status' should say how the job is"),
+        (b'[{"status": "completed"}]', "the body is JSON, but not an object"),
+        (b'"completed"', "the body is JSON, but not an object"),
+        (b"{}", "'status' must be the state of the job"),
+        (b'{"status": ["completed"]}', "'status' must be the state of the job"),
     ],
 )
 async def test_malformed_bodies(receive: Receive, body: bytes, words: str) -> None:
@@ -217,11 +217,11 @@ async def test_signatures(receive: Receive, monkeypatch: pytest.MonkeyPatch, pre
     assert await signed(prefix + right.upper()) == (202, "accepted")
     status, words = await signed(None)
     assert status == 401
-    assert words == "the header X-Signature-256 with the body's signature is missing"
+    assert words == "the header X-Signature-256 with the signature of the body is missing"
     for bad in (prefix + wrong, prefix, "", f"md5={right}", prefix + right[:-1], b"\xfc\xe9"):
         status, words = await signed(bad)
         assert status == 401
-        assert "the signature in the header X-Signature-256 is not this body's" in words
+        assert "the signature in the header X-Signature-256 does not match the body" in words
     assert (await signed(prefix + right, body + b" "))[0] == 401
     if prefix:
         assert (await signed(right))[0] == 401
@@ -234,7 +234,7 @@ async def test_of_who_is_nobody_nothing_is_looked_at(receive: Receive) -> None:
     for body in (ENDED, b"", bytes(2_000_000)):
         answer = await receiving.call_back(body, token="forged.token.here")
         assert answer.status_code == 401
-        assert answer.json() == {"detail": "this is no callback URL of ours"}
+        assert answer.json() == {"detail": "this is not a callback URL of this gateway"}
     assert receiving.counted == [CallbackOutcome.UNAUTHORIZED] * 3
     assert receiving.kept == []
 
@@ -251,7 +251,7 @@ async def test_unknown_job_type(receive: Receive) -> None:
     receiving = receive()
     answer = await receiving.call_back(ENDED, job_type="gone")
     assert answer.status_code == 404
-    assert answer.json() == {"detail": "no callbacks are expected for jobs of type 'gone'"}
+    assert answer.json() == {"detail": "callbacks are not expected for job type 'gone'"}
     assert receiving.counted == [CallbackOutcome.UNKNOWN_JOB_TYPE]
 
 
@@ -265,8 +265,8 @@ async def test_kafka_does_not_take_it(receive: Receive, caplog: pytest.LogCaptur
     answer = await receiving.call_back(ENDED)
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "5"
-    assert answer.json() == {"detail": "the callback could not be kept: send it again later"}
-    assert f"A callback for job {JOB} could not be kept: no Kafka broker" in caplog.text
+    assert answer.json() == {"detail": "the callback could not be stored: send it again later"}
+    assert f"Could not store a callback for job {JOB}: no Kafka broker" in caplog.text
     receiving.fails = None
     assert (await receiving.call_back(ENDED)).status_code == 202
     assert receiving.counted == [CallbackOutcome.UNAVAILABLE, CallbackOutcome.ACCEPTED]
@@ -290,7 +290,9 @@ async def test_a_secret_that_is_gone(
     monkeypatch.delenv("CALLBACK_SECRET")
     answer = await receiving.call_back(ENDED, token=token)
     assert answer.status_code == 503
-    assert answer.json() == {"detail": "callbacks cannot be checked now: send it again later"}
+    assert answer.json() == {
+        "detail": "callbacks cannot be checked at the moment: send it again later"
+    }
     assert "the environment variable CALLBACK_SECRET is not set" in caplog.text
 
 

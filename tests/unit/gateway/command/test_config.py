@@ -23,19 +23,31 @@ from unit.gateway.conftest import Load, Refusal
         ),
         (
             "progress: {pattern: x}",
-            "5: jobs.a.progress: expected json, or a text that is a regula",
+            "5: jobs.a.progress: expected json, or a string with a regula",
         ),
         ("result: xml", "5: jobs.a.result: expected 'auto', 'json', 'text' or 'none', not 'xml'"),
-        ("timeout: 0", "5: jobs.a.timeout: expected a number above 0, not 0"),
-        ("kill_after: soon", "5: jobs.a.kill_after: expected a number from 0 on, not 'soon'"),
-        ("max_output_bytes: 0", "5: jobs.a.max_output_bytes: expected a whole number from 1 on"),
-        ("concurrency: many", "5: jobs.a.concurrency: expected a whole number from 1 on, not 'man"),
+        ("timeout: 0", "5: jobs.a.timeout: expected a number greater than 0, not 0"),
+        ("kill_after: soon", "5: jobs.a.kill_after: expected a number of at least 0, not 'soon'"),
+        (
+            "max_output_bytes: 0",
+            "5: jobs.a.max_output_bytes: expected a whole number of at least 1",
+        ),
+        (
+            "concurrency: many",
+            "5: jobs.a.concurrency: expected a whole number of at least 1, not 'man",
+        ),
         ("retryable_exit_codes: [0]", "5: jobs.a.retryable_exit_codes[0]: expected an exit code"),
-        ("working_directory: /no/such", "5: jobs.a.working_directory: expected the path of a fold"),
-        ("stdin: '{x'", "5: jobs.a.stdin: '{x' is no JMESPath expression: "),
-        ("stdin: load", "5: jobs.a.stdin: unknown name load in 'load': expressions see attempt, "),
-        ("environment: {A=B: c}", "5: jobs.a.environment.'A=B': expected a variable's name, witho"),
-        ("environment: {A: '{b}'}", "5: jobs.a.environment.A: unknown name b in the text: express"),
+        ("working_directory: /no/such", "5: jobs.a.working_directory: expected the path of an exi"),
+        ("stdin: '{x'", "5: jobs.a.stdin: '{x' is not a JMESPath expression: "),
+        (
+            "stdin: load",
+            "5: jobs.a.stdin: unknown name load in 'load': expressions can use attempt, ",
+        ),
+        ("environment: {A=B: c}", "5: jobs.a.environment.'A=B': expected a variable name, witho"),
+        (
+            "environment: {A: '{b}'}",
+            "5: jobs.a.environment.A: unknown name b in the value: express",
+        ),
         ("environment: {A: {env: NONE_SUCH}}", "5: jobs.a.environment.A: the environment variable"),
         ("enviroment: {}", "5: jobs.a.enviroment: unknown key, did you mean 'environment'?"),
     ],
@@ -49,11 +61,11 @@ def test_mistake_in_the_file_is_named(refusal: Refusal, lines: str, words: str) 
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("[]", "2: jobs.a.command: expected at least one, but there is nothing"),
+        ("[]", "2: jobs.a.command: expected at least one, but it is empty"),
         ("audit", "2: jobs.a.command: expected a list, not 'audit'"),
-        ("['{payload.program}', x]", "2: jobs.a.command: the program, '{payload.program}', is for"),
-        ("['']", "2: jobs.a.command: expected the name of a program first, not an empty text"),
-        ("[audit, 3]", "2: jobs.a.command[1]: expected a text, not 3; put it in quotes"),
+        ("['{payload.program}', x]", "2: jobs.a.command: the program, '{payload.program}', must"),
+        ("['']", "2: jobs.a.command: expected the name of a program first, not an empty string"),
+        ("[audit, 3]", "2: jobs.a.command[1]: expected a string, not 3; put it in quotes"),
     ],
 )
 def test_command_that_is_none_is_named(refusal: Refusal, command: str, words: str) -> None:
@@ -82,7 +94,7 @@ def test_command_that_is_none_is_named(refusal: Refusal, command: str, words: st
 def test_payload_cannot_become_code(refusal: Refusal, command: list[str]) -> None:
     """A shell, or another interpreter, would run what a payload says: the file is refused."""
     said = refusal(yaml.safe_dump({"jobs": {"a": {"command": command}}}))
-    assert "is code for an interpreter, and a job could put its own into it" in said
+    assert "is code for an interpreter, and a job could inject its own code" in said
 
 
 @pytest.mark.parametrize(

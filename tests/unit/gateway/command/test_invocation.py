@@ -71,7 +71,7 @@ def test_list_becomes_arguments_and_all_else_is_one(
         ({"command": ["echo", "-{payload.null}"]}, "command[1]: {payload.null} is null or missing"),
         ({"command": ["echo", "{payload.holes}"]}, "command[1]: {payload.holes} is null or missin"),
         ({"command": ["echo", "{sum(payload.a)}"]}, "command[1]: the expression 'sum(payload.a)'"),
-        ({"command": ["echo", "{payload.nul}"]}, "command[1] has a NUL character in it"),
+        ({"command": ["echo", "{payload.nul}"]}, "command[1] contains a NUL character"),
         (
             {"command": ["env"], "environment": {"A": "{payload.b}"}},
             "environment.A: {payload.b} is null or missing",
@@ -137,7 +137,7 @@ def test_secret_is_masked_in_all_that_the_program_says(
     failed = do(job | {"command": ["sh", "-c", f"{show} exit 3", "-", str(tmp_path / "seen")]})
     assert (tmp_path / "seen").read_text() == "s3cr3thunter2"
     assert failed.error is not None
-    assert failed.error.message == "sh ended with exit code 3: *** and ***"
+    assert failed.error.message == "sh failed with exit code 3: *** and ***"
     told = do(job | {"command": ["sh", "-c", """sleep 0.6; echo "[\\"$ONE\\"]" """]})
     assert told.result == ["***"]
     assert "s3cr3t" not in repr((failed, told))

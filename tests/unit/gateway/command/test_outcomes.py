@@ -76,7 +76,7 @@ def literal(text: str) -> str:
 @pytest.mark.parametrize(
     ("written", "kind", "words"),
     [
-        ("", "result_not_json", "and there is none"),
+        ("", "result_not_json", "and there is no output"),
         ("Done", "result_not_json", "and it is Done"),
         ("NaN", "result_not_json", "and it is NaN"),
         (
@@ -97,7 +97,7 @@ def test_result_that_is_none_fails_the_job(do: Do, written: str, kind: str, word
     outcome = do({"command": ["printf", written], "result": "json"} | limits)
     assert outcome.error == JobFailure(
         kind,
-        "printf has ended with exit code 0, but the last line of its output should be its result "
+        "printf succeeded (exit code 0), but the last line of its output must be its result "
         f"as JSON, {words}",
     )
 
@@ -105,11 +105,11 @@ def test_result_that_is_none_fails_the_job(do: Do, written: str, kind: str, word
 @pytest.mark.parametrize(
     ("ends", "kind", "words"),
     [
-        ("exit 3", "exit_code_3", "sh ended with exit code 3: "),
-        ("exit 137", "exit_code_137", "sh ended with exit code 137: "),
-        ("kill -9 $$", "signal_SIGKILL", "sh was ended by SIGKILL, by hand or by the system for "),
-        ("kill -15 $$", "signal_SIGTERM", "sh was ended by SIGTERM: "),
-        ("kill -36 $$", "signal_SIG36", "sh was ended by SIG36: "),
+        ("exit 3", "exit_code_3", "sh failed with exit code 3: "),
+        ("exit 137", "exit_code_137", "sh failed with exit code 137: "),
+        ("kill -9 $$", "signal_SIGKILL", "sh was killed by SIGKILL, by a person or by the system "),
+        ("kill -15 $$", "signal_SIGTERM", "sh was killed by SIGTERM: "),
+        ("kill -36 $$", "signal_SIG36", "sh was killed by SIG36: "),
     ],
 )
 def test_other_ends_are_failures_in_the_programs_words(
@@ -130,7 +130,7 @@ def test_message_has_the_last_lines_and_the_details_have_more(do: Do, sh: Script
     """Without any on standard error, those of standard output."""
     outcome = do({"command": sh("seq 200; exit 1")})
     assert outcome.error is not None
-    assert outcome.error.message == "sh ended with exit code 1: 196\n197\n198\n199\n200"
+    assert outcome.error.message == "sh failed with exit code 1: 196\n197\n198\n199\n200"
     lines = (outcome.error.details or "").split("\n")
     assert lines == ["Last lines of standard output:", *map(str, range(151, 201))]
 
@@ -139,7 +139,7 @@ def test_silent_program_is_said_to_be_silent(do: Do) -> None:
     """Nothing is made up."""
     outcome = do({"command": ["false"]})
     assert outcome.error == JobFailure(
-        "exit_code_1", "false ended with exit code 1: it has written nothing", None, retryable=True
+        "exit_code_1", "false failed with exit code 1: it printed nothing", None, retryable=True
     )
 
 
@@ -154,21 +154,27 @@ def test_file_says_which_exit_codes_are_worth_a_retry(do: Do, code: int, retryab
 @pytest.mark.parametrize(
     ("program", "words"),
     [
-        ("no-such-program", "No such file or directory. It was looked for in PATH, /usr/bin:/bin"),
+        ("no-such-program", "No such file or directory. It was searched in PATH: /usr/bin:/bin"),
         (
             "{folder}/nothing",
-            "No such file or directory. Either that path does not exist, or what ",
+            "No such file or directory. The path or the interpreter in the file's first ",
         ),
-        ("{folder}/no-interpreter", "No such file or directory. Either that path does not exist,"),
-        ("{folder}/plain", "Permission denied. It must be a file that this user may execute"),
-        ("{folder}", "Permission denied. It must be a file that this user may execute"),
+        (
+            "{folder}/no-interpreter",
+            "No such file or directory. The path or the interpreter in the",
+        ),
+        (
+            "{folder}/plain",
+            "Permission denied. It must be a file that this user is allowed to execute",
+        ),
+        ("{folder}", "Permission denied. It must be a file that this user is allowed to execute"),
         ("{folder}/no-format", "Exec format error. A script needs a first line such as #!/bin/sh"),
     ],
 )
 def test_program_that_cannot_be_started(
     do: Do, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, words: str
 ) -> None:
-    """The error says why, where it was looked for, and what to do; a retry cannot help."""
+    """The error says why, where the program was searched, and what to do; a retry cannot help."""
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     for name, text, mode in (
         ("no-interpreter", "#!/no/such/sh\n", 0o755),
@@ -189,7 +195,7 @@ def test_argument_that_is_too_long_is_told_where_to_go(do: Do) -> None:
     outcome = do({"command": ["echo", "{payload}"]}, "x" * 200_000)
     assert outcome.error is not None
     assert outcome.error.message == (
-        "echo cannot be started: Argument list too long. Hand large values over with stdin"
+        "echo cannot be started: Argument list too long. Pass large values with stdin"
     )
 
 
@@ -199,7 +205,7 @@ async def test_working_directory_that_has_gone_is_named(tmp_path: Path) -> None:
     folder.mkdir()
     job = Begun({"command": ["true"], "working_directory": str(folder)})
     folder.rmdir()
-    with pytest.raises(ApplicationError, match=f"its working directory, {folder}, is not there"):
+    with pytest.raises(ApplicationError, match=f"its working directory {folder} does not exist"):
         await job.task
 
 

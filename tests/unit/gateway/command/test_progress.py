@@ -102,7 +102,7 @@ def test_slow_pattern_keeps_nobody_waiting(do: Do, sh: Script) -> None:
     assert outcome.state is JobState.SUCCEEDED
     assert time.process_time() - began < 5
     told = [event.message or "" for event in outcome.events]
-    assert any("took longer than 0.05 s for a line, or 0.25 s for some" in m for m in told)
+    assert any("took longer than 0.05 s for one line, or 0.25 s for several" in m for m in told)
 
 
 def test_many_lines_that_are_somewhat_slow_keep_nobody_waiting() -> None:

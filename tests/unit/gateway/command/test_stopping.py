@@ -48,7 +48,9 @@ async def test_job_that_stops_leaves_nothing_behind(tmp_path: Path, reason: Stop
         await job.task
     assert [pid for pid in pids if not is_gone(pid)] == []
     assert stopped.value.reason is reason
-    words = f"somebody said so; {sys.executable} ended with SIGKILL, and nothing of it is left"
+    words = (
+        f"somebody said so; {sys.executable} ended with SIGKILL, and all its processes have ended"
+    )
     assert str(stopped.value) == words
 
 
@@ -58,7 +60,9 @@ async def test_program_may_tidy_up_when_it_is_to_end(tmp_path: Path, sh: Script)
     job = Begun({"command": sh(f"{tidies} while :; do sleep 0.01; done"), "kill_after": 20})
     await until((tmp_path / "begun").exists)
     job.stop()
-    with pytest.raises(JobStopped, match="sh ended with exit code 7, and nothing of it is left"):
+    with pytest.raises(
+        JobStopped, match="sh ended with exit code 7, and all its processes have ended"
+    ):
         await job.task
     assert (tmp_path / "told").read_text() == "once\n"
 
@@ -100,7 +104,7 @@ def test_program_that_takes_too_long_is_ended(do: Do, sh: Script, tmp_path: Path
     outcome = do({"command": script, "timeout": 1.5})
     assert outcome.error is not None
     assert (outcome.error.type, outcome.error.retryable) == ("program_timeout", True)
-    words = "sh took longer than 1.5 s (timeout) and was ended: Waiting for b.txt"
+    words = "sh took longer than 1.5 s (timeout) and was stopped: Waiting for b.txt"
     assert outcome.error.message == words
     assert "Reading a.txt" in (outcome.error.details or "")
     assert is_gone(int((tmp_path / "pid").read_text()))
@@ -160,7 +164,7 @@ async def test_guard_takes_no_orders_from_others(
     program, guard = await begun(tmp_path / "pid")
     guard.send_signal(number)
     program.send_signal(signal.SIGINT)
-    with pytest.raises(ApplicationError, match="sh was ended by SIGINT"):
+    with pytest.raises(ApplicationError, match="sh was killed by SIGINT"):
         await job.task
 
 
@@ -170,7 +174,7 @@ async def test_program_does_not_outlive_its_guard(tmp_path: Path, sh: Script) ->
     program, guard = await begun(tmp_path / "pid")
     relatives = [program, *program.children()]
     guard.kill()
-    words = "the process that guards sh has ended before it, so sh was killed: Waiting"
+    words = "the guard process of sh ended unexpectedly, so sh was killed: Waiting"
     with pytest.raises(ApplicationError, match=words) as failed:
         await job.task
     assert (failed.value.type, failed.value.retryable) == ("program_guard_gone", True)

@@ -17,7 +17,7 @@ from kafka_bridge.gateway.http.config import HttpJob
 from kafka_bridge.gateway.http.handler import HttpHandler
 from kafka_bridge.gateway.http.job_status import ServiceState, StatusReport
 from kafka_bridge.gateway.http.service_config import HttpService
-from kafka_bridge.gateway.http.status_reports import first_end, read_callback
+from kafka_bridge.gateway.http.status_reports import first_final, read_callback
 from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import ReaderClosed
@@ -135,9 +135,9 @@ def test_service_that_never_calls_back_is_noticed(service: Scripted, do: Do) -> 
     assert failed is not None
     assert (failed.type, failed.retryable) == ("no_callback", True)
     assert failed.message == (
-        "the service has not called back for 0.3 s: can it reach the public_url of callbacks, and "
-        "does it still know of the job?; abandoned: the service is not asked to cancel its jobs "
-        "and may go on with this"
+        "no callback from the service for 0.3 s. Check that it can reach the public_url of "
+        "callbacks, and that it still knows the job; abandoned: no cancel request is configured, "
+        "the service may go on with the job"
     )
 
 
@@ -229,19 +229,19 @@ async def test_of_two_ends_that_come_together_the_success_counts() -> None:
     success = StatusReport(ServiceState.SUCCEEDED)
     for _ in range(20):
         ends = [Waits(0, ApplicationError("gave up")), Waits(0, success)]
-        assert await first_end(*(each.wait() for each in ends)) is success
+        assert await first_final(*(each.wait() for each in ends)) is success
 
 
 async def test_who_waits_no_longer_has_ended() -> None:
     """A request on its way is over before the job is: also where the first end is a failure."""
     late = Waits(30, StatusReport(ServiceState.SUCCEEDED))
     assert (
-        await first_end(Waits(0, StatusReport(ServiceState.FAILED)).wait(), late.wait())
+        await first_final(Waits(0, StatusReport(ServiceState.FAILED)).wait(), late.wait())
     ).state == "failed"
     assert late.is_tidy
     late = Waits(30, StatusReport(ServiceState.SUCCEEDED))
     with pytest.raises(ApplicationError, match="gave up"):
-        await first_end(late.wait(), Waits(0, ApplicationError("gave up")).wait())
+        await first_final(late.wait(), Waits(0, ApplicationError("gave up")).wait())
     assert late.is_tidy
 
 
@@ -270,7 +270,7 @@ def test_silent_service_is_told_to_cancel(service: Scripted, do: Do) -> None:
     failed = do(GivenCallbacks(), silence_timeout=0.2, cancel=cancel).error
     assert failed is not None
     assert failed.type == "no_callback"
-    assert failed.message.endswith("; the service has cancelled it")
+    assert failed.message.endswith("; the service cancelled it")
 
 
 async def test_job_that_is_handed_over_is_not_cancelled_there(service: Scripted) -> None:
@@ -297,5 +297,5 @@ def test_flood_of_unreadable_callbacks_does_not_flood_the_log(
     """Others may write to the topic: the first few are named."""
     for number in range(1_000):
         assert read_callback(Answer(), {"number": number}, Mask()) is None
-    lines = [line for line in caplog.messages if "callbacks' topic is ignored" in line]
+    lines = [line for line in caplog.messages if "Ignored a record in the callback topic" in line]
     assert 1 <= len(lines) <= 20

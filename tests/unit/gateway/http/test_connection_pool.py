@@ -52,7 +52,7 @@ async def listening() -> AsyncIterator[Listener]:
 
 async def ask(open_: ConnectionPool, listener: Listener) -> None:
     """Send one request."""
-    async with open_.one() as client:
+    async with open_.client() as client:
         assert (await client.get(listener.url)).json() == {}
 
 

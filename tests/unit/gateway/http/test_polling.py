@@ -106,7 +106,7 @@ def test_failure_carries_the_services_own_words(service: Scripted, do: Do) -> No
     [
         ({"status": "failed", "error": "No space"}, "No space"),
         ({"status": "failed", "message": "No space"}, "No space"),
-        ({"status": "failed"}, 'the service says no more than {"status": "failed"}'),
+        ({"status": "failed"}, 'no error message in {"status": "failed"}'),
     ],
 )
 def test_failure_in_few_words(service: Scripted, do: Do, body: object, message: str) -> None:
@@ -210,9 +210,9 @@ def test_polling_is_given_up(service: Scripted, do: Do) -> None:
         "no usable answer about the job for 0 s (give_up_after); the last failure: GET http://"
     )
     assert failed.message.endswith(
-        "200, but 'status' should say how the job is (completed, failed, cancelled, any other word "
-        'while it runs), but is null in {"state": 1}; abandoned: the service is not asked to '
-        "cancel its jobs and may go on with this"
+        "200, but 'status' must be the state of the job (completed, failed, cancelled, or any "
+        'other word for running), but it is null in {"state": 1}; abandoned: no cancel request is '
+        "configured, the service may go on with the job"
     )
 
 
@@ -233,7 +233,7 @@ def test_refusal_that_lasts_is_given_up_and_cancelled_there(service: Scripted, d
     assert failed is not None
     assert (failed.type, failed.retryable) == ("http_404", True)
     assert failed.message.startswith("no usable answer about the job for 0 s (give_up_after)")
-    assert failed.message.endswith("; the service has cancelled it")
+    assert failed.message.endswith("; the service cancelled it")
     assert len(service.requests("DELETE /jobs/" + JOB)) == 1
 
 
@@ -292,7 +292,7 @@ def test_submit_that_may_have_begun_is_cancelled(service: Scripted, do: Do) -> N
     failed = do({"cancel": cancel}, service_says=limits).error
     assert failed is not None
     assert (failed.type, failed.retryable) == ("http_timeout", True)
-    assert failed.message.endswith("no answer within 0.1 s; the service has cancelled it")
+    assert failed.message.endswith("no answer within 0.1 s; the service cancelled it")
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_external_id_that_cannot_be_published_is_cancelled(service: Scripted, do
     failed = do({"submit": {"external_id": "id"}, "cancel": cancel}).error
     assert failed is not None
     assert (failed.type, failed.retryable) == ("external_id_unusable", False)
-    assert failed.message.endswith("or is too long; the service has cancelled it")
+    assert failed.message.endswith("or is too long; the service cancelled it")
 
 
 def test_location_names_the_port_that_is_usual() -> None:
@@ -357,7 +357,7 @@ def test_location_elsewhere_is_not_asked(service: Scripted, do: Do, location: st
     failed = do({"submit": {"external_id_header": "Location"}}).error
     assert failed is not None
     assert not failed.retryable
-    assert f"its header Location, {location}, fits no path in the file" in failed.message
+    assert f"its header Location, {location}, does not match any path in the file" in failed.message
     assert len(service.asked) == 1
 
 
@@ -377,7 +377,7 @@ def test_usual_words_are_known(service: Scripted, do: Do, word: str, state: JobS
     service.on(SUBMIT, Says()).on(STATUS, Says({"status": "In Progress"}), Says({"status": word}))
     outcome = do()
     assert outcome.state is state
-    assert not any("unknown word" in (event.message or "") for event in outcome.events)
+    assert not any("Unknown state" in (event.message or "") for event in outcome.events)
 
 
 def test_listed_words_take_the_place_of_the_usual_ones(service: Scripted, do: Do) -> None:
@@ -398,9 +398,9 @@ def test_unknown_word_is_named_once_and_counted(service: Scripted) -> None:
     outcome = run_job(gateway.worker, "work", correlation_id=JOB, timeout=20.0)
     assert outcome.state is JobState.SUCCEEDED
     told = [event.message or "" for event in outcome.events]
-    remarks = [message for message in told if "unknown word" in message]
+    remarks = [message for message in told if "Unknown state" in message]
     assert len(remarks) < len(told) - 2
-    assert remarks[0].startswith("The service says that the job is 'GELUKT', an unknown word")
+    assert remarks[0].startswith("Unknown state 'GELUKT' from the service")
     [family] = gateway.worker.metric_sources[0].collect()
     assert [(each.labels, each.value) for each in family.samples] == [({"job_type": "work"}, 1)]
 
@@ -412,7 +412,7 @@ def test_word_that_is_not_in_the_file(service: Scripted, do: Do) -> None:
         {"polling": {**QUICK, "give_up_after": 0.1}, "answer": {"running": ["running"]}}
     ).error
     assert failed is not None
-    assert "(completed, failed, cancelled, running), but is paused in" in failed.message
+    assert "(completed, failed, cancelled, running), but it is paused in" in failed.message
 
 
 def test_job_of_an_earlier_delivery_is_not_submitted_again(service: Scripted, do: Do) -> None:
@@ -437,8 +437,8 @@ def test_answer_without_the_external_id(service: Scripted, do: Do) -> None:
     failed = do({"submit": {"external_id": "run.id"}}).error
     assert failed is not None
     assert failed.message.endswith(
-        "200, but it does not say what it calls the job: 'run.id' in its body and a header "
-        "Location are not there. The job may run there unwatched"
+        "200, but it does not contain the external id: 'run.id' in its body and the header "
+        "Location missing. The job may be running at the service"
     )
     assert not failed.retryable
 
@@ -449,7 +449,7 @@ def test_cancel_reaches_the_service(service: Scripted, do: Do) -> None:
     cancel = {"method": "DELETE", "path": "/jobs/{external_id}"}
     outcome = do({"cancel": cancel}, cancel_after=0.2)
     assert outcome.state is JobState.CANCELLED
-    assert outcome.events[-1].message == "the test cancelled it; the service has cancelled it"
+    assert outcome.events[-1].message == "the test cancelled it; the service cancelled it"
     service.on("DELETE /jobs/" + JOB, Says({"detail": "too late"}, status=410))
     message = do({"cancel": cancel}, cancel_after=0.2).events[-1].message
     assert message is not None
@@ -462,8 +462,8 @@ def test_cancel_without_a_request_abandons_the_job(service: Scripted, do: Do) ->
     outcome = do(cancel_after=0.2)
     assert (outcome.state, outcome.events[-1].message) == (
         JobState.CANCELLED,
-        "the test cancelled it; abandoned: the service is not asked to cancel its jobs and may go "
-        "on with this",
+        "the test cancelled it; abandoned: no cancel request is configured, the service may go on "
+        "with the job",
     )
 
 
@@ -476,5 +476,5 @@ def test_deadline_cancels_at_the_service(service: Scripted, do: Do) -> None:
     ).error
     assert failed is not None
     assert failed.type == "deadline_exceeded"
-    assert failed.message.endswith("has passed; the service has cancelled it")
+    assert failed.message.endswith("has passed; the service cancelled it")
     assert len(service.requests(f"POST /jobs/{JOB}/stop")) == 1

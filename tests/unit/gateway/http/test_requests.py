@@ -89,8 +89,8 @@ def test_value_stays_in_its_place_of_the_path(
     ("payload", "words"),
     [
         ({}, "{payload.name} is null or missing"),
-        ({"name": ".."}, "'..' cannot stand in a URL's path"),
-        ({"name": ""}, "'' cannot stand in a URL's path"),
+        ({"name": ".."}, "'..' cannot be part of a URL's path"),
+        ({"name": ""}, "'' cannot be part of a URL's path"),
     ],
 )
 def test_payload_that_makes_no_request(
@@ -100,7 +100,7 @@ def test_payload_that_makes_no_request(
     failed = do(AT_ONCE | {"submit": {"path": "/files/{payload.name}"}}, payload=payload).error
     assert failed is not None
     assert (failed.type, failed.retryable) == ("invalid_payload", False)
-    assert failed.message == f"no request can be made of the payload: {words}"
+    assert failed.message == f"the payload lacks a value for the request: {words}"
     assert not service.asked
 
 
@@ -120,7 +120,7 @@ def test_header_that_cannot_be_sent(service: Scripted, do: Do, value: str) -> No
     assert failed is not None
     assert (failed.type, failed.retryable) == ("invalid_payload", False)
     assert failed.message.startswith(
-        "the payload makes a request that cannot be sent: the header X-Name would contain "
+        "the payload results in a request that cannot be sent: the header X-Name would contain "
     )
     assert not service.asked
 
@@ -178,7 +178,7 @@ def test_redirect_is_not_followed(service: Scripted, do: Do) -> None:
     service.on(SUBMIT, Says(status=302, headers={"Location": "http://127.0.0.1:9/x"}))
     failed = do(AT_ONCE).error
     assert failed is not None
-    assert failed.message.endswith("302 Found to http://127.0.0.1:9/x: set the URL to where it is")
+    assert failed.message.endswith("302 Found to http://127.0.0.1:9/x: correct the URL in the file")
     assert not failed.retryable
 
 
@@ -188,7 +188,9 @@ def test_answer_that_is_too_large(service: Scripted, do: Do) -> None:
     small = {"max_answer_bytes": 50_000, "retries": {"limit": 0}}
     failed = do(AT_ONCE, service_says=small).error
     assert failed is not None
-    assert failed.message.endswith("200, but its body is larger than max_answer_bytes, 50000")
+    assert failed.message.endswith(
+        "200, but its body is larger than 50000 bytes (max_answer_bytes)"
+    )
     assert not failed.retryable
 
 
@@ -221,7 +223,7 @@ def test_places_of_a_service_are_waited_for(service: Scripted) -> None:
 
         async def one() -> None:
             nonlocal inside, most
-            async with client.place(told.append):
+            async with client.slot(told.append):
                 inside += 1
                 most = max(most, inside)
                 await asyncio.sleep(0.05)
@@ -231,7 +233,7 @@ def test_places_of_a_service_are_waited_for(service: Scripted) -> None:
         return most
 
     assert asyncio.run(three()) == 2
-    assert told == ["Waits: the service does 2 jobs at a time"] * 4
+    assert told == ["Waiting: the service runs at most 2 jobs at a time"] * 4
 
 
 def test_connections_are_limited(service: Scripted) -> None:
@@ -253,7 +255,7 @@ def test_submit_says_that_it_is_tried_again(service: Scripted, do: Do) -> None:
     told = [each.message for each in do(AT_ONCE, service_says=slow).events if each.message]
     assert told == [
         f"Try 1 of 6 failed: POST {service.url}/jobs/{JOB}: 503 Service Unavailable: "
-        '{"detail": "busy"}; the next one is in 0.7 s'
+        '{"detail": "busy"}; retrying in 0.7 s'
     ]
 
 
@@ -266,7 +268,7 @@ def test_secret_that_no_header_can_have(
     says = {"headers": {"X-Key": {"file": str(tmp_path / "key")}}, "retries": {"limit": 0}}
     failed = do(AT_ONCE, service_says=says).error
     assert failed is not None
-    assert failed.message.endswith("/key is not one line of ASCII, as headers are")
+    assert failed.message.endswith("/key is not one line of ASCII, as a header must be")
     assert secret[-4:] not in repr(failed)
     assert not service.asked
 
