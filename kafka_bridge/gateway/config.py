@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo
 
 from kafka_bridge.gateway.callbacks.config import CallbackConfig
 from kafka_bridge.gateway.command.config import CommandJob
-from kafka_bridge.gateway.field_types import AtLeastOne, MaybeNoSeconds, Text, TopicName
+from kafka_bridge.gateway.field_types import AtLeastOne, SecondsOrZero, Text, TopicName
 from kafka_bridge.gateway.http.config import HttpJob, Mode
 from kafka_bridge.gateway.http.service_config import HttpService
 from kafka_bridge.gateway.strict_model import Problem, Strict, did_you_mean, refuse
@@ -70,7 +70,7 @@ class GatewayConfig(Strict):
     control_topic: TopicName = CONTROL_TOPIC
     concurrency: AtLeastOne = 10_000
     max_deliveries: AtLeastOne = 100
-    grace: MaybeNoSeconds = 5.0
+    grace: SecondsOrZero = 5.0
 
     def service_of(self, job: HttpJob) -> HttpService:
         """Return the service of a job: the named one, or one with default settings for its URL."""

@@ -1,7 +1,7 @@
-"""JMESPath expressions, and texts that hold some in braces: how the file says what goes where.
+"""JMESPath expressions, and templates with expressions in braces.
 
-One language for both directions: it picks values out of answers, and out of the job for requests.
-JMESPath is specified at https://jmespath.org; the braces are those of Python's format strings.
+The file uses them to build requests from a job, and to read values from answers. JMESPath is
+specified at https://jmespath.org. The braces are those of Python's format strings.
 """
 
 from __future__ import annotations
@@ -21,53 +21,55 @@ from pydantic import BeforeValidator
 from kafka_bridge.gateway.field_types import expect
 
 Scope: TypeAlias = Mapping[str, Any]
-"""What an expression sees: JSON values by name."""
+"""The JSON values that an expression can use, by name."""
 
 _FIRST_CHILD_ONLY = frozenset(
     {"subexpression", "index_expression", "projection", "value_projection", "filter_projection"}
     | {"flatten", "pipe"}
 )
-"""Of these JMESPath nodes only the first child looks at the scope: the others at what it found."""
+"""JMESPath nodes of which only the first child uses the scope; the others use its result."""
 
 
 class ExpressionFailed(Exception):
-    """An expression cannot be used on what it was given; the text says which, and why."""
+    """An expression cannot be applied to its input. The message contains it and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class JmesPath:
-    """A JMESPath expression, as it was written and parsed."""
+    """A JMESPath expression: its text and its parsed form."""
 
     text: str
     parsed: ParsedResult
 
     @classmethod
     def parse(cls, text: object) -> JmesPath:
-        """Return the expression that a text is.
+        """Parse an expression.
 
-        :raises ValueError: it is none
+        :raises ValueError: the text is not an expression
         """
         if not isinstance(text, str):
             expect("a string with a JMESPath expression")
         try:
             return cls(text, jmespath.compile(text))
         except JMESPathError as error:
-            said = " ".join(str(error).split())
-            raise ValueError(f"{text!r} is not a JMESPath expression: {said}") from None
+            message = " ".join(str(error).split())
+            raise ValueError(f"{text!r} is not a JMESPath expression: {message}") from None
 
     def search(self, scope: Any) -> Any:
-        """Return what the expression finds, None where there is nothing.
+        """Return the value that the expression finds, None if there is none.
 
-        :raises ExpressionFailed: a function of it cannot take what it is given
+        :raises ExpressionFailed: a function was given a value of the wrong type
         """
         try:
             return self.parsed.search(scope)
         except JMESPathError as error:
-            said = " ".join(str(error).split())
-            raise ExpressionFailed(f"the expression {self.text!r} cannot be used: {said}") from None
+            message = " ".join(str(error).split())
+            raise ExpressionFailed(
+                f"the expression {self.text!r} cannot be applied: {message}"
+            ) from None
 
     def names(self) -> frozenset[str]:
-        """Return the names of the scope that it looks at."""
+        """Return the names of the scope that it uses."""
         return frozenset(_names(self.parsed.parsed))
 
 
@@ -82,38 +84,37 @@ def _names(node: Mapping[str, Any]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text with JMESPath expressions in braces: ``/jobs/{job_id}``; ``{{`` is a brace."""
+    """A text with JMESPath expressions in braces: ``/jobs/{job_id}``; ``{{`` is a literal brace."""
 
     text: str
     parts: tuple[str | JmesPath, ...]
 
     @classmethod
     def parse(cls, text: object) -> Template:
-        """Return the template that a text is.
+        """Parse a template.
 
-        :raises ValueError: it is none
+        :raises ValueError: the text is not a template
         """
         if not isinstance(text, str):
             expect("a string")
         return cls(text, tuple(_parts(text)))
 
     def render(self, scope: Scope, escape: Callable[[str], str] = str) -> str:
-        """Return the text with the values of its expressions in their places.
+        """Return the text with the expressions replaced by their values.
 
         :param escape: is applied to each value
-        :raises ExpressionFailed: one of them is null, or cannot be used
+        :raises ExpressionFailed: a value is null, or an expression cannot be applied
         """
         return "".join(
             part if isinstance(part, str) else escape(_text(part, scope)) for part in self.parts
         )
 
     def render_list(self, scope: Scope) -> list[str]:
-        """Return the texts that it stands for: one, as a rule.
+        """Return the rendered text as a list with one item.
 
-        Where it is one expression and nothing else, and its value is a list, there is a text for
-        each item.
+        If the template is a single expression with a list as its value, return one text per item.
 
-        :raises ExpressionFailed: a value or an item is null, or an expression cannot be used
+        :raises ExpressionFailed: a value or an item is null, or an expression cannot be applied
         """
         if len(self.parts) == 1 and isinstance(only := self.parts[0], JmesPath):
             value = only.search(scope)
@@ -122,7 +123,7 @@ class Template:
         return [self.render(scope)]
 
     def names(self) -> frozenset[str]:
-        """Return the names of the scope that its expressions look at."""
+        """Return the names of the scope that its expressions use."""
         return frozenset().union(*(p.names() for p in self.parts if isinstance(p, JmesPath)))
 
 
@@ -155,10 +156,10 @@ def _text_of(value: Any, expression: JmesPath) -> str:
 
 
 def path_segment(text: str) -> str:
-    """Escape a value for a URL, so that it stays within its place: a segment, or a parameter.
+    """Escape a value for a URL, so that it stays one path segment or parameter.
 
-    :raises ExpressionFailed: it is empty, ``.`` or ``..``: no escape keeps those from being
-        another path (RFC 3986, section 5.2.4); or it has half a character in it
+    :raises ExpressionFailed: the value is empty, ``.`` or ``..``, which mean another path even if
+        they are escaped (RFC 3986, section 5.2.4); or it contains half a character
     """
     if text in {"", ".", ".."}:
         raise ExpressionFailed(f"{text!r} cannot be part of a URL's path")

@@ -1,4 +1,4 @@
-"""The kinds of values that the file has, each with the words for what was expected."""
+"""The types of values in the file, each with a text for what is expected."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pydantic import AfterValidator, Field, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
 
 EXPECTED = "expected"
-"""The type of the errors that say what was expected; who knows the file adds what stands there."""
+"""The type of errors with the expected value; the reader of the file adds the actual one."""
 
 
 def expect(what: str) -> NoReturn:
     """Refuse a value.
 
-    :param what: what was expected instead, for example "a number greater than 0"
+    :param what: the expected value, for example "a number greater than 0"
     :raises PydanticCustomError: always
     """
     raise PydanticCustomError(EXPECTED, "expected {what}", {"what": what})
 
 
 def expected(what: str) -> Any:
-    """Return a validator: what the type refuses, and true and false, is refused in these words."""
+    """Return a validator with this text for values that the type refuses, and for booleans."""
 
     def check(value: Any, handler: Callable[[Any], Any]) -> Any:
         try:
-            if not isinstance(value, bool):  # pydantic takes those for 1 and 0
+            if not isinstance(value, bool):  # pydantic would convert them to 1 and 0
                 return handler(value)
         except ValidationError:
             pass
@@ -39,13 +39,13 @@ def expected(what: str) -> Any:
 
 AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False), expected("a number greater than 0")]
 Seconds = AboveZero
-MaybeNoSeconds = Annotated[
+SecondsOrZero = Annotated[
     float, Field(ge=0, allow_inf_nan=False), expected("a number of at least 0")
 ]
 Factor = Annotated[float, Field(ge=1, allow_inf_nan=False), expected("a number of at least 1")]
 Share = Annotated[float, Field(ge=0, le=1), expected("a number from 0 to 1")]
 AtLeastOne = Annotated[int, Field(ge=1), expected("a whole number of at least 1")]
-MaybeNone = Annotated[int, Field(ge=0), expected("a whole number of at least 0")]
+CountOrZero = Annotated[int, Field(ge=0), expected("a whole number of at least 0")]
 Port = Annotated[int, Field(ge=0, le=65_535), expected("a port, 0 to 65535")]
 Status = Annotated[int, Field(ge=100, le=599), expected("an HTTP status code, 100 to 599")]
 
@@ -66,10 +66,10 @@ HeaderName = Annotated[
 
 
 def not_in_header(text: str) -> str | None:
-    """Return in words what of a text no header can have, None where it has nothing of the kind.
+    """Return the first character that a header cannot contain, as text; None without one.
 
-    Field values are visible ASCII, spaces and tabs (RFC 9110, section 5.5). What others make of
-    further characters differs, so none are sent.
+    Field values are visible ASCII, spaces and tabs (RFC 9110, section 5.5). Implementations treat
+    other characters differently, so they are not sent.
     """
     if found := re.search(r"[^\t\x20-\x7e]", text):
         character = found[0]
@@ -87,7 +87,7 @@ HeaderText = Annotated[str, AfterValidator(_header_text)]
 
 
 def _base_url(text: str) -> str:
-    if "@" in text:  # told apart from others first: the text must not be shown
+    if "@" in text:  # checked first: the text must not be shown
         raise ValueError("expected a URL without user name, password and '@': use auth")
     try:
         parts = urlsplit(text)

@@ -1,4 +1,4 @@
-"""The gateway: the worker that does what the file says."""
+"""The gateway: a worker whose handlers run jobs as the file configures them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from kafka_bridge.gateway.metrics import CallbackCounter, UnknownStateCounter
 from kafka_bridge.gateway.secret import secrets_in
 from kafka_bridge.worker import Worker
 
-TAKEN_FOR_EACH_PLACE = 2
-"""How many jobs of a type are taken for each that its service does at a time. One of them is at the
-service, the other waits for its place, which the task's log says, and follows without a pause. More
-would count as running for long before they do; they stay queued, and hold up no other service."""
+JOBS_PER_SLOT = 2
+"""How many jobs of a type are accepted for each slot of its service. One runs at the service. The
+other waits for the slot, which the task's log shows, and follows without a pause. More jobs would
+count as running long before they run; they stay queued and do not delay other services."""
 
 
 class Gateway:
-    """A worker whose job types are those of a file.
+    """A worker with the job types of a file.
 
     :param kafka: librdkafka's properties, as in :class:`~kafka_bridge.worker.Worker`
-    :ivar worker: the worker; its settings may be changed until it runs
+    :ivar worker: the worker; its settings can be changed before it runs
     """
 
     def __init__(self, config: GatewayConfig, *, kafka: Mapping[str, Any] | None = None) -> None:
@@ -49,8 +49,8 @@ class Gateway:
         self._channel = _channel(config)
         starting = asyncio.Semaphore(STARTING)
         self._callback_counts = CallbackCounter()
-        self._unknown_words = UnknownStateCounter()
-        self.worker.metric_sources.append(self._unknown_words)
+        self._unknown_states = UnknownStateCounter()
+        self.worker.metric_sources.append(self._unknown_states)
         if config.callbacks is not None and self._channel is not None:
             self.worker.callback_topic = config.callbacks.topic
             self.worker.metric_sources.append(self._callback_counts)
@@ -64,26 +64,26 @@ class Gateway:
     def _serve(self, job_type: str, job: HttpJob) -> None:
         service = self._config.service_of(job)
         client = self._clients.setdefault(job.service or service.url, ServiceClient(service))
-        places = service.concurrency
+        slots = service.concurrency
         register = self.worker.job(
-            job_type, concurrency=None if places is None else places * TAKEN_FOR_EACH_PLACE
+            job_type, concurrency=None if slots is None else slots * JOBS_PER_SLOT
         )
-        handler = HttpHandler(job, client, self._channel, self._unknown_words.count)
+        handler = HttpHandler(job, client, self._channel, self._unknown_states.count)
         register(handler.handle)
 
     def masked(self, text: str) -> str:
-        """Return a text without the secrets of the file, of its services, or renewed ones."""
+        """Return a text in which the secrets of the file and its services are masked."""
         for mask in (*(client.mask for client in self._clients.values()), self._mask):
             text = mask.text(text)
         return text
 
     def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Do jobs until told to stop; see :meth:`kafka_bridge.worker.Worker.run`.
+        """Run until stopped; see :meth:`kafka_bridge.worker.Worker.run`.
 
         :raises ConfigurationError: the port for callbacks cannot be opened, or Kafka is not
             configured
         :raises KafkaError: Kafka cannot be used, and waiting would not help
-        :raises RuntimeError: the server of callbacks ended by itself
+        :raises RuntimeError: the callback server stopped unexpectedly
         """
         with contextlib.ExitStack() as stack:
             if self._channel is not None:

@@ -1,11 +1,11 @@
-"""Secrets in text from outside, and every form in which they come back, are replaced by ``***``.
+"""Replaces secrets, in all forms in which they may occur, by ``***``.
 
 Services and programs know the secrets that they are given and may repeat them: in a redirect, in an
-error, in a result, in the line that a program logs. Text is masked as soon as it arrives, before
-anything of it is cut: half a secret would no longer be recognised. What leaves a handler is masked
+error, in a result, in a log line. Text is masked as soon as it arrives, before it is cut, because
+half a secret would not be recognised. Everything that leaves a handler is masked
 once more (:mod:`kafka_bridge.gateway.outbound`).
 
-The derived forms are those that GitHub's runner masks, too (``ValueEncoders.cs``).
+The derived forms are those that GitHub's runner also masks (``ValueEncoders.cs``).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
-LEAST_CHARACTERS = 8
-"""Shorter lines of a secret, and shorter derived forms, are not looked for: they are also parts of
-ordinary text. The secret itself is masked however short it is."""
-MOST_EARLIER = 16
-"""How many earlier values are remembered of secrets that are renewed. Those in use always are."""
+MIN_CHARACTERS = 8
+"""Shorter lines of a secret and shorter derived forms are not masked, because they also occur in
+ordinary text. The secret itself is always masked."""
+MAX_EARLIER = 16
+"""How many earlier values of renewed secrets are masked. Current values are always masked."""
 
 
 class Mask:
-    """Masks some secrets. It learns of more while it is used, on one thread; any may mask.
+    """Masks secrets. Secrets are added on one thread; any thread may mask.
 
-    :param beside: another mask, whose secrets are masked as well
+    :param beside: another mask, whose secrets are also masked
     """
 
     def __init__(self, *secrets: str, beside: Mask | None = None) -> None:
@@ -38,37 +38,37 @@ class Mask:
         self._texts: Sequence[str] = ()
         self._bytes: Sequence[bytes] = ()
         self._in_json: Sequence[str] = ()
-        self.learn(*secrets)
+        self.add(*secrets)
 
-    def learn(self, *secrets: str) -> None:
-        """Mask these secrets from now on: all that are in use, as they are now."""
+    def add(self, *secrets: str) -> None:
+        """Mask these secrets from now on: the current values of all secrets in use."""
         if all(each in self._secrets for each in secrets):
             return
-        earlier = [each for each in self._secrets if each not in secrets][-MOST_EARLIER:]
+        earlier = [each for each in self._secrets if each not in secrets][-MAX_EARLIER:]
         self._secrets = dict.fromkeys([*earlier, *secrets])
         forms = {form for each in self._secrets for form in forms_of(each)}
-        self._texts = sorted(forms, key=len, reverse=True)  # one may begin with another
+        self._texts = sorted(forms, key=len, reverse=True)  # one may be the beginning of another
         self._bytes = [each.encode("utf-8", "surrogateescape") for each in self._texts]
         self._in_json = [json.dumps(each, ensure_ascii=False)[1:-1] for each in self._texts]
 
     def text(self, text: str) -> str:
-        """Return a text without secrets."""
+        """Return a text with masked secrets."""
         for form in self._texts:
             text = text.replace(form, MASK)
         return text if self._beside is None else self._beside.text(text)
 
     def data(self, data: bytes) -> bytes:
-        """Return bytes without secrets, as UTF-8 has them."""
+        """Return bytes with masked secrets, in UTF-8."""
         for form in self._bytes:
             data = data.replace(form, MASK.encode())
         return data if self._beside is None else self._beside.data(data)
 
     def value(self, value: Any) -> Any:
-        """Return a JSON value, or bytes, without secrets: in keys, in texts, and as a number."""
+        """Return a JSON value or bytes with masked secrets: in keys, strings and numbers."""
         if isinstance(value, bytes):
             return self.data(value)
         if isinstance(value, dict | list):
-            # Most have none. To look into each part of a large one would hold up the event loop.
+            # Most values contain no secret. Masking each part of a large one blocks the loop.
             text = json.dumps(value, ensure_ascii=False, default=str)
             if not self._may_be_in(text):
                 return value
@@ -91,48 +91,48 @@ class Mask:
     def _may_be_in(self, json_text: str) -> bool:
         if any(form in json_text for form in self._in_json):
             return True
-        return self._beside is not None and self._beside._may_be_in(json_text)  # noqa: SLF001  a mask
+        return self._beside is not None and self._beside._may_be_in(json_text)  # noqa: SLF001  same class
 
     def _is_secret(self, text: str) -> bool:
-        beside = self._beside is not None and self._beside._is_secret(text)  # noqa: SLF001  a mask
+        beside = self._beside is not None and self._beside._is_secret(text)  # noqa: SLF001  same class
         return text in self._secrets or beside
 
     def forms(self) -> Iterator[bytes]:
-        """Yield all that is masked, as bytes."""
+        """Yield all masked forms, as bytes."""
         yield from self._bytes
         if self._beside is not None:
             yield from self._beside.forms()
 
 
 class MaskedStream:
-    """Masks what arrives in pieces, wherever it is cut.
+    """Masks a stream of pieces, wherever it is cut.
 
-    What may be the beginning of a secret is held back until the next piece.
+    A possible beginning of a secret is held back until the next piece.
     """
 
     def __init__(self, mask: Mask) -> None:
         self._mask = mask
         self._held = b""
 
-    def take(self, piece: bytes) -> bytes:
-        """Take a piece; return what can be passed on."""
+    def feed(self, piece: bytes) -> bytes:
+        """Add a piece; return the masked bytes that can be passed on."""
         data = self._held + piece
         end = self._safe_end(data)
         self._held = data[end:]
         return self._mask.data(data[:end])
 
     def end(self) -> bytes:
-        """Return what was held back: of a secret that is cut off, nothing."""
+        """Return the bytes that were held back; a cut-off secret is masked."""
         data, self._held = self._held, b""
         begun = max((_overlap(data, form) for form in self._mask.forms()), default=0)
-        if begun < LEAST_CHARACTERS:
+        if begun < MIN_CHARACTERS:
             return self._mask.data(data)
         return self._mask.data(data[: len(data) - begun]) + MASK.encode()
 
     def _safe_end(self, data: bytes) -> int:
-        """Return where to cut, so that no secret is on both sides, nor may be with the next piece.
+        """Return where to cut, so that no secret is or may become part of both sides.
 
-        Where a secret is on both sides, it is held back whole.
+        A secret on both sides is held back completely.
         """
         forms = list(self._mask.forms())
         end = len(data) - max((_overlap(data, form) for form in forms), default=0)
@@ -146,7 +146,7 @@ class MaskedStream:
 
 
 def _overlap(data: bytes, form: bytes) -> int:
-    """Return the length of the longest end of data that a form begins with and goes on after."""
+    """Return the length of the longest end of the data that is the beginning of a form."""
     begin = data.find(form[:1], max(0, len(data) - len(form) + 1))
     while begin >= 0:
         if form.startswith(data[begin:]):
@@ -156,25 +156,25 @@ def _overlap(data: bytes, form: bytes) -> int:
 
 
 def forms_of(secret: str) -> set[str]:
-    """Return a secret, its lines, and what they look like in JSON, URLs, XML and base64."""
+    """Return a secret, its lines, and their forms in JSON, URLs, XML and base64."""
     if not secret:
         return set()
     lines = [line.strip() for line in secret.splitlines()]
     found = {secret}
-    for part in (secret, *(line for line in lines if len(line) >= LEAST_CHARACTERS)):
+    for part in (secret, *(line for line in lines if len(line) >= MIN_CHARACTERS)):
         found.add(part)
         found |= _long(_escaped(part))
     return found | _long(_in_base64(secret.encode("utf-8", "surrogateescape")))
 
 
 def _long(forms: Iterable[str]) -> set[str]:
-    return {form for form in forms if len(form) >= LEAST_CHARACTERS}
+    return {form for form in forms if len(form) >= MIN_CHARACTERS}
 
 
 def _escaped(text: str) -> Iterator[str]:
     for in_json in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
         yield in_json
-        yield in_json.replace("/", r"\/")  # as PHP has it
+        yield in_json.replace("/", r"\/")  # as PHP writes it
     yield repr(text)[1:-1]
     yield html.escape(text)
     data = text.encode("utf-8", "surrogateescape")
@@ -184,10 +184,10 @@ def _escaped(text: str) -> Iterator[str]:
 
 
 def _in_base64(data: bytes) -> Iterator[str]:
-    """Yield base64 (RFC 4648) of data: by itself, and as part of something longer.
+    """Yield the base64 (RFC 4648) of data, on its own and as a part of longer data.
 
-    Three bytes make four characters, so that what comes before may shift it by none, one or two
-    bytes. Characters that also depend on its neighbours are left out.
+    Three bytes are four characters, so preceding data may shift it by zero, one or two bytes.
+    Characters that also depend on neighbouring bytes are left out.
     """
     for alphabet in (b"+/", b"-_"):
         yield base64.b64encode(data, alphabet).decode()

@@ -1,7 +1,7 @@
-"""The one way out of a gateway's handlers: what leaves has no secrets in it and can be shown.
+"""The output of a gateway's handlers: masked, and safe to show.
 
-Events, results and errors of all jobs pass here, whether a service or a program does them. Log
-lines pass :func:`mask_logs`.
+The events, results and errors of all jobs pass through here, whether a service or a program runs
+them. Log lines pass through :func:`mask_logs`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from kafka_bridge.protocol.sanitize import (
 from kafka_bridge.worker import ApplicationError, JobContext, JobStopped, StopReason
 
 REMARK_SECONDS = 1.0
-"""Longer than the pause between two events, of whose messages the latest counts."""
+"""Longer than the pause between two events, in which only the latest message is published."""
 
 
 class MaskedJob:
-    """The job that a gateway's handler works on; what it reports is masked.
+    """The job of a gateway's handler; everything that it publishes is masked.
 
-    :ivar mask: the job's secrets; the handler adds those that it learns of
+    :ivar mask: masks the job's secrets; the handler adds further ones
     """
 
     def __init__(self, job: JobContext, mask: Mask) -> None:
@@ -67,12 +67,12 @@ class MaskedJob:
 
     @property
     def external_id(self) -> str | None:
-        """What the service calls the job, None while that is not known."""
+        """The service's id of the job, None while it is unknown."""
         return self._job.external_id
 
     @property
     def stop_reason(self) -> StopReason | None:
-        """Why the job should stop, None while it should not."""
+        """Why the job should stop, None while it may go on."""
         return self._job.stop_reason
 
     def raise_if_stopped(self) -> None:
@@ -98,15 +98,15 @@ class MaskedJob:
         self.report(None, text)
 
     def remark(self, text: str) -> None:
-        """Publish a message that those of the next second do not replace, but are added to."""
+        """Publish a message. Messages of the next second are appended and do not replace it."""
         self._remark, self._remark_until = text, time.monotonic() + REMARK_SECONDS
         self.report(None, None)
 
     def set_external_id(self, name: str) -> None:
-        """Publish what the service calls the job.
+        """Publish the service's id of the job.
 
-        :raises ApplicationError: there is a secret in it, or it cannot be kept: every event has it,
-            and who takes the job over asks for it by this name
+        :raises ApplicationError: the id contains a secret, or cannot be shown unchanged. Every
+            event contains it, and another gateway uses it to find the job
         """
         if MASK in name or one_line(self.mask.text(name)) != name:
             raise ApplicationError(
@@ -120,13 +120,13 @@ class MaskedJob:
 
 
 class GatewayHandler(ABC):
-    """Does the jobs of one type."""
+    """Runs the jobs of one type."""
 
     async def handle(self, job: JobContext, payload: Any) -> Any:
-        """Do a job, and return its result.
+        """Run a job; return its result.
 
-        :raises ApplicationError: it failed
-        :raises JobStopped: it was told to stop
+        :raises ApplicationError: the job failed
+        :raises JobStopped: the job was told to stop
         """
         mask = self.mask()
         try:
@@ -138,11 +138,11 @@ class GatewayHandler(ABC):
 
     @abstractmethod
     def mask(self) -> Mask:
-        """Return the mask for a job."""
+        """Return the mask for a new job."""
 
     @abstractmethod
     async def do(self, job: MaskedJob, payload: Any) -> Any:
-        """Do a job, and return its result."""
+        """Run a job; return its result."""
 
 
 def _masked(error: Exception, mask: Mask) -> ApplicationError:
@@ -160,20 +160,20 @@ def _masked(error: Exception, mask: Mask) -> ApplicationError:
 
 
 def mask_logs(masked: Callable[[str], str]) -> None:
-    """Mask all that the process logs from now on.
+    """Mask all log lines of the process from now on.
 
-    :param masked: returns a text without secrets
+    :param masked: returns a text with masked secrets
     """
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_Masking(masked, handler.formatter or logging.Formatter()))
 
 
 class _Masking(logging.Formatter):
-    def __init__(self, masked: Callable[[str], str], shown_by: logging.Formatter) -> None:
+    def __init__(self, masked: Callable[[str], str], formatter: logging.Formatter) -> None:
         super().__init__()
         self._masked = masked
-        self._shown_by = shown_by
+        self._formatter = formatter
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
-        return self._masked(self._shown_by.format(record))
+        return self._masked(self._formatter.format(record))

@@ -1,4 +1,4 @@
-"""Secrets by reference: what they are stands in the environment or in a file, never in the YAML."""
+"""References to secrets, which are read from the environment or from a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kafka_bridge.gateway.strict_model import Strict
 class Secret(Strict):
     """``{env: NAME}`` or ``{file: PATH}``.
 
-    A file is read at each use, for it may be renewed; white space around its text is left out.
+    A file is read at each use, because it may be renewed; white space around its text is removed.
     """
 
     env: str | None = None
@@ -26,7 +26,7 @@ class Secret(Strict):
     @classmethod
     def _is_reference(cls, value: Any) -> Any:
         if not isinstance(value, Mapping | Secret):
-            raise ValueError(  # noqa: TRY004  pydantic's own way to hear of it
+            raise ValueError(  # noqa: TRY004  pydantic expects it
                 "expected {env: NAME} or {file: PATH}: the file itself must not contain secrets"
             )
         return value
@@ -40,7 +40,7 @@ class Secret(Strict):
 
     @property
     def where(self) -> str:
-        """Where it is looked for, in words."""
+        """The place of the secret, as text."""
         if self.env is not None:
             return f"the environment variable {self.env}"
         return f"the file {self.file}"
@@ -48,12 +48,12 @@ class Secret(Strict):
     def reveal(self) -> str:
         """Return the secret.
 
-        :raises ValueError: it is not there, or empty; the text says where it was looked for
+        :raises ValueError: the secret is missing or empty; the message contains its place
         """
         if self.env is not None:
             found = os.environ.get(self.env, "")
         else:
-            assert self.file is not None  # noqa: S101  one of the two is there
+            assert self.file is not None  # noqa: S101  one of the two is set
             try:
                 found = self.file.read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
@@ -64,17 +64,17 @@ class Secret(Strict):
 
 
 def _why(error: OSError | UnicodeDecodeError) -> str:
-    """Return why a file cannot be read; the text of a decoding error has a byte of it."""
+    """Return why a file cannot be read. The text of a decoding error contains a byte of it."""
     return str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
 
 
 def secrets_in(part: object) -> Iterator[str]:
-    """Yield the secrets that a part of the file names, as they are now.
+    """Yield the current values of the secrets that a part of the file refers to.
 
     :param part: a model, or a mapping or sequence of them
     """
     if isinstance(part, Secret):
-        with contextlib.suppress(ValueError):  # gone since the file was checked
+        with contextlib.suppress(ValueError):  # removed since the file was checked
             yield part.reveal()
     elif isinstance(part, BaseModel):
         yield from secrets_in(list(dict(part).values()))

@@ -1,4 +1,4 @@
-"""The base of all parts of the file: knows its own keys only, and says where something is wrong."""
+"""The base class for all parts of the file: refuses unknown keys, and locates errors."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 
 class Problem(NamedTuple):
-    """What does not fit together, in words, and where: the keys that lead there."""
+    """An error in the combination of values: the keys that lead to it, and its message."""
 
     place: tuple[str, ...]
     words: str
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return what a person may have meant by a name that is unknown; else which ones there are."""
+    """Return the most similar known name for an unknown one, or the list of all names."""
     names = sorted(known)
     if close := get_close_matches(name, names, n=1):
         return f"did you mean {close[0]!r}?"
-    return f"there are {', '.join(names)}" if names else "there are none"
+    return f"expected one of {', '.join(names)}" if names else "none is defined"
 
 
 class _Unknown(NamedTuple):
-    """The value of a key that a part does not have."""
+    """The value of an unknown key."""
 
     advice: str
 
@@ -36,10 +36,10 @@ def _refuse(value: _Unknown) -> NoReturn:
 
 
 class Strict(BaseModel):
-    """Knows its own keys only, and does not change.
+    """An immutable model that refuses unknown keys.
 
-    Unknown keys are allowed to pydantic so that each is refused in words of ours, in its place,
-    together with all that is wrong beside it.
+    Pydantic allows unknown keys here, so that each is refused with our message and location,
+    together with all other errors.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, arbitrary_types_allowed=True)
@@ -47,11 +47,11 @@ class Strict(BaseModel):
 
     @classmethod
     def advice(cls, key: str) -> str:
-        """Return what to do about a key that this part does not have."""
+        """Return advice about an unknown key."""
         return did_you_mean(key, cls.model_fields)
 
     def problems(self) -> Iterator[Problem]:
-        """Yield what does not fit together, though each value does by itself."""
+        """Yield problems in the combination of values that are valid on their own."""
         yield from ()
 
     @model_validator(mode="before")
@@ -71,9 +71,9 @@ class Strict(BaseModel):
 
 
 def refuse(title: str, problems: Iterable[Problem]) -> None:
-    """Return where there are no problems.
+    """Raise an error if there are problems.
 
-    :raises ValidationError: there are some; each has its place
+    :raises ValidationError: there are problems; each has its location
     """
     errors = [
         InitErrorDetails(

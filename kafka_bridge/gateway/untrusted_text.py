@@ -1,4 +1,4 @@
-"""What services and programs say, made fit to be passed on."""
+"""Converts values from services and programs to numbers and texts that can be published."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EXCERPT_CHARACTERS = 500
 
 
 def number_of(value: Any) -> float | None:
-    """Return a number of JSON's, None for anything else and for what is not finite."""
+    """Return a JSON number as a float, None for other values and for infinity."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -20,7 +20,7 @@ def number_of(value: Any) -> float | None:
 
 
 def text_of(value: Any) -> str | None:
-    """Return a value as text that has a UTF-8 form: JSON can hold half a character."""
+    """Return a value as text that can be encoded: JSON may contain half a character."""
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -28,7 +28,7 @@ def text_of(value: Any) -> str | None:
 
 
 def excerpt(body: Any) -> str:
-    """Return the beginning of what came, on one line, for an error."""
+    """Return the beginning of a value on one line, for an error message."""
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=repr)
     text = " ".join(text.split())
     return text if len(text) <= EXCERPT_CHARACTERS else f"{text[:EXCERPT_CHARACTERS]} …"

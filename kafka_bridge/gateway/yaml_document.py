@@ -1,4 +1,4 @@
-"""A YAML document whose every part knows its line."""
+"""Parses YAML into values, with the line of each of them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from yaml.composer import ComposerError
 from yaml.reader import ReaderError
 
 _TAG = "tag:yaml.org,2002:"
-MOST_NODES = 100_000
-"""As many values a document may have, with what aliases and merge keys repeat: twenty lines of them
-can stand for millions."""
+MAX_NODES = 100_000
+"""The limit of values in a document with aliases and merge keys expanded: twenty lines of them can
+mean millions of values."""
 _PLAIN_KEY = re.compile(r"[\w.-]+")
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes for numbers, true, false and null what YAML 1.2 does; yes, no and dates are texts.
+    """Recognises numbers, true, false and null as YAML 1.2 does; yes, no and dates are strings.
 
-    Tags are refused: ``!!int x`` is what PyYAML would not refuse in words.
+    Tags are refused: PyYAML would fail at ``!!int x`` without a useful message.
     """
 
-    yaml_implicit_resolvers = {}  # noqa: RUF012  as its base has it
+    yaml_implicit_resolvers = {}  # noqa: RUF012  as in the base class
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -46,7 +46,7 @@ for _tag, _pattern, _first in (
 
 
 class YamlError(Exception):
-    """A text is no YAML, or not what we take. ``line`` counts from 1; ``words`` say what it is."""
+    """A text is not YAML, or not supported. ``line`` counts from 1; ``words`` is the message."""
 
     def __init__(self, line: int, words: str) -> None:
         self.line = line
@@ -55,10 +55,10 @@ class YamlError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where something stands: its line, from 1, the keys that lead there, and the thing itself.
+class NodeLocation:
+    """The location of a node: its line (from 1), the keys that lead to it, and the node itself.
 
-    ``is_key``: the thing is the last of the keys, not its value.
+    ``is_key``: the node is the last of the keys, not its value.
     """
 
     line: int
@@ -67,7 +67,7 @@ class Place:
     is_key: bool = False
 
     def __str__(self) -> str:
-        """Return the keys as a person writes them: ``jobs.files.audit.command[0]``."""
+        """Return the keys in dotted form: ``jobs.files.audit.command[0]``."""
         text = ""
         for key in self.keys:
             if isinstance(key, int):
@@ -79,15 +79,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a YAML text says, as plain values, and where each of them stands."""
+    """A parsed YAML text: its values, and the location of each of them."""
 
     value: Any
     root: Node
 
-    def place(self, location: Sequence[str | int]) -> Place:
-        """Return where a location is, in pydantic's terms.
+    def place(self, location: Sequence[str | int]) -> NodeLocation:
+        """Return the node at a location in pydantic's form.
 
-        Steps that lead nowhere are passed over: tags of a union, and a key that is missing.
+        Steps without a node are ignored: the tags of unions, and missing keys.
         """
         place = _top(self.root)
         for step in location:
@@ -95,21 +95,25 @@ class Document:
         return place
 
 
-def _top(root: Node) -> Place:
-    return Place(_line(root), (), root)
+def _top(root: Node) -> NodeLocation:
+    return NodeLocation(_line(root), (), root)
 
 
-def _below(place: Place, step: str | int) -> Place | None:
+def _below(place: NodeLocation, step: str | int) -> NodeLocation | None:
     node = place.node
     if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
         item = node.value[step]
-        return Place(_line(item), (*place.keys, step), item)
+        return NodeLocation(_line(item), (*place.keys, step), item)
     if isinstance(node, MappingNode):
-        for key, value in reversed(node.value):  # what was merged in comes first, and counts less
+        for key, value in reversed(
+            node.value
+        ):  # merged keys come first and are overridden by later ones
             if key.value == step:
-                return Place(_line(key), (*place.keys, key.value), value)
+                return NodeLocation(_line(key), (*place.keys, key.value), value)
     if step == "[key]":
-        return Place(place.line, place.keys, ScalarNode(f"{_TAG}str", place.keys[-1]), is_key=True)
+        return NodeLocation(
+            place.line, place.keys, ScalarNode(f"{_TAG}str", place.keys[-1]), is_key=True
+        )
     return None
 
 
@@ -118,9 +122,9 @@ def _line(node: Node) -> int:
 
 
 def parse(text: str) -> tuple[Document, list[YamlError]]:
-    """Return what a YAML text says, and where it says something twice.
+    """Parse a YAML text; return the document and the errors for duplicate keys.
 
-    :raises YamlError: it is no YAML, or says nothing
+    :raises YamlError: the text is not YAML, or is empty
     """
     try:
         return _parsed(_Loader(text))
@@ -138,14 +142,14 @@ def _parsed(loader: _Loader) -> tuple[Document, list[YamlError]]:
     if root is None:
         raise YamlError(1, "the file is empty")
     _check_size(root)
-    twice = [error for mapping in _mappings(root) for error in _check_keys(mapping)]
-    return Document(loader.construct_document(root), root), twice
+    duplicates = [error for mapping in _mappings(root) for error in _check_keys(mapping)]
+    return Document(loader.construct_document(root), root), duplicates
 
 
 def _check_size(root: Node) -> None:
-    """Return if a document is no larger than ``MOST_NODES``, each alias taken for what it repeats.
+    """Check the size of a document with its aliases expanded.
 
-    :raises YamlError: it is larger, or without end
+    :raises YamlError: it has more than ``MAX_NODES`` values, or refers to itself
     """
     sizes: dict[int, int] = {}
     begun: set[int] = set()
@@ -164,8 +168,8 @@ def _check_size(root: Node) -> None:
             stack += missing
             continue
         sizes[id(node)] = 1 + sum(sizes[id(part)] for part in parts)
-        if sizes[id(node)] > MOST_NODES:
-            words = f"with its aliases expanded, the document has more than {MOST_NODES:,} values"
+        if sizes[id(node)] > MAX_NODES:
+            words = f"with its aliases expanded, the document has more than {MAX_NODES:,} values"
             raise YamlError(_line(node), f"{words}: use fewer aliases")
 
 
@@ -175,8 +179,8 @@ def _children(node: Node) -> list[Node]:
     return list(node.value) if isinstance(node, SequenceNode) else []
 
 
-def _mappings(root: Node) -> Iterator[Place]:
-    """Yield each mapping once, however many aliases it has."""
+def _mappings(root: Node) -> Iterator[NodeLocation]:
+    """Yield each mapping once, even if it has several aliases."""
     seen: set[int] = set()
     left = [_top(root)]
     while left:
@@ -189,17 +193,17 @@ def _mappings(root: Node) -> Iterator[Place]:
         left += _parts(place)
 
 
-def _parts(place: Place) -> Iterator[Place]:
+def _parts(place: NodeLocation) -> Iterator[NodeLocation]:
     if isinstance(place.node, MappingNode):
         for key, value in place.node.value:
-            yield Place(_line(key), (*place.keys, key.value), value)
+            yield NodeLocation(_line(key), (*place.keys, key.value), value)
     else:
         for number, item in enumerate(place.node.value):
-            yield Place(_line(item), (*place.keys, number), item)
+            yield NodeLocation(_line(item), (*place.keys, number), item)
 
 
-def _check_keys(mapping: Place) -> Iterator[YamlError]:
-    """Make all keys texts, also 404 and true, and yield those that stand there twice."""
+def _check_keys(mapping: NodeLocation) -> Iterator[YamlError]:
+    """Convert all keys to strings, also 404 and true; yield errors for duplicate keys."""
     lines: dict[str, int] = {}
     for key, _ in mapping.node.value:
         if not isinstance(key, ScalarNode):
@@ -208,7 +212,7 @@ def _check_keys(mapping: Place) -> Iterator[YamlError]:
             continue
         key.tag = f"{_TAG}str"
         if key.value in lines:
-            place = Place(_line(key), (*mapping.keys, key.value), key)
+            place = NodeLocation(_line(key), (*mapping.keys, key.value), key)
             yield YamlError(
                 place.line, f"{place}: duplicate key, already used in line {lines[key.value]}"
             )
@@ -229,9 +233,9 @@ _ADVICE = (
 
 
 def _syntax_error(error: yaml.MarkedYAMLError) -> YamlError:
-    """Return PyYAML's words, but for the excerpt of the file: it may show a secret."""
+    """Return PyYAML's message without its excerpt of the file, which may contain a secret."""
     mark, begun = error.problem_mark, error.context_mark
-    assert mark is not None  # noqa: S101  all its errors have one
+    assert mark is not None  # noqa: S101  all errors have one
     words = error.problem or ""
     if begun is not None and error.context is not None:
         since = f" in line {begun.line + 1}" if begun.line != mark.line else ""

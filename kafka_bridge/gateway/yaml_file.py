@@ -1,4 +1,4 @@
-"""The gateway's file: read, checked, and all that is wrong in it said at once, with its line."""
+"""Reads and checks the gateway's file; reports all its errors at once, with their lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yaml import CollectionNode, Node, ScalarNode
 
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.field_types import EXPECTED
-from kafka_bridge.gateway.yaml_document import Document, Place, YamlError, parse
+from kafka_bridge.gateway.yaml_document import Document, NodeLocation, YamlError, parse
 from kafka_bridge.protocol.errors import ConfigurationError
 
 _MAPPING = "a mapping"
@@ -28,7 +28,7 @@ _EXPECTED = {
     "path_not_file": "the path of an existing file",
     "path_not_directory": "the path of an existing folder",
 }
-"""By pydantic's name for an error, what was expected."""
+"""The expected value for each type of error in pydantic."""
 
 _KINDS = {
     "map": _MAPPING,
@@ -38,10 +38,10 @@ _KINDS = {
     "float": "a number",
     "bool": "true or false",
 }
-"""By YAML's name for a kind of thing, ours."""
+"""The names of YAML's types in our messages."""
 
 _UNSHOWN = frozenset({"auth", "env", "environment", "headers", "secret"})
-"""What stands below these keys may be a secret that was put into the wrong place."""
+"""Values below these keys are not shown: they may be secrets in the wrong place."""
 
 Keys: TypeAlias = tuple[int | str, ...]
 _SHOWN_CHARACTERS = 60
@@ -50,15 +50,15 @@ _FOR_ANCHORS = "x-"
 
 
 def load(path: Path) -> GatewayConfig:
-    """Return what a gateway's file says.
+    """Read the configuration of a gateway from a file.
 
-    Keys at its top that begin with ``x-`` are for YAML anchors, and are passed over.
+    Top-level keys that begin with ``x-`` are for YAML anchors; they are ignored.
 
-    :raises ConfigurationError: it cannot be read, or something in it is wrong; a line for each
-        error: the file, its line, the keys that lead there, what was expected and what stands there
+    :raises ConfigurationError: the file cannot be read or contains errors. The message has one line
+        per error: file, line, keys, the expected and the actual value
     """
     try:
-        document, twice = parse(_text(path))
+        document, duplicates = parse(_text(path))
     except YamlError as error:
         raise _refusal(path, [error]) from None
     value = _relevant(document.value)
@@ -68,17 +68,17 @@ def load(path: Path) -> GatewayConfig:
         errors = error.errors(include_url=False)
         hidden = _hidden_errors(value, errors)
         found = [_in_file(each, document) for each in (*errors, *hidden)]
-        raise _refusal(path, [*twice, *found]) from None
-    if twice:
-        raise _refusal(path, twice)
+        raise _refusal(path, [*duplicates, *found]) from None
+    if duplicates:
+        raise _refusal(path, duplicates)
     return config
 
 
 def _hidden_errors(value: Any, errors: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Return what else is wrong: a part with an error is not checked against the others.
+    """Return further errors. A part with an error is not checked against the others.
 
-    So the file is checked again without what was refused. What that complains of because it is now
-    left out is not reported.
+    The file is therefore checked again without the refused values. Errors that are caused by their
+    absence are not reported.
     """
     left_out = [_keys(error) for error in errors]
     try:
@@ -98,7 +98,7 @@ def _keys(error: ErrorDetails) -> Keys:
 
 
 def _without(value: Any, places: list[Keys]) -> Any:
-    """Return a copy of a value in which nothing stands at these places."""
+    """Return a copy of a value without the parts at these places."""
     if isinstance(value, dict):
         parts = [(key, part, _below(key, places)) for key, part in value.items()]
         return {key: _without(part, below) for key, part, below in parts if () not in below}
@@ -138,14 +138,14 @@ def _in_file(error: ErrorDetails, document: Document) -> YamlError:
     return YamlError(place.line, f"{place}: {words}" if place.keys else words)
 
 
-def _words(error: ErrorDetails, place: Place) -> str:
+def _words(error: ErrorDetails, place: NodeLocation) -> str:
     kind, context = error["type"], error.get("ctx", {})
     is_secret = not _UNSHOWN.isdisjoint(place.keys) and not place.is_key
     if kind == "missing":
         return f"{error['loc'][-1]} is missing"
     if kind == "value_error":
-        said = str(context["error"])
-        return said.replace(repr(place.node.value), "the value") if is_secret else said
+        message = str(context["error"])
+        return message.replace(repr(place.node.value), "the value") if is_secret else message
     what = context["what"] if kind == EXPECTED else _EXPECTED.get(kind, context.get("expected"))
     if what is None:
         return error["msg"]
@@ -154,7 +154,7 @@ def _words(error: ErrorDetails, place: Place) -> str:
 
 
 def _instead(node: Node, *, is_shown: bool) -> str:
-    """Return what stands there: itself, or what kind of thing it is."""
+    """Return the actual value as text, or its type if it must not be shown."""
     kind = node.tag.rpartition(":")[2]
     if kind == "null" or not node.value:
         return ", but it is empty"
@@ -165,7 +165,7 @@ def _instead(node: Node, *, is_shown: bool) -> str:
 
 
 def _quotes(what: str, node: Node) -> str:
-    """Return advice where YAML takes for something else what may be meant as a text."""
+    """Return advice if a value may be meant as a string, but has another type in YAML."""
     is_text = node.tag.endswith(":str")
     in_line = not isinstance(node, CollectionNode) or node.flow_style
     mistaken = what.startswith("a string") and not is_text and in_line and node.value

@@ -1,1 +1,1 @@
-"""What services call back: received over HTTP, kept in a topic, heard by the job that waits."""
+"""Callbacks of services: received over HTTP, stored in a topic, read by the job that waits."""

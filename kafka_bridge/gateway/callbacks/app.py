@@ -1,4 +1,4 @@
-"""The receiver over HTTP: ``POST`` or ``PUT /callbacks/{token}``, and ``GET /health``."""
+"""The HTTP endpoints of the receiver: ``POST`` or ``PUT /callbacks/{token}``, ``GET /health``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STATUS: Mapping[CallbackOutcome, int] = {
     CallbackOutcome.UNAVAILABLE: 503,
 }
 RETRY_AFTER_SECONDS = 5
-_WORDS = {
+_DETAILS = {
     CallbackOutcome.ACCEPTED: "accepted",
     CallbackOutcome.DUPLICATE: "this callback was already accepted",
 }
@@ -33,21 +33,21 @@ _WORDS = {
 def callback_app(
     receiver: CallbackReceiver, path: str, count: Callable[[CallbackOutcome], None]
 ) -> FastAPI:
-    """Return an application that takes callbacks.
+    """Return an application that receives callbacks.
 
-    :param path: of the public URL: some proxies leave it in what they pass on, some take it out
-    :param count: is told what became of each callback
+    :param path: the path of the public URL; some proxies keep it in requests, others remove it
+    :param count: is called with the outcome of each callback
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
-    async def take(request: Request) -> Response:
+    async def receive(request: Request) -> Response:
         token = request.path_params["token"]
         try:
-            outcome = await receiver.take(token, request.headers, request.stream())
-            detail = _WORDS[outcome]
+            outcome = await receiver.receive(token, request.headers, request.stream())
+            detail = _DETAILS[outcome]
         except CallbackRefused as refused:
             outcome, detail = refused.outcome, str(refused)
-        except ClientDisconnect:  # it has given up, and hears no answer
+        except ClientDisconnect:  # the client has gone and does not read an answer
             return Response(status_code=STATUS[CallbackOutcome.TOO_SLOW])
         count(outcome)
         return _answer(outcome, detail)
@@ -56,8 +56,8 @@ def callback_app(
         return {"status": "ok"}
 
     for each in dict.fromkeys(("", path)):
-        # A plain route: nothing of a request but its bytes is looked at before it is checked.
-        app.add_route(f"{each}/callbacks/{{token}}", take, methods=["POST", "PUT"])
+        # A plain route: nothing is parsed before the token is checked.
+        app.add_route(f"{each}/callbacks/{{token}}", receive, methods=["POST", "PUT"])
     app.add_api_route("/health", health)
     return app
 
@@ -66,5 +66,5 @@ def _answer(outcome: CallbackOutcome, detail: str) -> Response:
     headers = {}
     if outcome is CallbackOutcome.UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    text = detail.encode("utf-8", "backslashreplace").decode()  # it may quote half a character
+    text = detail.encode("utf-8", "backslashreplace").decode()  # it may contain half a character
     return JSONResponse({"detail": text}, STATUS[outcome], headers)

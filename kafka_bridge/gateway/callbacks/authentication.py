@@ -1,4 +1,4 @@
-"""The tokens in callback URLs: unguessable, good for one job, and for some time."""
+"""Authenticates callbacks by the token in their URL and by the signature of their body."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ _SALT = "kafka-bridge.callback"
 
 @dataclass(frozen=True, slots=True)
 class CallbackToken:
-    """The job that a callback URL is for."""
+    """The job of a callback URL."""
 
     job_id: str
     job_type: str
 
 
 class CallbackTokens:
-    """Makes callback URLs, and reads the tokens in them. All gateways with one secret agree.
+    """Makes callback URLs and reads their tokens. A token is valid for one job and a limited time.
 
-    A secret that stands in a file is read anew each time, for it may be renewed.
+    All gateways with the same secret accept each other's tokens. A secret in a file is read again
+    each time, because it may be renewed.
     """
 
     def __init__(self, receiver: CallbackConfig) -> None:
         self._receiver = receiver
 
     def url(self, job_id: str, job_type: str) -> str:
-        """Return the URL to call back to for a job.
+        """Return the callback URL of a job.
 
         :raises ValueError: the secret cannot be read
         """
@@ -43,16 +44,16 @@ class CallbackTokens:
         return f"{self._receiver.public_url}/callbacks/{token}"
 
     def read(self, token: str) -> CallbackToken:
-        """Return what a token says.
+        """Return the content of a token.
 
-        :raises CallbackRefused: it is forged or damaged, or no longer good
+        :raises CallbackRefused: the token is forged, damaged or expired
         :raises ValueError: the secret cannot be read
         """
         serializer = self._serializer()
         try:
-            # Its age is not left to itsdangerous: a token from a gateway whose clock is a second
-            # ahead of this one's would count as expired there.
-            said, signed_at = serializer.loads(token, return_timestamp=True)
+            # The age is not checked by itsdangerous: it would refuse a token from a gateway whose
+            # clock is a second ahead.
+            content, signed_at = serializer.loads(token, return_timestamp=True)
         except BadData:
             raise _forged() from None
         if (datetime.now(UTC) - signed_at).total_seconds() > self._receiver.expires_after:
@@ -60,15 +61,15 @@ class CallbackTokens:
                 CallbackOutcome.EXPIRED,
                 f"this callback URL has expired after {self._receiver.expires_after:g} s",
             )
-        match said:
+        match content:
             case [str(job_id), str(job_type)]:
                 return CallbackToken(job_id, job_type)
-        raise _forged()  # another version signed it
+        raise _forged()  # signed by another version
 
     def _serializer(self) -> URLSafeTimedSerializer:
         secrets = (*reversed(self._receiver.previous_secrets), self._receiver.secret)
         return URLSafeTimedSerializer(
-            [each.reveal() for each in secrets],  # the last one signs
+            [each.reveal() for each in secrets],  # the last one is used for signing
             salt=_SALT,
             signer_kwargs={"digest_method": hashlib.sha256},
         )
@@ -83,8 +84,8 @@ def _forged() -> CallbackRefused:
 def check_signature(signature: Signature, headers: Mapping[str, str], body: bytes) -> None:
     """Return if the body is signed with the shared secret.
 
-    :param headers: the request's; looked up without regard to case
-    :raises CallbackRefused: it is not
+    :param headers: the headers of the request, which ignore upper and lower case
+    :raises CallbackRefused: the signature is missing or wrong
     :raises ValueError: the secret cannot be read
     """
     given = headers.get(signature.header)
@@ -93,7 +94,7 @@ def check_signature(signature: Signature, headers: Mapping[str, str], body: byte
     expected = hmac.new(signature.secret.reveal().encode(), body, "sha256").hexdigest()
     digits = given.removeprefix(signature.prefix).strip().lower()
     is_prefixed = given.startswith(signature.prefix)
-    # As bytes: of texts, compare_digest takes ASCII only.
+    # As bytes, because compare_digest accepts strings only if they are ASCII.
     if not hmac.compare_digest(digits.encode(), expected.encode()) or not is_prefixed:
         raise _unsigned(
             f"the signature in the header {signature.header} does not match the body: expected "

@@ -1,4 +1,4 @@
-"""The body of a callback: read no further than it may be long, and as JSON."""
+"""Reads the body of a callback: with a size limit and as JSON."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome, Cal
 from kafka_bridge.gateway.json_text import read_json
 
 READ_SECONDS = 30.0
-"""How long a body may take to arrive."""
+"""The time-out for a body."""
 DISCARD_BYTES = 64 * 1024 * 1024
-"""How much of a body that is too long is taken in, and dropped, before it is refused.
+"""The part of an oversized body that is read and dropped before the body is refused.
 
-Many clients look for an answer only once they have sent it all, and take a connection that is
-closed before for a fault of the network: they would send it again and again.
+Many clients read the answer only after they have sent the whole body. They take a connection that
+is closed earlier for a network error, and would send the body again and again.
 """
 
 
 async def read_body(chunks: AsyncIterator[bytes], limit: int) -> bytes:
     """Return a body that arrives in chunks.
 
-    :param limit: bytes
-    :raises CallbackRefused: it is longer, or does not arrive in time
+    :param limit: the maximum size in bytes
+    :raises CallbackRefused: the body is larger, or did not arrive in time
     """
     kept, size = bytearray(), 0
     try:
@@ -47,9 +47,9 @@ async def read_body(chunks: AsyncIterator[bytes], limit: int) -> bytes:
 
 
 def parse_body(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that a body is.
+    """Return the JSON object in a body.
 
-    :raises CallbackRefused: it is none
+    :raises CallbackRefused: the body is not a JSON object
     """
     try:
         found = read_json(body)

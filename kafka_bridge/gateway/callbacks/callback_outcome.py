@@ -1,4 +1,4 @@
-"""What can become of a callback, and the HTTP status that tells its sender."""
+"""The outcomes of a callback, and the error that refuses it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class CallbackOutcome(StrEnum):
-    """What became of a callback."""
+    """The outcome of a callback."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
@@ -21,7 +21,7 @@ class CallbackOutcome(StrEnum):
 
 
 class CallbackRefused(Exception):
-    """A callback is not taken. The text is for its sender: it tells no secret and nothing of us."""
+    """A callback is not accepted. The message goes to its sender and must not contain secrets."""
 
     def __init__(self, outcome: CallbackOutcome, detail: str) -> None:
         super().__init__(detail)

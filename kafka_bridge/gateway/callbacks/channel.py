@@ -1,4 +1,4 @@
-"""Callbacks as a job sees them: a URL to be called back at, and what comes there."""
+"""Callbacks from a job's point of view: its callback URL, and the callbacks sent to it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from kafka_bridge.protocol.errors import TopicNotFound
 
 
 class CallbackChannel:
-    """How the services of a file call back.
+    """Receives the callbacks for the jobs of a file.
 
-    :param receiver: what the file says of callbacks
-    :param jobs: the job types that services call back about
+    :param config: the callbacks section of the file
+    :param jobs: the job types in callback mode
     """
 
-    def __init__(self, receiver: CallbackConfig, jobs: Mapping[str, HttpJob]) -> None:
-        self._receiver = receiver
+    def __init__(self, config: CallbackConfig, jobs: Mapping[str, HttpJob]) -> None:
+        self._config = config
         self._jobs = jobs
-        self._tokens = CallbackTokens(receiver)
+        self._tokens = CallbackTokens(config)
         self._inbox: CallbackInbox | None = None
 
     @contextlib.contextmanager
@@ -37,16 +37,15 @@ class CallbackChannel:
         count: Callable[[CallbackOutcome], None] = lambda _: None,
         failed: Callable[[], None] = lambda: None,
     ) -> Iterator[int]:
-        """Take callbacks, and hear them, inside the block; give the port that they are taken on.
+        """Receive callbacks inside the block; give the port.
 
-        :param count: called on any thread with what became of each callback
-        :param failed: called on any thread when callbacks are not taken any more
-        :raises ConfigurationError: the port is taken, or cannot be opened there
-        :raises KafkaBridgeError: the topic of callbacks cannot be used; also at the end of the
-            block
-        :raises RuntimeError: at the end of the block, when callbacks were not taken any more
+        :param count: is called on any thread with the outcome of each callback
+        :param failed: is called on any thread when callbacks can no longer be received
+        :raises ConfigurationError: the port is in use, or cannot be opened
+        :raises KafkaBridgeError: the callback topic cannot be used; also at the end of the block
+        :raises RuntimeError: at the end of the block, if callbacks could no longer be received
         """
-        topic = self._receiver.topic
+        topic = self._config.topic
         try:
             self._inbox = CallbackInbox(kafka, topic)
         except TopicNotFound:
@@ -57,17 +56,17 @@ class CallbackChannel:
             ) from None
         with (
             contextlib.closing(self._inbox),
-            serve_callbacks(self._receiver, self._jobs, kafka, count, failed) as port,
+            serve_callbacks(self._config, self._jobs, kafka, count, failed) as port,
         ):
             yield port
 
     @property
     def expires_after(self) -> float:
-        """The seconds for which a URL is good."""
-        return self._receiver.expires_after
+        """The seconds for which a callback URL is valid."""
+        return self._config.expires_after
 
     def url(self, job_id: str, job_type: str) -> str:
-        """Return the URL to call back at for a job.
+        """Return the callback URL of a job.
 
         :raises ValueError: the secret that signs it cannot be read
         """
@@ -76,6 +75,6 @@ class CallbackChannel:
     def listen(
         self, job_id: str, since: datetime | None = None
     ) -> AbstractAsyncContextManager[JobCallbacks]:
-        """Hear the callbacks for a job inside the block; see :meth:`CallbackInbox.listen`."""
+        """Receive the callbacks of a job inside the block; see :meth:`CallbackInbox.listen`."""
         assert self._inbox is not None  # noqa: S101  jobs are done while it is open
         return self._inbox.listen(job_id, since)

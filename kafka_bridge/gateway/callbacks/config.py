@@ -1,4 +1,4 @@
-"""What the file says of callbacks: where they arrive, and how they are told from forged ones."""
+"""The keys of the callbacks section in the file."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from kafka_bridge.gateway.secret import Secret
 from kafka_bridge.gateway.strict_model import Strict
 
 CALLBACK_TOPIC = "jobs.callbacks"
-LEAST_SECRET_CHARACTERS = 16
+MIN_SECRET_CHARACTERS = 16
 
 
 class CallbackConfig(Strict):
-    """Where callbacks arrive.
+    """How the gateway receives callbacks.
 
-    :ivar public_url: how services reach this gateway; callback URLs begin with it
+    :ivar public_url: the URL at which services reach this gateway; callback URLs begin with it
     :ivar secret: signs the tokens in callback URLs; all gateways of a group share it. At least 16
-        characters: who guesses it can make up callbacks
-    :ivar previous_secrets: those used before, the newest first: URLs that they signed are still
-        good
+        characters, because anyone who guesses it can forge callbacks
+    :ivar previous_secrets: earlier secrets, newest first; URLs that they signed stay valid
     :ivar host: the address to listen on
-    :ivar port: 0 takes one that is free
+    :ivar port: the port to listen on; 0 chooses a free one
     :ivar max_body_bytes: larger bodies are refused
-    :ivar expires_after: seconds after which a callback URL is no longer good
-    :ivar topic: where callbacks are kept until the jobs that wait for them have heard them
+    :ivar expires_after: the seconds for which a callback URL is valid
+    :ivar topic: stores callbacks until the jobs have read them
     """
 
     public_url: BaseUrl
@@ -38,10 +37,10 @@ class CallbackConfig(Strict):
 
     @field_validator("secret")
     @classmethod
-    def _cannot_be_guessed(cls, secret: Secret) -> Secret:
-        if len(secret.reveal()) < LEAST_SECRET_CHARACTERS:
+    def _is_long_enough(cls, secret: Secret) -> Secret:
+        if len(secret.reveal()) < MIN_SECRET_CHARACTERS:
             raise ValueError(
-                f"expected a secret of at least {LEAST_SECRET_CHARACTERS} characters: "
+                f"expected a secret of at least {MIN_SECRET_CHARACTERS} characters: "
                 "`openssl rand -hex 32` generates one"
             )
         return secret

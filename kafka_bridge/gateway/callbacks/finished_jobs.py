@@ -1,4 +1,4 @@
-"""Which jobs have been called back to their end, so that nothing is taken for them after it."""
+"""Remembers the jobs with a final callback, so that no other callback is accepted for them."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ import threading
 from collections import OrderedDict
 from enum import Enum
 
-MOST_JOBS = 100_000
-"""As many ends are remembered: about 30 MB, and hours of callbacks. What is forgotten costs no more
-than a callback that is taken, and that no job waits for."""
+MAX_JOBS = 100_000
+"""The number of remembered jobs: about 30 MB, and hours of callbacks. After it, a late callback is
+accepted, which does no harm, as no job waits for it."""
 
 
 class Seen(Enum):
-    """How a callback stands to what has ended its job."""
+    """How a callback relates to the final callback of its job."""
 
-    NOTHING = "the job has not ended"
-    SAME = "this very callback has ended it"
-    OTHER = "another one has ended it"
+    NOTHING = "the job is not finished"
+    SAME = "the same callback has finished it"
+    OTHER = "another callback has finished it"
 
 
 class FinishedJobs:
-    """Remembers the callbacks that ended jobs, the latest so many. Any thread may use it."""
+    """Remembers the final callbacks of the latest jobs. It is thread-safe."""
 
-    def __init__(self, most: int = MOST_JOBS) -> None:
-        self._most = most
+    def __init__(self, limit: int = MAX_JOBS) -> None:
+        self._limit = limit
         self._digests: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def note(self, job_id: str, body: bytes) -> None:
-        """Take in that this callback ends a job. Of several, the first counts."""
+    def add(self, job_id: str, body: bytes) -> None:
+        """Remember that this callback has finished a job. The first one counts."""
         with self._lock:
             self._digests.setdefault(job_id, _digest(body))
-            if len(self._digests) > self._most:
+            if len(self._digests) > self._limit:
                 self._digests.popitem(last=False)
 
     def seen(self, job_id: str, body: bytes) -> Seen:
-        """Tell how a callback stands to what has ended its job."""
+        """Return how a callback relates to the final callback of its job."""
         with self._lock:
             ended_by = self._digests.get(job_id)
         if ended_by is None:

@@ -1,4 +1,4 @@
-"""Where jobs wait for their callbacks: one reader of the topic for all jobs of a gateway."""
+"""Delivers callbacks to jobs: one reader of the topic for all jobs of a gateway."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ from kafka_bridge.protocol.messages import JobState
 _log = bounded_logger(__name__)
 
 ANSWER_SECONDS = 10.0
-_GOES_ON = EventHead(delivery=1, state=JobState.RUNNING)
-_ENDS = EventHead(delivery=1, state=JobState.SUCCEEDED)
+_NOT_FINAL = EventHead(delivery=1, state=JobState.RUNNING)
+_FINAL = EventHead(delivery=1, state=JobState.SUCCEEDED)
 
 
 def _head(_value: bytes | None, headers: Headers | None) -> EventHead:
-    """Return a head that says whether a callback ends its job, as the receiver has noted."""
-    return _ENDS if headers and ends_job(headers) else _GOES_ON
+    """Return an event head; its state says whether the callback is final, as in its header."""
+    return _FINAL if headers and ends_job(headers) else _NOT_FINAL
 
 
 class JobCallbacks:
-    """The callbacks for one job, in the order in which they were taken.
+    """The callbacks of one job, in the order in which they were accepted.
 
-    Of a job that is called back faster than it looks at that, the latest and the end are kept.
+    If callbacks arrive faster than the job reads them, the latest and the final one are kept.
     """
 
     def __init__(self, inbox: CallbackInbox, job_id: str, start: Sequence[int]) -> None:
@@ -68,9 +68,9 @@ class JobCallbacks:
         return notice
 
     async def next(self) -> dict[str, Any]:
-        """Return the body of the next callback; wait for it.
+        """Wait for the next callback; return its body.
 
-        :raises KafkaBridgeError: callbacks can no longer be heard
+        :raises KafkaBridgeError: callbacks can no longer be read
         """
         while True:
             notice = await self._next_notice()
@@ -100,10 +100,10 @@ def _object_in(arrival: Arrival) -> dict[str, Any] | None:
 
 
 class CallbackInbox:
-    """Hears the callbacks for the jobs of a gateway. All jobs wait on one event loop.
+    """Reads the callbacks for the jobs of a gateway. All jobs use one event loop.
 
-    :param config: how to reach Kafka
-    :param topic: where callbacks are kept
+    :param config: the configuration of Kafka
+    :param topic: the callback topic
     :raises TopicNotFound: the topic does not exist
     :raises AccessDenied: it may not be described
     :raises BrokerUnreachable: no broker answered in time
@@ -120,11 +120,11 @@ class CallbackInbox:
     async def listen(
         self, job_id: str, since: datetime | None = None
     ) -> AsyncIterator[JobCallbacks]:
-        """Hear the callbacks for a job inside the block.
+        """Receive the callbacks of a job inside the block.
 
-        One can listen for a job once at a time: who begins anew is heard for.
+        A job has one listener: a new one replaces the previous one.
 
-        :param since: hear those that have been taken since then, too
+        :param since: also receive callbacks that were accepted since then
         :raises KafkaBridgeError: the topic cannot be used
         """
         start = self._now() if since is None else await self._starts.since(since)
@@ -137,7 +137,7 @@ class CallbackInbox:
                 self._reader.unsubscribe(callbacks.subscription)
 
     def join(self, subscription: Subscription) -> None:
-        """Let a job hear its callbacks, by a new reader where there is none."""
+        """Subscribe a job to its callbacks; open a reader if none is open."""
         while True:
             try:
                 self._open_reader().join([subscription])
@@ -146,14 +146,14 @@ class CallbackInbox:
             return
 
     def close(self) -> None:
-        """End the reader; jobs that still listen are told so. Blocks for a moment."""
+        """Close the reader. Jobs that still listen get an error. Blocks for a moment."""
         if self._reader is not None:
             self._reader.close()
 
     def _now(self) -> Sequence[int]:
-        """Return a position that no callback for a job of this moment lies before.
+        """Return offsets before all callbacks for a job that starts now.
 
-        Where the reader is, the topic goes on, so that nobody has to be asked where it ends.
+        These are the offsets of the reader, so that no broker has to be asked.
         """
         if self._reader is not None and (positions := self._reader.positions):
             self._position = [positions[number] for number in sorted(positions)]
@@ -161,7 +161,7 @@ class CallbackInbox:
 
     def _open_reader(self) -> ResponseReader:
         if self._reader is None or not self._reader.is_open:
-            self._now()  # where the one before has come to
+            self._now()  # keeps the offsets of the closed reader
             self._reader = ResponseReader(
                 self._config, self._topic, AsyncioDelivery().hand_over, linger=math.inf
             )

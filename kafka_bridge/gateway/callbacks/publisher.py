@@ -1,4 +1,4 @@
-"""Callbacks on their way to their topic: of each it is known whether Kafka has it."""
+"""Publishes callbacks to their topic, and reports for each whether it is stored."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from kafka_bridge.protocol.headers import Headers, text_header
 _log = logging.getLogger(__name__)
 
 PUBLISH_SECONDS = 10.0
-"""How long a service waits at the most to hear whether its callback was taken."""
-MOST_BYTES = 64 * 1024 * 1024
-"""So much may be on its way at a time: librdkafka's queue, which would block us, is never full."""
+"""The longest time that a service waits for the answer to its callback."""
+MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024
+"""The limit for callbacks in flight. librdkafka's queue, which would block, is never full."""
 RECORD_BYTES = 1000
-"""What a record counts for besides its body: with the former it also limits how many there are."""
+"""Counted for each record besides its body, so that the number of records is limited, too."""
 JOB_TYPE = "kafka-bridge-job-type"
 ENDS_JOB = "kafka-bridge-ends-job"
 
 
 def callback_headers(job_type: str, *, ends_job: bool) -> Headers:
-    """Return the headers of a callback's record."""
+    """Return the headers of the record of a callback."""
     texts = {
         "content-type": "application/json",
         JOB_TYPE: job_type,
@@ -34,15 +34,15 @@ def callback_headers(job_type: str, *, ends_job: bool) -> Headers:
 
 
 def ends_job(headers: Headers) -> bool:
-    """Tell whether a callback with these headers is its job's end."""
+    """Return whether a callback with these headers finishes its job."""
     return text_header(headers, ENDS_JOB) == "true"
 
 
 class CallbackPublisher:
-    """Sends callbacks to their topic and says of each when the brokers have it.
+    """Publishes callbacks and waits for the acknowledgement of each.
 
-    :param config: how to reach Kafka
-    :param topic: where to
+    :param config: the configuration of Kafka
+    :param topic: the callback topic
     """
 
     def __init__(self, config: KafkaConfig, topic: str) -> None:
@@ -52,31 +52,31 @@ class CallbackPublisher:
         self._producer = RecordProducer(config, PUBLISH_SECONDS)
 
     async def publish(self, job_id: str, body: bytes, headers: Headers) -> None:
-        """Send a callback; return once every in-sync replica has it.
+        """Publish a callback; return when every in-sync replica has it.
 
-        :raises KafkaError: they may not have it
+        :raises KafkaError: the callback may not be stored
         """
         size = RECORD_BYTES + len(body)
-        if self._in_flight + size > MOST_BYTES:
+        if self._in_flight + size > MAX_IN_FLIGHT_BYTES:
             raise DeliveryFailed(f"{self._in_flight:,} bytes of callbacks are waiting for Kafka")
         producer = self._producer
         try:
             await self._sent(producer, job_id.encode(), body, headers, size)
         except KafkaBridgeError:
-            await self._replace_if_useless(producer)
+            await self._replace_if_failed(producer)
             raise
 
     def _sent(
         self, producer: RecordProducer, key: bytes, body: bytes, headers: Headers, size: int
     ) -> asyncio.Future[None]:
-        """Hand a record over; return what comes of it."""
+        """Publish a record; return a future for the acknowledgement."""
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[None] = loop.create_future()
         self._in_flight += size
 
         def settle(error: Exception | None) -> None:
             self._in_flight -= size
-            if outcome.done():  # nobody waits any more
+            if outcome.done():  # the waiting request was cancelled
                 return
             if error is None:
                 outcome.set_result(None)
@@ -84,14 +84,14 @@ class CallbackPublisher:
                 outcome.set_exception(error)
 
         def delivered(error: Exception | None) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the receiver has ended
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the receiver has stopped
                 loop.call_soon_threadsafe(settle, error)
 
         producer.deliver(self._topic, key, body, headers, delivered)
         return outcome
 
-    async def _replace_if_useless(self, producer: RecordProducer) -> None:
-        """Open another producer where librdkafka has given this one up."""
+    async def _replace_if_failed(self, producer: RecordProducer) -> None:
+        """Replace the producer if it has a fatal error."""
         try:
             producer.check()
         except KafkaBridgeError as error:
@@ -101,5 +101,5 @@ class CallbackPublisher:
                 await asyncio.to_thread(producer.close)
 
     def close(self) -> None:
-        """Wait until what is on its way is acknowledged or has failed, then let go."""
+        """Wait until all callbacks in flight are acknowledged or failed; close the producer."""
         self._producer.close()

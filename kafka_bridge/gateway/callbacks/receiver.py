@@ -1,4 +1,4 @@
-"""What is done with a callback: checked, kept in the topic, and only then accepted."""
+"""Checks a callback, stores it in the topic, and accepts it only then."""
 
 from __future__ import annotations
 
@@ -28,55 +28,55 @@ from kafka_bridge.protocol.headers import Headers
 _log = bounded_logger(__name__)
 
 Publish: TypeAlias = Callable[[str, bytes, Headers], Awaitable[None]]
-"""Keeps a job's callback; raises :class:`KafkaBridgeError` where that is not certain."""
+"""Stores a callback of a job; raises :class:`KafkaBridgeError` if it may not be stored."""
 
 
 class CallbackReceiver:
-    """Takes callbacks for the jobs of a file. It holds nothing that must not be lost.
+    """Receives callbacks for the jobs of a file. Its state may be lost at any time.
 
-    :param receiver: what the file says of callbacks
-    :param jobs: the job types that services call back about
-    :param ended: which jobs have ended
-    :param publish: keeps a callback
+    :param config: the callbacks section of the file
+    :param jobs: the job types in callback mode
+    :param finished: the jobs that are finished
+    :param publish: stores a callback
     """
 
     def __init__(
         self,
-        receiver: CallbackConfig,
+        config: CallbackConfig,
         jobs: Mapping[str, HttpJob],
-        ended: FinishedJobs,
+        finished: FinishedJobs,
         publish: Publish,
     ) -> None:
-        self._receiver = receiver
+        self._config = config
         self._jobs = jobs
-        self._ended = ended
+        self._finished = finished
         self._publish = publish
-        self._tokens = CallbackTokens(receiver)
+        self._tokens = CallbackTokens(config)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def take(
+    async def receive(
         self, token: str, headers: Mapping[str, str], chunks: AsyncIterator[bytes]
     ) -> CallbackOutcome:
-        """Take a callback; return once it is kept, or was before.
+        """Receive a callback; return when it is stored, or if it was stored before.
 
-        :param token: from the URL
-        :param headers: the request's; looked up without regard to case
-        :param chunks: the body as it arrives
-        :raises CallbackRefused: it is not taken
+        :param token: the token in the URL
+        :param headers: the headers of the request, which ignore upper and lower case
+        :param chunks: the body in pieces
+        :raises CallbackRefused: the callback is not accepted
         """
         try:
             callback, job = self._addressed(token)
         except CallbackRefused:
             with contextlib.suppress(CallbackRefused):
-                await read_body(chunks, 0)  # of who is nobody, nothing is kept
+                await read_body(chunks, 0)  # the body of an unknown sender is not stored
             raise
-        body = await read_body(chunks, self._receiver.max_body_bytes)
+        body = await read_body(chunks, self._config.max_body_bytes)
         if job.signature is not None:
             with _secrets():
                 check_signature(job.signature, headers, body)
         is_end = _is_end(job.answer, body)
         async with self._turn(callback.job_id) if is_end else contextlib.nullcontext():
-            match self._ended.seen(callback.job_id, body):
+            match self._finished.seen(callback.job_id, body):
                 case Seen.SAME:
                     return CallbackOutcome.DUPLICATE
                 case Seen.OTHER:
@@ -84,13 +84,13 @@ class CallbackReceiver:
                         CallbackOutcome.CONFLICT,
                         "the job is already finished: another callback ended it",
                     )
-            await self._keep(callback, body, is_end=is_end)
+            await self._store(callback, body, is_end=is_end)
         return CallbackOutcome.ACCEPTED
 
     def _turn(self, job_id: str) -> asyncio.Lock:
-        """Return a lock that one end of a job holds at a time, so that one is taken.
+        """Return the lock of a job's final callbacks, so that only one of them is accepted.
 
-        It is gone when nobody holds it or waits for it.
+        The lock is deleted when nothing uses it.
         """
         return self._turns.setdefault(job_id, asyncio.Lock())
 
@@ -105,7 +105,7 @@ class CallbackReceiver:
             )
         return callback, job
 
-    async def _keep(self, callback: CallbackToken, body: bytes, *, is_end: bool) -> None:
+    async def _store(self, callback: CallbackToken, body: bytes, *, is_end: bool) -> None:
         headers = callback_headers(callback.job_type, ends_job=is_end)
         try:
             await self._publish(callback.job_id, body, headers)
@@ -121,7 +121,7 @@ class CallbackReceiver:
                 CallbackOutcome.UNAVAILABLE, "the callback could not be stored: send it again later"
             ) from None
         if is_end:
-            self._ended.note(callback.job_id, body)
+            self._finished.add(callback.job_id, body)
 
 
 def _is_end(answer: Answer, body: bytes) -> bool:
@@ -133,7 +133,7 @@ def _is_end(answer: Answer, body: bytes) -> bool:
 
 @contextlib.contextmanager
 def _secrets() -> Iterator[None]:
-    """Refuse a callback for now where a secret cannot be read inside the block."""
+    """Refuse a callback as temporarily unavailable if a secret cannot be read in the block."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The receiver's life: its port, its thread, and its two connections to Kafka."""
+"""Runs the callback receiver: its port, its thread, and its two Kafka clients."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from kafka_bridge.gateway.callbacks.config import CallbackConfig
 from kafka_bridge.gateway.callbacks.connection_limits import (
     ACCEPTED_AT_ONCE,
     BoundedProtocol,
-    most_connections,
+    max_connections,
 )
-from kafka_bridge.gateway.callbacks.finished_jobs import MOST_JOBS, FinishedJobs
+from kafka_bridge.gateway.callbacks.finished_jobs import MAX_JOBS, FinishedJobs
 from kafka_bridge.gateway.callbacks.publisher import CallbackPublisher, ends_job
 from kafka_bridge.gateway.callbacks.receiver import CallbackReceiver
 from kafka_bridge.gateway.http.config import HttpJob
@@ -37,15 +37,15 @@ from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol.errors import ConfigurationError, KafkaError
 
 _log = logging.getLogger(__name__)
-bounded_logger("uvicorn.error")  # it has a line for each request that is no HTTP
+bounded_logger("uvicorn.error")  # it logs a line for each invalid request
 
 KAFKA_SECONDS = 30.0
 CATCH_UP_SECONDS = 5.0
-"""How long a start may take to learn what has ended; large callbacks may take longer."""
+"""How long a start waits for the list of finished jobs; reading goes on in the background."""
 STOP_SECONDS = 3.0
-"""How long callbacks that are being taken get when the gateway stops."""
+"""The time for callbacks in progress when the gateway stops."""
 BACKLOG = 2048
-"""How many connections the system keeps until they are accepted."""
+"""How many connections the operating system queues until they are accepted."""
 
 
 @contextlib.contextmanager
@@ -56,21 +56,21 @@ def serve_callbacks(
     count: Callable[[CallbackOutcome], None] = lambda _: None,
     failed: Callable[[], None] = lambda: None,
 ) -> Iterator[int]:
-    """Take callbacks inside the block, on a thread of its own; give the port.
+    """Receive callbacks inside the block, on a separate thread; give the port.
 
-    :param jobs: the job types that services call back about
-    :param count: called on that thread with what became of each callback
-    :param failed: called when callbacks can no longer be taken although the block has not ended
-    :raises ConfigurationError: the port is taken, or cannot be opened there
-    :raises KafkaBridgeError: the topic of callbacks cannot be used; also at the end of the block
-    :raises RuntimeError: at the end of the block, when the server's thread had ended before
+    :param jobs: the job types in callback mode
+    :param count: is called on that thread with the outcome of each callback
+    :param failed: is called if callbacks can no longer be received before the block ends
+    :raises ConfigurationError: the port is in use, or cannot be opened
+    :raises KafkaBridgeError: the callback topic cannot be used; also at the end of the block
+    :raises RuntimeError: at the end of the block, if the server's thread has ended before
     """
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(_bind(config.host, config.port))
-        ended = FinishedJobs()
-        follower = stack.enter_context(contextlib.closing(_follow(config, kafka, ended, failed)))
+        finished = FinishedJobs()
+        follower = stack.enter_context(contextlib.closing(_follow(config, kafka, finished, failed)))
         publisher = stack.enter_context(contextlib.closing(CallbackPublisher(kafka, config.topic)))
-        receiver = CallbackReceiver(config, jobs, ended, publisher.publish)
+        receiver = CallbackReceiver(config, jobs, finished, publisher.publish)
         app = callback_app(receiver, urlsplit(config.public_url).path, count)
         stack.enter_context(_serving(app, port, failed))
         number = int(port.getsockname()[1])
@@ -80,37 +80,38 @@ def serve_callbacks(
 
 
 def _follow(
-    config: CallbackConfig, kafka: KafkaConfig, ended: FinishedJobs, failed: Callable[[], None]
+    config: CallbackConfig, kafka: KafkaConfig, finished: FinishedJobs, failed: Callable[[], None]
 ) -> TopicFollower:
-    """Learn from the topic which jobs have ended, whichever gateway was called back.
+    """Follow the topic to know the finished jobs, whichever gateway received the callbacks.
 
-    Without that knowledge two ends of one job could be taken: the follower's end is a failure.
+    Without it, two final callbacks of one job could be accepted. The end of the follower is
+    therefore a failure.
     """
 
-    def take(record: Record) -> None:
+    def add(record: Record) -> None:
         if record.key and record.value and ends_job(record.headers):
-            ended.note(record.key.decode("utf-8", "replace"), record.value)
+            finished.add(record.key.decode("utf-8", "replace"), record.value)
 
     oldest = datetime.fromtimestamp(max(0.0, time.time() - config.expires_after), UTC)
     starts = offsets_since(kafka, config.topic, oldest, timeout=KAFKA_SECONDS)
     ends = end_offsets(kafka, [config.topic], KAFKA_SECONDS)[config.topic]
-    share = MOST_JOBS // len(ends)
+    share = MAX_JOBS // len(ends)
     follower = TopicFollower(
         kafka,
         config.topic,
         "ended-jobs",
-        take,
+        add,
         starts=[max(start, end - share) for start, end in zip(starts, ends, strict=True)],
         timeout=KAFKA_SECONDS,
         failed=failed,
     )
-    with contextlib.suppress(KafkaError):  # it goes on; no job is wrong where it does not know
+    with contextlib.suppress(KafkaError):  # it goes on reading in the background
         follower.catch_up(CATCH_UP_SECONDS)
     return follower
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """Listen: who connects from now on is answered as soon as the server runs."""
+    """Listen. Connections from now on are served as soon as the server runs."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -123,9 +124,10 @@ def _bind(host: str, port: int) -> socket.socket:
 
 class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start; asyncio takes one number for how many it accepts in a row and how many may queue.
+        """Start with a long queue of connections.
 
-        In a row there are to be few, so that the others are looked after; the queue is to be long.
+        asyncio uses one number for the queue and for how many connections it accepts in a row.
+        The latter must be small, so that open connections are served in between.
         """
         await super().startup(sockets)
         for each in sockets or []:
@@ -140,10 +142,10 @@ def _serving(
         uvicorn.Config(
             app,
             loop="asyncio",
-            http=cast(Any, partial(BoundedProtocol, most=most_connections())),
+            http=cast(Any, partial(BoundedProtocol, limit=max_connections())),
             log_config=None,
             log_level=logging.WARNING,
-            access_log=False,  # it would tell the tokens
+            access_log=False,  # it would show the tokens
             lifespan="off",
             ws="none",
             server_header=False,
@@ -178,7 +180,7 @@ def _run(
 ) -> None:
     try:
         server.run([port])
-    except BaseException:  # uvicorn raises SystemExit, which would end this thread in silence
+    except BaseException:  # uvicorn raises SystemExit, which would end this thread silently
         _log.exception("The callback server failed")
     finally:
         if not stopping.is_set():

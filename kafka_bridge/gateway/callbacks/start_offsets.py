@@ -1,4 +1,4 @@
-"""From where in the topic jobs of earlier deliveries listen: asked for many jobs at a time."""
+"""Finds the offsets from which jobs of earlier deliveries read callbacks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PAUSE_SECONDS = 1.0
 
 
 class StartOffsets:
-    """Finds by time where in a topic to begin.
+    """Finds the start offsets for a time.
 
-    Where a gateway has died, another one gets all its jobs at once. Those that ask while a question
-    is on its way share the next one, which is for the oldest of them: the reader goes back for that
-    one in any case.
+    After a crash another gateway gets all jobs of the first one at once. Jobs that ask during a
+    request share the next one, which is for the oldest of them: the reader has to go back for that
+    job in any case.
 
-    :param ask: returns by partition the first offset since a moment; blocks
+    :param ask: returns the first offset since a time for each partition; blocks
     """
 
     def __init__(self, ask: Callable[[datetime], Sequence[int]]) -> None:
@@ -32,9 +32,9 @@ class StartOffsets:
         self._oldest = utc_now()
 
     async def since(self, moment: datetime) -> Sequence[int]:
-        """Return by partition an offset that no record since a moment lies before.
+        """Return for each partition an offset before all records since a time.
 
-        Where no broker answers it asks again, for as long as it takes.
+        The request is retried until a broker answers.
 
         :raises TopicNotFound: the topic does not exist
         :raises AccessDenied: it may not be read
@@ -43,7 +43,7 @@ class StartOffsets:
             self._oldest = moment
             self._next = asyncio.create_task(self._find())
         self._oldest = min(self._oldest, moment)
-        # Others wait for the same answer: one that is cancelled leaves it to them.
+        # Shielded, because other jobs wait for the same answer.
         return await asyncio.shield(self._next)
 
     async def _find(self) -> Sequence[int]:

@@ -1,1 +1,1 @@
-"""Jobs that programs do: one is started for each."""
+"""Runs jobs as programs: one process per job."""

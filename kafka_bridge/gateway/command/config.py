@@ -1,4 +1,4 @@
-"""What the file says of jobs that programs do."""
+"""The keys of a job type that a program runs."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Annotated
 from pydantic import AfterValidator, DirectoryPath, Discriminator, Field, Tag
 
 from kafka_bridge.gateway.command.interpreters import code_from_job
-from kafka_bridge.gateway.command.progress import JSON_LINES, Progress
+from kafka_bridge.gateway.command.progress import JSON_LINES, LineReader
 from kafka_bridge.gateway.expression_scope import OfJob, ValueOfJob
 from kafka_bridge.gateway.expressions import Template
-from kafka_bridge.gateway.field_types import AtLeastOne, MaybeNoSeconds, Seconds, expected
+from kafka_bridge.gateway.field_types import AtLeastOne, Seconds, SecondsOrZero, expected
 from kafka_bridge.gateway.secret import Secret
 from kafka_bridge.gateway.strict_model import Strict
 
 
 class ResultForm(StrEnum):
-    """What the result is of a program that ends with exit code 0."""
+    """How the result is taken from the output of a program with exit code 0."""
 
     AUTO = "auto"
-    """The last line of its output where that is a JSON object or array, else ``exit_code`` and
-    ``output``, which is what is kept of it."""
+    """The last line of the output if it is a JSON object or array; else ``exit_code`` and the last
+    part of the output, ``output``."""
     JSON = "json"
-    """The last line of its output, which must be JSON."""
+    """The last line of the output, which must be JSON."""
     TEXT = "text"
-    """What is kept of its output."""
+    """The last part of the output."""
     NONE = "none"
-    """Nothing."""
+    """No result."""
 
 
-def _names_program(command: tuple[Template, ...]) -> tuple[Template, ...]:
+def _starts_constant_program(command: tuple[Template, ...]) -> tuple[Template, ...]:
     program = command[0]
     if program.names():
         raise ValueError(
@@ -58,42 +58,44 @@ ExitCode = Annotated[int, Field(ge=1, le=255), expected("an exit code, 1 to 255"
 
 
 class CommandJob(Strict):
-    """A job type that a program does; one is started for each job, never through a shell.
+    """A job type that a program runs. Each job starts one process, never through a shell.
 
-    What comes from a job can look like an option: write ``--root={payload.root}``, or put ``--``
-    before it where the program knows that.
+    A value from a job can look like an option: write ``--root={payload.root}``, or put ``--``
+    before it if the program supports that.
 
-    :ivar command: the program and its arguments. An argument that is one placeholder and nothing
-        else, and whose value is a list, becomes as many arguments as that has items
-    :ivar environment: the program's variables, besides those it inherits. Secrets are masked in
-        whatever it says
-    :ivar inherit_environment: what it inherits of the gateway's own variables, besides
-        :data:`~kafka_bridge.gateway.command.invocation.INHERITED`; nothing else
+    :ivar command: the program and its arguments. An argument that is a single placeholder with a
+        list as its value becomes one argument per item
+    :ivar environment: the program's variables, besides inherited ones. Secrets are masked in its
+        output
+    :ivar inherit_environment: the variables that are inherited from the gateway, besides
+        :data:`~kafka_bridge.gateway.command.invocation.INHERITED`
     :ivar working_directory: by default the gateway's own
-    :ivar stdin: what the program reads from its standard input, as one line of JSON; by default it
-        is empty
-    :ivar timeout: seconds that the program may take
-    :ivar kill_after: seconds between SIGTERM and SIGKILL where a program is to end; less than the
-        session time-out of Kafka, or it may still run when another gateway starts it anew
-    :ivar progress: how its lines tell how far it is: ``json`` for lines such as
+    :ivar stdin: the program's standard input, as one line of JSON; by default it is empty
+    :ivar timeout: the longest run time of the program in seconds
+    :ivar kill_after: the seconds between SIGTERM and SIGKILL when a program is stopped. It must be
+        shorter than Kafka's session time-out; otherwise the program may still run when another
+        gateway starts it again
+    :ivar progress: how progress is read from the output: ``json`` for lines such as
         ``{"progress": {"completed": 3, "total": 10, "unit": "files"}, "message": "…"}``, or a
-        regular expression with the group ``(?P<completed>…)``, and ``total``, ``unit`` and
-        ``message`` if it likes. All other lines are messages
-    :ivar max_output_bytes: how much is kept of each of its two outputs, the end of it
-    :ivar max_result_bytes: the longest line that can be a JSON result
-    :ivar retryable_exit_codes: after which a retry of the task may help; by default after any, for
-        few programs tell them apart. Those that follow ``sysexits.h`` say 75
-    :ivar concurrency: how many of these programs one gateway runs at a time
+        regular expression with the group ``(?P<completed>…)`` and the optional groups ``total``,
+        ``unit`` and ``message``. All other lines are messages
+    :ivar max_output_bytes: the size of the last part that is kept of each of the two outputs
+    :ivar max_result_bytes: the maximum length of a line with a JSON result
+    :ivar retryable_exit_codes: the exit codes after which a retry of the task may help; by default
+        all, because few programs distinguish them. Programs that follow ``sysexits.h`` use 75
+    :ivar concurrency: the maximum number of these programs that one gateway runs at the same time
     """
 
-    command: Annotated[tuple[OfJob, ...], Field(min_length=1), AfterValidator(_names_program)]
+    command: Annotated[
+        tuple[OfJob, ...], Field(min_length=1), AfterValidator(_starts_constant_program)
+    ]
     environment: dict[EnvironmentName, EnvironmentValue] = Field(default_factory=dict)
     inherit_environment: tuple[EnvironmentName, ...] = ()
     working_directory: DirectoryPath | None = None
     stdin: ValueOfJob | None = None
     timeout: Seconds | None = None
-    kill_after: MaybeNoSeconds = 5.0
-    progress: Progress = JSON_LINES
+    kill_after: SecondsOrZero = 5.0
+    progress: LineReader = JSON_LINES
     result: ResultForm = ResultForm.AUTO
     max_output_bytes: AtLeastOne = 65_536
     max_result_bytes: AtLeastOne = 1_000_000
@@ -102,5 +104,5 @@ class CommandJob(Strict):
 
     @property
     def program(self) -> str:
-        """The program's name or path, as the file has it."""
+        """The program's name or path, as in the file."""
         return self.command[0].render({})

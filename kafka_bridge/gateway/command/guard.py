@@ -1,19 +1,19 @@
-"""Stands between the gateway and one program, so that nothing of the program outlives either.
+"""The process between the gateway and one program; no process of the program outlives either.
 
-Run as a script for each program, ``guard.py SOCKET KILL_AFTER``, in a session of its own. The
-socket leads to the gateway. What to start comes over it, and after that nothing but its end, which
-is the order to end the program: however the gateway dies, ``kill -9`` included, the socket ends.
-Then all that the program has started gets SIGTERM, and a while later SIGKILL. So does what a
-program leaves behind that ends by itself.
+It runs as a script for each program, ``guard.py SOCKET KILL_AFTER``, in a session of its own. The
+socket is connected to the gateway, which sends what to start. The end of the socket is the order to
+stop the program: the socket ends however the gateway dies, by ``kill -9``, too. All processes of
+the program then get SIGTERM, and SIGKILL some time later. So do processes that a program leaves
+behind when it ends.
 
-The guard answers in lines: ``started PID`` or ``failed ERRNO``; ``ended STATUS``, negative for a
-signal. It exits once everything is gone.
+The guard answers with the lines ``started PID`` or ``failed ERRNO``, and ``ended STATUS``, negative
+for a signal. It exits when all processes have ended.
 
-On Linux it takes in whatever has lost its parent: daemons that left their group and session are
-found, and no zombie is left in a container whose first process is the gateway. Elsewhere the
-program's process group is as far as it can reach.
+On Linux it adopts orphaned processes: it finds daemons that have left their group and session, and
+no zombie is left in a container whose first process is the gateway. On other systems it reaches the
+program's process group only.
 
-The standard library only, and little of that: each import makes every start longer.
+It uses little of the standard library, because each import makes every start slower.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ import signal
 import sys
 import time
 
-TYPE_CHECKING = False  # as type checkers have it: `typing` takes as long to import as all the rest
+TYPE_CHECKING = False  # not from `typing`, whose import takes as long as all the rest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
-"""Seconds between two SIGKILLs: most die at once, but one that waits for a dead disk does not."""
+"""Seconds between two SIGKILLs: a process that waits for a dead disk does not die at once."""
 IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-"""A service manager may send these to all processes of the gateway; the gateway decides."""
+"""A service manager may send these to all processes; the gateway decides what to do."""
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 IGNORED_IN_BACKGROUND = (signal.SIGQUIT,)
-"""A shell has what it starts in the background ignore this (and SIGINT): a gateway, for example."""
+"""Programs that a shell starts in the background, such as a gateway, ignore it (and SIGINT)."""
 SET_CHILD_SUBREAPER = 36
-"""Of prctl(2)."""
+"""See prctl(2)."""
 
 
 def guard(control: int, kill_after: float) -> None:
-    """Start what comes over the socket, and return once all of it is gone.
+    """Start the program that the socket names; return when all its processes have ended.
 
-    :param control: the socket's number
+    :param control: the file descriptor of the socket
     :param kill_after: seconds between SIGTERM and SIGKILL
     """
-    os.set_inheritable(control, False)  # noqa: FBT003  it has no name
+    os.set_inheritable(control, False)  # noqa: FBT003  positional only
     for each in IGNORED:
         signal.signal(each, signal.SIG_IGN)
     if sys.platform == "linux":
@@ -55,23 +55,25 @@ def guard(control: int, kill_after: float) -> None:
     try:
         program = start(control)
     except OSError as error:
-        tell(control, f"failed {error.errno}")
+        send(control, f"failed {error.errno}")
     except EOFError:
-        return  # the gateway has thought better of it
+        return  # the gateway does not need the program any more
     else:
-        os.close(0)  # the program's alone
-        Watch(control, program, kill_after).keep()
+        os.close(0)  # standard input belongs to the program
+        Supervisor(control, program, kill_after).run()
 
 
 def start(control: int) -> int:
-    """Start the program at the head of a process group; return its id.
+    """Start the program in a new process group; return its process id.
 
-    :raises EOFError: the gateway does not say what to start
-    :raises OSError: it cannot be started
+    :raises EOFError: the gateway closed the socket
+    :raises OSError: the program cannot be started
     """
     with open(control, "rb", closefd=False) as order:
         arguments, environment = marshal.load(order)  # noqa: S302  the gateway wrote it
-    os.environb[b"PATH"] = environment.get(b"PATH", os.fsencode(os.defpath))  # to look it up in
+    os.environb[b"PATH"] = environment.get(
+        b"PATH", os.fsencode(os.defpath)
+    )  # where the program is searched
     return os.posix_spawnp(
         arguments[0],
         arguments,
@@ -82,16 +84,16 @@ def start(control: int) -> int:
     )
 
 
-def tell(control: int, line: str) -> None:
-    """Say something to the gateway, if it is still there."""
+def send(control: int, line: str) -> None:
+    """Send a line to the gateway, if it still runs."""
     try:
         os.write(control, f"{line}\n".encode())
     except OSError:
-        pass  # that it is gone is noticed where its orders are waited for
+        pass  # the end of the gateway is noticed in Supervisor
 
 
-class Watch:
-    """Sees to it that a program and all that comes of it end, in their own time or when told to."""
+class Supervisor:
+    """Waits until a program and all its processes have ended; stops them when told to."""
 
     def __init__(self, control: int, program: int, kill_after: float) -> None:
         self._control = control
@@ -100,13 +102,13 @@ class Watch:
         self._steps: Iterator[float] | None = None
         self._due = 0.0
         self._children = wake_up_on(signal.SIGCHLD)
-        self._poll = select.poll()  # select() takes no number above 1023
+        self._poll = select.poll()  # select() does not accept file descriptors above 1023
         self._poll.register(control, select.POLLIN)
         self._poll.register(self._children, select.POLLIN)
 
-    def keep(self) -> None:
-        """Return once everything is gone."""
-        tell(self._control, f"started {self._program}")
+    def run(self) -> None:
+        """Return when all processes have ended."""
+        send(self._control, f"started {self._program}")
         try:
             while True:
                 self._reap()
@@ -115,34 +117,34 @@ class Watch:
             return
 
     def _reap(self) -> None:
-        """Take note of what has ended.
+        """Collect the processes that have ended.
 
-        :raises ChildProcessError: nothing is left
+        :raises ChildProcessError: no process is left
         """
         while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
             if ended[0] == self._program:
-                tell(self._control, f"ended {os.waitstatus_to_exitcode(ended[1])}")
-                self._begin_to_end()
+                send(self._control, f"ended {os.waitstatus_to_exitcode(ended[1])}")
+                self._begin_stop()
 
     def _wait(self) -> None:
-        """Wait until something has ended, the order to end comes, or the next step is due."""
+        """Wait until a process ends, the order to stop arrives, or the next step is due."""
         seconds = None if self._steps is None else max(0.0, self._due - time.monotonic())
         for source, _ in self._poll.poll(None if seconds is None else seconds * 1000):
             if source == self._control:
                 self._poll.unregister(self._control)
-                self._begin_to_end()
+                self._begin_stop()
             else:
                 os.read(self._children, 1024)
         if self._steps is not None and time.monotonic() >= self._due:
             self._due = time.monotonic() + next(self._steps)
 
-    def _begin_to_end(self) -> None:
+    def _begin_stop(self) -> None:
         if self._steps is None:
             self._steps, self._due = end(self._program, self._kill_after), time.monotonic()
 
 
 def wake_up_on(number: int) -> int:
-    """Return what can be read from when the signal has come."""
+    """Return a file descriptor that becomes readable when the signal arrives."""
     readable, writable = os.pipe()
     for each in (readable, writable):
         os.set_blocking(each, False)
@@ -152,7 +154,7 @@ def wake_up_on(number: int) -> int:
 
 
 def end(program: int, kill_after: float) -> Iterator[float]:
-    """Send SIGTERM once, and then SIGKILL for ever; yield the seconds that may pass in between."""
+    """Send SIGTERM once, then SIGKILL again and again; yield the seconds to wait in between."""
     signal_all(program, signal.SIGTERM)
     yield kill_after
     pause = FIRST_PAUSE
@@ -163,20 +165,20 @@ def end(program: int, kill_after: float) -> Iterator[float]:
 
 
 def signal_all(program: int, number: int) -> None:
-    """Send a signal to the program's group, at one stroke, and to those that have left it."""
+    """Send a signal to the program's process group, and to processes that have left it."""
     try:
         os.killpg(program, number)
     except OSError:
-        pass  # nobody is left in it
+        pass  # the group is empty
     for pid in strays(program):
         try:
             os.kill(pid, number)
         except OSError:
-            continue  # gone, or somebody else's
+            continue  # it has ended, or belongs to another user
 
 
 def strays(group: int) -> list[int]:
-    """Return this process's descendants that are not in the group; none where /proc is missing."""
+    """Return the descendants of this process outside the group; an empty list without /proc."""
     children = children_by_parent()
     found, parents = [], [os.getpid()]
     while parents:
@@ -188,14 +190,14 @@ def strays(group: int) -> list[int]:
 
 
 def children_by_parent() -> dict[int, list[tuple[int, int]]]:
-    """Return for each process that has some its children, with their process groups."""
+    """Return the children of each process, with their process groups."""
     children: dict[int, list[tuple[int, int]]] = {}
     for pid in all_pids():
         try:
             with open(f"/proc/{pid}/stat", "rb") as file:
                 _state, parent, group, *_ = file.read().rpartition(b")")[2].split()
         except OSError:
-            continue  # it has just gone
+            continue  # it has just ended
         children.setdefault(int(parent), []).append((pid, int(group)))
     return children
 
@@ -210,4 +212,4 @@ def all_pids() -> list[int]:
 
 if __name__ == "__main__":
     guard(int(sys.argv[1]), float(sys.argv[2]))
-    os._exit(0)  # at once: there is nothing to tidy up
+    os._exit(0)  # at once: nothing has to be cleaned up

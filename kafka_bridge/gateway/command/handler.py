@@ -1,4 +1,4 @@
-"""One job that a program does: from its start until nothing of it is left."""
+"""Runs a job as a program, until all processes of the program have ended."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kafka_bridge.gateway.command.progress import (
     JsonLines,
     PatternLines,
     PlainLines,
-    newest,
+    latest,
 )
 from kafka_bridge.gateway.expression_scope import scope_of
 from kafka_bridge.gateway.mask import Mask
@@ -33,9 +33,9 @@ from kafka_bridge.worker import JobStopped
 
 
 class CommandHandler(GatewayHandler):
-    """Does jobs of one type by a program.
+    """Runs the jobs of one type as programs.
 
-    :param starting: is held while a program starts, by the handlers of all types
+    :param starting: limits how many programs of all types start at the same time
     """
 
     def __init__(self, config: CommandJob, starting: asyncio.Semaphore) -> None:
@@ -43,19 +43,19 @@ class CommandHandler(GatewayHandler):
         self._starting = starting
 
     def mask(self) -> Mask:
-        """Return a mask; a job's secrets are learnt when its program is started."""
+        """Return an empty mask; the secrets of a job are added when its program starts."""
         return Mask()
 
     async def do(self, job: MaskedJob, payload: Any) -> Any:
-        """Run the program for a job, and return its result.
+        """Run the program of a job; return its result.
 
-        :raises ApplicationError: it failed, in its own words
-        :raises JobStopped: the job was to stop, and nothing of the program is left
+        :raises ApplicationError: it failed, with the last lines of its output
+        :raises JobStopped: the job was stopped, and all processes of the program have ended
         """
         config = self._config
         invocation = invocation_of(config, scope_of(job, payload))
-        job.mask.learn(*invocation.secrets)
-        output, errors = (self._listen(job) for _ in range(2))
+        job.mask.add(*invocation.secrets)
+        output, errors = (self._output(job) for _ in range(2))
         try:
             status = await self._run(job, Program(invocation, self._starting), output, errors)
         except NotStarted as error:
@@ -66,14 +66,14 @@ class CommandHandler(GatewayHandler):
             raise failed(config, status, output, errors)
         return result_of(config, output)
 
-    def _listen(self, job: MaskedJob) -> Output:
+    def _output(self, job: MaskedJob) -> Output:
         """Return an output whose lines are published as progress and messages."""
         config = self._config
         lines = _Lines(job, config.progress)
-        return Output(config.max_output_bytes, config.max_result_bytes, job.mask, lines.hear)
+        return Output(config.max_output_bytes, config.max_result_bytes, job.mask, lines.publish)
 
     async def _run(self, job: MaskedJob, program: Program, output: Output, errors: Output) -> int:
-        """Return how the program has ended, which it does in time or when the job is to stop."""
+        """Return the exit status of the program; stop it after its time-out or with the job."""
         running = asyncio.create_task(program.run(output, errors))
         try:
             done, _ = await asyncio.wait({running}, timeout=self._config.timeout)
@@ -88,9 +88,9 @@ class CommandHandler(GatewayHandler):
         return running.result()
 
     def _confirm(self, job: MaskedJob, ended: asyncio.Task[int]) -> None:
-        """Say what has become of the program, where the job was asked to stop.
+        """Raise the reason if the job was told to stop, with the outcome of the program.
 
-        :raises JobStopped: it was
+        :raises JobStopped: the job was told to stop
         """
         failure = ended.exception()
         try:
@@ -104,7 +104,7 @@ class CommandHandler(GatewayHandler):
 
 
 async def _stop(program: Program, running: asyncio.Task[int]) -> None:
-    """Have the program ended, and wait until it is, whoever wants this task to stop meanwhile."""
+    """Stop the program and wait for its end, even if this task is cancelled again meanwhile."""
     program.stop()
     while not running.done():
         with contextlib.suppress(asyncio.CancelledError):
@@ -112,16 +112,16 @@ async def _stop(program: Program, running: asyncio.Task[int]) -> None:
 
 
 class _Lines:
-    """Publishes what the lines of one output tell."""
+    """Publishes the progress and messages in the lines of one output."""
 
     def __init__(self, job: MaskedJob, reader: JsonLines | PatternLines) -> None:
         self._job = job
         self._reader: JsonLines | PatternLines | PlainLines = reader
 
-    def hear(self, lines: list[str]) -> None:
-        """Take some lines. A pattern that is too slow for them is no longer used."""
+    def publish(self, lines: list[str]) -> None:
+        """Publish the progress and message of some lines. A pattern that is too slow is dropped."""
         try:
-            said = newest(lines, self._reader)
+            report = latest(lines, self._reader)
         except TimeoutError:
             self._reader = PlainLines()
             self._job.remark(
@@ -129,5 +129,5 @@ class _Lines:
                 f"{SLOW_LINES_SECONDS:g} s for several: progress is no longer read. Simplify the "
                 "pattern"
             )
-            said = newest(lines, self._reader)
-        self._job.report(said.progress, said.message)
+            report = latest(lines, self._reader)
+        self._job.report(report.progress, report.message)

@@ -1,4 +1,4 @@
-"""Commands in which a job's payload would be run as code."""
+"""Finds commands in which a job's payload would be run as code."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _CODE_OPTIONS = (
     (r"php[\d.]*", r"-[rBRE]"),
     (r"(g|m|n)?awk|sed|jq", ""),
 )
-"""By a pattern for the name of an interpreter: the option whose argument is code. Where that is
-empty, the first argument that is not an option is code."""
+"""A pattern for the name of an interpreter, and one for the option whose argument is code. If the
+latter is empty, the first argument that is not an option is code."""
 _TAKES_VALUE = (
     (r".*sh(\.exe)?|busybox", ("-o", "+o", "-O", "+O", "--rcfile", "--init-file")),
     (r"(python|pypy).*", ("-W", "-X")),
     (r"(g|m|n)?awk", ("-v", "-F")),
 )
-"""By a pattern for the name of an interpreter: its other options that are followed by a value."""
+"""A pattern for the name of an interpreter, and its other options that are followed by a value."""
 
 
 def code_from_job(command: Sequence[Template]) -> str | None:
-    """Return the first argument that is code and has values of the job in it, None for none.
+    """Return the first argument that is code and contains a value of the job, None without one.
 
-    An argument is code after an option such as ``-c``, or as the script's own name where it begins
-    with a value of the job. Interpreters are also found behind ``env`` or ``sudo``.
+    An argument is code after an option such as ``-c``, or as the name of the script if it begins
+    with a value of the job. Interpreters are also found after ``env`` or ``sudo``.
     """
     for number, template in enumerate(command):
         if template.names():
@@ -49,7 +49,7 @@ def code_from_job(command: Sequence[Template]) -> str | None:
 
 
 def _known(table: Iterable[tuple[str, T]], name: str) -> T | None:
-    """Return what a table has for a program, None where the program is not one of it."""
+    """Return the entry of a program in a table, None if there is none."""
     return next((found for known, found in table if re.fullmatch(known, name)), None)
 
 

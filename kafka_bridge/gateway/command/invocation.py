@@ -1,4 +1,4 @@
-"""What is started for a job: the file's templates with the job's own values."""
+"""Builds a program's arguments, environment and input from the file and the values of a job."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ INHERITED = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ"),
     *("LANG", "LC_ALL", "LC_CTYPE"),
 )
-"""What every program gets of the gateway's own variables, where they are set: nothing secret."""
+"""The variables that every program inherits from the gateway; none of them is secret."""
 
 
 _SECRET_NAME = re.compile(
     "secret|token|passw|passphrase|pwd|credential|private|authorization|api_?key|access_?key",
     re.IGNORECASE,
 )
-"""Names of variables whose values are masked, though the file does not call them secrets."""
+"""The names of inherited variables whose values are masked like secrets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """A program and all that it is given.
+    """A program with its arguments, environment and input.
 
-    :ivar stdin: what it can read; None: nothing
-    :ivar secrets: what must not be seen in what it says
+    :ivar stdin: its standard input; None if it is empty
+    :ivar secrets: the texts to mask in its output
     """
 
     arguments: list[bytes]
@@ -47,10 +47,10 @@ class Invocation:
 
 
 def invocation_of(job: CommandJob, scope: Scope) -> Invocation:
-    """Return what is started for a job.
+    """Return the invocation of a job.
 
-    :raises ApplicationError: ``invalid_payload``, naming the placeholder that the payload does not
-        fill, or fills with what no program can be given; or a secret is no longer where it was
+    :raises ApplicationError: ``invalid_payload`` with the placeholder that has no value or a value
+        that cannot be passed to a program; or a secret can no longer be read
     """
     secrets = _secrets(job)
     return Invocation(
@@ -125,7 +125,7 @@ def _filling(where: str) -> Iterator[None]:
 
 
 def _bytes(where: str, text: str) -> bytes:
-    """Return text as the system hands it over, which ends texts with a NUL character."""
+    """Return text as bytes, as it is passed to a program. The system ends it with NUL."""
     if "\0" in text:
         raise _invalid(f"{where} contains a NUL character, which cannot be passed to a program")
     try:

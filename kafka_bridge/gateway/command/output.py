@@ -1,4 +1,4 @@
-"""What a program writes to one of its outputs: its lines as they come, and the end of it all."""
+"""One output of a program: its lines as they arrive, and its last part."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Callable
 from kafka_bridge.gateway.mask import Mask, MaskedStream
 
 LINE_CHARACTERS = 1_000
-"""As much of a line is looked at: enough for a message, and a pattern is quick on it."""
+"""The part of a line that is read: enough for a message, and short enough for a pattern."""
 LINE_BYTES = 4 * LINE_CHARACTERS
 BEGIN_BYTES = 20
-"""So much of a line shows whether it is JSON."""
+"""The part of a line that shows whether it is JSON."""
 
 
 class Output:
-    """One of a program's outputs. What is not kept takes no memory, be it many lines or one.
+    """One output of a program. The memory for it is limited.
 
-    The last lines are kept, whole ones, and always the very last one.
+    The last lines are stored completely; the very last one is always stored.
 
-    :param limit: so many bytes are kept
-    :param line_limit: so many of the very last line, where that is more
-    :param mask: masks it as it comes, before anything is cut
-    :param hear: is called with the lines that a piece completes
-    :ivar is_cut: whether the beginning of the first line that is kept is lost
-    :ivar cut_begins: how that line began
+    :param limit: the number of bytes to store
+    :param line_limit: the number of bytes to store of the very last line, if it is larger
+    :param mask: masks the output as it arrives, before it is cut
+    :param on_lines: is called with the lines that a piece completes
+    :ivar is_cut: whether the beginning of the first stored line is lost
+    :ivar cut_begins: the beginning of that line
     """
 
     def __init__(
@@ -31,45 +31,45 @@ class Output:
         limit: int,
         line_limit: int,
         mask: Mask,
-        hear: Callable[[list[str]], None],
+        on_lines: Callable[[list[str]], None],
     ) -> None:
         self.is_cut = False
         self.cut_begins = ""
-        self._taken = 0
+        self._total = 0
         self._limit = limit
         self._longest = max(limit, line_limit)
         self._cut_beyond = 2 * limit
         self._masked = MaskedStream(mask)
-        self._hear = hear
+        self._on_lines = on_lines
         self._kept = bytearray()
         self._line = b""
 
-    def take(self, piece: bytes) -> None:
-        """Take what the program has written."""
-        self._take(self._masked.take(piece))
+    def write(self, piece: bytes) -> None:
+        """Add a piece of the output."""
+        self._write(self._masked.feed(piece))
 
-    def _take(self, piece: bytes) -> None:
-        # Programs that draw a bar begin its line anew with a carriage return.
+    def _write(self, piece: bytes) -> None:
+        # A program that draws a progress bar goes back to the start of the line with \r.
         piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         self._kept += piece
-        self._taken += len(piece)
+        self._total += len(piece)
         if len(self._kept) > self._cut_beyond:
             self._cut()
-            self._cut_beyond = 2 * max(self._limit, len(self._kept))  # so that few pieces cost this
+            self._cut_beyond = 2 * max(self._limit, len(self._kept))  # so that it is rarely cut
         *lines, rest = (self._line + piece).rsplit(b"\n", 1)
         self._line = rest[:LINE_BYTES]
         if lines:
-            self._say(lines[0])
+            self._publish(lines[0])
 
     def end(self) -> None:
-        """Take it that nothing more comes."""
-        self._take(self._masked.end())
+        """Finish the output."""
+        self._write(self._masked.end())
         self._cut()
         if self._line:
-            self._say(self._line)
+            self._publish(self._line)
 
-    def _say(self, lines: bytes) -> None:
-        self._hear([each[:LINE_CHARACTERS] for each in self._text(lines).split("\n")])
+    def _publish(self, lines: bytes) -> None:
+        self._on_lines([each[:LINE_CHARACTERS] for each in self._text(lines).split("\n")])
 
     def _cut(self) -> None:
         surplus = len(self._kept) - self._limit
@@ -87,17 +87,17 @@ class Output:
         del self._kept[:begin]
 
     def lines(self) -> list[str]:
-        """Return the lines that are kept and not blank."""
+        """Return the stored lines that are not blank."""
         return [each for each in self._text(self._kept).split("\n") if each.strip()]
 
     def text(self) -> str:
-        """Return the end of the output as text."""
+        """Return the last part of the output as text."""
         return self._text(self._kept[-self._limit :]).strip("\n")
 
     @property
     def left_out(self) -> int:
-        """How many bytes of the output stand before :meth:`text`."""
-        return self._taken - min(len(self._kept), self._limit)
+        """The number of bytes of the output before :meth:`text`."""
+        return self._total - min(len(self._kept), self._limit)
 
     def _text(self, data: bytes | bytearray) -> str:
         return data.decode("utf-8", "replace")

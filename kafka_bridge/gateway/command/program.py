@@ -1,4 +1,4 @@
-"""A program at work, behind its guard: see ``guard.py``."""
+"""Runs a program with its guard process: see ``guard.py``."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from kafka_bridge.gateway.command.invocation import Invocation
 from kafka_bridge.gateway.command.output import Output
 
 GUARD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py")))
-"""Without the site's packages, and whatever the environment says."""
+"""Isolated: without site-packages and environment variables."""
 GUARD_INHERITS = ("LD_LIBRARY_PATH",)
-"""Some installations of Python do not start without it."""
+"""Some installations of Python need it to start."""
 STARTING = os.cpu_count() or 1
-"""How many programs it is good to start at a time; many more may run."""
+"""How many programs start at the same time; many more may run."""
 PIECE_BYTES = 65_536
 END_SECONDS = 10.0
-"""How long an output may stay open once everything is gone: on some systems a daemon can escape,
-and hold it."""
+"""How long an output may stay open after all processes have ended: on some systems a daemon can
+escape and keep it open."""
 REAP_SECONDS = 0.005
-"""The pause between two looks whether the guard has gone: it has closed its socket, so it has."""
+"""The pause between two checks for the end of the guard, which follows the end of its socket."""
 
 
 class NotStarted(Exception):
-    """The system does not start a program. ``number`` is its errno."""
+    """The system did not start a program. ``number`` is the errno."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -42,15 +42,15 @@ class NotStarted(Exception):
 
 
 class GuardGone(Exception):
-    """The guard has ended before its program, which was killed then."""
+    """The guard ended before its program, which was killed then."""
 
 
 class Program:
     """Runs a program once.
 
-    :param starting: is held while it is started. Where too many are at a time, the system takes
-        long to start each, and the loop waits for that
-    :raises NotStarted: this process has no room for another one's files
+    :param starting: limits how many programs start at the same time. With too many, each start
+        takes long and blocks the event loop
+    :raises NotStarted: this process has no file descriptors left
     """
 
     def __init__(self, invocation: Invocation, starting: asyncio.Semaphore) -> None:
@@ -66,39 +66,39 @@ class Program:
             raise _not_started(error) from error
 
     def stop(self) -> None:
-        """Have it ended, with all that it has started: SIGTERM now, SIGKILL later.
+        """Stop the program and all its processes: SIGTERM now, SIGKILL later.
 
-        May be called at any time, and again. :meth:`run` returns when it is done.
+        It can be called at any time, also repeatedly. :meth:`run` returns when they have ended.
         """
         self._is_stopped = True
-        with contextlib.suppress(OSError):  # it has ended already
+        with contextlib.suppress(OSError):  # it has already ended
             self._control.shutdown(socket.SHUT_WR)
 
     async def run(self, output: Output, errors: Output) -> int:
-        """Run it; return its exit code, or less than 0: the number of the signal that ended it.
+        """Run the program; return its exit code, or the negative number of a signal that ended it.
 
-        That is when everything is gone that the program has started. Do not cancel this: call
+        It returns when all processes of the program have ended. Do not cancel this coroutine: call
         :meth:`stop`.
 
-        :param output: takes what it writes to its standard output
-        :param errors: likewise, standard error
-        :raises NotStarted: the system does not start it
-        :raises GuardGone: its guard was killed, or could not begin
+        :param output: receives the standard output
+        :param errors: receives the standard error
+        :raises NotStarted: the system did not start the program
+        :raises GuardGone: the guard was killed or could not start
         """
         given = self._invocation
         with contextlib.closing(self._control):
             async with self._starting:
                 guard = self._start_guard()
-                said, order = await asyncio.open_unix_connection(sock=self._control)
+                answers, order = await asyncio.open_unix_connection(sock=self._control)
                 order.write(marshal.dumps((given.arguments, given.environment)))
-                await self._hear(said)
+                await self._read_answer(answers)
             reading = _reading(guard, output, errors)
-            while await self._hear(said):
+            while await self._read_answer(answers):
                 pass
             order.close()
         if self._group is not None and self._status is None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._group, signal.SIGKILL)  # who killed the guard forgot the program
+                os.killpg(self._group, signal.SIGKILL)  # the guard was killed and cannot do it
         await _reap(guard)
         await _finish(reading)
         return self._outcome()
@@ -123,12 +123,12 @@ class Program:
         except OSError as error:
             raise _not_started(error) from error
         finally:
-            self._guards_end.close()  # or the end of it there would not be noticed here
+            self._guards_end.close()  # otherwise the end of the guard would not be noticed
 
-    async def _hear(self, said: asyncio.StreamReader) -> bool:
-        """Take in what the guard says next; False where it says no more."""
+    async def _read_answer(self, answers: asyncio.StreamReader) -> bool:
+        """Process the next line of the guard; return False after the last one."""
         try:
-            line = await said.readline()
+            line = await answers.readline()
         except ConnectionError:
             return False
         match line.split():
@@ -154,7 +154,7 @@ def _not_started(error: OSError) -> NotStarted:
 
 @contextlib.contextmanager
 def _standard_input(data: bytes | None) -> Iterator[int | IO[bytes]]:
-    """Give what a program reads from: a file, which takes any size at once and cannot block."""
+    """Give the standard input: a file, which cannot block however large the data are."""
     if data is None:
         yield subprocess.DEVNULL
         return
@@ -170,7 +170,7 @@ def _reading(
     assert guard.stdout is not None  # noqa: S101  both were asked for
     assert guard.stderr is not None  # noqa: S101
     pairs = [(guard.stdout, output), (guard.stderr, errors)]
-    return [asyncio.create_task(_read(pipe, taker)) for pipe, taker in pairs]
+    return [asyncio.create_task(_read(pipe, each)) for pipe, each in pairs]
 
 
 async def _read(pipe: IO[bytes], output: Output) -> None:
@@ -180,18 +180,18 @@ async def _read(pipe: IO[bytes], output: Output) -> None:
     )
     with contextlib.closing(transport):
         while piece := await reader.read(PIECE_BYTES):
-            output.take(piece)
+            output.write(piece)
     output.end()
 
 
 async def _reap(guard: subprocess.Popen[bytes]) -> None:
-    """Wait for the guard's very end. It has closed its socket, so that is now."""
-    while guard.poll() is None:  # noqa: ASYNC110  of that nothing tells
+    """Wait for the end of the guard, which follows the end of its socket."""
+    while guard.poll() is None:  # noqa: ASYNC110  there is no event for it
         await asyncio.sleep(REAP_SECONDS)
 
 
 async def _finish(reading: Sequence[asyncio.Task[None]]) -> None:
-    """Read the outputs to their end. Everything is gone that could write to them, on Linux."""
+    """Read the outputs to their end. On Linux no process is left that could write to them."""
     done, open_still = await asyncio.wait(reading, timeout=END_SECONDS)
     for each in open_still:
         each.cancel()

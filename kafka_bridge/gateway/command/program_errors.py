@@ -1,4 +1,4 @@
-"""What went wrong with a program, in its own words."""
+"""The errors of programs, with the last lines of their output."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from kafka_bridge.worker import ApplicationError
 
 MESSAGE_LINES = 5
 DETAILS_LINES = 50
-PASSES = frozenset(
+TEMPORARY = frozenset(
     {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ETXTBSY}
 )
-"""Of what keeps the system from starting a program, that which may be over in a moment."""
+"""The temporary errors that keep the system from starting a program."""
 
 
 def ending(status: int) -> str:
-    """Return in words how a program has ended."""
+    """Return the exit code or signal of a program as text."""
     return f"exit code {status}" if status >= 0 else signal_name(-status)
 
 
 def signal_name(number: int) -> str:
-    """Return the name of a signal; of those for real-time use, something like it."""
+    """Return the name of a signal; ``SIG`` and its number for real-time signals."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -33,13 +33,13 @@ def signal_name(number: int) -> str:
 
 
 def failed(job: CommandJob, status: int, output: Output, errors: Output) -> ApplicationError:
-    """Return the error that an exit code other than 0 is, or a signal.
+    """Return the error for an exit code other than 0, or for a signal.
 
-    A signal says nothing of the work, so a retry may help.
+    A signal is retryable, because it is not caused by the work.
     """
     codes = job.retryable_exit_codes
     return ApplicationError(
-        f"{job.program} {_how(status)}: {_last_words(output, errors)}",
+        f"{job.program} {_how(status)}: {_last_lines(output, errors)}",
         type=f"exit_code_{status}" if status >= 0 else f"signal_{signal_name(-status)}",
         details=_details(output, errors),
         retryable=status < 0 or codes is None or status in codes,
@@ -53,32 +53,32 @@ def _how(status: int) -> str:
 
 
 def timed_out(job: CommandJob, output: Output, errors: Output) -> ApplicationError:
-    """Return the error that it is to take too long."""
+    """Return the error for a program that exceeded its time-out."""
     return ApplicationError(
         f"{job.program} took longer than {job.timeout:g} s (timeout) and was stopped: "
-        f"{_last_words(output, errors)}",
+        f"{_last_lines(output, errors)}",
         type="program_timeout",
         details=_details(output, errors),
     )
 
 
 def guard_gone(job: CommandJob, output: Output, errors: Output) -> ApplicationError:
-    """Return the error that it is when a program's guard was killed, or could not begin."""
+    """Return the error for a program whose guard was killed or could not start."""
     return ApplicationError(
         f"the guard process of {job.program} ended unexpectedly, so {job.program} was killed: "
-        f"{_last_words(output, errors)}",
+        f"{_last_lines(output, errors)}",
         type="program_guard_gone",
         details=_details(output, errors),
     )
 
 
 def not_started(job: CommandJob, number: int, invocation: Invocation) -> ApplicationError:
-    """Return the error that it is when the system does not start a program, by its errno."""
+    """Return the error for a program that the system did not start, by its errno."""
     return ApplicationError(
         f"{job.program} cannot be started: {_why_not(job, number, invocation)}",
         type="program_not_started",
         details="",
-        retryable=number in PASSES,
+        retryable=number in TEMPORARY,
     )
 
 
@@ -104,7 +104,7 @@ def _why_not(job: CommandJob, number: int, invocation: Invocation) -> str:
     return why
 
 
-def _last_words(output: Output, errors: Output) -> str:
+def _last_lines(output: Output, errors: Output) -> str:
     lines = errors.lines() or output.lines()
     return "\n".join(lines[-MESSAGE_LINES:]) or "it printed nothing"
 

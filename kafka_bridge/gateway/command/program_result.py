@@ -1,4 +1,4 @@
-"""The result of a program that has ended well."""
+"""Takes the result of a job from the output of a program that succeeded."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from kafka_bridge.worker import ApplicationError
 
 
 def result_of(job: CommandJob, output: Output) -> Any:
-    """Return the result of a program that has ended with exit code 0.
+    """Return the result of a program with exit code 0.
 
     :param output: its standard output
-    :raises ApplicationError: it is none, as the file wants it: ``result_not_json``, or
-        ``result_too_large``
+    :raises ApplicationError: the output does not contain a result as configured:
+        ``result_not_json`` or ``result_too_large``
     """
     match job.result:
         case ResultForm.JSON:
@@ -40,7 +40,7 @@ def _auto(job: CommandJob, output: Output) -> Any:
         try:
             return read_json(lines[-1].encode())
         except ValueError:
-            pass  # it is text that looks like it
+            pass  # it is text that looks like JSON
     result = {"exit_code": 0, "output": output.text()}
     return result | {"left_out_bytes": output.left_out} if output.left_out else result
 
@@ -71,17 +71,17 @@ def _json(job: CommandJob, output: Output) -> Any:
 
 
 def _candidates(job: CommandJob, output: Output) -> list[str]:
-    """Return the lines of which the last one is the result: what tells the progress is not."""
+    """Return the lines without the last ones that report progress."""
     lines, until = output.lines(), time.thread_time() + SLOW_LINES_SECONDS
-    while lines and time.thread_time() < until and _tells_progress(job, lines[-1]):
+    while lines and time.thread_time() < until and _reports_progress(job, lines[-1]):
         lines.pop()
     return lines
 
 
-def _tells_progress(job: CommandJob, line: str) -> bool:
+def _reports_progress(job: CommandJob, line: str) -> bool:
     try:
         return job.progress.read(line).progress is not None
-    except TimeoutError:  # too slow for it: see progress.py
+    except TimeoutError:  # the pattern is too slow for it: see progress.py
         return False
 
 
@@ -110,4 +110,4 @@ def _unusable(why: str, kind: str, job: CommandJob) -> ApplicationError:
 
 
 _JSON_BEGINS = re.compile(r"""\{\s*["}]|\[\s*(["{\[\]\d-]|true|false|null)""")
-"""How objects and arrays begin: log lines begin with a bracket, too, as in ``[INFO]``."""
+"""The beginning of objects and arrays. Log lines may begin with a bracket, too: ``[INFO]``."""

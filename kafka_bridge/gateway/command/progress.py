@@ -1,4 +1,4 @@
-"""How far a program is, as its lines tell."""
+"""Reads progress and messages from the lines that a program prints."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from kafka_bridge.protocol import messages
 GROUPS = ("completed", "total", "unit", "message")
 JSON = "json"
 SLOW_SECONDS = 0.05
-"""How long a pattern may take for a line. All of the gateway's jobs wait meanwhile: the library
-``regex`` can be stopped, while ``re`` keeps the whole process from going on."""
+"""The time-out of a pattern for one line. All jobs of the gateway wait meanwhile. The library
+``regex`` supports a time-out; ``re`` would block the whole process."""
 SLOW_LINES_SECONDS = 0.25
-"""How much of the processor's time the lines may take that come at once."""
+"""The limit of CPU time for all lines that arrive at once."""
 PATTERN_CHARACTERS = 1_000
-"""As much of a line is looked at."""
+"""The part of a line that a pattern is applied to."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineReport:
-    """What one or more lines say."""
+    """The progress and the message in one or more lines."""
 
     progress: messages.Progress | None = None
     message: str | None = None
 
 
 class JsonLines:
-    """Progress is a JSON object with ``progress``, ``message`` or both; all else is a message."""
+    """Reads JSON objects with ``progress``, ``message`` or both; other lines are messages."""
 
     def read(self, line: str) -> LineReport:
-        """Return what a line says."""
+        """Return the progress and message in a line."""
         if not line.startswith("{"):
             return LineReport(message=line)
         try:
-            told = read_json(line.encode())
+            content = read_json(line.encode())
         except ValueError:
             return LineReport(message=line)
-        progress, message = _progress(told.get("progress")), told.get("message")
+        progress, message = _progress(content.get("progress")), content.get("message")
         if isinstance(message, str):
             return LineReport(progress, text_of(message))
         return LineReport(progress, None if progress else line)
@@ -53,12 +53,12 @@ class JsonLines:
 
 @dataclass(frozen=True, slots=True)
 class PatternLines:
-    """Progress is where a regular expression is found in a line; all else is a message."""
+    """Reads progress with a regular expression; lines without a match are messages."""
 
     pattern: regex.Pattern[str]
 
     def read(self, line: str) -> LineReport:
-        """Return what a line says.
+        """Return the progress and message in a line.
 
         :raises TimeoutError: the pattern takes longer than ``SLOW_SECONDS``
         """
@@ -75,24 +75,24 @@ class PlainLines:
     """All lines are messages."""
 
     def read(self, line: str) -> LineReport:
-        """Return what a line says."""
+        """Return the progress and message in a line."""
         return LineReport(message=line)
 
 
-def newest(lines: Sequence[str], reader: JsonLines | PatternLines | PlainLines) -> LineReport:
+def latest(lines: Sequence[str], reader: JsonLines | PatternLines | PlainLines) -> LineReport:
     """Return the last progress and the last message of some lines.
 
-    Read from their end, so that a program that says a great deal does not keep others waiting.
+    They are read from the end, so that a program with much output does not delay other jobs.
 
-    :raises TimeoutError: the reader's pattern is too slow for one of them, or for all together
+    :raises TimeoutError: the pattern is too slow for one line, or for all of them
     """
     progress = message = None
     until = time.thread_time() + SLOW_LINES_SECONDS
     for line in reversed(lines):
         if not line.strip():
             continue
-        said = reader.read(line)
-        progress, message = progress or said.progress, message or said.message
+        report = reader.read(line)
+        progress, message = progress or report.progress, message or report.message
         if progress and message:
             break
         if time.thread_time() > until:
@@ -100,15 +100,15 @@ def newest(lines: Sequence[str], reader: JsonLines | PatternLines | PlainLines) 
     return LineReport(progress, message)
 
 
-def _progress(told: Any) -> messages.Progress | None:
-    """Return the progress that JSON tells, None where it makes no sense."""
-    if not isinstance(told, dict) or (completed := number_of(told.get("completed"))) is None:
+def _progress(value: Any) -> messages.Progress | None:
+    """Return the progress in a JSON value, None if it is invalid."""
+    if not isinstance(value, dict) or (completed := number_of(value.get("completed"))) is None:
         return None
-    return messages.Progress(completed, number_of(told.get("total")), text_of(told.get("unit")))
+    return messages.Progress(completed, number_of(value.get("total")), text_of(value.get("unit")))
 
 
 def _number_in(text: str | None) -> float | None:
-    """Return the number that a text is, with or without commas between its thousands."""
+    """Return the number in a text, with or without thousands separators (commas)."""
     try:
         return number_of(float((text or "").replace(",", "")))
     except ValueError:
@@ -145,4 +145,4 @@ def _checked(pattern: regex.Pattern[str]) -> PatternLines:
     return PatternLines(pattern)
 
 
-Progress = Annotated[JsonLines | PatternLines, BeforeValidator(_reader)]
+LineReader = Annotated[JsonLines | PatternLines, BeforeValidator(_reader)]

@@ -163,7 +163,7 @@ class ServiceClient:
                 f"the credentials for {self._service.url} cannot be read: {error}",
                 type="credentials_unusable",
             ) from None
-        self.mask.learn(*credentials.secrets)
+        self.mask.add(*credentials.secrets)
         return credentials.headers
 
     async def _read(self, stream: httpx.Response, mask: Mask) -> httpx.Response:

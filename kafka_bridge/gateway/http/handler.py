@@ -53,7 +53,7 @@ class HttpHandler(GatewayHandler):
             with contextlib.suppress(
                 ValueError
             ):  # an unreadable secret cannot have signed anything
-                mask.learn(self._config.signature.secret.reveal())
+                mask.add(self._config.signature.secret.reveal())
         return mask
 
     async def do(self, job: MaskedJob, payload: Any) -> Any:
@@ -172,7 +172,7 @@ class HttpHandler(GatewayHandler):
         """Wait for the final callback; also poll, if the file configures it."""
         assert self._callbacks is not None  # noqa: S101  the check of the file ensures it
         url = scope["callback_url"] = self._callbacks.url(job.correlation_id, job.job_type)
-        job.mask.learn(url, url.rpartition("/")[2])
+        job.mask.add(url, url.rpartition("/")[2])
         # An earlier delivery may have submitted the job and died before it published this.
         is_new = job.delivery == 1 and job.external_id is None
         since = None if is_new else job.request.created_at

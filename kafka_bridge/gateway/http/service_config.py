@@ -11,12 +11,12 @@ from kafka_bridge.gateway.field_types import (
     AboveZero,
     AtLeastOne,
     BaseUrl,
+    CountOrZero,
     Factor,
     HeaderName,
     HeaderText,
-    MaybeNone,
-    MaybeNoSeconds,
     Seconds,
+    SecondsOrZero,
     Text,
 )
 from kafka_bridge.gateway.secret import Secret
@@ -48,11 +48,11 @@ class Retries(Strict):
     ``Retry-After`` is honoured. Times are in seconds; see :class:`~kafka_bridge.worker.Backoff`.
     """
 
-    limit: MaybeNone = 5
-    initial: MaybeNoSeconds = 0.5
+    limit: CountOrZero = 5
+    initial: SecondsOrZero = 0.5
     factor: Factor = 2.0
-    maximum: MaybeNoSeconds = 30.0
-    jitter: MaybeNoSeconds = 0.5
+    maximum: SecondsOrZero = 30.0
+    jitter: SecondsOrZero = 0.5
 
 
 HeaderValue = Annotated[

@@ -74,8 +74,8 @@ def test_earlier_values_and_those_of_another_mask() -> None:
     """A secret that was renewed may come back late."""
     service = Mask()
     job = Mask("token-of-the-job", beside=service)
-    service.learn("first-value")
-    service.learn("second-value")
+    service.add("first-value")
+    service.add("second-value")
     said = {"first-value": ["second-value", 3, None, True], "n": {"token-of-the-job": 1.5}}
     assert job.value(said) == {"***": ["***", 3, None, True], "n": {"***": 1.5}}
     assert job.data(b"\xff first-value") == b"\xff ***"
@@ -88,7 +88,7 @@ def test_secrets_in_use_are_masked_however_many_there_are() -> None:
     assert Mask(*many).text(" ".join(many)) == " ".join([MASK] * 200)
     service = Mask()
     for number in range(200):
-        service.learn("the-password", f"token-{number:03}")
+        service.add("the-password", f"token-{number:03}")
         assert service.text(f"the-password, token-{number:03}") == "***, ***"
 
 
@@ -130,7 +130,7 @@ def test_output_shows_no_part_of_a_secret(
     output = Output(*limits, Mask(secret), heard.extend)
     rest = f"{before}{secret}{after}{secret}".encode()
     for size in [*sizes, len(rest)]:
-        output.take(rest[:size])
+        output.feed(rest[:size])
         rest = rest[size:]
     output.end()
     lines = [line for line in secret.splitlines() if len(line) >= 8]
@@ -144,14 +144,14 @@ def test_output_shows_no_part_of_a_secret(
 def test_secret_that_is_cut_off_at_the_end_is_masked() -> None:
     """A program that was killed while it wrote; what only begins like a secret is shown."""
     stream = MaskedStream(Mask("correct horse battery staple"))
-    assert stream.take(b"key: correct hors") + stream.end() == b"key: ***"
-    assert stream.take(b"key: corr") + stream.end() == b"key: corr"
+    assert stream.feed(b"key: correct hors") + stream.end() == b"key: ***"
+    assert stream.feed(b"key: corr") + stream.end() == b"key: corr"
 
 
 def test_nothing_is_held_back_longer_than_it_may_be_a_secret() -> None:
     """A line appears as soon as it cannot be the beginning of a secret."""
     stream = MaskedStream(Mask(PEM, "s3cr3t-token"))
-    assert stream.take(b"reading s3cr") == b"reading "
-    assert stream.take(b"ets\n") == b"s3crets\n"
-    assert stream.take(b"-----BEGIN PRIVATE KEY-----\n") == b""
-    assert stream.take(b"other\n") == b"***\nother\n"
+    assert stream.feed(b"reading s3cr") == b"reading "
+    assert stream.feed(b"ets\n") == b"s3crets\n"
+    assert stream.feed(b"-----BEGIN PRIVATE KEY-----\n") == b""
+    assert stream.feed(b"other\n") == b"***\nother\n"

@@ -183,7 +183,7 @@ def test_probes_are_answered_whoever_else_is_connected(sent: bytes) -> None:
 
 def test_body_that_comes_with_its_headers_is_not_taken_for_headers(port: int) -> None:
     """A client sends both at once, and the system hands them over in one piece."""
-    body = b"x" * (4 * connection_limits.MOST_HEAD_BYTES)
+    body = b"x" * (4 * connection_limits.MAX_HEAD_BYTES)
     head = f"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with half_open(port, head + body) as client:
         assert client.recv(1000).startswith(b"HTTP/1.1 200")

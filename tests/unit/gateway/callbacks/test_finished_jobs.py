@@ -9,8 +9,8 @@ def test_the_end_is_told_from_others() -> None:
     """Of a job that has ended, the very callback that ended it is known; the first end counts."""
     ended = FinishedJobs()
     assert ended.seen("a", b"end") is Seen.NOTHING
-    ended.note("a", b"end")
-    ended.note("a", b"another end")
+    ended.add("a", b"end")
+    ended.add("a", b"another end")
     assert ended.seen("a", b"end") is Seen.SAME
     assert ended.seen("a", b"another end") is Seen.OTHER
     assert ended.seen("b", b"end") is Seen.NOTHING
@@ -18,8 +18,8 @@ def test_the_end_is_told_from_others() -> None:
 
 def test_memory_is_bounded() -> None:
     """The oldest ends are forgotten first."""
-    ended = FinishedJobs(most=10)
+    ended = FinishedJobs(limit=10)
     for number in range(25):
-        ended.note(str(number), b"end")
+        ended.add(str(number), b"end")
     known = [number for number in range(25) if ended.seen(str(number), b"end") is Seen.SAME]
     assert known == list(range(15, 25))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from kafka_bridge.gateway.callbacks import publisher as module
-from kafka_bridge.gateway.callbacks.publisher import MOST_BYTES, CallbackPublisher
+from kafka_bridge.gateway.callbacks.publisher import MAX_IN_FLIGHT_BYTES, CallbackPublisher
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import BrokerUnreachable, DeliveryFailed
 from kafka_bridge.protocol.headers import Headers
@@ -95,7 +95,7 @@ async def test_no_more_on_its_way_than_fits(publisher: CallbackPublisher) -> Non
     """
     (producer,) = Producer.made
     producer.holds_back = True
-    body = bytes(MOST_BYTES // 4)
+    body = bytes(MAX_IN_FLIGHT_BYTES // 4)
     waiting = [asyncio.create_task(publisher.publish(JOB, body, [])) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()

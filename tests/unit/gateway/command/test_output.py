@@ -28,7 +28,7 @@ def test_pieces_make_no_difference(written: list[bytes], sizes: list[int]) -> No
     output = Output(LIMIT, LINE_LIMIT, Mask(), heard.extend)
     rest = whole
     for size in [*sizes, len(whole) or 1]:
-        output.take(rest[:size])
+        output.write(rest[:size])
         rest = rest[size:]
     output.end()
     everything = lines_of(whole)
@@ -47,7 +47,7 @@ def test_line_that_never_ends_takes_no_memory() -> None:
     heard = list[str]()
     output = Output(1_000, 5_000, Mask(), heard.extend)
     for _ in range(2_000):
-        output.take(b"x" * 10_000)
+        output.write(b"x" * 10_000)
         assert len(output._kept) <= 20_000
     output.end()
     assert (output.is_cut, output.lines()) == (True, ["x" * 5_000])
@@ -58,7 +58,7 @@ def test_last_line_is_kept_whole_though_it_is_longer_than_the_rest() -> None:
     """A result may be long where the output that is kept of it is short."""
     output = Output(10, 50, Mask(), lambda _: None)
     for piece in (b"first\n" * 20, b"[" + b"1, " * 10, b"1]", b"\n\n"):
-        output.take(piece)
+        output.write(piece)
     output.end()
     assert (output.is_cut, output.lines()) == (False, ["[" + "1, " * 10 + "1]"])
     assert len(output.text()) <= 10
@@ -69,7 +69,7 @@ def test_secret_is_masked_across_pieces() -> None:
     heard = list[str]()
     output = Output(1_000, 1_000, Mask("s3cr3t", "two\nlines"), heard.extend)
     for piece in (b"it is s3c", b"r3t\ntwo\nli", b"nes\n"):
-        output.take(piece)
+        output.write(piece)
     output.end()
     assert "s3cr3t" not in "".join(heard)
     assert output.text() == "it is ***\n***"

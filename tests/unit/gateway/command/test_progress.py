@@ -8,7 +8,7 @@ import time
 import pytest
 
 from kafka_bridge.gateway.command.config import CommandJob
-from kafka_bridge.gateway.command.progress import LineReport, newest
+from kafka_bridge.gateway.command.progress import LineReport, latest
 from kafka_bridge.protocol.messages import JobState, Progress
 from unit.gateway.command.conftest import Do, Script
 
@@ -67,12 +67,12 @@ def test_pattern(line: str, progress: Progress | None, message: str | None) -> N
     assert said(line, BAR) == LineReport(progress, message)
 
 
-def test_newest_counts() -> None:
+def test_latest_counts() -> None:
     """Of many lines at once, the last progress and the last message."""
     reader = CommandJob.model_validate({"command": ["audit"], "progress": BAR}).progress
     lines = ["1/9: one", "2/9", "words", "3/9", " ", "more words", ""]
-    assert newest(lines, reader) == LineReport(Progress(3, 9), "more words")
-    assert newest([" ", ""], reader) == LineReport()
+    assert latest(lines, reader) == LineReport(Progress(3, 9), "more words")
+    assert latest([" ", ""], reader) == LineReport()
 
 
 def test_job_tells_what_its_program_says_on_both_outputs(do: Do, sh: Script) -> None:
@@ -111,7 +111,7 @@ def test_many_lines_that_are_somewhat_slow_keep_nobody_waiting() -> None:
     reader = CommandJob.model_validate({"command": ["audit"], "progress": pattern}).progress
     began = time.process_time()
     with pytest.raises(TimeoutError):
-        newest(["x" * 100] * 1_000, reader)
+        latest(["x" * 100] * 1_000, reader)
     assert time.process_time() - began < 2
 
 
