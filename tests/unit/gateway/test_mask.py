@@ -130,7 +130,7 @@ def test_output_shows_no_part_of_a_secret(
     output = Output(*limits, Mask(secret), heard.extend)
     rest = f"{before}{secret}{after}{secret}".encode()
     for size in [*sizes, len(rest)]:
-        output.feed(rest[:size])
+        output.write(rest[:size])
         rest = rest[size:]
     output.end()
     lines = [line for line in secret.splitlines() if len(line) >= 8]
