@@ -1,4 +1,4 @@
-"""What tests and demos need: jobs without Kafka, brokers where they are wanted, pytest fixtures.
+"""Tools for tests and demos: jobs without Kafka, test brokers, pytest fixtures.
 
 Names are imported on first use, so that importing this package (pytest does, through the plugin)
 loads no Kafka client.

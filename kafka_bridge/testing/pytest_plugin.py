@@ -1,6 +1,6 @@
-"""A pytest plugin: a Kafka for the tests of whoever writes a worker, with nothing to install.
+"""A pytest plugin: a Kafka broker for the tests of a worker, with nothing to install.
 
-It is loaded by itself wherever kafka-bridge is installed, and offers one session fixture::
+pytest loads it automatically if kafka-bridge is installed. It has one session fixture::
 
     from confluent_kafka import Producer
 
@@ -10,9 +10,9 @@ It is loaded by itself wherever kafka-bridge is installed, and offers one sessio
         producer.produce("jobs.requests", b"...", key="a-correlation-id")
         assert producer.flush(10) == 0
 
-The broker lives in the test process; services started as other processes reach it at the same
-address. What it cannot do stands in `kafka_bridge.testing.EmbeddedBroker`. Because pytest imports
-this module in every run, it must not import a Kafka client: that happens in the fixture.
+The broker runs in the test process; other processes reach it at the same address. Its limits are
+documented in `kafka_bridge.testing.EmbeddedBroker`. pytest imports this module in every run, so it
+must not import a Kafka client: the fixture does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def kafka_broker() -> Iterator[EmbeddedBroker]:
-    """Give the session one embedded broker; use topic names of your own in each test."""
+    """Give an embedded broker that the session shares; use different topic names in each test."""
     from kafka_bridge.testing.brokers.embedded import EmbeddedBroker
 
     with EmbeddedBroker() as broker:

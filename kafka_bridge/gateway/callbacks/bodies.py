@@ -10,7 +10,7 @@ from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome, Cal
 from kafka_bridge.gateway.json_text import read_json
 
 READ_SECONDS = 30.0
-"""The time-out for a body."""
+"""The timeout for a body."""
 DISCARD_BYTES = 64 * 1024 * 1024
 """The part of an oversized body that is read and dropped before the body is refused.
 

@@ -15,7 +15,7 @@ from typing import Any
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 HEAD_SECONDS = 10.0
-"""The time-out for the headers of a request, from the connection or from the last request on."""
+"""The timeout for the headers of a request, from the connection or from the last request on."""
 MAX_HEAD_BYTES = 64 * 1024
 MAX_CONNECTIONS = 1_000
 DESCRIPTOR_SHARE = 4
@@ -33,7 +33,7 @@ def max_connections() -> int:
 
 
 class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """A connection of uvicorn with a time-out for headers, which may be closed for a new one.
+    """A connection of uvicorn with a timeout for headers, which may be closed for a new one.
 
     If there are too many connections, the one that has been sending its request for the longest is
     closed. A probe or a quick service is therefore answered, however many others are connected.
@@ -89,7 +89,7 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self.transport.abort()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, which has its own time-out."""
+        """Wait for the next request, which has its own timeout."""
         super().on_response_complete()
         if self._awaits_head and not self.transport.is_closing():
             self._wait_for_head()

@@ -73,7 +73,7 @@ class CommandJob(Strict):
     :ivar stdin: the program's standard input, as one line of JSON; by default it is empty
     :ivar timeout: the longest run time of the program in seconds
     :ivar kill_after: the seconds between SIGTERM and SIGKILL when a program is stopped. It must be
-        shorter than Kafka's session time-out; otherwise the program may still run when another
+        shorter than Kafka's session timeout; otherwise the program may still run when another
         gateway starts it again
     :ivar progress: how progress is read from the output: ``json`` for lines such as
         ``{"progress": {"completed": 3, "total": 10, "unit": "files"}, "message": "…"}``, or a

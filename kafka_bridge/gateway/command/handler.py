@@ -73,7 +73,7 @@ class CommandHandler(GatewayHandler):
         return Output(config.max_output_bytes, config.max_result_bytes, job.mask, lines.publish)
 
     async def _run(self, job: MaskedJob, program: Program, output: Output, errors: Output) -> int:
-        """Return the exit status of the program; stop it after its time-out or with the job."""
+        """Return the exit status of the program; stop it after its timeout or with the job."""
         running = asyncio.create_task(program.run(output, errors))
         try:
             done, _ = await asyncio.wait({running}, timeout=self._config.timeout)

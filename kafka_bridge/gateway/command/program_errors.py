@@ -53,7 +53,7 @@ def _how(status: int) -> str:
 
 
 def timed_out(job: CommandJob, output: Output, errors: Output) -> ApplicationError:
-    """Return the error for a program that exceeded its time-out."""
+    """Return the error for a program that exceeded its timeout."""
     return ApplicationError(
         f"{job.program} took longer than {job.timeout:g} s (timeout) and was stopped: "
         f"{_last_lines(output, errors)}",

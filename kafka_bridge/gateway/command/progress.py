@@ -18,8 +18,8 @@ from kafka_bridge.protocol import messages
 GROUPS = ("completed", "total", "unit", "message")
 JSON = "json"
 SLOW_SECONDS = 0.05
-"""The time-out of a pattern for one line. All jobs of the gateway wait meanwhile. The library
-``regex`` supports a time-out; ``re`` would block the whole process."""
+"""The timeout of a pattern for one line. All jobs of the gateway wait meanwhile. The library
+``regex`` supports a timeout; ``re`` would block the whole process."""
 SLOW_LINES_SECONDS = 0.25
 """The limit of CPU time for all lines that arrive at once."""
 PATTERN_CHARACTERS = 1_000

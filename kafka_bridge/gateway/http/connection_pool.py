@@ -46,7 +46,7 @@ class ConnectionPool:
                 await self._close_idle()
 
     def _new(self) -> httpx.AsyncClient:
-        # Each request has its own time-out, which covers all of it.
+        # Each request has its own timeout, which covers all of it.
         return httpx.AsyncClient(
             verify=self._tls,
             timeout=None,  # noqa: S113

@@ -24,7 +24,7 @@ from kafka_bridge.worker import ApplicationError, JobStopped, StopReason
 
 CONFLICT = 409
 CANCEL_SECONDS = 30.0
-"""The time-out of a cancel request with its retries: a person waits for the outcome."""
+"""The timeout of a cancel request with its retries: a person waits for the outcome."""
 
 
 class HttpHandler(GatewayHandler):

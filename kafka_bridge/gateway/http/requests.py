@@ -39,7 +39,7 @@ def submit_call(job: HttpJob, scope: Scope, mask: Mask) -> Call:
 
 
 SYNCHRONOUS_SECONDS = 300.0
-"""The default time-out of a submit whose answer is the result."""
+"""The default timeout of a submit whose answer is the result."""
 
 
 def _default_body(method: str, scope: Scope) -> Any:

@@ -1,4 +1,4 @@
-"""The real thing without Docker: Apache Kafka from Maven's jars on a JDK."""
+"""Apache Kafka without Docker: from Maven's jars, on a JDK."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ApacheKafka(Broker):
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where clients on this machine connect, as host:port; it stays the same after a kill."""
+        """The address for clients on this machine, as host:port; a kill does not change it."""
         return self._address("port")
 
     def _address(self, name: str) -> str:
@@ -49,16 +49,16 @@ class ApacheKafka(Broker):
 
     @property
     def pid(self) -> int:
-        """Process id of the Java process; raises BrokerError where it does not run."""
+        """Process id of the Java process; raises BrokerError if the broker does not run."""
         return self._server.pid
 
     @property
     def running(self) -> bool:
-        """Whether the process is there, be it paused."""
+        """Whether the process exists; it may be paused."""
         return self._node is not None and self._node.server.running
 
     def start(self) -> Self:
-        """Start it, or start it again after `kill` or `stop`, and return once it answers."""
+        """Start the broker, also after `kill` or `stop`; return when it answers."""
         if self.running:
             return self
         try:
@@ -70,19 +70,19 @@ class ApacheKafka(Broker):
         return self
 
     def kill(self) -> None:
-        """SIGKILL: no chance to say goodbye. Data stay; `start` brings it back."""
+        """Send SIGKILL: a crash. The data stay; `start` restarts the broker."""
         self._server.kill()
 
     def stop(self) -> None:
-        """SIGTERM, an orderly stop. Data stay; `start` brings it back."""
+        """Send SIGTERM: an orderly stop. The data stay; `start` restarts the broker."""
         self._server.stop()
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers, until `resume`."""
+        """Send SIGSTOP: connections stay open, but nothing answers until `resume`."""
         self._server.send(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Send SIGCONT."""
         self._server.send(signal.SIGCONT)
 
     def close(self) -> None:
@@ -111,12 +111,14 @@ class ApacheKafka(Broker):
     def _start_again(self, node: BrokerNode) -> None:
         node.launch()
         if not node.becomes_ready(self._address("port"), self._cluster_id):
-            raise node.failed(f"cannot listen on {self._address('port')}: another process does")
+            raise node.failed(
+                f"cannot listen on {self._address('port')}: another process listens there"
+            )
 
     def _new_ports(self) -> dict[str, int]:
-        """Choose ports by the names that stand in the settings; ``port`` is plain text."""
+        """Choose the ports in the settings, by name; ``port`` is the plaintext one."""
         return {"port": free_port(), "controller_port": free_port()}
 
     def _settings(self, _node: BrokerNode) -> dict[str, str]:
-        """Return what replaces or adds to ``server.properties``."""
+        """Return the settings that replace or extend ``server.properties``."""
         return self._properties

@@ -1,4 +1,4 @@
-"""What every broker for tests and demos offers."""
+"""The interface of all brokers for tests and demos."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ if TYPE_CHECKING:
 
 
 class Broker(ABC):
-    """A Kafka broker with a beginning and an end.
+    """A Kafka broker that can be started and closed.
 
     ``with SomeBroker() as broker:`` starts it and stops it; `start` and `close` are the same by
     hand. Making the object starts nothing.
     """
 
     kind: ClassVar[str]
-    """One word for people: embedded, apache, compose or external."""
+    """The kind of broker: embedded, apache, compose or external."""
 
     @property
     @abstractmethod
     def bootstrap_servers(self) -> str:
-        """Where clients on this machine connect, as host:port, once the broker was started."""
+        """The address for clients on this machine, as host:port, after the start."""
 
     @property
     def _admin_servers(self) -> str:
-        """Where topics can be created without credentials."""
+        """The address at which topics can be created without credentials."""
         return self.bootstrap_servers
 
     @abstractmethod
     def start(self) -> Self:
-        """Start the broker and return it once it answers; do nothing where it already runs.
+        """Start the broker; return it when it answers. Do nothing if it already runs.
 
         Raises BrokerUnavailable where this machine lacks what it needs, BrokerStartFailed where
         it did not come up.
@@ -41,12 +41,12 @@ class Broker(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Stop what `start` started and remove its data; do nothing where nothing runs."""
+        """Stop the broker and remove its data; do nothing if it does not run."""
 
     def create_topic(
         self, name: str, partitions: int | None = None, config: Mapping[str, str] | None = None
     ) -> None:
-        """Create a topic and return once every partition has a leader.
+        """Create a topic; return when every partition has a leader.
 
         `partitions`: how many; None for the broker's own default. `config`: topic settings, as
         Kafka spells them. Raises TopicExists, or BrokerError with the broker's own words.
@@ -54,7 +54,7 @@ class Broker(ABC):
         topics.create(self._admin_servers, name, partitions, config or {})
 
     def delete_topics(self, names: Iterable[str]) -> None:
-        """Delete topics; one that is not there is no error. Raises BrokerError otherwise."""
+        """Delete topics; missing ones are ignored. Raises BrokerError for other failures."""
         topics.delete(self._admin_servers, list(names))
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Certificates for tests: a CA of one's own and what it signs, made with ``openssl``."""
+"""Certificates for tests: a CA and the certificates that it signs, made with ``openssl``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Certificate:
 
 
 class CertificateAuthority:
-    """A CA whose files lie in one directory.
+    """A CA with its files in one directory.
 
     Raises BrokerUnavailable where ``openssl`` is not on PATH.
     """
@@ -35,7 +35,7 @@ class CertificateAuthority:
     def __init__(self, directory: Path, name: str) -> None:
         if shutil.which("openssl") is None:
             raise BrokerUnavailable(
-                "no 'openssl' on PATH, which makes certificates: apt install openssl"
+                "no 'openssl' on PATH, needed for certificates: apt install openssl"
             )
         self._directory = directory / name
         self._directory.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A cluster of Apache Kafka brokers, for what one broker cannot show: replicas that get lost."""
+"""A cluster of Apache Kafka brokers, for tests with lost replicas."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class KafkaCluster(Broker):
 
     @property
     def bootstrap_servers(self) -> str:
-        """The addresses of all brokers, comma-separated; they stay the same after a kill."""
+        """The addresses of all brokers, comma-separated; they do not change after a kill."""
         return ",".join(self.address(number) for number in self.numbers)
 
     @property
@@ -53,15 +53,15 @@ class KafkaCluster(Broker):
         return tuple(self._ports)
 
     def address(self, number: int) -> str:
-        """Where one broker listens, as host:port."""
+        """Return the address of one broker, as host:port."""
         return f"127.0.0.1:{self._ports[number]['port']}"
 
     def is_running(self, number: int) -> bool:
-        """Tell whether the process of a broker is there, be it paused."""
+        """Return whether the process of a broker exists; it may be paused."""
         return self._server(number).running
 
     def start(self) -> Self:
-        """Start all brokers that do not run, and return once each of them knows all others."""
+        """Start all brokers that do not run; return when each of them knows all others."""
         try:
             self._start_again() if self._ports else self._first_start()
         except BaseException:
@@ -77,22 +77,22 @@ class KafkaCluster(Broker):
                 self._nodes[number].launch()
 
     def kill(self, *numbers: int) -> None:
-        """SIGKILL to these brokers, and wait until they are gone. Their data stay."""
+        """Send SIGKILL to these brokers and wait for their end. Their data stay."""
         for number in numbers:
             self._server(number).kill()
 
     def stop(self, *numbers: int) -> None:
-        """SIGTERM to these brokers, an orderly stop. Their data stay."""
+        """Send SIGTERM to these brokers: an orderly stop. Their data stay."""
         for number in numbers:
             self._server(number).stop()
 
     def pause(self, *numbers: int) -> None:
-        """SIGSTOP: connections stay open and nothing answers, until `resume`."""
+        """Send SIGSTOP: connections stay open, but nothing answers until `resume`."""
         for number in numbers:
             self._server(number).send(signal.SIGSTOP)
 
     def resume(self, *numbers: int) -> None:
-        """SIGCONT."""
+        """Send SIGCONT."""
         for number in numbers:
             self._server(number).send(signal.SIGCONT)
 
@@ -134,7 +134,9 @@ class KafkaCluster(Broker):
         self.launch(*self.numbers)
         ready = self._of_each(lambda number: self._is_ready(number, self._ports[number]["port"]))
         if not all(ready):
-            raise self._nodes[1].failed("cannot listen again: another process has a port of it")
+            raise self._nodes[1].failed(
+                "cannot listen again: another process uses one of its ports"
+            )
 
     def _configure(self, number: int, ports: Mapping[int, Mapping[str, int]]) -> None:
         voters = ",".join(

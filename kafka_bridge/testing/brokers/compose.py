@@ -15,13 +15,13 @@ from kafka_bridge.testing.brokers.ports import free_port
 COMPOSE_FILE = "docker-compose.kafka.yml"
 
 PORT_VARIABLE = "KAFKA_PORT"
-"""What the Compose file calls the host's port for Kafka."""
+"""The variable in the Compose file for the host's port of Kafka."""
 
 ENGINE_TIMEOUT = 10.0
-"""Seconds for a Docker engine to answer; one that is there takes less than one."""
+"""Seconds for a Docker engine to answer; usually less than one."""
 
 START_TIMEOUT = 600.0
-"""Seconds to be up: the first time, the image has to be pulled."""
+"""Seconds to become ready: the first time, the image has to be pulled."""
 
 
 class ComposeKafka(Broker):
@@ -40,7 +40,7 @@ class ComposeKafka(Broker):
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where clients on this machine connect, as host:port."""
+        """The address for clients on this machine, as host:port."""
         if not self._port:
             raise BrokerError("the broker was not started, so it has no address yet")
         return f"127.0.0.1:{self._port}"
@@ -81,7 +81,7 @@ class ComposeKafka(Broker):
 
 
 def find_compose_file() -> Path:
-    """Look for the Compose file from the working directory upwards, then beside the package."""
+    """Find the Compose file in the working directory and above it, then next to the package."""
     here = Path.cwd()
     for directory in (here, *here.parents, Path(__file__).parents[3]):
         if (directory / COMPOSE_FILE).is_file():
@@ -90,7 +90,7 @@ def find_compose_file() -> Path:
 
 
 def check_docker() -> None:
-    """Raise BrokerUnavailable where no Docker engine answers or Compose is missing."""
+    """Raise BrokerUnavailable if no Docker engine answers or Compose is missing."""
     if shutil.which("docker") is None:
         raise BrokerUnavailable("no 'docker' on PATH")
     _ask(["docker", "info"], "no Docker engine answers")

@@ -1,4 +1,4 @@
-"""A broker inside the process: librdkafka's own mock cluster."""
+"""A broker inside the process: the mock cluster of librdkafka."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START_TIMEOUT = 10.0
 """Seconds for the mock cluster to answer; it usually takes 0.05."""
 
 PARTITIONS = 4
-"""How many partitions the mock cluster gives every topic: it cannot be told another number."""
+"""The number of partitions of every topic; the mock cluster does not support another number."""
 
 
 class EmbeddedBroker(Broker):
@@ -46,12 +46,12 @@ class EmbeddedBroker(Broker):
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where clients on this machine connect, as host:port."""
+        """The address for clients on this machine, as host:port."""
         self._running()
         return self._bootstrap_servers
 
     def start(self) -> Self:
-        """Start the mock cluster and create the topics asked for."""
+        """Start the mock cluster and create the requested topics."""
         if self._owner is None:
             # The cluster belongs to the producer: it ends when the producer is collected.
             self._owner = Producer({"test.mock.num.brokers": 1, "log_level": 2})
@@ -61,13 +61,13 @@ class EmbeddedBroker(Broker):
         return self
 
     def close(self) -> None:
-        """End the cluster and all that it holds."""
+        """Stop the cluster and delete its data."""
         self._owner = None
 
     def create_topic(
         self, name: str, partitions: int | None = None, config: Mapping[str, str] | None = None
     ) -> None:
-        """Create a topic, always with 4 partitions; one that is there already stays as it is.
+        """Create a topic, always with 4 partitions; an existing one is not changed.
 
         Raises BrokerError for another number of partitions or for any setting: a test that
         relies on them needs a real broker.
@@ -88,7 +88,7 @@ class EmbeddedBroker(Broker):
 
     def _running(self) -> Producer:
         if self._owner is None:
-            raise BrokerError("the embedded broker does not run: use it in a `with` statement")
+            raise BrokerError("the embedded broker is not running: use it in a `with` statement")
         return self._owner
 
 

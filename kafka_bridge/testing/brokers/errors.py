@@ -1,4 +1,4 @@
-"""What can go wrong with a test broker.
+"""The errors of test brokers.
 
 ::
 
@@ -15,15 +15,15 @@ from kafka_bridge.protocol.errors import KafkaBridgeError
 
 
 class BrokerError(KafkaBridgeError):
-    """A test broker cannot do what it was asked."""
+    """An operation of a test broker failed."""
 
 
 class BrokerUnavailable(BrokerError):
-    """Something that this kind of broker needs is not on this machine; the text names it."""
+    """This kind of broker needs something that this machine lacks; the message names it."""
 
 
 class NoBrokerFound(BrokerUnavailable):
-    """No kind of broker is available; the text lists each one tried, and why it was not.
+    """No kind of broker is available; the message lists each kind and the reason.
 
     `reasons` holds the same as (kind, reason) pairs, in the order tried.
     """
@@ -35,8 +35,8 @@ class NoBrokerFound(BrokerUnavailable):
 
 
 class BrokerStartFailed(BrokerError):
-    """The broker was started but never became ready; the text ends with what it said last."""
+    """The broker was started but did not become ready; the message ends with its last lines."""
 
 
 class TopicExists(BrokerError):
-    """The topic to create is there already."""
+    """The topic to create exists already."""

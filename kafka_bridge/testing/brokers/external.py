@@ -1,4 +1,4 @@
-"""A broker that the person already runs."""
+"""A broker that already runs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 VARIABLE = "KAFKA_BRIDGE_TEST_BOOTSTRAP"
 
 ANSWER_TIMEOUT = 10.0
-"""Seconds within which a broker named by the person must answer."""
+"""Seconds for the broker to answer."""
 
 
 class ExternalBroker(Broker):
-    """Somebody else's broker, never started or stopped here; topics made on it can be deleted."""
+    """A broker that is not started or stopped here; topics that were created can be deleted."""
 
     kind: ClassVar[str] = "external"
 
@@ -28,7 +28,7 @@ class ExternalBroker(Broker):
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> ExternalBroker:
-        """Take the address from KAFKA_BRIDGE_TEST_BOOTSTRAP; raise BrokerUnavailable if unset.
+        """Read the address from KAFKA_BRIDGE_TEST_BOOTSTRAP; raise BrokerUnavailable if unset.
 
         `environ` is the process's own by default.
         """
@@ -40,11 +40,11 @@ class ExternalBroker(Broker):
 
     @property
     def bootstrap_servers(self) -> str:
-        """The address as it was given."""
+        """The configured address."""
         return self._bootstrap_servers
 
     def start(self) -> Self:
-        """Check that the broker answers; raises BrokerStartFailed where it does not."""
+        """Check that the broker answers; raises BrokerStartFailed if it does not."""
         admin = topics.admin_client(self._bootstrap_servers)
         if topics.cluster_id(admin, ANSWER_TIMEOUT) is None:
             raise BrokerStartFailed(

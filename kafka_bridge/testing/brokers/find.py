@@ -1,4 +1,4 @@
-"""Which real broker a test runs against: the first that is there."""
+"""Finds the real broker for tests: the first kind that is available."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def find_broker() -> Broker:
-    """Start and return the first real broker that is to be had; the caller closes it.
+    """Start and return the first real broker that is available; the caller closes it.
 
     In this order: the address in KAFKA_BRIDGE_TEST_BOOTSTRAP, Docker Compose where an engine
     answers, Apache Kafka from Maven's jars on a JDK. The embedded broker is not among them: it

@@ -1,4 +1,4 @@
-"""A little process between a broker and whoever started it, so that no broker is left behind.
+"""A small process between a broker and its parent, so that no broker is left behind.
 
 Run as a program: ``python guard.py PARENT_PID LOG_FILE DIRECTORY COMMAND…``. It starts the
 command with its output in the log file, prints the command's process id, and ends with its exit
@@ -21,19 +21,19 @@ import time
 from pathlib import Path
 
 POLL_INTERVAL = 0.1
-"""Seconds between two looks at parent and child."""
+"""Seconds between two checks of parent and child."""
 
 _PR_SET_PDEATHSIG = 1
 
 
 def _die_with_guard() -> None:
-    """In the child, on Linux: be killed when the guard is killed. The guard has one thread."""
+    """In the child, on Linux: get killed with the guard. The guard has one thread."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def guard(parent: int, log: Path, directory: Path, command: list[str]) -> int:
-    """Run the command until it ends or the parent is gone; return its exit code."""
+    """Run the command until it ends or the parent has ended; return its exit code."""
     with log.open("wb") as output:
         child = subprocess.Popen(
             command,

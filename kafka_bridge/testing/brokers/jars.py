@@ -1,4 +1,4 @@
-"""Apache Kafka as Java offers it: a JDK on PATH and the jars from Maven, kept in a cache."""
+"""Apache Kafka for a JDK on PATH: its jars from Maven, stored in a cache."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 KAFKA_VERSION = "4.2.1"
 
 OLDEST_JAVA = 17
-"""Kafka 4 brokers run on Java 17 and later."""
+"""Brokers of Kafka 4 need Java 17 or newer."""
 
 CACHE_VARIABLE = "KAFKA_BRIDGE_CACHE"
 
 DOWNLOAD_TIMEOUT = 600.0
-"""Seconds for Maven: 50 MB from the network, once for each Kafka version."""
+"""Seconds for Maven: 50 MB from the network, once per version of Kafka."""
 
 _POM = Path(__file__).with_name("pom.xml")
 
@@ -44,13 +44,13 @@ def java_command() -> str:
 
 
 def cache_directory() -> Path:
-    """Where jars are kept: KAFKA_BRIDGE_CACHE, or ~/.cache/kafka-bridge."""
+    """Return the folder of the jars: KAFKA_BRIDGE_CACHE, or ~/.cache/kafka-bridge."""
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen) if chosen else Path.home() / ".cache" / "kafka-bridge"
 
 
 def kafka_jars() -> Path:
-    """Directory with the jars of Kafka 4.2.1 and all they need, downloaded if it must be.
+    """Directory with the jars of Kafka 4.2.1 and their dependencies, downloaded if necessary.
 
     Several processes may ask at once: one downloads, the others wait and find the result.
     Raises BrokerUnavailable where the jars are not cached and Maven is missing or fails.
@@ -68,7 +68,7 @@ def kafka_jars() -> Path:
 
 
 def _download(maven: str, jars: Path) -> None:
-    """Fill a directory of its own first, then give it its name: what has the name is whole."""
+    """Fill a temporary directory, then rename it: a directory with the final name is complete."""
     with tempfile.TemporaryDirectory(dir=jars.parent, prefix=".download-") as scratch:
         unfinished = Path(scratch) / "jars"
         _copy_dependencies(maven, unfinished)
@@ -102,7 +102,7 @@ def _maven_command() -> str:
 
 
 def _java_version(java: str) -> int:
-    """Major version; 0 where `java` does not say one."""
+    """Major version; 0 if `java` does not print one."""
     said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     found = re.search(r'version "(?:1\.)?(\d+)', said)
     return int(found.group(1)) if found else 0

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 START_TIMEOUT = 60.0
-"""Seconds to become ready; 4 on an idle laptop, 6 after a kill, more where cores are few."""
+"""Seconds to become ready; 4 on an idle laptop, 6 after a kill, more with few cores."""
 
 PORT_ATTEMPTS = 5
-"""How often a start is tried with other ports where another process takes one of them first."""
+"""How often a start is retried with other ports if another process uses one of them."""
 
 _TEMPLATE = Path(__file__).with_name("server.properties")
 _LOGGING = Path(__file__).with_name("log4j2.properties")
@@ -36,11 +36,11 @@ _JAVA_OPTIONS = [
 ]
 
 _PORT_TAKEN = "Address already in use"
-"""What the broker logs last where another process listens on one of its ports."""
+"""The broker's last log line if another process listens on one of its ports."""
 
 
 class BrokerNode:
-    """A broker process that can be configured, started, hurt and started again with its data.
+    """A broker process that can be configured, started, killed and restarted with its data.
 
     Raises BrokerUnavailable where this machine has no JDK, or no jars and no Maven.
     """
@@ -82,7 +82,7 @@ class BrokerNode:
         self.server.launch([*self._java, "kafka.Kafka", str(self._settings)])
 
     def becomes_ready(self, address: str, cluster_id: str, brokers: int = 1) -> bool:
-        """Wait until this broker takes requests; False where another process has its port.
+        """Wait until this broker accepts requests; False if another process uses its port.
 
         `brokers`: how many brokers it must know. Raises BrokerStartFailed where the process ends
         or does not answer within 60 s.
@@ -117,6 +117,6 @@ class BrokerNode:
 
 
 def new_cluster_id() -> str:
-    """Make a cluster id as Kafka wants it: a UUID in 22 characters of URL-safe base64."""
+    """Return a cluster id for Kafka: a UUID in 22 characters of URL-safe base64."""
     text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     return text if not text.startswith("-") else new_cluster_id()

@@ -11,7 +11,7 @@ keeps trying a stopped broker's port could otherwise be given that very port and
 
 
 def free_port() -> int:
-    """Give a TCP port on 127.0.0.1 on which nothing listens at this moment.
+    """Return a TCP port on 127.0.0.1 on which no process listens.
 
     Another process may take it before it is used, so be ready to ask again.
     """

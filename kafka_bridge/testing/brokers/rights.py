@@ -1,4 +1,4 @@
-"""Users and ACLs of a test broker, changed over the network and seen to be in force."""
+"""Changes users and ACLs of a test broker, and waits until they are in force."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from kafka_bridge.testing.brokers.errors import BrokerError
 from kafka_bridge.testing.brokers.topics import POLL_INTERVAL, REQUEST_TIMEOUT, admin_client
 
 ITERATIONS = 4096
-"""Rounds of SCRAM's hash: the fewest that Kafka takes."""
+"""Iterations of SCRAM: the minimum that Kafka accepts."""
 
 IN_FORCE_TIMEOUT = 15.0
-"""Seconds until the broker must act by what it has accepted; usually less than 0.1."""
+"""Seconds until a change must be in force; usually less than 0.1."""
 
 _MECHANISMS = (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)
 _RESOURCES = {
@@ -79,7 +79,7 @@ def _has_user(admin: AdminClient, name: str) -> bool:
 def bindings(
     name: str, resource: str, pattern: str, operations: Iterable[str], *, prefixed: bool
 ) -> list[AclBinding]:
-    """Return the ACLs that let a user do these operations, each from any host.
+    """Return the ACLs that allow a user these operations, from any host.
 
     Raises BrokerError for a resource or an operation that Kafka does not know.
     """
@@ -109,14 +109,14 @@ def _operation(name: str) -> AclOperation:
 
 
 def allow(servers: str, wanted: list[AclBinding]) -> None:
-    """Make ACLs, and return once they are in force."""
+    """Create ACLs; return when they are in force."""
     admin = admin_client(servers)
     _results(admin.create_acls(wanted, request_timeout=REQUEST_TIMEOUT))
     _until(lambda: all(_matching(admin, each) for each in wanted), "the ACLs are in force")
 
 
 def disallow(servers: str, unwanted: list[AclBinding]) -> None:
-    """Remove ACLs, and return once they are not in force any more."""
+    """Remove ACLs; return when they are no longer in force."""
     admin = admin_client(servers)
     filters = [_filter(each) for each in unwanted]
     _results(admin.delete_acls(filters, request_timeout=REQUEST_TIMEOUT))

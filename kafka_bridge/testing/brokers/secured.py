@@ -1,4 +1,4 @@
-"""A broker as companies run it: TLS, users, client certificates, ACLs that deny by default."""
+"""A broker with TLS, users, client certificates, and ACLs that deny by default."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCRAM_512 = "SCRAM-SHA-512"
 
 
 class CredentialFault(StrEnum):
-    """What can be wrong with how a client introduces itself; see `SecuredKafka.faulty_client`."""
+    """What can be wrong with the credentials of a client; see `SecuredKafka.faulty_client`."""
 
     WRONG_PASSWORD = "wrong password"  # noqa: S105  no secret
     UNKNOWN_USER = "unknown user"
@@ -61,17 +61,17 @@ class SecuredKafka(ApacheKafka):
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where users with a password connect (SASL_SSL), as host:port."""
+        """The address for users with a password (SASL_SSL), as host:port."""
         return self._address("scram_port")
 
     @property
     def certificate_servers(self) -> str:
-        """Where users with a client certificate connect (SSL), as host:port."""
+        """The address for users with a client certificate (SSL), as host:port."""
         return self._address("certificate_port")
 
     @property
     def expired_servers(self) -> str:
-        """Where the broker shows a certificate that has expired (SASL_SSL), as host:port."""
+        """The address with an expired certificate of the broker (SASL_SSL), as host:port."""
         return self._address("expired_port")
 
     @property
@@ -80,12 +80,12 @@ class SecuredKafka(ApacheKafka):
         return str(self._authority("test-ca").certificate)
 
     def add_user(self, name: str, password: str | None = None) -> None:
-        """Make a user, or give it another password (a random one by default)."""
+        """Create a user, or change its password (a random one by default)."""
         self._passwords[name] = password or secrets.token_urlsafe(12)
         rights.add_user(self._admin_servers, name, self._passwords[name])
 
     def remove_user(self, name: str) -> None:
-        """Remove a user; raises BrokerError where there is none. Connections it has stay open."""
+        """Remove a user; raises BrokerError if it does not exist. Its connections stay open."""
         self._password_of(name)
         rights.remove_user(self._admin_servers, name)
         del self._passwords[name]
@@ -136,7 +136,7 @@ class SecuredKafka(ApacheKafka):
     def allow(
         self, name: str, resource: str, pattern: str, *operations: str, prefixed: bool = False
     ) -> None:
-        """Let a user do some operations, and return once the broker obeys.
+        """Allow a user some operations; return when the ACLs are in force.
 
         `resource`: topic, group, cluster (its pattern is ``kafka-cluster``) or transactional-id;
         `operations` as ``kafka-acls`` spells them, for example ``Read``, ``DescribeConfigs``.
@@ -147,12 +147,12 @@ class SecuredKafka(ApacheKafka):
     def disallow(
         self, name: str, resource: str, pattern: str, *operations: str, prefixed: bool = False
     ) -> None:
-        """Take back what `allow` gave with the same arguments."""
+        """Revoke what `allow` granted with the same arguments."""
         unwanted = rights.bindings(name, resource, pattern, operations, prefixed=prefixed)
         rights.disallow(self._admin_servers, unwanted)
 
     def disallow_all(self, name: str) -> None:
-        """Take back all that was ever allowed to this user."""
+        """Revoke all permissions of this user."""
         rights.disallow_all(self._admin_servers, name)
 
     @property

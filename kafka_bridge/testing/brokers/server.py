@@ -1,4 +1,4 @@
-"""The process of one Apache Kafka broker: started, stopped, killed, frozen, but never left over."""
+"""The process of an Apache Kafka broker: started, stopped, killed, paused, never left behind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GUARD = Path(__file__).with_name("guard.py")
 
 
 class KafkaServer:
-    """A Java process under `guard`, which ends it when this Python process is gone.
+    """A Java process under `guard`, which ends it when this Python process has ended.
 
     `directory` is where it keeps everything; broker.log in there has the output of
     its last launch.
@@ -34,18 +34,18 @@ class KafkaServer:
 
     @property
     def pid(self) -> int:
-        """Process id of the Java process; raises BrokerError where none runs."""
+        """Process id of the Java process; raises BrokerError if it does not run."""
         if not self.running or not self._pid:
-            raise BrokerError("the broker does not run, so it has no process id")
+            raise BrokerError("the broker is not running, so it has no process id")
         return self._pid
 
     @property
     def running(self) -> bool:
-        """Whether the process is there, be it frozen."""
+        """Whether the process exists; it may be paused."""
         return self._guard is not None and self._guard.poll() is None
 
     def launch(self, command: list[str]) -> None:
-        """Start the command in a session of its own: Ctrl-C in a terminal is not for it."""
+        """Start the command in its own session, so that Ctrl-C in a terminal does not reach it."""
         arguments = [str(os.getpid()), str(self._log), str(self._directory), *command]
         self._pid = 0
         self._guard = subprocess.Popen(
@@ -62,11 +62,11 @@ class KafkaServer:
             raise BrokerError(f"{command[0]} could not be started")
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to the Java process; raises BrokerError where none runs."""
+        """Send a signal to the Java process; raises BrokerError if it does not run."""
         os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """SIGKILL, and wait until the process is gone."""
+        """Send SIGKILL and wait for the end of the process."""
         if self._guard is None or not self.running:
             return
         if self._pid:
@@ -76,7 +76,7 @@ class KafkaServer:
         self._guard.wait()
 
     def stop(self) -> None:
-        """SIGTERM, and wait; SIGKILL where that takes longer than 20 s."""
+        """Send SIGTERM and wait; send SIGKILL after 20 s."""
         if self._guard is None or not self.running:
             return
         self.send(signal.SIGCONT)  # a frozen process would not hear the next one
@@ -87,7 +87,7 @@ class KafkaServer:
             self.kill()
 
     def last_lines(self) -> str:
-        """Give the last lines that the process wrote, this time round."""
+        """Return the last lines that the process has printed since its last start."""
         if not self._log.exists():
             return "(it said nothing)"
         lines = self._log.read_text(errors="replace").strip().splitlines()

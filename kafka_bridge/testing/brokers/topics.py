@@ -1,4 +1,4 @@
-"""Topics and readiness of a broker, asked over the network like any client."""
+"""Creates topics and checks the readiness of a broker over the network."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ TOPIC_TIMEOUT = 30.0
 """Seconds until a new topic's partitions must have leaders."""
 
 POLL_INTERVAL = 0.05
-"""Seconds between two looks at something that is about to become true."""
+"""Seconds between two checks of a condition."""
 
 
 def admin_client(bootstrap_servers: str) -> AdminClient:
-    """Make an admin client that reconnects quickly and keeps quiet on stderr meanwhile."""
+    """Make an admin client that reconnects quickly and prints nothing meanwhile."""
     return AdminClient(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -54,7 +54,7 @@ def create(
 
 
 def delete(bootstrap_servers: str, names: list[str]) -> None:
-    """Delete topics; one that is not there is no error."""
+    """Delete topics; missing ones are ignored."""
     if not names:
         return
     admin = admin_client(bootstrap_servers)  # must outlive its answers
@@ -68,12 +68,12 @@ def delete(bootstrap_servers: str, names: list[str]) -> None:
 
 
 def cluster_id(admin: AdminClient, timeout: float) -> str | None:
-    """Ask which cluster answers; None where none does within `timeout` seconds."""
+    """Return the id of the cluster; None if it does not answer within `timeout` seconds."""
     return cluster_of(admin, timeout)[0]
 
 
 def cluster_of(admin: AdminClient, timeout: float) -> tuple[str | None, int]:
-    """Ask which cluster answers and how many brokers it has; (None, 0) where none does."""
+    """Return the id of the cluster and its number of brokers; (None, 0) without an answer."""
     try:
         answer = admin.list_topics(timeout=timeout)
     except KafkaException:
@@ -82,7 +82,7 @@ def cluster_of(admin: AdminClient, timeout: float) -> tuple[str | None, int]:
 
 
 def can_create(admin: AdminClient, timeout: float) -> bool:
-    """Say whether the broker would create a topic now; none is created."""
+    """Return whether the broker would create a topic now; none is created."""
     topic = NewTopic("kafka-bridge.readiness", num_partitions=1)
     answers = admin.create_topics([topic], request_timeout=timeout, validate_only=True)
     try:

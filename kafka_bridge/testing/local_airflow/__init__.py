@@ -1,7 +1,7 @@
-"""A real Airflow in a folder of its own, for acceptance tests and the demo.
+"""A real Airflow in its own folder, for acceptance tests and the demo.
 
-Needs the ``airflow`` extra installed, but imports nothing of it: Airflow runs in processes of its
-own and is spoken to over HTTP.
+It needs the ``airflow`` extra. Airflow itself is not imported: it runs in separate processes, which
+are used over HTTP.
 
 ::
 

@@ -1,14 +1,13 @@
-"""A small client of Airflow's public API, logged in the way the UI is."""
+"""A small client of Airflow's public API, logged in like the UI."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-from kafka_bridge.testing.local_airflow.errors import ApiError, ApiUnavailable
+import httpx
 
-if TYPE_CHECKING:
-    import httpx
+from kafka_bridge.testing.local_airflow.errors import ApiError, ApiUnavailable
 
 REQUEST_SECONDS = 30.0
 PAGE = 100
@@ -43,7 +42,7 @@ class AirflowApi:
         return self._request("PATCH", f"/api/v2/{url}", json=body)
 
     def get_all(self, url: str, key: str, **params: Any) -> list[dict[str, Any]]:
-        """GET every page of a collection whose entries stand under ``key``."""
+        """GET every page of a collection whose entries are under ``key``."""
         found: list[dict[str, Any]] = []
         while True:
             page = self.get(url, limit=PAGE, offset=len(found), **params)
@@ -61,9 +60,9 @@ class AirflowApi:
         return self.get_all("importErrors", "import_errors")
 
     def warm_up(self) -> None:
-        """Ask for the health of the part that tasks speak to.
+        """Request the health of the execution API, which tasks use.
 
-        Airflow builds it at the first request, which takes seconds: no task shall have to wait.
+        Airflow creates it at the first request, which takes seconds: no task should wait for that.
         """
         self._request("GET", "/execution/health")
 
@@ -74,8 +73,6 @@ class AirflowApi:
             self._client = None
 
     def _request(self, method: str, url: str, **arguments: Any) -> Any:
-        import httpx
-
         try:
             client = self._client = self._client or self._log_in()
             answer = client.request(method, url, **arguments)
@@ -85,8 +82,6 @@ class AirflowApi:
         return answer.json()
 
     def _log_in(self) -> httpx.Client:
-        import httpx
-
         # trust_env=False: no proxy and no netrc between us and loopback.
         client = httpx.Client(base_url=self.base_url, timeout=REQUEST_SECONDS, trust_env=False)
         try:

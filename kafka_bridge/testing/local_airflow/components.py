@@ -1,4 +1,4 @@
-"""The programs that make up an Airflow."""
+"""The components of Airflow."""
 
 from __future__ import annotations
 

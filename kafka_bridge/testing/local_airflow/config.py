@@ -1,4 +1,4 @@
-"""The settings that make Airflow small, quick, private to one folder, and bound to loopback."""
+"""Settings for a small, quick Airflow with its own folder, bound to loopback."""
 
 from __future__ import annotations
 

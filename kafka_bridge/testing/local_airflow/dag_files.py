@@ -1,4 +1,4 @@
-"""Find out when Airflow has parsed a folder of DAGs, and whether it could."""
+"""Detects when Airflow has parsed a folder of DAGs, and whether it failed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _mentions_a_dag(file: Path) -> bool:
 
 
 class DagFolderWatch:
-    """Tells when all DAG files were parsed since ``since`` (seconds since the epoch)."""
+    """Detects when all DAG files were parsed since ``since`` (seconds since the epoch)."""
 
     def __init__(self, api: AirflowApi, dags: Path, since: float) -> None:
         self._api = api
@@ -70,5 +70,5 @@ class DagFolderWatch:
 
 
 def import_error_text(errors: list[dict[str, Any]]) -> str:
-    """Return one text of all import errors."""
+    """Return all import errors as one text."""
     return "\n".join(f"Cannot import {e['filename']}:\n{e['stack_trace']}" for e in errors)

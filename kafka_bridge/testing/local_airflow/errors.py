@@ -1,4 +1,4 @@
-"""What can go wrong while a local Airflow is run.
+"""The errors of a local Airflow.
 
 ::
 
@@ -21,19 +21,19 @@ class LocalAirflowError(KafkaBridgeError):
 
 
 class ComponentFailed(LocalAirflowError):
-    """A process of Airflow did not start, or died by itself; carries the end of its log."""
+    """A process of Airflow did not start, or died; the message ends with its log."""
 
 
 class DagImportFailed(LocalAirflowError):
-    """At least one file in the DAG folder cannot be imported; carries Airflow's own text."""
+    """At least one file in the DAG folder cannot be imported; the message is Airflow's own."""
 
 
 class WaitTimedOut(LocalAirflowError):
-    """What was waited for did not happen in time; says what the state was."""
+    """A condition did not become true in time; the message contains the state."""
 
 
 class PostgresMissing(LocalAirflowError):
-    """A Postgres was asked for, and cannot be run here; says what is missing."""
+    """Postgres cannot run here; the message names what is missing."""
 
 
 class ApiError(LocalAirflowError):

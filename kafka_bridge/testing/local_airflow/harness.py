@@ -1,4 +1,4 @@
-"""A real Airflow in a folder of its own: scheduler, DAG processor, triggerer and API server."""
+"""A real Airflow in its own folder: scheduler, DAG processor, triggerer and API server."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class LocalAirflow(DagRuns):
         return process.session
 
     def check(self) -> None:
-        """Raise :class:`ComponentFailed` if a component died by itself."""
+        """Raise :class:`ComponentFailed` if a component died."""
         for process in self._processes.values():
             process.check()
 
@@ -179,7 +179,7 @@ class LocalAirflow(DagRuns):
         log.info("Migrated the database in %.1f s", time.monotonic() - begin)
 
     def _start_all(self, *, may_give_up: bool) -> bool:
-        """Start the components and wait for them; False if somebody else took the port."""
+        """Start the components and wait for them; False if another process uses the port."""
         begin = time.monotonic()
         self._processes = {c: self._process(c, *ARGUMENTS[c]) for c in Component}
         watch = DagFolderWatch(self.api, self.dags, since=time.time())

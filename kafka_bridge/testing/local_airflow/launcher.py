@@ -1,4 +1,4 @@
-"""Run one command so that nothing of it outlives the process that asked for it.
+"""Runs one command whose processes do not outlive the process that asked for it.
 
 Started as a script of its own (``python -I -S launcher.py command …``) in a new session, with a
 pipe as its standard input. It starts the command, passes SIGTERM on to it, and ends with its exit
@@ -63,7 +63,7 @@ def signal_all(pids: Iterable[int], signum: int) -> None:
 
 
 def kill_session(session: int, *, spare: frozenset[int] = frozenset()) -> None:
-    """SIGKILL every process of ``session`` but ``spare``, again until none is left to be found.
+    """SIGKILL every process of ``session`` except ``spare``, until no process is found.
 
     Zombies whose parent has not reaped them cannot be killed, so this gives up quietly after
     ``KILL_SECONDS``.

@@ -16,7 +16,7 @@ KNOWN_FIELDS = frozenset({"timestamp", "level", "event", "logger", "error_detail
 
 @dataclass(frozen=True)
 class LogLine:
-    """One entry: what a task or its trigger logged.
+    """One line of a task or its trigger.
 
     ``error`` is the traceback that came with it, as text, or None; ``fields`` is everything else
     that the entry holds, for instance ``chan`` (``stdout``) or ``loc``.
@@ -62,7 +62,7 @@ def _line(entry: Mapping[str, Any]) -> LogLine:
 
 
 def _error_text(detail: Any) -> str | None:
-    """Write structlog's list of exceptions the way Python prints a traceback."""
+    """Format structlog's list of exceptions like a traceback of Python."""
     if not detail:
         return None
     if not isinstance(detail, list):

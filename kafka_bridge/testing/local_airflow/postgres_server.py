@@ -1,7 +1,7 @@
-"""A Postgres on loopback for a local Airflow that is to do many things at once.
+"""Postgres on loopback, for a local Airflow with many concurrent tasks.
 
-SQLite takes one writer, and the API server may wait for it on its event loop. On Postgres nobody
-waits.
+SQLite supports one writer, and the API server may wait for it on its event loop. Postgres avoids
+this.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
+
 from kafka_bridge.testing.local_airflow.config import LOOPBACK, free_port
 from kafka_bridge.testing.local_airflow.errors import ComponentFailed, PostgresMissing
 from kafka_bridge.testing.local_airflow.processes import ManagedProcess
@@ -26,18 +29,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 UNPRIVILEGED = "nobody"
-"""Whom Postgres runs as where we are root, which it refuses to run as."""
+"""The user for Postgres if this process runs as root, which Postgres refuses."""
 DEBIAN = Path("/usr/lib/postgresql")
-"""Where Debian has the programs of each version, which are not on the PATH."""
+"""The folder of Debian's Postgres versions, which are not on PATH."""
 START_SECONDS = 120.0
 DRIVERS = ("psycopg2", "asyncpg")
-"""What Airflow reaches Postgres with: most of it with one, the API server with the other, too."""
+"""The drivers that Airflow uses; the API server needs both."""
 CLUSTER = ("--username=postgres", "--encoding=UTF8", "--auth=scram-sha-256")
 
 
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
-    """Give the URL of a new Postgres: its settings the defaults, its data gone with the block.
+    """Give the URL of a new Postgres with default settings; its data are deleted after the block.
 
     ::
 
@@ -73,7 +76,7 @@ def postgres() -> Iterator[str]:
 
 
 def _binaries() -> Path:
-    """Return the folder of Postgres's programs.
+    """Return the folder with the programs of Postgres.
 
     :raises PostgresMissing: it is not installed, or cannot be run here
     """
@@ -81,7 +84,7 @@ def _binaries() -> Path:
         if importlib.util.find_spec(module) is None:
             raise PostgresMissing(f"the Python package {module} is not installed")
     if os.geteuid() == 0 and shutil.which("setpriv") is None:
-        raise PostgresMissing("Postgres does not run as root, and there is no setpriv to help")
+        raise PostgresMissing("Postgres does not run as root, and setpriv is not installed")
     found = shutil.which("initdb")
     folders = [Path(found).resolve().parent] if found else []
     folders += sorted(DEBIAN.glob("*/bin"), reverse=True)
@@ -92,7 +95,7 @@ def _binaries() -> Path:
 
 
 def _give_away(*paths: Path) -> list[str]:
-    """Return what runs a command as the owner of these paths, who is not root."""
+    """Change the owner of these paths from root; return the prefix of commands for the owner."""
     if os.geteuid() != 0:
         return []
     user = pwd.getpwnam(UNPRIVILEGED)
@@ -115,9 +118,6 @@ def _initdb(command: Sequence[str], folder: Path, secret: Path) -> None:
 
 
 def _wait_for(url: str, server: ManagedProcess) -> None:
-    from sqlalchemy import create_engine
-    from sqlalchemy.exc import OperationalError
-
     engine = create_engine(url)
 
     def answers() -> bool | None:

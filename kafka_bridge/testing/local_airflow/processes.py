@@ -114,7 +114,7 @@ class ManagedProcess:
         self.kill()
 
     def kill(self) -> None:
-        """SIGKILL every process of the session, as if the machine had lost power."""
+        """Send SIGKILL to every process of the session, as in a power failure."""
         if self._process is None:
             return
         self._process.kill()
@@ -125,11 +125,11 @@ class ManagedProcess:
         self._process = None
 
     def pause(self) -> None:
-        """SIGSTOP all processes but the launcher, which must be able to clean up after us."""
+        """Send SIGSTOP to all processes except the launcher, which must be able to clean up."""
         self._signal_descendants(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT all processes; does nothing to those that are not frozen."""
+        """Send SIGCONT to all processes; it does not affect those that are not frozen."""
         self._signal_descendants(signal.SIGCONT)
 
     def _signal_descendants(self, signum: int) -> None:
@@ -139,12 +139,12 @@ class ManagedProcess:
         launcher.signal_all((pid for pid in members if pid != self._process.pid), signum)
 
     def check(self) -> None:
-        """Raise :class:`ComponentFailed` if it has ended although nobody stopped it."""
+        """Raise :class:`ComponentFailed` if it has ended without being stopped."""
         if self._process is not None and self._process.poll() is not None:
             raise self.failure(f"ended by itself with status {self._process.returncode}")
 
     def failure(self, what: str) -> ComponentFailed:
-        """Return an error that says ``what`` happened and shows the end of the log."""
+        """Return an error with ``what`` happened and the end of the log."""
         return ComponentFailed(f"{self.name} {what}. The end of {self.log_path}:\n{self.tail()}")
 
     def tail(self, lines: int = TAIL_LINES) -> str:

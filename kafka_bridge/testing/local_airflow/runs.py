@@ -1,4 +1,4 @@
-"""What one does with DAG runs: trigger, wait, and read what came of it."""
+"""Triggers DAG runs, waits for them, and reads their results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ server that does not answer at once."""
 
 
 class DagRuns(ABC):
-    """The part of a local Airflow that deals with DAG runs, all through its public API."""
+    """The operations of a local Airflow on DAG runs, through its public API."""
 
     api: AirflowApi
 
@@ -119,16 +119,16 @@ class DagRuns(ABC):
         return self.api.get_all(url, "task_instances")
 
     def mark_task(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
-        """Set the state of a task as a person does: ``success`` or ``failed``."""
+        """Set the state of a task as in the UI: ``success`` or ``failed``."""
         url = path("dags", dag_id, "dagRuns", run_id, "taskInstances", task_id)
         self.api.patch(url, {"new_state": state})
 
     def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
-        """Set the state of a run as a person does; its unfinished tasks end likewise."""
+        """Set the state of a run as in the UI; its unfinished tasks get the same state."""
         self.api.patch(path("dags", dag_id, "dagRuns", run_id), {"state": state})
 
     def clear_task(self, dag_id: str, run_id: str, task_id: str) -> None:
-        """Clear a task as a person does: it runs again, whatever it is doing."""
+        """Clear a task as in the UI: it runs again, even if it is running."""
         body = {"dag_run_id": run_id, "task_ids": [task_id], "dry_run": False, "only_failed": False}
         self.api.post(path("dags", dag_id, "clearTaskInstances"), body)
 
@@ -182,7 +182,7 @@ class DagRuns(ABC):
 
 
 def _attempt(part: Callable[[], str]) -> str:
-    """Return the text, or why there is none: reporting one failure must not raise another."""
+    """Return the text, or why it is missing: reporting a failure must not raise another error."""
     try:
         return part()
     except LocalAirflowError as error:

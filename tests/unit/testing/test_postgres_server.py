@@ -27,20 +27,24 @@ def nothing_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
 
 
-def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow's API server needs a driver of its own, and its name is told."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name != "asyncpg" or None)
     assert why() == "the Python package asyncpg is not installed"
 
 
-def test_no_programs(monkeypatch: pytest.MonkeyPatch, nothing_on_the_path: None) -> None:
+def test_missing_programs_are_named_with_the_searched_places(
+    monkeypatch: pytest.MonkeyPatch, nothing_on_the_path: None
+) -> None:
     """Without Postgres it is said where it was looked for."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
     assert why() == f"there is no initdb, neither on the PATH nor in {DEBIAN}"
 
 
-def test_root_without_setpriv(monkeypatch: pytest.MonkeyPatch, nothing_on_the_path: None) -> None:
+def test_root_without_setpriv_is_refused(
+    monkeypatch: pytest.MonkeyPatch, nothing_on_the_path: None
+) -> None:
     """Postgres refuses to run as root, so something must give that up."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert why() == "Postgres does not run as root, and there is no setpriv to help"
+    assert why() == "Postgres does not run as root, and setpriv is not installed"
