@@ -97,7 +97,7 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     def _wait_for_head(self) -> None:
         self._stop_waiting()
         self._head_bytes, self.waiting_since = 0, time.monotonic()
-        self._head_timeout = self.loop.call_head_timeoutr(HEAD_SECONDS, self.transport.abort)
+        self._head_timeout = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 
     def _stop_waiting(self) -> None:
         if self._head_timeout is not None:
