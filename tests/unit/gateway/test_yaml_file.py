@@ -111,7 +111,7 @@ MISTAKES = [
     ),
     (
         f"{JOB}    submit:\n      x: 1\n",
-        "5: jobs.files.audit.submit.x: unknown key, there are body, external_id, "
+        "5: jobs.files.audit.submit.x: unknown key, expected one of body, external_id, "
         "external_id_header, headers, idempotency_header, method, path, timeout",
     ),
     (
@@ -119,7 +119,7 @@ MISTAKES = [
         "4: jobs.files.audit.rate: unknown key, it belongs to a service: add it under "
         "services, and name the service here",
     ),
-    (f"{JOB}404: x\n", "4: 404: unknown key, there are callbacks, concurrency, "),
+    (f"{JOB}404: x\n", "4: 404: unknown key, expected one of callbacks, concurrency, "),
     (f"{JOB}    mode: polling\n    mode: polling\n", "5: jobs.files.audit.mode: duplicate key, "),
     (f"{JOB}jobs: {{a: {{url: 'http://a'}}}}\n", "4: jobs: duplicate key, already used in line 1"),
     (
@@ -194,7 +194,7 @@ MISTAKES = [
     ),
     (
         "jobs:\n  a: {service: audit}\n",
-        "2: jobs.a.service: there is no service with this name, there are ",
+        "2: jobs.a.service: there is no service with this name, none is ",
     ),
     (
         f"{JOB}    mode: callback\n",
@@ -374,8 +374,8 @@ def test_what_is_refused_is_not_missed(refusal: Refusal) -> None:
 def test_callback_that_nobody_takes_and_the_service_is_not_told_of(refusal: Refusal) -> None:
     """Two mistakes, in one part and with the rest of the file: both are reported."""
     assert refusal(f"{JOB}    mode: callback\n    submit: {{body: payload}}\n").splitlines() == [
-        "gateway.yaml:4: jobs.files.audit.mode: mode callback needs callbacks.e: public_url "
-        "and secret",
+        "gateway.yaml:4: jobs.files.audit.mode: mode callback needs "
+        "callbacks.public_url and callbacks.secret in the file",
         "gateway.yaml:5: jobs.files.audit.submit: nothing tells the service its callback_url: put "
         "it into body, path or headers",
     ]
