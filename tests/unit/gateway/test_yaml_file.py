@@ -376,6 +376,6 @@ def test_callback_that_nobody_takes_and_the_service_is_not_told_of(refusal: Refu
     assert refusal(f"{JOB}    mode: callback\n    submit: {{body: payload}}\n").splitlines() == [
         "gateway.yaml:4: jobs.files.audit.mode: mode callback needs "
         "callbacks.public_url and callbacks.secret in the file",
-        "gateway.yaml:5: jobs.files.audit.submit: nothing tells the service its callback_url: put "
-        "it into body, path or headers",
+        "gateway.yaml:5: jobs.files.audit.submit: the service is not given its callback_url: add "
+        "it to body, path or headers",
     ]
