@@ -108,7 +108,7 @@ class Worker:
         self.dead_letter_topic = settings.dead_letter_topic
         self.control_topic = settings.control_topic
         self.concurrency = settings.concurrency
-        self.grace = settings.grace
+        self.grace: Duration = settings.grace
         self.max_deliveries = settings.max_deliveries
         self.worker_id = settings.worker_id or _default_worker_id()
         self.metrics_port = settings.metrics_port

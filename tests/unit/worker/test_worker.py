@@ -184,7 +184,7 @@ def test_grace_may_be_a_timedelta() -> None:
     """Also if it is set later."""
     assert Worker("g", grace=timedelta(minutes=1)).settings().grace == 60.0
     worker = Worker("g")
-    worker.grace = timedelta(seconds=5)  # type: ignore[assignment]
+    worker.grace = timedelta(seconds=5)
     assert worker.settings().grace == 5.0
 
 
