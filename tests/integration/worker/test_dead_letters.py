@@ -52,7 +52,7 @@ def test_flood_of_junk_makes_few_log_lines(stage: Stage, eventually: Eventually)
     assert max(map(len, named)) < 2_500
     assert len(worker.said) < 200_000
     assert worker.stop() == 0
-    named = [line for line in worker.said.splitlines() if "] Request " in line]
+    named = [line for line in worker.said.splitlines() if "] Writing request " in line]
     counted = re.findall(r"(\d+) more lines like this one were left out", worker.said)
     assert len(named) + sum(map(int, counted)) == JUNK
 
