@@ -16,7 +16,7 @@ from kafka_bridge.kafka.records import headers_of
 from kafka_bridge.kafka.response_records import HeadReader, candidates, event_head, id_in_headers
 from kafka_bridge.kafka.unreadable import SkippedBatches
 from kafka_bridge.protocol.errors import RemoteProtocolError
-from kafka_bridge.protocol.event_head import EventHead
+from kafka_bridge.protocol.event_head import EventHead, read_head
 from kafka_bridge.protocol.ids import CORRELATION_ID_LENGTH
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState
@@ -65,11 +65,12 @@ class JobEventScan:
 
     def events(self) -> Iterator[JobEvent[bytes]]:
         """Yield the events of all jobs that are named by a record's key."""
+        head_of = self._head
         for batch in self._batches():
             for message in batch:
                 key = message.key()
                 if isinstance(key, bytes) and len(key) == CORRELATION_ID_LENGTH:
-                    yield key, self._head(message), message
+                    yield key, head_of(message), message
 
     def terminal_events(
         self, jobs: Mapping[bytes | None, J]
@@ -87,9 +88,10 @@ class JobEventScan:
             yield batch
 
     def _head(self, message: ck.Message) -> EventHead | None:
-        # Headers take as long to read as all the rest, and a status event does not need them.
-        headers = None if self.read_head is event_head else headers_of(message)
         try:
-            return self.read_head(message.value(), headers)
+            if self.read_head is event_head:
+                # Reading headers takes as long as all the rest, and an event does not need them.
+                return read_head(message.value())
+            return self.read_head(message.value(), headers_of(message))
         except RemoteProtocolError:
             return None

@@ -32,7 +32,9 @@ def read(broker: Broker, location: RecordLocation) -> Record:
 
 
 @pytest.mark.parametrize("encoding", [Encoding.AVRO, Encoding.JSON])
-def test_cancel(real_broker: Broker, topics: TopicFactory, encoding: Encoding) -> None:
+def test_cancel_is_published_with_its_reason(
+    real_broker: Broker, topics: TopicFactory, encoding: Encoding
+) -> None:
     """The command stands under the job's id, with the reason and the headers of the protocol."""
     topic, job = topics("control"), new_correlation_id()
     config = config_of(real_broker.bootstrap_servers)

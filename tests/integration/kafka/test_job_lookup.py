@@ -80,18 +80,18 @@ def job(real_broker: Broker, topics: TopicFactory, producer: RecordProducer) -> 
     return Job(config, producer, topics("q", partitions=3), topics("a", partitions=3))
 
 
-def test_not_published(job: Job) -> None:
+def test_job_without_records_is_not_published(job: Job) -> None:
     """A job of which nothing stands in the topics was not published."""
     assert job.trace() == JobLookup(published=False)
 
 
-def test_published(job: Job) -> None:
+def test_request_without_events_is_published(job: Job) -> None:
     """A request that nobody has answered is found among others."""
     job.ask()
     assert job.trace() == JobLookup(published=True)
 
 
-def test_at_work(job: Job) -> None:
+def test_job_with_an_event_is_published(job: Job) -> None:
     """A job of which something was heard was published, wherever its request is now."""
     job.answer(JobState.ACCEPTED)
     job.junk()
@@ -99,7 +99,7 @@ def test_at_work(job: Job) -> None:
 
 
 @pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED])
-def test_ended(job: Job, state: JobState) -> None:
+def test_first_terminal_event_is_found_with_its_location(job: Job, state: JobState) -> None:
     """The first terminal event counts, and its place is told."""
     job.ask()
     job.answer(JobState.RUNNING)
@@ -108,7 +108,7 @@ def test_ended(job: Job, state: JobState) -> None:
     assert job.trace() == JobLookup(published=True, end=TerminalEvent(state, place))
 
 
-def test_before_the_offsets(job: Job) -> None:
+def test_records_before_the_offsets_are_ignored(job: Job) -> None:
     """What lies before the job's offsets is not looked at: it cannot be the job's."""
     job.ask()
     job.answer(JobState.SUCCEEDED)

@@ -97,7 +97,7 @@ def refusals(config: KafkaConfig, topic: str) -> tuple[list[str], float]:
     return [str(each) for each in told], time.monotonic() - begin
 
 
-def test_wrong_password(guarded: Guarded) -> None:
+def test_wrong_password_is_named_within_seconds(guarded: Guarded) -> None:
     """An authentication error names the broker and what to check, and never the password."""
     words, took = refusals(guarded.config("not-this-one"), "forbidden")
     assert took < WITHIN_SECONDS

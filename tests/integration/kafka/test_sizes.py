@@ -21,7 +21,9 @@ def check(config: KafkaConfig, topic: str, size: int) -> None:
     require_fitting(config, topic, size, WAIT_SECONDS)
 
 
-def test_limit_of_the_topic(real_broker: Broker, topics: TopicFactory) -> None:
+def test_record_above_the_topics_limit_is_refused(
+    real_broker: Broker, topics: TopicFactory
+) -> None:
     """A topic that takes less than the producer would send refuses in words that name its limit."""
     topic = topics(config={"max.message.bytes": "60000"})
     config = config_of(real_broker.bootstrap_servers)

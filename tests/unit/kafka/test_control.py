@@ -42,7 +42,7 @@ def test_last_cancels_are_remembered(three: ControlReader) -> None:
     assert three.reasons == {job: f"why {job}" for job in JOBS[2:]}
 
 
-def test_cancel_that_is_said_again_is_the_youngest(three: ControlReader) -> None:
+def test_repeated_cancel_counts_as_the_newest(three: ControlReader) -> None:
     """Whoever still asks for it still means it; the last reason holds."""
     a, b, c, d, _ = JOBS
     for job, reason in ((a, "once"), (b, "x"), (c, None), (a, "twice"), (d, "y")):

@@ -58,12 +58,12 @@ def ends(monkeypatch: pytest.MonkeyPatch, *failures: int) -> list[int]:
         ck.KafkaError.UNKNOWN_LEADER_EPOCH,
     ],
 )
-def test_change_of_leaders_passes(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+def test_change_of_leaders_is_retried(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """A broker that has just started does not know yet what the client knows: asked again."""
     assert ends(monkeypatch, code, code) == [0, 10]
 
 
-def test_other_failures_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_failures_are_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """With what was asked in the words."""
     with pytest.raises(DeliveryFailed, match=r"while asking where topic 'a\.topic' ends"):
         ends(monkeypatch, ck.KafkaError.INVALID_REQUEST)

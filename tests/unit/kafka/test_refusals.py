@@ -41,7 +41,7 @@ def alert(number: int) -> ck.KafkaError:
         (E(E._ALL_BROKERS_DOWN, "1/1 brokers are down"), False),
     ],
 )
-def test_what_is_a_refusal(error: ck.KafkaError, refusal: bool) -> None:
+def test_only_refused_connections_count_as_refusals(error: ck.KafkaError, refusal: bool) -> None:
     """A broker that restarts is not taken for one that refuses."""
     assert is_refusal(error) is refusal
 
@@ -90,7 +90,7 @@ def test_other_authentication_errors_are_quoted() -> None:
         ({}, None, None),
     ],
 )
-def test_look_at_the_listener(
+def test_listener_shows_tls_and_mechanisms(
     monkeypatch: pytest.MonkeyPatch, settings: Any, listener: Listener | None, words: str | None
 ) -> None:
     """What a client says and what the listener expects are compared; if both fit, nothing is."""
@@ -132,7 +132,7 @@ def stranger() -> Iterator[tuple[str, list[bytes]]]:
         struct.pack(">iihih", 14, 1, 33, 1, 2) + b"\xff\xfe",
     ],
 )
-def test_whatever_answers_there_does_no_harm(
+def test_answer_that_is_not_kafka_is_ignored(
     stranger: tuple[str, list[bytes]], answer: bytes
 ) -> None:
     """A web server, lengths that lie, bytes that are no text: it is no Kafka, and that is all."""
@@ -142,7 +142,7 @@ def test_whatever_answers_there_does_no_harm(
     assert found is None or found.mechanisms in (None, ("",))
 
 
-def test_nobody_there_is_no_listener() -> None:
+def test_unreachable_server_has_no_listener() -> None:
     """Addresses that do not answer or make no sense are passed over."""
     assert look_at_listener({"bootstrap.servers": "127.0.0.1:1,nonsense:port,[::1]:1"}) is None
 

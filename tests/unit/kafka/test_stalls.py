@@ -31,7 +31,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         pytest.param({"fetch_state": "offset-query"}, False, id="looks for its offset"),
     ],
 )
-def test_partition_that_stands_still(
+def test_partition_that_does_not_move_is_stalled_after_30_s(
     clock: list[float],
     caplog: pytest.LogCaptureFixture,
     then: dict[str, Any],
@@ -53,7 +53,7 @@ def test_partition_that_stands_still(
     )
 
 
-def test_partition_that_is_paused_meanwhile_has_its_time_anew(clock: list[float]) -> None:
+def test_paused_partition_starts_its_time_again(clock: list[float]) -> None:
     """Neither a pause nor a broker that is away counts as standing still."""
     watch = StallWatch("t")
     for _ in range(4):
@@ -62,7 +62,7 @@ def test_partition_that_is_paused_meanwhile_has_its_time_anew(clock: list[float]
         assert not watch.look({})
 
 
-def test_partition_that_moves_again_has_its_time_anew(clock: list[float]) -> None:
+def test_partition_that_moves_starts_its_time_again(clock: list[float]) -> None:
     """Only standing still without a pause counts."""
     watch = StallWatch("t")
     for _ in range(10):

@@ -222,7 +222,7 @@ def test_a_message_of_another_type_is_refused(encoding: Encoding, message: Messa
 
 @repeatable
 @given(st.binary(max_size=60), st.sampled_from(MESSAGE_TYPES))
-def test_random_bytes(value: bytes, message_type: type[Message]) -> None:
+def test_random_bytes_raise_only_protocol_errors(value: bytes, message_type: type[Message]) -> None:
     """Any bytes at all, and any bytes behind a good header, are refused or are a message."""
     header = encode(next(m for m in FULL if type(m) is message_type))[:HEADER_BYTES]
     for prefix in (b"", MARKER, header, b"\x00", b"{", b'{"correlation_id":'):
@@ -240,7 +240,7 @@ def _mutations(value: bytes, dice: random.Random) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("message_type", MESSAGE_TYPES)
-def test_damaged_golden_files(message_type: type[Message]) -> None:
+def test_damaged_golden_files_raise_only_protocol_errors(message_type: type[Message]) -> None:
     """Truncations, flipped bits, insertions and deletions do no harm in any golden file."""
     dice = random.Random(20260301)
     for golden_type, value in golden_values():

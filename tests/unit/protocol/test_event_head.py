@@ -18,7 +18,7 @@ from .strategies import repeatable, status_events
 
 @repeatable
 @given(status_events(), st.sampled_from([Encoding.AVRO, Encoding.JSON]))
-def test_equals_the_decoded_event(event: StatusEvent, encoding: Encoding) -> None:
+def test_head_equals_that_of_the_decoded_event(event: StatusEvent, encoding: Encoding) -> None:
     """For every valid event, in either encoding, delivery and state are the event's own."""
     assert read_head(encode(event, encoding)) == EventHead(event.delivery, event.state)
 

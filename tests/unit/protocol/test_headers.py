@@ -45,7 +45,7 @@ def test_content_type_follows_the_encoding() -> None:
     )
 
 
-def test_no_reply_partition() -> None:
+def test_request_headers_name_no_reply_partition() -> None:
     """Workers partition by key: a header must not tell them otherwise."""
     assert "kafka_replyPartition" not in dict(request_headers(REQUEST, Encoding.AVRO))
 
@@ -133,12 +133,14 @@ def test_dead_letter_headers_of_somebody_else(headers: Headers) -> None:
         ([("NAME", b"x")], None),
     ],
 )
-def test_text_header(headers: list[tuple[str, bytes | None]] | None, text: str | None) -> None:
+def test_text_header_is_read_as_utf8_or_not_at_all(
+    headers: list[tuple[str, bytes | None]] | None, text: str | None
+) -> None:
     """The last value of a name counts; what is no text is as good as absent."""
     assert text_header(headers, "name") == text
 
 
-def test_command_headers() -> None:
+def test_command_headers_name_the_encoding_and_the_job() -> None:
     """A command says how it is written and for which job it is."""
     assert command_headers(COMMAND, Encoding.JSON) == [
         ("content-type", b"application/json"),

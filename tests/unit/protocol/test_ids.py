@@ -67,7 +67,7 @@ def test_any_other_key_is_none(key: bytes | None) -> None:
     assert correlation_id_from_key(key) is None
 
 
-def test_batch_jobs() -> None:
+def test_ids_of_a_batchs_jobs_follow_from_the_batch_id() -> None:
     """A batch's jobs have the UUIDs of version 5 of its id and their index, however many."""
     ids = batch_job_ids(JOB, 1000)
     assert ids[:3] == batch_job_ids(JOB, 3)

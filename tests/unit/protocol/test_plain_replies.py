@@ -56,20 +56,20 @@ def test_reply(value: bytes | None, media_type: str | None) -> None:
     assert ended.occurred_at == NOW
 
 
-def test_reply_without_headers() -> None:
+def test_reply_without_headers_is_matched_by_its_key() -> None:
     """A service that repeats the key alone says by that which job it is."""
     assert end(b"1", headers=[], key=JOB.encode()).correlation_id == JOB
 
 
 @pytest.mark.parametrize("header", [b"", b"order 17", JOB.upper().encode()])
-def test_header_that_is_no_id(header: bytes) -> None:
+def test_header_that_is_not_an_id_gives_way_to_the_key(header: bytes) -> None:
     """A header of the service's own hides no key that is an id."""
     headers = [("kafka_correlationId", header)]
     assert end(b"1", headers, key=JOB.encode()).correlation_id == JOB
 
 
 @pytest.mark.parametrize("key", [None, b"mine"])
-def test_reply_to_nobody(key: bytes | None) -> None:
+def test_reply_that_names_no_job_is_ignored(key: bytes | None) -> None:
     """A record that names no job is nobody's end."""
     assert plain_end(key, b"1", [], NOW) is None
 
@@ -83,7 +83,7 @@ def test_reply_to_nobody(key: bytes | None) -> None:
         (b"disk full", "disk full"),
     ],
 )
-def test_failure_of_nest(header: bytes, message: str) -> None:
+def test_error_header_of_nest_is_a_failure(header: bytes, message: str) -> None:
     """NestJS's error header beside a null value is a failure with its message; retries may help."""
     ended = end(None, [*CORRELATED, ("kafka_nest-err", header)])
     assert ended.state is JobState.FAILED

@@ -22,7 +22,7 @@ from .strategies import correlation_ids, job_requests, repeatable, typed_data
 @repeatable
 @given(template=job_requests(), job=correlation_ids, data=typed_data)
 @pytest.mark.parametrize("encoding", [Encoding.AVRO, Encoding.JSON])
-def test_same_bytes(
+def test_request_of_a_series_has_the_bytes_of_the_codec(
     encoding: Encoding, template: JobRequest, job: str, data: tuple[bytes | None, str | None]
 ) -> None:
     """Each request has the bytes that it has when it is encoded by itself."""
@@ -37,7 +37,7 @@ def test_same_bytes(
 
 
 @pytest.mark.parametrize("size", [0, 1, 63, 64, 8191, 8192, 2**20 - 1, 2**20])
-def test_any_length(size: int) -> None:
+def test_payload_of_any_length_has_the_bytes_of_the_codec(size: int) -> None:
     """A payload's length may take one byte or many."""
     series, data = RequestSeries(REQUEST, Encoding.AVRO), b"x" * size
     alone = replace(REQUEST, payload=data, payload_type="text/plain")
@@ -46,7 +46,7 @@ def test_any_length(size: int) -> None:
 
 @repeatable
 @given(jobs=st.lists(correlation_ids, min_size=2, max_size=5))
-def test_more_headers(jobs: list[str]) -> None:
+def test_more_headers_follow_the_requests_own(jobs: list[str]) -> None:
     """Headers that all share are in each request's, which are its own to change."""
     series = RequestSeries(REQUEST, Encoding.AVRO, [("traceparent", b"00-1")])
     for job in jobs:

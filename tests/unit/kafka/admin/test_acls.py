@@ -37,19 +37,19 @@ HOSTILE = ["x' ; id; '", "$(id)", "a b", "`id`", "x\nid", '"; id; "', "--add", "
         ),
     ],
 )
-def test_line_is_what_kafka_acls_takes(acl: Acl, line: str) -> None:
+def test_command_is_accepted_by_kafka_acls(acl: Acl, line: str) -> None:
     """A line can be pasted into a shell, with the principal as one word."""
     assert acl.command("k:9092") == line
 
 
-def test_line_takes_an_administrators_properties() -> None:
+def test_command_passes_an_administrators_properties() -> None:
     """On a secured broker kafka-acls itself needs credentials: a file of its own."""
     line = Acl("User:me", ("Read",), "topic", "t", "why").command("k:9092", "my admin.properties")
     assert "--bootstrap-server k:9092 --command-config 'my admin.properties' --add" in line
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_nothing_in_a_line_reaches_the_shell(text: str) -> None:
+def test_names_in_a_command_are_quoted_for_the_shell(text: str) -> None:
     """Whatever stands in a name, a shell takes it for one word."""
     line = Acl(f"User:{text}", ("Read",), "group", text, "why").command(text, text)
     words = ["--add", "--allow-principal", f"User:{text}", "--operation", "Read", "--group", text]
@@ -57,7 +57,7 @@ def test_nothing_in_a_line_reaches_the_shell(text: str) -> None:
     assert shlex.split(line) == start + words
 
 
-def test_airflow_may_ask_wait_and_cancel_and_nothing_more() -> None:
+def test_airflow_may_submit_wait_and_cancel_only() -> None:
     """Airflow needs no right on the dead letters, and none to join the workers' group."""
     assert granted(airflow_acls(NAMES, "User:airflow", "service")) == {
         ("Write", "topic", "q"),
@@ -69,7 +69,7 @@ def test_airflow_may_ask_wait_and_cancel_and_nothing_more() -> None:
     }
 
 
-def test_workers_may_take_and_answer_and_nothing_more() -> None:
+def test_workers_may_consume_requests_and_publish_events_only() -> None:
     """A worker can neither ask for jobs nor cancel them."""
     assert granted(worker_acls(NAMES, "User:worker", "service")) == {
         ("Read", "topic", "q"),
@@ -82,7 +82,7 @@ def test_workers_may_take_and_answer_and_nothing_more() -> None:
     }
 
 
-def test_operators_may_check_replay_and_cancel_and_nothing_more() -> None:
+def test_operators_may_check_replay_and_cancel_only() -> None:
     """The command line cannot take jobs nor answer for a worker."""
     assert granted(operator_acls(NAMES, "User:me")) == {
         *(("DescribeConfigs", "topic", name) for name in NAMES),
@@ -95,7 +95,7 @@ def test_operators_may_check_replay_and_cancel_and_nothing_more() -> None:
     }
 
 
-def test_gateways_may_keep_and_hear_callbacks() -> None:
+def test_gateways_may_write_and_read_callbacks() -> None:
     """Where a gateway's topic is named, its gateways write and read it; Airflow does not."""
     with_callbacks = TopicNames("q", "a", "c", "d", callbacks="cb")
     more = granted(worker_acls(with_callbacks, "User:gw", "g")) - granted(

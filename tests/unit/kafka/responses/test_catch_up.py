@@ -17,7 +17,7 @@ def job(*positions: int) -> Subscription:
     return Subscription(b"a", array("q", positions), lambda _: None)
 
 
-def test_reading_begins_where_the_first_asks_for() -> None:
+def test_reading_starts_at_the_lowest_requested_offset() -> None:
     """In each partition at the lowest offset of all jobs; at 0 where a job knows none."""
     late = CatchUp()
     late.add([job(5, 9), job(7, 2), job(6)], range(2))
@@ -27,14 +27,14 @@ def test_reading_begins_where_the_first_asks_for() -> None:
     assert late.starts({}) == {0: 5, 1: 2}
 
 
-def test_nobody_is_taken_forward() -> None:
+def test_served_jobs_never_skip_forward() -> None:
     """Where the reader is behind what the late jobs ask for, it stays: others wait for that."""
     late = CatchUp()
     late.add([job(5, 9)], range(2))
     assert late.starts({0: 8, 1: 3, 2: 4}) == {0: 5, 1: 3, 2: 0}
 
 
-def test_going_back_must_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reader_goes_back_only_when_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not before as much was read as would be read again, or the first has waited long enough."""
     now = 100.0
     monkeypatch.setattr(catch_up, "time", SimpleNamespace(monotonic=lambda: now))
@@ -49,7 +49,7 @@ def test_going_back_must_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     assert late.are_worth_it({0: 100}, read=0)
 
 
-def test_who_left_is_not_served() -> None:
+def test_job_that_left_is_not_served() -> None:
     """Jobs that were discarded are not among those to go back for, and none is taken twice."""
     late, stays, goes = CatchUp(), job(1), job(2)
     late.add([stays, goes], range(1))

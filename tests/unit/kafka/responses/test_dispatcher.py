@@ -68,7 +68,7 @@ def feed(to: Dispatcher, batch: Sequence[ck.Message]) -> Delivery:
     return delivery
 
 
-def test_each_job_is_told_of_its_own() -> None:
+def test_each_job_is_notified_of_its_own_records() -> None:
     """Foreign records tell nobody anything, and are counted as read only."""
     made = dispatcher(job(b"a", 0), job(b"b", 0))
     delivery = feed(made, [record(b"a", 0), record(b"x", 1), record(b"b", 2), record(b"a", 3)])
@@ -76,7 +76,7 @@ def test_each_job_is_told_of_its_own() -> None:
     assert (made.counts.records, made.counts.matched) == (4, 3)
 
 
-def test_nothing_is_told_twice_after_going_back() -> None:
+def test_no_record_is_delivered_twice_after_going_back() -> None:
     """Records that the reader reads again reach only the jobs that have not seen them."""
     first = job(b"a", 0)
     made = dispatcher(first)
@@ -89,7 +89,7 @@ def test_nothing_is_told_twice_after_going_back() -> None:
     ]
 
 
-def test_late_job_finds_what_it_missed() -> None:
+def test_late_job_gets_the_recent_records_that_it_missed() -> None:
     """A job that comes after its records is told of them at once, and of later ones once."""
     made = dispatcher()
     feed(made, [record(b"a", 0), record(b"x", 1), record(b"a", 2)])
@@ -129,14 +129,14 @@ def test_header_names_the_job_where_the_key_does_not(key: bytes | None, comes: s
     assert made.counts.without_key == (key is None)
 
 
-def test_headers_of_other_jobs_are_not_looked_at() -> None:
+def test_headers_of_other_jobs_are_not_read() -> None:
     """Where the key is a correlation id, it counts, whatever the headers say."""
     other = b"1" + ID[1:]
     made = dispatcher(job(ID, 0))
     assert made.dispatch([record(other, 0, headers=NAMED)]) == []
 
 
-def test_headers_that_the_client_cannot_give_stop_nobody() -> None:
+def test_unreadable_headers_do_not_stop_the_reader() -> None:
     """A foreign record with a header's name that is no UTF-8 must not end everybody's reader."""
 
     class Damaged(ck.Message):
@@ -165,7 +165,7 @@ def test_partition_that_is_younger_than_the_job() -> None:
     assert told(made.dispatch([record(b"a", 0, partition=3), record(b"a", 6)])) == [(b"a", 0)]
 
 
-def test_released_job_is_told_nothing_more() -> None:
+def test_released_job_gets_no_more_notices() -> None:
     """A job that left is not served; one that took its key is."""
     old, new = job(b"a", 0), job(b"a", 0)
     made = dispatcher(old)
@@ -191,7 +191,7 @@ def test_junk_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> No
 
 @repeatable
 @given(st.integers(0, 2**32), st.integers(1, 2000))
-def test_no_gap_and_no_duplicate(seed: int, limit: int) -> None:
+def test_jobs_get_every_record_exactly_once(seed: int, limit: int) -> None:
     """Whoever comes when, with whatever window: each job is told of each of its records once.
 
     In the order of the partition; jobs that are handed back are served by going back.

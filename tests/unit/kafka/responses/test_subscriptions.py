@@ -56,7 +56,7 @@ FIRST = MANY[: MOST_PENDING - 1]
         pytest.param([*MANY, Truncated(0, 1, 2), end], [*FIRST, end], id="a truncation"),
     ],
 )
-def test_what_waits_for_a_job_is_bounded(notices: list[Notice], kept: list[Notice]) -> None:
+def test_pending_notices_of_a_job_are_bounded(notices: list[Notice], kept: list[Notice]) -> None:
     """The first ones, the latest progress and the end: for a waiter, and in a reader's batch."""
     pending: list[Notice] = []
     for notice in notices:
