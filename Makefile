@@ -15,10 +15,10 @@ FUZZ_SEED ?= 1
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-unit test-all chaos fuzz bench lint format requirements clean
 
-help:  ## Show this list.
+help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: $(READY)  ## Make the virtual environment (the other targets do it by themselves).
+setup: $(READY)  ## Create the virtual environment (the other targets do this automatically).
 
 $(READY): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "kafka-bridge needs Python 3.11 or newer: none was found. Set PYTHON=/path/to/python"; exit 1; }
@@ -28,28 +28,28 @@ $(READY): requirements/dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY)  ## Watch an Airflow task be done by a worker. KEEP=1 leaves Airflow up; BROKER=kafka uses a real Kafka; DAG=three_patterns.
+demo: $(READY)  ## Run an Airflow task on a worker. KEEP=1 keeps Airflow running; BROKER=kafka uses a real Kafka; DAG=three_patterns.
 	@$(BIN)/python -m demo --broker $(BROKER) --dag $(DAG) $(if $(filter-out 0,$(KEEP)),--keep)
 
-test: $(READY)  ## Run the tests (TESTS=tests/unit runs some).
+test: $(READY)  ## Run the tests, except long ones (TESTS=tests/unit selects some).
 	@$(BIN)/python -m pytest -m "not long" $(TESTS)
 
-test-unit: $(READY)  ## Run what needs no broker and no other program: under a minute, for every day.
+test-unit: $(READY)  ## Run the tests without brokers and other programs, in less than a minute.
 	@$(BIN)/python -m pytest -q -n logical -m "not real_kafka and not long and not slow" tests/unit tests/contract
 
-test-all: $(READY)  ## Run the tests, long ones too.
+test-all: $(READY)  ## Run all tests, including long ones.
 	@$(BIN)/python -m pytest $(TESTS)
 
-chaos: $(READY)  ## Kill, freeze and restart workers and a broker for two minutes, and count.
+chaos: $(READY)  ## Kill, freeze and restart workers and a broker for two minutes; check that no job is lost.
 	@$(BIN)/python -m pytest -m long -s tests/integration/worker/test_chaos.py
 
-fuzz: $(READY)  ## Publish odd records beside honest jobs for ten minutes (FUZZ_SECONDS, FUZZ_SEED), and count.
+fuzz: $(READY)  ## Publish invalid records between valid jobs for ten minutes (FUZZ_SECONDS, FUZZ_SEED).
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) $(BIN)/python -m pytest -s --timeout 1800 tests/acceptance/fuzz
 
-bench: $(READY)  ## Measure side by side with the peers, on a real Kafka. SHORT=1 takes minutes; ROWS=… some.
+bench: $(READY)  ## Compare with other projects on a real Kafka. SHORT=1 takes minutes; ROWS=… selects some.
 	@$(BIN)/python -m bench $(if $(filter-out 0,$(SHORT)),--short,--write) $(ROWS)
 
-lint: $(READY)  ## Check style, types and the direction of imports.
+lint: $(READY)  ## Check style, types and import rules.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -59,9 +59,9 @@ format: $(READY)  ## Format the code.
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-requirements: $(READY)  ## Pin the requirements anew, for every Python from 3.11 on.
+requirements: $(READY)  ## Pin the requirements again, for Python 3.11 and newer.
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade --output-file requirements/dev.txt
 
-clean:  ## Remove what the other targets made, but for the virtual environment.
+clean:  ## Remove the files that targets created, except the virtual environment.
 	@rm -rf .demo .hypothesis .mypy_cache .ruff_cache .import_linter_cache build dist

@@ -55,7 +55,7 @@ def test_secret_is_masked_in_each_form(form: str, secret: str) -> None:
 
 @settings(derandomize=True, max_examples=200, deadline=None)
 @given(secret=secrets, form=st.sampled_from(sorted(FORMS)), around=st.text(max_size=5))
-def test_whatever_the_secret_is(secret: str, form: str, around: str) -> None:
+def test_any_secret_is_masked_in_every_form(secret: str, form: str, around: str) -> None:
     """No service chooses a form, and nobody a secret, that shows it."""
     if not secret.strip():
         return
@@ -70,7 +70,7 @@ def test_lines_of_a_secret_are_masked_one_by_one() -> None:
     assert [mask.text(line) for line in PEM.splitlines()] == [MASK, MASK, MASK, "x/+=", MASK]
 
 
-def test_earlier_values_and_those_of_another_mask() -> None:
+def test_earlier_values_and_secrets_of_another_mask_are_masked() -> None:
     """A secret that was renewed may come back late."""
     service = Mask()
     job = Mask("token-of-the-job", beside=service)

@@ -241,15 +241,13 @@ MISPLACED_SECRETS = [
 
 
 @pytest.mark.parametrize(("text", "words"), MISTAKES)
-def test_mistake_is_named_by_line_key_and_what_was_expected(
-    refusal: Refusal, text: str, words: str
-) -> None:
+def test_error_names_line_key_and_expected_value(refusal: Refusal, text: str, words: str) -> None:
     """Each mistake is one line, which begins with file and line as editors understand it."""
     (line,) = refusal(text).splitlines()
     assert line.startswith(f"gateway.yaml:{words}")
 
 
-def test_mistakes_are_said_all_at_once_in_their_order(refusal: Refusal) -> None:
+def test_all_errors_are_reported_in_the_order_of_lines(refusal: Refusal) -> None:
     """One run finds them all, also keys that stand twice and names that lead nowhere."""
     said = refusal(
         "jobs:\n"
@@ -279,7 +277,7 @@ def test_secret_in_the_wrong_place_is_not_repeated(refusal: Refusal, text: str) 
     assert "hunter2" not in refusal(text)
 
 
-def test_merged_mistake_is_named_where_it_stands(refusal: Refusal) -> None:
+def test_error_in_a_merged_value_names_its_own_line(refusal: Refusal) -> None:
     """A value that came by an alias is named by the line of its anchor, once for each use."""
     said = refusal(
         "x-usual: &usual\n"
@@ -295,7 +293,7 @@ def test_merged_mistake_is_named_where_it_stands(refusal: Refusal) -> None:
     ]
 
 
-def test_plainest_file_is_a_url(load_text: Load) -> None:
+def test_minimal_file_needs_only_a_url(load_text: Load) -> None:
     """Three lines make a gateway; all else has a default."""
     job = load_text(JOB).jobs["files.audit"]
     assert isinstance(job, HttpJob)
@@ -306,7 +304,7 @@ def test_plainest_file_is_a_url(load_text: Load) -> None:
     )
 
 
-def test_yes_no_and_dates_are_texts(load_text: Load) -> None:
+def test_yes_no_and_dates_are_strings(load_text: Load) -> None:
     """What YAML 1.1 takes for something else means itself; numbers are those of YAML 1.2."""
     config = load_text(
         f"{JOB}    answer: {{succeeded: [yes, on], failed: [no, 2026-11-23], cancelled: [1:30]}}\n"
@@ -321,7 +319,7 @@ def test_yes_no_and_dates_are_texts(load_text: Load) -> None:
     assert (job.polling.interval, job.polling.maximum) == (10, 10)
 
 
-def test_byte_order_mark_is_no_part_of_the_first_key(load_text: Load) -> None:
+def test_byte_order_mark_is_ignored(load_text: Load) -> None:
     """Some editors write one."""
     assert load_text(f"\ufeff{JOB}").jobs
 
@@ -362,7 +360,7 @@ def test_one_mistake_does_not_hide_another(refusal: Refusal, lines: str, words: 
     assert second.startswith(f"gateway.yaml:{words}")
 
 
-def test_what_is_refused_is_not_missed(refusal: Refusal) -> None:
+def test_refused_value_does_not_count_as_missing(refusal: Refusal) -> None:
     """A URL that is wrong is one mistake: that there is none is not another."""
     said = refusal("jobs:\n  a:\n    url: ftp://x\n    polling: {interval: fast}\n")
     assert [line.split(": ")[1] for line in said.splitlines()] == [
@@ -371,7 +369,7 @@ def test_what_is_refused_is_not_missed(refusal: Refusal) -> None:
     ]
 
 
-def test_callback_that_nobody_takes_and_the_service_is_not_told_of(refusal: Refusal) -> None:
+def test_callback_mode_needs_a_receiver_and_a_callback_url(refusal: Refusal) -> None:
     """Two mistakes, in one part and with the rest of the file: both are reported."""
     assert refusal(f"{JOB}    mode: callback\n    submit: {{body: payload}}\n").splitlines() == [
         "gateway.yaml:4: jobs.files.audit.mode: mode callback needs "

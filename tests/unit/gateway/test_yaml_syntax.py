@@ -49,7 +49,7 @@ SYNTAX = [
 
 
 @pytest.mark.parametrize(("text", "words"), SYNTAX)
-def test_what_is_no_yaml_is_named_by_line_with_advice(
+def test_invalid_yaml_is_reported_with_line_and_advice(
     refusal: Refusal, text: str, words: str
 ) -> None:
     """A text that YAML itself refuses is one error: its line, PyYAML's words, what to do."""
@@ -82,7 +82,9 @@ LISTS = "\n".join(
         ("x-0: &a\n  b: {<<: *a}\n", "gateway.yaml:1: an alias refers to itself"),
     ],
 )
-def test_few_lines_that_stand_for_millions(refusal: Refusal, text: str, words: str) -> None:
+def test_aliases_that_expand_to_millions_of_values_are_refused(
+    refusal: Refusal, text: str, words: str
+) -> None:
     """They are counted before anything is made of them: at once, and without memory."""
     tracemalloc.start()
     began = time.process_time()
@@ -115,7 +117,7 @@ def slip(text: str, rng: random.Random) -> str:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_any_slip_is_loaded_or_refused_in_words(
+def test_any_typing_error_is_loaded_or_refused_with_a_message(
     load_text: Load, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """Whatever happens to a file, there is no error but lines of ours, each with its place."""

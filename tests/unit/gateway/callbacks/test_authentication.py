@@ -71,7 +71,7 @@ def token_of(receiver: CallbackConfig, seconds_ago: float) -> str:
         return token_in(CallbackTokens(receiver).url(JOB, "work"))
 
 
-def test_a_url_expires(says: Says) -> None:
+def test_callback_url_expires(says: Says) -> None:
     """After ``expires_after`` a URL is no longer good, and the refusal says how long it was."""
     receiver = says(expires_after=60)
     tokens = CallbackTokens(receiver)

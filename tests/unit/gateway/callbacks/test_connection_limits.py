@@ -153,7 +153,7 @@ with (
 
 
 @pytest.mark.parametrize("sent", [b"", HALF, b"POST /body HTTP/1.1\r\nContent-Length: 9\r\n\r\n"])
-def test_probes_are_answered_whoever_else_is_connected(sent: bytes) -> None:
+def test_probes_are_answered_despite_many_open_connections(sent: bytes) -> None:
     """600 clients that never end their requests, to a process that has 256 file descriptors."""
     process = subprocess.Popen(
         [sys.executable, "-c", CROWDED],
@@ -189,7 +189,7 @@ def test_body_that_comes_with_its_headers_is_not_taken_for_headers(port: int) ->
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
 
 
-def test_server_that_ends_by_itself_stops_its_gateway(caplog: pytest.LogCaptureFixture) -> None:
+def test_failure_of_the_callback_server_stops_the_gateway(caplog: pytest.LogCaptureFixture) -> None:
     """Else jobs would wait for callbacks that nobody takes; uvicorn ends with SystemExit."""
     failed = threading.Event()
     closed = socket.create_server((HERE, 0))

@@ -115,7 +115,9 @@ async def test_the_files_words_say_what_ends_a_job(receive: Receive) -> None:
         (b'{"status": ["completed"]}', "'status' must be the state of the job"),
     ],
 )
-async def test_malformed_bodies(receive: Receive, body: bytes, words: str) -> None:
+async def test_malformed_bodies_are_refused_with_a_reason(
+    receive: Receive, body: bytes, words: str
+) -> None:
     """A body that says nothing of its job is refused in words that say what was expected."""
     receiving = receive()
     answer = await receiving.call_back(body)
@@ -200,7 +202,9 @@ async def test_a_body_that_never_ends(receive: Receive, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("prefix", ["", "sha256="])
-async def test_signatures(receive: Receive, monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+async def test_wrong_and_missing_signatures_are_refused(
+    receive: Receive, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
     """Where the file asks for one, a body without its signature, or with another's, is refused."""
     monkeypatch.setenv("SIGNING", "the service's")
     receiving = receive({"signature": {"secret": {"env": "SIGNING"}, "prefix": prefix}})
@@ -255,7 +259,9 @@ async def test_unknown_job_type(receive: Receive) -> None:
     assert receiving.counted == [CallbackOutcome.UNKNOWN_JOB_TYPE]
 
 
-async def test_kafka_does_not_take_it(receive: Receive, caplog: pytest.LogCaptureFixture) -> None:
+async def test_callback_that_kafka_does_not_store_is_refused(
+    receive: Receive, caplog: pytest.LogCaptureFixture
+) -> None:
     """Where a callback is not kept the service is asked to send it again, and can: it is no end.
 
     What Kafka says stands in the log, and not in the answer.

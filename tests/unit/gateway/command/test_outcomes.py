@@ -91,7 +91,9 @@ def literal(text: str) -> str:
         ),
     ],
 )
-def test_result_that_is_none_fails_the_job(do: Do, written: str, kind: str, words: str) -> None:
+def test_output_without_a_usable_result_fails_the_job(
+    do: Do, written: str, kind: str, words: str
+) -> None:
     """The work is done; to do it again would not help."""
     limits = {"max_output_bytes": 100, "max_result_bytes": 400}
     outcome = do({"command": ["printf", written], "result": "json"} | limits)
@@ -112,7 +114,7 @@ def test_result_that_is_none_fails_the_job(do: Do, written: str, kind: str, word
         ("kill -36 $$", "signal_SIG36", "sh was killed by SIG36: "),
     ],
 )
-def test_other_ends_are_failures_in_the_programs_words(
+def test_other_exit_statuses_fail_the_job_with_the_programs_output(
     do: Do, sh: Script, ends: str, kind: str, words: str
 ) -> None:
     """Exit codes and signals come through the guard; a retry may help, for all that we know."""
@@ -135,7 +137,7 @@ def test_message_has_the_last_lines_and_the_details_have_more(do: Do, sh: Script
     assert lines == ["Last lines of standard output:", *map(str, range(151, 201))]
 
 
-def test_silent_program_is_said_to_be_silent(do: Do) -> None:
+def test_error_of_a_program_without_output_says_so(do: Do) -> None:
     """Nothing is made up."""
     outcome = do({"command": ["false"]})
     assert outcome.error == JobFailure(
@@ -171,7 +173,7 @@ def test_file_says_which_exit_codes_are_worth_a_retry(do: Do, code: int, retryab
         ("{folder}/no-format", "Exec format error. A script needs a first line such as #!/bin/sh"),
     ],
 )
-def test_program_that_cannot_be_started(
+def test_error_says_why_a_program_cannot_be_started(
     do: Do, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, words: str
 ) -> None:
     """The error says why, where the program was searched, and what to do; a retry cannot help."""
@@ -199,7 +201,7 @@ def test_argument_that_is_too_long_is_told_where_to_go(do: Do) -> None:
     )
 
 
-async def test_working_directory_that_has_gone_is_named(tmp_path: Path) -> None:
+async def test_error_names_a_missing_working_directory(tmp_path: Path) -> None:
     """It was there when the file was read."""
     folder = tmp_path / "gone"
     folder.mkdir()

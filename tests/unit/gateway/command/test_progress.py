@@ -67,7 +67,7 @@ def test_pattern(line: str, progress: Progress | None, message: str | None) -> N
     assert said(line, BAR) == LineReport(progress, message)
 
 
-def test_latest_counts() -> None:
+def test_latest_progress_and_message_are_used() -> None:
     """Of many lines at once, the last progress and the last message."""
     reader = CommandJob.model_validate({"command": ["audit"], "progress": BAR}).progress
     lines = ["1/9: one", "2/9", "words", "3/9", " ", "more words", ""]
@@ -94,7 +94,7 @@ def test_bar_that_is_drawn_with_carriage_returns_is_progress(do: Do, sh: Script)
     assert len(outcome.progress) >= 2
 
 
-def test_slow_pattern_keeps_nobody_waiting(do: Do, sh: Script) -> None:
+def test_slow_pattern_does_not_block_other_jobs(do: Do, sh: Script) -> None:
     """Its first slow line ends its use, in words; the job goes on without progress."""
     slow = "sleep 0.6; for i in 1 2 3 4 5 6 7 8 9; do echo 1/9; echo xxxxxxxx%s; done; sleep 0.6"
     began = time.process_time()

@@ -156,7 +156,7 @@ def test_gateway_that_is_killed_takes_its_programs_along(
 
 @linux
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-async def test_guard_takes_no_orders_from_others(
+async def test_guard_ignores_signals_of_service_managers(
     tmp_path: Path, sh: Script, number: signal.Signals
 ) -> None:
     """A service manager that signals all processes of the gateway stops programs, not guards."""

@@ -128,7 +128,7 @@ def test_progress_and_failure_are_called_back(service: Scripted, do: Do) -> None
     assert (outcome.error.type, outcome.error.message) == ("disk_full", "No space")
 
 
-def test_service_that_never_calls_back_is_noticed(service: Scripted, do: Do) -> None:
+def test_job_fails_when_the_service_never_calls_back(service: Scripted, do: Do) -> None:
     """After as long as the file says, as a failure that says what to look at."""
     service.on(SUBMIT, Says(status=202))
     failed = do(GivenCallbacks({"status": "running"}), silence_timeout=0.3).error

@@ -109,7 +109,9 @@ def test_failure_carries_the_services_own_words(service: Scripted, do: Do) -> No
         ({"status": "failed"}, 'no error message in {"status": "failed"}'),
     ],
 )
-def test_failure_in_few_words(service: Scripted, do: Do, body: object, message: str) -> None:
+def test_failure_without_details_is_still_readable(
+    service: Scripted, do: Do, body: object, message: str
+) -> None:
     """What there is of them is told; such a job may be tried again."""
     service.on(SUBMIT, Says()).on(STATUS, Says(body))
     failed = do().error
@@ -200,7 +202,7 @@ def test_polling_bears_what_passes(service: Scripted, do: Do) -> None:
     assert any(each.startswith("No usable answer about the job: GET http") for each in told)
 
 
-def test_polling_is_given_up(service: Scripted, do: Do) -> None:
+def test_polling_fails_after_give_up_after_with_the_last_failure(service: Scripted, do: Do) -> None:
     """Once no usable answer has come for as long as the file says, with the last one."""
     service.on(SUBMIT, Says()).on(STATUS, Says({"state": 1}))
     failed = do({"polling": {**QUICK, "give_up_after": 0.2}}).error
@@ -390,7 +392,7 @@ def test_listed_words_take_the_place_of_the_usual_ones(service: Scripted, do: Do
         assert (error.type if error else None) == kind
 
 
-def test_unknown_word_is_named_once_and_counted(service: Scripted) -> None:
+def test_unknown_state_is_reported_once_and_counted(service: Scripted) -> None:
     """The job goes on; a person sees why it may never end."""
     service.on(SUBMIT, Says()).on(STATUS, *[Says({"status": "GELUKT"})] * 9, DONE)
     config = {"url": service.url, "polling": {"interval": 0.3, "maximum": 0.3}}

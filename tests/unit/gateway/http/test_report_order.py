@@ -45,7 +45,9 @@ def saying(message: str) -> StatusReport:
         *("a message between", "ends", "an end that goes back"),
     ],
 )
-def test_what_is_news(reports: list[StatusReport], news: list[StatusReport] | None) -> None:
+def test_old_reports_are_recognised(
+    reports: list[StatusReport], news: list[StatusReport] | None
+) -> None:
     """Repetitions and progress that goes back are old; another pass, and every end, is not."""
     order = ReportOrder()
     assert [each for each in reports if not order.is_old(each)] == (news or reports)

@@ -213,7 +213,7 @@ def test_rate_is_kept(service: Scripted, do: Do) -> None:
     assert time.monotonic() - began >= 0.45
 
 
-def test_places_of_a_service_are_waited_for(service: Scripted) -> None:
+def test_jobs_wait_for_a_free_slot_of_the_service(service: Scripted) -> None:
     """No more jobs than it bears are there at once; those that wait say so."""
     told: list[str] = []
 
@@ -248,7 +248,7 @@ def test_connections_are_limited(service: Scripted) -> None:
     assert (service.busiest, len(service.asked)) == (3, 12)
 
 
-def test_submit_says_that_it_is_tried_again(service: Scripted, do: Do) -> None:
+def test_retries_of_a_submit_are_published(service: Scripted, do: Do) -> None:
     """So that a person who watches the task knows why nothing happens."""
     service.on(SUBMIT, Says({"detail": "busy"}, status=503), Says(1))
     slow = {"retries": SOON | {"initial": 0.7, "maximum": 0.7}}
