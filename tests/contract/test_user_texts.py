@@ -49,16 +49,7 @@ DIALECT = {
 
 
 NOT_YET: dict[str, tuple[str, ...]] = {
-    r"(?<![Tt]here )\b(is|are|was|were) no (?!longer\b|more\b)": ("cli/", "gateway/"),
-    r"\bso many\b": ("cli/",),
-    r"\b(set|put) aside\b": ("cli/",),
-    r"\bpassed over\b": ("gateway/",),
     r"\bstock (service|reply|replies)\b": ("airflow/arguments.py",),
-    r"\bnobody\b": ("worker/handlers.py",),
-    r"\b(stand|stands|stood) (in|under|at|on)\b": ("cli/", "gateway/"),
-    r"\bfor want of\b": ("gateway/",),
-    r"\bis for \w[\w ]* to (say|know|decide)\b": ("gateway/",),
-    r"\bmade anew\b|\bof ours\b|\bgood for\b": ("gateway/",),
 }
 """Where texts still use a pattern, as paths in the package. Remove an entry when it is done."""
 
