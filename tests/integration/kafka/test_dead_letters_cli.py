@@ -64,7 +64,7 @@ def test_list_shows_where_what_and_why(office: Office) -> None:
     said = office.run("list")
     assert said.code == 0, said.err
     rows = [line for line in said.out.splitlines() if "@" in line]
-    assert f"│ 0@0   │ {datetime.now(UTC):%Y-%m-%d}" in rows[0]
+    assert f"│ 0@0      │ {datetime.now(UTC):%Y-%m-%d}" in rows[0]
     for words in (f"{office.requests}[1]@41", job.correlation_id, "images.thumbnail"):
         assert words in rows[0]
     assert r"UnknownSchema: no [red]such[/red] \x1b[31mschema" in rows[0]
@@ -81,7 +81,7 @@ def test_list_is_json_for_scripts(office: Office) -> None:
     said = office.run("list", "--json")
     assert [json.loads(line) for line in said.out.splitlines()] == [
         {
-            "place": f"{office.dead_letters}[0]@0",
+            "location": f"{office.dead_letters}[0]@0",
             "dead_lettered_at": datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(),
             "original": {"topic": office.requests, "partition": 1, "offset": 41},
             "correlation_id": job.correlation_id,
@@ -114,8 +114,8 @@ def test_filters_leave_what_they_name(office: Office) -> None:
     assert listed("--correlation-id", jobs[2].correlation_id) == [2]
     assert listed("--limit", "2") == [2, 3]
     assert listed("--since", "1h", "--job-type", "a") == []
-    assert "passes the filters" in office.run("list", "--job-type", "c").err
-    assert "These are the newest 2" in office.run("list", "--limit", "2").err
+    assert "match the filters" in office.run("list", "--job-type", "c").err
+    assert "Only the newest 2 are shown" in office.run("list", "--limit", "2").err
 
 
 def test_show_tells_all_of_a_request(office: Office) -> None:
@@ -132,7 +132,7 @@ def test_show_tells_all_of_a_request(office: Office) -> None:
         "  job_type: a.job",
         "payload     3,011 bytes, application/json",
         '  {"text":"xxxx',
-        "… and 1,011 bytes more",
+        "… and 1,011 more bytes",
     ):
         assert words in said.out
     assert "kafka_dlt-" not in said.out
@@ -146,7 +146,7 @@ def test_show_tells_all_of_what_cannot_be_read(office: Office) -> None:
     for words in (
         "key         0xfffe",
         "  h: 0xff",
-        "8 bytes, cannot be read: written with a schema registry",
+        "8 bytes, not readable: written with a schema registry",
         "000000  00 01 62 69 6e 61 72 79 ",
         "..binary",
     ):
@@ -254,7 +254,7 @@ def test_request_too_large_for_a_dead_letter_is_replayed_from_its_place(office: 
     gone = replace(origin, offset=41)
     other = office.set_aside_bytes(b"another key", None, [], origin=origin)
     lost = office.set_aside_bytes(job.correlation_id.encode(), None, [], origin=gone)
-    words = f"cannot be read: too large for a dead letter, is at {origin}"
+    words = f"not readable: too large for a dead letter, is at {origin}"
     assert words in office.run("show", place).out
     said = office.run("replay", place, other, lost)
     assert said.code == 1
@@ -292,7 +292,7 @@ def test_nothing_to_replay_is_no_failure(office: Office) -> None:
     for command in (("list",), ("replay", "--all", "--yes")):
         said = office.run(*command)
         assert (said.code, said.out) == (0, "")
-        assert said.err == f"No dead letter in {office.dead_letters}.\n"
+        assert said.err == f"No dead letters in {office.dead_letters}.\n"
 
 
 BAD = [
