@@ -116,7 +116,7 @@ def test_results_are_published_once_the_right_is_granted(
     eventually(lambda: running.correlation_id in stage.noted("done"), "its work is done")
     stage.publish(later)
     for job, state in ((running, "SUCCEEDED"), (later, "ACCEPTED")):
-        stage.programs[0].until_said(f"{state} of job {job.correlation_id} is kept")
+        stage.programs[0].until_said(f"Publishing {state} of job {job.correlation_id} is retried")
     assert stage.noted("done") == [running.correlation_id]
     guarded.kafka.allow(guarded.user, "topic", stage.responses, "Write")
     assert guarded.ends(running) == [JobState.ACCEPTED, JobState.SUCCEEDED]
