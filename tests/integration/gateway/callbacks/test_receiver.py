@@ -58,7 +58,7 @@ async def test_ten_megabytes(
     url = running.url(job) + ("x" if is_forged else "")
     answer = await client.post(url, content=whole if length_is_said else chunks())
     assert answer.status_code == (401 if is_forged else 413)
-    words = "this is no callback URL" if is_forged else "the body is longer than 1,000,000 bytes"
+    words = "this is not a callback URL" if is_forged else "the body is longer than 1,000,000 bytes"
     assert words in answer.json()["detail"]
     assert (await client.post(running.url(job), json=progress(1))).status_code == 202
     refused = CallbackOutcome.UNAUTHORIZED if is_forged else CallbackOutcome.OVERSIZED
@@ -132,7 +132,7 @@ async def test_down_and_up_again(
 async def test_a_port_that_is_taken(start: Start, config: KafkaConfig, topic: str) -> None:
     """A port that is taken is an error that names it and says where to choose another."""
     taken = start().port
-    words = rf"port {taken} for callbacks cannot be opened .* Choose another with host and port"
+    words = rf"cannot listen for callbacks on .* port {taken}: .* Choose another with host and port"
     with (
         pytest.raises(ConfigurationError, match=words),
         gateway(config, topic, port=taken),
@@ -142,7 +142,7 @@ async def test_a_port_that_is_taken(start: Start, config: KafkaConfig, topic: st
 
 async def test_no_topic(config: KafkaConfig) -> None:
     """A topic that does not exist is an error at the start, with the command that creates it."""
-    words = r"'no\.callbacks', does not exist.*`kafka-bridge topics create --callbacks no\.call"
+    words = r"'no\.callbacks' does not exist.*`kafka-bridge topics create --callbacks no\.call"
     with pytest.raises(TopicNotFound, match=words), gateway(config, "no.callbacks"):
         pytest.fail("started without its topic")
 
