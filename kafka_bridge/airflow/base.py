@@ -80,7 +80,7 @@ class BridgeOperator(BaseOperator):
     def kafka(self) -> KafkaAccess:
         """How this task's process reaches Kafka."""
         # Not at the top: a DAG file that imports an operator would load the Kafka client.
-        from kafka_bridge.airflow.kafka_access import KafkaAccess
+        from kafka_bridge.airflow.kafka_access import KafkaAccess  # noqa: PLC0415
 
         return KafkaAccess(
             self.kafka_config_id,

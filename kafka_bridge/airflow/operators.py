@@ -136,7 +136,7 @@ class KafkaJobPublishOperator(BridgeOperator):
     def attempts(self, context: Context) -> Attempts:
         """Return the jobs of this task instance."""
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
-        from kafka_bridge.airflow.submit.attempts import Attempts
+        from kafka_bridge.airflow.submit.attempts import Attempts  # noqa: PLC0415
 
         return Attempts(
             self.spec,

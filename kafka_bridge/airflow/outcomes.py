@@ -100,7 +100,7 @@ def storable(task: StoresXCom, value: Any, name: str = "result") -> Any:
 def is_stored_by_airflow() -> bool:
     """Return whether XComs go to Airflow's database, and not to a custom XCom backend."""
     # Not at the top: it resolves the configured backend when it is imported.
-    from airflow.sdk.execution_time.xcom import XCom
+    from airflow.sdk.execution_time.xcom import XCom  # noqa: PLC0415
 
     own: bool = XCom.serialize_value is BaseXCom.serialize_value
     return own

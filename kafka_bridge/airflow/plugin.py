@@ -99,7 +99,8 @@ def cancel_job_of(instance: Any) -> None:
 
     :param instance: the database's task instance
     """
-    from sqlalchemy.orm import object_session
+    # Not at the top: all processes of Airflow load this module, and not all have a database.
+    from sqlalchemy.orm import object_session  # noqa: PLC0415
 
     trigger = instance.trigger
     if trigger is None or trigger.classpath not in JOBS_OF:
@@ -122,7 +123,7 @@ def _order(arguments: Mapping[str, Any], state: str) -> Order:
 
 def _marked_in(session: Session) -> Marked:
     """Return the marks of a database session; its transactions are followed from now on."""
-    from sqlalchemy import event
+    from sqlalchemy import event  # noqa: PLC0415
 
     if MARKED not in session.info:
         session.info[MARKED] = marked = Marked()
@@ -179,7 +180,7 @@ def _begin(orders: Orders) -> None:
 def cancel_jobs(orders: Orders) -> None:
     """Publish CANCEL for all jobs. A failure is logged, not raised."""
     # Not at the top: all processes of Airflow load this module, and most need no Kafka client.
-    from kafka_bridge.airflow.kafka_access import KafkaAccess
+    from kafka_bridge.airflow.kafka_access import KafkaAccess  # noqa: PLC0415
 
     for order, jobs in orders.items():
         kafka = KafkaAccess(

@@ -12,7 +12,7 @@ def is_in_state(instance: Any, state: str) -> bool:
     :raises AirflowRuntimeError: Airflow's API refused the request
     """
     # Not at the top: DAG files load this module, and the task runner is large.
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance  # noqa: PLC0415
 
     count: int = RuntimeTaskInstance.get_ti_count(
         dag_id=instance.dag_id,

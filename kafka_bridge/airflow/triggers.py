@@ -95,7 +95,7 @@ class KafkaJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event when the job, or the wait for it, has ended."""
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
-        from kafka_bridge.airflow.triggerer.job_wait import final_event
+        from kafka_bridge.airflow.triggerer.job_wait import final_event  # noqa: PLC0415
 
         began = time.time()
         event = await final_event(self.spec, self.log)
@@ -113,6 +113,6 @@ class KafkaJobTrigger(BaseTrigger):
         second case the task is still deferred, and its job goes on.
         """
         if self.spec.cancel_on_kill and not self._fired:
-            from kafka_bridge.airflow.triggerer.cancel import cancel_unless_deferred
+            from kafka_bridge.airflow.triggerer.cancel import cancel_unless_deferred  # noqa: PLC0415
 
             await cancel_unless_deferred(self.spec, self.task_instance, self.log)

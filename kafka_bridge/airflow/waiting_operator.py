@@ -155,7 +155,7 @@ class WaitingOperator(BridgeOperator):
         :raises ResultNotStorable: Airflow cannot store the result
         """
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
-        from kafka_bridge.airflow.submit.completion import JobCompletion
+        from kafka_bridge.airflow.submit.completion import JobCompletion  # noqa: PLC0415
 
         handle = JobHandle.from_json(job) if job else self.known_job(context)
         self.in_flight = None  # it has ended; after a timeout, it is cancelled here

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def kafka_broker() -> Iterator[EmbeddedBroker]:
     """Give an embedded broker that the session shares; use different topic names in each test."""
-    from kafka_bridge.testing.brokers.embedded import EmbeddedBroker
+    # Not at the top: pytest loads this module in every project that has kafka-bridge installed.
+    from kafka_bridge.testing.brokers.embedded import EmbeddedBroker  # noqa: PLC0415
 
     with EmbeddedBroker() as broker:
         yield broker

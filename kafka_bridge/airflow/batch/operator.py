@@ -221,8 +221,8 @@ class KafkaJobBatchOperator(BridgeOperator):
         :raises KafkaJobKilled: the process was killed meanwhile, or a person ended the task
         """
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
-        from kafka_bridge.airflow.batch.completion import xcom_of_empty_batch
-        from kafka_bridge.airflow.batch.submission import submit
+        from kafka_bridge.airflow.batch.completion import xcom_of_empty_batch  # noqa: PLC0415
+        from kafka_bridge.airflow.batch.submission import submit  # noqa: PLC0415
 
         batch = submit(self.spec, self.kafka, context, self.log, self._will_publish)
         if batch is None:
@@ -275,7 +275,7 @@ class KafkaJobBatchOperator(BridgeOperator):
         :raises RecordGone: responses are no longer in their topic
         :raises ResultsTooLarge: the results are too large for an XCom
         """
-        from kafka_bridge.airflow.batch.completion import Completion
+        from kafka_bridge.airflow.batch.completion import Completion  # noqa: PLC0415
 
         completion = Completion(self.spec, self.kafka, context, self.log)
         self.batch = completion.batch.described()

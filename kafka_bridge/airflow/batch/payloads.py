@@ -89,8 +89,8 @@ class ParquetRows:
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         try:
-            from pyarrow import ArrowException
-            from pyarrow.parquet import ParquetFile
+            from pyarrow import ArrowException  # noqa: PLC0415
+            from pyarrow.parquet import ParquetFile  # noqa: PLC0415
         except ImportError as error:
             raise ConfigurationError(
                 f"payloads_file {self._path} needs pyarrow, which is not installed here: "

@@ -102,7 +102,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event when the batch has finished, or the wait for it has ended."""
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
-        from kafka_bridge.airflow.batch.wait import BatchWait
+        from kafka_bridge.airflow.batch.wait import BatchWait  # noqa: PLC0415
 
         began = time.time()
         self._wait = BatchWait(self.spec, self.log)

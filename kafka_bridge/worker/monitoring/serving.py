@@ -30,8 +30,8 @@ def monitored(
         yield Observer()
         return
     # An extra, imported only where it is needed.
-    from kafka_bridge.worker.monitoring.http import serve
-    from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver
+    from kafka_bridge.worker.monitoring.http import serve  # noqa: PLC0415
+    from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver  # noqa: PLC0415
 
     observer = PrometheusObserver(job_types)
     for each in sources:
