@@ -176,11 +176,11 @@ def do_job(
             if time.monotonic() >= give_up:
                 job = f"{request.correlation_id} ({request.job_type})"
                 raise TimeoutError(f"job {job} did not end within {timeout:g} s")
+            scheduler.work()
+            executor.start_waiting()
             if time.monotonic() >= cancel_at and not cancels.reasons:
                 cancels.reasons[request.correlation_id] = "the test cancelled it"
                 scheduler.cancel(request.correlation_id)
-            scheduler.work()
-            executor.start_waiting()
             scheduler.mailbox.wait(POLL_SECONDS)
     return unpublished.error
 

@@ -136,6 +136,12 @@ def test_cancelled_job_ends_as_cancelled_or_states_the_request() -> None:
         assert outcome.events[-1].attributes == {"stop_requested": "cancelled"}
 
 
+def test_job_is_accepted_before_it_can_be_cancelled() -> None:
+    """Also with no time at all: what is tested is how the handler takes a cancel."""
+    outcome = run_job(worker, "patient", cancel_after=0)
+    assert [event.state for event in outcome.events] == [S.ACCEPTED, S.CANCELLED]
+
+
 def test_unused_cancel_leaves_no_thread() -> None:
     """The job ends first: no thread is left that would keep the test's process from ending."""
     run_job(worker, "double", {"number": 1}, cancel_after=600)
