@@ -115,12 +115,17 @@ class Ledger:
         self._reading = topic
         since = self._since(topic, min(made for made, _ in asking), epoch)
         asked = frozenset(job for _, job in asking)
-        threading.Thread(
+        thread = threading.Thread(
             target=self._read,
             args=(topic, since, epoch, asked, then),
             name="kafka-bridge-ledger",
             daemon=True,
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no thread to spare
+            _log.error("Reading response topic %s failed; retrying: %s", topic, error)
+            self._turn(topic, None, then)
 
     def _since(self, topic: str, oldest: float, epoch: int) -> float:
         """Return the time to read from: earlier than needed, since older requests may arrive."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -68,6 +71,22 @@ def test_ledger_remembers_a_limited_number_of_its_own_jobs(ledger: Ledger) -> No
     assert not ledger.is_finished_here("0")
     assert ledger.is_finished_here("1")
     assert ledger.is_finished_here(str(OWN_JOBS))
+
+
+def test_topic_is_read_later_if_there_is_no_thread_for_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The limit of threads ends no worker: it logs the error, and tries again after a pause."""
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    ledger.read("answers", [(0.0, b"job")], 1, lambda _: pytest.fail("nothing was read"))
+    assert "Reading response topic answers failed; retrying: can't start" in caplog.text
+    assert (ledger.is_reading, ledger.may_read("answers")) == (False, False)
+    monkeypatch.setattr(time, "monotonic", lambda: math.inf)
+    assert ledger.may_read("answers")
 
 
 @pytest.fixture
