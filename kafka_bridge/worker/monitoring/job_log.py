@@ -45,7 +45,7 @@ class JobLog:
     def ended(
         self, request: JobRequest, state: JobState, seconds: float, reason: str | None
     ) -> None:
-        """Log that the terminal event of a job, or its RELEASED, is acknowledged.
+        """Log that the terminal event of a job is acknowledged, or that the job is released.
 
         :param seconds: since the call of its handler; 0 if the handler was not called
         :param reason: why it failed, was cancelled or was released

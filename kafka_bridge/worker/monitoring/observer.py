@@ -53,7 +53,10 @@ class Observer:
         """Note that a job was accepted, and how long after the request was created."""
 
     def ended(self, job_type: str, state: JobState, seconds: float) -> None:
-        """Note that a terminal event or RELEASED is acknowledged, and how long after the start."""
+        """Note that a terminal event is acknowledged, and how long after the start.
+
+        The same for RELEASED, if the handler was called.
+        """
 
     def abandoned(self, job_type: str) -> None:
         """Note that a job was abandoned without an event: another worker has its partition."""

@@ -200,8 +200,8 @@ class InFlightJob:
         with self._lock:
             if Phase.RUNNING not in TRANSITIONS[self.phase]:
                 return False
+            self._began_at = time.monotonic()
             self.phase, self.has_begun = Phase.RUNNING, True
-        self._began_at = time.monotonic()
         self._observer.job_log.started(self.request, self.reporter.delivery)
         return True
 
@@ -274,12 +274,19 @@ class InFlightJob:
         """Hand the job back and ask its handler to stop; return False if it is ending already."""
         if not self.try_enter(Phase.RELEASING):
             return False
-        self.reporter.released(message, settled)
+        self.reporter.released(message, partial(self._release_settled, self.seconds, settled))
         self.stop.set(StopReason.RELEASED, message)
         if self.has_begun:
             log = self._observer.job_log
             log.ended(self.request, JobState.RELEASED, self.seconds, message)
         return True
+
+    def _release_settled(
+        self, seconds: float, settled: Settled, error: BaseException | None
+    ) -> None:
+        if error is None and self.has_begun:
+            self._observer.ended(self.request.job_type, JobState.RELEASED, seconds)
+        settled(error)
 
     def abandon(self) -> bool:
         """Publish nothing more and ask the handler to stop; return False if the job is over."""

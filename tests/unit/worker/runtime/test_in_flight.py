@@ -115,8 +115,11 @@ def test_job_that_is_released_while_it_runs_publishes_no_end() -> None:
     job = accepted_job(
         work, collector := Collector(), settled=lambda _: pytest.fail("it has no end")
     )
+    ended: list[JobState] = []
+    job._observer.ended = lambda _, state, __: ended.append(state)  # type: ignore[method-assign]
     run(job)
     assert (job.phase, job.stop.reason, released) == (P.RELEASING, StopReason.RELEASED, [None])
+    assert ended == [S.RELEASED], "metrics count it"
     assert [event.state for event in collector.events] == [S.ACCEPTED, S.RELEASED]
 
 
