@@ -30,11 +30,11 @@ _LOOK_SECONDS = 0.5
 
 
 class LastResort:
-    """Ends the process by force, when told to begin, and it has not ended in time.
+    """Ends the process by force if it has not ended in time after :meth:`begin`.
 
-    To be made on the main thread, while the program's own code runs on it.
+    Create it on the main thread, while the program's own code runs there.
 
-    :ivar exit_code: the process's, if it has to be ended
+    :ivar exit_code: the exit code of a process that is ended by force
     """
 
     def __init__(self) -> None:
@@ -47,16 +47,16 @@ class LastResort:
         threading.Thread(target=self._run, name="kafka-bridge-last-resort", daemon=True).start()
 
     def begin(self, seconds: float) -> None:
-        """From now on, the process is to end. A signal handler may call this.
+        """Expect the process to end from now on. A signal handler may call this.
 
-        :param seconds: until it is ended, also while the program's own code still runs
+        :param seconds: after which it is ended even if the program's own code still runs
         """
         if not self._begun.is_set():
             self._seconds = seconds
             self._begun.set()
 
     def call_off(self) -> None:
-        """Forget it, where it has not begun."""
+        """Leave the process alone, unless :meth:`begin` was called."""
         self._is_off = not self._begun.is_set()
         self._begun.set()
 
@@ -87,8 +87,7 @@ def end_by_force(exit_code: int) -> None:
     children = _children()
     left = [*(f"{each.name} (process {each.pid})" for each in children), *_threads()]
     _log.error(
-        "The worker has stopped, but its process does not end. Ending it by force; "
-        "still running: %s",
+        "The process of this worker does not end by itself. Ending it by force; still running: %s",
         ", ".join(left) or "nothing known to Python",
     )
     for end in ("terminate", "kill"):

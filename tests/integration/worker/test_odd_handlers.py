@@ -99,7 +99,7 @@ def test_worker_ends_in_time_whatever_handlers_leave_behind(
     began = time.monotonic()
     assert program.stop() == 0
     assert time.monotonic() - began < 20
-    assert "its process does not end. Ending it by force" in program.said
+    assert "does not end by itself. Ending it by force" in program.said
     assert begins in program.said
     eventually(lambda: not any(map(is_there, filter(None, children))), "the children end, too")
 
