@@ -29,7 +29,7 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class DeadLetter:
     """No event can be published: write the request to the dead-letter topic."""
 
     error: KafkaBridgeError
@@ -62,7 +62,7 @@ class Start:
     external_id: str | None = None
 
 
-Decision: TypeAlias = Skip | SetAside | End | Start
+Decision: TypeAlias = Skip | DeadLetter | End | Start
 
 
 class TooManyDeliveries(KafkaBridgeError):
@@ -86,7 +86,7 @@ def decide(
     :param now: with a time zone
     """
     if snapshot.failure is not None:
-        return SetAside(snapshot.failure)
+        return DeadLetter(snapshot.failure)
     key = request.correlation_id.encode()
     if key in snapshot.finished:
         return Skip()

@@ -51,8 +51,12 @@ class Assignment:
         return self.in_flight.get(job.correlation_id) is job
 
     def finish(self, job: InFlightJob) -> None:
-        """Note that nothing is left to do for a job: its offset may be committed."""
-        if job.phase is not Phase.LOST:
+        """Note that nothing is left to do for a job: its offset may be committed.
+
+        A job that is over stays as it is. Two acknowledgements may arrive for one: that of its
+        terminal event, and that of its dead letter, where its topic was gone when it came back.
+        """
+        if not job.is_over:
             job.enter(Phase.DONE)
             self._close(job)
             job.partition.offsets.finish(job.offset)

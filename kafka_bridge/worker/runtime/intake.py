@@ -40,7 +40,7 @@ class Intake:
     admission: Admission
     publishing: Publishing
     handover: HandoverHeartbeats
-    aside: PendingDeadLetters
+    dead_letters: PendingDeadLetters
     membership: Membership
     visit_all: bool = False
 
@@ -78,7 +78,7 @@ class Intake:
             )
         # Not while the error is being handled: where confluent_kafka's produce() refuses a record
         # then, it keeps that error forever (2.16.1), and with it the request's value.
-        self.aside.put(
+        self.dead_letters.put(
             partition,
             received,
             unreadable,
@@ -128,6 +128,7 @@ class Intake:
 
     def skip_finished(self, job: InFlightJob) -> None:
         """Ignore a request whose job is finished."""
+        self.handover.remove(job)
         self.assignment.observer.skipped()
         self.assignment.finished_elsewhere(job)
 
@@ -189,7 +190,7 @@ class Intake:
     @property
     def is_full(self) -> bool:
         """Whether enough requests are queued."""
-        return self.backlog.is_full or self.aside.is_full
+        return self.backlog.is_full or self.dead_letters.is_full
 
     def held(self) -> set[int]:
         """Return the partitions from which nothing more may be fetched now."""
@@ -212,7 +213,7 @@ class Intake:
         A worker begins nothing that lies behind a thousand requests that it has not begun, except
         for types with a lane of their own.
         """
-        if len(self.backlog.undecided) >= BACKLOG_RECORDS or self.aside.is_full:
+        if len(self.backlog.undecided) >= BACKLOG_RECORDS or self.dead_letters.is_full:
             return False
         ledger = self.admission.ledger
         is_unknown = not ledger.has_read(partition.epoch)

@@ -14,7 +14,7 @@ from functools import partial
 from kafka_bridge.kafka.records import Received
 from kafka_bridge.worker.cancellation import StopReason
 from kafka_bridge.worker.monitoring.observer import Observer
-from kafka_bridge.worker.runtime.admission import Admission, Decision, End, SetAside, Skip, Start
+from kafka_bridge.worker.runtime.admission import Admission, DeadLetter, Decision, End, Skip, Start
 from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.backlog import Backlog
 from kafka_bridge.worker.runtime.capacity import Capacity
@@ -72,7 +72,7 @@ class Scheduler:
     def run_pending(self) -> None:
         """Run the pending calls of other threads; accept nothing."""
         self.mailbox.run_pending()
-        self.intake.aside.run_pending()
+        self.intake.dead_letters.run_pending()
         self.intake.read_ledger()
 
     @property
@@ -111,7 +111,7 @@ class Scheduler:
         match decision:
             case Skip():
                 self.intake.skip_finished(job)
-            case SetAside(error):
+            case DeadLetter(error):
                 self._dead_letter(job, error)
             case End() if job.is_queued:
                 self._reject(job, decision)
@@ -197,7 +197,7 @@ class Scheduler:
 
     def _dead_letter(self, job: InFlightJob, error: BaseException) -> None:
         if job.try_enter(Phase.DEAD_LETTERING):  # else other workers have it
-            self.intake.aside.put(
+            self.intake.dead_letters.put(
                 job.partition,
                 job.received,
                 error,

@@ -151,7 +151,7 @@ class Service:
         )
 
     def _cancel(self, job: str) -> None:
-        # The control topic is read from before there is a scheduler; mailbox are done after that.
+        # The control topic is read before there is a scheduler; the mailbox is emptied after that.
         self._scheduler.cancel(job)
 
     @property

@@ -11,9 +11,9 @@ from kafka_bridge.protocol.errors import TopicNotFound
 from kafka_bridge.protocol.messages import JobRequest, JobState, Reference
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.runtime.admission import (
+    DeadLetter,
     Decision,
     End,
-    SetAside,
     Skip,
     Start,
     TooManyDeliveries,
@@ -162,4 +162,4 @@ def test_reference_to_a_payload_is_refused(inline: bytes | None) -> None:
 def test_job_without_a_usable_response_topic_is_dead_lettered() -> None:
     """Its response topic cannot be read, so it cannot be known either whether it has ended."""
     known = snapshot(finished=frozenset({KEY}), failure=FAILURE)
-    assert decision(known, cancelled="cleared") == SetAside(FAILURE)
+    assert decision(known, cancelled="cleared") == DeadLetter(FAILURE)

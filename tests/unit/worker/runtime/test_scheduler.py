@@ -380,6 +380,25 @@ def test_handover_heartbeats_end_when_the_partition_goes(stage: Stage) -> None:
     assert (len(stage.handover), len(stage.backlog)) == (0, 0)
 
 
+def test_handover_heartbeats_end_when_the_ledger_has_the_end_of_the_job(stage: Stage) -> None:
+    """Its last worker was only frozen. A snapshot that does not reach back to it came between."""
+    running, begun = (stage.request(created_at=hours_ago(1)) for _ in range(2))
+    stage.arrives(running, 0)
+    stage.unfinished[begun.correlation_id.encode()] = Unfinished(1)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    may_read = threading.Event()
+    stage.before_reading = lambda: may_read.wait(30)
+    stage.scheduler.assigned([1])
+    stage.arrives(stage.request(), 0, partition=1)
+    stage.until(lambda: stage.ledger.is_reading)
+    stage.arrives(begun, 1)
+    assert len(stage.handover) == 1
+    stage.finished.add(begun.correlation_id.encode())
+    may_read.set()
+    stage.until(lambda: len(stage.reads) == 3 and not stage.backlog.undecided)
+    assert len(stage.handover) == 0
+
+
 def test_requests_of_a_full_lane_are_skipped_and_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -672,3 +691,24 @@ def test_job_that_is_lost_while_its_request_waits_again_is_decided_again(stage: 
     stage.until(lambda: len(stage.brokers.events) == 2)
     stage.ends(job)
     stage.until(lambda: stage.assignment.positions() == {0: 1})
+
+
+def test_end_acknowledged_after_the_dead_letter_of_its_request_changes_nothing(
+    stage: Stage,
+) -> None:
+    """The response topic was deleted while the partition was lost: the request is dead-lettered."""
+    job = stage.request()
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    stage.brokers.acknowledge()
+    run_handler(stage.submitted[0])
+    stage.scheduler.lost([0])
+    stage.scheduler.assigned([0])
+    stage.unreadable["answers"] = TopicNotFound("no topic 'answers'")
+    stage.arrives(job, 0)
+    stage.until(lambda: stage.set_aside)
+    stage.until(lambda: stage.assignment.positions() == {0: 1})
+    stage.brokers.acknowledge()
+    stage.scheduler.work()
+    assert stage.assignment.positions() == {0: 1}
+    assert stage.brokers.states == [JobState.ACCEPTED, JobState.SUCCEEDED]
