@@ -145,4 +145,4 @@ def test_every_job_has_an_end_whatever_it_reports(narrow: Stage) -> None:
     assert len(figures) >= 2, "heartbeats five times a second hold nothing back"
     assert (figures[-1], told[-2].message) == (Progress(1_000.0), "all done")
     assert "the external id has 2,000,000 bytes and was cut to 2,000" in program.said
-    assert "that event is too large and a smaller one is sent" in program.said
+    assert "is too large; publishing a smaller one" in program.said
