@@ -116,7 +116,8 @@ def test_job_that_is_released_while_it_runs_publishes_no_end() -> None:
         work, collector := Collector(), settled=lambda _: pytest.fail("it has no end")
     )
     ended: list[JobState] = []
-    job._observer.ended = lambda _, state, __: ended.append(state)  # type: ignore[method-assign]
+    observer: Any = job._observer
+    observer.ended = lambda _job_type, state, _seconds: ended.append(state)
     run(job)
     assert (job.phase, job.stop.reason, released) == (P.RELEASING, StopReason.RELEASED, [None])
     assert ended == [S.RELEASED], "metrics count it"
