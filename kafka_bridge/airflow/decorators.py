@@ -53,11 +53,15 @@ class _KafkaJobDecoratedOperator(DecoratedOperator, KafkaJobOperator):
 
     def execute(self, context: Context) -> Any:
         """Call the function, publish what it returns, and wait for the job's end."""
+        self.make_payload(context)
+        return KafkaJobOperator.execute(self, context)
+
+    def make_payload(self, context: Context) -> None:
+        """Call the function for the payload."""
         context_merge(context, self.op_kwargs)
         kwargs = determine_kwargs(self.python_callable, self.op_args, context)
         self.payload = self.python_callable(*self.op_args, **kwargs)
         arguments.require_storable("payload", self.payload)  # it is shown as a rendered field
-        return KafkaJobOperator.execute(self, context)
 
 
 def _typed_by(

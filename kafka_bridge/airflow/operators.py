@@ -264,14 +264,18 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         return self.handle_of(stored)
 
     def _after_cancelled(self, context: Context, error: JobCancelled) -> Any:
+        attempts = self.attempts(context)
         if self.killed:
-            self.attempts(context).save_outcome(outcome_of(error))
+            attempts.save_outcome(outcome_of(error))
             raise KafkaJobKilled(str(error)) from error
-        begun = self.attempts(context).after_cancelled()
-        if begun is None:
-            self.attempts(context).save_outcome(outcome_of(error))
+        if not attempts.is_from_earlier_try():
+            attempts.save_outcome(outcome_of(error))
             raise error
-        return self._wait_for(context, begun)
+        self.make_payload(context)
+        return self._wait_for(context, self.attempts(context).renew_cancelled())
+
+    def make_payload(self, context: Context) -> None:
+        """Set the payload before a resumed task submits another job. Here, rendering has set it."""
 
     def _wait_for(self, context: Context, begun: Begun) -> Any:
         job = self.handle_of(begun.job)

@@ -79,21 +79,26 @@ class Attempts:
 
         :raises KafkaError: the brokers did not answer, or refused the request
         """
-        job = load(self._store)
+        job = self.last()
         if job is None:
             return self._submit(attempt=1)
         if (why := self._why_renewed(job)) is not None:
             return self._renew(job, why)
         return self._reattach(job)
 
-    def after_cancelled(self) -> Begun | None:
-        """Submit another job if an earlier try's job ended CANCELLED: the task was cleared.
+    def is_from_earlier_try(self) -> bool:
+        """Return whether the last job is not this try's own.
 
-        Returns None if it is this try's own job, which somebody else has cancelled.
+        If such a job ended CANCELLED, the task was cleared. This try's own job was cancelled by
+        somebody else.
         """
-        job = load(self._store)
-        if job is None or job.try_number == self._ti.try_number:
-            return None
+        job = self.last()
+        return job is not None and job.try_number != self._ti.try_number
+
+    def renew_cancelled(self) -> Begun:
+        """Submit another job in place of an earlier try's job, which ended CANCELLED."""
+        job = self.last()
+        assert job is not None  # noqa: S101  is_from_earlier_try() said so
         return self._renew(replace(job, outcome=JobState.CANCELLED), "it was cancelled")
 
     def _why_renewed(self, job: StoredJob) -> str | None:

@@ -19,10 +19,11 @@ from kafka_bridge.airflow import (
     KafkaJobTrigger,
 )
 from kafka_bridge.airflow.decorators import kafka_job_task
+from kafka_bridge.airflow.submit.stored_job import save
 from kafka_bridge.protocol.errors import ConfigurationError, InvalidPayload
 from kafka_bridge.protocol.messages import JobState
 
-from .samples import Store, context, event, handle
+from .samples import Store, context, event, handle, stored
 from .stand_ins import Kafka
 
 DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
@@ -63,6 +64,27 @@ def test_decorated_function_returns_the_payload(kafka: Kafka, store: Store) -> N
     assert kafka.requests[0].payload == b'{"path":"/data/{{ ds }}"}'
     assert caught.value.trigger.serialize()[1]["heartbeat_timeout"] == 77
     assert (made.task_id, made.multiple_outputs) == ("audit", False)
+
+
+def test_resumed_decorated_task_calls_its_function_again_for_another_job(
+    kafka: Kafka, store: Store
+) -> None:
+    """The job of an earlier try was cleared while it ran. The function's payload was not stored."""
+    save(store, stored())
+    kafka.ended = event(JobState.CANCELLED)
+    with DAG("decorated", schedule=None):
+
+        @task.kafka_job(job_type="files.audit")
+        def audit(folder: str) -> dict[str, str]:
+            return {"path": folder}
+
+        output: Any = audit("/data")
+    event_of_trigger = {"state": "CANCELLED", "partition": 2, "offset": 17}
+    with pytest.raises(TaskDeferred):
+        output.operator.execute_complete(
+            context(store, 2), event_of_trigger, job=handle().to_json()
+        )
+    assert [request.payload for request in kafka.requests] == [b'{"path":"/data"}']
 
 
 def test_decorator_without_a_job_type_is_refused() -> None:
