@@ -24,7 +24,7 @@ RESTART_SECONDS = 60.0
 was restarted, or had no capacity. The report of a deferral does not take that long."""
 
 
-def settle_seconds() -> float:
+def usual_resume_delay() -> float:
     """Return the usual upper bound, in seconds, of the executor's report of a process's end.
 
     The process's supervisor notices the end within ``[workers] min_heartbeat_interval``, and the
@@ -36,25 +36,25 @@ def settle_seconds() -> float:
     return noticed + max(asleep, LEAST_SLEEP_SECONDS) + LOOP_SECONDS
 
 
-def resume_at(not_before: float, settle: float, began: float) -> float:
+def resume_at(not_before: float, resume_delay: float, began: float) -> float:
     """Return when a task may be resumed, in seconds since 1970.
 
     A trigger can observe only how late it starts. An unusual delay counts twice: the process that
     deferred ended that much later, because the deferral was reported first; and the report of its
-    end may be as slow (at most ``settle`` more).
+    end may be as slow (at most ``resume_delay`` more).
 
-    If the clocks of worker and triggerer differ, the wait is at most ``2 * settle``.
+    If the clocks of worker and triggerer differ, the wait is at most ``2 * resume_delay``.
 
-    :param not_before: ``settle`` seconds after the task deferred
+    :param not_before: ``resume_delay`` seconds after the task deferred
     :param began: when its trigger started
     """
-    late = began - (not_before - settle)
+    late = began - (not_before - resume_delay)
     if late > RESTART_SECONDS:
         return not_before
     beyond = max(0.0, late - USUAL_SECONDS)
-    return min(not_before + beyond + min(beyond, settle), began + 2 * settle)
+    return min(not_before + beyond + min(beyond, resume_delay), began + 2 * resume_delay)
 
 
-async def until_settled(not_before: float, settle: float, began: float) -> None:
+async def until_resumable(not_before: float, resume_delay: float, began: float) -> None:
     """Wait until a task may be resumed; see :func:`resume_at`."""
-    await asyncio.sleep(resume_at(not_before, settle, began) - time.time())
+    await asyncio.sleep(resume_at(not_before, resume_delay, began) - time.time())

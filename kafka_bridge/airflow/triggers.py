@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from kafka_bridge.airflow.resume_delay import until_settled
+from kafka_bridge.airflow.resume_delay import until_resumable
 from kafka_bridge.airflow.specs import Reply, WaitSpec
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.topics import CONTROL_TOPIC
@@ -100,7 +100,7 @@ class KafkaJobTrigger(BaseTrigger):
         began = time.time()
         event = await final_event(self.spec, self.log)
         if not isinstance(event, TaskSuccessEvent):  # a task that ends here is not resumed
-            await until_settled(self.spec.not_before, self.spec.resume_delay, began)
+            await until_resumable(self.spec.not_before, self.spec.resume_delay, began)
         # Airflow may call on_kill for a trigger that has fired: nothing is to be cancelled then.
         self._fired = True
         yield event

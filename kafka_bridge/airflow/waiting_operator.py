@@ -13,7 +13,7 @@ from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.base import BridgeOperator
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.limits import job_limits
-from kafka_bridge.airflow.resume_delay import settle_seconds
+from kafka_bridge.airflow.resume_delay import usual_resume_delay
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
 from kafka_bridge.airflow.specs import Reply, ResultSpec, WaitSpec
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
@@ -82,7 +82,7 @@ class WaitingOperator(BridgeOperator):
             self.stop_if_ended(context)
             self.log.info("Waiting in a triggerer for job %s", job.correlation_id)
             self.defer(
-                trigger=KafkaJobTrigger.of(self.wait_spec(job, settle_seconds())),
+                trigger=KafkaJobTrigger.of(self.wait_spec(job, usual_resume_delay())),
                 method_name="execute_complete",
                 kwargs=kwargs,
                 timeout=self.deferral_timeout,

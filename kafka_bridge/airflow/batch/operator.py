@@ -13,7 +13,7 @@ from kafka_bridge.airflow.batch.specs import BatchSpec, BatchWaitSpec, OnFailure
 from kafka_bridge.airflow.batch.trigger import KafkaJobBatchTrigger
 from kafka_bridge.airflow.exceptions import KafkaJobKilled
 from kafka_bridge.airflow.links import BatchLink
-from kafka_bridge.airflow.resume_delay import settle_seconds
+from kafka_bridge.airflow.resume_delay import usual_resume_delay
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
 from kafka_bridge.airflow.specs import ResultSpec
 from kafka_bridge.airflow.waiting_operator import first_event
@@ -232,7 +232,7 @@ class KafkaJobBatchOperator(BridgeOperator):
             raise KafkaJobKilled("the task was killed while it published its batch")
         if self.deferrable:
             self.stop_if_ended(context)
-            trigger = self._trigger(batch, settle_seconds())
+            trigger = self._trigger(batch, usual_resume_delay())
             self.defer(trigger=trigger, method_name="execute_complete")
         words = "Waiting for batch %s in this worker slot (deferrable=True waits in a triggerer)"
         self.log.info(words, batch.last.batch_id)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from kafka_bridge.airflow.batch.specs import BatchWaitSpec, OnFailure
-from kafka_bridge.airflow.resume_delay import until_settled
+from kafka_bridge.airflow.resume_delay import until_resumable
 from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.protocol.encodings import Encoding
 
@@ -107,7 +107,7 @@ class KafkaJobBatchTrigger(BaseTrigger):
         began = time.time()
         self._wait = BatchWait(self.spec, self.log)
         event = await self._wait.final_event()
-        await until_settled(self.spec.not_before, self.spec.resume_delay, began)
+        await until_resumable(self.spec.not_before, self.spec.resume_delay, began)
         self._fired = True
         yield event
 
