@@ -84,7 +84,8 @@ class Scene:
             self._say(f"A real Kafka ({broker.kind}) is up at {broker.bootstrap_servers}.")
         else:
             broker = EmbeddedBroker().start()
-            self._say(f"A Kafka broker is up at {broker.bootstrap_servers} (embedded: no install).")
+            address = broker.bootstrap_servers
+            self._say(f"A Kafka broker is up at {address} (embedded: nothing to install).")
         for name in (*TopicNames(callbacks=CALLBACK_TOPIC), GATEWAY_TOPIC):
             with contextlib.suppress(TopicExists):
                 broker.create_topic(name, PARTITIONS)

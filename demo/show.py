@@ -35,13 +35,13 @@ class Show:
             "These are the worker's events on the response topic:",
         )
         follow(steps, self._servers, {request.correlation_id: ""})
-        with steps.console.status("The task takes its result and hands it to the next one …"):
+        with steps.console.status("The task reads its result and passes it to the next one …"):
             state = self._airflow.wait_for_run(DAG_ID, run_id, JOB_SECONDS)
         steps.say("The task's log, which Airflow's web page shows too:")
         print_log(steps, self._airflow, DAG_ID, run_id, "audit")
         if state != "success":
             raise DemoFailed(f"the DAG run is {state!r}; its log is above")
-        steps.say("The result, as the next task found it in XCom:")
+        steps.say("The result, which the next task reads from XCom:")
         report = self._airflow.xcom(DAG_ID, run_id, "audit")
         print_report(steps, report)
         count_again(steps, report)

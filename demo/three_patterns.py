@@ -39,19 +39,19 @@ class ThreePatterns:
         steps.say(
             "Three tasks published a job request each, and released their slots in Airflow:\n"
             "    by_polling   the gateway posts the job to the service, and polls its status;\n"
-            "    by_callback  the gateway posts the job to the service, and is called back;\n"
+            "    by_callback  the gateway posts the job to the service, which calls back;\n"
             "    by_worker    the worker consumes the job from Kafka itself.\n"
             "  These are their events on the response topic, in one format:"
         )
         follow(steps, self._servers, names, self._on_end)
-        with steps.console.status("The tasks take their results, and another compares them …"):
+        with steps.console.status("The tasks read their results, and a fourth one compares them …"):
             state = self._airflow.wait_for_run(DAG_ID, run_id, JOB_SECONDS)
         for task in TASKS:
             steps.say(f"The log of {task}, which Airflow's web page shows too:")
             print_log(steps, self._airflow, DAG_ID, run_id, task)
         if state != "success":
             raise DemoFailed(f"the DAG run is {state!r}; its logs are above")
-        steps.say("The three reports are the same, says the task that compared them:")
+        steps.say("A fourth task compared the three reports; they are equal:")
         report = self._airflow.xcom(DAG_ID, run_id, "compare")
         print_report(steps, report)
         count_again(steps, report, PATTERN)
@@ -73,5 +73,5 @@ class ThreePatterns:
             report = json.loads(event.result)
             words = f"found {report['files']:,} files, SHA-256 {report['sha256'][:12]}…"
         else:
-            words = f"says: {event.error.message if event.error else event.message}"
+            words = f"failed: {event.error.message if event.error else event.message}"
         self._steps.add(f"{task:<12} {words}", "bold")

@@ -36,7 +36,7 @@ STEPS = [
     " Accepted by worker ",
     " files – hashing ",
     ": SUCCEEDED\n",
-    "7 The result, as the next task found it in XCom:",
+    "7 The result, which the next task reads from XCom:",
     "8 Counted again here, without Airflow and Kafka: ",
     "Done. Everything that was started is stopped.",
 ]
@@ -55,7 +55,7 @@ THREE_PATTERNS = [
     ": SUCCEEDED\n",
     "10 The log of by_worker, ",
     ": SUCCEEDED\n",
-    "11 The three reports are the same, ",
+    "11 A fourth task compared the three reports; they are equal:",
     "12 Counted again here, without Airflow and Kafka: ",
     "Done. Everything that was started is stopped.",
 ]
