@@ -53,8 +53,8 @@ class Assignment:
     def finish(self, job: InFlightJob) -> None:
         """Note that nothing is left to do for a job: its offset may be committed.
 
-        A job that is over stays as it is. Two acknowledgements may arrive for one: that of its
-        terminal event, and that of its dead letter, where its topic was gone when it came back.
+        A job that is over stays as it is: its terminal event and its dead letter may both be
+        acknowledged, if its response topic was missing when its partition came back.
         """
         if not job.is_over:
             job.enter(Phase.DONE)

@@ -160,7 +160,7 @@ def test_waiting_job_that_is_released_publishes_nothing_more(hall: Hall) -> None
 
 
 def turn_in_doubt(hall: Hall, function: Callable[..., Any]) -> tuple[InFlightJob, threading.Event]:
-    """Return a job whose turn came as its worker was frozen, and what says that it may speak."""
+    """Return a job whose turn came in doubt, and the event that lets it publish."""
     may_publish = threading.Event()
     # ACCEPTED was published before.
     may_publish.set()
@@ -195,7 +195,7 @@ def test_job_does_not_begin_while_membership_is_in_doubt(
 def test_job_that_is_stopped_while_membership_is_in_doubt_never_begins(
     hall: Hall, function: Callable[..., Any], eventually: Eventually
 ) -> None:
-    """Cancelled meanwhile, it ends at once; the end goes out when the worker may speak."""
+    """Cancelled meanwhile, it ends at once; its end waits until the worker may publish."""
     job, may_publish = turn_in_doubt(hall, function)
     job.ask_to_stop(StopReason.CANCELLED, "no longer wanted")
     eventually(lambda: job.reporter.has_ended, "it ends")

@@ -1,4 +1,4 @@
-"""Whether a worker may speak: not after a silence of half its session, until it is confirmed."""
+"""Whether a worker may publish: not after half a session without a poll, until it is confirmed."""
 
 from __future__ import annotations
 

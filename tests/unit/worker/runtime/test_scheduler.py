@@ -45,7 +45,7 @@ Delivered = Callable[[Exception | None], None]
 
 
 class Brokers:
-    """Takes events, and acknowledges them when told to."""
+    """Takes events, and acknowledges them when asked to."""
 
     def __init__(self) -> None:
         self.events: list[StatusEvent] = []
@@ -94,9 +94,9 @@ class Stage:
         observer: Any = Observer()
         observer.abandoned = self.abandoned.append
         self.set_aside: list[Any] = []
-        self.told: list[Any] = []
+        self.notified: list[Any] = []
         dead_letters: Any = SimpleNamespace(
-            write=self._set_aside, notify_sender=self._tell, is_full=False
+            write=self._set_aside, notify_sender=self._notify, is_full=False
         )
         self.ledger = Ledger(
             KafkaConfig({"bootstrap.servers": "nobody"}), control, Observer(), mailbox.call_soon
@@ -121,8 +121,8 @@ class Stage:
         self.assignment, self.intake = self.scheduler.assignment, self.scheduler.intake
         self.backlog, self.handover = self.intake.backlog, self.intake.handover
 
-    def _tell(self, record: Any, _: object) -> None:
-        self.told.append(record)
+    def _notify(self, record: Any, _: object) -> None:
+        self.notified.append(record)
 
     def _set_aside(self, record: Any, _error: object, done: Callable[[], None]) -> None:
         self.set_aside.append(record)
@@ -218,7 +218,7 @@ def test_old_request_is_started_after_one_reading_of_the_ledger(stage: Stage) ->
 
 
 def test_request_with_a_future_time_has_the_recent_ledger_read(stage: Stage) -> None:
-    """A wrong clock at the sender must not hide what was said of its job a moment ago."""
+    """A wrong clock at the sender must not hide what was published of its job a moment ago."""
     stage.arrives(stage.request(created_at=utc_now() + timedelta(hours=1)), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     assert stage.reads[0] <= time.time() - CLOCK_SKEW.total_seconds()
@@ -342,7 +342,7 @@ def test_job_that_had_begun_elsewhere_goes_first_and_gets_heartbeats(stage: Stag
 
 
 def test_released_job_goes_first_and_gets_no_heartbeats(stage: Stage) -> None:
-    """Its task was told that it waits: nothing says that it runs before it does."""
+    """Its task knows that it waits: no event states that it runs before it does."""
     running, waiting, released = (stage.request() for _ in range(3))
     stage.arrives(running, 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
@@ -367,7 +367,7 @@ def test_ledger_is_read_for_new_partitions_without_a_free_slot(stage: Stage) -> 
 
 
 def test_handover_heartbeats_end_when_the_partition_goes(stage: Stage) -> None:
-    """Its new owner speaks for it."""
+    """Its new owner publishes them."""
     begun = stage.request()
     stage.arrives(stage.request(), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
@@ -511,7 +511,7 @@ class Again:
 def test_duplicate_requests_are_queued_like_any_other(
     monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
 ) -> None:
-    """While its job runs, the others wait like any request, and nobody else speaks for it."""
+    """While its job runs, the others wait like any request, without heartbeats."""
     monkeypatch.setattr(backlog_module, "LANE_RECORDS", 10)
     stage = Stage(monkeypatch)
     scheduler, job = stage.scheduler, stage.request(job_type="narrow")
@@ -549,7 +549,7 @@ def test_own_terminal_event_in_the_ledger_does_not_abandon_the_job(stage: Stage)
 
 
 def test_terminal_event_of_another_worker_abandons_the_job(stage: Stage) -> None:
-    """Its handler is told that nothing counts that it does."""
+    """Its handler is asked to stop: its result does not count."""
     job = stage.request()
     stage.arrives(job, 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
@@ -565,10 +565,10 @@ def test_no_dead_letter_is_written_while_membership_is_in_doubt(stage: Stage) ->
     stage.arrives_damaged(0)
     stage.arrives_damaged(0, partition=0)
     stage.scheduler.work()
-    assert (stage.set_aside, stage.told) == ([], [])
+    assert (stage.set_aside, stage.notified) == ([], [])
     stage.membership.confirmed()
     stage.scheduler.work()
-    assert (len(stage.set_aside), len(stage.told)) == (2, 2)
+    assert (len(stage.set_aside), len(stage.notified)) == (2, 2)
 
 
 def test_no_dead_letter_is_written_for_lost_partitions(stage: Stage) -> None:
@@ -579,7 +579,7 @@ def test_no_dead_letter_is_written_for_lost_partitions(stage: Stage) -> None:
     stage.scheduler.assigned([0])
     stage.membership.confirmed()
     stage.scheduler.work()
-    assert (stage.set_aside, stage.told) == ([], [])
+    assert (stage.set_aside, stage.notified) == ([], [])
 
 
 def test_new_partition_is_consumed_although_the_backlog_is_full(stage: Stage) -> None:
