@@ -87,6 +87,8 @@ def airflow(
         "AIRFLOW__TRACES__OTEL_ON": "True",
         "OTEL_TRACES_EXPORTER": "otlp_proto_http",
         "OTEL_EXPORTER_OTLP_ENDPOINT": spans.url,
+        # On a busy machine Airflow sees the end of a task's process seconds late (decision 0007).
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "3",
         # Short, for the test that lets a triggerer's heartbeat lapse.
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
         "AIRFLOW__KAFKA_BRIDGE__SOURCE": "acceptance",

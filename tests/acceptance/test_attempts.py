@@ -137,7 +137,7 @@ def test_triggerer_that_wakes_late_cancels_no_job(
     request = run.until_at_work()
     run.wait_for_task("deferred")
     starts = f"trigger moved/{run.run_id}/work/-1/1 "
-    eventually(lambda: starts in run.log(), "the trigger runs", 30)
+    eventually(lambda: starts in run.log(), "the trigger runs", 60)
     second = airflow.another(Component.TRIGGERER)
     airflow.pause(Component.TRIGGERER)
     try:
@@ -145,7 +145,7 @@ def test_triggerer_that_wakes_late_cancels_no_job(
         eventually(lambda: run.log().count(starts) == 2, "the second triggerer takes over", 60)
         airflow.resume(Component.TRIGGERER)
         goes_on = f"Job {request.correlation_id} goes on: its task is still deferred"
-        eventually(lambda: goes_on in run.log(), "the first one gives it up", 30)
+        eventually(lambda: goes_on in run.log(), "the first one leaves the job alone", 90)
         second.stop(5)
         assert run.wait() == "success"
     finally:

@@ -38,7 +38,7 @@ DIED = "Trigger runner process has died"
 def run_id(airflow: LocalAirflow, workers: object) -> str:
     """One run of all of them, which has ended."""
     run_id = airflow.trigger("hostile_values")
-    assert airflow.wait_for_run("hostile_values", run_id, 150) == "failed"
+    assert airflow.wait_for_run("hostile_values", run_id, 240) == "failed"
     return run_id
 
 
