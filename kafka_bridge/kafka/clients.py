@@ -172,7 +172,7 @@ def ask(
     :param client: a client that :func:`make` returned; a consumer's records are never taken
     :param question: gets the seconds that it may take; is asked again while no broker answers
     :param doing: completes "Kafka failed while …"
-    :raises AccessDenied: the credentials are wrong, or rights are missing; the text tells which
+    :raises AccessDenied: the credentials are wrong, or a permission is missing; the text names it
     :raises BrokerUnreachable: no broker answered within ``timeout`` seconds
     :raises KafkaError: something else that a broker answered
     """

@@ -62,10 +62,11 @@ class Worker:
     :param metrics_port: the port for metrics and health; by default no port, 0 for any free port
     :param metrics_host: the address of that port; by default all addresses of this host
     :param response_topic: the topic of most of this service's events; by default
-        ``jobs.responses``. Each request names its own response topic. The worker checks its rights
-        on this one when it starts, and waits for them if they are missing
+        ``jobs.responses``. Each request names its own response topic. The worker checks its
+        permissions on this one when it starts, and waits for them if they are missing
     :param job_log: whether the start and the end of each job are logged; by default they are
-    :ivar callback_topic: the topic where a gateway keeps callbacks; its rights are checked, too
+    :ivar callback_topic: the topic where a gateway keeps callbacks; the worker checks its
+        permissions on this one, too
     :ivar metric_sources: other sources of metrics, served together with the worker's own
     :raises ConfigurationError: a value is not possible
     """

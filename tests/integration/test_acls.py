@@ -114,7 +114,7 @@ def new_team(
     secured_kafka.remove_user(owner)
 
 
-def every_right(acls: Iterable[Acl]) -> list[tuple[str, str]]:
+def every_permission(acls: Iterable[Acl]) -> list[tuple[str, str]]:
     """Return each operation on each resource."""
     return [(operation, acl.name) for acl in acls for operation in acl.operations]
 
@@ -150,7 +150,7 @@ def airflow_does(team: Team, config: KafkaConfig) -> None:
         raise AccessDenied(str(report))
 
 
-def test_airflow_can_do_its_work_and_needs_each_right(new_team: Callable[[], Team]) -> None:
+def test_airflow_can_do_its_work_and_needs_each_permission(new_team: Callable[[], Team]) -> None:
     """Submitting, waiting, cancelling and the diagnosis: all work, and none without its ACL."""
     team = new_team()
     with RecordProducer(team.owner) as producer:
@@ -161,11 +161,11 @@ def test_airflow_can_do_its_work_and_needs_each_right(new_team: Callable[[], Tea
         return airflow_acls(team.names, user, team.group, READERS)
 
     airflow_does(team, team.config(team.user(acls, None)))
-    for right in every_right(acls("User:any")):
-        config = team.config(team.user(acls, right))
+    for permission in every_permission(acls("User:any")):
+        config = team.config(team.user(acls, permission))
         with pytest.raises(AccessDenied) as refused:
             airflow_does(team, config)
-        if right == ("Describe", team.group):
+        if permission == ("Describe", team.group):
             assert (
                 "no consumer group that this client may see reads it, but groups that it may not "
                 "describe are not shown to it"
@@ -185,18 +185,18 @@ def commit_as(team: Team) -> None:
 # Workers.
 
 
-def test_worker_can_do_its_work_and_needs_each_right(new_team: Callable[[], Team]) -> None:
-    """Real workers: with all rights, a job is done and junk set aside; with one less, not both."""
+def test_worker_can_do_its_work_and_needs_each_permission(new_team: Callable[[], Team]) -> None:
+    """With all permissions, a job runs and junk is dead-lettered; with one less, not both."""
     whole = worker_acls(TopicNames("q", "a", "c", "d"), "User:any", "g", READERS)
     with contextlib.ExitStack() as stack:
         running = []
-        for number, right in enumerate([None, *every_right(whole)]):
-            running.append(stack.enter_context(_working(new_team(), right, number)))
+        for number, permission in enumerate([None, *every_permission(whole)]):
+            running.append(stack.enter_context(_working(new_team(), permission, number)))
         first = running[0]
-        _until(first.has_done_its_work, f"the worker with all rights works:\n{first.said()}")
+        _until(first.has_done_its_work, f"the worker with all permissions works:\n{first.said()}")
         for each in running[1:]:
-            _until(each.is_refused, f"without {each.right} it is refused:\n{each.said()}")
-            assert not each.has_done_its_work(), f"{each.right} is not needed"
+            _until(each.is_refused, f"without {each.permission} it is refused:\n{each.said()}")
+            assert not each.has_done_its_work(), f"{each.permission} is not needed"
 
 
 @dataclass
@@ -204,7 +204,7 @@ class _Working:
     team: Team
     stage: Stage
     job: str
-    right: tuple[str, str] | None
+    permission: tuple[str, str] | None
 
     def said(self) -> str:
         return self.stage.programs[0].said
@@ -216,16 +216,16 @@ class _Working:
         return sum(letters) > 0 and found.get(self.job) is JobState.SUCCEEDED
 
     def is_refused(self) -> bool:
-        told = [line for line in self.said().splitlines() if "lacks a right" not in line]
+        told = [line for line in self.said().splitlines() if "lacks a permission" not in line]
         return any(re.search("(?i)refused access|authorization failed", line) for line in told)
 
 
 @contextlib.contextmanager
-def _working(team: Team, right: tuple[str, str] | None, number: int) -> Iterator[_Working]:
-    """Run a worker of a team, by a user without that right, with a job and junk to deal with."""
+def _working(team: Team, permission: tuple[str, str] | None, number: int) -> Iterator[_Working]:
+    """Run a worker of a team, without that permission, with a job and an unreadable request."""
     names = team.names
     placeholders = dict(zip("qacd", names, strict=False)) | {"g": team.group}
-    without = None if right is None else (right[0], placeholders.get(right[1], right[1]))
+    without = permission and (permission[0], placeholders.get(permission[1], permission[1]))
     four = TopicNames(names.requests, names.responses, names.control, names.dead_letters)
     user = team.user(lambda name: worker_acls(four, name, team.group, READERS), without)
     folder = team.folder / str(number)
@@ -249,7 +249,7 @@ def _working(team: Team, right: tuple[str, str] | None, number: int) -> Iterator
         variables = team.environ(user) | {"KAFKA_BRIDGE_RESPONSE_TOPIC": names.responses}
         stage.start(ready=False, **variables)
         try:
-            yield _Working(team, stage, job.correlation_id, right)
+            yield _Working(team, stage, job.correlation_id, permission)
         finally:
             stage.close()
 
@@ -261,7 +261,7 @@ def _until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
-def test_gateway_needs_both_rights_on_its_callbacks(
+def test_gateway_needs_both_permissions_on_its_callbacks(
     new_team: Callable[[], Team],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -319,12 +319,12 @@ def operator_can(team: Team, user: str, monkeypatch: pytest.MonkeyPatch) -> bool
     return all(command_line(team, user, monkeypatch, *words) == 0 for words in commands)
 
 
-def test_operators_can_do_their_work_and_need_each_right(
+def test_operators_can_do_their_work_and_need_each_permission(
     new_team: Callable[[], Team],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The command line: topics check, dead-letters, jobs cancel; one right less, and one fails."""
+    """The commands topics check, dead-letters and jobs cancel: without a permission, one fails."""
     team = new_team()
     names = team.names
     with RecordProducer(team.owner) as producer:
@@ -339,9 +339,9 @@ def test_operators_can_do_their_work_and_need_each_right(
         return operator_acls(names, user, READERS)
 
     assert operator_can(team, team.user(acls, None), monkeypatch), capsys.readouterr().err
-    for right in every_right(acls("User:any")):
-        user = team.user(acls, right)
-        assert not operator_can(team, user, monkeypatch), f"{right} is not needed"
+    for permission in every_permission(acls("User:any")):
+        user = team.user(acls, permission)
+        assert not operator_can(team, user, monkeypatch), f"{permission} is not needed"
 
 
 # As a shell reads them.

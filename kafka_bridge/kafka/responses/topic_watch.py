@@ -117,7 +117,7 @@ class TopicIdentity:
     def look(self, *, is_due: bool) -> None:
         """Begin to ask for the id where that is due, or was and has failed."""
         self._is_due = self._is_due or is_due
-        # Some may never answer it: a broker before 2.8, or rights that are missing.
+        # Some may never answer it: a broker before 2.8, or missing permissions.
         pause = MISSING_LOOK_SECONDS if self._known else PARTITIONS_SECONDS
         if self._is_due and time.monotonic() - self._looked_at > pause:
             self._is_due = False

@@ -6,7 +6,7 @@ import secrets
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kafka_bridge.testing.brokers import rights
+from kafka_bridge.testing.brokers import permissions
 from kafka_bridge.testing.brokers.apache import ApacheKafka
 from kafka_bridge.testing.brokers.certificates import Certificate, CertificateAuthority
 from kafka_bridge.testing.brokers.errors import BrokerError
@@ -82,12 +82,12 @@ class SecuredKafka(ApacheKafka):
     def add_user(self, name: str, password: str | None = None) -> None:
         """Create a user, or change its password (a random one by default)."""
         self._passwords[name] = password or secrets.token_urlsafe(12)
-        rights.add_user(self._admin_servers, name, self._passwords[name])
+        permissions.add_user(self._admin_servers, name, self._passwords[name])
 
     def remove_user(self, name: str) -> None:
         """Remove a user; raises BrokerError if it does not exist. Its connections stay open."""
         self._password_of(name)
-        rights.remove_user(self._admin_servers, name)
+        permissions.remove_user(self._admin_servers, name)
         del self._passwords[name]
 
     def client(self, name: str, mechanism: str = SCRAM_512) -> dict[str, Any]:
@@ -141,19 +141,19 @@ class SecuredKafka(ApacheKafka):
         `resource`: topic, group, cluster (its pattern is ``kafka-cluster``) or transactional-id;
         `operations` as ``kafka-acls`` spells them, for example ``Read``, ``DescribeConfigs``.
         """
-        wanted = rights.bindings(name, resource, pattern, operations, prefixed=prefixed)
-        rights.allow(self._admin_servers, wanted)
+        wanted = permissions.bindings(name, resource, pattern, operations, prefixed=prefixed)
+        permissions.allow(self._admin_servers, wanted)
 
     def disallow(
         self, name: str, resource: str, pattern: str, *operations: str, prefixed: bool = False
     ) -> None:
         """Revoke what `allow` granted with the same arguments."""
-        unwanted = rights.bindings(name, resource, pattern, operations, prefixed=prefixed)
-        rights.disallow(self._admin_servers, unwanted)
+        unwanted = permissions.bindings(name, resource, pattern, operations, prefixed=prefixed)
+        permissions.disallow(self._admin_servers, unwanted)
 
     def disallow_all(self, name: str) -> None:
         """Revoke all permissions of this user."""
-        rights.disallow_all(self._admin_servers, name)
+        permissions.disallow_all(self._admin_servers, name)
 
     @property
     def _admin_servers(self) -> str:

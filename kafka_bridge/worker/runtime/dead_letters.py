@@ -60,8 +60,8 @@ class DeadLetters:
     """Writes the dead-letter topic.
 
     A dead letter that the brokers refuse is sent again until they have it. If several wait, one of
-    them is tried, with growing pauses, and the others follow when it succeeds: a right that is
-    missing for a day costs a few hundred tries.
+    them is tried, with growing pauses, and the others follow when it succeeds: a permission
+    that is missing for a day costs a few hundred tries.
     """
 
     def __init__(self, producer: Sender, topic: str, worker_id: str, observer: Observer) -> None:

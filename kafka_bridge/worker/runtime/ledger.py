@@ -48,7 +48,7 @@ class Ledger:
     Used by the polling thread. Topics are read on another thread.
 
     :param call_soon: calls a function on the polling thread soon
-    :param access: knows for which topics a missing right is waited for
+    :param access: knows for which topics a missing permission is waited for
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """A snapshot of the ledger: what a response topic says of the jobs since a moment.
 
-Any client with the right to write chooses what the topic contains. So little is kept of each job,
-whatever the size of its events, and the number of jobs is limited: the jobs of waiting requests are
-always kept, and of the others the latest ones.
+Any client with the permission to write decides what the topic contains. So the snapshot keeps
+little of each job, whatever the size of its events, and a limited number of jobs: always the jobs
+of waiting requests, and the latest ones of the others.
 """
 
 from __future__ import annotations

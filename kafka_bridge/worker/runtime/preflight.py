@@ -1,4 +1,4 @@
-"""The start of a worker: it waits until a broker answers, then looks for rights that it lacks."""
+"""The start of a worker: it waits until a broker answers, then logs missing permissions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 
 from kafka_bridge.kafka.admin.acls import worker_acls
-from kafka_bridge.kafka.admin.rights import MissingRight, Rights
+from kafka_bridge.kafka.admin.permissions import MissingPermission, Permissions
 from kafka_bridge.kafka.admin.topics import TopicNames, broker_count
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaBridgeError
@@ -86,20 +86,20 @@ def _log_waiting(config: KafkaConfig, seconds: float, source: str) -> None:
 
 
 @contextlib.contextmanager
-def rights_check(config: KafkaConfig, topics: TopicNames, group: str) -> Iterator[None]:
-    """Log the rights that the worker lacks, on another thread beside the block.
+def permissions_check(config: KafkaConfig, topics: TopicNames, group: str) -> Iterator[None]:
+    """Log the permissions that the worker lacks, on another thread beside the block.
 
-    It stops nothing: a right may be granted later. But nobody should have to wait for the first
-    job to see that it is missing.
+    It stops nothing: a permission may be granted later. The log line comes before the first job
+    needs the permission.
 
     :param topics: the topics that the worker uses
     :param group: its consumer group
     """
     stopping = threading.Event()
     threading.Thread(
-        target=_check_rights,
+        target=_check_permissions,
         args=(config, topics, group, stopping),
-        name="kafka-bridge-rights",
+        name="kafka-bridge-permissions",
         daemon=True,
     ).start()
     try:
@@ -108,38 +108,38 @@ def rights_check(config: KafkaConfig, topics: TopicNames, group: str) -> Iterato
         stopping.set()
 
 
-def _check_rights(
+def _check_permissions(
     config: KafkaConfig, topics: TopicNames, group: str, stopping: threading.Event
 ) -> None:
     try:
-        for each in _missing_rights(config, topics, group, stopping):
+        for each in _missing_permissions(config, topics, group, stopping):
             _log_missing(each, config, topics)
     except KafkaBridgeError as error:
-        _log.debug("Asking the brokers for the rights of this worker failed: %s", error)
+        _log.debug("Asking the brokers for the permissions of this worker failed: %s", error)
     except Exception:
-        _log.debug("Asking the brokers for the rights of this worker failed", exc_info=True)
+        _log.debug("Asking the brokers for the permissions of this worker failed", exc_info=True)
 
 
-def _missing_rights(
+def _missing_permissions(
     config: KafkaConfig, topics: TopicNames, group: str, stopping: threading.Event
-) -> list[MissingRight]:
-    rights = Rights(config)
+) -> list[MissingPermission]:
+    permissions = Permissions(config)
     acls = list(worker_acls(topics, _principal(config), group, config.reader_prefix))
     while not stopping.is_set():
         with contextlib.suppress(BrokerUnreachable):
-            return rights.missing(acls, ANSWER_SECONDS)
+            return permissions.missing(acls, ANSWER_SECONDS)
         stopping.wait(ANSWER_SECONDS)
     return []
 
 
-def _log_missing(right: MissingRight, config: KafkaConfig, topics: TopicNames) -> None:
+def _log_missing(permission: MissingPermission, config: KafkaConfig, topics: TopicNames) -> None:
     hint = ""
-    if right.acl.resource == "topic" and right.acl.name == topics.responses:
+    if permission.acl.resource == "topic" and permission.acl.name == topics.responses:
         hint = " (or name this service's response topic: KAFKA_BRIDGE_RESPONSE_TOPIC)"
     _log.error(
-        "This worker lacks a right: %s. Grant it, for example with: %s%s",
-        right,
-        right.acl.command(config.bootstrap_servers),
+        "This worker lacks a permission: %s. Grant it, for example with: %s%s",
+        permission,
+        permission.acl.command(config.bootstrap_servers),
         hint,
     )
 

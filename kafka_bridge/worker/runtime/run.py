@@ -14,7 +14,7 @@ from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.job_log import JobLog
 from kafka_bridge.worker.monitoring.observer import MetricSource, Observer, WorkerStatus
 from kafka_bridge.worker.monitoring.serving import monitored
-from kafka_bridge.worker.runtime.preflight import rights_check, wait_for_brokers
+from kafka_bridge.worker.runtime.preflight import permissions_check, wait_for_brokers
 from kafka_bridge.worker.runtime.service import Service
 from kafka_bridge.worker.runtime.signals import stop_on_signals
 from kafka_bridge.worker.settings import WorkerSettings
@@ -89,7 +89,7 @@ class WorkerRun:
         with stop_on_signals(self._stopping, settings.grace), monitoring as observer:
             observer.job_log = JobLog(settings.job_log)
             wait_for_brokers(spec.kafka, spec.servers_from, self._stopping)
-            with rights_check(spec.kafka, spec.topics, settings.group_id):
+            with permissions_check(spec.kafka, spec.topics, settings.group_id):
                 self._serve(observer)
 
     def _status(self) -> WorkerStatus:

@@ -9,7 +9,7 @@ import pytest
 
 from kafka_bridge.kafka.handshake import own_certificate_error
 from kafka_bridge.testing import BrokerError, BrokerUnavailable
-from kafka_bridge.testing.brokers import rights
+from kafka_bridge.testing.brokers import permissions
 from kafka_bridge.testing.brokers.certificates import CertificateAuthority
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl")
@@ -38,9 +38,9 @@ def test_expired_certificate_is_told_from_a_good_one(
     assert own_certificate_error(settings) == words
 
 
-def test_unknown_words_for_rights_are_refused() -> None:
+def test_unknown_words_for_permissions_are_refused() -> None:
     """A misspelt operation or resource is an error that lists what there is."""
     with pytest.raises(BrokerError, match="unknown resource 'topics': use one of topic, group"):
-        rights.bindings("u", "topics", "t", ["Read"], prefixed=False)
+        permissions.bindings("u", "topics", "t", ["Read"], prefixed=False)
     with pytest.raises(BrokerError, match="unknown operation 'Reed'"):
-        rights.bindings("u", "topic", "t", ["Reed"], prefixed=False)
+        permissions.bindings("u", "topic", "t", ["Reed"], prefixed=False)

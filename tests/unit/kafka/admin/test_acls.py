@@ -58,7 +58,7 @@ def test_names_in_a_command_are_quoted_for_the_shell(text: str) -> None:
 
 
 def test_airflow_may_submit_wait_and_cancel_only() -> None:
-    """Airflow needs no right on the dead letters, and none to join the workers' group."""
+    """Airflow needs no permission on the dead letters, and none to join the workers' group."""
     assert granted(airflow_acls(NAMES, "User:airflow", "service")) == {
         ("Write", "topic", "q"),
         ("Read", "topic", "q"),

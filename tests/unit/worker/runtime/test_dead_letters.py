@@ -67,7 +67,7 @@ def set_aside(
     return letters, done
 
 
-def test_missing_right_costs_few_retries_and_loses_nothing(
+def test_missing_permission_costs_few_retries_and_loses_nothing(
     brokers: Brokers, eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One of those that wait is tried, less and less often; the others follow once it is taken."""

@@ -29,7 +29,7 @@ _REFUSED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class MissingRight:
+class MissingPermission:
     """Operations that a client needs on a resource, and may not do."""
 
     acl: Acl
@@ -40,16 +40,16 @@ class MissingRight:
         return f"{' and '.join(self.operations)} on {what}, to {self.acl.why}"
 
 
-class Rights:
+class Permissions:
     """Asks the brokers what this client may do. It begins to connect when it is made."""
 
     def __init__(self, config: KafkaConfig) -> None:
         self._servers = config.bootstrap_servers
-        self._reader_group = str(config.reader("rights")["group.id"])
+        self._reader_group = str(config.reader("permissions")["group.id"])
         self._admin = make(AdminClient, config.admin())
 
-    def missing(self, acls: Iterable[Acl], timeout: float) -> list[MissingRight]:
-        """Return which of these rights are missing, as far as the brokers report.
+    def missing(self, acls: Iterable[Acl], timeout: float) -> list[MissingPermission]:
+        """Return which of these permissions are missing, as far as the brokers report.
 
         A topic that does not exist is left out.
 
@@ -66,7 +66,7 @@ class Rights:
             may = allowed.get((acl.resource, self._name(acl)))
             if may is not None:
                 lacking = tuple(each for each in acl.operations if each.lower() not in may)
-                found += [MissingRight(acl, lacking)] if lacking else []
+                found += [MissingPermission(acl, lacking)] if lacking else []
         return found
 
     def _name(self, acl: Acl) -> str:

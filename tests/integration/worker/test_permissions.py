@@ -1,4 +1,4 @@
-"""Rights that are missing, on a broker that denies all else: nothing that was done is lost."""
+"""Missing permissions, on a broker that denies all else: no finished work is lost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPERATOR = "operator-of-the-tests"
 
 
 class Guarded:
-    """A stage on the secured broker, whose worker is a user with just the rights that it needs."""
+    """A stage on the secured broker, whose worker has only the permissions that it needs."""
 
     def __init__(self, kafka: SecuredKafka, stage: Stage, user: str) -> None:
         self.kafka = kafka
@@ -99,7 +99,7 @@ def guarded(
         stage.close()
 
 
-def test_results_are_published_once_the_right_is_granted(
+def test_results_are_published_once_the_permission_is_granted(
     guarded: Guarded, eventually: Eventually
 ) -> None:
     """Write on responses is revoked while one job runs and before another is accepted.
@@ -125,17 +125,17 @@ def test_results_are_published_once_the_right_is_granted(
     assert guarded.dead_letters() == 0
 
 
-def test_missing_rights_are_logged_at_the_start(guarded: Guarded) -> None:
+def test_missing_permissions_are_logged_at_the_start(guarded: Guarded) -> None:
     """Each with the line that grants it; a job waits until the response topic may be read."""
     stage, kafka, user = guarded.stage, guarded.kafka, guarded.user
     kafka.disallow(user, "topic", stage.responses, "Read")
     kafka.disallow(user, "topic", stage.dead_letters, "Write")
     guarded.start()
     program = stage.programs[0]
-    program.until_said(f"This worker lacks a right: Read on topic {stage.responses}")
-    program.until_said(f"This worker lacks a right: Write on topic {stage.dead_letters}")
+    program.until_said(f"This worker lacks a permission: Read on topic {stage.responses}")
+    program.until_said(f"This worker lacks a permission: Write on topic {stage.dead_letters}")
     assert f"--allow-principal User:{user} " in program.said
-    assert program.said.count("lacks a right") == 2
+    assert program.said.count("lacks a permission") == 2
     other = event(new_correlation_id())  # of an empty topic, nothing has to be read
     stage.producer.publish(stage.responses, b"other", encode(other, Encoding.AVRO), [])
     job = stage.request("note")
@@ -146,7 +146,7 @@ def test_missing_rights_are_logged_at_the_start(guarded: Guarded) -> None:
     assert guarded.dead_letters() == 0
 
 
-def test_dead_letter_waits_for_its_right(guarded: Guarded, eventually: Eventually) -> None:
+def test_dead_letter_waits_for_its_permission(guarded: Guarded, eventually: Eventually) -> None:
     """It is written once Write on the dead-letter topic is granted; other jobs do not wait."""
     stage, kafka, user = guarded.stage, guarded.kafka, guarded.user
     kafka.disallow(user, "topic", stage.dead_letters, "Write")
