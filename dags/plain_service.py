@@ -13,7 +13,6 @@ with DAG(dag_id="plain_service", schedule=None, tags=["kafka-bridge"], doc_md=__
         payload={"path": "a.png"},
         request_topic="convert",
         response_topic="convert.reply",
-        encoding="json",
         reply="plain",
         schedule_to_start_timeout=60,
         start_to_close_timeout=600,

@@ -77,7 +77,8 @@ def encoding(value: str | Setting, reply: Reply) -> Encoding:
     made = Encoding(choice("encoding", value, _ENCODINGS))
     if reply is Reply.PLAIN and made is not Encoding.JSON:
         raise ConfigurationError(
-            f"reply='plain' implies encoding='json', not '{made}': a stock service reads no Avro"
+            f"reply='plain' implies encoding='json', not '{made}': "
+            "services that send plain replies read only JSON"
         )
     return made
 

@@ -47,24 +47,13 @@ DIALECT = {
     r"\bmade anew\b|\bof ours\b|\bgood for\b": "'created again', 'our', 'valid for'",
 }
 
-
-NOT_YET: dict[str, tuple[str, ...]] = {
-    r"\bstock (service|reply|replies)\b": ("airflow/arguments.py",),
-}
-"""Where texts still use a pattern, as paths in the package. Remove an entry when it is done."""
-
 TEXTS = user_texts()
 
 
 @pytest.mark.parametrize("pattern", DIALECT)
 def test_texts_for_users_are_plain_english(pattern: str) -> None:
     """No log line, error, help or output uses the pattern."""
-    exempt = tuple(f"kafka_bridge/{place}" for place in NOT_YET.get(pattern, ()))
-    found = [
-        f"{each.path}:{each}"
-        for each in TEXTS
-        if re.search(pattern, each.text) and not str(each.path).startswith(exempt)
-    ]
+    found = [f"{each.path}:{each}" for each in TEXTS if re.search(pattern, each.text)]
     assert found == [], f"write {DIALECT[pattern]}:\n" + "\n".join(found)
 
 

@@ -60,7 +60,8 @@ BAD_FORMS: list[tuple[dict[str, Any], str]] = [
     ({"reply": "none"}, "reply must be 'events' or 'plain', not 'none'"),
     (
         {"reply": "plain", "encoding": "avro"},
-        "reply='plain' implies encoding='json', not 'avro': a stock service reads no Avro",
+        "reply='plain' implies encoding='json', not 'avro': "
+        "services that send plain replies read only JSON",
     ),
     ({"on_retry": "retry"}, "on_retry must be 'reattach' or 'resubmit', not 'retry'"),
     (

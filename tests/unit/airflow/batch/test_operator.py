@@ -77,7 +77,8 @@ BAD_FORMS: list[tuple[dict[str, Any], str]] = [
     ({"reply": "polite"}, "reply must be 'events' or 'plain', not 'polite'"),
     (
         {"reply": "plain", "encoding": "avro"},
-        "reply='plain' implies encoding='json', not 'avro': a stock service reads no Avro",
+        "reply='plain' implies encoding='json', not 'avro': "
+        "services that send plain replies read only JSON",
     ),
     ({"timeout": 0}, "timeout must be greater than 0 s, not 0 s"),
     (
