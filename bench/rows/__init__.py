@@ -1,1 +1,1 @@
-"""The rows of the table, each with a ``run(servers, scale, say)``."""
+"""The rows of the table. Each module has a function ``run(servers, scale, say)``."""

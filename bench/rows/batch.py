@@ -1,18 +1,18 @@
 """Ten thousand jobs in one batch task, against as many requests and replies on bare clients.
 
-Ours is the operator's own path, as Airflow goes it: ``execute`` (every payload is checked and
-encoded, the batch stored, all requests acknowledged by the broker), the trigger, made from its
-stored arguments in another process, where a reader is open, and ``execute_complete`` (all results
-read, in order). Left out is what Airflow itself takes to go from one to the next, and the time for
-which decision 0007 holds events back. A round of each goes before, untimed: the first producer of a
-new broker waits for its coordinator, and the first trigger for its reader.
+Our side calls the operator as Airflow does: ``execute`` (every payload is checked and encoded, the
+batch is stored, and the broker acknowledges all requests); then the trigger, created from its
+stored arguments in another process, where a reader is open; then ``execute_complete`` (all results
+are read, in order). Not measured are the time that Airflow itself needs between these steps, and
+the delay of decision 0007. A first round of each side is not measured: the first producer of a new
+broker waits for its coordinator, and the first trigger for its reader.
 
-The peer is the least that any implementation must do: a producer sends the same requests, encoded
-beforehand, and a consumer reads until all replies are there. One and the same process does the jobs
-for both: it decodes each request and answers with one event, as the simplest worker must. Of the
-two peers, one has the producer's defaults, the other our guarantees (``acks=all``, idempotent).
-That one is connected before its first record, as ours is: else librdkafka would wait half a second
-for the producer's id.
+The peer is the minimum that any implementation must do: a producer sends the same requests, already
+encoded, and a consumer reads until all replies have arrived. The same process runs the jobs of both
+sides: it decodes each request and answers with one event, as the simplest worker must. One of the
+two peers has the producer's defaults, the other has our guarantees (``acks=all``, idempotent). The
+second one connects before its first record, as ours does. Otherwise librdkafka would wait half a
+second for the producer's id.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
     os.environ[f"AIRFLOW_CONN_{CONNECTION.upper()}"] = json.dumps(connection)
     plain = _row("a raw producer and consumer")
     plain.explanation = (
-        "Half of what is more is reading the results, each of which is decoded and checked; the "
-        "rest: every payload is encoded twice (once to check it), the topics' ends are asked for, "
-        "and the trigger keeps account of each job"
+        "Half of the difference is reading the results: each one is decoded and checked. The rest: "
+        "every payload is encoded twice (once to check it), the end offsets of the topics are "
+        "requested, and the trigger tracks each job"
     )
-    careful = _row("a raw idempotent producer, as ours is, and consumer")
+    careful = _row("a raw idempotent producer (ours is one, too) and consumer")
     config = KafkaConfig({"bootstrap.servers": servers})
-    # The operator is executed outside a task, so nobody can say that this one still runs.
+    # The operator is executed outside a task, so Airflow does not know the task's state.
     ExecutorSafeguard.test_mode = True
     task_state.is_in_state = lambda *_: True
     with (
@@ -62,7 +62,7 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
         trigger_process() as run_trigger,
     ):
         for number in range(scale.rounds() + 1):
-            say(f"{JOBS:,} jobs in one batch, round {number}, of which 0 is to warm up")
+            say(f"{JOBS:,} jobs in one batch, round {number} (0 is not measured)")
             with responder(servers, requests):
                 ours = _time_batch(requests, responses, run_trigger)
             for row, sender in (
@@ -79,7 +79,7 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
 def _row(clients: str) -> Result:
     return Result(
         f"{JOBS:,} no-op jobs through one batch task: payloads to results",
-        f"as many requests and replies on {clients}, with the same worker",
+        f"the same number of requests and replies on {clients}, with the same worker",
         "s",
         Target("<=", 2.0),
     )
@@ -115,7 +115,7 @@ def _time_batch(requests: str, responses: str, run_trigger: RunTrigger) -> float
     results = operator.execute_complete(context, event)
     took = time.perf_counter() - begin
     if results != payloads:
-        raise RuntimeError("the results are not those of the jobs")
+        raise RuntimeError("the results do not match the payloads")
     return took
 
 
@@ -135,7 +135,7 @@ def _deferred_to(operator: KafkaJobBatchOperator, context: Context) -> dict[str,
 def _time_raw(
     servers: str, requests: str, responses: str, new_producer: Callable[[], ck.Producer]
 ) -> float:
-    """Send the requests of the batch that went before, and read as many replies."""
+    """Send the requests of the batch before again, and read as many replies."""
     records = _read(servers, requests, [0] * len(ends_of(servers, requests)), JOBS)
     starts = ends_of(servers, responses)
     begin = time.perf_counter()
@@ -154,13 +154,13 @@ def _connected(sender: ck.Producer, topic: str) -> ck.Producer:
 
 
 def _read(servers: str, topic: str, starts: list[int], count: int) -> list[tuple[Any, Any, Any]]:
-    """Read so many records of a topic."""
+    """Read ``count`` records of a topic."""
     consumer = raw_consumer(servers, topic, starts)
     records: list[tuple[Any, Any, Any]] = []
     give_up = time.monotonic() + GIVE_UP_SECONDS
     while len(records) < count:
         if time.monotonic() > give_up:
-            raise RuntimeError(f"{len(records)} of {count} records came")
+            raise RuntimeError(f"only {len(records)} of {count} records arrived")
         records += [(m.value(), m.key(), m.headers()) for m in consumer.consume(1000, 0.05)]
     consumer.close()
     return records[:count]

@@ -1,11 +1,12 @@
-"""One gateway process that is called back, about many jobs in flight.
+"""One gateway process that receives callbacks for many jobs in flight.
 
-*Callbacks/s*: four of progress about each of half the jobs, then their ends, over 32 connections as
-quickly as they are accepted: that is, once every replica of their topic has them. The peer accepts
-what it does not even look at.
+*Callbacks/s*: for half of the jobs, four callbacks with progress each and then the terminal ones,
+over 32 connections, as fast as the gateway accepts them. It accepts a callback when every replica
+of the topic has it. The peer accepts callbacks without reading them.
 
-*Delay*: the ends of the other half, 100 a second; from the moment that the service sends one until
-the terminal event is appended to the response topic. The peer's is the time until it has answered.
+*Delay*: the terminal callbacks of the other half, 100 a second. The delay is from the moment when
+the service sends one until the terminal event is appended to the response topic. For the peer it is
+the time until it has answered.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ START_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Taken:
-    """Callbacks a second, and the delays of those that were sent at a pace."""
+class Measured:
+    """Callbacks a second, and the delays of those that were sent at a fixed rate."""
 
     a_second: float
     delays_ms: Sequence[float]
@@ -47,15 +48,15 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
     count = scale.size(JOBS)
     bare = "a bare FastAPI endpoint that answers 202"
     rate = Result(
-        f"gateway: callbacks/s of progress and ends, {count:,} jobs in flight",
+        f"gateway: callbacks/s (progress and terminal), {count:,} jobs in flight",
         bare,
         "callbacks/s",
         None,
     )
     delays = {
         share: Result(
-            f"gateway: {ENDS_A_SECOND} ends/s called back, POST to terminal event, p{share}",
-            f"{bare}, to its answer",
+            f"gateway: {ENDS_A_SECOND} terminal callbacks/s, from POST to terminal event, p{share}",
+            f"{bare}, from POST to answer",
             "ms",
             None,
             figure=lambda each: each.ours - each.peer,
@@ -74,7 +75,7 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
     return [rate, *delays.values()]
 
 
-def _ours(servers: str, count: int) -> Taken:
+def _ours(servers: str, count: int) -> Measured:
     with contextlib.ExitStack() as stack:
         service = stack.enter_context(job_service())
         stage = GatewayStage(servers, stack)
@@ -87,17 +88,17 @@ def _ours(servers: str, count: int) -> Taken:
         a_second, sent, _ = asyncio.run(_send([urls[job] for job in jobs]))
         ends = stage.ends(jobs)
         paced = [job for job in jobs if urls[job] in sent]
-        return Taken(a_second, [1000 * (ends[job] - sent[urls[job]]) for job in paced])
+        return Measured(a_second, [1000 * (ends[job] - sent[urls[job]]) for job in paced])
 
 
-def _bare(count: int) -> Taken:
+def _bare(count: int) -> Measured:
     with _bare_receiver() as url:
         a_second, _, took = asyncio.run(_send([f"{url}/{job}" for job in job_ids(count)]))
-        return Taken(a_second, [1000 * each for each in took])
+        return Measured(a_second, [1000 * each for each in took])
 
 
 async def _send(urls: Sequence[str]) -> tuple[float, dict[str, float], list[float]]:
-    """Call back about half the jobs at once, and about the others at a pace."""
+    """Send callbacks for half of the jobs at once, and for the others at a fixed rate."""
     quick, slow = urls[: len(urls) // 2], urls[len(urls) // 2 :]
     callbacks = [Callback(url, _progress(step)) for step in range(PROGRESS) for url in quick]
     callbacks += [Callback(url, COMPLETED) for url in quick]

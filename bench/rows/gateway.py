@@ -1,12 +1,12 @@
-"""One gateway process with many HTTP jobs in flight that it polls for.
+"""One gateway process with many HTTP jobs in flight, whose status it polls.
 
-*CPU, requests/s and memory*: while all jobs run, by a service that costs next to nothing; each is
-asked for every 10 to 11 s, as the file's defaults come to. The floor does the same polling by httpx
-alone, for nobody: no Kafka, no events, no heartbeats (one each 7.5 s for each job here).
+*CPU, requests/s and memory*: while all jobs run on a service that costs almost nothing. The status
+of each job is requested every 10 to 11 s, as with the file's defaults. The floor is the same
+polling with only httpx: no Kafka, no events, no heartbeats (here one every 7.5 s for each job).
 
-*Delay*: the jobs end at random moments; from that moment until the terminal event is appended to
-the response topic. The ideal poller with this interval hears of an end at the next question, and
-takes no time.
+*Delay*: the jobs finish at random moments. The delay is from that moment until the terminal event
+is appended to the response topic. An ideal poller with this interval sees the end with the next
+request, which takes no time.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from bench.traffic import SEED, job_ids
 
 JOBS = 5_000
 INTERVAL = 10.0
-"""Seconds between two questions, at the least: the default's ``maximum``."""
+"""The shortest time in seconds between two status requests: the default of ``maximum``."""
 JITTER = 0.1
 PERCENTILES = (50, 99)
 
 
 @dataclass(frozen=True)
 class Steady:
-    """What a process takes while all its jobs are in flight, and how many requests it sends."""
+    """What a process uses while all its jobs are in flight, and how many requests it sends."""
 
     percent_of_core: float
     requests_a_second: float
@@ -54,14 +54,14 @@ FIGURES = (
 def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
     """Measure the rows."""
     count = scale.size(JOBS)
-    interval, questions = (1.0, 2) if scale.short else (INTERVAL, 1)
-    seconds = questions * interval * (1 + JITTER / 2)  # for so many questions about each job
+    interval, polls = (1.0, 2) if scale.short else (INTERVAL, 1)
+    seconds = polls * interval * (1 + JITTER / 2)  # the time of this number of polls of each job
     say(f"gateway: a bare poller with {count:,} jobs")
     floor = _floor(count, interval, seconds)
     say(f"gateway: {count:,} jobs in flight")
     ours, delays = _ours(servers, count, interval, seconds)
-    what = f"gateway: {count:,} HTTP jobs in flight, polled for every {interval:g} s: "
-    bare = "asyncio and httpx alone, the same requests"
+    what = f"gateway: {count:,} HTTP jobs in flight, polled every {interval:g} s: "
+    bare = "only asyncio and httpx, the same requests"
     rows = [
         Result(what + name, bare, unit, None, [Round(getattr(ours, key), getattr(floor, key))])
         for name, unit, key in FIGURES
@@ -73,7 +73,7 @@ def _delay_rows(what: str, delays: list[float], interval: float) -> Iterator[Res
     ideal = _ideal_delays(interval)
     for number in PERCENTILES:
         yield Result(
-            f"{what}end at the service to terminal event, p{number}",
+            f"{what}from the end at the service to the terminal event, p{number}",
             "an ideal poller with this interval",
             "s",
             None,
@@ -84,14 +84,14 @@ def _delay_rows(what: str, delays: list[float], interval: float) -> Iterator[Res
 
 
 def _ideal_delays(interval: float, count: int = 200_000) -> list[float]:
-    """Return how long it is from random moments until the next question.
+    """Return the times from random moments until the next status request.
 
-    A moment falls into a pause the more likely the longer that is, and anywhere in it.
+    A moment is more likely in a longer pause, and equally likely anywhere in it.
     """
-    chance = random.Random(SEED)  # noqa: S311  no secret
+    dice = random.Random(SEED)  # noqa: S311  no secret
     longest = interval * (1 + JITTER)
-    pauses = (chance.uniform(interval, longest) for _ in range(count))
-    return [chance.uniform(0, pause) for pause in pauses if chance.uniform(0, longest) < pause]
+    pauses = (dice.uniform(interval, longest) for _ in range(count))
+    return [dice.uniform(0, pause) for pause in pauses if dice.uniform(0, longest) < pause]
 
 
 def _floor(count: int, interval: float, seconds: float) -> Steady:
@@ -126,22 +126,22 @@ def _ours(servers: str, count: int, interval: float, seconds: float) -> tuple[St
         watch = _Watch(gateway, service)
         stage.publish(jobs)
         steady = watch.steady(count, interval, seconds)
-        chance = random.Random(SEED)  # noqa: S311  no secret
+        dice = random.Random(SEED)  # noqa: S311  no secret
         begin = time.time() + 1
-        ends = {job: begin + chance.uniform(0, interval) for job in jobs}
+        ends = {job: begin + dice.uniform(0, interval) for job in jobs}
         service.end(ends)
         return steady, [at - ends[job] for job, at in stage.ends(jobs).items()]
 
 
 class _Watch:
-    """Looks at a process that polls, from when it has no jobs yet."""
+    """Measures a process that polls. Create it before the process has jobs."""
 
     def __init__(self, process: psutil.Process, service: RunningService) -> None:
         self._process, self._service = process, service
         self._empty = process.memory_info().rss
 
     def steady(self, count: int, interval: float, seconds: float) -> Steady:
-        """Return what it takes, once it has asked for so many jobs, for so many seconds."""
+        """Return what the process uses with ``count`` jobs, measured for ``seconds``."""
         submitted(self._service, count)
         time.sleep(interval)
         polls, cpu, begin = self._service.counts()["polls"], self._cpu(), time.perf_counter()

@@ -1,12 +1,12 @@
 """What importing the operators adds to a DAG file, against a DAG file without a task.
 
-Each figure comes from a fresh interpreter that loads what went before and then one DAG file with
-``SourceFileLoader``, as the DAG processor does; timed is just the file. Two situations:
+Each figure comes from a new interpreter. It loads some modules, and then one DAG file with
+``SourceFileLoader``, as the DAG processor does. Only the file is measured. There are two cases:
 
-- *in a DAG processor*: what it has loaded anyway is there: the SDK with its operators, the parsing
-  and the serialization of DAGs. This is what every parse pays.
-- *bare*, in the long form only: nothing but ``from airflow.sdk import DAG`` went before, as in a
-  script or a test. Reported only: most of it is Airflow's own modules, which any operator loads.
+- *in a DAG processor*: the modules that it needs anyway are loaded: the SDK with its operators, the
+  parsing and the serialization of DAGs. This is the cost of every parse.
+- *bare*, only in the long form: only ``from airflow.sdk import DAG`` was executed before, as in a
+  script or a test. It has no target: most of it is Airflow's own modules, which any operator loads.
 
 The two files differ in one import and one task. Their order changes from round to round.
 """
@@ -49,7 +49,7 @@ DAG_PROCESSOR = (
     "airflow.dag_processing.importers.python_importer",
     "airflow.serialization.serialized_objects",
 )
-"""What runs in the process that parses: its entry point, and what that imports when it is used."""
+"""The modules of the process that parses: its entry point, and what that imports when used."""
 
 CHILD = """\
 import importlib
@@ -80,10 +80,10 @@ def run(_servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]
         DAG_PROCESSOR: _row("importing the operators in a DAG file", Target("<=", TARGET_MS, "ms"))
     }
     if not scale.short:
-        rows[BARE] = _row("the same where only `airflow.sdk.DAG` was loaded before", None)
+        rows[BARE] = _row("the same, if only `airflow.sdk.DAG` was loaded before", None)
     with tempfile.TemporaryDirectory(prefix="kafka-bridge-bench-") as folder:
         files = _Files(Path(folder))
-        files.time_ours(DAG_PROCESSOR)  # writes bytecode where there is none
+        files.time_ours(DAG_PROCESSOR)  # writes missing bytecode
         for loaded, result in rows.items():
             for number in range(scale.rounds()):
                 say(f"{result.name}, round {number + 1}")
@@ -103,7 +103,7 @@ def _row(name: str, target: Target | None) -> Result:
 
 
 class _Files:
-    """The two DAG files, in a folder that is an Airflow home of its own."""
+    """The two DAG files, in a folder that is also their Airflow home."""
 
     def __init__(self, folder: Path) -> None:
         self._environment = _environment(folder)
@@ -138,6 +138,6 @@ class _Files:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """Return this process's environment with an Airflow home that is used for nothing else."""
+    """Return this process's environment with this Airflow home."""
     inherited = {name: value for name, value in os.environ.items() if "AIRFLOW" not in name}
     return {**inherited, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}

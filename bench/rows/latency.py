@@ -1,9 +1,9 @@
-"""One reply on an idle topic: from its publication until the waiting job has its event.
+"""One reply on an idle topic: from its publish until the waiting job has its event.
 
-Replies go out one by one, 20 ms apart. For ours, a job waits on the hub among 1,000 others; for the
-peer, a raw consumer polls. Both times are taken in this process, from just before the record is
-handed to the producer; so both contain the producer's and the broker's time, and the row is the
-difference.
+Replies are published one by one, 20 ms apart. On our side, a job waits on the hub among 1,000
+others. The peer is a raw consumer that polls. Both times are measured in this process, from just
+before the call of the producer. So both contain the time of the producer and the broker, and the
+row is the difference.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
     """Measure the 50th and the 99th percentile."""
     rows = [
         Result(
-            f"one reply, topic idle: publication to event, {name}",
+            f"one reply on an idle topic: from publish to event, {name}",
             "raw poll()",
             "ms",
             Target("<=", limit, "ms more"),

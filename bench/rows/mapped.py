@@ -1,8 +1,9 @@
-"""One batch task against mapped tasks, on a real Airflow (on SQLite, one machine), from run to end.
+"""One batch task against mapped tasks: whole DAG runs on a real Airflow (SQLite, one machine).
 
 Ten thousand no-op jobs as one ``KafkaJobBatchOperator``, and a hundred as mapped
-``KafkaJobOperator`` tasks: jobs/s of each, the time being that of the whole DAG run, with the task
-that makes the payloads. The same process does the jobs of both. It takes minutes: long form only.
+``KafkaJobOperator`` tasks. The time for jobs/s is that of the whole DAG run, with the task that
+creates the payloads. The same process runs the jobs of both. This takes minutes, so it is measured
+only in the long form.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Memory for each waiting job, against an asyncio task that waits on a future.
 
-The resident size of this process grows by so much when 20,000 jobs wait, each in a task of its own;
-and by so much when 20,000 tasks wait on a future each. Each side in a fresh process.
+Measured is how much the resident size of a process grows: when 20,000 jobs wait, each in its own
+task, and when 20,000 tasks wait, each on its own future. Each side runs in a new process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
     """Measure the row."""
     row = Result(
         "memory for each waiting job",
-        "an asyncio task waiting on a future",
+        "an asyncio task that waits on a future",
         "bytes",
         Target("<=", 4096, "bytes more"),
         figure=lambda each: each.ours - each.peer,

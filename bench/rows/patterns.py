@@ -1,14 +1,14 @@
-"""Eight HTTP jobs of 15 s each on a real Airflow: an operator that sleeps and asks, and a gateway.
+"""Eight HTTP jobs of 15 s each on a real Airflow: an operator that sleeps and polls, and a gateway.
 
-*Slots held while the jobs run*: the task instances that are queued or running, by Airflow's API, on
-average over the looks while all eight jobs run at the service, from a second after the last has
-begun. A task that is deferred holds none. The two DAGs that a gateway serves run at the same time.
+*Slots held while the jobs run*: the queued or running task instances, by Airflow's API: the average
+while all eight jobs run at the service, from one second after the start of the last one. A deferred
+task holds no slot. The two DAGs of the gateway run at the same time.
 
-*Slot-seconds*: the same over the whole DAG run, with the starts and the ends of the tasks.
+*Slot-seconds*: the same over the whole DAG run, with the start and the end of the tasks.
 
-*Requests*: those that came from Airflow's own processes, and those that the service had in all.
+*Requests*: those from Airflow's own processes, and all that the service received.
 
-It takes minutes: long form only.
+This takes minutes, so it is measured only in the long form.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ROUNDS = 2
 RUN_SECONDS = 120.0
 LOOK_SECONDS = 0.25
 BEGIN_SECONDS = 1.0
-"""A task process that has submitted its job needs a moment to defer and to end."""
+"""The time that a task's process may need to defer and exit after it has submitted its job."""
 WAYS = ("polling", "callback")
 HOLDS_A_SLOT = frozenset({"queued", "running"})
 ENDED = frozenset({"success", "failed"})
@@ -40,7 +40,7 @@ ENDED = frozenset({"success", "failed"})
 
 @dataclass(frozen=True)
 class Watched:
-    """What one DAG run took."""
+    """What one DAG run used."""
 
     slots: float
     slot_seconds: float
@@ -60,10 +60,10 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
     """Measure the rows."""
     if scale.short:
         return []
-    peer = "an operator that loops over time.sleep(1) and GET"
+    peer = "an operator with a loop of time.sleep(1) and GET"
     rows = {
         (way, key): Result(
-            f"{JOBS} HTTP jobs of 15 s by a gateway, {way}: {what}", peer, unit, None
+            f"{JOBS} HTTP jobs of 15 s through a gateway, {way}: {what}", peer, unit, None
         )
         for way in WAYS
         for what, unit, key in FIGURES
@@ -100,15 +100,15 @@ class _Bench:
         )
 
     def watch(self, *ways: str) -> dict[str, Watched]:
-        """Run the DAGs of these ways at the same time, and look at them until they have ended."""
+        """Run the DAGs of these ways at the same time, and watch them until they are finished."""
         watches = {way: self._begin(way) for way in ways}
         give_up = time.monotonic() + RUN_SECONDS
         while True:
-            ended = [each.look() for each in watches.values()]  # all of them, each time
+            ended = [each.look() for each in watches.values()]  # look at all of them, each time
             if all(ended):
                 return {way: watch.found() for way, watch in watches.items()}
             if time.monotonic() > give_up:
-                raise RuntimeError(f"no end after {RUN_SECONDS:g} s")
+                raise RuntimeError(f"the DAG runs did not finish in {RUN_SECONDS:g} s")
             time.sleep(LOOK_SECONDS)
 
     def _begin(self, way: str) -> _Watch:
@@ -122,7 +122,7 @@ class _Bench:
 
 
 class _Watch:
-    """A look now and then at one DAG run and its service."""
+    """Watches one DAG run and its service."""
 
     def __init__(
         self, airflow: LocalAirflow, service: RunningService, dag_id: str, conf: dict[str, str]
@@ -136,7 +136,7 @@ class _Watch:
         self._slot_seconds = 0.0
 
     def look(self) -> bool:
-        """Note what the run holds now; return whether it has ended."""
+        """Note how many slots the run holds now; return whether it is finished."""
         tasks = self._airflow.task_instances(self._dag_id, self._run_id)
         now, before = time.monotonic(), self._looked
         holding = sum(task["state"] in HOLDS_A_SLOT for task in tasks)
@@ -149,9 +149,9 @@ class _Watch:
         return self._airflow.run_state(self._dag_id, self._run_id) in ENDED
 
     def found(self) -> Watched:
-        """Return what the whole run took.
+        """Return what the whole run used.
 
-        :raises RuntimeError: it has failed
+        :raises RuntimeError: the run failed
         """
         if self._airflow.run_state(self._dag_id, self._run_id) != "success":
             raise RuntimeError(self._airflow.run_report(self._dag_id, self._run_id))

@@ -1,9 +1,9 @@
-"""Jobs that wait with what Airflow's own Kafka provider has, against ours.
+"""Jobs that wait with the triggers of Airflow's own Kafka provider, against our trigger.
 
-Theirs: :mod:`bench.provider_triggers`. Ours are the same jobs as :class:`KafkaJobTrigger`, on
-another topic with as many replies to as many jobs in the same shuffled order. The time is taken
-from when another process is told to publish until every trigger has given its event. No triggerer,
-no database: what is compared is the waiting.
+Theirs: :mod:`bench.provider_triggers`. Ours: the same number of jobs, each with a
+:class:`KafkaJobTrigger`, on another topic with the same number of replies in the same shuffled
+order. The time is from the signal to publish, which another process receives, until every trigger
+has yielded its event. Without a triggerer and a database, only the waiting is compared.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from bench.measure import Result, Round, Scale, Target
 from bench.provider_triggers import time_awaiting, time_sharing
@@ -24,13 +23,10 @@ from bench.trigger_rounds import (
 )
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 
-if TYPE_CHECKING:
-    pass
-
 AWAITING, AWAITING_SHORT = 10, 4
 SHARING = 1000
 SETTLE_SECONDS = 3.0
-"""From the first trigger's start until its reader or consumer hears: measured, well under 1 s."""
+"""Time for the reader to become live after the first trigger's start. Measured: well under 1 s."""
 
 
 def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
@@ -42,7 +38,7 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
 def _awaiting(servers: str, scale: Scale, say: Callable[[str], None]) -> Result:
     count = AWAITING_SHORT if scale.short else AWAITING
     result = Result(
-        f"{count} waiting, {count} replies shuffled: time until all have their event",
+        f"{count} waiting jobs, {count} shuffled replies: time until every job has its event",
         "the provider's `AwaitMessageTrigger`",
         "s",
         Target(">=", 1000),
@@ -57,7 +53,8 @@ def _awaiting(servers: str, scale: Scale, say: Callable[[str], None]) -> Result:
 
 def _sharing(servers: str, scale: Scale, say: Callable[[str], None]) -> Result:
     result = Result(
-        f"{SHARING:,} waiting, {SHARING:,} replies shuffled: time until all have their event",
+        f"{SHARING:,} waiting jobs, {SHARING:,} shuffled replies: time until every job has its "
+        "event",
         "the provider's shared stream with a filter",
         "s",
         Target(">=", 50),

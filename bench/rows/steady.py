@@ -1,10 +1,10 @@
-"""Jobs come steadily, each some seconds behind the head of a busy topic.
+"""New jobs begin to wait all the time, from offsets some seconds behind the end of a busy topic.
 
-For a minute, another process writes 10,000 foreign records a second and the replies; 200 jobs a
-second register with the hub, each 2 s after the offsets it waits from were taken. Half of the
-replies come before the registration, half a second after it. Measured: the records that the reader
-reads for each record in the topic (a reader without a waiter reads each once), and the time from
-the later of publication and registration until the event.
+For a minute, another process publishes 10,000 records of other jobs a second, and the replies. 200
+jobs a second begin to wait at the hub, each from the end offsets of 2 s before. Half of the replies
+are published before their job begins to wait, the others half a second after it. Measured are the
+records that the reader reads for each record in the topic (a reader without waiting jobs reads each
+record once), and the time from the later of the publish and the begin of the wait until the event.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
     """Measure the two rows."""
     seconds = 10 if scale.short else SECONDS
     reads = Result(
-        f"{JOBS_A_SECOND} registrations/s among {FOREIGN_A_SECOND:,} foreign records/s "
+        f"{JOBS_A_SECOND} new waiting jobs/s among {FOREIGN_A_SECOND:,} records/s of other jobs, "
         f"for {seconds} s: records read",
-        "the same with no waiter",
+        "the same without waiting jobs",
         "records",
         Target("<=", 2.0),
     )
     delay = Result(
-        "the same: reply to event, p99",
+        "the same: from reply to event, p99",
         "–",
         "ms",
         Target("<=", 250, "ms"),
         figure=lambda each: each.ours,
     )
     for number in range(1 if scale.short else scale.rounds(2)):
-        say(f"steady registration, round {number + 1}")
+        say(f"new waiting jobs, round {number + 1}")
         with new_topic(servers) as topic:
             read, p99 = asyncio.run(_measure(servers, topic, seconds))
             reads.rounds.append(Round(read, sum(ends_of(servers, topic))))
@@ -62,7 +62,7 @@ async def _measure(servers: str, topic: str, seconds: int) -> tuple[float, float
     keeper = asyncio.create_task(side.wait(job_ids(1)[0], ends_of(servers, topic)))
     await side.ready(1)
     traffic.start()
-    await asyncio.sleep(3)  # the other interpreter is up
+    await asyncio.sleep(3)  # until the other interpreter has started
     go.set()
     begin = time.time()
     took: list[float] = []
@@ -91,7 +91,7 @@ async def _one(side: OurSide, job: str, starts: list[int], took: list[float]) ->
 
 
 def _write(servers: str, topic: str, jobs: list[str], go: Event) -> None:
-    """Write foreign records and replies; odd jobs are answered after they have registered."""
+    """Publish other records and replies; odd jobs get their reply after they began to wait."""
     sender, foreign = producer(servers), reply_to(job_ids(1)[0])
     keys = job_ids(1000)
     late: list[tuple[float, str]] = []
@@ -103,7 +103,7 @@ def _write(servers: str, topic: str, jobs: list[str], go: Event) -> None:
         for _ in range(int(FOREIGN_A_SECOND * STEP_SECONDS)):
             number += 1
             sender.produce(topic, foreign, key=keys[number % 1000])
-        # A job is answered a second after its offsets were taken, or half a second after it came.
+        # A reply comes 1 s after its job's offsets were read, or 0.5 s after the job began to wait.
         first = (step - int(1 / STEP_SECONDS)) * per_step
         for at, job in enumerate(jobs[max(0, first) : max(0, first + per_step)]):
             if at % 2:

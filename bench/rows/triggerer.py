@@ -1,10 +1,10 @@
 """A thousand deferred tasks resume: a real ``airflow triggerer`` on a real Postgres.
 
-Once the triggerer runs all the triggers, the replies are published by another process; the time is
-taken from then until every task instance is ``scheduled`` in the database, as another connection
-sees it. The peer waits for nothing but a flag in memory
-(:class:`~bench.memory_trigger.MemoryTrigger`), with the same triggerer process, so that what
-is left is what Airflow itself takes. Rounds take turns; a small round of each goes before, untimed.
+When the triggerer runs all the triggers, another process publishes the replies. The time is from
+then until every task instance is ``scheduled`` in the database, as another connection sees it. The
+peer's triggers wait only for a flag in memory (:class:`~bench.memory_trigger.MemoryTrigger`), in
+the same triggerer process, so that its time is Airflow's own. Rounds of both sides alternate, after
+a small round of each that is not measured.
 """
 
 from __future__ import annotations
@@ -27,18 +27,19 @@ WARM_UP_TASKS = 20
 ROUND_SECONDS = 120.0
 SETTINGS = {
     "TRIGGERER__CAPACITY": str(2 * TASKS),
-    # By default 50 a loop: only what goes before the measurement would take longer.
+    # The default is 50 in a loop. It would only make the time before the measurement longer.
     "TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": str(TASKS),
 }
 SETTLE_SECONDS = 3.0
-"""After the last trigger has started: the reader connects, the triggerer's loops come to rest."""
+"""After the last trigger has started: the reader connects, the triggerer's loops become idle."""
 
 
 def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
-    """Measure the row, or say what it lacks."""
+    """Measure the row, or note what is missing for it."""
     count = scale.size(TASKS)
     result = Result(
-        f"{count:,} deferred tasks in Airflow's triggerer on Postgres: replies until all resume",
+        f"{count:,} deferred tasks in Airflow's triggerer on Postgres: time from the replies until "
+        "all tasks resume",
         "a trigger that waits for an event in memory",
         "s",
         Target("<=", 1.1),
@@ -78,45 +79,45 @@ def _both(
     return Round(ours(count), other)
 
 
-# The two sides: what waits, and what sets it free.
+# The two sides: what the triggers wait for, and what makes them fire.
 
 
 class _Replies:
-    """Ours: each trigger waits for a reply of its own."""
+    """Ours: each trigger waits for its own reply."""
 
     def __init__(self, count: int, servers: str, topic: str) -> None:
         self._servers, self._topic, self._jobs = servers, topic, job_ids(count)
         self._publisher: Publisher | None = None
 
     def order(self) -> dict[str, Any]:
-        """Return what the writer needs to know of the triggers."""
+        """Return what the writer needs to create the triggers."""
         starts = ends_of(self._servers, self._topic)
         return {"jobs": self._jobs, "topic": self._topic, "starts": starts}
 
     def prepare(self) -> Callable[[], None]:
-        """Start what sets the triggers free; return what does it."""
+        """Start the publisher; return a function that publishes the replies."""
         self._publisher = Publisher(self._servers, self._topic, shuffled(self._jobs))
         return self._publisher.go
 
     def close(self) -> None:
-        """Stop it."""
+        """Stop the publisher."""
         if self._publisher is not None:
             self._publisher.close()
 
 
 class _Flag:
-    """The peer's: all triggers wait for one event in memory."""
+    """The peer: all triggers wait for one event in memory."""
 
     def __init__(self, count: int, home: Path) -> None:
         self._count = count
         self._file = home / f"flag-{uuid.uuid4().hex[:8]}"
 
     def order(self) -> dict[str, Any]:
-        """Return what the writer needs to know of the triggers."""
+        """Return what the writer needs to create the triggers."""
         return {"count": self._count, "flag": str(self._file)}
 
     def prepare(self) -> Callable[[], None]:
-        """Return what sets the triggers free."""
+        """Return a function that makes the triggers fire."""
         return self._file.touch
 
     def close(self) -> None:

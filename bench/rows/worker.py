@@ -1,14 +1,14 @@
-"""One worker process with no-op jobs, against what one would write instead.
+"""One worker process with no-op jobs, against the loops that one would write instead.
 
-*Jobs/s*: requests lie in the topic before the process starts; the rate is from the first event to
-the last end, by the times of their records, so that no side pays for its start.
+*Jobs/s*: the topic has all requests before the process starts. The rate counts from the first event
+to the last terminal event, by the timestamps of their records, so that the start is not measured.
 
 *At 100 jobs/s*: from the append of each request to its terminal event.
 
-*Queued*: how much the process grows while 10,000 requests wait behind one that blocks.
+*Queued*: how much memory the process needs for 10,000 requests that wait behind a job that blocks.
 
-*Old records*: from the start of the process to the first end, with a million old records in the
-response topic which the ledger has to go through, and with none.
+*Old records*: from the start of the process to the first terminal event, with a million old records
+in the response topic, which the ledger has to read, and without them.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ OLD = 1_000_000
 A_SECOND = 100
 SECONDS = 20
 WHERE_THE_TIME_GOES = (
-    "The polling thread takes about 55 µs of CPU for each job and the handler's threads 25, the "
-    "loop 60 in its one thread; the rest is that threads hand one interpreter lock to each other"
+    "For each job, the polling thread takes about 55 µs of CPU and the handler's threads 25 µs; "
+    "the hand-written loop takes 60 µs in its only thread. The rest: the worker's threads wait "
+    "for the interpreter lock that they share"
 )
 PROGRAMS = {
     "ours": "bench.peers.noop_worker",
@@ -50,7 +51,7 @@ PROGRAMS = {
 
 
 def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
-    """Measure the rows; the last two in the long form only."""
+    """Measure the rows; the last two only in the long form."""
     quick = [*_throughput(servers, scale, say), *_latency(servers, scale, say)]
     if scale.short:
         return quick
@@ -68,7 +69,10 @@ class Stage:
         self._dead_letters = stack.enter_context(new_topic(servers))
 
     def publish(self, jobs: Sequence[str], *, ago: timedelta = timedelta(0)) -> None:
-        """Publish a request for each job, made so long ago."""
+        """Publish a request for each job.
+
+        :param ago: the age of the requests
+        """
         sender = producer(self.servers)
         for number, job in enumerate(jobs):
             sender.produce(self.requests, self.request(job, number, ago), key=job)
@@ -116,9 +120,9 @@ class Stage:
                 process.wait()
 
     def ends(self, count: int, *, any_reply: bool = False) -> list[ck.Message]:
-        """Return the first event and then the ends of so many jobs, as they come.
+        """Return the first event, and then the terminal events of ``count`` jobs as they arrive.
 
-        :param any_reply: each job has one record alone, and that is its end
+        :param any_reply: each job has only one record, its terminal event
         """
         wanted = count if any_reply else count + 1
         consumer = raw_consumer(self.servers, self.responses, [0] * PARTITIONS)
@@ -129,7 +133,7 @@ class Stage:
                 if not found or any_reply or _is_end(message):
                     found.append(message)
             if time.monotonic() > give_up:
-                raise RuntimeError(f"only {len(found)} of {count} jobs have ended in 300 s")
+                raise RuntimeError(f"only {len(found)} of {count} jobs finished in 300 s")
         consumer.close()
         return found
 
@@ -224,8 +228,8 @@ def _delays(servers: str, program: str, scale: Scale) -> list[float]:
 def _memory(servers: str, scale: Scale, say: Callable[[str], None]) -> Result:
     count = scale.size(QUEUED)
     result = Result(
-        f"worker: memory with {count:,} requests queued behind one that runs",
-        "the same process with none queued",
+        f"worker: memory with {count:,} requests queued behind a running job",
+        "the same process without queued requests",
         "MB",
         None,
         figure=lambda each: each.ours - each.peer,
@@ -268,8 +272,9 @@ def _environment(**variables: str) -> Iterator[None]:
 def _old_records(servers: str, scale: Scale, say: Callable[[str], None]) -> Result:
     count = scale.size(OLD)
     result = Result(
-        f"worker: start to first end, with {count:,} records in the response topic to go through",
-        "the same with none",
+        f"worker: from start to the first terminal event, with {count:,} old records in the "
+        "response topic",
+        "the same without old records",
         "s",
         None,
         figure=lambda each: each.ours - each.peer,
