@@ -1,9 +1,9 @@
-# Two commands for a fresh machine: `make demo` and `make test`. Each sets up what it needs.
+# `make demo` and `make test` work on a fresh machine: they install what they need.
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# The newest Python there is, 3.11 at the least; PYTHON=… chooses another.
+# The newest installed Python, at least 3.11. PYTHON=… selects another one.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BROKER ?= embedded

@@ -1,8 +1,8 @@
-"""Fixtures that all tests share: real Kafka brokers, and topics on them that nobody else uses.
+"""Fixtures that all tests share: real Kafka brokers, and topics that only one test uses.
 
-A test that takes `real_broker`, `topics`, `private_broker`, `secured_kafka`, `kafka_cluster` or
-`kafka_jars` gets the mark `real_kafka` by itself. Where no real broker is to be had it is skipped,
-with the reason; where the environment says CI, it fails instead: a green CI has seen a real Kafka.
+A test with the fixture `real_broker`, `topics`, `private_broker`, `secured_kafka`, `kafka_cluster`
+or `kafka_jars` gets the mark `real_kafka`. If there is no real broker, the test is skipped with the
+reason. In CI it fails instead, so that CI is never green without a real Kafka.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
 # Airflow creates the folders of its home when it is imported, here and in the tests' subprocesses.
 if "airflow" not in sys.modules:
-    _airflow_home = tempfile.TemporaryDirectory(prefix="airflow-home-")  # gone with the session
+    _airflow_home = tempfile.TemporaryDirectory(prefix="airflow-home-")  # removed after the session
     os.environ["AIRFLOW_HOME"] = _airflow_home.name
 
-# On a busy machine an example may take any time: pytest's own timeout ends what hangs.
+# On a busy machine an example may take long. The timeout of pytest ends a test that hangs.
 settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
 
@@ -51,7 +51,7 @@ REAL_BROKER_FIXTURES = {"real_broker", "private_broker", "kafka_jars"}
 
 
 class TopicFactory(Protocol):
-    """What the fixture `topics` gives."""
+    """The type of the fixture `topics`."""
 
     def __call__(
         self,
@@ -59,19 +59,19 @@ class TopicFactory(Protocol):
         partitions: int | None = None,
         config: Mapping[str, str] | None = None,
     ) -> str:
-        """Create a topic with a name of its own, and return that name."""
+        """Create a topic with a unique name, and return that name."""
 
 
 class Eventually(Protocol):
-    """What the fixture `eventually` gives."""
+    """The type of the fixture `eventually`."""
 
     def __call__(self, condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
-        """Wait up to `timeout` seconds until `condition()` is true; fail, saying `what`."""
+        """Wait until `condition()` is true; fail with `what` after `timeout` seconds."""
 
 
 @pytest.fixture(autouse=True)
 def _log_lines_are_not_left_out() -> None:
-    """Let each test see the lines that it causes, whatever the tests before it have logged."""
+    """Let each test see all its log lines: the tests before it may have used up the budget."""
     for name in list(logging.root.manager.loggerDict):
         for each in logging.getLogger(name).filters:
             if isinstance(each, LineBudget):
@@ -91,12 +91,12 @@ def _eventually(condition: Callable[[], object], what: str, timeout: float = 30.
 
 
 def in_ci() -> bool:
-    """Tell whether this is CI, where nothing that tests want may be missing."""
+    """Return whether this is CI, where every program that the tests need must be installed."""
     return os.environ.get("CI", "").lower() in {"1", "true"}
 
 
 def skip_or_fail(reason: str) -> NoReturn:
-    """Skip the test where a person runs it; fail it in CI."""
+    """Skip the test; in CI, fail it."""
     if in_ci():
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
@@ -104,20 +104,20 @@ def skip_or_fail(reason: str) -> NoReturn:
 
 @contextlib.contextmanager
 def airflow_database() -> Iterator[str | None]:
-    """Give the URL of a new Postgres for an Airflow. Without one, SQLite has to do; not in CI."""
+    """Give the URL of a new Postgres for Airflow, or None for SQLite. CI needs a Postgres."""
     with contextlib.ExitStack() as stack:
         try:
             url = stack.enter_context(postgres())
         except PostgresMissing as missing:
             if in_ci():
                 pytest.fail(f"CI runs Airflow on Postgres: {missing}", pytrace=False)
-            warnings.warn(f"Airflow runs on SQLite, for want of Postgres: {missing}", stacklevel=1)
+            warnings.warn(f"no Postgres, so Airflow runs on SQLite: {missing}", stacklevel=1)
             url = None
         yield url
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark with `real_kafka` whatever uses a real broker."""
+    """Mark each test that uses a real broker with `real_kafka`."""
     for item in items:
         if REAL_BROKER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real_kafka)
@@ -125,7 +125,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Escape what no UTF-8 can hold in captured text: a test's process sends its reports on."""
+    """Escape captured characters that UTF-8 cannot encode: reports may go to another process."""
     report = yield
     report.sections = [
         (title, text.encode("utf-8", "backslashreplace").decode())
@@ -136,19 +136,19 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(scope="session")
 def unique_name() -> Callable[[str], str]:
-    """Give a function that makes names no other test and no earlier run has used, from a prefix."""
+    """Give a function that makes unique names from a prefix, also unique across runs."""
     return _unique_name
 
 
 @pytest.fixture(scope="session")
 def eventually() -> Eventually:
-    """Give a function that waits for something to become true, and fails where it does not."""
+    """Give a function that waits until a condition is true, and otherwise fails the test."""
     return _eventually
 
 
 @pytest.fixture(scope="session")
 def real_broker() -> Iterator[Broker]:
-    """Share one real Kafka in the session: use `topics` and `unique_name`, never hurt it."""
+    """Share one real Kafka in the session: use `topics` and `unique_name`, never stop it."""
     try:
         broker = find_broker()
     except NoBrokerFound as error:
@@ -159,7 +159,7 @@ def real_broker() -> Iterator[Broker]:
 
 @pytest.fixture
 def topics(real_broker: Broker) -> Iterator[TopicFactory]:
-    """Make topics on the real broker, gone after the test."""
+    """Create topics on the real broker; they are deleted after the test."""
     made: list[str] = []
 
     def create(
@@ -178,7 +178,7 @@ def topics(real_broker: Broker) -> Iterator[TopicFactory]:
 
 @pytest.fixture(scope="session")
 def kafka_jars() -> None:
-    """Make sure that this machine can start an `ApacheKafka`: a JDK, and Kafka's jars."""
+    """Check that this machine can start an `ApacheKafka`: it needs a JDK and Kafka's jars."""
     try:
         jars.java_command()
         jars.kafka_jars()
@@ -188,14 +188,14 @@ def kafka_jars() -> None:
 
 @pytest.fixture
 def private_broker(kafka_jars: None) -> Iterator[ApacheKafka]:
-    """Give one test a real Kafka of its own, to be killed, stopped and paused."""
+    """Give one test its own real Kafka, which it may kill, stop and pause."""
     with ApacheKafka() as broker:
         yield broker
 
 
 @pytest.fixture(scope="session")
 def secured_kafka(kafka_jars: None) -> Iterator[SecuredKafka]:
-    """Share one secured Kafka in the session: give each test users and topics of its own."""
+    """Share one secured Kafka in the session; each test creates its own users and topics."""
     if shutil.which("openssl") is None:
         skip_or_fail("no 'openssl' on PATH")
     with SecuredKafka() as broker:
@@ -210,5 +210,5 @@ def _shared_cluster(kafka_jars: None) -> Iterator[KafkaCluster]:
 
 @pytest.fixture
 def kafka_cluster(_shared_cluster: KafkaCluster) -> KafkaCluster:
-    """Give a cluster of three brokers, all up: a test may kill them, for the next they are back."""
+    """Give a cluster of three running brokers. A test may kill them; the next one restarts them."""
     return _shared_cluster.start()

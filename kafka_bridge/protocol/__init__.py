@@ -1,5 +1,5 @@
 """The job protocol: pure values and rules, no input or output.
 
-``messages``, ``lifecycle``, ``ids`` and ``errors`` need nothing but the standard library, so that
-parsing a DAG stays light; ``codec`` and what it uses load fastavro.
+``messages``, ``lifecycle``, ``ids`` and ``errors`` need only the standard library, so that parsing
+a DAG stays fast. ``codec`` and the modules that it uses load fastavro.
 """

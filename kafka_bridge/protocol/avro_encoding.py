@@ -15,7 +15,7 @@ from kafka_bridge.protocol.schemas import READABLE, WRITTEN, without_logical_typ
 from kafka_bridge.protocol.slips import read_beside_slips
 
 _WITHOUT_TIMES = parse_schema(without_logical_types(WRITTEN[StatusEvent].definition))
-"""For events whose time no calendar has: it is read as a number."""
+"""For events whose time is outside the calendar: it is read as a number."""
 
 MARKER = b"\xc3\x01"
 HEADER_BYTES = 10
@@ -39,10 +39,10 @@ def encode(message: Message) -> bytes:
 
 
 def decode(message_type: type[M], value: bytes) -> M:
-    """Return the message that ``value``, which begins with the marker, holds.
+    """Return the message in ``value``, which begins with the marker.
 
-    :raises UnknownSchema: no schema of that fingerprint is known here
-    :raises Undecodable: anything else that is wrong with the bytes
+    :raises UnknownSchema: this side has no schema with that fingerprint
+    :raises Undecodable: the bytes are wrong in any other way
     """
     if len(value) < HEADER_BYTES:
         raise Undecodable(f"truncated after {len(value)} bytes, within the Avro header")
@@ -59,7 +59,7 @@ def decode(message_type: type[M], value: bytes) -> M:
     except Exception as error:  # hostile bytes make fastavro raise a dozen different types
         if message_type is StatusEvent and (event := _beside_slips(value)) is not None:
             return cast(M, event)
-        # Cut, as some errors quote the whole value, and this text goes into a dead letter's header.
+        # Cut: some errors quote the whole value, and this text becomes a dead letter's header.
         cause = one_line(f"{type(error).__name__}: {error}", 300)
         raise Undecodable(f"damaged Avro body of a {message_type.__name__}: {cause}") from error
     if body.read(1):
@@ -68,7 +68,7 @@ def decode(message_type: type[M], value: bytes) -> M:
 
 
 def _beside_slips(value: bytes) -> StatusEvent | None:
-    """Return an event that carries an error, with what can be read of the rest; else None."""
+    """Return an event that has an error, with its readable fields; None if it has no error."""
     body = io.BytesIO(value[HEADER_BYTES:])
     try:
         record = schemaless_reader(

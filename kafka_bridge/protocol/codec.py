@@ -1,4 +1,4 @@
-"""Messages as bytes, and back: writers choose an encoding, readers tell it by the first bytes."""
+"""Messages as bytes, and back. Writers choose an encoding, readers detect it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kafka_bridge.protocol.messages import Message
 from kafka_bridge.protocol.plain_data import M
 
 MOST_BYTES = 100_000_000
-"""librdkafka's limit for what it unpacks (receive.message.max.bytes), which gzip and lz4 evade."""
+"""librdkafka's limit for unpacked data (receive.message.max.bytes), which gzip and lz4 evade."""
 _JSON_WHITESPACE = b" \t\r\n"
 
 
@@ -31,9 +31,9 @@ def encode(message: Message, encoding: Encoding = Encoding.AVRO) -> bytes:
 
 
 def detect(value: bytes | None) -> Encoding:
-    """Tell a value's encoding by its first bytes.
+    """Return a value's encoding, which its first bytes show.
 
-    :raises Undecodable: it has none that the protocol knows
+    :raises Undecodable: the encoding is not one of the protocol's
     """
     if value is None:
         raise Undecodable("a tombstone: the record has no value")
@@ -49,12 +49,12 @@ def detect(value: bytes | None) -> Encoding:
 
 
 def decode(message_type: type[M], value: bytes | None) -> M:
-    """Return the message that a record's value holds.
+    """Return the message in a record's value.
 
-    Never raises anything but what stands here, whatever the bytes.
+    It raises no other errors than these, whatever the bytes are.
 
-    :raises UnknownSchema: it was written with a schema that is not known here
-    :raises Undecodable: anything else that is wrong with the bytes
+    :raises UnknownSchema: it was written with a schema that this side does not have
+    :raises Undecodable: the bytes are wrong in any other way
     """
     encoding = detect(value)
     assert value is not None  # noqa: S101  detect refuses None

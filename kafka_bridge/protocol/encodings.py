@@ -1,4 +1,4 @@
-"""The names of the encodings. What they do is in ``codec``, which loads fastavro."""
+"""The names of the encodings. ``codec`` implements them, and loads fastavro."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ class Encoding(StrEnum):
     """How a value is written."""
 
     AVRO = "avro"
-    """Avro single-object encoding; needs nothing but the schemas that ship with a program."""
+    """Avro single-object encoding; needs only the schemas, which are part of this package."""
     JSON = "json"
     """One JSON object."""
     REGISTRY = "registry"
-    """The Confluent wire format; needs a schema registry, and is recognised but not yet read."""
+    """The Confluent wire format with a schema registry. It is recognised, but not supported."""
 
 
 CONTENT_TYPES = {

@@ -3,30 +3,30 @@
 ::
 
     KafkaBridgeError
-    ├── ConfigurationError          a setting is missing or makes no sense
+    ├── ConfigurationError          a setting is missing or invalid
     ├── ProtocolError
-    │   ├── LocalProtocolError      we were about to break the rules: nothing was sent
+    │   ├── LocalProtocolError      this side was about to break the rules: nothing was sent
     │   │   ├── InvalidMessage      a message with fields that the protocol forbids
     │   │   ├── InvalidPayload      a payload that does not fit its model
     │   │   └── PayloadNotSerialisable
     │   └── RemoteProtocolError     the peer broke them: names topic, partition and offset
-    │       ├── Undecodable         the bytes are no message of the expected type
-    │       └── UnknownSchema       well formed, but written with a schema unknown here
+    │       ├── Undecodable         the bytes are not a message of the expected type
+    │       └── UnknownSchema       well formed, but with a schema that this side does not have
     ├── KafkaError
     │   ├── BrokerUnreachable       no broker answered in time
-    │   ├── AccessDenied            authentication or authorization failed: will not heal by itself
+    │   ├── AccessDenied            authentication or authorization failed: a person must act
     │   ├── TopicNotFound
     │   ├── TopicMisconfigured      `topics check` found something that loses jobs
     │   ├── RecordTooLarge
-    │   ├── RecordGone              retention removed a record that was still wanted
+    │   ├── RecordGone              retention removed a record that was still needed
     │   ├── DeliveryFailed          the broker did not acknowledge a record
     │   └── ReaderClosed            the response reader ended while a job was waiting
-    └── JobError                    what a job came to, other than success
+    └── JobError                    a job did not succeed
         ├── JobFailed               the worker's own error
         ├── JobCancelled
-        └── JobTimedOut             one of the three waiting rules ended it
+        └── JobTimedOut             one of the three timeouts ended it
 
-The split between "we broke the rules" and "the peer broke the rules" is h11's.
+The two kinds of ProtocolError follow h11: this side broke the rules, or the peer did.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from dataclasses import dataclass
 
 
 class KafkaBridgeError(Exception):
-    """Base of all errors here. Its text is ready for a person: what happened, and what to do."""
+    """Base of all errors here. The text is for a person: what happened, and what to do."""
 
 
 class ConfigurationError(KafkaBridgeError):
@@ -47,7 +47,7 @@ class ProtocolError(KafkaBridgeError):
 
 
 class LocalProtocolError(ProtocolError):
-    """We were about to break the protocol; nothing was sent."""
+    """This side was about to break the protocol; nothing was sent."""
 
 
 class InvalidMessage(LocalProtocolError, ValueError):
@@ -64,7 +64,7 @@ class PayloadNotSerialisable(LocalProtocolError, TypeError):
 
 @dataclass(frozen=True)
 class RecordLocation:
-    """Where a Kafka record lies. ``partition`` and ``offset`` count from 0."""
+    """The position of a Kafka record. ``partition`` and ``offset`` count from 0."""
 
     topic: str
     partition: int
@@ -75,10 +75,10 @@ class RecordLocation:
 
 
 class RemoteProtocolError(ProtocolError):
-    """A record that somebody else wrote does not follow the protocol.
+    """A record from another program does not follow the protocol.
 
-    ``reason`` says what is wrong with the bytes; ``location`` is None until the record's place in
-    Kafka is known (:meth:`at`).
+    ``reason`` says what is wrong with the bytes. ``location`` is None until the record's position
+    in Kafka is known (:meth:`at`).
     """
 
     def __init__(self, reason: str, location: RecordLocation | None = None) -> None:
@@ -87,7 +87,7 @@ class RemoteProtocolError(ProtocolError):
         super().__init__(f"{location}: {reason}" if location else reason)
 
     def at(self, location: RecordLocation) -> RemoteProtocolError:
-        """Return the same error, naming the record that it came from."""
+        """Return the same error with the position of its record."""
         return type(self)(self.reason, location)
 
 
@@ -104,11 +104,11 @@ class KafkaError(KafkaBridgeError):
 
 
 class BrokerUnreachable(KafkaError):
-    """No broker answered within the time allowed. May heal by itself."""
+    """No broker answered in time. A later try may succeed."""
 
 
 class AccessDenied(KafkaError):
-    """Authentication or authorization failed. Does not heal by itself."""
+    """Authentication or authorization failed. A person must change credentials or ACLs."""
 
 
 class TopicNotFound(KafkaError):
@@ -120,11 +120,11 @@ class TopicMisconfigured(KafkaError):
 
 
 class RecordTooLarge(KafkaError):
-    """A record is larger than the client or the broker takes."""
+    """A record is larger than the client or the broker allows."""
 
 
 class RecordGone(KafkaError):
-    """A record that was still wanted is no longer in its topic."""
+    """A record that was still needed is no longer in its topic."""
 
 
 class DeliveryFailed(KafkaError):
@@ -136,9 +136,9 @@ class ReaderClosed(KafkaError):
 
 
 class JobError(KafkaBridgeError):
-    """A job ended other than with success.
+    """A job did not succeed.
 
-    ``retryable``: whether trying again may help.
+    ``retryable``: whether another try may succeed.
     """
 
     retryable = True
@@ -168,4 +168,4 @@ class JobCancelled(JobError):
 
 
 class JobTimedOut(JobError):
-    """Nobody accepted the job, its worker fell silent, or it ran too long."""
+    """No worker accepted the job, its worker stopped responding, or it ran too long."""

@@ -1,7 +1,7 @@
-"""What a reader must know of every event, read without decoding the rest of it.
+"""The two fields of an event that every reader needs, read without decoding the rest.
 
-A reader that waits for thousands of jobs acts on an event's state and delivery alone; of a terminal
-event, the resumed task reads the rest. Decoding a whole event takes ten times as long.
+A reader with thousands of waiting jobs needs only an event's state and delivery. The resumed task
+reads the rest of a terminal event. Decoding a whole event takes ten times as long.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FIELDS = {field["name"]: field["type"] for field in WRITTEN[StatusEvent].defini
 
 @dataclass(frozen=True, slots=True)
 class EventHead:
-    """The two facts of a status event that decide what it changes."""
+    """The two fields of a status event that decide what it changes."""
 
     delivery: int
     state: JobState
@@ -36,16 +36,16 @@ _HEADS = {
 def read_head(value: bytes | None) -> EventHead:
     """Return the head of the status event in a record's value.
 
-    The first five fields of an event in Avro are read in place; whatever looks unusual there is
-    decoded whole. What follows them is not looked at.
+    The first five fields of an event in Avro are read in place. If they look unusual, the whole
+    event is decoded. The fields after them are not checked.
 
-    :raises RemoteProtocolError: the value holds no status event
+    :raises RemoteProtocolError: the value is not a status event
     """
     if value is not None and value.startswith(_PREFIX):
         try:
             return _in_place(value)
         except (IndexError, KeyError, ValueError):
-            pass  # a number of more than one byte, or damage: let the decoder tell which
+            pass  # a number of more than one byte, or damage: the decoder finds out
     event = decode(StatusEvent, value)
     return EventHead(event.delivery, event.state)
 
@@ -59,12 +59,12 @@ def _in_place(value: bytes) -> EventHead:
     at += 1 + _small(value[at])
     delivery = _small(value[at])
     at += 1
-    while value[at] & 0x80:  # a sequence grows: skip it byte by byte
+    while value[at] & 0x80:  # a sequence may have several bytes: skip them
         at += 1
     return _HEADS[delivery, _small(value[at + 1])]
 
 
 def _small(byte: int) -> int:
-    if byte & 0x81:  # the number goes on in another byte, or is negative
+    if byte & 0x81:  # the number has another byte, or is negative
         raise ValueError("not a number from 0 to 63")
     return byte >> 1

@@ -1,8 +1,8 @@
-"""Plain status events written straight into Avro, beside the codec that writes them all.
+"""Writes plain status events directly in Avro, without the codec.
 
-A worker with quick jobs spends most of its time on writing ACCEPTED and SUCCEEDED, which differ in
-a few fields. Written in place, in the order of the schema, they take a fifth of the time that
-making a :class:`StatusEvent` and encoding it does. A test compares the bytes of both.
+A worker with quick jobs spends most of its time on ACCEPTED and SUCCEEDED events, which have few
+fields. Writing them field by field, in the order of the schema, takes a fifth of the time of
+creating a :class:`StatusEvent` and encoding it. A test compares the bytes of both.
 
 Avro 1.12, "Binary Encoding": a number is zigzag-encoded, then in groups of seven bits; text and
 bytes follow their length; a union begins with the number of its branch; a map ends with 0.
@@ -23,7 +23,7 @@ _NO_MAP = b"\x00"
 
 @lru_cache(maxsize=1024)
 def _number(value: int) -> bytes:
-    # Nearly all are small (lengths, deliveries), or the present millisecond.
+    # Nearly all are small (lengths, deliveries), or the current millisecond.
     value <<= 1  # zigzag, of a number that is not negative
     encoded = bytearray()
     while value > 0x7F:
@@ -68,9 +68,9 @@ def write_event(
     result: bytes | None = None,
     result_type: str | None = None,
 ) -> bytes:
-    """Return an event in Avro single-object encoding; the fields are :class:`StatusEvent`'s.
+    """Return an event in Avro single-object encoding, with the fields of :class:`StatusEvent`.
 
-    :param key: a valid correlation id, as bytes; it is not looked at again
+    :param key: a valid correlation id, as bytes; it is not checked again
     :param occurred_at_ms: milliseconds since 1970
     """
     return b"".join(

@@ -1,4 +1,4 @@
-"""Record headers: CloudEvents 1.0 in binary mode, and what Spring Kafka and NestJS expect.
+"""Record headers: CloudEvents 1.0 in binary mode, and those of Spring Kafka and NestJS.
 
 Sources: the CloudEvents Kafka protocol binding 1.0 (attributes as ``ce_`` headers), Spring Kafka's
 ``KafkaHeaders`` (``kafka_correlationId``, ``kafka_replyTopic``, ``kafka_dlt-…``). Where headers and
@@ -21,12 +21,12 @@ from kafka_bridge.protocol.sanitize import ERROR_MESSAGE_BYTES, NAME_BYTES, one_
 Headers: TypeAlias = list[tuple[str, bytes]]
 
 RawHeaders: TypeAlias = Iterable[tuple[str, bytes | None]]
-"""Headers as a record has them: a value may be missing."""
+"""Headers of a record, in which a value may be missing."""
 
 _CONTENT_TYPE = {each: ("content-type", text.encode()) for each, text in CONTENT_TYPES.items()}
 _TRACE_BYTES = {"traceparent": 256, "tracestate": 2_048}
-"""Headers of W3C Trace Context, with the longest value that is passed on. The first has 55 bytes in
-its version 00, the second should have up to 512."""
+"""Headers of W3C Trace Context, with the longest value that is passed on. The first one has 55
+bytes in version 00, the second one should have up to 512."""
 
 CORRELATION_ID = "kafka_correlationId"
 REPLY_TOPIC = "kafka_replyTopic"
@@ -35,7 +35,7 @@ DEAD_LETTER_PREFIX = "kafka_dlt-"
 
 
 def request_headers(request: JobRequest, encoding: Encoding) -> Headers:
-    """Return the headers of a job request: CloudEvents attributes and the two of request-reply."""
+    """Return the headers of a job request: CloudEvents attributes, and two for request-reply."""
     texts = {
         "content-type": CONTENT_TYPES[encoding],
         "ce_specversion": "1.0",
@@ -54,7 +54,7 @@ def event_headers(key: bytes, encoding: Encoding, request: RawHeaders) -> Header
     """Return the headers of a status event.
 
     :param key: the correlation id, as bytes
-    :param request: the headers of the job's request: its trace context is passed on
+    :param request: the headers of the job's request, from which the trace context is copied
     """
     headers: Headers = [_CONTENT_TYPE[encoding], (CORRELATION_ID, key)]
     traces = [each for each in request if each[0] in _TRACE_BYTES]
@@ -62,7 +62,7 @@ def event_headers(key: bytes, encoding: Encoding, request: RawHeaders) -> Header
 
 
 def _trace_context(headers: RawHeaders) -> Headers:
-    """Return the headers of W3C Trace Context; none without a ``traceparent``, as it has it."""
+    """Return the headers of W3C Trace Context; without a ``traceparent``, an empty list."""
     found = {
         name: value
         for name, value in headers
@@ -72,7 +72,7 @@ def _trace_context(headers: RawHeaders) -> Headers:
 
 
 def command_headers(command: JobCommand, encoding: Encoding) -> Headers:
-    """Return the headers of a job command: how its value is written, and for which job it is."""
+    """Return the headers of a job command: its encoding and its job."""
     return _encoded(
         {"content-type": CONTENT_TYPES[encoding], CORRELATION_ID: command.correlation_id}
     )
@@ -97,7 +97,7 @@ def _rfc3339(moment: datetime) -> str:
 def dead_letter_headers(
     location: RecordLocation, timestamp_ms: int, error: BaseException
 ) -> Headers:
-    """Return the headers that a dead letter gets besides its own.
+    """Return the headers that a dead letter gets in addition to those of the request.
 
     Spring writes partition, offset and timestamp as big-endian integers of 4, 8 and 8 bytes.
     """
@@ -113,11 +113,11 @@ def dead_letter_headers(
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
-    """What a dead letter's headers say: where the record lay, and why it was set aside.
+class DeadLetterInfo:
+    """The content of a dead letter's headers: the record's position before, and the error.
 
-    ``original`` and ``timestamp_ms`` (milliseconds since 1970) are None, and texts are empty, where
-    the headers do not say it.
+    ``original`` and ``timestamp_ms`` (milliseconds since 1970) are None, and texts are empty, if
+    the headers do not have them.
     """
 
     original: RecordLocation | None
@@ -126,15 +126,15 @@ class SetAside:
     error_message: str
 
 
-def read_dead_letter_headers(headers: Headers) -> SetAside:
-    """Return what :func:`dead_letter_headers` wrote, or as much of it as can be read."""
+def read_dead_letter_headers(headers: Headers) -> DeadLetterInfo:
+    """Return the readable part of what :func:`dead_letter_headers` wrote."""
     topic = _shown(headers, "kafka_dlt-original-topic", NAME_BYTES)
     partition = _integer_header(headers, "kafka_dlt-original-partition", 4)
     offset = _integer_header(headers, "kafka_dlt-original-offset", 8)
     original = None
     if topic and partition is not None and offset is not None:
         original = RecordLocation(topic, partition, offset)
-    return SetAside(
+    return DeadLetterInfo(
         original,
         _integer_header(headers, "kafka_dlt-original-timestamp", 8),
         _shown(headers, "kafka_dlt-exception-fqcn", NAME_BYTES),
@@ -143,7 +143,7 @@ def read_dead_letter_headers(headers: Headers) -> SetAside:
 
 
 def _shown(headers: Headers, name: str, limit: int) -> str:
-    """Return a header's text as it can be shown; empty where there is none."""
+    """Return a header's text, cleaned and cut; empty if the header is missing."""
     return one_line(text_header(headers, name) or "", limit)
 
 
@@ -160,7 +160,7 @@ def _integer_header(headers: Headers, name: str, size: int) -> int | None:
 
 
 def text_header(headers: Iterable[tuple[str, bytes | None]] | None, name: str) -> str | None:
-    """Return the last header of that name as text, or None where it is absent or no UTF-8."""
+    """Return the last header of that name as text, or None if it is missing or not UTF-8."""
     values = [value for key, value in headers or () if key == name and value is not None]
     try:
         return values[-1].decode("utf-8") if values else None

@@ -1,9 +1,9 @@
-"""The JSON encoding: one JSON object, its shape given by the Avro schema.
+"""The JSON encoding: one JSON object with the fields of the Avro schema.
 
-Absent fields mean the schema's default, unions are untagged, times are integers (milliseconds),
-and ``payload`` and ``result`` are inlined where their media type is JSON, else standard base64.
-Unknown fields are ignored and unknown enum symbols become the enum's default, so that a message of
-a later version can be read.
+A missing field has the schema's default, unions are untagged, and times are integers
+(milliseconds). ``payload`` and ``result`` are JSON values if their media type is JSON, and standard
+base64 otherwise. Unknown fields are ignored, and unknown enum symbols become the enum's default, so
+that a message of a later version can be read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def encode(message: Message) -> bytes:
     """Return the message as one JSON object in UTF-8.
 
     :raises InvalidMessage: a field has a type that the schema does not allow, or no JSON form, or
-        data that is said to be JSON is not
+        data with a JSON media type is not JSON
     """
     record = to_record(message)
     try:
@@ -69,7 +69,7 @@ def _inline_data(record: dict[str, Any]) -> None:
 def decode(message_type: type[M], value: bytes) -> M:
     """Return the message that a JSON object describes.
 
-    :raises Undecodable: whatever is wrong with it, naming the field
+    :raises Undecodable: the document is not such a message; the text names the field
     """
     try:
         document = from_json(value)
@@ -78,13 +78,13 @@ def decode(message_type: type[M], value: bytes) -> M:
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         if message_type is StatusEvent and (event := _beside_slips(value)) is not None:
             return cast(M, event)
-        # Shown as text from outside is: it may quote a key of the document.
+        # Cleaned like all text from outside: it may quote a key of the document.
         cause = one_line(str(error), 300)
         raise Undecodable(f"not a {message_type.__name__} in JSON: {cause}") from error
 
 
 def _beside_slips(value: bytes) -> StatusEvent | None:
-    """Return an event that carries an error, with what can be read of the rest; else None."""
+    """Return an event that has an error, with its readable fields; None if it has no error."""
     schema = without_logical_types(WRITTEN[StatusEvent].definition)
     try:
         text = json.dumps(json.loads(value.decode("utf-8", "replace")), ensure_ascii=False)
@@ -124,7 +124,7 @@ def _read_record(schema: dict[str, Any], document: Any, where: str) -> dict[str,
 def _extract_data(
     schema: dict[str, Any], document: dict[str, Any], where: str
 ) -> dict[str, bytes | None]:
-    """Return ``payload`` and ``result`` as bytes, as their media types say."""
+    """Return ``payload`` and ``result`` as bytes, decoded by their media types."""
     known = {field["name"] for field in schema["fields"]}
     extracted: dict[str, bytes | None] = {}
     for data, media_type in DATA_FIELDS:
@@ -179,7 +179,7 @@ def _read_double(value: Any, where: str) -> float:
 def _read_string(value: Any, where: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{where} must be a string")
-    value.encode("utf-8")  # JSON can spell lone surrogates, which are no text
+    value.encode("utf-8")  # refuses lone surrogates, which JSON allows
     return value
 
 

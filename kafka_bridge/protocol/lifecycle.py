@@ -1,13 +1,13 @@
-"""The life of a job as one table, used by workers before they speak and by readers as they listen.
+"""The states of a job as one table, for workers that publish events and readers that receive them.
 
 ::
 
     (queued) → ACCEPTED → RUNNING* → SUCCEEDED | FAILED | CANCELLED
        ↑          └───── RELEASED ────┘
 
-Any state, queued too, may go straight to a terminal one, and ACCEPTED may be left out. The first
-terminal event wins, whatever its delivery. Other events of a delivery lower than the highest one
-seen are stale.
+Every state, also queued, may be followed by a terminal one, and ACCEPTED may be missing. The first
+terminal event wins, whatever its delivery. Any other event is stale if its delivery is lower than
+the highest one received.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
-# What one worker may say next, within one delivery of a job. None: it has said nothing yet.
+# The states that one worker may publish next in one delivery of a job. None: no event so far.
 _ALIVE = frozenset({JobState.RUNNING, JobState.RELEASED, JobState.UNKNOWN}) | TERMINAL
 NEXT: dict[JobState | None, frozenset[JobState]] = {
     None: _ALIVE | {JobState.ACCEPTED},
@@ -38,38 +38,38 @@ NEXT: dict[JobState | None, frozenset[JobState]] = {
 
 
 def may_follow(previous: JobState | None, following: JobState) -> bool:
-    """Return whether a worker may say ``following`` after ``previous`` in one delivery of a job."""
+    """Return whether ``following`` may come after ``previous`` in one delivery of a job."""
     return following in NEXT[previous]
 
 
 class Verdict(Enum):
-    """What a reader does with an event."""
+    """Whether an event changes what a reader knows of its job."""
 
     TAKEN = auto()
-    """It tells something new."""
+    """The event is new."""
     STALE = auto()
-    """It is of an older delivery, or comes after the end: it changes nothing."""
+    """The event is of an older delivery, or comes after a terminal event: it changes nothing."""
 
 
 @dataclass(slots=True)
 class JobHistory:
-    """What a reader knows of one job, event by event. ``state`` is None while the job is queued."""
+    """The state of one job as a reader knows it. ``state`` is None while the job is queued."""
 
     state: JobState | None = None
     delivery: int = 0
 
     @property
     def finished(self) -> bool:
-        """Whether a terminal event was taken."""
+        """Whether a terminal event was applied."""
         return self.state in TERMINAL
 
     def take(self, event: StatusEvent | EventHead) -> Verdict:
-        """Take in one event, or its head, in the order of its partition; say whether it counts."""
+        """Apply one event, or its head, in the order of its partition; return the verdict."""
         if self.finished:
             return Verdict.STALE
         if event.state not in TERMINAL and event.delivery < self.delivery:
             return Verdict.STALE
         self.delivery = max(self.delivery, event.delivery)
-        # Handed back: the job is queued once more, and waits for a worker anew.
+        # A released job is queued again and waits for a worker.
         self.state = None if event.state is JobState.RELEASED else event.state
         return Verdict.TAKEN

@@ -1,4 +1,4 @@
-"""Which media types are JSON, and JSON that any language can read back."""
+"""JSON media types, and JSON that every language can read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ JSON = "application/json"
 
 
 class NestedTooDeep(ValueError):
-    """JSON has more levels than Python's decoder takes."""
+    """JSON has more levels than Python's decoder supports."""
 
 
 def is_json(media_type: str) -> bool:
@@ -21,8 +21,8 @@ def is_json(media_type: str) -> bool:
 def to_json(value: Any) -> bytes:
     """Return ``value`` as compact UTF-8 JSON (RFC 8259: no NaN, no lone surrogates).
 
-    :raises TypeError: a part of it has no JSON form
-    :raises ValueError: a number is not finite, text is not Unicode, or it is nested too deep
+    :raises TypeError: a part of the value has no JSON form
+    :raises ValueError: a number is not finite, a text is not Unicode, or the nesting is too deep
     """
     try:
         text = _ENCODER.encode(value)
@@ -34,7 +34,7 @@ def to_json(value: Any) -> bytes:
 def from_json(data: bytes) -> Any:
     """Return the value that UTF-8 JSON describes.
 
-    :raises ValueError: the bytes are not JSON as RFC 8259 has it
+    :raises ValueError: the bytes are not JSON by RFC 8259
     """
     try:
         return _DECODER.decode(data.decode("utf-8"))
@@ -46,6 +46,6 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-# Made once: json.dumps() and json.loads() would make one for each call that is not as by default.
+# Created once: with such options json.dumps() and json.loads() create one for each call.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

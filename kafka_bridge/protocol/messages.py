@@ -1,8 +1,8 @@
-"""What travels on the wire: job requests, status events and job commands, as frozen values.
+"""The messages of the protocol: job requests, status events and job commands, as frozen values.
 
-The fields, their order and their meaning are those of ``schemas/*.avsc``. Each type checks itself
-when it is made and raises :class:`InvalidMessage`, so a value that exists is one that can be sent.
-Times are timezone-aware and whole milliseconds, the wire's resolution.
+The fields, their order and their meaning are those of ``schemas/*.avsc``. Each type checks its
+fields when it is created and raises :class:`InvalidMessage`, so every existing value can be sent.
+Times have a time zone and whole milliseconds, the resolution of the encodings.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE | re.ASCII)
 
 
 class JobState(StrEnum):
-    """What a status event reports. ``UNKNOWN``: alive, in a state of some later version."""
+    """The state in a status event. ``UNKNOWN``: the job is alive, in a state of a later version."""
 
     UNKNOWN = "UNKNOWN"
     ACCEPTED = "ACCEPTED"
@@ -37,7 +37,7 @@ class JobState(StrEnum):
 
 
 class Command(StrEnum):
-    """The commands that a job command can carry. ``UNKNOWN``: one of a later version, ignored."""
+    """The command of a job command. ``UNKNOWN``: a command of a later version, ignored."""
 
     UNKNOWN = "UNKNOWN"
     CANCEL = "CANCEL"
@@ -58,7 +58,7 @@ class ErrorType(StrEnum):
 
 
 def utc_now() -> datetime:
-    """Return the present time in UTC, cut to whole milliseconds."""
+    """Return the current time in UTC, cut to whole milliseconds."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
@@ -71,10 +71,10 @@ def whole_milliseconds(moment: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A claim check: bytes that are too large for Kafka and lie elsewhere.
+    """A claim check: data that is too large for Kafka and is stored elsewhere.
 
-    ``sha256`` is 64 hexadecimal digits over the referenced bytes, taken in either case and kept in
-    lower case; ``size`` is their number.
+    ``sha256`` is the checksum of the data, 64 hexadecimal digits, which are stored in lower case;
+    ``size`` is the number of bytes.
     """
 
     uri: str
@@ -91,7 +91,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The Airflow task that asked. ``map_index`` is -1 for a task that is not mapped."""
+    """The Airflow task that submitted the job. ``map_index`` is -1 if it is not mapped."""
 
     source: str
     dag_id: str
@@ -108,7 +108,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job has come: ``completed`` of ``total`` (None: unknown), in ``unit``."""
+    """The progress of a job: ``completed`` of ``total`` (None: unknown), in ``unit``."""
 
     completed: float
     total: float | None = None
@@ -135,10 +135,11 @@ class JobFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """One job, asked for by Airflow.
+    """One job that Airflow submits.
 
-    ``heartbeat_interval_ms``: the longest pause between two of its status events, in milliseconds;
-    0 asks for none. ``payload`` is None exactly where ``payload_type``, its media type, is.
+    ``heartbeat_interval_ms`` is the longest time between two of its status events, in milliseconds;
+    with 0 there are no heartbeats. ``payload`` and its media type, ``payload_type``, are either
+    both None or both set.
     """
 
     correlation_id: str
@@ -168,10 +169,10 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusEvent:
-    """One thing that a worker says of a job.
+    """One event that a worker publishes about a job.
 
-    ``delivery`` counts from 1 how often a worker picked the job up; ``sequence`` counts from 0
-    within one delivery. ``external_id`` is what the real system calls the job.
+    ``delivery`` counts from 1 how often a worker has started the job; ``sequence`` counts from 0
+    within one delivery. ``external_id`` is the job's id in the system that does the work.
     """
 
     correlation_id: str
@@ -201,7 +202,7 @@ class StatusEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCommand:
-    """Something that Airflow or a person tells the worker that has a job."""
+    """A command of Airflow or a person for the worker that has a job."""
 
     correlation_id: str
     command: Command

@@ -25,7 +25,7 @@ from kafka_bridge.protocol.slips import without_data
 M = TypeVar("M", bound=Message)
 
 DATA_FIELDS = (("payload", "payload_type"), ("result", "result_type"))
-"""Fields with data, and those with its media type."""
+"""The fields with data, each with the field of its media type."""
 _PARTS: dict[str, Callable[..., Any]] = {
     "payload_ref": Reference,
     "result_ref": Reference,
@@ -59,9 +59,9 @@ def _plain(value: Any) -> Any:
 
 
 def from_record(message_type: type[M], record: Any) -> M:
-    """Return the message that Avro data of the right shape describes.
+    """Return the message in Avro data that has the fields of the schema.
 
-    A media type without data means JSON's null where it is JSON, and is dropped otherwise.
+    A JSON media type without data means JSON's null. Another media type without data is dropped.
 
     :raises InvalidMessage: a field has a value that the protocol forbids
     """

@@ -1,8 +1,8 @@
-"""Plain request and reply, for services that know nothing of this protocol (level 0).
+"""Plain requests and replies, for services that do not use this protocol (level 0).
 
-A stock Spring Kafka listener with ``@SendTo`` or a NestJS microservice gets the payload itself,
-with the two headers that it looks for, and its one reply is the job's end: the value is the result,
-unless NestJS marks a failure in a header. (Spring marks none.)
+An unchanged Spring Kafka listener with ``@SendTo`` or a NestJS microservice receives the payload
+itself, with the two headers that it needs. Its only reply finishes the job: the value is the
+result, unless NestJS marks a failure in a header. (Spring has no such mark.)
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from kafka_bridge.protocol.media_types import JSON, from_json
 from kafka_bridge.protocol.messages import JobFailure, JobRequest, JobState, StatusEvent
 
 NEST_ERROR = "kafka_nest-err"
-"""The header in which NestJS says why it failed; the reply's value is null then."""
+"""The header with the error of a NestJS service. The reply's value is then null."""
 
 
 class PlainSeries:
-    """Writes requests as a stock service takes them: the payload itself, and two headers.
+    """Writes plain requests: the payload itself, and two headers.
 
     It has the methods of :class:`~kafka_bridge.protocol.request_series.RequestSeries`.
 
-    :param response_topic: where the service is to answer
-    :param more_headers: headers that all requests have besides their own
+    :param response_topic: the topic for the service's replies
+    :param more_headers: additional headers of all requests
     """
 
     def __init__(self, response_topic: str, more_headers: Headers | None = None) -> None:
@@ -37,13 +37,13 @@ class PlainSeries:
     def value(self, job: str, payload: bytes | None, payload_type: str | None) -> bytes:  # noqa: ARG002
         """Return the request with this payload.
 
-        Without one, that is JSON's ``null``: a record without a value would be a tombstone.
+        Without a payload the value is JSON's ``null``: a record without a value is a tombstone.
         """
         return b"null" if payload is None else payload
 
 
 def plain_request(request: JobRequest) -> tuple[bytes, Headers]:
-    """Return a job as a stock service takes it: value and headers."""
+    """Return a job as a plain request: value and headers."""
     job, series = request.correlation_id, PlainSeries(request.response_topic)
     return series.value(job, request.payload, request.payload_type), series.headers(job)
 
@@ -51,10 +51,10 @@ def plain_request(request: JobRequest) -> tuple[bytes, Headers]:
 def plain_end(
     key: bytes | None, value: bytes | None, headers: Headers, occurred_at: datetime
 ) -> StatusEvent | None:
-    """Return a plain reply as the terminal event that a worker would have sent.
+    """Return a plain reply as the terminal event that a worker would have published.
 
     :param occurred_at: the record's timestamp
-    :returns: None where neither header nor key says which job this is
+    :returns: None if neither the header nor the key has a correlation id
     """
     named = text_header(headers, CORRELATION_ID) or ""
     job = named if is_correlation_id(named) else correlation_id_from_key(key)
@@ -75,7 +75,7 @@ def plain_end(
 
 
 def _media_type(value: bytes) -> str:
-    """Tell what a reply's value is, which nothing says."""
+    """Return the media type of a reply's value, found by decoding it."""
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
@@ -88,7 +88,7 @@ def _media_type(value: bytes) -> str:
 
 
 def _failure(header: str) -> JobFailure:
-    """Return what NestJS says: ``{"status": "error", "message": "…"}``, or any text."""
+    """Return the error in NestJS's header: ``{"status": "error", "message": "…"}``, or any text."""
     try:
         said = from_json(header.encode("utf-8"))
     except ValueError:

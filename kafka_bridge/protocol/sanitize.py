@@ -1,15 +1,15 @@
-r"""Text from outside, made safe to show: cleaned of what acts on a reader, and bounded in bytes.
+r"""Makes text from outside safe to show: removes control characters and limits the size.
 
-Whoever may write to a topic chooses the text in it. That text reaches logs, terminals, databases
-and web pages. As it came, an escape code repaints a terminal, a newline forges a log line, Postgres
-refuses NUL, a bidirectional mark shows text in another order than it has (CVE-2021-42574, "Trojan
-Source"), and ten megabytes stop whoever has to carry them.
+Every client that may write to a topic decides what text it contains. That text reaches logs,
+terminals, databases and web pages. Without cleaning, an escape code repaints a terminal, a newline
+forges a log line, Postgres refuses NUL, a bidirectional mark changes the order of the shown text
+(CVE-2021-42574, "Trojan Source"), and ten megabytes block every program that has to process them.
 
-What is removed stays visible: a character that cannot be shown becomes its escape, as ``repr`` and
-structured logs write it (``\x00``, ``\x1b[31m``, ``\u202e``), and a cut states the whole size.
+Removed text stays visible. A character that cannot be shown becomes its escape, as in ``repr`` and
+structured logs (``\x00``, ``\x1b[31m``, ``\u202e``). A text that is cut states its full size.
 
-Every message that is read from Kafka passes :func:`sanitized` where it is decoded. Other text from
-outside (record keys, headers, answers of services, output of programs) passes :func:`one_line` or
+Every message from Kafka passes :func:`sanitized` when it is decoded. Other text from outside
+(record keys, headers, answers of services, output of programs) passes :func:`one_line` or
 :func:`block` before it is shown.
 """
 
@@ -36,31 +36,31 @@ UNIT_BYTES = 50
 LINE_BYTES = 2_000
 """A line for a person: a message, a reason, an external id, the address of a page."""
 ADDRESS_BYTES = 8_000
-"""The address of a result: signed URLs are longer than 2,000, and half an address leads nowhere. As
-long as an HTTP server must take at least (RFC 9110, section 4.1)."""
+"""The address of a result: signed URLs are longer than 2,000 bytes, and a cut address is useless.
+An HTTP server should accept at least this length (RFC 9110, section 4.1)."""
 ERROR_MESSAGE_BYTES = 4_000
 """The message of an error, which may have several lines."""
 DETAILS_BYTES = 32_000
 """The details of an error: a long traceback."""
 
 _INVISIBLE = (
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline: ANSI begins with \x1b
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, not tab and newline: ANSI begins with \x1b
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional marks
-    "\u2028\u2029"  # line and paragraph separators: newlines to some readers, not to others
-    "\ud800-\udfff"  # lone surrogates have no UTF-8 form
+    "\u2028\u2029"  # line and paragraph separators: newlines for some programs
+    "\ud800-\udfff"  # lone surrogates: UTF-8 cannot encode them
     "\U000e0000-\U000e007f"  # tags: invisible text
 )
 UNSHOWN = re.compile(f"[{_INVISIBLE}]")
-"""What cannot be shown, in text of several lines."""
+"""Characters that cannot be shown in text of several lines."""
 _NOT_IN_LINES = re.compile(f"[\t\n{_INVISIBLE}]")
 _COMMAND = re.compile("::(?=(?:end)?group::)", re.IGNORECASE)
-"""Airflow's log view folds the lines that follow such a word (as GitHub's does)."""
+"""Airflow's log view folds the lines after such a word, as GitHub's does."""
 
 
 def one_line(text: str, limit: int = LINE_BYTES) -> str:
     """Return text as one harmless line of at most ``limit`` bytes.
 
-    Text that is too long keeps its beginning, and its whole size is stated.
+    A text that is too long keeps its beginning, and states its full size.
 
     :param limit: bytes of UTF-8, at least 50
     """
@@ -76,7 +76,7 @@ def one_line(text: str, limit: int = LINE_BYTES) -> str:
 def block(text: str, limit: int = DETAILS_BYTES) -> str:
     """Return text as harmless lines of at most ``limit`` bytes together.
 
-    Text that is too long keeps its beginning and its end, with its whole size between them.
+    A text that is too long keeps its beginning and its end, with its full size between them.
 
     :param limit: bytes of UTF-8, at least 50
     """
@@ -111,9 +111,9 @@ def _tail(text: str, size: int) -> str:
 
 
 def sanitized(message: M) -> M:
-    """Return a message whose texts can be shown; the message itself where they are fine.
+    """Return the message with texts that can be shown; the same message if they already can.
 
-    Payload, result and attributes stay as they are: they are data for programs.
+    Payload, result and attributes are not changed: they are data for programs.
     """
     changed = _changed(message, _FIELDS[type(message)])
     for name, part in _PARTS[type(message)].items():

@@ -40,7 +40,7 @@ def _load(message_type: type[Message], file_name: str) -> Schema:
 
 
 def without_logical_types(definition: Any) -> Any:
-    """Return a schema in which a time is a number."""
+    """Return a schema in which times are numbers."""
     if isinstance(definition, list):
         return [without_logical_types(each) for each in definition]
     if not isinstance(definition, dict):
@@ -58,7 +58,7 @@ WRITTEN: dict[type, Schema] = {
         (JobCommand, "job_command.avsc"),
     )
 }
-"""The schema that each message type is written with."""
+"""By message type, the schema with which it is written."""
 
 READABLE: dict[bytes, Schema] = {schema.fingerprint: schema for schema in WRITTEN.values()}
-"""Every released schema by fingerprint: a later version adds to this and removes nothing."""
+"""By fingerprint, every released schema. Later versions add schemas and remove none."""

@@ -1,9 +1,9 @@
-"""Slips that a reader bears: what a worker got wrong beside its error must not hide the error.
+"""Small mistakes in an event that has an error: they must not hide the error.
 
-Workers are written in many languages, and many of their slips show only when something fails: times
-in nanoseconds, a Latin-1 text, a media type without a result. An event that carries an error is
-read without the parts that are wrong; one that carries none is refused, as no part of it matters
-more than another. The same slips are borne in every encoding.
+Workers are written in many languages, and many of their mistakes appear only when a job fails:
+times in nanoseconds, a Latin-1 text, a media type without a result. An event with an error is read
+without its wrong fields. An event without an error is refused, because all its fields are equally
+important. The rules are the same in every encoding.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ UNNAMED_ERROR = "error"
 
 
 def without_data(media_type: str | None) -> tuple[bytes | None, str | None]:
-    """Return data and media type where there is only the type: JSON's null, or nothing at all."""
+    """Return data and media type if only the type is set: JSON's null, or None for both."""
     if media_type is not None and is_json(media_type):
         return b"null", media_type
     return None, None
 
 
 def read_beside_slips(record: Mapping[str, Any]) -> StatusEvent | None:
-    """Return the event that Avro data describes, less what is wrong in it.
+    """Return the event in Avro data, without its wrong fields.
 
     :param record: fields with the types of the schema, times as milliseconds since 1970; a field
-        that could not be read at all is left out
-    :returns: None where it carries no error, or where the job or the state cannot be told
+        that could not be read is missing
+    :returns: None if the event has no error, or if its job or its state is unknown
     """
     error, job = record.get("error"), record.get("correlation_id")
     if error is None or job is None or "state" not in record:
@@ -81,7 +81,7 @@ def _within(value: int | None, lowest: int, highest: int) -> int:
 
 
 def _moment(milliseconds: int | None) -> datetime:
-    """Return a time; 1970 for one that no calendar has."""
+    """Return a time; 1970 for a time outside the calendar."""
     try:
         return _EPOCH + (milliseconds or 0) * _MILLISECOND
     except OverflowError:

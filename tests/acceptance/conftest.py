@@ -27,7 +27,7 @@ COMMAND = [sys.executable, "-m", "kafka_bridge", "worker", "run"]
 
 @pytest.fixture(scope="session")
 def jobs_broker(real_broker: Broker) -> Broker:
-    """Prepare the session's Kafka: the default topics, the tests' own, and one nobody reads."""
+    """Prepare the session's Kafka: the default topics, those of the tests, and one unread."""
     others = (
         "test.requests",
         "patient.requests",
@@ -70,7 +70,7 @@ def airflow(
     spans: Spans,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LocalAirflow]:
-    """Run an Airflow with the project's own DAGs and those of the tests."""
+    """Run an Airflow with the project's DAGs and those of the tests."""
     home = tmp_path_factory.mktemp("airflow")
     dags = home / "dags"
     shutil.copytree(PROJECT / "dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
@@ -83,13 +83,13 @@ def airflow(
         "AIRFLOW__METRICS__STATSD_ON": "True",
         "AIRFLOW__METRICS__STATSD_HOST": LOOPBACK,
         "AIRFLOW__METRICS__STATSD_PORT": str(metrics.port),
-        "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",  # in plain statsd there are no tags
+        "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",  # plain statsd has no tags
         "AIRFLOW__TRACES__OTEL_ON": "True",
         "OTEL_TRACES_EXPORTER": "otlp_proto_http",
         "OTEL_EXPORTER_OTLP_ENDPOINT": spans.url,
         # On a busy machine Airflow sees the end of a task's process seconds late (decision 0007).
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "3",
-        # Short, for the test that lets a triggerer's heartbeat lapse.
+        # Short, for the test in which a triggerer misses its heartbeats.
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
         "AIRFLOW__KAFKA_BRIDGE__SOURCE": "acceptance",
         "AIRFLOW__KAFKA_BRIDGE__JOB_URL": (
@@ -105,7 +105,7 @@ def airflow(
 
 
 def _connection(servers: str) -> dict[str, object]:
-    # A group.id, as connections made for the provider's operators have: the bridge must not use it.
+    # Connections for the provider's operators have a group.id. The bridge must not use it.
     return {
         "conn_type": "kafka",
         "extra": {"bootstrap.servers": servers, "group.id": "not-for-the-bridge"},
@@ -116,7 +116,7 @@ def _connection(servers: str) -> dict[str, object]:
 def start_worker(
     jobs_broker: Broker, eventually: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Give a function that starts a worker process and returns it once it is ready for jobs."""
+    """Give a function that starts a worker process and returns it when it is ready for jobs."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(target: str, folder: Path = HERE, **environ: str) -> subprocess.Popen[bytes]:
@@ -144,7 +144,7 @@ def start_worker(
 
 @pytest.fixture(scope="session")
 def workers(start_worker: Callable[..., subprocess.Popen[bytes]]) -> list[subprocess.Popen[bytes]]:
-    """Run two processes of the tests' service, in one group."""
+    """Run two worker processes of the tests' service in one group."""
     return [start_worker("services:worker"), start_worker("services:worker")]
 
 
@@ -158,7 +158,7 @@ def file_auditor(start_worker: Callable[..., subprocess.Popen[bytes]]) -> subpro
 def patient_service(
     start_worker: Callable[..., subprocess.Popen[bytes]],
 ) -> subprocess.Popen[bytes]:
-    """Run the worker whose jobs wait to be stopped."""
+    """Run the worker whose jobs run until they are stopped."""
     return start_worker("patient_service:worker")
 
 
@@ -174,7 +174,7 @@ def batch_service(
 def begin(
     airflow: LocalAirflow, jobs_broker: Broker, eventually: Callable[..., None]
 ) -> Callable[..., Run]:
-    """Give a function that begins a run of a DAG."""
+    """Give a function that triggers a run of a DAG."""
 
     def begin(
         dag_id: str,

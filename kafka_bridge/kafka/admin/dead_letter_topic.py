@@ -20,8 +20,8 @@ from kafka_bridge.protocol.errors import (
 )
 from kafka_bridge.protocol.headers import (
     REPLY_TOPIC,
+    DeadLetterInfo,
     Headers,
-    SetAside,
     read_dead_letter_headers,
     text_header,
     without_dead_letter_headers,
@@ -40,7 +40,7 @@ class DeadLetter:
     """A record of the dead-letter topic. ``request`` is None where the value cannot be read."""
 
     record: Record
-    set_aside: SetAside
+    set_aside: DeadLetterInfo
     request: JobRequest | None
     unreadable: str = ""
 

@@ -1,12 +1,12 @@
 """The response reader: one consumer on one thread for all the jobs that wait on a topic.
 
-It assigns itself all partitions, in a consumer group of its own, and commits nothing. Records are
-matched to waiting jobs by one dictionary look-up on the key; of those that match, only what every
-reader must know is read (:mod:`~kafka_bridge.protocol.event_head`).
+It assigns all partitions to itself, in its own consumer group, and commits no offsets. A dictionary
+look-up on the key finds the waiting job of a record. Of a matching record, it decodes only the head
+(:mod:`~kafka_bridge.protocol.event_head`).
 
-A job says from which offsets it waits: where the topic ended before its request was published. What
-has gone by since is looked for among the recent records, or else the reader goes back, once for all
-the jobs that ask for it. Each job's own positions keep what it has seen from reaching it twice.
+Each job waits from certain offsets: the ends of the topic before its request was published. If the
+reader is already past them, it looks among the recent records. If they are not there, it goes back,
+once for all jobs that need it. Each job has its own positions, so that it gets no record twice.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from kafka_bridge.protocol.errors import KafkaBridgeError, ReaderClosed
 _log = logging.getLogger(__name__)
 
 BURST_RECORDS = 100_000
-"""So many records are kept after the reader went back: jobs come in bursts, with like offsets."""
+"""Records that are kept after the reader went back: jobs come in bursts, from similar offsets."""
 LINGER_SECONDS = 30.0
 """How long a reader without waiting jobs stays open: the next job often comes soon."""
 REREAD_SECONDS = 3600.0
-"""Where a partition's offsets went back, its records of the last hour are read again. Those that
-jobs have seen already change nothing."""
+"""If a partition's offsets went back, its records of the last hour are read again. Jobs ignore the
+records that they have already received."""
 ANSWER_SECONDS = 10.0
 WENT_BACK = "the topic was deleted and created again, or lost records (unclean leader election)"
 
@@ -54,8 +54,8 @@ class ResponseReader:
 
     :param config: how to reach Kafka
     :param topic: the response topic
-    :param hand_over: called on the reader's thread with each batch of notices; must return at once
-        and see to it that every subscription's ``notify`` is called, in order
+    :param hand_over: called on the reader's thread with each batch of notices. It must return at
+        once, and must have every subscription's ``notify`` called, in order
     :param linger: seconds that the reader stays open without a waiting job
     """
 
@@ -88,7 +88,7 @@ class ResponseReader:
 
     @property
     def counts(self) -> ReaderCounts:
-        """What the reader did since it was opened."""
+        """Counts since the reader was opened."""
         return self._dispatcher.counts
 
     @property
@@ -98,12 +98,12 @@ class ResponseReader:
 
     @property
     def served(self) -> int:
-        """How many of them receive new records."""
+        """How many of the waiting jobs receive new records."""
         return len(self._dispatcher.waiting)
 
     @property
     def positions(self) -> Mapping[int, int]:
-        """By partition, the offset that is read next; empty while the reader has not begun."""
+        """By partition, the offset that is read next; empty until the reader has started."""
         return self._source.positions
 
     @property
@@ -113,7 +113,7 @@ class ResponseReader:
 
     @property
     def is_open(self) -> bool:
-        """Whether jobs can still be waited for here."""
+        """Whether new jobs can still wait at this reader."""
         return not self._inbox.closed
 
     def subscribe(
@@ -124,11 +124,11 @@ class ResponseReader:
         *,
         read_head: HeadReader = event_head,
     ) -> Subscription:
-        """Wait for a job's events from these offsets on (by partition; others from 0).
+        """Wait for a job's events from these offsets (by partition; other partitions from 0).
 
         :param read_head: ``plain_head`` for plain replies
-        :raises ReaderClosed: the reader has ended, or belongs to the process that this one was
-            forked from: open another one
+        :raises ReaderClosed: the reader has ended, or belongs to the parent process of this forked
+            process: open another one
         """
         subscription = Subscription(
             correlation_id.encode(), array("q", start_offsets), notify, read_head
@@ -139,7 +139,7 @@ class ResponseReader:
     def join(self, subscriptions: Sequence[Subscription]) -> None:
         """Wait for the events of many jobs at once, which may share one array of positions.
 
-        They are added together, so that all have seen the same of each partition.
+        They are added in one step, so that all of them start at the same records.
 
         :raises ReaderClosed: as in :meth:`subscribe`
         """
@@ -148,12 +148,12 @@ class ResponseReader:
         with self._inbox.lock:
             if self._inbox.closed:
                 raise ReaderClosed(f"the reader of {self.topic!r} is closed")
-            # One step for the reader's thread, which takes no lock: it finds all of them or none.
+            # One step for the reader's thread, which uses no lock: it sees all of them or none.
             self._inbox.joined.extend(subscriptions)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Stop waiting for this job."""
-        subscription.has_left = True  # first: it may be anywhere between joined and served
+        subscription.has_left = True  # first: it may be in any list from joined to served
         self._inbox.left.append(subscription)
 
     def close(self) -> None:
@@ -225,7 +225,7 @@ class ResponseReader:
             self._read_for_the_late()
 
     def _read_for_the_late(self) -> None:
-        """Begin, or go back, to where the late jobs ask for."""
+        """Start at, or go back to, the offsets of the late jobs."""
         starts = self._late.starts(self.positions)
         jobs = self._late.pop_all()
         self._dispatcher.serve(jobs)
@@ -244,7 +244,7 @@ class ResponseReader:
     # The topic changes.
 
     def _look_at_topic(self) -> None:
-        """Read new partitions from their beginning; follow where offsets went back."""
+        """Read new partitions from the beginning, and again those whose offsets went back."""
         if (partitions := self._source.changed_partitions()) is not None:
             self._assign({number: self.positions.get(number, 0) for number in partitions})
         if self._source.was_recreated():
@@ -281,7 +281,7 @@ class ResponseReader:
         self._read_again({number: start}, self._everyone())
 
     def _an_hour_ago(self) -> dict[int, int]:
-        """Return offsets by partition; none where the brokers do not answer."""
+        """Return offsets by partition; an empty dictionary if the brokers do not answer."""
         moment = datetime.fromtimestamp(time.time() - REREAD_SECONDS, UTC)
         try:
             starts = offsets_since(self._config, self.topic, moment, timeout=ANSWER_SECONDS)
@@ -299,7 +299,7 @@ class ResponseReader:
         return [*self._dispatcher.waiting.values(), *self._late]
 
     def _look_for_those_beyond_the_end(self) -> None:
-        """Serve jobs whose offsets lie after the end of the topic."""
+        """Read again for jobs whose offsets are after the end of the topic."""
         ends = self._source.ends
         if not self.health.connected or not (jobs := self._ahead.beyond(ends, self.positions)):
             return
