@@ -37,7 +37,7 @@ def main(
     short: Annotated[bool, typer.Option(help="Fewer rounds and records: under 3 minutes.")] = False,
     write: Annotated[bool, typer.Option(help="Write docs/benchmarks.md and its plot.")] = False,
 ) -> None:
-    """Measure, on a real Kafka, side by side with the peers."""
+    """Measure the bridge and its peers on a real Kafka."""
     console, scale = Console(width=170), Scale(short)
     results: list[Result] = []
     begin = time.monotonic()
@@ -59,7 +59,7 @@ def main(
 def _measure(
     name: str, servers: str, scale: Scale, say: Callable[[str], None], console: Console
 ) -> list[Result]:
-    """Measure one module's rows; should it fail, the others are still worth having."""
+    """Measure the rows of one module. If this fails, the other modules are still measured."""
     module = importlib.import_module(f"bench.rows.{name}")
     try:
         results: list[Result] = module.run(servers, scale, say)

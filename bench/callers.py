@@ -1,4 +1,4 @@
-"""Sends callbacks as quickly as somebody takes them, or at a pace, and costs little itself."""
+"""Sends callbacks as fast as they are accepted, or at a fixed rate, with little CPU."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ACCEPTED = 202
 
 @dataclass(frozen=True)
 class Callback:
-    """What is sent where. ``body``: JSON."""
+    """A callback: the URL, and the body as JSON."""
 
     url: str
     body: bytes
 
     def request(self) -> bytes:
-        """Return the request as it goes over a connection."""
+        """Return the request as the bytes that go over a connection."""
         parts = urlsplit(self.url)
         return (
             f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
@@ -32,21 +32,21 @@ class Callback:
 
 
 class Connection:
-    """One connection that is kept."""
+    """One connection for many requests."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
 
     @classmethod
     async def open(cls, url: str) -> Self:
-        """Connect to where a URL is."""
+        """Connect to the host of a URL."""
         parts = urlsplit(url)
         return cls(*await asyncio.open_connection(parts.hostname, parts.port))
 
     async def send(self, callback: Callback) -> None:
-        """Send a callback, and return once it is accepted.
+        """Send a callback, and return when it is accepted.
 
-        :raises RuntimeError: it is not
+        :raises RuntimeError: the callback was refused
         """
         self._writer.write(callback.request())
         head = await self._reader.readuntil(b"\r\n\r\n")
@@ -60,7 +60,7 @@ class Connection:
             raise RuntimeError(f"a callback was refused: {head.decode()}{body.decode()}")
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self._writer.close()
 
 
@@ -75,7 +75,7 @@ async def _connections(url: str, count: int) -> AsyncIterator[list[Connection]]:
 
 
 async def at_once(callbacks: Sequence[Callback]) -> float:
-    """Send callbacks, in this order, over some connections; return how many a second were taken."""
+    """Send callbacks in this order over some connections; return the accepted ones per second."""
     left = deque(callbacks)
 
     async def work(connection: Connection) -> None:
@@ -91,9 +91,11 @@ async def at_once(callbacks: Sequence[Callback]) -> float:
 async def at_a_pace(
     callbacks: Sequence[Callback], a_second: float
 ) -> tuple[dict[str, float], list[float]]:
-    """Send so many callbacks a second.
+    """Send callbacks at a fixed rate.
 
-    :return: by URL when it was sent, seconds since 1970; and how long each took to be accepted
+    :param a_second: how many to send each second
+    :return: by URL, when the callback was sent, in seconds since 1970; and how long each one took
+        to be accepted
     """
     sent, took = dict[str, float](), list[float]()
     async with _connections(callbacks[0].url, CONNECTIONS) as opened:

@@ -1,9 +1,9 @@
 """Writes deferred tasks to Airflow's database, as the execution API leaves them.
 
-The tasks are instances of one mapped task in a serialized DAG: state, next method, and a trigger
-whose arguments are encrypted. It is a process of its own, because the database that Airflow's code
-uses is fixed when it is imported: as a program (``python -m bench.deferred_tasks``) this module
-reads one JSON object a line and answers each with a line.
+The tasks are instances of one mapped task in a serialized DAG, with a state, a next method, and a
+trigger whose arguments are encrypted. This runs in its own process, because Airflow's code connects
+to one database when it is imported. As a program (``python -m bench.deferred_tasks``) this module
+reads one JSON object on each line and answers each with a line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DONE = "done\n"
 
 @contextlib.contextmanager
 def writer_for(environment: dict[str, str], home: Path) -> Iterator[subprocess.Popen[str]]:
-    """Give the process that writes to Airflow's database; it has made the tables."""
+    """Give a process that writes to Airflow's database and has created the tables."""
     with (home / "writer.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "bench.deferred_tasks"],
@@ -52,9 +52,9 @@ def writer_for(environment: dict[str, str], home: Path) -> Iterator[subprocess.P
 
 
 def ask(process: subprocess.Popen[str], order: dict[str, Any]) -> None:
-    """Have the writer do something, and wait until it is done.
+    """Send an order to the writer, and wait until it is done.
 
-    :raises EOFError: it ended instead
+    :raises EOFError: the writer exited
     """
     assert process.stdin is not None  # noqa: S101  it is a pipe
     assert process.stdout is not None  # noqa: S101
@@ -68,7 +68,7 @@ def ask(process: subprocess.Popen[str], order: dict[str, Any]) -> None:
 
 
 def write_on_demand() -> None:
-    """Make the tables, then write deferred tasks as standard input asks."""
+    """Create the tables, and write the deferred tasks that standard input orders."""
     for line in sys.stdin:
         with contextlib.redirect_stdout(sys.stderr):  # Airflow's own logs
             order = json.loads(line)
@@ -81,7 +81,7 @@ def write_on_demand() -> None:
 
 
 def _make_tables() -> None:
-    """Do as ``airflow db migrate`` does, and write the DAG as the DAG processor does."""
+    """Create tables as ``airflow db migrate`` does, and bundles as the DAG processor does."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.utils import db
 
@@ -112,7 +112,7 @@ def _triggers_of(order: dict[str, Any]) -> Sequence[BaseTrigger]:
 
 
 def _write_run(run_id: str, triggers: Sequence[BaseTrigger]) -> None:
-    """Write a DAG run with a mapped task, each instance of which is deferred to a trigger."""
+    """Write a DAG run with a mapped task whose instances are deferred to the triggers."""
     from airflow.models.trigger import Trigger
     from airflow.utils.session import create_session
     from airflow.utils.state import TaskInstanceState
@@ -133,7 +133,7 @@ def _write_run(run_id: str, triggers: Sequence[BaseTrigger]) -> None:
 
 
 def _new_run(run_id: str, count: int, session: Any) -> Any:
-    """Write the DAG and one run of it, as the DAG processor and the scheduler do."""
+    """Write the DAG and one run, as the DAG processor and the scheduler do."""
     from airflow._shared.timezones import timezone
     from airflow.dag_processing.collection import update_dag_parsing_results_in_db
     from airflow.models.serialized_dag import SerializedDagModel

@@ -1,4 +1,4 @@
-"""A gateway as a program, with topics and a file of its own, and jobs for it."""
+"""A gateway process with its own topics and file, and jobs for it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class GatewayStage:
         self.requests, self.control, self.dead_letters, self.callbacks = (
             stack.enter_context(new_topic(servers)) for _ in range(4)
         )
-        # An event's time is when the broker had it.
+        # An event's timestamp is the time at which the broker appended it.
         self.responses = stack.enter_context(
             new_topic(servers, **{"message.timestamp.type": "LogAppendTime"})
         )
@@ -67,7 +67,7 @@ class GatewayStage:
 
     @contextlib.contextmanager
     def gateway(self, file: Path) -> Iterator[psutil.Process]:
-        """Run a gateway inside the block; it has its partitions."""
+        """Run a gateway inside the block, and wait until it has its partitions."""
         log = self._folder / "gateway.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -117,6 +117,6 @@ class GatewayStage:
                     waiting.remove(key)
                     found[key.decode()] = message.timestamp()[1] / 1000
             if time.monotonic() > give_up:
-                raise RuntimeError(f"{len(waiting)} of {len(jobs)} jobs have not ended")
+                raise RuntimeError(f"{len(waiting)} of {len(jobs)} jobs are not finished")
         consumer.close()
         return found

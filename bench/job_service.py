@@ -1,14 +1,14 @@
-"""An HTTP job service that costs next to nothing, so that who uses it is what is measured.
+"""An HTTP job service that uses almost no CPU, so that only its clients are measured.
 
 As a program (``python -m bench.job_service PORT``) it serves on loopback:
 
-- ``POST /jobs/{job_id}`` begins a job: it ends after the ``seconds`` of its payload, if it has any,
-  and calls back then, if it has a ``callback_url``, too;
-- ``GET /jobs/{job_id}`` tells how it is;
-- ``PUT /ends`` sets when jobs end: ``{job_id: seconds since 1970}``;
-- ``GET /callback_urls`` gives those of all jobs, ``GET /counts`` what was asked so far.
+- ``POST /jobs/{job_id}`` starts a job. If its payload has ``seconds``, the job finishes after that
+  time. If it also has a ``callback_url``, the service then sends a callback.
+- ``GET /jobs/{job_id}`` returns the job's state.
+- ``PUT /ends`` sets when jobs finish: ``{job_id: seconds since 1970}``.
+- ``GET /callback_urls`` returns the URLs of all jobs, ``GET /counts`` the numbers of requests.
 
-Whoever measures runs it by :func:`job_service`.
+The measurements start it with :func:`job_service`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SUBMIT_SECONDS = 90.0
 RUNNING = b'{"status": "running"}'
 COMPLETED = b'{"status": "completed", "result": 1}'
 BY_GATEWAY = (b"x-by", b"gateway")
-"""The header by which a request from a gateway can be told, where its file has it sent."""
+"""The header that marks a gateway's requests, if the gateway's file sets it."""
 _HEADERS = [(b"content-type", b"application/json")]
 
 Message = dict[str, Any]
@@ -110,14 +110,14 @@ async def _call_back(url: str, seconds: float) -> None:
 
 
 class RunningService:
-    """The service as whoever measures sees it."""
+    """A client of the running service."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
 
     def counts(self) -> dict[str, int]:
-        """Return what it was asked, how much of it by a gateway, and how many jobs are running."""
+        """Return the numbers of requests, those of a gateway, and the number of running jobs."""
         found: dict[str, int] = self._client.get("/counts").json()
         return found
 
@@ -127,17 +127,17 @@ class RunningService:
         return found
 
     def end(self, at: Mapping[str, float]) -> None:
-        """Let each of these jobs end at a time, seconds since 1970."""
+        """Set when each of these jobs finishes, in seconds since 1970."""
         self._client.put("/ends", json=dict(at)).raise_for_status()
 
     def close(self) -> None:
-        """Let go of its connection."""
+        """Close the client's connection."""
         self._client.close()
 
 
 @contextlib.contextmanager
 def job_service() -> Iterator[RunningService]:
-    """Run the service inside the block, in a process of its own."""
+    """Run the service inside the block, in its own process."""
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "bench.job_service", str(port)])
     try:
@@ -163,7 +163,7 @@ def _wait_for(service: RunningService, process: subprocess.Popen[bytes]) -> None
 
 
 def submitted(service: RunningService, count: int) -> None:
-    """Return once so many jobs were submitted."""
+    """Return when ``count`` jobs have been submitted."""
     give_up = time.monotonic() + SUBMIT_SECONDS
     while (submits := service.counts()["submits"]) < count:
         if time.monotonic() > give_up:

@@ -1,4 +1,4 @@
-"""One row of the table: what is measured, against what, in how many rounds, and what came of it."""
+"""One row of the table: what is measured, its peer, its target and its rounds."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Target:
-    """What a ratio or a difference should be: ``compare`` is ``"<="`` or ``">="``."""
+    """The wanted ratio or difference: ``compare`` is ``"<="`` or ``">="``."""
 
     compare: str
     value: float
     unit: str = "×"
 
     def met_by(self, value: float) -> bool:
-        """Tell whether a measured value meets the target."""
+        """Return whether a measured value meets the target."""
         return value <= self.value if self.compare == "<=" else value >= self.value
 
     def __str__(self) -> str:
@@ -25,7 +25,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Round:
-    """One round: the same thing, by us and by the peer, in the same unit."""
+    """One round: the values of our side and of the peer, in the same unit."""
 
     ours: float
     peer: float
@@ -35,9 +35,9 @@ class Round:
 class Result:
     """A measured row.
 
-    ``figure`` makes a round into the figure that the target speaks of: by default ours divided by
-    the peer's; ``figure_unit`` is its unit where there is no target to say so. ``explanation`` says
-    where the time goes, for a reader of a row that misses its target; ``note`` is always shown.
+    ``figure`` returns a round's figure, which has the target: by default our value divided by the
+    peer's. ``figure_unit`` is its unit if there is no target. ``explanation`` says where the time
+    goes; it is shown if the row misses its target. ``note`` is always shown.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """``met``, ``missed``, or ``reported`` where there is no target."""
+        """``met`` or ``missed``; ``reported`` without a target."""
         if not self.rounds:
             return "not measured"
         if self.target is None:
@@ -72,23 +72,23 @@ class Result:
 
     @property
     def remarks(self) -> str:
-        """The verdict, and what is to be known about it."""
+        """The verdict, the note, and the explanation of a missed target."""
         missed = self.explanation if self.verdict == "missed" else ""
         return ". ".join(filter(None, (self.verdict, self.note, missed)))
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much to measure: the short form is for every day, and its numbers are rougher."""
+    """How much to measure. The short form is for everyday use; its numbers are less exact."""
 
     short: bool
 
     def rounds(self, full: int = 5) -> int:
-        """Return how many rounds to run of something that takes ``full`` of them."""
+        """Return how many rounds to run; ``full`` is the number in the long form."""
         return min(2, full) if self.short else full
 
     def size(self, full: int) -> int:
-        """Return how many of something to use: a tenth in the short form."""
+        """Return how many jobs or records to use: a tenth of ``full`` in the short form."""
         return full // 10 if self.short else full
 
 

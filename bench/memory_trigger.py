@@ -1,6 +1,6 @@
-"""A trigger that needs nothing but memory: the floor for what Airflow's own triggerer can do.
+"""A trigger that needs only memory: the fastest that Airflow's own triggerer can be.
 
-One watcher in a process looks for a file; when it is there, all triggers that wait for it fire.
+One watcher in a process looks for a file. When the file exists, all triggers that wait for it fire.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _appeared: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[None]] = {}
 
 
 class MemoryTrigger(BaseTrigger):
-    """Fires one event, as small as ours, once a file is there.
+    """Fires one event, as small as ours, when a file exists.
 
     :param flag: path of the file
     """
@@ -33,7 +33,7 @@ class MemoryTrigger(BaseTrigger):
         return f"{MemoryTrigger.__module__}.{MemoryTrigger.__qualname__}", {"flag": self.flag}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event once the file is there."""
+        """Yield one event when the file exists."""
         await asyncio.shield(_watcher(self.flag))
         yield TriggerEvent({"state": "SUCCEEDED", "partition": 0, "offset": 1000})
 
@@ -46,5 +46,5 @@ def _watcher(flag: str) -> asyncio.Task[None]:
 
 
 async def _until_there(flag: str) -> None:
-    while not os.access(flag, os.F_OK):  # noqa: ASYNC110  another process makes it
+    while not os.access(flag, os.F_OK):  # noqa: ASYNC110  another process creates it
         await asyncio.sleep(LOOK_SECONDS)

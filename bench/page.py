@@ -1,4 +1,4 @@
-"""``docs/benchmarks.md`` and its plot: what was measured, on what machine, with which versions."""
+"""Writes ``docs/benchmarks.md`` and its plot: results, machine and versions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def write_page(results: Sequence[Result], broker: str, *, short: bool) -> None:
     """Write the page and its plot.
 
     :param broker: the kind of broker that was measured on
-    :param short: whether this was the short form, which the page then says
+    :param short: whether this was the short form; the page names the command
     """
     PLOT.write_text(plot(results), encoding="utf-8")
     lines = [INTRODUCTION, *markdown_table(results), "", *_circumstances(broker, short=short), ""]
@@ -73,7 +73,7 @@ def _circumstances(broker: str, *, short: bool) -> list[str]:
 
 
 def _processor() -> str:
-    """Return the processor's name, or else its kind."""
+    """Return the processor's name, or its architecture if the name is unknown."""
     if CPU_FACTS.exists():
         for line in CPU_FACTS.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

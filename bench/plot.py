@@ -1,4 +1,4 @@
-"""The plot: how much of its target each row uses, as SVG that can be read on light and dark."""
+"""The plot: how much of its target each row uses, as SVG for light and dark backgrounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTH = 960
 LEFT, RIGHT = 440, 30
 TOP, ROW, BOTTOM = 64, 40, 44
 LEAST, MOST = 0.01, 3.0
-"""The axis: shares of the target. What lies outside is drawn at its ends."""
+"""The ends of the axis, as shares of the target. Values outside are drawn at the ends."""
 TICKS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 LABEL_CHARACTERS = 62
 
@@ -62,7 +62,7 @@ def plot(results: Sequence[Result]) -> str:
 
 
 def share(result: Result, figure: float) -> float:
-    """Return how much of its target a figure uses: 1 just meets it, less is better."""
+    """Return the share of its target that a figure uses: 1 just meets it, less is better."""
     assert result.target is not None  # noqa: S101  rows without one are not drawn
     if result.target.compare == "<=":
         return figure / result.target.value

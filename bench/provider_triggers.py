@@ -1,15 +1,15 @@
-"""Jobs that wait with what Airflow's own Kafka provider has.
+"""Jobs that wait with the triggers of Airflow's own Kafka provider.
 
-*AwaitMessageTrigger*: each job has a consumer of its own, in a group of its own through a
-connection of its own, and an ``apply_function`` that looks at the key. All groups are stable, with
-committed offsets, before the first reply is sent.
+*AwaitMessageTrigger*: each job has its own consumer, in its own group and through its own
+connection, and an ``apply_function`` that compares the key. All groups are stable, with committed
+offsets, before the first reply is published.
 
 *Shared stream*: one consumer for all the jobs, whose records go to every job's filter. Airflow's
-``SharedStreamManager`` is driven as the triggerer's ``run_trigger`` does, with the triggerer's own
-settings. That events are in the database is confirmed once a second, as the triggerer's loop does,
-but for all that there are, as if the database took no time; and each filter ends with its event,
-which measured faster than filters that go on. A filter sees values only, so it looks for the job's
-id in the bytes, which costs less than to decode them.
+``SharedStreamManager`` is called as the triggerer's ``run_trigger`` does, with the triggerer's own
+settings. Once a second, as in the triggerer's loop, all new events are confirmed as stored, as if
+the database took no time. Each filter ends with its event: this was faster in measurements than
+filters that continue. A filter receives only values, so it searches the bytes for the job's id,
+which is faster than decoding them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import contextlib
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import confluent_kafka as ck
 from airflow.providers.apache.kafka.triggers.await_message import AwaitMessageTrigger
@@ -37,11 +37,8 @@ from bench.trigger_rounds import (
     until_stable,
 )
 
-if TYPE_CHECKING:
-    pass
-
 SYNC_SECONDS = 1.0
-"""How often the triggerer's loop hears from its supervisor, as ``TriggerRunner.arun`` has it."""
+"""How often the triggerer's loop syncs with its supervisor (``TriggerRunner.arun``)."""
 
 
 async def time_awaiting(servers: str, count: int) -> float:
@@ -70,14 +67,14 @@ async def time_awaiting(servers: str, count: int) -> float:
 
 
 def is_reply_to(job: str, message: ck.Message) -> dict[str, Any] | None:
-    """Say where the record lies if it is a reply to the job: what our event says, too."""
+    """Return the record's position if it is a reply to the job, as our trigger's event does."""
     if message.key() != job.encode():
         return None
     return {"partition": message.partition(), "offset": message.offset()}
 
 
 class _ReplyTrigger(KafkaSharedStreamTrigger):
-    """Takes the one record that has the job's id in its value."""
+    """Fires for the record that has the job's id in its value."""
 
     def __init__(self, job: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -98,7 +95,7 @@ async def time_sharing(servers: str, count: int) -> float:
 
     jobs, fired = job_ids(count), deque[int]()
     group = f"bench-{uuid.uuid4()}"
-    manager = SharedStreamManager(  # as the triggerer makes it
+    manager = SharedStreamManager(  # as the triggerer creates it
         max_subscriber_queue=conf.getint("triggerer", "shared_stream_subscriber_queue_size"),
         ack_timeout=conf.getfloat("triggerer", "shared_stream_ack_timeout"),
         cohort_grace_period=conf.getfloat("triggerer", "shared_stream_cohort_grace_period"),
@@ -140,12 +137,12 @@ async def _shared_event(
         await manager.unsubscribe(number, key)
         await trigger.cleanup()
     if got is None:
-        raise RuntimeError(f"no event came of {trigger}")
+        raise RuntimeError(f"the trigger fired no event: {trigger}")
     return got
 
 
 async def _confirm(manager: SharedStreamManager, fired: deque[int]) -> None:
-    """Tell the manager which events are in the database, as the triggerer's loop does."""
+    """Confirm to the manager that events are stored, as the triggerer's loop does."""
     while True:
         await asyncio.sleep(SYNC_SECONDS)
         manager.confirm_persisted([fired.popleft() for _ in range(len(fired))])

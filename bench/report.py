@@ -13,7 +13,7 @@ HEAD = ("what", "peer or floor", "ours", "peer", "figure: median (min … max)",
 
 
 def number(value: float) -> str:
-    """Return a number with three digits that count."""
+    """Return a number with three significant digits."""
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""A process that does jobs of no work: the least that the protocol asks of a worker."""
+"""A process that answers jobs without any work: the minimum that the protocol requires."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, ut
 
 @contextlib.contextmanager
 def responder(servers: str, topic: str) -> Iterator[None]:
-    """Inside the block, answer each request of a topic with one event: SUCCEEDED, its payload."""
+    """Inside the block, answer each request with one event: SUCCEEDED with its payload."""
     context = multiprocessing.get_context("spawn")
     ready, stopping = context.Event(), context.Event()
     process = context.Process(target=_serve, args=(servers, topic, ready, stopping), daemon=True)
@@ -31,7 +31,7 @@ def responder(servers: str, topic: str) -> Iterator[None]:
 
 def _serve(servers: str, topic: str, ready: Event, stopping: Event) -> None:
     consumer, sender = raw_consumer(servers, topic, ends_of(servers, topic)), producer(servers)
-    consumer.poll(1)  # by now it fetches
+    consumer.poll(1)  # after this, it fetches
     ready.set()
     while not stopping.is_set():
         first = consumer.poll(0.05)

@@ -1,4 +1,4 @@
-"""The two sides of the waiting rows: jobs on our hub, and futures on a raw consumer."""
+"""The two sides of the waiting rows: jobs at our hub, and futures on a raw consumer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kafka_bridge.protocol.messages import JobState
 class OurSide:
     """Jobs that wait as triggers do.
 
-    ``metrics`` are made by whoever starts the clock, before: triggers have them made on a thread.
+    A caller that measures creates ``metrics`` before: triggers create them on another thread.
     """
 
     def __init__(self, servers: str, topic: str, metrics: ReaderMetrics | None = None) -> None:
@@ -30,11 +30,11 @@ class OurSide:
         )
 
     async def wait(self, job: str, starts: Sequence[int]) -> None:
-        """Wait for a job's end."""
+        """Wait for a job's terminal event."""
         await self._end_of(job, starts)
 
     async def wait_for_time(self, job: str, starts: Sequence[int]) -> float:
-        """Wait for a job's end and return when its worker said so, seconds since 1970."""
+        """Wait for a job's terminal event; return its time in seconds since 1970."""
         return (await self._end_of(job, starts)).event().occurred_at.timestamp()
 
     async def _end_of(self, job: str, starts: Sequence[int]) -> Arrival:
@@ -48,7 +48,7 @@ class OurSide:
                     raise notice
 
     async def ready(self, jobs: int) -> None:
-        """Return when so many jobs wait and the reader hears."""
+        """Return when ``jobs`` jobs wait and the reader is live."""
         while self.hub.reader.served < jobs or not self.hub.is_live:  # noqa: ASYNC110  a thread changes it
             await asyncio.sleep(0.01)
 
@@ -58,7 +58,7 @@ class OurSide:
 
 
 class RawSide:
-    """The least that any implementation must do: a consumer, a dictionary, a future for each."""
+    """The minimum of any implementation: a consumer, a dictionary, and a future for each job."""
 
     def __init__(self, servers: str, topic: str, starts: Sequence[int]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -69,11 +69,11 @@ class RawSide:
         self.records = 0
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start to read."""
         self._thread.start()
 
     async def wait(self, job: str, _: Sequence[int] = ()) -> None:
-        """Wait for a job's end."""
+        """Wait for a job's terminal event."""
         future = self._futures[job.encode()] = self._loop.create_future()
         await future
 
@@ -107,7 +107,7 @@ async def waiting(
     jobs: Sequence[str],
     starts: Sequence[int],
 ) -> list[asyncio.Task[None]]:
-    """Return a task for each job, each of which waits already."""
+    """Return a task for each job; all of them already wait."""
 
     async def one(job: str) -> None:
         await wait(job, starts)

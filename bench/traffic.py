@@ -21,7 +21,7 @@ from kafka_bridge.testing.brokers import topics
 PARTITIONS = 4
 SEED = 20261123
 QUEUE_BACKOFF_MS = KafkaConfig({"bootstrap.servers": "-"}).reader("peer")["fetch.queue.backoff.ms"]
-"""How long a consumer whose local queue was full waits before it fetches again: as our reader."""
+"""How long a consumer with a full local queue waits before it fetches again: as in our reader."""
 
 
 @contextlib.contextmanager
@@ -36,17 +36,17 @@ def new_topic(servers: str, **config: str) -> Iterator[str]:
 
 
 def ends_of(servers: str, topic: str) -> list[int]:
-    """Return where each partition ends."""
+    """Return the end offset of each partition."""
     return end_offsets(KafkaConfig({"bootstrap.servers": servers}), [topic], 10)[topic]
 
 
 def job_ids(count: int) -> list[str]:
-    """Return so many correlation ids."""
+    """Return ``count`` new correlation ids."""
     return [new_correlation_id() for _ in range(count)]
 
 
 def reply_to(job: str) -> bytes:
-    """Return a worker's last word on a job, as real workers write it: about 150 bytes."""
+    """Return a job's terminal event as real workers write it: about 150 bytes."""
     return encode(
         StatusEvent(
             correlation_id=job,
@@ -62,7 +62,7 @@ def reply_to(job: str) -> bytes:
 
 
 def shuffled(jobs: Sequence[str], foreign: int = 0) -> list[tuple[bytes, bytes]]:
-    """Return a reply to each job, and so many replies to other jobs, in a fixed random order."""
+    """Return a reply to each job, and ``foreign`` replies to others, in a fixed random order."""
     records = [(job.encode(), reply_to(job)) for job in jobs]
     if foreign:
         value = reply_to(new_correlation_id())
@@ -85,14 +85,14 @@ def producer(servers: str) -> ck.Producer:
 
 
 def publish(to: ck.Producer, topic: str, records: Iterable[tuple[bytes, bytes]]) -> None:
-    """Send records and wait until the broker has them all."""
+    """Send records, and wait until the broker has all of them."""
     for key, value in records:
         to.produce(topic, value, key=key)
     to.flush()
 
 
 class Publisher:
-    """A process that publishes records when it is told to, so that nobody else pays for it."""
+    """A process that publishes records on a signal, so that the publish is not measured."""
 
     def __init__(self, servers: str, topic: str, records: Sequence[tuple[bytes, bytes]]) -> None:
         context = multiprocessing.get_context("spawn")
@@ -108,7 +108,7 @@ class Publisher:
         self._go.set()
 
     def close(self) -> None:
-        """Wait for its end."""
+        """Wait until the process has exited."""
         self._process.join(60)
 
 
@@ -127,7 +127,7 @@ def _publish_on(
 
 
 def raw_consumer(servers: str, topic: str, starts: Sequence[int]) -> ck.Consumer:
-    """Return a consumer that reads a topic from these offsets on."""
+    """Return a consumer that reads a topic from these offsets."""
     consumer = ck.Consumer(
         {
             "bootstrap.servers": servers,

@@ -1,4 +1,4 @@
-"""A process that runs triggers, as Airflow's triggerer is: its reader stays open between them."""
+"""A process that runs triggers as Airflow's triggerer does: its reader stays open."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from kafka_bridge.airflow.waiting_operator import first_event
 GIVE_UP_SECONDS = 120.0
 
 RunTrigger: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
-"""Takes a batch trigger's arguments, and returns the payload of its event."""
+"""A function from the arguments of a batch trigger to the payload of its event."""
 
 
 @contextlib.contextmanager
 def trigger_process() -> Iterator[RunTrigger]:
-    """Inside the block, have a process that runs triggers, one after the other."""
+    """Give a function that runs triggers in another process, one after the other."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,), daemon=True)

@@ -1,4 +1,4 @@
-"""Triggers that run without a triggerer, and what a round of them needs."""
+"""Runs triggers without a triggerer, with what a round of them needs."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 READY_SECONDS = 60.0
 ROUND_SECONDS = 240.0
 WARNINGS = 4
-"""The least important messages that librdkafka is to log, as a syslog level."""
+"""The syslog level from which librdkafka logs."""
 
 
 async def first_event(trigger: BaseTrigger) -> TriggerEvent:
-    """Run a trigger as the triggerer does, until its event."""
+    """Run a trigger as the triggerer does; return its first event."""
     try:
         async for event in trigger.run():
             return event
     finally:
         await trigger.cleanup()
-    raise RuntimeError(f"no event came of {trigger}")
+    raise RuntimeError(f"the trigger fired no event: {trigger}")
 
 
 async def time_until_all_fired(
@@ -45,7 +45,7 @@ async def time_until_all_fired(
     waiting: Sequence[Awaitable[TriggerEvent]],
     ready: Callable[[], Awaitable[None]],
 ) -> float:
-    """Return the seconds from when the replies are published until all have their event."""
+    """Return the seconds from the publish of the replies until every trigger has fired."""
     publisher = await asyncio.to_thread(Publisher, servers, topic, shuffled(jobs))
     tasks = [asyncio.ensure_future(each) for each in waiting]
     try:
@@ -87,7 +87,7 @@ def kafka_connection(servers: str, group: str | None = None) -> Iterator[str]:
 
 @contextlib.contextmanager
 def quiet_logs() -> Iterator[None]:
-    """Keep Airflow's own logs off the table; both sides are spared writing them."""
+    """Turn off Airflow's own logs, for both sides."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     logging.disable(logging.WARNING)
@@ -99,7 +99,7 @@ def quiet_logs() -> Iterator[None]:
 
 
 def commit_ends(servers: str, topic: str, group: str) -> None:
-    """Have a group go on where the topic ends now."""
+    """Commit the current ends of the topic for a group."""
     consumer = ck.Consumer({"bootstrap.servers": servers, "group.id": group})
     ends = [ck.TopicPartition(topic, n, at) for n, at in enumerate(ends_of(servers, topic))]
     consumer.commit(offsets=ends, asynchronous=False)
@@ -107,7 +107,7 @@ def commit_ends(servers: str, topic: str, group: str) -> None:
 
 
 async def until_stable(servers: str, groups: Sequence[str]) -> None:
-    """Return once each group has a member that has partitions."""
+    """Return when every member of each group has partitions."""
     admin = _admin(servers)
     deadline = time.monotonic() + READY_SECONDS
     while not await asyncio.to_thread(_all_stable, admin, groups):
@@ -129,7 +129,7 @@ def _all_stable(admin: AdminClient, groups: Sequence[str]) -> bool:
 
 
 def forget_groups(servers: str, groups: Sequence[str]) -> None:
-    """Remove the groups, which have no members by now."""
+    """Delete the groups, which no longer have members."""
     admin = _admin(servers)
     for gone in admin.delete_consumer_groups(list(groups)).values():
         with contextlib.suppress(ck.KafkaException):

@@ -1,6 +1,6 @@
 """A real ``airflow triggerer`` on a database, and the deferred tasks that it resumes.
 
-No scheduler runs, so tasks stay as the triggerer leaves them.
+No scheduler runs, so the tasks stay in the state that the triggerer gives them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ START_SECONDS = 120.0
 LOOK_SECONDS = 0.05
 
 RESUMED = ("scheduled", "execute_complete", True)
-"""State and next method of a task that its trigger's event has resumed; the event says so, too."""
+"""A resumed task: its state, its next method, and whether the event has SUCCEEDED."""
 
 
 class Triggerer:
@@ -43,24 +43,24 @@ class Triggerer:
         self._process = triggerer
 
     def defer(self, **order: Any) -> None:
-        """Have deferred tasks written, as :mod:`bench.deferred_tasks` takes orders."""
+        """Order deferred tasks from :mod:`bench.deferred_tasks`."""
         ask(self._writer, order)
 
     def start(self) -> None:
-        """Start it, or start it again."""
+        """Start the triggerer, or start it again."""
         self._process.start()
 
     def kill(self) -> None:
-        """SIGKILL: no chance to say goodbye."""
+        """Kill the triggerer with SIGKILL."""
         self._process.kill()
 
     def started(self, run_id: str) -> int:
-        """Return how many triggers run: the triggerer opens a log for each that it starts."""
+        """Return how many triggers run: the triggerer opens a log for each one."""
         folder = self.home / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}"
         return sum(1 for _ in folder.rglob("*.trigger.*.log"))
 
     def resumed(self, run_id: str) -> int:
-        """Return how many tasks are resumed by a job's success.
+        """Return how many tasks were resumed by a job's success.
 
         :raises RuntimeError: a trigger failed instead
         """
@@ -77,7 +77,7 @@ class Triggerer:
         return count
 
     def forget(self, run_id: str) -> None:
-        """Remove a run, and wait until the triggerer has done so with its triggers."""
+        """Delete a run, and wait until the triggerer has deleted its triggers."""
         with self._engine.begin() as connection:
             for table in ("task_instance", "dag_run"):
                 query = text(f"DELETE FROM {table} WHERE run_id = :run_id")  # noqa: S608  ours
@@ -85,20 +85,20 @@ class Triggerer:
         self.wait_until(lambda: self.waiting() == 0, START_SECONDS)
 
     def waiting(self) -> int:
-        """Return how many triggers there are, be they running or not."""
+        """Return how many triggers exist, running or not."""
         with self._engine.connect() as connection:
             return int(connection.execute(text("SELECT count(*) FROM trigger")).scalar_one())
 
     def wait_until(self, reached: Callable[[], bool], timeout: float) -> None:
-        """Return once that is so.
+        """Return when ``reached()`` is true.
 
-        :raises ComponentFailed: the triggerer ended, or it took too long
+        :raises ComponentFailed: the triggerer exited, or the timeout has passed
         """
         deadline = time.monotonic() + timeout
         while not reached():
             self._process.check()
             if time.monotonic() > deadline:
-                raise self._process.failure(f"did not get there in {timeout:g} s")
+                raise self._process.failure(f"did not reach the expected state in {timeout:g} s")
             time.sleep(LOOK_SECONDS)
 
 
@@ -106,12 +106,12 @@ class Triggerer:
 def triggerer_on(
     url: str, home: Path, servers: str, settings: Mapping[str, str]
 ) -> Iterator[Triggerer]:
-    """Give a triggerer on a new database, not started yet; it ends with the block.
+    """Give a triggerer on a new database, not started. It is stopped at the end of the block.
 
-    :param url: the database's, as SQLAlchemy takes it
+    :param url: the database's URL for SQLAlchemy
     :param home: an empty folder for Airflow
     :param servers: the Kafka brokers that jobs' triggers use
-    :param settings: of Airflow: ``TRIGGERER__CAPACITY``, say
+    :param settings: Airflow's settings, for example ``TRIGGERER__CAPACITY``
     """
     environment = {
         **_environment(home, url, servers),

@@ -1,4 +1,4 @@
-"""The command line of the demo. It stops everything that it has started."""
+"""The command line of the demo. It stops every process that it has started."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def main(
     """Run a DAG from start to end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    # A terminal gets lines broken between words; a file or a pipe gets them whole.
+    # On a terminal, long lines are wrapped between words; in a file or a pipe they are not.
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     try:
         steps = Steps(console)

@@ -1,4 +1,4 @@
-"""The processes of the HTTP service and of the gateway before it."""
+"""The processes of the HTTP service and of its gateway."""
 
 from __future__ import annotations
 

@@ -52,9 +52,9 @@ def print_report(steps: Steps, report: dict[str, Any]) -> None:
 
 
 def count_again(steps: Steps, report: dict[str, Any], pattern: str = "*") -> None:
-    """Count the files here, and print that the report is right.
+    """Count the files in this process, and print that the report is correct.
 
-    :raises DemoFailed: it is not
+    :raises DemoFailed: the report has other numbers
     """
     paths = [path for path in Path(report["directory"]).rglob(pattern) if path.is_file()]
     counted = len(paths), sum(path.stat().st_size for path in paths)

@@ -130,7 +130,7 @@ class Scene:
                     HOME / "airflow",
                     PROJECT / "dags",
                     connections={"kafka_default": {"conn_type": "kafka", "extra": extra}},
-                    # Not beside the sources: the job counts the files of the installed Airflow.
+                    # Not next to the sources: the job counts the files of the installed Airflow.
                     env={"PYTHONPYCACHEPREFIX": str(HOME / "bytecode")},
                 )
             )

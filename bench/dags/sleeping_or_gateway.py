@@ -1,4 +1,4 @@
-"""The same HTTP jobs by an operator that sleeps and asks, and by a gateway's two ways."""
+"""The same HTTP jobs with an operator that sleeps and polls, and with both modes of a gateway."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAYLOAD = {"seconds": SECONDS}
 
 
 class SleepingOperator(BaseOperator):
-    """Submits a job and asks once a second how it is, as everybody writes it."""
+    """Submits a job and polls its status once a second: the usual hand-written operator."""
 
     template_fields = ("url",)
 

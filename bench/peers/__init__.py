@@ -1,1 +1,1 @@
-"""Programs that are measured: our worker, and what one would write instead."""
+"""The programs that are measured: our worker, and its hand-written alternatives."""

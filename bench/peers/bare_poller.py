@@ -1,8 +1,8 @@
-"""The least that polling by httpx takes: a coroutine for each job that sleeps and asks.
+"""The minimum for polling with httpx: for each job, a coroutine that sleeps and polls.
 
-``python -m bench.peers.bare_poller URL JOBS INTERVAL JITTER`` says that it is ready, waits for a
-line, submits its jobs and asks for them until they have ended. It tells nobody. Each connection has
-a client of its own: with one client for a hundred connections, a request takes three times the CPU.
+``python -m bench.peers.bare_poller URL JOBS INTERVAL JITTER`` prints that it is ready, waits for a
+line, submits its jobs and polls them until they are finished. It publishes nothing. Each connection
+has its own client: with one client for a hundred connections, a request takes three times the CPU.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Poller:
         self._tls = httpx.create_ssl_context()
 
     async def do(self, job: str, interval: float, jitter: float) -> None:
-        """Submit a job, and ask for it until it has ended."""
+        """Submit a job, and poll its status until it is finished."""
         await self._ask("POST", job)
         status = "running"
         while status == "running":
@@ -44,7 +44,7 @@ class Poller:
 
 
 async def main(url: str, jobs: int, interval: float, jitter: float) -> None:
-    """Do so many jobs."""
+    """Run all jobs."""
     poller = Poller(url)
     print("ready", flush=True)
     sys.stdin.readline()

@@ -1,6 +1,6 @@
-"""The least that takes callbacks as ours does: a FastAPI endpoint that reads them and answers 202.
+"""The minimum that accepts callbacks: a FastAPI endpoint that reads them and answers 202.
 
-``python -m bench.peers.bare_receiver PORT``. What it has taken is gone.
+Run it with ``python -m bench.peers.bare_receiver PORT``. It does not store the callbacks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
 
 @app.post("/callbacks/{token}")
-async def take(token: str, request: Request) -> JSONResponse:  # noqa: ARG001  ours has it
+async def take(token: str, request: Request) -> JSONResponse:  # noqa: ARG001  as in our path
     """Answer that it was accepted."""
     await request.body()
     return JSONResponse({"detail": "accepted"}, 202)

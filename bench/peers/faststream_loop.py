@@ -1,7 +1,7 @@
-"""FastStream's consume and produce as its documentation shows it: a subscriber that publishes.
+"""FastStream's consume and produce, as in its documentation: a subscriber that publishes.
 
-It answers each request once, with what the handler returns, and commits by itself: less than the
-protocol asks of a worker.
+It answers each request once, with the return value of the handler, and commits automatically. The
+protocol requires more from a worker.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The least that gives a worker's guarantees: consume, acknowledge, work, produce, commit.
+"""The minimum with a worker's guarantees: consume, acknowledge, work, produce, commit.
 
-It says ACCEPTED and waits until the brokers have it, then works, says SUCCEEDED and waits again,
-then commits: for whatever has arrived at once. An event that the brokers do not take ends it, and
-nothing of that batch is committed. No heartbeats, no cancel, no ledger.
+For all requests of a fetch, it publishes ACCEPTED and waits until the brokers have it, works,
+publishes SUCCEEDED and waits again, and then commits. If the brokers refuse an event, it exits and
+commits nothing of that fetch. It has no heartbeats, no cancellation and no ledger.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ def main() -> None:
 def _do(consumer: ck.Consumer, producer: ck.Producer, batch: list[ck.Message]) -> None:
     requests = [decode(JobRequest, each.value()) for each in batch if each.error() is None]
     for request in requests:
-        _say(producer, request, JobState.ACCEPTED, 0)
+        _publish(producer, request, JobState.ACCEPTED, 0)
     producer.flush()
     for request in requests:
         result = json.dumps(json.loads(request.payload or b"null")).encode()
-        _say(
+        _publish(
             producer,
             request,
             JobState.SUCCEEDED,
@@ -75,7 +75,7 @@ def _do(consumer: ck.Consumer, producer: ck.Producer, batch: list[ck.Message]) -
     consumer.commit(asynchronous=True)
 
 
-def _say(
+def _publish(
     producer: ck.Producer, request: JobRequest, state: JobState, sequence: int, **facts: Any
 ) -> None:
     event = StatusEvent(
@@ -93,7 +93,7 @@ def _say(
 
 
 def _require(error: ck.KafkaError | None, _: ck.Message) -> None:
-    """Have flush() raise where an event did not arrive."""
+    """Make flush() raise an error if an event was not delivered."""
     if error is not None:
         raise ck.KafkaException(error)
 

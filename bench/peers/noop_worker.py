@@ -13,7 +13,7 @@ BLOCK = os.environ.get("BENCH_BLOCK")
 
 @worker.job("noop")
 def noop(job: JobContext, payload: int) -> int:
-    """Do nothing; but the job that BENCH_BLOCK names blocks, so that the others queue."""
+    """Do nothing. Only the job that BENCH_BLOCK names blocks, so that the others are queued."""
     if job.correlation_id == BLOCK:
         time.sleep(3600)
     return payload
