@@ -60,5 +60,5 @@ def test_it_ends_with_its_context() -> None:
         address = broker.bootstrap_servers
         assert cluster_id(admin_client(address), 10) is not None
     assert cluster_id(admin_client(address), 0.3) is None
-    with pytest.raises(BrokerError, match="does not run"):
+    with pytest.raises(BrokerError, match="is not running"):
         _ = broker.bootstrap_servers

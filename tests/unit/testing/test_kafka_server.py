@@ -120,7 +120,7 @@ def test_kill_returns_when_the_process_is_gone(server: KafkaServer) -> None:
     pid = server.pid
     server.kill()
     assert gone(pid)
-    with pytest.raises(BrokerError, match="does not run"):
+    with pytest.raises(BrokerError, match="is not running"):
         _ = server.pid
 
 
