@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import methodcaller
@@ -63,14 +63,26 @@ class JobEventScan:
                 if job is not None:
                     yield job, self._head(message), message
 
-    def events(self) -> Iterator[JobEvent[bytes]]:
-        """Yield the events of all jobs that are named by a record's key."""
-        head_of = self._head
+    def keyed_events(
+        self, jobs: Container[bytes | None] | None = None
+    ) -> Iterator[tuple[bytes, EventHead, ck.Message]]:
+        """Yield the status events whose key is a job's correlation id, as workers publish them.
+
+        :param jobs: the correlation ids; None is all jobs. Of the records of other jobs, only the
+            key is read.
+        """
         for batch in self._batches():
             for message in batch:
                 key = message.key()
-                if isinstance(key, bytes) and len(key) == CORRELATION_ID_LENGTH:
-                    yield key, head_of(message), message
+                if not isinstance(key, bytes) or len(key) != CORRELATION_ID_LENGTH:
+                    continue
+                if jobs is not None and key not in jobs:
+                    continue
+                try:
+                    head = read_head(message.value())
+                except RemoteProtocolError:
+                    continue  # a plain reply, or damage: not a worker's event
+                yield key, head, message
 
     def terminal_events(
         self, jobs: Mapping[bytes | None, J]

@@ -88,6 +88,9 @@ def terminal_states(
 ) -> dict[str, JobState]:
     """Return the terminal state of each of these jobs that is finished: its first one.
 
+    It finds what a worker finds that looks for finished jobs: status events whose key is the job's
+    correlation id. An event that names its job only in a header does not count.
+
     :param topic: the response topic
     :param since: when the oldest of the jobs was created; None reads the whole topic
     :param timeout: the longest silence of the brokers, seconds
@@ -96,6 +99,7 @@ def terminal_states(
     start = () if since is None else max(since, _EARLIEST) - CLOCK_SKEW
     found: dict[str, JobState] = {}
     scan = JobEventScan(config, topic, start, timeout)
-    for job, state, _ in scan.terminal_events({job.encode(): job for job in jobs}):
-        found.setdefault(job, state)
+    for job, head, _ in scan.keyed_events({job.encode() for job in jobs}):
+        if head.state in TERMINAL:
+            found.setdefault(job.decode(), head.state)
     return found

@@ -25,6 +25,7 @@ from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.headers import CORRELATION_ID
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
+from kafka_bridge.worker.runtime.ledger_snapshot import read_snapshot
 
 CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
 JOB, OTHER = new_correlation_id(), new_correlation_id()
@@ -106,16 +107,26 @@ def test_record_is_found_by_its_header_where_its_key_is_another(
     assert scan.records == 2
 
 
-def test_all_jobs_are_found_by_key_only(topics: Topics) -> None:
-    """A damaged value is yielded without a head."""
+def test_keyed_events_are_found_by_key_only(topics: Topics) -> None:
+    """Damage, and an event under a key of its own, are not a worker's events."""
     topics.add(JobState.RUNNING)
     topics.add(b"junk", OTHER)
     topics.add(JobState.FAILED, key=b"short", header=True)
-    events = [
-        (job, head and head.state)
-        for job, head, _ in JobEventScan(CONFIG, "responses", [0], 30).events()
-    ]
-    assert events == [(JOB.encode(), JobState.RUNNING), (OTHER.encode(), None)]
+    topics.add(JobState.SUCCEEDED, OTHER)
+    scan = JobEventScan(CONFIG, "responses", [0], 30)
+    events = [(job, head.state) for job, head, _ in scan.keyed_events()]
+    assert events == [(JOB.encode(), JobState.RUNNING), (OTHER.encode(), JobState.SUCCEEDED)]
+    assert scan.records == 4
+    assert [job for job, _, _ in scan.keyed_events({OTHER.encode()})] == [OTHER.encode()]
+
+
+def test_replay_and_workers_find_the_same_finished_jobs(topics: Topics) -> None:
+    """A replay that finds more than workers do would refuse a request that they would run."""
+    topics.add(JobState.SUCCEEDED, key=None, header=True)
+    topics.add(JobState.SUCCEEDED, OTHER)
+    found = terminal_states(CONFIG, "responses", [JOB, OTHER], None, 30)
+    ledger = read_snapshot(CONFIG, "responses", 0.0, 1)
+    assert {job.encode() for job in found} == ledger.finished == {OTHER.encode()}
 
 
 def test_plain_reply_is_a_terminal_event(topics: Topics) -> None:
