@@ -37,7 +37,8 @@ _log = logging.getLogger(__name__)
 
 DELIVERY_TIMEOUT = 30.0
 """Seconds until a record that no broker acknowledged counts as failed."""
-CONNECT_SECONDS = 1.0
+CONNECT_SECONDS = 5.0
+"""How long a login may take, with TLS and SASL on a busy machine."""
 _POLL_SECONDS = 0.02
 """How long closing takes at most, when all records are delivered."""
 _STILL_SECONDS = 0.05
@@ -86,11 +87,14 @@ class RecordProducer:
         self.close()
 
     def connect(self, topic: str) -> None:
-        """Wait until a broker has answered, a second at the most, before sending at once.
+        """Wait until a broker has answered, some seconds at the most, before sending at once.
 
         librdkafka requests an idempotent producer's id once it knows the brokers. If it is not
         connected to any of them at that moment, as when a record was sent first, it asks again
         after half a second, and sends nothing until then.
+
+        A refusal is raised here as soon as it comes. A record that was sent before fails with it
+        only after the delivery timeout.
 
         :raises AccessDenied: the brokers do not let this client in
         """
@@ -100,7 +104,7 @@ class RecordProducer:
                 lambda seconds: self._producer.list_topics(topic, timeout=seconds),
                 doing=f"sending to topic {topic!r}",
                 servers=self._servers,
-                timeout=CONNECT_SECONDS,
+                timeout=min(CONNECT_SECONDS, self._delivery_timeout),
             )
         except AccessDenied:
             raise

@@ -9,6 +9,7 @@ from unittest.mock import Mock
 import confluent_kafka as ck
 import pytest
 
+from kafka_bridge.kafka import clients
 from kafka_bridge.kafka import producer as producer_module
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.producer import RecordProducer
@@ -22,7 +23,8 @@ from kafka_bridge.protocol.errors import (
     RecordTooLarge,
     TopicNotFound,
 )
-from kafka_bridge.testing.fakes import FakeProducer
+from kafka_bridge.testing.fakes import FakeClock, FakeProducer
+from kafka_bridge.testing.fakes.clock import START
 
 if TYPE_CHECKING:
     from conftest import Eventually
@@ -87,6 +89,25 @@ def test_one_failed_record_does_not_fail_the_next(
     first, second = (producer.send("t", b"k", value, []) for value in (b"1", b"2"))
     assert isinstance(first.exception(5), RecordTooLarge)
     assert second.result(5) == RecordLocation("t", 0, 0)
+
+
+def test_refusal_that_comes_late_is_raised_before_anything_is_sent(
+    producer: RecordProducer, client: FakeProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login may take longer than the first look; the record would wait out its timeout."""
+    monkeypatch.setattr(clients, "time", clock := FakeClock())
+    monkeypatch.setattr(clients, "explain", lambda _, error: error and "wrong password")
+    refusal = ck.KafkaError(ck.KafkaError._AUTHENTICATION)
+
+    def silent(_topic: str, timeout: float) -> None:
+        clock.advance(timeout)
+        if clock.now - START > 2.5:
+            client.connection_watch.note(refusal)
+        raise ck.KafkaException(ck.KafkaError(ck.KafkaError._TRANSPORT))
+
+    monkeypatch.setattr(client, "list_topics", silent)
+    with pytest.raises(AccessDenied, match="wrong password"):
+        producer.connect("t")
 
 
 def test_full_queue_is_retried_by_a_thread_that_may_wait(
