@@ -117,21 +117,42 @@ class FakeProducer(ck.Producer):
             self._changed.notify_all()
 
     def poll(self, timeout: float = -1) -> int:
-        """Serve the reports that are due, and return how many; wait for the first of them."""
+        """Serve the reports that are due, and return how many; wait for the first of them.
+
+        As in the real client, an exception of a callback ends the poll and is raised; the reports
+        after it are served by the next poll.
+        """
         if self.fatal is not None:
             fatal, self.fatal = self.fatal, None
             raise ck.KafkaException(fatal)
         with self._changed:
             self._changed.wait_for(self._has_due, None if timeout < 0 else timeout)
             due = self._take_due()
-        for each in due:
-            if each.report is not None:
-                each.report(each.error, each.message)
+        for served, each in enumerate(due, 1):
+            try:
+                if each.report is not None:
+                    each.report(each.error, each.message)
+            except BaseException:
+                with self._changed:
+                    self._pending[:0] = due[served:]
+                raise
         return len(due)
 
     def flush(self, timeout: float = -1) -> int:
-        """Serve the reports that are due, without waiting; return how many records are left."""
-        self.poll(0)
+        """Serve the reports that are due, without waiting; return how many records are left.
+
+        As in the real client, every report is served, and then the last exception of a callback is
+        raised.
+        """
+        failure: Exception | None = None
+        while True:
+            try:
+                if not self.poll(0):
+                    break
+            except Exception as error:
+                failure = error
+        if failure is not None:
+            raise failure
         return len(self)
 
     def list_topics(self, topic: str | None = None, timeout: float = -1) -> Any:

@@ -139,6 +139,25 @@ def test_producer_that_was_abandoned_says_so() -> None:
 # confluent_kafka's producer, under the bridge's real one.
 
 
+def test_exception_of_a_callback_loses_no_other_report() -> None:
+    """As in the real client: the poll ends with it, and the next poll serves the others."""
+    client, reported = FakeProducer(), list[int]()
+
+    def report(number: int) -> None:
+        reported.append(number)
+        if number in {1, 3}:
+            raise RuntimeError(f"callback {number}")
+
+    for number in range(6):
+        client.produce("t", on_delivery=lambda *_, number=number: report(number))
+    with pytest.raises(RuntimeError, match="callback 1"):
+        client.poll(0)
+    assert (reported, len(client)) == ([0, 1], 4)
+    with pytest.raises(RuntimeError, match="callback 3"):
+        client.flush()
+    assert (reported, len(client)) == ([0, 1, 2, 3, 4, 5], 0)
+
+
 def test_client_reports_success_and_failure_to_the_real_producer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
