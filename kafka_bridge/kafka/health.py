@@ -23,11 +23,9 @@ LAG_RECORDS = 10_000
 """A reader that is no further behind than this is live: it reads a million records a second."""
 SILENCE_MICROSECONDS = 5_000_000
 """A broker answers each fetch within half a second, with records or without."""
-
-
 STALL_SECONDS = 30.0
-"""How long a partition must not move to count as stalled, seconds. A fetch takes half
-a second, a leader election a few."""
+"""How long a partition must not move to count as stalled, seconds. A fetch takes half a
+second, a leader election a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +86,9 @@ class StallWatch:
     def look(self, partitions: Mapping[str, Mapping[str, Any]]) -> bool:
         """Return whether a partition is stalled; log when it becomes so.
 
-        One does where records lie before the last stable offset (so an open transaction is no
-        reason), none of them is in the local queue, and the next offset has been the same for
-        :data:`STALL_SECONDS`.
+        A partition is stalled if it has records before the last stable offset (so an open
+        transaction is not a reason), none of them is in the local queue, and the next offset has
+        been the same for :data:`STALL_SECONDS`.
 
         :param partitions: librdkafka's statistics of the topic's partitions; not of those that are
             paused, or whose broker does not answer: these do not move
@@ -106,10 +104,8 @@ class StallWatch:
         for number in sorted(stalled - self._stalled):
             _log.error(
                 "%s[%d]: the consumer has been at offset %d for %g s, although the partition ends "
-                "at "
-                "%d and its broker answers. Later jobs wait. Look at the broker's log; one "
-                "possible "
-                "cause is a record larger than 'receive.message.max.bytes'",
+                "at %d and its broker answers. Later jobs wait. Look at the broker's log; one "
+                "possible cause is a record larger than 'receive.message.max.bytes'",
                 *(self._topic, number, self._still[number][0], STALL_SECONDS),
                 partitions[str(number)]["ls_offset"],
             )

@@ -11,11 +11,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.error_translation import (
-    heals_by_itself,
-    kafka_error,
-    translate,
-)
+from kafka_bridge.kafka.error_translation import heals_by_itself, kafka_error, translate
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.kafka.topic_metadata import partition_count
 from kafka_bridge.kafka.unreadable import is_unreadable
@@ -110,8 +106,7 @@ def read_record(config: KafkaConfig, location: RecordLocation, timeout: float) -
             if error is None or error.code() == _OUT_OF_RANGE:
                 raise RecordGone(
                     f"record {location} no longer exists: the topic's retention is shorter than "
-                    "the "
-                    "time until the task resumes, or the topic was deleted and created again"
+                    "the time until the task resumes, or the topic was deleted and created again"
                 )
             if is_unreadable(error):
                 raise RecordGone(f"record {location} cannot be read: {error.str()}")

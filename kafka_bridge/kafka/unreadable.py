@@ -168,8 +168,7 @@ class UnreadableBatches:
         _log.error(
             "Skipped %s: %d unreadable batch(es), at most %d records are lost (%s). "
             "Find the program that writes them; `kafka-bridge topics check` shows how the topic "
-            "can refuse "
-            "such batches",
+            "can refuse such batches",
             *(skipped, skipped.batches, skipped.offsets, skipped.reason),
         )
         return True

@@ -32,8 +32,8 @@ class CallbackTokens:
     each time, because it may be renewed.
     """
 
-    def __init__(self, receiver: CallbackConfig) -> None:
-        self._receiver = receiver
+    def __init__(self, config: CallbackConfig) -> None:
+        self._config = config
 
     def url(self, job_id: str, job_type: str) -> str:
         """Return the callback URL of a job.
@@ -41,7 +41,7 @@ class CallbackTokens:
         :raises ValueError: the secret cannot be read
         """
         token = self._serializer().dumps([job_id, job_type])
-        return f"{self._receiver.public_url}/callbacks/{token}"
+        return f"{self._config.public_url}/callbacks/{token}"
 
     def read(self, token: str) -> CallbackToken:
         """Return the content of a token.
@@ -56,10 +56,10 @@ class CallbackTokens:
             content, signed_at = serializer.loads(token, return_timestamp=True)
         except BadData:
             raise _forged() from None
-        if (datetime.now(UTC) - signed_at).total_seconds() > self._receiver.expires_after:
+        if (datetime.now(UTC) - signed_at).total_seconds() > self._config.expires_after:
             raise CallbackRefused(
                 CallbackOutcome.EXPIRED,
-                f"this callback URL has expired after {self._receiver.expires_after:g} s",
+                f"this callback URL has expired after {self._config.expires_after:g} s",
             )
         match content:
             case [str(job_id), str(job_type)]:
@@ -67,7 +67,7 @@ class CallbackTokens:
         raise _forged()  # signed by another version
 
     def _serializer(self) -> URLSafeTimedSerializer:
-        secrets = (*reversed(self._receiver.previous_secrets), self._receiver.secret)
+        secrets = (*reversed(self._config.previous_secrets), self._config.secret)
         return URLSafeTimedSerializer(
             [each.reveal() for each in secrets],  # the last one is used for signing
             salt=_SALT,

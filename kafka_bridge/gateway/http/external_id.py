@@ -40,8 +40,8 @@ def external_id_of(
         if header is None:
             raise _missing(answer, str(error)) from None
     if header is None:
-        wanted = [f"{submit.external_id.text!r} in its body"] if submit.external_id else []
-        raise _missing(answer, " and ".join([*wanted, f"the header {name}"]) + " missing")
+        wanted = [f"no {submit.external_id.text!r} in its body"] if submit.external_id else []
+        raise _missing(answer, " and ".join([*wanted, f"no header {name}"]))
     if not (found := _in_header(job, answer, header, urlsplit(base_url), scope)):
         raise _missing(
             answer, f"its header {name}, {excerpt(header)}, does not match any path in the file"

@@ -50,9 +50,7 @@ class HttpHandler(GatewayHandler):
         """Return a mask for the service's secrets and its signing secret."""
         mask = Mask(beside=self._client.mask)
         if self._config.signature is not None:
-            with contextlib.suppress(
-                ValueError
-            ):  # an unreadable secret cannot have signed anything
+            with contextlib.suppress(ValueError):  # an unreadable secret has signed nothing
                 mask.add(self._config.signature.secret.reveal())
         return mask
 

@@ -18,7 +18,7 @@ def submit_call(job: HttpJob, scope: Scope, mask: Mask) -> Call:
     """Return the request that submits a job.
 
     :param mask: masks the answer
-    :raises ApplicationError: the payload lacks a value for the request
+    :raises ApplicationError: the request cannot be built from the payload
     """
     submit = job.submit
     if job.mode is Mode.SYNCHRONOUS and submit.timeout is None:
@@ -59,7 +59,7 @@ def call_about(request: FollowUpRequest | Polling, scope: Scope, mask: Mask) -> 
     """Return a request about a submitted job.
 
     :param mask: masks the answer
-    :raises ApplicationError: the payload lacks a value for the request
+    :raises ApplicationError: the request cannot be built from the payload
     """
     body = request.body if isinstance(request, FollowUpRequest) else None
     return Call(
@@ -100,4 +100,4 @@ def _search(expression: Any, scope: Scope) -> Any:
 
 
 def _invalid(error: ExpressionFailed) -> ApplicationError:
-    return invalid_payload(f"the payload lacks a value for the request: {error}")
+    return invalid_payload(f"the request cannot be built from the payload: {error}")

@@ -70,7 +70,7 @@ def read_callback(answer: Answer, body: Any, mask: Mask) -> StatusReport | None:
 
 
 async def first_final(*waits: Coroutine[Any, Any, StatusReport]) -> StatusReport:
-    """Return the first final report of several waits; of two at the same time, not an error.
+    """Return the first final report of several waits; a report is preferred to an error.
 
     The other waits are cancelled and have ended when the function returns.
     """

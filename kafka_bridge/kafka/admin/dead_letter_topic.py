@@ -171,8 +171,7 @@ def parse_place(text: str, topic: str) -> RecordLocation:
     if match is None:
         raise ConfigurationError(
             f"{text!r} is not the location of a record: write partition@offset, for example 0@17, "
-            "or "
-            f"{topic}[0]@17"
+            f"or {topic}[0]@17"
         )
     named, inside, partition, offset = match.groups()
     return RecordLocation(named or topic, int(inside or partition), int(offset))

@@ -67,8 +67,7 @@ class QueueReport:
         if self.blind:
             return (
                 f"Topic {self.topic!r} exists; its consumer groups are not known ({self.blind}). "
-                "Check "
-                "that the service's workers run and that they read this topic."
+                "Check that the service's workers run and that they read this topic."
             )
         if not self.groups:
             return self._no_group()

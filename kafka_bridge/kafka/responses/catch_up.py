@@ -11,8 +11,6 @@ from kafka_bridge.kafka.responses.subscriptions import Subscription
 
 PATIENCE_SECONDS = 2.0
 """The longest that a job which asks to go back waits for others that do."""
-
-
 END_KNOWN_SECONDS = 3.0
 """How long after a job came the ends at that moment are surely known: fetches take half a second,
 statistics come each second."""

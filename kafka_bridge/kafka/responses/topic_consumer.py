@@ -106,8 +106,8 @@ class TopicConsumer:
         health = reader_health(facts, self.topic, self.positions)
         partitions = known.get("partitions", {}) if health.connected else {}
         is_stalled = self._stalls.look(partitions)
-        deaf = is_stalled or bool(self._refused)
-        self.health = replace(health, connected=False) if deaf else health
+        gets_nothing = is_stalled or bool(self._refused)
+        self.health = replace(health, connected=False) if gets_nothing else health
         self.ends = {
             int(number): each["hi_offset"]
             for number, each in known.get("partitions", {}).items()

@@ -439,8 +439,8 @@ def test_answer_without_the_external_id(service: Scripted, do: Do) -> None:
     failed = do({"submit": {"external_id": "run.id"}}).error
     assert failed is not None
     assert failed.message.endswith(
-        "200, but it does not contain the external id: 'run.id' in its body and the header "
-        "Location missing. The job may be running at the service"
+        "200, but it does not contain the external id: no 'run.id' in its body and no header "
+        "Location. The job may be running at the service"
     )
     assert not failed.retryable
 

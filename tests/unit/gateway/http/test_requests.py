@@ -100,7 +100,7 @@ def test_payload_that_makes_no_request(
     failed = do(AT_ONCE | {"submit": {"path": "/files/{payload.name}"}}, payload=payload).error
     assert failed is not None
     assert (failed.type, failed.retryable) == ("invalid_payload", False)
-    assert failed.message == f"the payload lacks a value for the request: {words}"
+    assert failed.message == f"the request cannot be built from the payload: {words}"
     assert not service.asked
 
 
