@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from kafka_bridge.gateway.callbacks.channel import CallbackChannel
@@ -54,6 +55,7 @@ class Gateway:
         if config.callbacks is not None and self._channel is not None:
             self.worker.callback_topic = config.callbacks.topic
             self.worker.metric_sources.append(self._callback_counts)
+            self.worker.lifespan = partial(self._receive_callbacks, self._channel)
         for job_type, job in config.jobs.items():
             if isinstance(job, HttpJob):
                 self._serve(job_type, job)
@@ -85,13 +87,12 @@ class Gateway:
         :raises KafkaError: Kafka cannot be used, and waiting would not help
         :raises RuntimeError: the callback server stopped unexpectedly
         """
-        with contextlib.ExitStack() as stack:
-            if self._channel is not None:
-                channel = self._channel.open(
-                    self.worker.kafka_config(), self._callback_counts.count, self.worker.stop
-                )
-                stack.enter_context(channel)
-            self.worker.run(on_ready=on_ready)
+        self.worker.run(on_ready=on_ready)
+
+    def _receive_callbacks(self, channel: CallbackChannel) -> AbstractContextManager[int]:
+        return channel.open(
+            self.worker.kafka_config(), self._callback_counts.count, self.worker.stop
+        )
 
 
 def _channel(config: GatewayConfig) -> CallbackChannel | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, fields
 from typing import Any, ParamSpec, TypeVar
 
@@ -68,6 +70,8 @@ class Worker:
     :ivar callback_topic: the topic where a gateway keeps callbacks; the worker checks its
         permissions on this one, too
     :ivar metric_sources: other sources of metrics, served together with the worker's own
+    :ivar lifespan: makes a context that is entered when a broker has answered, before the worker
+        consumes, and exited after its last job; by default an empty one
     :raises ConfigurationError: a value is not possible
     """
 
@@ -118,6 +122,7 @@ class Worker:
         self.job_log = settings.job_log
         self.callback_topic: str | None = None
         self.metric_sources: list[MetricSource] = []
+        self.lifespan: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
         self.handlers: dict[str, Handler] = {}
         self._stopping = threading.Event()
         self._kafka = kafka
@@ -219,6 +224,7 @@ class Worker:
             self._servers_from(),
             self.callback_topic,
             self.metric_sources,
+            self.lifespan,
         )
         try:
             WorkerRun(spec, on_ready, self._stopping).run()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from kafka_bridge.kafka.admin.topics import TopicNames
@@ -36,6 +38,8 @@ class WorkerSpec:
     :param servers_from: what sets the brokers' addresses, for the log
     :param callback_topic: the topic of a gateway's callbacks; None for other workers
     :param metric_sources: other sources of metrics, served together with the worker's own
+    :param lifespan: entered when a broker has answered, before the worker consumes; exited after
+        its last job. If it raises BrokerUnreachable at the start, it is entered again
     """
 
     settings: WorkerSettings
@@ -44,6 +48,7 @@ class WorkerSpec:
     servers_from: str
     callback_topic: str | None = None
     metric_sources: Sequence[MetricSource] = ()
+    lifespan: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
 
     @property
     def topics(self) -> TopicNames:
@@ -106,7 +111,8 @@ class WorkerRun:
                 stopping=self._stopping,
             )
             try:
-                self._service.run(observer)
+                with self._spec.lifespan():
+                    self._service.run(observer)
             except BrokerUnreachable as error:
                 if self._service.has_joined:
                     raise

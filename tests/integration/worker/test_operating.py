@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import select
 import socket
-import socketserver
-import threading
 import time
-from collections.abc import Iterator
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from integration.forwarding import forwarding
 from integration.jobs import WAIT_SECONDS, events
 from integration.worker.programs import Stage
 from kafka_bridge.protocol.ids import new_correlation_id
@@ -157,31 +153,6 @@ def test_taken_port_ends_the_worker_before_it_takes_a_job(stage: Stage) -> None:
         assert worker.process.wait(WAIT_SECONDS) == 1
     assert f"kafka-bridge: port {port} for metrics and health cannot be opened on" in worker.said
     assert "Ready for jobs" not in worker.said
-
-
-@contextlib.contextmanager
-def forwarding(port: int, target: tuple[str, int]) -> Iterator[None]:
-    """Forward connections to a port of this host, as long as the block lasts."""
-
-    class Forward(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            with socket.create_connection(target) as other:
-                ends = {self.request: other, other: self.request}
-                while True:
-                    for source in select.select(list(ends), [], [])[0]:
-                        if not (data := source.recv(65_536)):
-                            return
-                        ends[source].sendall(data)
-
-    class Server(socketserver.ThreadingTCPServer):
-        allow_reuse_address = True
-        daemon_threads = True
-        block_on_close = False
-
-    with Server(("127.0.0.1", port), Forward) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield
-        server.shutdown()
 
 
 def get(port: int, path: str) -> tuple[int, str]:
