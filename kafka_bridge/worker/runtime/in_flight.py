@@ -231,7 +231,7 @@ class InFlightJob:
         self._observer.retried(self.request.job_type)
         self.reporter.publish_message(
             f"Try {attempt} of {self.handler.retry.retries + 1} failed: {failed.type}: "
-            f"{failed.message}; the next one is in {seconds:.1f} s"
+            f"{failed.message}; retrying in {seconds:.1f} s"
         )
 
     # While it is in flight.

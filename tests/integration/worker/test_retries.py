@@ -36,8 +36,8 @@ def test_fault_that_passes_costs_the_task_nothing(shared: Stage, job_type: str) 
     seen = events(shared.config, shared.responses, job.correlation_id)
     assert (seen[-1].state, seen[-1].result) == (S.SUCCEEDED, b'"done at try 3"')
     assert told_of_tries(seen) == [
-        "Try 1 of 3 failed: services.Failure: not yet at try 1; the next one is in 0.1 s",
-        "Try 2 of 3 failed: services.Failure: not yet at try 2; the next one is in 0.2 s",
+        "Try 1 of 3 failed: services.Failure: not yet at try 1; retrying in 0.1 s",
+        "Try 2 of 3 failed: services.Failure: not yet at try 2; retrying in 0.2 s",
     ]
     assert {each.delivery for each in seen} == {1}
 

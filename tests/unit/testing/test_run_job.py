@@ -121,7 +121,7 @@ def test_failed_job_is_an_outcome_and_raises_nothing(
 def test_retries_are_made_and_published_as_messages() -> None:
     """Each is a message, as the task's log would have it."""
     messages = [event.message for event in run_job(worker, "refuse").events if event.message]
-    assert messages == ["Try 1 of 2 failed: table_missing: no such table; the next one is in 0.0 s"]
+    assert messages == ["Try 1 of 2 failed: table_missing: no such table; retrying in 0.0 s"]
 
 
 def test_cancelled_job_ends_as_cancelled_or_states_the_request() -> None:
