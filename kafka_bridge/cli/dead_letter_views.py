@@ -32,10 +32,10 @@ def print_table(letters: Iterable[DeadLetter]) -> None:
     for name in ("location", "dead-lettered", "origin", "job", "job type", "error"):
         table.add_column(name, overflow="fold")  # a cell that is cut off cannot be copied
     for letter in letters:
-        location, original = letter.record.location, letter.set_aside.original
+        location, original = letter.record.location, letter.headers.original
         cells = (
             f"{location.partition}@{location.offset}",
-            _time(letter.set_aside_at),
+            _time(letter.dead_lettered_at),
             str(original or "–"),
             letter.correlation_id or "–",
             letter.job_type or "–",
@@ -58,24 +58,24 @@ def print_letter(letter: DeadLetter) -> None:
 
 
 def _facts(letter: DeadLetter) -> dict[str, Any]:
-    original = letter.set_aside.original
-    at = letter.set_aside_at
+    original = letter.headers.original
+    at = letter.dead_lettered_at
     return {
         "location": str(letter.record.location),
         "dead_lettered_at": None if at is None else at.isoformat(),
         "original": None if original is None else asdict(original),
         "correlation_id": letter.correlation_id,
         "job_type": letter.job_type,
-        "error_type": letter.set_aside.error_type,
-        "error_message": letter.set_aside.error_message,
+        "error_type": letter.headers.error_type,
+        "error_message": letter.headers.error_message,
         "replayed_from": text_header(letter.own_headers, REPLAYED),
     }
 
 
 def _lines(letter: DeadLetter) -> Iterator[str]:
-    record, set_aside = letter.record, letter.set_aside
-    yield f"Dead letter {record.location}, written {_time(letter.set_aside_at)}"
-    yield f"origin      {set_aside.original or '–'}"
+    record, headers = letter.record, letter.headers
+    yield f"Dead letter {record.location}, written {_time(letter.dead_lettered_at)}"
+    yield f"origin      {headers.original or '–'}"
     yield f"error       {_error(letter)}"
     yield f"key         {_bytes_as_text(record.key)}"
     yield "headers"
@@ -142,8 +142,8 @@ def _bytes_as_text(data: bytes | None) -> str:
 
 
 def _error(letter: DeadLetter) -> str:
-    kind = letter.set_aside.error_type.rpartition(".")[2]
-    return ": ".join(part for part in (kind, letter.set_aside.error_message) if part) or "–"
+    kind = letter.headers.error_type.rpartition(".")[2]
+    return ": ".join(part for part in (kind, letter.headers.error_message) if part) or "–"
 
 
 def _time(moment: datetime | None) -> str:

@@ -14,7 +14,7 @@ from kafka_bridge.kafka.admin.dead_letter_topic import (
     DeadLetter,
     Selection,
     dead_letters_at,
-    parse_place,
+    parse_location,
     read_dead_letters,
 )
 from kafka_bridge.kafka.admin.replay import Refusal, Replay, plan_replays
@@ -83,11 +83,11 @@ def list_(
 
 @app.command()
 def show(
-    location: Annotated[str, typer.Argument(help=LOCATION)],
+    location: Annotated[str, typer.Argument(metavar="LOCATION", help=LOCATION)],
     topic: Topic = default.DEAD_LETTER_TOPIC,
 ) -> None:
     """Show one dead letter: its headers, its request and the beginning of its payload."""
-    (letter,) = dead_letters_at(KafkaConfig.from_env(), [parse_place(location, topic)])
+    (letter,) = dead_letters_at(KafkaConfig.from_env(), [parse_location(location, topic)])
     print_letter(letter)
 
 
@@ -146,7 +146,7 @@ def _selected(
         return read_dead_letters(config, topic, selection)
     if selection != Selection():
         raise ConfigurationError("filters can be used with --all only, not with locations")
-    return dead_letters_at(config, [parse_place(text, topic) for text in locations])
+    return dead_letters_at(config, [parse_location(text, topic) for text in locations])
 
 
 def _no_letters(topic: str, selection: Selection) -> str:

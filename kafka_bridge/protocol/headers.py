@@ -113,11 +113,11 @@ def dead_letter_headers(
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetterInfo:
-    """The content of a dead letter's headers: the record's position before, and the error.
+class DeadLetterHeaders:
+    """The headers that make a record a dead letter: its original location, and the error.
 
     ``original`` and ``timestamp_ms`` (milliseconds since 1970) are None, and texts are empty, if
-    the headers do not have them.
+    their headers are missing or cannot be read.
     """
 
     original: RecordLocation | None
@@ -126,15 +126,15 @@ class DeadLetterInfo:
     error_message: str
 
 
-def read_dead_letter_headers(headers: Headers) -> DeadLetterInfo:
-    """Return the readable part of what :func:`dead_letter_headers` wrote."""
+def read_dead_letter_headers(headers: Headers) -> DeadLetterHeaders:
+    """Return what :func:`dead_letter_headers` wrote, or as much of it as can be read."""
     topic = _shown(headers, "kafka_dlt-original-topic", NAME_BYTES)
     partition = _integer_header(headers, "kafka_dlt-original-partition", 4)
     offset = _integer_header(headers, "kafka_dlt-original-offset", 8)
     original = None
     if topic and partition is not None and offset is not None:
         original = RecordLocation(topic, partition, offset)
-    return DeadLetterInfo(
+    return DeadLetterHeaders(
         original,
         _integer_header(headers, "kafka_dlt-original-timestamp", 8),
         _shown(headers, "kafka_dlt-exception-fqcn", NAME_BYTES),

@@ -74,8 +74,8 @@ def worker_acls(
     answers = "publish status events, and know which jobs are finished"
     yield Acl(principal, ("Write", "Read"), "topic", names.responses, answers)
     yield Acl(principal, ("Read",), "topic", names.control, "receive cancel commands")
-    set_aside = "write unprocessable requests to the dead-letter topic"
-    yield Acl(principal, ("Write",), "topic", names.dead_letters, set_aside)
+    why = "write unprocessable requests to the dead-letter topic"
+    yield Acl(principal, ("Write",), "topic", names.dead_letters, why)
     yield _readers(principal, reader_prefix)
     if names.callbacks is not None:
         keeps = "store callbacks, and read those of other gateways"

@@ -20,7 +20,7 @@ from kafka_bridge.protocol.errors import (
 )
 from kafka_bridge.protocol.headers import (
     REPLY_TOPIC,
-    DeadLetterInfo,
+    DeadLetterHeaders,
     Headers,
     read_dead_letter_headers,
     text_header,
@@ -32,7 +32,7 @@ from kafka_bridge.protocol.messages import JobRequest
 ANSWER_SECONDS = 15.0
 """The longest silence of Kafka, seconds: a person waits for the answer."""
 
-_PLACE = re.compile(r"(?:([^\[\]]+)\[(\d{1,9})\]|(\d{1,9}))@(\d{1,18})")
+_LOCATION = re.compile(r"(?:([^\[\]]+)\[(\d{1,9})\]|(\d{1,9}))@(\d{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +40,22 @@ class DeadLetter:
     """A record of the dead-letter topic. ``request`` is None where the value cannot be read."""
 
     record: Record
-    set_aside: DeadLetterInfo
+    headers: DeadLetterHeaders
     request: JobRequest | None
     unreadable: str = ""
 
     @classmethod
     def of(cls, record: Record) -> DeadLetter:
         """Return a record as a dead letter, whatever its bytes."""
-        set_aside = read_dead_letter_headers(record.headers)
-        if record.value is None and set_aside.original is not None:
+        headers = read_dead_letter_headers(record.headers)
+        if record.value is None and headers.original is not None:
             return cls(
-                record, set_aside, None, f"too large for a dead letter, is at {set_aside.original}"
+                record, headers, None, f"too large for a dead letter, is at {headers.original}"
             )
         try:
-            return cls(record, set_aside, record.decode(JobRequest))
+            return cls(record, headers, record.decode(JobRequest))
         except RemoteProtocolError as error:
-            return cls(record, set_aside, None, error.reason)
+            return cls(record, headers, None, error.reason)
 
     def restored(self, config: KafkaConfig) -> DeadLetter:
         """Return the letter with its value.
@@ -66,7 +66,7 @@ class DeadLetter:
         :raises RecordGone: it is not there any more
         :raises KafkaError: it cannot be read
         """
-        original = self.set_aside.original
+        original = self.headers.original
         if self.record.value is not None or original is None:
             return self
         record = read_record(config, original, ANSWER_SECONDS)
@@ -104,11 +104,11 @@ class DeadLetter:
     def requested_at(self) -> datetime | None:
         """When the job was created: the earliest time in the letter."""
         named = None if self.request is None else self.request.created_at
-        times = (named, _moment(self.set_aside.timestamp_ms), self.set_aside_at)
+        times = (named, _moment(self.headers.timestamp_ms), self.dead_lettered_at)
         return min((each for each in times if each is not None), default=None)
 
     @property
-    def set_aside_at(self) -> datetime | None:
+    def dead_lettered_at(self) -> datetime | None:
         """When it became a dead letter: the record's own time."""
         return _moment(self.record.timestamp_ms)
 
@@ -134,7 +134,7 @@ class Selection:
 
     def includes(self, letter: DeadLetter) -> bool:
         """Return whether a letter is selected, apart from the limit."""
-        at = letter.set_aside_at
+        at = letter.dead_lettered_at
         return (
             (self.job_type is None or letter.job_type == self.job_type)
             and (self.correlation_id is None or letter.correlation_id == self.correlation_id)
@@ -157,17 +157,17 @@ def read_dead_letters(config: KafkaConfig, topic: str, selection: Selection) -> 
 
 
 def _age(letter: DeadLetter) -> tuple[int, int, int]:
-    place = letter.record.location
-    return letter.record.timestamp_ms, place.partition, place.offset
+    location = letter.record.location
+    return letter.record.timestamp_ms, location.partition, location.offset
 
 
-def parse_place(text: str, topic: str) -> RecordLocation:
+def parse_location(text: str, topic: str) -> RecordLocation:
     """Return the location that a person wrote: ``0@17``, or ``topic[0]@17`` as errors have it.
 
     :param topic: the topic of the short form
     :raises ConfigurationError: it is neither
     """
-    match = _PLACE.fullmatch(text)
+    match = _LOCATION.fullmatch(text)
     if match is None:
         raise ConfigurationError(
             f"{text!r} is not the location of a record: write partition@offset, for example 0@17, "

@@ -100,7 +100,7 @@ def _with_values(
 
 
 def _target(letter: DeadLetter, to: str | None) -> str | None:
-    original = letter.set_aside.original
+    original = letter.headers.original
     return to or (None if original is None else original.topic)
 
 

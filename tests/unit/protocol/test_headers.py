@@ -10,7 +10,7 @@ import pytest
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import RecordLocation, Undecodable
 from kafka_bridge.protocol.headers import (
-    DeadLetterInfo,
+    DeadLetterHeaders,
     Headers,
     command_headers,
     dead_letter_headers,
@@ -98,7 +98,7 @@ def test_dead_letter_headers_read_back() -> None:
     place, error = RecordLocation("jobs.requests", 258, 2**40), Undecodable("bytes are left over")
     own: Headers = [("kafka_replyTopic", b"t"), ("kafka_dl", b"x")]
     headers = own[:1] + dead_letter_headers(place, -1, error) + own[1:]
-    assert read_dead_letter_headers(headers) == DeadLetterInfo(
+    assert read_dead_letter_headers(headers) == DeadLetterHeaders(
         place, -1, "kafka_bridge.protocol.errors.Undecodable", "bytes are left over"
     )
     assert without_dead_letter_headers(headers) == own
@@ -115,7 +115,7 @@ def test_dead_letter_headers_read_back() -> None:
 )
 def test_dead_letter_headers_of_somebody_else(headers: Headers) -> None:
     """Headers that are missing, or written in another way, say nothing and break nothing."""
-    assert read_dead_letter_headers(headers) == DeadLetterInfo(None, None, "", "")
+    assert read_dead_letter_headers(headers) == DeadLetterHeaders(None, None, "", "")
 
 
 @pytest.mark.parametrize(
