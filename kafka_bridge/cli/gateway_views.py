@@ -58,10 +58,10 @@ def _lines(config: GatewayConfig) -> list[str]:
         f"Requests: topic {config.request_topic}, consumer group {config.group_id}, at most "
         f"{config.concurrency:,} jobs at the same time in each gateway."
     ]
-    if (receiver := config.callbacks) is not None:
+    if (callbacks := config.callbacks) is not None:
         lines.append(
-            f"Callbacks: URL {receiver.public_url}, listening on "
-            f"{receiver.host}:{receiver.port}, topic {receiver.topic}."
+            f"Callbacks: URL {callbacks.public_url}, listening on "
+            f"{callbacks.host}:{callbacks.port}, topic {callbacks.topic}."
         )
     used = {job.service for job in config.jobs.values() if isinstance(job, HttpJob)}
     lines += [

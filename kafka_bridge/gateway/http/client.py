@@ -160,7 +160,7 @@ class ServiceClient:
             credentials = credentials_of(self._service)
         except ValueError as error:
             raise RequestFailed(
-                f"the credentials for {self._service.url} cannot be read: {error}",
+                f"the credentials for {self._service.url} cannot be used: {error}",
                 type="credentials_unusable",
             ) from None
         self.mask.add(*credentials.secrets)

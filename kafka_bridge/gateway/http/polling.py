@@ -133,7 +133,7 @@ class _Poller:
             )
         self._retry_after = error.retry_after
         self._report(
-            f"No usable answer about the job: {error}. Failing in {self._seconds - elapsed:.0f} s"
+            f"No usable answer about the job: {error}. Giving up in {self._seconds - elapsed:.0f} s"
         )
 
 

@@ -81,6 +81,7 @@ def test_check_prints_how_each_job_type_runs(run: Run) -> None:
         ["audit.started", "command", "audit --folder {payload.directory}"],
     ]
     assert "Requests: topic jobs.requests, consumer group kafka-bridge-gateway" in output
+    assert "at most 10,000 jobs at the same time in each gateway" in " ".join(output.split())
     assert "Callbacks: URL http://gateway:8080, listening on 127.0.0.1:8080, topic" in output
     assert "The service 'unused' is not used by any job." in output
     assert "hunter2" not in output
