@@ -41,10 +41,10 @@ SERVICES = 16
 """How many call back at a time."""
 
 
-async def test_quicker_than_the_answer_to_the_submit(
+async def test_callback_before_the_answer_to_the_submit_is_received(
     start: Start, client: httpx.AsyncClient
 ) -> None:
-    """What is called back right after the job listens is heard, though it is asked for later."""
+    """A callback is kept from the moment that the job listens, and read later."""
     running, jobs = start(), [new_correlation_id() for _ in range(3)]
     for job in jobs:  # the first finds a reader that has yet to begin, the others one at work
         async with running.channel.listen(job) as callbacks:
@@ -53,8 +53,8 @@ async def test_quicker_than_the_answer_to_the_submit(
             assert [await hear(callbacks), await hear(callbacks)] == [progress(1), end(job)]
 
 
-async def test_only_its_own(start: Start, client: httpx.AsyncClient) -> None:
-    """A job hears of itself only, and of what came before it began only where it asks for that."""
+async def test_job_receives_only_its_own_callbacks(start: Start, client: httpx.AsyncClient) -> None:
+    """Those from before it began only if it asks for them."""
     running, job, other = start(), new_correlation_id(), new_correlation_id()
     async with running.channel.listen(job) as first:
         for each, body in ((other, end("other")), (job, progress(1)), (job, progress(2))):
@@ -67,18 +67,20 @@ async def test_only_its_own(start: Start, client: httpx.AsyncClient) -> None:
         assert [await hear(third), await hear(third)] == [progress(1), progress(2)]
 
 
-async def test_who_listens_anew_is_heard_for(start: Start, client: httpx.AsyncClient) -> None:
-    """A job that is taken up again hears, though what it was before still lingers."""
+async def test_second_listener_of_a_job_receives_its_callbacks(
+    start: Start, client: httpx.AsyncClient
+) -> None:
+    """Although the first one is still there."""
     running, job = start(), new_correlation_id()
     async with running.channel.listen(job), running.channel.listen(job) as anew:
         assert (await client.post(running.url(job), json=end())).status_code == 202
         assert await hear(anew) == end()
 
 
-async def test_what_is_no_callback_is_passed_over(
+async def test_record_that_is_not_a_callback_is_ignored(
     start: Start, config: KafkaConfig, topic: str, client: httpx.AsyncClient
 ) -> None:
-    """Records that somebody else wrote into the topic disturb nobody."""
+    """Records of another program in the topic disturb no job."""
     running, job = start(), new_correlation_id()
     with RecordProducer(config) as producer:
         async with running.channel.listen(job) as callbacks:
@@ -89,10 +91,10 @@ async def test_what_is_no_callback_is_passed_over(
 
 
 @pytest.mark.long
-async def test_a_gateway_takes_over_hundreds_of_jobs(
+async def test_gateway_takes_over_hundreds_of_jobs_with_all_their_callbacks(
     start: Start, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All jobs of a gateway that died, taken over at once: each hears all that was called back.
+    """All jobs of a gateway that died are taken over at once; each receives all its callbacks.
 
     The brokers are asked a few times where to begin, not once for each.
     """
@@ -123,7 +125,9 @@ async def test_a_gateway_takes_over_hundreds_of_jobs(
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.long)])
-async def test_shuffled_and_repeated(start: Start, client: httpx.AsyncClient, count: int) -> None:
+async def test_shuffled_and_repeated_callbacks_end_each_job_once(
+    start: Start, client: httpx.AsyncClient, count: int
+) -> None:
     """Callbacks of many jobs, shuffled, some sent twice, through two gateways.
 
     Each job hears one end, and before it nothing twice that is no news: progress only rises. Every
@@ -168,10 +172,10 @@ async def _until_end(running: Gateway, job: str) -> list[dict[str, Any]]:
                 return heard
 
 
-async def test_the_topic_is_deleted(
+async def test_deleted_topic_is_an_error_in_every_job(
     start: Start, real_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the topic goes, every job that listens is told so, and not left waiting."""
+    """No job goes on waiting for callbacks that cannot come."""
     monkeypatch.setattr(topic_watch, "MISSING_SECONDS", 1.0)
     running, jobs = start(), [new_correlation_id() for _ in range(3)]
 
@@ -189,10 +193,10 @@ async def test_the_topic_is_deleted(
                 await each
 
 
-async def test_brokers_away_and_back(
+async def test_callbacks_are_refused_for_a_while_without_a_broker_and_no_job_fails(
     private_broker: ApacheKafka, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While no broker answers callbacks are refused for now, and no job hears of it.
+    """While no broker answers, callbacks get 503, and jobs go on waiting.
 
     Neither a job that listened before nor one that begins meanwhile: once the broker is back, and
     the service has tried again, both hear all.

@@ -28,10 +28,10 @@ TEN_MB = 10_000_000
 YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-async def test_accepted_means_kept(
+async def test_accepted_callback_is_stored(
     start: Start, client: httpx.AsyncClient, config: KafkaConfig, topic: str
 ) -> None:
-    """A callback that was accepted stands in the topic, under its job's id, byte by byte."""
+    """It is in the topic, unchanged, with the job's id as its key."""
     job, body = new_correlation_id(), b'{ "status":"completed" }'
     answer = await client.post(start().url(job), content=body)
     assert (answer.status_code, answer.json()) == (202, {"detail": "accepted"})
@@ -41,10 +41,10 @@ async def test_accepted_means_kept(
 
 @pytest.mark.parametrize("length_is_said", [True, False])
 @pytest.mark.parametrize("is_forged", [True, False])
-async def test_ten_megabytes(
+async def test_body_of_ten_megabytes_gets_an_answer(
     start: Start, client: httpx.AsyncClient, *, length_is_said: bool, is_forged: bool
 ) -> None:
-    """A body of 10 MB is answered, not cut off: 413, or 401 where the URL is forged as well.
+    """The connection is not cut off: the answer is 413, or 401 if the URL is forged as well.
 
     The gateway takes callbacks after it as before.
     """
@@ -65,10 +65,10 @@ async def test_ten_megabytes(
     assert running.outcomes == {refused: 1, CallbackOutcome.ACCEPTED: 1}
 
 
-async def test_cut_off(
+async def test_callback_that_is_cut_off_is_not_stored(
     start: Start, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A callback whose sender goes away in the middle is none, whatever had arrived of it."""
+    """Whatever part of it has arrived."""
     running, job = start(), new_correlation_id()
     path = running.url(job).partition(str(running.port))[2]
     body = b'{"status": "completed"}'
@@ -83,8 +83,10 @@ async def test_cut_off(
     assert "Exception in ASGI application" not in caplog.text
 
 
-async def test_what_the_brokers_find_too_large(start: Start, client: httpx.AsyncClient) -> None:
-    """A body within the file's limit and above the brokers' is refused for good, not for now."""
+async def test_body_above_the_limit_of_the_brokers_is_refused_with_413(
+    start: Start, client: httpx.AsyncClient
+) -> None:
+    """The file's limit is higher. Sending it again would not help."""
     running = start(max_body_bytes=2 * TEN_MB)
     answer = await client.post(
         running.url(new_correlation_id()), json={"status": "running", "x": "x" * TEN_MB}
@@ -93,8 +95,8 @@ async def test_what_the_brokers_find_too_large(start: Start, client: httpx.Async
     assert answer.json()["detail"].endswith("bytes is too large to be stored")
 
 
-async def test_replicas_agree_on_what_has_ended(start: Start, client: httpx.AsyncClient) -> None:
-    """What one gateway took as a job's end, the other knows, and one that starts afterwards."""
+async def test_gateways_agree_on_the_finished_jobs(start: Start, client: httpx.AsyncClient) -> None:
+    """A second gateway knows the final callback of the first, also if it starts later."""
     one, other = start(), start()
     job = new_correlation_id()
     assert (await client.post(one.url(job), json=end(1))).status_code == 202
@@ -108,7 +110,7 @@ async def test_replicas_agree_on_what_has_ended(start: Start, client: httpx.Asyn
     assert later.outcomes == {CallbackOutcome.DUPLICATE: 1, CallbackOutcome.CONFLICT: 1}
 
 
-async def test_down_and_up_again(
+async def test_callback_that_is_repeated_survives_a_restart_of_the_gateway(
     config: KafkaConfig, topic: str, client: httpx.AsyncClient
 ) -> None:
     """A service that tries again while the gateway is down loses nothing.
@@ -129,8 +131,10 @@ async def test_down_and_up_again(
     assert heard == [progress(1), progress(2), end()]
 
 
-async def test_a_port_that_is_taken(start: Start, config: KafkaConfig, topic: str) -> None:
-    """A port that is taken is an error that names it and says where to choose another."""
+async def test_port_in_use_is_named_in_the_error(
+    start: Start, config: KafkaConfig, topic: str
+) -> None:
+    """With the keys of the file that set another one."""
     taken = start().port
     words = rf"cannot listen for callbacks on .* port {taken}: .* Choose another with host and port"
     with (
@@ -140,17 +144,17 @@ async def test_a_port_that_is_taken(start: Start, config: KafkaConfig, topic: st
         pytest.fail("opened a port that was taken")
 
 
-async def test_no_topic(config: KafkaConfig) -> None:
-    """A topic that does not exist is an error at the start, with the command that creates it."""
+async def test_missing_topic_is_an_error_at_the_start(config: KafkaConfig) -> None:
+    """With the command that creates it."""
     words = r"'no\.callbacks' does not exist.*`kafka-bridge topics create --callbacks no\.call"
     with pytest.raises(TopicNotFound, match=words), gateway(config, "no.callbacks"):
         pytest.fail("started without its topic")
 
 
-async def test_gateway_that_no_longer_learns_what_has_ended_stops(
+async def test_gateway_that_cannot_follow_the_finished_jobs_stops(
     client: httpx.AsyncClient, config: KafkaConfig, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise it would take a second end of a job that another gateway has ended."""
+    """Otherwise it could accept a second final callback of a job."""
 
     def fail(_: object) -> bool:
         raise ValueError("a bug")
