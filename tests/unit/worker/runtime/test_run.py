@@ -27,7 +27,7 @@ class Run:
         self._entries = 0
         monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
         monkeypatch.setattr(module, "wait_for_brokers", self._wait)
-        monkeypatch.setattr(module, "rights_check", lambda *_: contextlib.nullcontext())
+        monkeypatch.setattr(module, "permissions_check", lambda *_: contextlib.nullcontext())
         monkeypatch.setattr(module, "Service", self._service)
 
     def __call__(self) -> None:
