@@ -22,7 +22,8 @@ from kafka_bridge.kafka.config import KafkaConfig
 
 SECRET_VARIABLE = "TEST_CALLBACK_SECRET"
 RETRY_SECONDS = 0.05
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0
+"""An upper bound for a very busy machine: a broker may need a minute to start."""
 
 
 @dataclass
