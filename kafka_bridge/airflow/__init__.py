@@ -34,6 +34,10 @@ if TYPE_CHECKING:
         InvalidPayload,
         JobError,
         KafkaBridgeError,
+        KafkaError,
+        PayloadNotSerialisable,
+        RecordGone,
+        RecordTooLarge,
     )
 
 __all__ = [
@@ -44,6 +48,7 @@ __all__ = [
     "KafkaBatchFailedNonRetryable",
     "KafkaBatchTimedOut",
     "KafkaBridgeError",
+    "KafkaError",
     "KafkaJobBatchOperator",
     "KafkaJobBatchTrigger",
     "KafkaJobCancelled",
@@ -56,6 +61,9 @@ __all__ = [
     "KafkaJobTimedOut",
     "KafkaJobTrigger",
     "KafkaJobWaitFailed",
+    "PayloadNotSerialisable",
+    "RecordGone",
+    "RecordTooLarge",
     "ResultNotStorable",
     "ResultTooLarge",
     "ResultUnreadable",
@@ -73,6 +81,10 @@ _MODULES = {
         "InvalidPayload",
         "JobError",
         "KafkaBridgeError",
+        "KafkaError",
+        "PayloadNotSerialisable",
+        "RecordGone",
+        "RecordTooLarge",
     ),
 }
 """Where the public names come from; each other one is an error of ``exceptions``."""

@@ -106,7 +106,7 @@ class WaitingOperator(BridgeOperator):
         """Return what a trigger waits for.
 
         A plain reply is the only response, so one timeout bounds it: the sum of both. If one of
-        the two is None, the sum is.
+        the two is None, the sum is. A service with plain replies reads no CANCEL.
 
         :param resume_delay: seconds before which Airflow must not resume the task
         """
@@ -130,7 +130,7 @@ class WaitingOperator(BridgeOperator):
             progress_log_interval=self.progress_log_interval,
             not_before=time.time() + resume_delay,
             resume_delay=resume_delay,
-            cancel_on_kill=self.cancel_on_kill,
+            cancel_on_kill=self.cancel_on_kill and job.reply != Reply.PLAIN,
             end_from_trigger=self.end_from_trigger and self.deferrable,
             reply=Reply(job.reply),
         )

@@ -15,7 +15,7 @@ from kafka_bridge.airflow.exceptions import KafkaJobKilled
 from kafka_bridge.airflow.links import BatchLink
 from kafka_bridge.airflow.resume_delay import usual_resume_delay
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
-from kafka_bridge.airflow.specs import ResultSpec
+from kafka_bridge.airflow.specs import Reply, ResultSpec
 from kafka_bridge.airflow.waiting_operator import first_event
 from kafka_bridge.protocol.errors import ConfigurationError
 
@@ -257,7 +257,7 @@ class KafkaJobBatchOperator(BridgeOperator):
             timeout=self.timeout,
             heartbeat_timeout=self.heartbeat_timeout,
             schedule_to_start_timeout=self.schedule_to_start_timeout,
-            cancel_on_kill=self.cancel_on_kill,
+            cancel_on_kill=self.cancel_on_kill and self.reply is not Reply.PLAIN,
             progress_log_interval=self.progress_log_interval,
             not_before=time.time() + resume_delay,
             resume_delay=resume_delay,

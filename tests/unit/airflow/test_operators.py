@@ -8,10 +8,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import TaskDeferred
 
-from kafka_bridge.airflow import KafkaJobOperator, KafkaJobPublishOperator
+from kafka_bridge.airflow import (
+    KafkaJobBatchOperator,
+    KafkaJobOperator,
+    KafkaJobPublishOperator,
+    KafkaJobSensor,
+)
 from kafka_bridge.airflow.base import BridgeOperator
 from kafka_bridge.airflow.resume_delay import LOOP_SECONDS
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
@@ -182,6 +187,34 @@ def test_mapping_makes_one_task_for_each_payload() -> None:
     first = mapped.unmap({"payload": {"n": 1}})
     assert isinstance(first, KafkaJobOperator)
     assert (first.payload, first.heartbeat_timeout) == ({"n": 1}, 180.0)
+
+
+@pytest.mark.parametrize("configured", ["true", "false"])
+def test_mapped_tasks_follow_default_args_and_the_configured_deferral(
+    monkeypatch: pytest.MonkeyPatch, configured: str
+) -> None:
+    """A mapped task is made only when it runs: with the DAG's defaults, then Airflow's."""
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", configured)
+    defaults = {"heartbeat_timeout": 77, "broker_timeout": 9, "poke_interval": 5}
+    with DAG("mapped", schedule=None, default_args=defaults) as dag:
+        KafkaJobOperator.partial(task_id="job", job_type="x").expand(payload=[1, 2])
+        KafkaJobSensor.partial(task_id="sensor").expand(job=[{}])
+        KafkaJobBatchOperator.partial(task_id="batch", job_type="x").expand(payloads=[[1], [2]])
+
+        @task.kafka_job(job_type="x")
+        def decorated(number: int) -> int:
+            return number
+
+        decorated.expand(number=[1, 2])
+    for task_id, mapped in {
+        "job": {"payload": 1},
+        "sensor": {"job": {}},
+        "batch": {"payloads": [1]},
+        "decorated": {"op_kwargs": {"number": 1}},
+    }.items():
+        made = dag.get_task(task_id).unmap(mapped)
+        assert (made.heartbeat_timeout, made.broker_timeout) == (77.0, 9.0)
+        assert made.deferrable is (configured == "true")
 
 
 def test_mapping_refuses_an_unknown_argument() -> None:

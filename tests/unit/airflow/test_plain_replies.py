@@ -61,6 +61,11 @@ def test_plain_reply_must_come_within_the_sum_of_both_timeouts(
     assert arguments["start_to_close_timeout"] is None
 
 
+def test_no_cancel_is_published_for_a_marked_task_with_plain_replies(kafka: Kafka) -> None:
+    """Neither the trigger nor the API server may publish one: the service does not read it."""
+    assert not deferred(operator(cancel_on_kill=True))["cancel_on_kill"]
+
+
 def test_retry_finds_a_plain_reply(kafka: Kafka, store: Store) -> None:
     """A retry looks for the reply as the trigger does."""
     save(store, stored())

@@ -164,6 +164,13 @@ def test_one_trigger_waits_for_the_whole_batch(
     assert (caught.value.method_name, caught.value.kwargs) == ("execute_complete", None)
 
 
+def test_no_cancel_is_published_for_a_marked_batch_with_plain_replies(submitted: None) -> None:
+    """Neither the trigger nor the API server may publish one: the service does not read it."""
+    with pytest.raises(TaskDeferred) as caught:
+        operator(reply="plain", cancel_on_kill=True).execute(context())
+    assert not caught.value.trigger.serialize()[1]["cancel_on_kill"]
+
+
 def test_killed_process_cancels_the_jobs_it_published(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
