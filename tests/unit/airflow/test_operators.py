@@ -206,13 +206,14 @@ def test_mapped_tasks_follow_default_args_and_the_configured_deferral(
             return number
 
         decorated.expand(number=[1, 2])
-    for task_id, mapped in {
+    over: dict[str, dict[str, Any]] = {
         "job": {"payload": 1},
         "sensor": {"job": {}},
         "batch": {"payloads": [1]},
         "decorated": {"op_kwargs": {"number": 1}},
-    }.items():
-        made = dag.get_task(task_id).unmap(mapped)
+    }
+    for task_id, mapped in over.items():
+        made: Any = dag.get_task(task_id).unmap(mapped)
         assert (made.heartbeat_timeout, made.broker_timeout) == (77.0, 9.0)
         assert made.deferrable is (configured == "true")
 
