@@ -6,6 +6,9 @@ READY := $(VENV)/.ready
 # The newest installed Python, at least 3.11. PYTHON=… selects another one.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# Tests that need no broker and no other program, on all processors. Compiled files are kept: without
+# them, each process compiles all tests and Hypothesis again, which takes seconds.
+UNIT := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical -m unit
 BROKER ?= embedded
 DAG ?= audit_files
 TESTS ?= tests
@@ -32,10 +35,14 @@ demo: $(READY)  ## Run an Airflow task on a worker. KEEP=1 keeps Airflow running
 	@$(BIN)/python -m demo --broker $(BROKER) --dag $(DAG) $(if $(filter-out 0,$(KEEP)),--keep)
 
 test: $(READY)  ## Run the tests, except long ones (TESTS=tests/unit selects some).
-	@$(BIN)/python -m pytest -m "not long" $(TESTS)
+	@# Both parts run even if the first fails; 5 is pytest's code for a part without tests.
+	@$(UNIT) $(TESTS); unit=$$?; \
+	$(BIN)/python -m pytest -m "not unit and not long" $(TESTS); rest=$$?; \
+	if [ $$unit = 5 ]; then exit $$rest; elif [ $$rest = 5 ]; then exit $$unit; fi; \
+	[ $$unit = 0 ] && exit $$rest; exit $$unit
 
 test-unit: $(READY)  ## Run the tests without brokers and other programs, in less than a minute.
-	@$(BIN)/python -m pytest -q -n logical -m "not real_kafka and not long and not slow" tests/unit tests/contract
+	@$(UNIT) -q --hypothesis-profile everyday tests/unit tests/contract
 
 test-all: $(READY)  ## Run all tests, including long ones.
 	@$(BIN)/python -m pytest $(TESTS)

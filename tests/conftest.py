@@ -16,6 +16,7 @@ import tempfile
 import time
 import uuid
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import pytest
@@ -45,9 +46,12 @@ if "airflow" not in sys.modules:
 
 # On a busy machine an example may take long. The timeout of pytest ends a test that hangs.
 settings.register_profile("any-machine", deadline=None)
+settings.register_profile("everyday", deadline=None, max_examples=20)
 settings.load_profile("any-machine")
 
 REAL_BROKER_FIXTURES = {"real_broker", "private_broker", "kafka_jars"}
+UNIT_FOLDERS = [Path(__file__).parent / name for name in ("unit", "contract")]
+NOT_UNIT = ("real_kafka", "long", "slow")
 
 
 class TopicFactory(Protocol):
@@ -117,10 +121,13 @@ def airflow_database() -> Iterator[str | None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that uses a real broker with `real_kafka`."""
+    """Mark tests of a real broker with `real_kafka`, and those that need nothing with `unit`."""
     for item in items:
         if REAL_BROKER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real_kafka)
+        is_unit = any(item.path.is_relative_to(folder) for folder in UNIT_FOLDERS)
+        if is_unit and not any(item.get_closest_marker(name) for name in NOT_UNIT):
+            item.add_marker(pytest.mark.unit)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -117,6 +117,7 @@ def test_module_is_found_in_app_dir(
     assert "the worker has no handler" in run("empty:worker", "--app-dir", str(tmp_path))[1]
 
 
+@pytest.mark.slow
 def test_program_prints_an_error_in_one_line(tmp_path: Path) -> None:
     """The program itself prints the one line, no traceback, and exits with 1."""
     result = subprocess.run(

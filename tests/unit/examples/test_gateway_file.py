@@ -26,6 +26,7 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_example_program_prints_its_report_or_its_error(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,6 +46,7 @@ def test_example_program_prints_its_report_or_its_error(
     assert "/no/such/directory is not a directory on this machine" in failed.error.message
 
 
+@pytest.mark.slow
 def test_lines_of_the_example_program_are_progress(files: Path) -> None:
     """One for each file, in the form that the gateway understands without being told."""
     program = PROJECT / "examples" / "audit_command.py"

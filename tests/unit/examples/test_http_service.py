@@ -17,6 +17,8 @@ from kafka_bridge.testing.brokers.ports import free_port
 
 Eventually = Callable[..., None]
 
+pytestmark = pytest.mark.slow  # the service is a process of its own
+
 
 @pytest.fixture(scope="module")
 def client(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from kafka_bridge.gateway.command.output import Output
 from kafka_bridge.gateway.mask import MASK, Mask, MaskedStream
+from unit.examples_count import examples
 
 PEM = """-----BEGIN PRIVATE KEY-----
 MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj
@@ -53,7 +54,7 @@ def test_secret_is_masked_in_each_form(form: str, secret: str) -> None:
     assert masked.endswith(" end")
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(derandomize=True, max_examples=examples(200), deadline=None)
 @given(secret=secrets, form=st.sampled_from(sorted(FORMS)), around=st.text(max_size=5))
 def test_any_secret_is_masked_in_every_form(secret: str, form: str, around: str) -> None:
     """No service chooses a form, and nobody a secret, that shows it."""
@@ -112,7 +113,7 @@ def test_large_values_are_masked_like_small_ones(secret: str, said: object) -> N
     assert beside.value(clean) == clean
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(derandomize=True, max_examples=examples(300), deadline=None)
 @given(
     secret=st.one_of(secrets, st.just(PEM)),
     before=st.text("ab\n-", max_size=70),

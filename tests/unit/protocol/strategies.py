@@ -24,8 +24,9 @@ from kafka_bridge.protocol.messages import (
     Task,
     whole_milliseconds,
 )
+from unit.examples_count import examples
 
-repeatable = settings(derandomize=True, max_examples=150, deadline=None)
+repeatable = settings(derandomize=True, max_examples=examples(150), deadline=None)
 """The same examples in every run, and few enough for a laptop."""
 
 texts = st.text(max_size=20)

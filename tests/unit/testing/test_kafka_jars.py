@@ -80,6 +80,7 @@ def test_a_failed_download_leaves_nothing_and_says_why(path: Path) -> None:
     assert [entry.name for entry in jars.cache_directory().iterdir()] == ["kafka-4.2.1.lock"]
 
 
+@pytest.mark.slow
 def test_processes_that_ask_at_once_share_one_download(path: Path, tmp_path: Path) -> None:
     """Of three processes one runs Maven, and all three find whole jars."""
     calls = tmp_path / "calls"

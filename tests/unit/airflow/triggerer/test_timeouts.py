@@ -12,6 +12,7 @@ from kafka_bridge.airflow.triggerer.timeouts import MARGIN_SECONDS, Deadline, Jo
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.lifecycle import TERMINAL, Verdict
 from kafka_bridge.protocol.messages import ErrorType, JobState
+from unit.examples_count import examples
 
 from ..samples import JOB, T0, TOPIC, event
 
@@ -21,7 +22,7 @@ LIMITS: dict[str, float] = {
     "start_to_close_timeout": 1000,
 }
 SHORT: dict[str, float] = dict.fromkeys(LIMITS, 1)
-repeatable = settings(derandomize=True, max_examples=150, deadline=None)
+repeatable = settings(derandomize=True, max_examples=examples(150), deadline=None)
 
 
 def timeouts(limits: dict[str, float] = LIMITS, began: float = 0.0) -> JobTimeouts:

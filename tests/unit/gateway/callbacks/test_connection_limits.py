@@ -152,6 +152,7 @@ with (
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [b"", HALF, b"POST /body HTTP/1.1\r\nContent-Length: 9\r\n\r\n"])
 def test_probes_are_answered_despite_many_open_connections(sent: bytes) -> None:
     """600 clients that never end their requests, to a process that has 256 file descriptors."""

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from kafka_bridge.gateway.callbacks import bodies
 from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome, CallbackRefused
 from kafka_bridge.protocol.errors import BrokerUnreachable, RecordTooLarge
+from unit.examples_count import examples
 from unit.gateway.callbacks.conftest import JOB, Receive
 
 RUNNING = {"status": "running", "progress": {"completed": 1, "total": 2}}
@@ -135,7 +136,9 @@ SPEAKING = st.sampled_from(["status", "progress", "message", "result", "error", 
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(body=st.dictionaries(SPEAKING, ANY_JSON | st.sampled_from(["running", "failed"])))
 @example(body={"status": ["\ud800"]})

@@ -19,14 +19,16 @@ from kafka_bridge.gateway.gateway import Gateway
 from kafka_bridge.protocol.messages import JobState, Reference
 from kafka_bridge.testing.jobs import run_job
 from kafka_bridge.worker import ApplicationError
+from unit.examples_count import examples
 from unit.gateway.command.conftest import JOB, Do
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 SHOW = ["printf", r"%s\n"]
 
 
+@pytest.mark.slow
 @given(payload=st.fixed_dictionaries({"one": texts, "many": st.lists(texts, max_size=20)}))
-@settings(derandomize=True, max_examples=30, deadline=None)
+@settings(derandomize=True, max_examples=examples(30), deadline=None)
 def test_any_text_arrives_as_it_was(payload: dict[str, Any]) -> None:
     """Quotes, dollars, line breaks, options, emptiness: no shell and no template touches them."""
     with tempfile.TemporaryDirectory() as folder:

@@ -19,6 +19,7 @@ from unit.gateway.command.conftest import Begun, until
 PROGRAMS = 100
 
 
+@pytest.mark.slow
 async def test_a_hundred_programs_at_a_time_leave_nothing_open(tmp_path: Path) -> None:
     """All run at once; afterwards there is no zombie, and no file descriptor more than before.
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from kafka_bridge.gateway.command.output import LINE_CHARACTERS, Output
 from kafka_bridge.gateway.mask import Mask
+from unit.examples_count import examples
 
 bits = st.sampled_from(
     [b"\n", b"\r\n", b"\r", b"a", b"bcd", "ä€".encode(), b"\xff", b" ", b"x" * 30]
@@ -21,7 +22,7 @@ def lines_of(written: bytes) -> list[str]:
 
 
 @given(st.lists(bits, max_size=60), st.lists(st.integers(1, 12), max_size=60))
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(derandomize=True, max_examples=examples(300), deadline=None)
 def test_pieces_make_no_difference(written: list[bytes], sizes: list[int]) -> None:
     """All lines are heard, and the last ones kept, whole, wherever the system cuts the stream."""
     whole, heard = b"".join(written), list[str]()

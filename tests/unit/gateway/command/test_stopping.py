@@ -140,6 +140,7 @@ asyncio.run(Program(invocation_of(job, {}), asyncio.Semaphore()).run(*outputs))
 """
 
 
+@pytest.mark.slow
 @linux
 def test_gateway_that_is_killed_takes_its_programs_along(
     tmp_path: Path, eventually: Eventually

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kafka_bridge.protocol.messages import JobState
+from unit.examples_count import examples
 from unit.gateway.http.conftest import JOB, QUICK, Do
 from unit.gateway.http.scripted import Says, Scripted
 
@@ -92,7 +93,7 @@ SPEAKING = ("status", "progress", "message", "result", "error", "details", "code
 
 @settings(
     derandomize=True,
-    max_examples=25,
+    max_examples=examples(25),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -26,6 +26,7 @@ print("cleaned up", flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stops_in", "stopping", "said", "code"),
     [
