@@ -183,15 +183,15 @@ def cancel_jobs(orders: Orders) -> None:
     from kafka_bridge.airflow.kafka_access import KafkaAccess  # noqa: PLC0415
 
     for order, jobs in orders.items():
-        kafka = KafkaAccess(
-            order.kafka_config_id,
-            order.control_topic,
-            Encoding(order.encoding),
-            Reply.EVENTS,
-            DELIVERY_SECONDS,
-            log,
-        )
         try:
+            kafka = KafkaAccess(
+                order.kafka_config_id,
+                order.control_topic,
+                Encoding(order.encoding),
+                Reply.EVENTS,
+                DELIVERY_SECONDS,
+                log,
+            )
             kafka.cancel_all(jobs, order.reason)
         except Exception:  # the secrets backend failed, for example: cancel the others all the same
             log.exception("Cancelling %d jobs of marked tasks failed", len(jobs))

@@ -36,13 +36,18 @@ _OF_POKING = (
 """Arguments of Airflow's sensors that have no meaning where nothing is poked."""
 
 
-def _refuse_poking(kwargs: Mapping[str, Any]) -> None:
+def _refuse_what_has_no_effect(kwargs: Mapping[str, Any]) -> None:
     for name in _OF_POKING:
         if name in kwargs:
             raise ConfigurationError(
                 f"KafkaJobSensor does not poke, so it has no {name}: leave it out. "
                 "deferrable=True waits without a worker slot"
             )
+    if "reply" in kwargs:
+        raise ConfigurationError(
+            "KafkaJobSensor has no reply: leave it out. "
+            "The job's handle says how the service replies"
+        )
 
 
 class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
@@ -91,7 +96,7 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         own = arguments.own(locals())
-        _refuse_poking(kwargs)
+        _refuse_what_has_no_effect(kwargs)
         del own["job"]
         if kafka_config_id is None:
             del own["kafka_config_id"]

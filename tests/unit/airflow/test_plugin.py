@@ -210,6 +210,19 @@ def test_one_connection_that_fails_does_not_keep_others_from_being_cancelled(
     assert "the secrets backend is away" in caplog.text
 
 
+def test_stored_encoding_that_is_unknown_does_not_keep_others_from_being_cancelled(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row that another version has written costs its own jobs only."""
+    sent: list[str] = []
+    monkeypatch.setattr(kafka_access, "kafka_config", lambda name: name)
+    monkeypatch.setattr(kafka_access, "cancel_all", lambda name, *_, **__: sent.append(name))
+    unknown = Order("other", "jobs.control", "cbor", "the task was marked success")
+    plugin.cancel_jobs(Orders(list, {unknown: [JOB], HOW: [JOB]}))
+    assert sent == [HOW.kafka_config_id]
+    assert "cbor" in caplog.text
+
+
 def test_unreachable_kafka_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

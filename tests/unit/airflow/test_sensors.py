@@ -186,6 +186,12 @@ def test_sensor_is_one_of_airflows() -> None:
     assert isinstance(KafkaJobSensor(task_id="s", job={}), BaseSensorOperator)
 
 
+def test_sensor_takes_the_kind_of_reply_from_the_handle() -> None:
+    """An argument that would be ignored is refused."""
+    with pytest.raises(ConfigurationError, match="KafkaJobSensor has no reply: leave it out"):
+        KafkaJobSensor(task_id="s", job={}, reply="plain")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [{"mode": "reschedule"}, {"poke_interval": 5}, {"never_fail": True}, {"silent_fail": True}],
