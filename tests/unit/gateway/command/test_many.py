@@ -47,7 +47,7 @@ async def test_a_hundred_programs_at_a_time_leave_nothing_open(tmp_path: Path) -
 async def test_program_that_talks_without_end_does_not_keep_others_waiting() -> None:
     """Its lines are thrown away as fast as they come, and the loop has time for all the rest."""
     talker = Begun({"command": ["yes"], "timeout": 1})
-    assert await longest_pause(talker.task, time.thread_time) < 0.3  # whatever else runs here
+    assert await longest_pause(talker.task, time.thread_time) < 0.8  # whatever else runs here
     with pytest.raises(ApplicationError, match=r"yes took longer than 1 s .*: y\ny"):
         await talker.task
 

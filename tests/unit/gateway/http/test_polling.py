@@ -162,13 +162,13 @@ def test_submit_is_given_up_after_its_retries(service: Scripted, do: Do) -> None
 def test_service_that_hangs_up_or_says_nothing(service: Scripted, do: Do) -> None:
     """The submit is sent again; what the error says where that does not help either."""
     service.on(SUBMIT, Says(hangs_up=True), Says(hangs=5), Says()).on(STATUS, DONE)
-    limits = {"timeout": 0.2, "retries": {"limit": 2, "initial": 0.01, "jitter": 0}}
+    limits = {"timeout": 0.5, "retries": {"limit": 2, "initial": 0.01, "jitter": 0}}
     assert do(service_says=limits).state is JobState.SUCCEEDED
     service.on(SUBMIT, Says(hangs=5))
     failed = do(service_says=limits).error
     assert failed is not None
     assert failed.type == "http_timeout"
-    assert failed.message == f"POST {service.url}/jobs/{JOB}: no answer within 0.2 s"
+    assert failed.message == f"POST {service.url}/jobs/{JOB}: no answer within 0.5 s"
 
 
 def test_service_that_is_not_there(do: Do) -> None:
@@ -289,12 +289,12 @@ def test_result_that_is_refused_for_a_moment_is_fetched_again(service: Scripted,
 def test_submit_that_may_have_begun_is_cancelled(service: Scripted, do: Do) -> None:
     """Where no answer came, the service may run the job that nobody will watch."""
     service.on(SUBMIT, Says(hangs=5)).on(f"DELETE /jobs/{JOB}", Says())
-    limits = {"timeout": 0.1, "retries": {"limit": 0}}
+    limits = {"timeout": 1, "retries": {"limit": 0}}
     cancel = {"method": "DELETE", "path": "/jobs/{external_id}"}
     failed = do({"cancel": cancel}, service_says=limits).error
     assert failed is not None
     assert (failed.type, failed.retryable) == ("http_timeout", True)
-    assert failed.message.endswith("no answer within 0.1 s; the service cancelled it")
+    assert failed.message.endswith("no answer within 1 s; the service cancelled it")
 
 
 @pytest.mark.parametrize(
