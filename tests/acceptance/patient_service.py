@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 from kafka_bridge.worker import ApplicationError, JobContext, Worker
 
 worker = Worker(group_id="patient", request_topic="patient.requests", concurrency=16, grace=1)
@@ -28,6 +31,15 @@ def waits(job: JobContext) -> None:
 def works(job: JobContext, payload: float) -> int:
     """Work for so many seconds."""
     job.sleep(payload)
+    return job.attempt
+
+
+@worker.job("patient.works_until")
+def works_until(job: JobContext, payload: str) -> int:
+    """Work until a file exists."""
+    end = time.monotonic() + LONGEST
+    while not Path(payload).exists() and time.monotonic() < end:
+        job.sleep(0.2)
     return job.attempt
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import Any, NoReturn
 
 from airflow.sdk import DAG, Context
@@ -58,7 +59,7 @@ one("marked_success", "patient.waits")
 one("killed_while_running", "patient.waits", deferrable=False)
 one("left_alone", "patient.waits", cancel_on_kill=False)
 one("unseen", "patient.waits")
-one("moved", "patient.works", payload=30)
+one("moved", "patient.works_until", payload=str(Path(__file__).parent / "moved.done"))
 
 one("overdue", "patient.waits", start_to_close_timeout=5)
 one("silent", "patient.nothing", request_topic="jobs.nobody", heartbeat_timeout=2)
