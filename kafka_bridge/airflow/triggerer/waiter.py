@@ -107,7 +107,13 @@ class Waiter:
     def _pop(self) -> JobNotice | None:
         notice = next(self._next, None)
         if notice is None and self._pending:
-            self._next, self._pending = _in_order(self._pending), None
+            pending, self._pending = self._pending, None
+            if len(pending) == 1:
+                job, notices = pending.popitem()
+                if len(notices) == 1:  # as a rule: an iterator for each waiter would cost more
+                    return job, notices[0]
+                pending[job] = notices
+            self._next = _in_order(pending)
             notice = next(self._next)
         return notice
 
