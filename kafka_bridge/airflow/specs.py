@@ -60,8 +60,20 @@ class JobSpec:
         return cls(**{field.name: getattr(operator, field.name) for field in fields(cls)})
 
 
+@dataclass(frozen=True, slots=True)
+class TriggerSpec:
+    """The base of what triggers wait for: the keyword arguments of a trigger."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as plain JSON, for Airflow's database."""
+        return {
+            name: value.value if isinstance(value, Enum) else value
+            for name, value in asdict(self).items()
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaitSpec:
+class WaitSpec(TriggerSpec):
     """What a trigger waits for: the keyword arguments of ``KafkaJobTrigger``, explained there."""
 
     correlation_id: str
@@ -81,13 +93,6 @@ class WaitSpec:
     cancel_on_kill: bool
     end_from_trigger: bool
     reply: Reply
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as plain JSON, for Airflow's database."""
-        return {
-            name: value.value if isinstance(value, Enum) else value
-            for name, value in asdict(self).items()
-        }
 
 
 @dataclass(frozen=True, slots=True)

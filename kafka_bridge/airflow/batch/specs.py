@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from enum import Enum, StrEnum
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from kafka_bridge.airflow.specs import Reply, ResultSpec
+from kafka_bridge.airflow.specs import Reply, ResultSpec, TriggerSpec
 from kafka_bridge.protocol.encodings import Encoding
 
 
@@ -56,8 +56,11 @@ class BatchSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchWaitSpec:
-    """What a trigger waits for: its arguments, which :class:`KafkaJobBatchTrigger` explains."""
+class BatchWaitSpec(TriggerSpec):
+    """What a batch's trigger waits for. :class:`KafkaJobBatchTrigger` explains its arguments.
+
+    No secret, no payload and no list of jobs: Airflow stores it.
+    """
 
     batch_id: str
     count: int
@@ -76,10 +79,3 @@ class BatchWaitSpec:
     not_before: float
     resume_delay: float
     reply: Reply
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the trigger's arguments as plain JSON: no secret, no payload, no list of jobs."""
-        return {
-            name: value.value if isinstance(value, Enum) else value
-            for name, value in asdict(self).items()
-        }
