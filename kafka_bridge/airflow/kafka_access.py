@@ -11,6 +11,7 @@ from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.kafka.commands import cancel, cancel_all
 from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.response_records import HeadReader, event_head, plain_head
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import KafkaBridgeError
 
@@ -76,3 +77,8 @@ class KafkaAccess:
             self.log.warning("%d jobs: publishing CANCEL failed: %s", len(job_ids), error)
         else:
             self.log.info("%d jobs: CANCEL published: %s", len(job_ids), reason)
+
+
+def head_reader(reply: Reply) -> HeadReader:
+    """Return what reads the response records of jobs that are answered so."""
+    return plain_head if reply is Reply.PLAIN else event_head

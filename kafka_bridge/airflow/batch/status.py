@@ -11,11 +11,11 @@ from kafka_bridge.airflow.batch.finished_job import (
     finished_by_reply,
 )
 from kafka_bridge.airflow.batch.stored_batch import Batch
+from kafka_bridge.airflow.kafka_access import head_reader
 from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.lookups.job_events import JobEventScan
 from kafka_bridge.kafka.records import Record, location_of
-from kafka_bridge.kafka.response_records import event_head, plain_head
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.messages import JobState
 
@@ -108,7 +108,7 @@ def _finished_by_round(
         batch.response_topic,
         batch.rounds[0].response_offsets,
         timeout,
-        plain_head if reply is Reply.PLAIN else event_head,
+        head_reader(reply),
     )
     for (number, position), state, message in scan.terminal_events(positions):
         location, before = location_of(message), closed[number]

@@ -11,9 +11,8 @@ from airflow.triggers.base import TriggerEvent
 from kafka_bridge.airflow.batch.progress import BatchProgress
 from kafka_bridge.airflow.batch.specs import BatchWaitSpec, OnFailure
 from kafka_bridge.airflow.batch.timeouts import BatchTimeouts
-from kafka_bridge.airflow.kafka_access import KafkaAccess
+from kafka_bridge.airflow.kafka_access import KafkaAccess, head_reader
 from kafka_bridge.airflow.limits import job_limits
-from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.airflow.triggerer.cancel import DELIVERY_SECONDS, REASON, unless_deferred
 from kafka_bridge.airflow.triggerer.job_log import PROCESS_BUDGET, JobLog
@@ -21,7 +20,6 @@ from kafka_bridge.airflow.triggerer.job_wait import warning_of
 from kafka_bridge.airflow.triggerer.shared_readers import join_hub
 from kafka_bridge.airflow.triggerer.trigger_events import unexpected_failure, wait_failure
 from kafka_bridge.airflow.triggerer.waiter import Waiter
-from kafka_bridge.kafka.response_records import event_head, plain_head
 from kafka_bridge.kafka.responses.subscriptions import Notice, Truncated
 from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
 from kafka_bridge.protocol.ids import batch_job_ids
@@ -79,7 +77,7 @@ class BatchWait:
     def _prepare(self) -> tuple[Waiter, BatchTimeouts]:
         spec = self._spec
         job_ids = batch_job_ids(spec.batch_id, spec.count)
-        read_head = plain_head if spec.reply is Reply.PLAIN else event_head
+        read_head = head_reader(spec.reply)
         waiter = Waiter(job_ids, spec.start_offsets, read_head=read_head)
         return waiter, BatchTimeouts(spec, job_ids, began=time.time())
 

@@ -13,14 +13,13 @@ from functools import cached_property
 from typing import Any
 
 from kafka_bridge.airflow import job_metrics
-from kafka_bridge.airflow.kafka_access import KafkaAccess
-from kafka_bridge.airflow.specs import JobSpec, OnRetry, Reply
+from kafka_bridge.airflow.kafka_access import KafkaAccess, head_reader
+from kafka_bridge.airflow.specs import JobSpec, OnRetry
 from kafka_bridge.airflow.submit.requests import new_request, same_request
 from kafka_bridge.airflow.submit.stored_job import StateStore, StoredJob, load, save_outcome
 from kafka_bridge.airflow.submit.submitter import Submitter
 from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.kafka.lookups.job_lookup import JobLookup, TerminalEvent, TopicPart, find_job
-from kafka_bridge.kafka.response_records import event_head, plain_head
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState
 
@@ -153,7 +152,7 @@ class Attempts:
             TopicPart(job.request_topic, job.request_offsets),
             TopicPart(job.response_topic, job.response_offsets),
             self._spec.broker_timeout,
-            read_head=plain_head if self._spec.reply is Reply.PLAIN else event_head,
+            read_head=head_reader(self._spec.reply),
         )
 
     def _publish_stored(self, job: StoredJob) -> Begun:

@@ -8,9 +8,10 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
+from kafka_bridge.airflow.kafka_access import head_reader
 from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.progress_text import JobLines
-from kafka_bridge.airflow.specs import Reply, WaitSpec
+from kafka_bridge.airflow.specs import WaitSpec
 from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.airflow.triggerer.job_log import PROCESS_BUDGET, Allowance, JobLog
 from kafka_bridge.airflow.triggerer.shared_readers import join_hub
@@ -21,7 +22,6 @@ from kafka_bridge.airflow.triggerer.trigger_events import (
     wait_failure,
 )
 from kafka_bridge.airflow.triggerer.waiter import Waiter
-from kafka_bridge.kafka.response_records import event_head, plain_head
 from kafka_bridge.kafka.responses.subscriptions import Arrival, Notice, Truncated
 from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
 from kafka_bridge.protocol.lifecycle import TERMINAL, Verdict
@@ -60,7 +60,7 @@ class JobWait:
         :raises KafkaBridgeError: the reader was closed, or could not be opened
         """
         spec = self._spec
-        read_head = plain_head if spec.reply is Reply.PLAIN else event_head
+        read_head = head_reader(spec.reply)
         waiter = Waiter([spec.correlation_id], spec.start_offsets, read_head=read_head)
         with await join_hub(waiter, spec.kafka_config_id, spec.response_topic) as joined:
             try:
