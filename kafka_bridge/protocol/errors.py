@@ -62,7 +62,7 @@ class PayloadNotSerialisable(LocalProtocolError, TypeError):
     """A payload or result cannot be written as JSON."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RecordLocation:
     """The position of a Kafka record. ``partition`` and ``offset`` count from 0."""
 

@@ -15,7 +15,7 @@ from kafka_bridge.kafka.responses.subscriptions import Notice, Subscription, add
 JobNotice: TypeAlias = tuple[str, Notice]
 """A job's correlation id, and what arrived for it."""
 
-_NOTHING: Iterator[JobNotice] = iter(())
+_NONE: list[Notice] = []  # never changed: an inbox without notices has no list of its own
 
 
 class Waiter:
@@ -30,7 +30,7 @@ class Waiter:
     :param read_head: reads their records; ``plain_head`` for plain replies
     """
 
-    __slots__ = ("_future", "_hub", "_next", "_pending", "_subscriptions", "deadline")
+    __slots__ = ("_first", "_future", "_hub", "_last", "_subscriptions", "deadline")
 
     def __init__(
         self,
@@ -42,11 +42,12 @@ class Waiter:
         self.deadline: float | None = None
         self._hub: ResponseHub | None = None
         self._future: asyncio.Future[None] | None = None
-        self._pending: dict[str, list[Notice]] | None = None
-        self._next = _NOTHING
+        self._first: _JobInbox | None = None
+        self._last: _JobInbox | None = None
         positions = array("q", start_offsets)
         self._subscriptions: Sequence[Subscription] = tuple(
-            Subscription(job.encode(), positions, _Notify(self, job), read_head) for job in job_ids
+            Subscription(job.encode(), positions, _JobInbox(self, job), read_head)
+            for job in job_ids
         )
 
     @property
@@ -85,7 +86,7 @@ class Waiter:
     async def next(self, deadline: float | None) -> JobNotice | None:
         """Wait for the next notice, or return None.
 
-        The notices of one job come in order. Those of several jobs may be grouped by job.
+        The notices of one job come in order.
 
         :param deadline: seconds since 1970. Returns None then at the latest; may return it earlier,
             so that the caller looks again at a deadline that has moved
@@ -105,24 +106,24 @@ class Waiter:
             self._future = None
 
     def _pop(self) -> JobNotice | None:
-        notice = next(self._next, None)
-        if notice is None and self._pending:
-            pending, self._pending = self._pending, None
-            if len(pending) == 1:
-                job, notices = pending.popitem()
-                if len(notices) == 1:  # as a rule: an iterator for each waiter would cost more
-                    return job, notices[0]
-                pending[job] = notices
-            self._next = _in_order(pending)
-            notice = next(self._next)
-        return notice
+        inbox = self._first
+        if inbox is None:
+            return None
+        self._first, inbox.following = inbox.following, None
+        if self._first is None:
+            self._last = None
+        notice = inbox.notices.pop(0)  # there are rarely two
+        if inbox.notices:
+            self.append(inbox)  # after the other jobs
+        return inbox.job, notice
 
-    def add(self, job: str, notice: Notice) -> None:
-        """Add a notice of a job to those that :meth:`next` returns."""
-        if self._pending is None:
-            self._pending = {}
-        add_pending(self._pending.setdefault(job, []), notice)
-        self.wake()
+    def append(self, inbox: _JobInbox) -> None:
+        """Let :meth:`next` take notices from this inbox, after those that are there already."""
+        if self._last is None:
+            self._first = inbox
+        else:
+            self._last.following = inbox
+        self._last = inbox
 
     def wake(self) -> None:
         """Let :meth:`next` return."""
@@ -134,21 +135,26 @@ class Waiter:
         return self._hub
 
 
-class _Notify:
-    """Passes the notices of one job on to its waiter. It is smaller than a partial function."""
+class _JobInbox:
+    """The notices of one job that its waiter has not returned yet.
 
-    __slots__ = ("_job", "_waiter")
+    The inboxes with notices are a linked list: it costs no object, and there are tens of thousands
+    of waiters.
+    """
+
+    __slots__ = ("_waiter", "following", "job", "notices")
 
     def __init__(self, waiter: Waiter, job: str) -> None:
         self._waiter = waiter
-        self._job = job
+        self.job = job
+        self.notices: list[Notice] = _NONE
+        self.following: _JobInbox | None = None
 
     def __call__(self, notice: Notice) -> None:
-        """Pass on a notice."""
-        self._waiter.add(self._job, notice)
-
-
-def _in_order(pending: dict[str, list[Notice]]) -> Iterator[JobNotice]:
-    for job, notices in pending.items():
-        for notice in notices:
-            yield job, notice
+        """Add a notice."""
+        if self.notices:
+            add_pending(self.notices, notice)
+        else:
+            self.notices = [notice]
+            self._waiter.append(self)
+        self._waiter.wake()
