@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from unit.gateway.http.scripted import Asked, Says, serving
+from unit.gateway.http.scripted import Reply, Request, serving
 
 from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.protocol.topics import RESPONSE_TOPIC
@@ -171,14 +171,14 @@ def test_service_without_status_for_long_fails_the_task_and_stops_the_job(
 ) -> None:
     """For a moment, it costs no task; for longer, the task fails and the service does not go on."""
 
-    def answer(asked: Asked) -> Says:
+    def answer(asked: Request) -> Reply:
         if asked.line.startswith("GET /moment/"):
-            polls = len([each for each in service.asked if each.line == asked.line])
+            polls = len([each for each in service.requests if each.line == asked.line])
             refusals = {1: 404, 2: 401, 3: 302}
             if polls in refusals:
-                return Says({"detail": "who are you?"}, status=refusals[polls])
-            return Says({"status": "COMPLETED", "result": {"polls": polls}})
-        return Says({"detail": "forbidden"}, status=403 if asked.line.startswith("GET") else 202)
+                return Reply({"detail": "who are you?"}, status=refusals[polls])
+            return Reply({"status": "COMPLETED", "result": {"polls": polls}})
+        return Reply({"detail": "forbidden"}, status=403 if asked.line.startswith("GET") else 202)
 
     def job(name: str, give_up_after: float) -> dict[str, Any]:
         path = f"/{name}/{{external_id}}"
@@ -190,7 +190,7 @@ def test_service_without_status_for_long_fails_the_task_and_stops_the_job(
         }
 
     with serving() as service:
-        service.answer_if = answer
+        service.reply_if = answer
         start_gateway(
             {
                 "request_topic": MOODY,
@@ -205,7 +205,7 @@ def test_service_without_status_for_long_fails_the_task_and_stops_the_job(
         log = log_of(airflow, longer)
         assert "http_403: no usable answer about the job for" in log
         assert "; the service cancelled it" in log
-        deleted = [each.line for each in service.asked if each.line.startswith("DELETE")]
+        deleted = [each.line for each in service.requests if each.line.startswith("DELETE")]
         assert len(deleted) == 1
         assert deleted[0].startswith("DELETE /longer/")
 

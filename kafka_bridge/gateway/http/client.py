@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -230,5 +231,11 @@ def _retry_message(state: RetryCallState, rules: Retries) -> str:
 
 def _tls(service: HttpService) -> ssl.SSLContext:
     if service.ca_bundle is None:
-        return httpx.create_ssl_context()
+        return _public_tls()
     return ssl.create_default_context(cafile=str(service.ca_bundle))
+
+
+@functools.cache
+def _public_tls() -> ssl.SSLContext:
+    """Return the context that trusts public certificates. Reading them is slow, so it is shared."""
+    return httpx.create_ssl_context()

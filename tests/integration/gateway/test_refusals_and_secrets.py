@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from unit.gateway.http.scripted import Asked, Says, Scripted, serving
+from unit.gateway.http.scripted import Reply, Request, ScriptedService, serving
 
 from integration.gateway.conftest import SetUp
 from integration.jobs import request
@@ -34,7 +34,7 @@ KEY_FILE = "\n".join(
 
 
 @pytest.fixture
-def scripted() -> Iterator[Scripted]:
+def scripted() -> Iterator[ScriptedService]:
     """Give a service that answers as a test says."""
     with serving() as script:
         yield script
@@ -46,28 +46,28 @@ def jobs(stage: Stage, *types: str) -> list[JobRequest]:
 
 
 def test_service_that_refuses_for_a_moment_costs_no_job_and_one_that_goes_on_is_told_to_cancel(
-    set_up: SetUp, scripted: Scripted, eventually: Eventually, tmp_path: Path
+    set_up: SetUp, scripted: ScriptedService, eventually: Eventually, tmp_path: Path
 ) -> None:
     """404 right after the submit, 302 and 401 later, until the token is renewed; 403 for ever."""
     token = tmp_path / "token"
     token.write_text("first-token")
     polls: list[str] = []
 
-    def answer(asked: Asked) -> Says | None:
+    def answer(asked: Request) -> Reply | None:
         method, _, path = asked.line.partition(" ")
         if method != "GET":
-            return Says(status=202)
+            return Reply(status=202)
         if path.endswith("?forbidden"):
-            return Says(status=403)
+            return Reply(status=403)
         polls.append(asked.headers["Authorization"])
         early = {1: 404, 2: 404, 3: 302}.get(len(polls))
         if early is not None:
-            return Says(status=early, headers={"Location": "/login"})
+            return Reply(status=early, headers={"Location": "/login"})
         if polls[-1] == "Bearer first-token":
-            return Says({"detail": "token has expired"}, status=401)
-        return Says({"status": "completed", "result": len(polls)})
+            return Reply({"detail": "token has expired"}, status=401)
+        return Reply({"status": "completed", "result": len(polls)})
 
-    scripted.answer_if = answer
+    scripted.reply_if = answer
     forbidden = {"path": "/jobs/{external_id}?forbidden", "give_up_after": 1.5, **QUICK}
     stage = set_up(
         {
@@ -89,7 +89,7 @@ def test_service_that_refuses_for_a_moment_costs_no_job_and_one_that_goes_on_is_
     assert error is not None
     assert (error.type, error.retryable) == ("http_403", True)
     assert error.message.endswith("; the service cancelled it")
-    deletes = [each.line for each in scripted.asked if each.line.startswith("DELETE")]
+    deletes = [each.line for each in scripted.requests if each.line.startswith("DELETE")]
     assert deletes == [f"DELETE /jobs/{for_ever.correlation_id}"]
     assert any(
         "No usable answer about the job: GET http" in (event.message or "")
@@ -97,7 +97,7 @@ def test_service_that_refuses_for_a_moment_costs_no_job_and_one_that_goes_on_is_
     )
 
 
-def echo(asked: Asked, asked_before: list[Asked]) -> Says:
+def echo(asked: Request, asked_before: list[Request]) -> Reply:
     """Send back who the gateway is, in whatever place."""
     sent = (
         json.dumps(dict(asked.headers))
@@ -105,17 +105,17 @@ def echo(asked: Asked, asked_before: list[Asked]) -> Says:
     )
     method, _, path = asked.line.partition(" ")
     if path.startswith("/redirect"):
-        return Says(status=302, headers={"Location": f"http://127.0.0.1:9/?{sent}"})
+        return Reply(status=302, headers={"Location": f"http://127.0.0.1:9/?{sent}"})
     if path.startswith("/refuse"):
-        return Says(("x" * 480 + sent).encode(), status=400)
+        return Reply(("x" * 480 + sent).encode(), status=400)
     if method == "POST":
-        return Says(status=202)
+        return Reply(status=202)
     if sum(each.line == asked.line for each in asked_before) < 4:
-        return Says({"status": sent, "message": sent, "progress": {"completed": 1, "unit": sent}})
+        return Reply({"status": sent, "message": sent, "progress": {"completed": 1, "unit": sent}})
     if "/fail" in path:
         error = {"type": sent, "message": sent, "details": sent}
-        return Says({"status": "failed", "error": error})
-    return Says({"status": "completed", "result": {sent: [sent]}})
+        return Reply({"status": "failed", "error": error})
+    return Reply({"status": "completed", "result": {sent: [sent]}})
 
 
 TELLS = """
@@ -129,13 +129,13 @@ exit 3
 
 
 def test_no_way_out_of_a_gateway_shows_a_secret(
-    set_up: SetUp, scripted: Scripted, tmp_path: Path
+    set_up: SetUp, scripted: ScriptedService, tmp_path: Path
 ) -> None:
     """Neither events, results, errors, dead letters nor the log, at debug level, of any job."""
     (tmp_path / "password").write_text(PASSWORD)
     (tmp_path / "key").write_text(KEY_FILE)
     secret = {"file": str(tmp_path / "password")}
-    scripted.answer_if = lambda asked: echo(asked, scripted.asked)
+    scripted.reply_if = lambda asked: echo(asked, scripted.requests)
 
     def polled(name: str, **settings: object) -> dict[str, object]:
         return {

@@ -1,4 +1,4 @@
-"""Connections to a service: used again, and closed where nobody needs them any more."""
+"""Connections to a service: used again, and closed when they are idle."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import httpx
 import pytest
 
 from kafka_bridge.gateway.http import connection_pool
-from kafka_bridge.gateway.http.connection_pool import ConnectionPool
+from kafka_bridge.gateway.http.connection_pool import IDLE_SECONDS, ConnectionPool
+from kafka_bridge.testing import FakeClock
+from unit.gateway.started_job import until
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 @dataclass
 class Listener:
-    """A service that counts the connections to it; each of its answers takes a moment."""
+    """A service that counts its connections; each of its answers takes a moment."""
 
     url: str = ""
     opened: int = 0
@@ -27,7 +29,7 @@ class Listener:
     requests: list[bytes] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer what comes on one connection."""
+        """Answer the requests of one connection."""
         self.opened += 1
         self.now += 1
         self.most = max(self.most, self.now)
@@ -56,8 +58,8 @@ async def ask(open_: ConnectionPool, listener: Listener) -> None:
         assert (await client.get(listener.url)).json() == {}
 
 
-def test_connections_are_used_again_and_no_more_than_allowed() -> None:
-    """Sixty requests, thirty at a time, go over three connections; later ones over the last."""
+def test_connections_are_used_again_and_limited() -> None:
+    """Sixty requests, thirty at a time, use three connections; later ones use the last."""
 
     async def run() -> Listener:
         open_ = ConnectionPool(3, httpx.create_ssl_context())
@@ -70,17 +72,19 @@ def test_connections_are_used_again_and_no_more_than_allowed() -> None:
     assert (len(listener.requests), listener.opened, listener.most) == (60, 3, 3)
 
 
-def test_connections_that_nobody_uses_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a burst, those that the requests since then do not need are closed."""
-    monkeypatch.setattr(connection_pool, "IDLE_SECONDS", 0.2)
+def test_idle_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a burst, connections that later requests do not need are closed."""
+    clock = FakeClock()
+    monkeypatch.setattr(connection_pool, "time", clock)
 
     async def run() -> Listener:
         open_ = ConnectionPool(20, httpx.create_ssl_context())
-        async with listening() as listener, asyncio.timeout(20):
+        async with listening() as listener:
             await asyncio.gather(*(ask(open_, listener) for _ in range(20)))
             assert listener.now == 20
-            while listener.now > 1:
-                await ask(open_, listener)
+            clock.advance(IDLE_SECONDS + 1)
+            await ask(open_, listener)
+            await until(lambda: listener.now == 1)
         return listener
 
     assert asyncio.run(run()).now <= 1
