@@ -25,7 +25,7 @@ PROJECT = HERE.parents[1]
 COMMAND = [sys.executable, "-m", "kafka_bridge", "worker", "run"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def jobs_broker(real_broker: Broker) -> Broker:
     """Prepare the session's Kafka: the default topics, those of the tests, and one unread."""
     others = (
@@ -41,28 +41,28 @@ def jobs_broker(real_broker: Broker) -> Broker:
     return real_broker
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def database_url() -> Iterator[str | None]:
     """Give Airflow's database, or None for SQLite."""
     with airflow_database() as url:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def metrics() -> Iterator[Statsd]:
     """Give what Airflow's processes send to statsd."""
     with Statsd() as statsd:
         yield statsd
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def spans() -> Iterator[Spans]:
     """Give the spans that Airflow's processes send."""
     with Spans() as collector:
         yield collector
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow(
     jobs_broker: Broker,
     database_url: str | None,
@@ -112,7 +112,7 @@ def _connection(servers: str) -> dict[str, object]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def start_worker(
     jobs_broker: Broker, eventually: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
@@ -142,19 +142,19 @@ def start_worker(
         process.wait(timeout=60)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def workers(start_worker: Callable[..., subprocess.Popen[bytes]]) -> list[subprocess.Popen[bytes]]:
     """Run two worker processes of the tests' service in one group."""
     return [start_worker("services:worker"), start_worker("services:worker")]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def file_auditor(start_worker: Callable[..., subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
     """Run the example's worker."""
     return start_worker("file_auditor:worker", PROJECT / "examples")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def patient_service(
     start_worker: Callable[..., subprocess.Popen[bytes]],
 ) -> subprocess.Popen[bytes]:
@@ -162,7 +162,7 @@ def patient_service(
     return start_worker("patient_service:worker")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def batch_service(
     start_worker: Callable[..., subprocess.Popen[bytes]],
 ) -> subprocess.Popen[bytes]:
@@ -170,7 +170,7 @@ def batch_service(
     return start_worker("batch_service:worker")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def begin(
     airflow: LocalAirflow, jobs_broker: Broker, eventually: Callable[..., None]
 ) -> Callable[..., Run]:
