@@ -10,7 +10,6 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
 from kafka_bridge.airflow import KafkaJobBatchTrigger
-from kafka_bridge.airflow.waiting_operator import first_event
 
 GIVE_UP_SECONDS = 120.0
 
@@ -47,4 +46,5 @@ def _serve(asked: Connection) -> None:
 async def _run_triggers(asked: Connection) -> None:
     while True:
         arguments = await asyncio.to_thread(asked.recv)
-        asked.send(await first_event(KafkaJobBatchTrigger(**arguments)))
+        event = await anext(KafkaJobBatchTrigger(**arguments).run())
+        asked.send(event.payload)

@@ -105,6 +105,7 @@ def _time_batch(requests: str, responses: str, run_trigger: RunTrigger) -> float
         kafka_config_id=CONNECTION,
         request_topic=requests,
         response_topic=responses,
+        wait_before_deferring=0,
     )
     instance = SimpleNamespace(
         dag_id="bench", run_id="r", task_id="batch", map_index=-1, try_number=1, max_tries=0

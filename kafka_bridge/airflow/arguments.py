@@ -46,6 +46,16 @@ def seconds(name: str, value: Duration | Setting) -> float:
     return _seconds(name, value)
 
 
+def wait(name: str, value: Duration | Setting) -> float:
+    """Return the length of a wait in seconds; 0: do not wait.
+
+    :raises ConfigurationError: the value is not a duration, or not between 0 and 100 years
+    """
+    if isinstance(value, Setting):
+        return _seconds(f"[{SECTION}] {name}", configured(name), may_be_0=True)
+    return _seconds(name, value, may_be_0=True)
+
+
 def limit(name: str, value: Duration | Setting | None) -> float | None:
     """Return a timeout in seconds. None and an empty option mean that there is none.
 
@@ -144,13 +154,17 @@ def require_storable_fields(operator: BaseOperator) -> None:
         require_storable(name, getattr(operator, name, None))
 
 
-def _seconds(name: str, value: Duration | str) -> float:
+def _seconds(name: str, value: Duration | str, *, may_be_0: bool = False) -> float:
+    no_duration = ConfigurationError(f"{name} must be a timedelta or seconds, not {value!r}")
+    if isinstance(value, bool):  # it would count as 0 or 1 second
+        raise no_duration
     try:
         amount = value.total_seconds() if isinstance(value, timedelta) else float(value)
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{name} must be a timedelta or seconds, not {value!r}") from error
-    if not amount > 0:  # true for NaN, too
-        raise ConfigurationError(f"{name} must be greater than 0 s, not {amount:g} s")
+        raise no_duration from error
+    if not (amount > 0 or (may_be_0 and amount == 0)):  # true for NaN, too
+        bound = "0 s or more" if may_be_0 else "greater than 0 s"
+        raise ConfigurationError(f"{name} must be {bound}, not {amount:g} s")
     if amount > MAX_SECONDS:
         raise ConfigurationError(f"{name} must be at most 100 years, not {amount:g} s")
     return amount

@@ -102,8 +102,10 @@ class BridgeOperator(BaseOperator):
 
         Airflow kills such a process only some seconds later, and this one would be gone by then.
 
-        :raises KafkaJobKilled: the task is not running any more
+        :raises KafkaJobKilled: the task is not running any more, or its process was killed
         """
+        if self.killed and self.cancel_on_kill:
+            raise KafkaJobKilled("the task was killed before it could defer")
         if not task_state.is_in_state(context["ti"], "running"):
             self.on_kill()
-            raise KafkaJobKilled("the task was marked or cleared before it could wait for its job")
+            raise KafkaJobKilled("the task was marked or cleared before it could defer")

@@ -96,6 +96,7 @@ def _signature(  # type: ignore[empty-body]
     result_handler: Callable[[Any], Any] | None = None,
     progress_log_interval: Duration = 5.0,
     deferrable: bool | None = None,
+    wait_before_deferring: Duration | Setting = CONFIGURED,
     end_from_trigger: bool = False,
     cancel_on_kill: bool = True,
     kafka_config_id: str | Setting = CONFIGURED,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kafka_bridge.airflow.arguments import Duration
     from kafka_bridge.airflow.submit.attempts import Attempts, Begun
     from kafka_bridge.airflow.submit.stored_job import StoredJob
+    from kafka_bridge.airflow.triggerer.job_wait import JobWait
 
 
 class KafkaJobPublishOperator(BridgeOperator):
@@ -181,6 +182,9 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         a retry calls it again and does not run the job again
     :param deferrable: wait in a triggerer, which holds no worker slot; False: wait in the task's
         own process. None: what ``[operators] default_deferrable`` says
+    :param wait_before_deferring: how long a deferrable task waits for its job in its own process,
+        before it defers, a timedelta or seconds; 0: it defers at once. With
+        ``end_from_trigger=True`` it is 0
     :param end_from_trigger: finish the task of a successful job in the triggerer, without starting
         a worker for it; implies ``deferrable=True``. Not together with arguments that need a
         worker. Airflow 3.3 stores such a result as JSON text: the task that pulls it must parse it
@@ -206,6 +210,7 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         result_handler: Callable[[Any], Any] | None = None,
         progress_log_interval: Duration = 5.0,
         deferrable: bool | None = None,
+        wait_before_deferring: Duration | Setting = CONFIGURED,
         end_from_trigger: bool = False,
         cancel_on_kill: bool = True,
         kafka_config_id: str | Setting = CONFIGURED,
@@ -227,7 +232,12 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         return self._wait_for(context, self.attempts(context).begin())
 
     def execute_complete(
-        self, context: Context, event: dict[str, Any], job: dict[str, Any] | None = None
+        self,
+        context: Context,
+        event: dict[str, Any],
+        job: dict[str, Any] | None = None,
+        *,
+        wait: JobWait | None = None,
     ) -> Any:
         """Return the result of the job, or raise its error.
 
@@ -239,7 +249,7 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         """
         self.job = job
         try:
-            return super().execute_complete(context, event, job)
+            return super().execute_complete(context, event, job, wait=wait)
         except JobCancelled as error:
             return self._after_cancelled(context, error)
         except JobError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,14 +15,14 @@ from kafka_bridge.airflow.exceptions import KafkaJobKilled
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
 from kafka_bridge.airflow.specs import Reply
-from kafka_bridge.airflow.waiting_operator import WaitingOperator, first_event
+from kafka_bridge.airflow.waiting_operator import WaitingOperator
 from kafka_bridge.protocol.errors import ConfigurationError, JobError
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from kafka_bridge.airflow.arguments import Duration
-    from kafka_bridge.airflow.triggers import KafkaJobTrigger
+    from kafka_bridge.airflow.triggerer.job_wait import JobWait
 
 _OF_POKING = (
     "poke_interval",
@@ -87,6 +86,7 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
         result_handler: Callable[[Any], Any] | None = None,
         progress_log_interval: Duration = 5.0,
         deferrable: bool | None = None,
+        wait_before_deferring: Duration | Setting = CONFIGURED,
         end_from_trigger: bool = False,
         cancel_on_kill: bool = False,
         kafka_config_id: str | None = None,
@@ -133,12 +133,16 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
             except TaskDeferralTimeout as error:
                 raise self._timed_out(job.correlation_id) from error
 
-    def wait_here(self, trigger: KafkaJobTrigger) -> dict[str, Any]:
-        """Run a trigger in this process, within ``timeout``."""
-        try:
-            return asyncio.run(asyncio.wait_for(first_event(trigger), self.timeout))
-        except TimeoutError as error:
-            raise self._timed_out(trigger.spec.correlation_id) from error
+    def wait_here(self, wait: JobWait, job: JobHandle, seconds: float | None) -> Any:
+        """Wait in this process, within ``timeout``; see :meth:`WaitingOperator.wait_here`.
+
+        :raises AirflowSensorTimeout: ``timeout`` has passed
+        """
+        limit = self.timeout if seconds is None else min(seconds, self.timeout)
+        event = super().wait_here(wait, job, limit)
+        if event is None and limit == self.timeout:
+            raise self._timed_out(job.correlation_id)
+        return event
 
     def known_job(self, context: Context) -> JobHandle:  # noqa: ARG002  other operators need it
         """Return the handle that this sensor was given.

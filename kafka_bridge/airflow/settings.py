@@ -60,6 +60,12 @@ OPTIONS = {
     "start_to_close_timeout": Option(
         "", "Seconds that a job may run. Empty: as long as its worker is alive.", "7200"
     ),
+    "wait_before_deferring": Option(
+        "3",
+        "Seconds that a deferrable task waits in its own process, before it defers. 0: it defers "
+        "at once.",
+        "0",
+    ),
     "max_message_bytes": Option(
         str(LINE_BYTES),
         f"The most bytes of a job's message in a task's log, from 50 to {LINE_BYTES}; a longer one "

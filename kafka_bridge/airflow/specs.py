@@ -93,6 +93,7 @@ class WaitSpec(TriggerSpec):
     cancel_on_kill: bool
     end_from_trigger: bool
     reply: Reply
+    logged_offsets: list[int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ class KafkaJobTrigger(BaseTrigger):
     :param cancel_on_kill: cancel the job when a person ends or clears the task
     :param end_from_trigger: finish the task here when the job has succeeded
     :param reply: how the service answers: ``"events"``, or ``"plain"``: only with the result
+    :param logged_offsets: by partition, the end of those events that are in the task's log already;
+        no value for a partition: none of its events are
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class KafkaJobTrigger(BaseTrigger):
         cancel_on_kill: bool = False,
         end_from_trigger: bool = False,
         reply: str = "events",
+        logged_offsets: Sequence[int] = (),
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.spec = WaitSpec(
@@ -79,6 +82,7 @@ class KafkaJobTrigger(BaseTrigger):
             cancel_on_kill=cancel_on_kill,
             end_from_trigger=end_from_trigger,
             reply=Reply(reply),
+            logged_offsets=list(logged_offsets),
         )
         self._fired = False
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.base import BridgeOperator
@@ -21,9 +21,9 @@ from kafka_bridge.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
-    from airflow.triggers.base import BaseTrigger
 
     from kafka_bridge.airflow.arguments import Duration
+    from kafka_bridge.airflow.triggerer.job_wait import JobWait
 
 
 class WaitingOperator(BridgeOperator):
@@ -44,6 +44,7 @@ class WaitingOperator(BridgeOperator):
         progress_log_interval: Duration = 5.0,
         result_handler: Callable[[Any], Any] | None = None,
         deferrable: bool | None = None,
+        wait_before_deferring: Duration | Setting = CONFIGURED,
         end_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -55,6 +56,9 @@ class WaitingOperator(BridgeOperator):
         job_limits()  # an invalid limit is an error of the DAG file, before anything is published
         self.result_handler = result_handler
         self.deferrable = arguments.deferrable(deferrable, required=end_from_trigger)
+        if end_from_trigger and wait_before_deferring is CONFIGURED:
+            wait_before_deferring = 0.0
+        self.wait_before_deferring = arguments.wait("wait_before_deferring", wait_before_deferring)
         self.end_from_trigger = end_from_trigger
         asked_for = [name for name, is_set in self.what_needs_a_worker().items() if is_set]
         if end_from_trigger and asked_for:
@@ -67,43 +71,68 @@ class WaitingOperator(BridgeOperator):
         """Return what only a worker can do, by name, and whether it is asked for."""
         return {
             "deferrable=False": not self.deferrable,
+            "wait_before_deferring": self.wait_before_deferring > 0,
             "result_handler": self.result_handler is not None,
             "outlets": bool(self.outlets),
             "multiple_outputs": self.multiple_outputs,
         }
 
     def wait_for(self, context: Context, job: JobHandle) -> Any:
-        """Defer until the job ends, or wait here; return what :meth:`execute_complete` returns.
+        """Wait here, and defer if the job takes longer; return the task's XCom.
 
-        :raises KafkaJobKilled: a person has ended or cleared the task meanwhile
+        :raises KafkaJobKilled: the task was killed, marked or cleared meanwhile
         """
-        kwargs = {"job": job.to_json()}
-        if self.deferrable:
-            self.stop_if_ended(context)
-            self.log.info("Waiting in a triggerer for job %s", job.correlation_id)
-            self.defer(
-                trigger=KafkaJobTrigger.of(self.wait_spec(job, usual_resume_delay())),
-                method_name="execute_complete",
-                kwargs=kwargs,
-                timeout=self.deferral_timeout,
-            )
-        self.log.info(
-            "Waiting for job %s in this worker slot (deferrable=True waits in a triggerer)",
-            job.correlation_id,
-        )
-        trigger = KafkaJobTrigger.of(self.wait_spec(job, resume_delay=0.0))
-        return self.execute_complete(context, self.wait_here(trigger), **kwargs)
+        # Not at the top: a DAG file that imports the operator would load the Kafka client.
+        from kafka_bridge.airflow.triggerer.job_wait import JobWait  # noqa: PLC0415
 
-    def wait_here(self, trigger: KafkaJobTrigger) -> dict[str, Any]:
-        """Run a trigger in this process, and return the payload of its event."""
-        return asyncio.run(first_event(trigger))
+        began, seconds = time.monotonic(), seconds_here(self)
+        if seconds == 0:
+            self._defer(context, job)
+        wait = JobWait(self.wait_spec(job), self.log)
+        event = self.wait_here(wait, job, seconds)
+        if event is None:
+            waited = timedelta(seconds=time.monotonic() - began)
+            self._defer(context, job, wait.logged_offsets, waited)
+        return self.execute_complete(context, event, job=job.to_json(), wait=wait)
+
+    def wait_here(self, wait: JobWait, job: JobHandle, seconds: float | None) -> Any:
+        """Wait in this process; return what a trigger would fire, or None if time is up.
+
+        :param seconds: how long to wait; None: until the job has ended
+        """
+        from kafka_bridge.airflow.triggerer.in_task import event_within  # noqa: PLC0415
+
+        words = "Waiting for job %s in this worker slot %s"
+        self.log.info(words, job.correlation_id, how_long(seconds))
+        return event_within(wait, self.kafka, job.response_topic, seconds)
+
+    def _defer(
+        self,
+        context: Context,
+        job: JobHandle,
+        logged_offsets: Sequence[int] = (),
+        waited: timedelta = timedelta(0),
+    ) -> NoReturn:
+        """Let a triggerer wait for the job, after this process has waited for some time."""
+        self.stop_if_ended(context)
+        self.log.info("Waiting in a triggerer for job %s", job.correlation_id)
+        timeout = self.deferral_timeout
+        if timeout is not None:
+            timeout = max(timeout - waited, timedelta(0))
+        spec = self.wait_spec(job, usual_resume_delay())
+        self.defer(
+            trigger=KafkaJobTrigger.of(replace(spec, logged_offsets=list(logged_offsets))),
+            method_name="execute_complete",
+            kwargs={"job": job.to_json()},
+            timeout=timeout,
+        )
 
     @abstractmethod
     def known_job(self, context: Context) -> JobHandle:
         """Return the handle of the job that this task waits for."""
 
-    def wait_spec(self, job: JobHandle, resume_delay: float) -> WaitSpec:
-        """Return what a trigger waits for.
+    def wait_spec(self, job: JobHandle, resume_delay: float = 0.0) -> WaitSpec:
+        """Return what a trigger, or this process, waits for.
 
         A plain reply is the only response, so one timeout bounds it: the sum of both. If one of
         the two is None, the sum is. A service with plain replies reads no CANCEL.
@@ -133,6 +162,7 @@ class WaitingOperator(BridgeOperator):
             cancel_on_kill=self.cancel_on_kill and job.reply != Reply.PLAIN,
             end_from_trigger=self.end_from_trigger and self.deferrable,
             reply=Reply(job.reply),
+            logged_offsets=[],
         )
 
     def execute_complete(
@@ -140,11 +170,14 @@ class WaitingOperator(BridgeOperator):
         context: Context,
         event: dict[str, Any],
         job: dict[str, Any] | None = None,
+        *,
+        wait: JobWait | None = None,
     ) -> Any:
         """Read the job's terminal record and return its result.
 
         :param event: what the trigger fired
         :param job: the job's handle; ``dag.test()`` drops it, and it is looked up again
+        :param wait: the wait in this process that has received the terminal record, if any
         :raises KafkaJobFailed: the worker failed it
         :raises KafkaJobFailedNonRetryable: the worker failed it with a non-retryable error
         :raises KafkaJobCancelled: it was cancelled
@@ -161,12 +194,27 @@ class WaitingOperator(BridgeOperator):
         self.in_flight = None  # it has ended; after a timeout, it is cancelled here
         spec = ResultSpec(self.result_handler, self.do_xcom_push, self.multiple_outputs)
         completion = JobCompletion(handle, spec, self.kafka, self.log, self.cancel_on_kill)
-        return completion.xcom(event)
+        return completion.xcom(event, wait.end if wait is not None else None)
 
 
-async def first_event(trigger: BaseTrigger) -> dict[str, Any]:
-    """Run a trigger here, and return the payload of its event."""
-    async for event in trigger.run():
-        payload: dict[str, Any] = event.payload
-        return payload
-    raise AssertionError("a trigger fires one event")
+def seconds_here(operator: Any) -> float | None:
+    """Return how long a task waits in its own process; None: as long as it takes; 0: not at all.
+
+    A task with an ``execution_timeout`` defers after half of it at the latest: Airflow enforces it
+    only while the task runs in a process.
+
+    :param operator: an operator with ``deferrable`` and ``wait_before_deferring``
+    """
+    if not operator.deferrable:
+        return None
+    seconds: float = operator.wait_before_deferring
+    if operator.execution_timeout is not None:
+        seconds = min(seconds, operator.execution_timeout.total_seconds() / 2)
+    return seconds
+
+
+def how_long(seconds: float | None) -> str:
+    """Return how long a task waits in its own process, for its log."""
+    if seconds is None:
+        return "(deferrable=True waits in a triggerer)"
+    return f"for up to {seconds:g} s"

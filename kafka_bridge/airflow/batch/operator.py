@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from kafka_bridge.airflow.links import BatchLink
 from kafka_bridge.airflow.resume_delay import usual_resume_delay
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
 from kafka_bridge.airflow.specs import Reply, ResultSpec
-from kafka_bridge.airflow.waiting_operator import first_event
+from kafka_bridge.airflow.waiting_operator import how_long, seconds_here
 from kafka_bridge.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -85,6 +84,8 @@ class KafkaJobBatchOperator(BridgeOperator):
     :param progress_log_interval: the shortest time between two progress lines in the task's log
     :param deferrable: wait in a triggerer, which holds no worker slot; False: wait in the task's
         own process. None: what ``[operators] default_deferrable`` says
+    :param wait_before_deferring: how long a deferrable task waits for its jobs in its own process,
+        before it defers, a timedelta or seconds; 0: it defers at once
     :param kafka_config_id: the Airflow connection
     :param control_topic: where jobs are cancelled (templated)
     :param encoding: ``"avro"`` or ``"json"``; the service answers in the same one
@@ -135,6 +136,7 @@ class KafkaJobBatchOperator(BridgeOperator):
         progress_log_interval: Duration = 5.0,
         reply: str = "events",
         deferrable: bool | None = None,
+        wait_before_deferring: Duration | Setting = CONFIGURED,
         kafka_config_id: str | Setting = CONFIGURED,
         control_topic: str | Setting = CONFIGURED,
         encoding: str | Setting = CONFIGURED,
@@ -164,6 +166,7 @@ class KafkaJobBatchOperator(BridgeOperator):
         self.response_topic = arguments.text("response_topic", response_topic)
         self._set_times(timeout, heartbeat_interval, heartbeat_timeout, progress_log_interval)
         self.deferrable = arguments.deferrable(deferrable)
+        self.wait_before_deferring = arguments.wait("wait_before_deferring", wait_before_deferring)
         self._check_arguments()
 
     def _set_times(
@@ -230,21 +233,30 @@ class KafkaJobBatchOperator(BridgeOperator):
         self.batch = batch.described()
         if self.killed and self.cancel_on_kill:
             raise KafkaJobKilled("the task was killed while it published its batch")
-        if self.deferrable:
+        seconds = seconds_here(self)
+        event = None if seconds == 0 else self._wait_here(batch, seconds)
+        if event is None:
             self.stop_if_ended(context)
-            trigger = self._trigger(batch, usual_resume_delay())
+            trigger = KafkaJobBatchTrigger.of(self._wait_spec(batch, usual_resume_delay()))
             self.defer(trigger=trigger, method_name="execute_complete")
-        words = "Waiting for batch %s in this worker slot (deferrable=True waits in a triggerer)"
-        self.log.info(words, batch.last.batch_id)
-        event = asyncio.run(first_event(self._trigger(batch, 0.0)))
         return self.execute_complete(context, event)
+
+    def _wait_here(self, batch: Batch, seconds: float | None) -> dict[str, Any] | None:
+        """Wait in this process; return what the trigger would fire, or None if time is up."""
+        from kafka_bridge.airflow.batch.wait import BatchWait  # noqa: PLC0415
+        from kafka_bridge.airflow.triggerer.in_task import event_within  # noqa: PLC0415
+
+        words = "Waiting for batch %s in this worker slot %s"
+        self.log.info(words, batch.last.batch_id, how_long(seconds))
+        wait = BatchWait(self._wait_spec(batch), self.log)
+        return event_within(wait, self.kafka, self.response_topic, seconds)
 
     def _will_publish(self, jobs: Round) -> None:
         self.published = jobs
 
-    def _trigger(self, batch: Batch, resume_delay: float) -> KafkaJobBatchTrigger:
+    def _wait_spec(self, batch: Batch, resume_delay: float = 0.0) -> BatchWaitSpec:
         last = batch.last
-        spec = BatchWaitSpec(
+        return BatchWaitSpec(
             batch_id=last.batch_id,
             count=last.count,
             kafka_config_id=self.kafka_config_id,
@@ -263,7 +275,6 @@ class KafkaJobBatchOperator(BridgeOperator):
             resume_delay=resume_delay,
             reply=self.reply,
         )
-        return KafkaJobBatchTrigger.of(spec)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Read the jobs' terminal events, and return their results in order.

@@ -21,6 +21,7 @@ from kafka_bridge.airflow.submit.timeout_advice import TIMEOUTS, timeout_advice
 from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.kafka.offsets import read_record
 from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.responses.subscriptions import Arrival
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation, RemoteProtocolError
 from kafka_bridge.protocol.messages import ErrorType, JobState, StatusEvent
 from kafka_bridge.protocol.sanitize import block
@@ -40,10 +41,11 @@ class JobCompletion:
     log: TaskLog
     cancel_on_timeout: bool
 
-    def xcom(self, event: Mapping[str, Any]) -> Any:
+    def xcom(self, event: Mapping[str, Any], arrival: Arrival | None = None) -> Any:
         """Return the task's XCom: the job's result, or what ``result_handler`` makes of it.
 
         :param event: what the trigger fired
+        :param arrival: the terminal event, if this process has received it; else it is read
         :raises JobError: the job did not succeed; the error is one of Airflow's kinds as well
         :raises ResultTooLarge: the result is too large for an XCom
         :raises ResultNotStorable: Airflow cannot store the result
@@ -51,16 +53,19 @@ class JobCompletion:
         :raises KafkaJobWaitFailed: the triggerer could not wait for the job
         :raises RecordGone: the terminal record is no longer in the topic
         """
-        result = self._result(event)
+        result = self._result(event, arrival)
         if self.spec.handler is not None:
             return storable(self.spec, self.spec.handler(result), "what result_handler returned")
         return storable(self.spec, result)
 
-    def _result(self, event: Mapping[str, Any]) -> Any:
+    def _result(self, event: Mapping[str, Any], arrival: Arrival | None) -> Any:
         if "error" in event:
             self._raise_wait_failure(event["error"], event["message"])
         location = RecordLocation(self.job.response_topic, event["partition"], event["offset"])
-        record = read_record(self.kafka.config, location, self.kafka.timeout)
+        if arrival is not None and self.job.reply != Reply.PLAIN:
+            record = Record(location, None, arrival.value, [], -1)
+        else:  # of a plain reply, the headers are needed as well
+            record = read_record(self.kafka.config, location, self.kafka.timeout)
         ended = self._terminal_event(record, event["state"])
         self.log.info("Job %s: %s", ended.correlation_id, ended.state)
         if ended.error is not None and ended.error.details:

@@ -23,6 +23,7 @@ class ResponseHub:
 
     ``live_since`` is since when the reader is live, seconds since 1970; infinite while it is not.
 
+    :param metrics: reports what the reader does; None: nobody does
     :param linger: seconds that the reader stays open without a waiting job
     """
 
@@ -30,7 +31,7 @@ class ResponseHub:
         self,
         config: KafkaConfig,
         topic: str,
-        metrics: ReaderMetrics,
+        metrics: ReaderMetrics | None = None,
         *,
         linger: float = LINGER_SECONDS,
     ) -> None:
@@ -76,4 +77,5 @@ class ResponseHub:
             self.live_since = math.inf
         elif self.live_since == math.inf:
             self.live_since = time.time()
-        self._metrics.report(self.reader)
+        if self._metrics is not None:
+            self._metrics.report(self.reader)

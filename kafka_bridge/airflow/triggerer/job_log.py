@@ -116,6 +116,11 @@ class SparingLog:
         self._is_rare = False
         self._next_at = 0.0
 
+    @property
+    def has_kept(self) -> bool:
+        """Whether a line is kept."""
+        return self._kept is not None
+
     def log(self, line: str, *, is_rare: bool = False) -> None:
         """Log a line, or keep it for later; it replaces a kept line.
 
@@ -168,6 +173,11 @@ class JobLog:
     def warning(self, line: str) -> None:
         """Log that something is wrong."""
         self._warnings.log(one_line(line, WARNING_BYTES))
+
+    @property
+    def has_kept(self) -> bool:
+        """Whether a line is still to be logged."""
+        return self._warnings.has_kept or self._progress.has_kept
 
     def log_kept(self) -> None:
         """Log the kept lines if the limits allow it now."""

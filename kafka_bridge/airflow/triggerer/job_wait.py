@@ -23,7 +23,12 @@ from kafka_bridge.airflow.triggerer.trigger_events import (
 )
 from kafka_bridge.airflow.triggerer.waiter import Waiter
 from kafka_bridge.kafka.responses.subscriptions import Arrival, Notice, Truncated
-from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
+from kafka_bridge.protocol.errors import (
+    ConfigurationError,
+    KafkaBridgeError,
+    RecordLocation,
+    RemoteProtocolError,
+)
 from kafka_bridge.protocol.lifecycle import TERMINAL, Verdict
 from kafka_bridge.protocol.messages import JobState, StatusEvent
 
@@ -46,13 +51,33 @@ class JobWait:
         """The job's terminal event, once it has arrived."""
         limits = job_limits()
         self._spec = spec
+        self._task_log = log
         self._lines = JobLines(limits.message)
         interval = spec.progress_log_interval
         self._log = JobLog(log, interval, PROCESS_BUDGET, limits.log_per_second)
         rate = limits.events_per_second
         self._events = Allowance(rate, rate * BURST_SECONDS)
         self._leaves_events_out = False
+        self._logged = dict(enumerate(spec.logged_offsets))
         self._timeouts = JobTimeouts(spec, began=time.time())
+
+    @property
+    def logged_offsets(self) -> list[int]:
+        """By partition, the end of the events that are in the task's log; 0 where none are."""
+        return [self._logged.get(n, 0) for n in range(max(self._logged, default=-1) + 1)]
+
+    async def final_event(self) -> TriggerEvent:
+        """Wait for the job, and return what its trigger fires: an error is an event, too."""
+        spec, log = self._spec, self._task_log
+        try:
+            event = TriggerEvent(await self.outcome())
+            if spec.end_from_trigger and self.end is not None:
+                return success_event(spec, self.end, log) or event
+        except KafkaBridgeError as error:
+            return TriggerEvent(wait_failure(type(error).__name__, str(error)))
+        except Exception as error:
+            return TriggerEvent(unexpected_failure(log, error))
+        return event
 
     async def outcome(self) -> dict[str, Any]:
         """Return the payload of the trigger's event.
@@ -114,7 +139,7 @@ class JobWait:
             self._log.warning(warning_of(error, "job", self._spec.response_topic))
         else:
             if self._timeouts.apply(event, time.time()) is Verdict.TAKEN:
-                self._log_progress(event)
+                self._log_progress(event, arrival.location)
 
     def _warn_of_events_left_out(self) -> None:
         if not self._leaves_events_out:
@@ -133,10 +158,19 @@ class JobWait:
             "offset": location.offset,
         }
 
-    def _log_progress(self, event: StatusEvent) -> None:
-        line = self._lines.line_of(event)
+    def _log_progress(self, event: StatusEvent, location: RecordLocation) -> None:
+        line = self._lines.line_of(event)  # of a logged event, too: rates begin with the first one
+        if self._was_logged(location):
+            return
         if line is not None:
             self._log.progress(line, is_rare=event.state is not JobState.RUNNING)
+        if not self._log.has_kept:
+            self._logged[location.partition] = location.offset + 1
+
+    def _was_logged(self, location: RecordLocation) -> bool:
+        """Return whether an event was in the task's log when this wait began."""
+        logged = self._spec.logged_offsets
+        return location.partition < len(logged) and location.offset < logged[location.partition]
 
 
 def warning_of(notice: Truncated | RemoteProtocolError, what: str, topic: str) -> str:
@@ -157,11 +191,6 @@ async def final_event(spec: WaitSpec, log: TaskLog) -> TriggerEvent:
     """Wait for a job, and return what its trigger fires: an error is an event, too."""
     try:
         wait = JobWait(spec, log)
-        event = TriggerEvent(await wait.outcome())
-        if spec.end_from_trigger and wait.end is not None:
-            return success_event(spec, wait.end, log) or event
-    except KafkaBridgeError as error:
+    except ConfigurationError as error:
         return TriggerEvent(wait_failure(type(error).__name__, str(error)))
-    except Exception as error:
-        return TriggerEvent(unexpected_failure(log, error))
-    return event
+    return await wait.final_event()

@@ -44,6 +44,15 @@ async def join_hub(waiter: Waiter, kafka_config_id: str, topic: str) -> Waiter:
                 del _hubs[key]
 
 
+def open_for_task(config: KafkaConfig, kafka_config_id: str, topic: str) -> None:
+    """Open the reader of a task's process, which reports no metrics: it serves one task only.
+
+    Call this on the event loop on which the task is going to wait.
+    """
+    key = (asyncio.get_running_loop(), kafka_config_id, topic, 0)
+    _hubs[key] = ResponseHub(config, topic)
+
+
 async def _open(key: _Key) -> ResponseHub:
     async with _opening[key]:
         if key not in _hubs:

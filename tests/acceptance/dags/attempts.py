@@ -79,4 +79,5 @@ for dag_id, job_type in (("hundred_jobs", "patient.numbers"), ("hundred_waiting"
             task_id="work",
             job_type=job_type,
             request_topic="patient.requests",
+            wait_before_deferring=0,
         ).expand(payload=list(range(100)))

@@ -16,6 +16,7 @@ with DAG(dag_id="batch_collects", schedule=None):
         on_failure="collect",
         request_topic="batch.requests",
         progress_log_interval=0.5,
+        wait_before_deferring=0,  # its test kills the triggerer amid its jobs
     )
 
 with DAG(dag_id="batch_fails_fast", schedule=None):
@@ -48,7 +49,7 @@ with DAG(dag_id="batch_marked", schedule=None):
     )
 
 for name, arguments in (
-    ("large_collects", {"on_failure": "collect"}),
+    ("large_collects", {"on_failure": "collect", "wait_before_deferring": 0}),
     ("large_fails_fast", {"retries": 1, "retry_delay": timedelta(seconds=0)}),
 ):
     with DAG(dag_id=name, schedule=None):

@@ -8,7 +8,11 @@ from kafka_bridge.airflow import KafkaJobOperator
 
 with DAG(dag_id="loud_jobs", schedule=None):
     KafkaJobOperator.partial(
-        task_id="loud", job_type="test.loud", request_topic="jobs.nobody", retries=1
+        task_id="loud",
+        job_type="test.loud",
+        request_topic="jobs.nobody",
+        retries=1,
+        wait_before_deferring=0,
     ).expand(payload=list(range(8)))
     KafkaJobOperator(
         task_id="bystander",

@@ -9,5 +9,9 @@ from kafka_bridge.airflow import KafkaJobOperator
 with DAG(dag_id="observed", schedule=None):
     for what in ("succeed", "fail"):
         KafkaJobOperator(
-            task_id=what, job_type="test.observed", request_topic="test.requests", payload=what
+            task_id=what,
+            job_type="test.observed",
+            request_topic="test.requests",
+            payload=what,
+            wait_before_deferring=0,  # so that the triggerer has something to report
         )

@@ -47,4 +47,5 @@ with DAG(dag_id="slow_deferral", schedule=None, params={"folder": ""}):
         job_type="patient.attempt",
         payload="{{ params.folder }}",
         request_topic="patient.requests",
+        wait_before_deferring=0,
     )

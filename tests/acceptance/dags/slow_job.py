@@ -19,4 +19,5 @@ with DAG(
         payload={"seconds": "{{ params.seconds }}"},
         heartbeat_interval=1,
         progress_log_interval=0.5,
+        wait_before_deferring=0,  # its tests break things while it is deferred
     )

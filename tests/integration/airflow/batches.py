@@ -26,7 +26,6 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger, task_state
-from kafka_bridge.airflow.waiting_operator import first_event
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.producer import RecordProducer
@@ -79,7 +78,12 @@ class BatchTask:
     @property
     def operator(self) -> KafkaJobBatchOperator:
         """A new operator, as each process of the task has one."""
-        given = {"job_type": "test.number", "deferrable": True, **self.arguments}
+        given = {
+            "job_type": "test.number",
+            "deferrable": True,
+            "wait_before_deferring": 0,
+            **self.arguments,
+        }
         return KafkaJobBatchOperator(task_id="batch", **given)
 
     @property
@@ -119,7 +123,13 @@ class BatchTask:
 
 def fired_by(trigger: KafkaJobBatchTrigger, seconds: float = 60) -> dict[str, Any]:
     """Run a trigger until it fires, and return the event."""
-    return asyncio.run(asyncio.wait_for(first_event(trigger), seconds))
+
+    async def fire() -> dict[str, Any]:
+        async with asyncio.timeout(seconds):
+            event: dict[str, Any] = (await anext(trigger.run())).payload
+            return event
+
+    return asyncio.run(fire())
 
 
 def submit_and_die(arguments: dict[str, Any], store: Path, after: int) -> None:

@@ -9,10 +9,12 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import ExecutorSafeguard
 
 from kafka_bridge.airflow import kafka_access, task_state
+from kafka_bridge.airflow.batch import wait as batch_wait
 from kafka_bridge.airflow.submit import attempts, completion, submitter, timeout_advice
+from kafka_bridge.airflow.triggerer import in_task, job_wait
 
 from .samples import Store
-from .stand_ins import Kafka, Log
+from .stand_ins import Kafka, Log, TaskReader
 from .trigger_runs import Runner
 
 CONNECTION = {"conn_type": "kafka", "extra": {"bootstrap.servers": "127.0.0.1:9"}}
@@ -20,8 +22,9 @@ CONNECTION = {"conn_type": "kafka", "extra": {"bootstrap.servers": "127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def deferrable_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Configure Airflow as a deployment with a triggerer does."""
+    """Configure Airflow as a deployment with a triggerer does; tasks defer at once."""
     monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "true")
+    monkeypatch.setenv("AIRFLOW__KAFKA_BRIDGE__WAIT_BEFORE_DEFERRING", "0")
 
 
 @pytest.fixture
@@ -37,6 +40,16 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     monkeypatch.setattr(completion, "read_record", stand_in.read_record)
     monkeypatch.setattr(timeout_advice, "diagnose", stand_in.diagnose)
     monkeypatch.setattr(task_state, "is_in_state", stand_in.is_in_state)
+    return stand_in
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> TaskReader:
+    """Put a stand-in where a task's own process reads responses."""
+    stand_in = TaskReader()
+    monkeypatch.setattr(in_task, "open_for_task", stand_in.open_for_task)
+    for module in (job_wait, batch_wait):
+        monkeypatch.setattr(module, "join_hub", stand_in.join_hub)
     return stand_in
 
 

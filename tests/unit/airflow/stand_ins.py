@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from kafka_bridge.airflow.triggerer.waiter import JobNotice, Waiter
 from kafka_bridge.kafka.admin.diagnosis import QueueReport
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.lookups.job_lookup import JobLookup
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.kafka.response_records import HeadReader
+from kafka_bridge.kafka.responses.subscriptions import Notice
 from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.headers import Headers
@@ -112,6 +115,46 @@ class Kafka:
         trace: TracebackType | None,
     ) -> None:
         self.journal.append("closed")
+
+
+@dataclass
+class TaskReader:
+    """The reader of a task's own process: gives what ``script`` says, and then nothing more.
+
+    ``script`` is called with the id of each job that is waited for. ``idle`` is called once there
+    is nothing more.
+    """
+
+    script: Callable[[str], Iterable[Notice]] = lambda _: ()
+    idle: Callable[[], None] = lambda: None
+    opened: list[tuple[str, str]] = field(default_factory=list)
+    waiting: bool = False
+    live_since: float = 0.0
+    _notices: list[tuple[str, Notice]] = field(default_factory=list)
+
+    def open_for_task(self, _: KafkaConfig, kafka_config_id: str, topic: str) -> None:
+        """Be opened."""
+        self.opened.append((kafka_config_id, topic))
+
+    async def join_hub(self, waiter: Waiter, *_: str) -> Self:
+        """Take the place of the waiter, until the block ends."""
+        jobs = [each.key.decode() for each in waiter._subscriptions]
+        self._notices = [(job, notice) for job in jobs for notice in self.script(job)]
+        return self
+
+    def __enter__(self) -> Self:
+        self.waiting = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.waiting = False
+
+    async def next(self, _: float | None) -> JobNotice:
+        """Return the next notice, or wait for ever."""
+        if not self._notices:
+            self.idle()
+            await asyncio.Event().wait()
+        return self._notices.pop(0)
 
 
 @dataclass

@@ -1,23 +1,17 @@
-"""The other forms: publish and wait apart, a decorator, without a triggerer, without a worker."""
+"""The other forms: publish and wait apart, a decorator, without a worker at the end."""
 
 from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG, Asset, task
 from airflow.sdk.exceptions import TaskDeferred
-from airflow.triggers.base import TriggerEvent
 
-from kafka_bridge.airflow import (
-    KafkaJobOperator,
-    KafkaJobPublishOperator,
-    KafkaJobTrigger,
-)
+from kafka_bridge.airflow import KafkaJobOperator, KafkaJobPublishOperator
 from kafka_bridge.airflow.decorators import kafka_job_task
 from kafka_bridge.airflow.submit.stored_job import save
 from kafka_bridge.protocol.errors import ConfigurationError, InvalidPayload
@@ -120,32 +114,6 @@ def test_decorator_has_the_parameters_of_the_operator() -> None:
         )
 
 
-# Without a triggerer.
-
-
-def test_task_that_is_not_deferrable_waits_in_its_own_process(
-    kafka: Kafka, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With deferrable=False the task waits for the same trigger, in its own process."""
-    waited: list[KafkaJobTrigger] = []
-
-    async def run(trigger: KafkaJobTrigger) -> AsyncIterator[TriggerEvent]:
-        waited.append(trigger)
-        (request,) = kafka.requests
-        kafka.ended = event(
-            JobState.SUCCEEDED,
-            correlation_id=request.correlation_id,
-            result=b"3",
-            result_type="application/json",
-        )
-        yield TriggerEvent(DONE)
-
-    monkeypatch.setattr(KafkaJobTrigger, "run", run)
-    made = KafkaJobOperator(task_id="work", job_type="files.audit", deferrable=False)
-    assert made.execute(context(store)) == 3
-    assert [each.spec.resume_delay for each in waited] == [0.0]
-
-
 # Without a worker at the end.
 
 
@@ -154,6 +122,7 @@ def test_task_that_is_not_deferrable_waits_in_its_own_process(
     [
         ({"deferrable": False}, "deferrable=False"),
         ({"result_handler": str}, "result_handler"),
+        ({"wait_before_deferring": 2}, "wait_before_deferring"),
         ({"outlets": [Asset("x")]}, "outlets"),
         ({"multiple_outputs": True}, "multiple_outputs"),
         ({"reply": "plain", "encoding": "json"}, "reply='plain'"),

@@ -340,6 +340,7 @@ def test_trigger_waits_for_this_job_under_the_tasks_timeouts(
         "cancel_on_kill": False,
         "end_from_trigger": True,
         "reply": "events",
+        "logged_offsets": [],
     }
     assert told.method_name == "execute_complete"
     assert told.kwargs is not None

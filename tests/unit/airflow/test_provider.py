@@ -101,8 +101,9 @@ def test_connection_form(manager: ProvidersManager) -> None:
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_configuration_section(name: str) -> None:
+def test_configuration_section(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each option is one that Airflow knows, with its default and a text that explains it."""
+    monkeypatch.delenv(f"AIRFLOW__KAFKA_BRIDGE__{name.upper()}", raising=False)
     option = INFO["config"]["kafka_bridge"]["options"][name]
     assert conf.get("kafka_bridge", name) == option["default"] == OPTIONS[name].default
     assert option["description"].endswith(".")

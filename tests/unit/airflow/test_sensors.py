@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +10,6 @@ import pytest
 from airflow.sdk import DAG, BaseSensorOperator
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
-from airflow.triggers.base import TriggerEvent
 
 from kafka_bridge.airflow import KafkaJobSensor, KafkaJobTrigger
 from kafka_bridge.airflow.exceptions import KafkaJobKilled, KafkaJobTimedOut, KafkaJobWaitFailed
@@ -20,7 +17,7 @@ from kafka_bridge.protocol.errors import ConfigurationError, RecordGone
 from kafka_bridge.protocol.messages import JobFailure, JobState
 
 from .samples import JOB, OTHER_JOB, context, event, handle
-from .stand_ins import Kafka
+from .stand_ins import Kafka, TaskReader
 
 WHAT_A_HANDLE_IS = (
     "job must be what KafkaJobPublishOperator returns, as it is, or as JSON text "
@@ -129,17 +126,29 @@ def test_timeout_fails_the_sensor(kafka: Kafka, cancel: bool) -> None:
     assert kafka.cancelled == ([(JOB, str(caught.value))] if cancel else [])
 
 
-def test_timeout_bounds_a_wait_in_the_worker(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a triggerer, the sensor counts the time itself."""
-
-    async def run(_: KafkaJobTrigger) -> AsyncIterator[TriggerEvent]:
-        await asyncio.sleep(60)
-        yield TriggerEvent(DONE)
-
-    monkeypatch.setattr(KafkaJobTrigger, "run", run)
-    made = KafkaJobSensor(task_id="s", job=handle().to_json(), timeout=0.01, deferrable=False)
+@pytest.mark.parametrize(
+    "arguments",
+    [{"deferrable": False}, {"wait_before_deferring": 0.01}, {"wait_before_deferring": 9}],
+)
+def test_timeout_bounds_a_wait_in_the_worker(
+    kafka: Kafka, reader: TaskReader, arguments: dict[str, Any]
+) -> None:
+    """While the task's own process waits, the sensor counts the time itself."""
+    made = KafkaJobSensor(task_id="s", job=handle().to_json(), timeout=0.01, **arguments)
     with pytest.raises(AirflowSensorTimeout, match=r"timeout of 0\.01 s"):
         made.execute(context())
+
+
+def test_time_in_the_worker_counts_for_the_timeout_of_the_deferral(
+    kafka: Kafka, reader: TaskReader
+) -> None:
+    """The sensor does not wait longer than its timeout because it waits in two places."""
+    made = KafkaJobSensor(
+        task_id="s", job=handle().to_json(), timeout=300, wait_before_deferring=0.05
+    )
+    with pytest.raises(TaskDeferred) as caught:
+        made.execute(context())
+    assert timedelta(seconds=290) < caught.value.timeout < timedelta(seconds=299.96)
 
 
 @pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED])

@@ -42,6 +42,7 @@ ARGUMENTS: dict[str, Any] = {
     "cancel_on_kill": True,
     "end_from_trigger": False,
     "reply": "events",
+    "logged_offsets": [],
 }
 UNREADABLE = Undecodable("neither Avro nor JSON", RecordLocation(TOPIC, 2, 16))
 DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}

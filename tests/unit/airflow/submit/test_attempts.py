@@ -265,6 +265,6 @@ def test_task_that_was_ended_before_its_deferral_cancels_its_job(
     kafka.state = state
     with pytest.raises(KafkaJobKilled) as killed:
         operator().execute(context(store))
-    words = "the task was marked or cleared before it could wait for its job"
+    words = "the task was marked or cleared before it could defer"
     assert str(killed.value) == words
     assert kafka.cancelled == [(current(store).correlation_id, "the task was killed")]
