@@ -28,6 +28,7 @@ ROWS = (
     "batch",
     "mapped",
     "patterns",
+    "quick",
     "imports",
 )
 

@@ -1,4 +1,4 @@
-"""Chains of three tasks: with a no-op job each, in both modes, and with an empty function each."""
+"""Chains of three tasks, and one task for each job of some length; a task waits as the run says."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ TOPICS: dict[str, Any] = {
     "request_topic": "{{ dag_run.conf['request_topic'] }}",
     "response_topic": "{{ dag_run.conf['response_topic'] }}",
 }
+WAYS: dict[str, dict[str, Any]] = {
+    "default": {"deferrable": True},
+    "at_once": {"deferrable": True, "wait_before_deferring": 0},
+    "in_slot": {"deferrable": False},
+}
 
 
 @task
@@ -20,21 +25,28 @@ def nothing() -> None:
     """Do nothing."""
 
 
-def jobs(*, deferrable: bool) -> list[KafkaJobOperator]:
-    """Return tasks that wait for a job each."""
-    return [
-        KafkaJobOperator(
-            task_id=f"job_{number}", job_type="bench.nothing", deferrable=deferrable, **TOPICS
-        )
-        for number in range(LENGTH)
-    ]
+@task
+def payloads(**context: Any) -> list[float]:
+    """Return a payload for each job."""
+    conf = context["dag_run"].conf
+    return [conf["seconds"]] * conf["count"]
 
 
-with DAG(dag_id="bench_quick_deferrable", schedule=None):
-    chain(*jobs(deferrable=True))
-
-with DAG(dag_id="bench_quick_in_slot", schedule=None):
-    chain(*jobs(deferrable=False))
-
-with DAG(dag_id="bench_quick_empty", schedule=None):
+with DAG(dag_id="bench_chain_empty", schedule=None):
     chain(*(nothing.override(task_id=f"empty_{number}")() for number in range(LENGTH)))
+
+for name, arguments in WAYS.items():
+    with DAG(dag_id=f"bench_chain_{name}", schedule=None):
+        chain(
+            *(
+                KafkaJobOperator(
+                    task_id=f"job_{number}", job_type="bench.nothing", **TOPICS, **arguments
+                )
+                for number in range(LENGTH)
+            )
+        )
+
+    with DAG(dag_id=f"bench_sleeps_{name}", schedule=None):
+        KafkaJobOperator.partial(
+            task_id="work", job_type="bench.sleeps", **TOPICS, **arguments
+        ).expand(payload=payloads())

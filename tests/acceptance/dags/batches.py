@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import DAG
 
@@ -48,10 +49,11 @@ with DAG(dag_id="batch_marked", schedule=None):
         request_topic="batch.requests",
     )
 
-for name, arguments in (
-    ("large_collects", {"on_failure": "collect", "wait_before_deferring": 0}),
-    ("large_fails_fast", {"retries": 1, "retry_delay": timedelta(seconds=0)}),
-):
+LARGE: dict[str, dict[str, Any]] = {
+    "large_collects": {"on_failure": "collect", "wait_before_deferring": 0},
+    "large_fails_fast": {"retries": 1, "retry_delay": timedelta(seconds=0)},
+}
+for name, arguments in LARGE.items():
     with DAG(dag_id=name, schedule=None):
         KafkaJobBatchOperator(
             task_id="work",

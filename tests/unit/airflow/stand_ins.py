@@ -121,12 +121,12 @@ class Kafka:
 class TaskReader:
     """The reader of a task's own process: gives what ``script`` says, and then nothing more.
 
-    ``script`` is called with the id of each job that is waited for. ``idle`` is called once there
-    is nothing more.
+    ``script`` is called with the id of each job that is waited for, and ``meanwhile`` when the wait
+    begins.
     """
 
     script: Callable[[str], Iterable[Notice]] = lambda _: ()
-    idle: Callable[[], None] = lambda: None
+    meanwhile: Callable[[], None] = lambda: None
     opened: list[tuple[str, str]] = field(default_factory=list)
     waiting: bool = False
     live_since: float = 0.0
@@ -135,6 +135,7 @@ class TaskReader:
     def open_for_task(self, _: KafkaConfig, kafka_config_id: str, topic: str) -> None:
         """Be opened."""
         self.opened.append((kafka_config_id, topic))
+        self.meanwhile()
 
     async def join_hub(self, waiter: Waiter, *_: str) -> Self:
         """Take the place of the waiter, until the block ends."""
@@ -152,7 +153,6 @@ class TaskReader:
     async def next(self, _: float | None) -> JobNotice:
         """Return the next notice, or wait for ever."""
         if not self._notices:
-            self.idle()
             await asyncio.Event().wait()
         return self._notices.pop(0)
 

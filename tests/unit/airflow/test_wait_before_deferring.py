@@ -283,7 +283,7 @@ def test_killed_task_waits_until_its_job_is_cancelled(
 def test_killed_task_does_not_defer(kafka: Kafka, reader: TaskReader) -> None:
     """No triggerer waits for a job that was cancelled because its task was killed."""
     made = operator(wait_before_deferring=SHORT)
-    reader.idle = made.on_kill
+    reader.meanwhile = made.on_kill
     with pytest.raises(KafkaJobKilled, match="the task was killed before it could defer"):
         made.execute(context())
 
@@ -291,7 +291,7 @@ def test_killed_task_does_not_defer(kafka: Kafka, reader: TaskReader) -> None:
 def test_killed_task_that_leaves_its_job_alone_defers(kafka: Kafka, reader: TaskReader) -> None:
     """A triggerer goes on waiting where Airflow has stopped the worker only."""
     made = operator(wait_before_deferring=SHORT, cancel_on_kill=False)
-    reader.idle = made.on_kill
+    reader.meanwhile = made.on_kill
     deferred(made)
     assert kafka.cancelled == []
 
@@ -302,7 +302,7 @@ def test_task_that_was_marked_meanwhile_cancels_its_job(kafka: Kafka, reader: Ta
     def mark() -> None:
         kafka.state = "failed"
 
-    reader.idle = mark
+    reader.meanwhile = mark
     with pytest.raises(KafkaJobKilled, match="marked or cleared"):
         operator(wait_before_deferring=SHORT).execute(context())
     assert [reason for _, reason in kafka.cancelled] == ["the task was killed"]
@@ -355,6 +355,6 @@ def test_longer_batch_is_handed_over(batch: Store, reader: TaskReader) -> None:
 def test_batch_that_is_killed_meanwhile_does_not_defer(batch: Store, reader: TaskReader) -> None:
     """Its jobs are cancelled; the retry submits them again."""
     made = batch_operator(wait_before_deferring=SHORT)
-    reader.idle = made.on_kill
+    reader.meanwhile = made.on_kill
     with pytest.raises(KafkaJobKilled, match="the task was killed before it could defer"):
         made.execute(context(batch))

@@ -1,0 +1,122 @@
+"""Quick jobs on a real Airflow: chains of three tasks, and what a deferral costs.
+
+*A chain of three*: three tasks in a row with a no-op job each, and three empty ``@task`` functions
+in a row. The time is that of the DAG run, by Airflow's own clock.
+
+*Slot-seconds*: two mapped tasks with a job of some length each. Counted is the time in which a task
+is queued or running, by Airflow's API. A task defers at once, or after the default of
+``wait_before_deferring``, or never (``deferrable=False``).
+
+The short form leaves out the slot-seconds.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bench.measure import Result, Round, Scale, Target
+from bench.responder import responder
+from bench.traffic import new_topic
+from kafka_bridge.testing.local_airflow import LocalAirflow
+
+DAGS = Path(__file__).parents[1] / "dags"
+JOBS = 2
+ROUNDS = 3
+RUN_SECONDS = 120.0
+LOOK_SECONDS = 0.1
+LENGTHS = (0.0, 1.0, 2.0, 4.0, 8.0, 12.0)
+"""Lengths of jobs, in seconds."""
+EMPTY = "three empty @task functions"
+HOLDS_A_SLOT = frozenset({"queued", "running"})
+ENDED = frozenset({"success", "failed"})
+
+
+def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
+    """Measure the rows."""
+    connection = {"conn_type": "kafka", "extra": {"bootstrap.servers": servers}}
+    with (
+        tempfile.TemporaryDirectory(prefix="kafka-bridge-bench-") as home,
+        LocalAirflow(Path(home), DAGS, connections={"kafka_default": connection}) as airflow,
+        new_topic(servers) as requests,
+        new_topic(servers) as responses,
+        responder(servers, requests),
+    ):
+        topics = {"request_topic": requests, "response_topic": responses}
+        rows = _chains(airflow, topics, scale, say)
+        return rows if scale.short else [*rows, *_slot_seconds(airflow, topics, say)]
+
+
+def _chains(
+    airflow: LocalAirflow, topics: dict[str, str], scale: Scale, say: Callable[[str], None]
+) -> list[Result]:
+    what = "a chain of three tasks with a no-op job each, "
+    rows = {
+        "default": Result(f"{what}`deferrable=True`", EMPTY, "s", Target("<=", 2.0)),
+        "in_slot": Result(f"{what}`deferrable=False`", EMPTY, "s", Target("<=", 1.7)),
+        "at_once": Result(f"{what}`wait_before_deferring=0`", EMPTY, "s", None),
+    }
+    for number in range(scale.rounds() + 1):
+        say(f"quick jobs: chains, round {number}")
+        empty = _time_run(airflow, "bench_chain_empty", topics)
+        for way, row in rows.items():
+            took = _time_run(airflow, f"bench_chain_{way}", topics)
+            if number:  # the first round fills the caches of the processes
+                row.rounds.append(Round(took, empty))
+    return list(rows.values())
+
+
+def _slot_seconds(
+    airflow: LocalAirflow, topics: dict[str, str], say: Callable[[str], None]
+) -> list[Result]:
+    rows = []
+    for seconds in LENGTHS:
+        what = f"slot-seconds of a task with a job of {seconds:g} s, "
+        never = "`deferrable=False`"
+        default = Result(f"{what}by default", never, "slot-seconds", None)
+        at_once = Result(f"{what}`wait_before_deferring=0`", never, "slot-seconds", None)
+        for number in range(ROUNDS):
+            say(f"quick jobs: slot-seconds, jobs of {seconds:g} s, round {number + 1}")
+            held = {
+                way: _count_slot_seconds(airflow, f"bench_sleeps_{way}", seconds, topics)
+                for way in ("in_slot", "default", "at_once")
+            }
+            default.rounds.append(Round(held["default"], held["in_slot"]))
+            at_once.rounds.append(Round(held["at_once"], held["in_slot"]))
+        rows += [default, at_once]
+    return rows
+
+
+def _time_run(airflow: LocalAirflow, dag_id: str, topics: dict[str, str]) -> float:
+    run_id = airflow.trigger(dag_id, conf=topics)
+    if airflow.wait_for_run(dag_id, run_id, RUN_SECONDS) != "success":
+        raise RuntimeError(airflow.run_report(dag_id, run_id))
+    run = airflow.api.get(f"dags/{dag_id}/dagRuns/{run_id}")
+    begin, end = (datetime.fromisoformat(run[name]) for name in ("start_date", "end_date"))
+    return (end - begin).total_seconds()
+
+
+def _count_slot_seconds(
+    airflow: LocalAirflow, dag_id: str, seconds: float, topics: dict[str, str]
+) -> float:
+    """Run tasks with a job each; return the slot-seconds of one, on average."""
+    conf: dict[str, Any] = {**topics, "seconds": seconds, "count": JOBS}
+    run_id = airflow.trigger(dag_id, conf=conf)
+    total, looked = 0.0, time.monotonic()
+    give_up = looked + RUN_SECONDS
+    while airflow.run_state(dag_id, run_id) not in ENDED:
+        if time.monotonic() > give_up:
+            raise RuntimeError(airflow.run_report(dag_id, run_id))
+        tasks = airflow.task_instances(dag_id, run_id)
+        now = time.monotonic()
+        holding = [each["task_id"] == "work" and each["state"] in HOLDS_A_SLOT for each in tasks]
+        total += sum(holding) * (now - looked)
+        looked = now
+        time.sleep(LOOK_SECONDS)
+    if airflow.run_state(dag_id, run_id) != "success":
+        raise RuntimeError(airflow.run_report(dag_id, run_id))
+    return total / JOBS
