@@ -11,6 +11,9 @@ from airflow.sdk import DAG, Context
 
 from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobOperator
 
+LONG = 240
+"""Seconds: so long, a task does not defer while a test looks at it."""
+
 
 def die(*_: Any) -> NoReturn:
     """End this process as a lost machine does."""
@@ -26,6 +29,16 @@ class DiesBeforeDeferral(KafkaJobOperator):
         if context["ti"].try_number == 1:
             die()
         return super().wait_for(context, job)
+
+
+class DiesAfterItsWait(KafkaJobOperator):
+    """The first try's process dies when it has waited for its job and is about to defer."""
+
+    def stop_if_ended(self, context: Context) -> None:
+        """Die, or do as the operator does."""
+        if context["ti"].try_number == 1:
+            die()
+        super().stop_if_ended(context)
 
 
 class DiesBeforePublish(KafkaJobOperator):
@@ -50,13 +63,24 @@ def one(
 
 
 one("dies_before_deferral", "patient.works", DiesBeforeDeferral, payload=12, retries=1)
+one(
+    "dies_after_its_wait",
+    "patient.works",
+    DiesAfterItsWait,
+    payload=12,
+    retries=1,
+    wait_before_deferring=2,
+)
 one("dies_before_publish", "patient.works", DiesBeforePublish, payload=0, retries=1)
 one("first_fails", "patient.first_fails", retries=1)
 one("cleared", "patient.first_waits")
 one("cleared_while_running", "patient.first_waits", deferrable=False)
+one("cleared_before_deferral", "patient.first_waits", wait_before_deferring=LONG)
 one("marked_failed", "patient.waits")
 one("marked_success", "patient.waits")
 one("killed_while_running", "patient.waits", deferrable=False)
+one("failed_before_deferral", "patient.waits", wait_before_deferring=LONG)
+one("succeeded_before_deferral", "patient.waits", wait_before_deferring=LONG)
 one("left_alone", "patient.waits", cancel_on_kill=False)
 one("unseen", "patient.waits")
 one("moved", "patient.works_until", payload=str(Path(__file__).parent / "moved.done"))
@@ -71,6 +95,15 @@ with DAG(dag_id="unseen_batch", schedule=None):
         job_type="patient.waits",
         payloads=[None] * 3,
         request_topic="patient.requests",
+    )
+
+with DAG(dag_id="batch_before_deferral", schedule=None):
+    KafkaJobBatchOperator(
+        task_id="work",
+        job_type="patient.waits",
+        payloads=[None] * 3,
+        request_topic="patient.requests",
+        wait_before_deferring=LONG,
     )
 
 for dag_id, job_type in (("hundred_jobs", "patient.numbers"), ("hundred_waiting", "patient.waits")):
