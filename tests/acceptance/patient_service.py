@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kafka_bridge.worker import ApplicationError, JobContext, Worker
 
-worker = Worker(group_id="patient", request_topic="patient.requests", concurrency=16, grace=1)
+worker = Worker(group_id="patient", request_topic="patient.requests", concurrency=32, grace=1)
 
 LONGEST = 240.0
 """Seconds after which a job that nobody stops ends by itself, and its test fails."""

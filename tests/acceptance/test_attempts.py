@@ -200,9 +200,9 @@ def test_marking_a_task_cancels_its_job_within_seconds(
     run = runs.get(dag_id) or begin(dag_id)
     run.until_at_work(requests=3 if dag_id.startswith("batch") else 1)
     run.wait_for_task("deferred" if dag_id.startswith("marked") else "running")
-    begin = time.time()
+    marked_at = time.time()
     run.mark(state)
-    reasons = until_cancelled(run, begin)
+    reasons = until_cancelled(run, marked_at)
     assert run.wait() == state
     assert reasons <= {
         f"the task was marked {state}",
