@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import confluent_kafka as ck
 
@@ -30,6 +30,9 @@ STATISTICS_MS = 5000
 LEAVE_SECONDS = 0.1
 """How long a consumer that leaves its group polls, so that its LeaveGroup is sent."""
 
+COMMITTED_SECONDS = 5.0
+"""How long the brokers may take to say what was committed."""
+
 _REBALANCING = frozenset(
     {
         ck.KafkaError.ILLEGAL_GENERATION,
@@ -40,6 +43,17 @@ _REBALANCING = frozenset(
 )
 
 Partitions: TypeAlias = Iterable[int]
+
+
+class Position(NamedTuple):
+    """A place in a partition, as it is committed.
+
+    :ivar offset: of the next record
+    :ivar metadata: a text that is committed beside it, if any
+    """
+
+    offset: int
+    metadata: str = ""
 
 
 class RequestConsumer:
@@ -76,6 +90,7 @@ class RequestConsumer:
         self._held: dict[int, bool | None] = {}
         self._fatal: ck.KafkaError | None = None
         self._commit_failed = False
+        self._has_metadata = True
         self._asked = self._answered = self._question = self._yes = self._doubt = 0
         settings = {
             **config.worker(group_id),
@@ -166,25 +181,76 @@ class RequestConsumer:
                 change(partitions)
         self._held.update({number: number in held for number in changed})
 
-    def commit(self, positions: Mapping[int, int], *, wait: bool = False) -> None:
+    def seek(self, partition: int, offset: int) -> None:
+        """Continue a partition at an offset; if that fails, the records before it arrive."""
+        try:
+            self._consumer.seek(ck.TopicPartition(self._topic, partition, offset))
+        except ck.KafkaException as error:
+            _log.debug("Seeking in partition %d failed: %s", partition, kafka_error(error).str())
+
+    def committed(self, partitions: Partitions) -> dict[int, Position]:
+        """Return what the group has committed, if the brokers say so in time."""
+        asked = [ck.TopicPartition(self._topic, each) for each in partitions]
+        try:
+            found = self._consumer.committed(asked, timeout=COMMITTED_SECONDS)
+        except ck.KafkaException as error:
+            _log.warning("Reading committed offsets failed: %s", kafka_error(error).str())
+            return {}
+        return {
+            each.partition: Position(each.offset, each.metadata or "")
+            for each in found
+            if each.error is None and each.offset >= 0
+        }
+
+    def commit(self, positions: Mapping[int, Position], *, wait: bool = False) -> None:
         """Commit the next offset of each partition; a failure is logged, not raised.
 
-        No job is lost: uncommitted requests are delivered again.
+        No job is lost: uncommitted requests are delivered again. If the brokers refuse metadata of
+        that length, none is committed any more.
         """
         if not positions:
             return
-        offsets = [ck.TopicPartition(self._topic, p, offset) for p, offset in positions.items()]
         try:
             if wait:
-                self._consumer.commit(offsets=offsets, asynchronous=False)
+                self._commit_and_wait(positions)
             else:
-                self._consumer.commit(offsets=offsets)
+                self._consumer.commit(offsets=self._offsets(positions))
                 self._asked += 1
         except ck.KafkaException as error:
             self._not_committed(kafka_error(error))
 
+    def _commit_and_wait(self, positions: Mapping[int, Position]) -> None:
+        try:
+            self._consumer.commit(offsets=self._offsets(positions), asynchronous=False)
+        except ck.KafkaException as error:
+            if not self._is_metadata_refused(kafka_error(error)):
+                raise
+            self._consumer.commit(offsets=self._offsets(positions), asynchronous=False)
+
+    def _offsets(self, positions: Mapping[int, Position]) -> list[ck.TopicPartition]:
+        return [
+            ck.TopicPartition(
+                self._topic, number, at.offset, metadata=at.metadata if self._has_metadata else ""
+            )
+            for number, at in positions.items()
+        ]
+
+    def _is_metadata_refused(self, error: ck.KafkaError) -> bool:
+        """Tell whether the brokers refuse the metadata; then commit none from now on."""
+        is_refused = error.code() == ck.KafkaError.OFFSET_METADATA_TOO_LARGE
+        if is_refused and self._has_metadata:
+            self._has_metadata = False
+            _log.warning(
+                "The brokers refuse commit metadata of this length: a worker that takes over will "
+                "read finished requests again. Set offset.metadata.max.bytes of the brokers to "
+                "4096, Kafka's default"
+            )
+        return is_refused
+
     def _not_committed(self, error: ck.KafkaError) -> None:
         self._commit_failed = True
+        if self._is_metadata_refused(error):
+            return
         # While the group rebalances that is usual.
         level = logging.DEBUG if error.code() in _REBALANCING else logging.WARNING
         _log.log(level, "Committing offsets failed: %s", error.str())
@@ -194,7 +260,7 @@ class RequestConsumer:
         failed, self._commit_failed = self._commit_failed, False
         return failed
 
-    def is_member(self, positions: Mapping[int, int], doubt: int) -> bool:
+    def is_member(self, positions: Mapping[int, Position], doubt: int) -> bool:
         """Return whether the group still has this member; ask again until it does.
 
         The question is a commit of these positions, which the group refuses from a non-member. The

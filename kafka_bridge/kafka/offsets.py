@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import cast
 
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.error_translation import heals_by_itself, kafka_error, translate
+from kafka_bridge.kafka.error_translation import (
+    PARTITION_END,
+    heals_by_itself,
+    kafka_error,
+    translate,
+)
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.kafka.topic_metadata import partition_count
 from kafka_bridge.kafka.unreadable import is_unreadable
 from kafka_bridge.protocol.errors import BrokerUnreachable, RecordGone, RecordLocation
 
 RETRY_SECONDS = 0.2
+FETCH_BYTES = 16 * 1024
+"""How much is fetched for one record of a partition; a larger batch comes as a whole."""
 _OUT_OF_RANGE = ck.KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001  librdkafka's local codes begin so
 
 
@@ -114,6 +122,36 @@ def read_record(config: KafkaConfig, location: RecordLocation, timeout: float) -
     raise BrokerUnreachable(
         f"record {location} did not arrive from {config.bootstrap_servers} within {timeout:g} s"
     )
+
+
+def records_at(
+    config: KafkaConfig, topic: str, offsets: Mapping[int, int], timeout: float
+) -> dict[int, Record]:
+    """Return the records at these offsets, one of each partition: those that are found in time.
+
+    :param offsets: by partition
+    :param timeout: seconds
+    """
+    settings = {
+        **config.reader("record"),
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
+        "max.partition.fetch.bytes": FETCH_BYTES,
+    }
+    found, left = dict[int, Record](), dict(offsets)
+    deadline = time.monotonic() + timeout
+    with contextlib.closing(make(ck.Consumer, settings)) as consumer:
+        consumer.assign([ck.TopicPartition(topic, number, at) for number, at in offsets.items()])
+        while left and (seconds := deadline - time.monotonic()) > 0:
+            message = consumer.poll(seconds)
+            if message is None:
+                continue
+            number, error = cast(int, message.partition()), message.error()
+            if error is None and left.get(number) == message.offset():
+                found[number] = Record.of(message)
+            if error is None or error.code() in (PARTITION_END, _OUT_OF_RANGE):
+                left.pop(number, None)
+    return found
 
 
 @contextlib.contextmanager

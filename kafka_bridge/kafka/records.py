@@ -76,6 +76,16 @@ class Received:
         self.value = message.value()
 
     @property
+    def key(self) -> bytes | None:
+        """Its key."""
+        return self._message.key()
+
+    @property
+    def timestamp_ms(self) -> int:
+        """Its timestamp, milliseconds since 1970, or -1 where it has none."""
+        return self._message.timestamp()[1]
+
+    @property
     def headers(self) -> Headers:
         """Its headers; none where one of their names is no UTF-8."""
         return headers_of(self._message)

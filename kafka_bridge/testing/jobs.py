@@ -190,6 +190,8 @@ class _Given:
 
     partition = 0
     offset = 0
+    key = None
+    timestamp_ms = -1
 
     def __init__(self, request: JobRequest, headers: RawHeaders) -> None:
         self._request = request

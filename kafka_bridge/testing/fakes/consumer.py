@@ -41,7 +41,7 @@ class FakeConsumer(ck.Consumer):
     ends a poll. Records of a paused partition wait in the script until it is resumed.
 
     ``commits`` has the offsets of each commit by partition, ``paused`` the numbers of paused
-    partitions.
+    partitions. A commit with metadata of more than ``most_metadata`` characters fails.
 
     :param topic: the topic that the steps belong to
     :param partitions: how many partitions it has
@@ -59,6 +59,7 @@ class FakeConsumer(ck.Consumer):
         self.commits: list[dict[int, int]] = []
         self.commit_error: int | None = None
         """The code of ``ck.KafkaError`` that commits fail with."""
+        self.most_metadata = 4096
         self.paused: set[int] = set()
         self.closed = False
         self.watermarks: dict[int, tuple[int, int]] = {}
@@ -69,6 +70,7 @@ class FakeConsumer(ck.Consumer):
         self._records: dict[int, list[ck.Message]] = defaultdict(list)
         self._assignment: dict[_Place, int] = {}
         self._positions: dict[_Place, int] = {}
+        self._committed: dict[_Place, ck.TopicPartition] = {}
         self._callbacks: dict[str, Any] = {}
 
     # What a test does.
@@ -222,7 +224,9 @@ class FakeConsumer(ck.Consumer):
         ]
 
     def seek(self, partition: ck.TopicPartition) -> None:
-        """Note from where to go on."""
+        """Note from where to go on; raise where the partition is not assigned."""
+        if _place(partition) not in self._assignment:
+            raise ck.KafkaException(ck.KafkaError(ck.KafkaError._STATE))  # noqa: SLF001
         self._positions[_place(partition)] = partition.offset
 
     def pause(self, partitions: list[ck.TopicPartition]) -> None:
@@ -240,8 +244,11 @@ class FakeConsumer(ck.Consumer):
     ) -> list[ck.TopicPartition] | None:
         """Note the offsets; ``on_commit`` is called within the next poll."""
         error = None if self.commit_error is None else ck.KafkaError(self.commit_error)
+        if any(len(each.metadata or "") > self.most_metadata for each in offsets):
+            error = ck.KafkaError(ck.KafkaError.OFFSET_METADATA_TOO_LARGE)
         if error is None:
             self.commits.append({each.partition: each.offset for each in offsets})
+            self._committed |= {_place(each): each for each in offsets}
         elif not asynchronous:
             raise ck.KafkaException(error)
         if asynchronous:
@@ -251,6 +258,18 @@ class FakeConsumer(ck.Consumer):
                 self._changed.notify_all()
             return None
         return offsets
+
+    def committed(
+        self, partitions: list[ck.TopicPartition], timeout: float = -1
+    ) -> list[ck.TopicPartition]:
+        """Return what was committed last; raise as commits do."""
+        if self.commit_error is not None:
+            raise ck.KafkaException(ck.KafkaError(self.commit_error))
+        nothing = ck.OFFSET_INVALID
+        return [
+            self._committed.get(place, ck.TopicPartition(*place, nothing))
+            for place in map(_place, partitions)
+        ]
 
     def list_topics(self, topic: str | None = None, timeout: float = -1) -> Any:
         """Return the metadata of the topics that the test has named."""

@@ -5,14 +5,16 @@ For the polling thread alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from kafka_bridge.kafka.consumer import Position
 from kafka_bridge.worker.monitoring.observer import Observer
+from kafka_bridge.worker.runtime.finished_runs import FinishedRuns
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
 from kafka_bridge.worker.runtime.in_flight import STARTABLE, InFlightJob, Phase
-from kafka_bridge.worker.runtime.partition import Partition
+from kafka_bridge.worker.runtime.partition import OffsetTracker, Partition
 from kafka_bridge.worker.runtime.slots import Slots
 
 
@@ -124,11 +126,17 @@ class Assignment:
 
     # Partitions.
 
-    def assigned(self, numbers: Iterable[int]) -> None:
-        """Add partitions; abandon the jobs of lost ones that do not come back."""
+    def assigned(
+        self, numbers: Iterable[int], finished: Mapping[int, FinishedRuns] | None = None
+    ) -> None:
+        """Add partitions; abandon the jobs of lost ones that do not come back.
+
+        :param finished: by partition, what is finished above its committed offset, where known
+        """
         self.epoch += 1
         for number in numbers:
-            partition = self.partitions[number] = Partition(number, self.epoch)
+            offsets = OffsetTracker((finished or {}).get(number))
+            partition = self.partitions[number] = Partition(number, self.epoch, offsets=offsets)
             orphans = self.jobs_of([self._lost.pop(number, partition)])
             for job in orphans:
                 job.partition = partition
@@ -165,16 +173,21 @@ class Assignment:
         if (partition := self.partitions.get(number)) is not None:
             partition.offsets.jump_to(end)
 
-    def positions(self, numbers: Iterable[int] | None = None) -> dict[int, int]:
-        """Return, by partition, the offset to continue from, if anything was consumed.
+    def seeks(self) -> dict[int, int]:
+        """Return, by partition, where to continue, if the next records are finished."""
+        ends = {number: each.offsets.seek() for number, each in self.partitions.items()}
+        return {number: end for number, end in ends.items() if end is not None}
+
+    def positions(self, numbers: Iterable[int] | None = None) -> dict[int, Position]:
+        """Return, by partition, what to commit, if anything was consumed.
 
         :param numbers: all partitions by default
         """
         chosen = self.partitions if numbers is None else numbers
-        known = {n: self.partitions[n].offsets.position for n in chosen if n in self.partitions}
+        known = {n: self.partitions[n].offsets.to_commit for n in chosen if n in self.partitions}
         return {number: at for number, at in known.items() if at is not None}
 
-    def moved_positions(self) -> dict[int, int]:
-        """Return the positions that have moved since the last call."""
-        moved = {number: each.offsets.to_commit() for number, each in self.partitions.items()}
+    def moved_positions(self) -> dict[int, Position]:
+        """Return what to commit where it has changed since the last call."""
+        moved = {number: each.offsets.moved() for number, each in self.partitions.items()}
         return {number: at for number, at in moved.items() if at is not None}

@@ -18,6 +18,7 @@ from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.worker.runtime.admission import Admission
 from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.backlog import BACKLOG_RECORDS, SHARED, Backlog
+from kafka_bridge.worker.runtime.finished_runs import ConsumedRecord
 from kafka_bridge.worker.runtime.handover import HandoverHeartbeats
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
 from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot
@@ -49,14 +50,22 @@ class Intake:
 
         Their partition may have gone within the poll that returned them: its new owner gets them.
         """
+        last = dict[Partition, Received]()
         for received in arrived:
             if (partition := self.assignment.partitions.get(received.partition)) is None:
+                continue
+            last[partition] = received
+            if partition.offsets.passes(received.offset):
                 continue
             partition.offsets.consume(received.offset)
             if received.value is None:  # a tombstone is not a request
                 partition.offsets.finish(received.offset)
             elif (job := self._job(partition, received)) is not None:
                 self.queue(job)
+        for partition, received in last.items():
+            partition.offsets.note_last(
+                ConsumedRecord.of(received.offset, received.key, received.timestamp_ms)
+            )
 
     def receive_again(self, partition: Partition, received: Received) -> None:
         """Process a request that was skipped and has been read again."""

@@ -5,7 +5,22 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import chain
+from heapq import merge
+from itertools import chain, islice
+
+from kafka_bridge.kafka.consumer import Position
+from kafka_bridge.worker.runtime.finished_runs import (
+    ConsumedRecord,
+    FinishedRuns,
+    Run,
+    to_metadata,
+)
+
+MOST_UNFINISHED = 20_000
+"""Behind how many unfinished offsets a commit looks for finished ones: it takes a few ms."""
+SEEK_RECORDS = 10_000
+"""Of how many finished records it is worth to seek over them: to read and drop them costs a few
+microseconds each, a seek some tens of milliseconds."""
 
 
 @dataclass(slots=True)
@@ -15,18 +30,63 @@ class OffsetTracker:
     Jobs finish out of order. Only the offset up to which everything is finished may be committed:
     after a crash Kafka delivers from there, and a job that was not finished is delivered again.
 
-    Of a skipped request only the offset is kept, by the lane that had no room for it.
+    Of a skipped request only the offset is kept, by the lane that had no room for it. Of a finished
+    one nothing is kept: it lies between the position and the next offset, and is not unfinished.
+
+    :param finished_before: what is finished above the committed offset, as an earlier commit says
     """
 
-    committed: int | None = None
+    finished_before: FinishedRuns | None = None
+    committed: Position | None = None
     _unfinished: set[int] = field(default_factory=set)
     _skipped: dict[str, deque[int]] = field(default_factory=dict)
     _next: int | None = None
+    _ahead: deque[Run] = field(default_factory=deque)
+    _last: ConsumedRecord | None = None
+    _sought: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.finished_before is not None:
+            self._ahead.extend(self.finished_before.runs)
+            self._last = self.finished_before.last
 
     def consume(self, offset: int) -> None:
         """Note that the record at this offset was consumed."""
         self._unfinished.add(offset)
         self._next = offset + 1
+
+    def passes(self, offset: int) -> bool:
+        """Note that a record has arrived; tell whether an earlier commit says that it is finished.
+
+        Then it is not to be consumed.
+        """
+        ahead = self._ahead
+        if not ahead:
+            return False
+        if self._next is not None and offset < self._next:
+            ahead.clear()  # offsets went back: they may belong to other records now
+            return False
+        while ahead and ahead[0][1] <= offset:
+            ahead.popleft()
+        if not ahead or offset < ahead[0][0]:
+            return False
+        self._next, self._sought = offset + 1, None
+        return True
+
+    def seek(self) -> int | None:
+        """Return where to continue, once, if it is worth to seek over the next, finished records."""
+        if self._next is None or not self._ahead or self._ahead[0][0] > self._next:
+            return None
+        end = self._ahead[0][1]
+        if end == self._sought or end - self._next < SEEK_RECORDS:
+            return None
+        self._sought = end
+        return end
+
+    def note_last(self, record: ConsumedRecord) -> None:
+        """Note the last record that has arrived."""
+        if self._last is None or record.offset > self._last.offset:
+            self._last = record
 
     def finish(self, offset: int) -> None:
         """Note that the record at this offset is finished."""
@@ -86,11 +146,45 @@ class OffsetTracker:
     def position(self) -> int | None:
         """The offset to continue from after a crash; None if nothing was consumed."""
         firsts = (waiting[0] for waiting in self._skipped.values())
-        return min(chain(self._unfinished, firsts), default=self._next)
+        return min(chain(self._unfinished, firsts), default=self._reached)
 
-    def to_commit(self) -> int | None:
-        """Return the position, or None when it has not moved since it was last returned."""
-        position = self.position
+    @property
+    def _reached(self) -> int | None:
+        """The first offset of which it is not known that it is finished, if all before it are."""
+        reached = self._next
+        for start, end in self._ahead:
+            if reached is None or reached < start:
+                break
+            reached = max(reached, end)
+        return reached
+
+    @property
+    def finished(self) -> FinishedRuns | None:
+        """What is finished from the position on; None if nothing was consumed."""
+        at, following, last = self.position, self._next, self._last
+        if at is None or following is None or last is None:
+            return None
+        runs = list[Run]()
+        waiting = merge(sorted(self._unfinished), *self._skipped.values())
+        for offset in islice(waiting, MOST_UNFINISHED):
+            runs.append((at, offset))
+            at = offset + 1
+        if next(waiting, None) is None:
+            runs.append((at, following))
+        runs += [(max(start, following), end) for start, end in self._ahead]
+        return FinishedRuns.up_to(last, runs)
+
+    @property
+    def to_commit(self) -> Position | None:
+        """The position, with what is finished above it; None if nothing was consumed."""
+        offset, finished = self.position, self.finished
+        if offset is None:
+            return None
+        return Position(offset, "" if finished is None else to_metadata(offset, finished))
+
+    def moved(self) -> Position | None:
+        """Return what to commit, or None when it has not changed since it was last returned."""
+        position = self.to_commit
         if position == self.committed:
             return None
         self.committed = position

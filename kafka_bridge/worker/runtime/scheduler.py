@@ -7,7 +7,7 @@ brokers have acknowledged an event) is put into the mailbox and done in :meth:`S
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +18,7 @@ from kafka_bridge.worker.runtime.admission import Admission, DeadLetter, Decisio
 from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.backlog import Backlog
 from kafka_bridge.worker.runtime.capacity import Capacity
+from kafka_bridge.worker.runtime.finished_runs import FinishedRuns
 from kafka_bridge.worker.runtime.handover import HandoverHeartbeats
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
 from kafka_bridge.worker.runtime.in_flight import InFlightJob, Outcome, Phase
@@ -80,9 +81,14 @@ class Scheduler:
         """Whether no job is queued or in flight."""
         return not self.intake.backlog and not self.assignment.in_flight
 
-    def assigned(self, numbers: Iterable[int]) -> None:
-        """Begin with partitions that the group has assigned."""
-        self.assignment.assigned(numbers)
+    def assigned(
+        self, numbers: Iterable[int], finished: Mapping[int, FinishedRuns] | None = None
+    ) -> None:
+        """Begin with partitions that the group has assigned.
+
+        :param finished: by partition, what is finished above its committed offset, where known
+        """
+        self.assignment.assigned(numbers, finished)
 
     def receive(self, arrived: Iterable[Received]) -> None:
         """Process requests that were consumed."""

@@ -25,6 +25,7 @@ from kafka_bridge.worker.runtime.admission import Admission
 from kafka_bridge.worker.runtime.allocator import release_large_blocks
 from kafka_bridge.worker.runtime.capacity import Capacity
 from kafka_bridge.worker.runtime.dead_letters import DeadLetters
+from kafka_bridge.worker.runtime.earlier_commits import finished_above
 from kafka_bridge.worker.runtime.executor import Executor, event_loop
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
 from kafka_bridge.worker.runtime.ledger import Ledger
@@ -220,6 +221,9 @@ class Service:
         self._membership.about_to_poll()
         records = self._consumer.poll(timeout)
         self._scheduler.receive(records)
+        if records:
+            for number, offset in self._scheduler.assignment.seeks().items():
+                self._consumer.seek(number, offset)
         self._control.check()
         self._producer.check()
         if self._membership.in_doubt:
@@ -283,7 +287,10 @@ class Service:
     # Partitions come and go, within poll() and close().
 
     def _assigned(self, numbers: Iterable[int]) -> None:
-        self._scheduler.assigned(numbers)
+        numbers = list(numbers)
+        committed = self._consumer.committed(numbers)
+        finished = finished_above(committed, self._config, self._settings.request_topic)
+        self._scheduler.assigned(numbers, finished)
         if not self._joined:
             self._joined = True
             self._on_ready()

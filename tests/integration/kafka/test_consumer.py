@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integration.jobs import WAIT_SECONDS, config_of
-from kafka_bridge.kafka.consumer import RequestConsumer
+from kafka_bridge.kafka.consumer import Position, RequestConsumer
 from kafka_bridge.testing import Broker
 
 if TYPE_CHECKING:
@@ -47,19 +47,21 @@ def poll_until(consumer: RequestConsumer, condition: Callable[[], object]) -> No
 
 def test_an_answer_counts_for_the_doubt_that_asked(consumer: RequestConsumer) -> None:
     """Each doubt asks the group anew: it believes no answer to a commit from before."""
-    assert not consumer.is_member({0: 0}, doubt=1)
-    poll_until(consumer, lambda: consumer.is_member({0: 0}, doubt=1))
-    assert not consumer.is_member({0: 0}, doubt=2)  # and then the doubt ends in another way
-    consumer.commit({0: 0})
+    assert not consumer.is_member({0: Position(0)}, doubt=1)
+    poll_until(consumer, lambda: consumer.is_member({0: Position(0)}, doubt=1))
+    assert not consumer.is_member(
+        {0: Position(0)}, doubt=2
+    )  # and then the doubt ends in another way
+    consumer.commit({0: Position(0)})
     for _ in range(10):
         consumer.poll(0.05)
-    assert not consumer.is_member({0: 0}, doubt=3)
-    poll_until(consumer, lambda: consumer.is_member({0: 0}, doubt=3))
+    assert not consumer.is_member({0: Position(0)}, doubt=3)
+    poll_until(consumer, lambda: consumer.is_member({0: Position(0)}, doubt=3))
 
 
 def test_commit_that_fails_is_known_to_have_failed(consumer: RequestConsumer) -> None:
     """Whoever commits only what has moved hears that the rest has to be committed again."""
-    consumer.commit({7: 0})  # there is no such partition
+    consumer.commit({7: Position(0)})  # there is no such partition
     poll_until(consumer, consumer.has_failed_to_commit)
-    consumer.commit({0: 0}, wait=True)
+    consumer.commit({0: Position(0)}, wait=True)
     assert not consumer.has_failed_to_commit()

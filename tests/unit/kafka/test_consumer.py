@@ -10,7 +10,7 @@ import pytest
 
 from kafka_bridge.kafka import consumer as consumer_module
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.consumer import RequestConsumer
+from kafka_bridge.kafka.consumer import Position, RequestConsumer
 from kafka_bridge.protocol.errors import AccessDenied, TopicNotFound
 from kafka_bridge.testing.fakes import FakeClock, FakeConsumer
 
@@ -118,8 +118,8 @@ def test_failed_commit_is_logged_and_known_and_not_raised(
     consumer: RequestConsumer, client: FakeConsumer, caplog: pytest.LogCaptureFixture, waits: bool
 ) -> None:
     """What is not committed is delivered again, so no job is lost."""
-    client.commit_error = ck.KafkaError.OFFSET_METADATA_TOO_LARGE
-    consumer.commit({0: 7}, wait=waits)
+    client.commit_error = ck.KafkaError.UNKNOWN_TOPIC_OR_PART
+    consumer.commit({0: Position(7)}, wait=waits)
     consumer.poll(0)
     assert consumer.has_failed_to_commit()
     assert not consumer.has_failed_to_commit(), "it is reported once"
@@ -132,7 +132,7 @@ def test_failed_commit_during_a_rebalance_is_no_warning(
     """That is usual."""
     caplog.set_level(logging.WARNING)
     client.commit_error = ck.KafkaError.REBALANCE_IN_PROGRESS
-    consumer.commit({0: 7}, wait=True)
+    consumer.commit({0: Position(7)}, wait=True)
     assert consumer.has_failed_to_commit()
     assert caplog.text == ""
 
@@ -142,23 +142,59 @@ def test_commit_sends_each_partitions_offset(
 ) -> None:
     """Nothing is sent where there is nothing to commit."""
     consumer.commit({})
-    consumer.commit({0: 7, 2: 9})
+    consumer.commit({0: Position(7), 2: Position(9)})
     assert client.commits == [{0: 7, 2: 9}]
+
+
+def test_metadata_is_committed_and_read_again(
+    consumer: RequestConsumer, client: FakeConsumer
+) -> None:
+    """What was never committed is not there; nor is what the brokers do not say in time."""
+    consumer.commit({0: Position(7, "a note"), 2: Position(9)})
+    assert consumer.committed([0, 1, 2]) == {0: Position(7, "a note"), 2: Position(9)}
+    client.commit_error = ck.KafkaError.REQUEST_TIMED_OUT
+    assert consumer.committed([0]) == {}
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_metadata_that_brokers_refuse_does_not_prevent_commits(
+    consumer: RequestConsumer, client: FakeConsumer, caplog: pytest.LogCaptureFixture, waits: bool
+) -> None:
+    """The offset counts: it is committed without, then and from now on. It is logged once."""
+    client.most_metadata = 10
+    for offset in (7, 8):
+        position = {0: Position(offset, "more than ten")}
+        consumer.commit(position, wait=waits)
+        consumer.poll(0)
+        if consumer.has_failed_to_commit():  # the worker commits again
+            consumer.commit(position)
+    assert client.commits == [{0: 7}, {0: 8}]
+    assert consumer.committed([0]) == {0: Position(8)}
+    assert caplog.text.count("offset.metadata.max.bytes") == 1
+
+
+def test_seek_that_fails_is_left_alone(consumer: RequestConsumer, client: FakeConsumer) -> None:
+    """The records that it would have passed arrive."""
+    client.add_assignment(0)
+    consumer.poll(0)
+    consumer.seek(0, 20)
+    assert client.position([ck.TopicPartition("requests", 0)])[0].offset == 20
+    consumer.seek(1, 20)
 
 
 def test_membership_is_confirmed_by_a_commit_that_succeeds(
     consumer: RequestConsumer, client: FakeConsumer
 ) -> None:
     """The first call only asks; an answer to an earlier doubt proves nothing."""
-    assert not consumer.is_member({0: 7}, doubt=1)
+    assert not consumer.is_member({0: Position(7)}, doubt=1)
     consumer.poll(0)
-    assert consumer.is_member({0: 7}, doubt=1)
-    assert not consumer.is_member({0: 7}, doubt=2)
+    assert consumer.is_member({0: Position(7)}, doubt=1)
+    assert not consumer.is_member({0: Position(7)}, doubt=2)
     client.commit_error = ck.KafkaError.UNKNOWN_MEMBER_ID
     consumer.poll(0)
-    assert not consumer.is_member({0: 7}, doubt=3)
+    assert not consumer.is_member({0: Position(7)}, doubt=3)
     consumer.poll(0)
-    assert not consumer.is_member({0: 7}, doubt=3)
+    assert not consumer.is_member({0: Position(7)}, doubt=3)
 
 
 def test_closing_leaves_the_group_and_revokes_the_partitions(

@@ -13,7 +13,7 @@ import pytest
 from kafka_bridge.kafka import consumer as consumer_module
 from kafka_bridge.kafka import producer as producer_module
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.consumer import RequestConsumer
+from kafka_bridge.kafka.consumer import Position, RequestConsumer
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import (
@@ -274,13 +274,13 @@ def test_records_of_a_paused_partition_wait(member: Member) -> None:
 
 def test_commits_are_noted_and_may_fail(member: Member) -> None:
     """The answer to an asynchronous commit comes within the next poll."""
-    member.consumer.commit({0: 5, 1: 7})
+    member.consumer.commit({0: Position(5), 1: Position(7)})
     member.client.commit_error = ck.KafkaError.UNKNOWN_MEMBER_ID
-    member.consumer.commit({0: 6})
+    member.consumer.commit({0: Position(6)})
     assert not member.consumer.has_failed_to_commit()
     member.poll()
     assert member.consumer.has_failed_to_commit()
-    member.consumer.commit({0: 6}, wait=True)
+    member.consumer.commit({0: Position(6)}, wait=True)
     assert member.consumer.has_failed_to_commit()
     assert member.client.commits == [{0: 5, 1: 7}]
 

@@ -1,7 +1,8 @@
 """Random histories of one worker and one partition: what must hold, whatever happens, and when.
 
 Acknowledgements fail, partitions are lost, revoked and assigned again, another worker finishes
-jobs meanwhile, jobs are cancelled, membership is in doubt, the worker is told to stop.
+jobs meanwhile, jobs are cancelled, membership is in doubt, the worker is told to stop, or dies and
+is started again. Others commit, too: an old worker's commit comes late, or other metadata.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from kafka_bridge.kafka.consumer import Position
 from kafka_bridge.protocol.codec import decode, encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import BrokerUnreachable, RecordTooLarge, TopicNotFound
@@ -24,9 +26,15 @@ from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer
-from kafka_bridge.worker.runtime import reporter
+from kafka_bridge.worker.runtime import finished_runs, partition, reporter
 from kafka_bridge.worker.runtime.admission import Admission
 from kafka_bridge.worker.runtime.capacity import Capacity
+from kafka_bridge.worker.runtime.finished_runs import (
+    ConsumedRecord,
+    FinishedRuns,
+    from_metadata,
+    to_metadata,
+)
 from kafka_bridge.worker.runtime.in_flight import InFlightJob, Outcome
 from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot, Unfinished
 from kafka_bridge.worker.runtime.mailbox import Mailbox
@@ -53,6 +61,7 @@ class Topic:
         self._snapshot: LedgerSnapshot | None = None
         self._is_reading = False
         self._finished_here: set[str] = set()
+        self.ended_at_read = frozenset[str]()
 
     def deliver(self, *record: Any) -> None:
         """Take an event, to be acknowledged later."""
@@ -64,6 +73,13 @@ class Topic:
         if error is None:
             self.events.append(event)
         delivered(error)
+
+    def die(self, arrives: int) -> None:
+        """Have so many of the unacknowledged events arrive, and no more; forget the worker's."""
+        self.events += [event for event, _ in self.unacknowledged[:arrives]]
+        self.unacknowledged.clear()
+        self._snapshot, self._is_reading = None, False
+        self._finished_here.clear()
 
     @property
     def ended(self) -> Counter[str]:
@@ -113,7 +129,8 @@ class Topic:
         self._is_reading = False
         if self._chance.random() < 0.1:
             return
-        finished = frozenset(job.encode() for job in self.ended)
+        self.ended_at_read = frozenset(self.ended)
+        finished = frozenset(job.encode() for job in self.ended_at_read)
         unfinished: dict[bytes, Unfinished] = {}
         for each in self.events:
             if (key := each.correlation_id.encode()) not in finished:
@@ -144,8 +161,17 @@ class History:
         self.running: list[InFlightJob] = []
         self.letters: list[tuple[int, Callable[[], None]]] = []
         self.dead: set[int] = set()
-        self.committed = self.position = 0
+        self.committed, self.position = Position(0), 0
+        self.earlier = [self.committed]
+        self.seeks = 0
         self.has_partition = self.is_stopping = False
+        self._start_worker()
+        self.requests: list[JobRequest] = []
+        for _ in range(JOBS):
+            is_twice = self.requests and chance.random() < 0.15
+            self.requests.append(chance.choice(self.requests) if is_twice else self._request())
+
+    def _start_worker(self) -> None:
         self.slots = Slots(CONCURRENCY)
         self.scheduler = assemble(
             Admission(
@@ -166,10 +192,6 @@ class History:
             Observer(),
         )
         self.assignment = self.scheduler.assignment
-        self.requests: list[JobRequest] = []
-        for _ in range(JOBS):
-            is_twice = self.requests and chance.random() < 0.15
-            self.requests.append(self.requests[-1] if is_twice else self._request())
 
     def _executor(self) -> Any:
         return SimpleNamespace(
@@ -203,6 +225,8 @@ class History:
         return SimpleNamespace(
             partition=0,
             offset=offset,
+            key=b"k",
+            timestamp_ms=0,
             value=value,
             headers=(),
             record=offset,
@@ -231,6 +255,7 @@ class History:
             if startable[0].begin():
                 own = [each for each in self.topic.events if each.state in TERMINAL]
                 assert startable[0].correlation_id not in {each.correlation_id for each in own}
+                assert startable[0].correlation_id not in self.topic.ended_at_read
                 self.running.append(startable[0])
             else:
                 self._end(startable[0], S.FAILED)
@@ -261,20 +286,53 @@ class History:
             arrived = [self._received(offset) for offset in range(self.position, end)]
             self.position = end
             self.scheduler.receive(arrived)
+            if (end := self.assignment.seeks().get(0, self.position)) > self.position:
+                self.position = end
+                self.seeks += 1
 
     def commit(self) -> None:
-        """Commit the position: only finished requests, and dead letters, may lie before it."""
-        position = self.assignment.positions().get(0, self.committed)
-        ended = self.topic.ended
-        for offset in range(self.committed, position):
-            assert self.requests[offset].correlation_id in ended or offset in self.dead
-        self.committed = max(self.committed, position)
+        """Commit: only finished requests, and dead letters, may lie before it or be in its runs."""
+        position = self.assignment.positions().get(0)
+        if position is not None and position.offset >= self.committed.offset:
+            self._check(position)
+            self.earlier.append(position)
+            self.committed = position
+
+    def _check(self, position: Position) -> None:
+        finished = from_metadata(*position)
+        runs = [(0, position.offset), *(() if finished is None else finished.runs)]
+        assert all(self._is_finished(offset) for run in runs for offset in range(*run))
+
+    def _is_finished(self, offset: int) -> bool:
+        return self.requests[offset].correlation_id in self.topic.ended or offset in self.dead
+
+    def foreign_commit(self) -> None:
+        """Have an old worker commit late, or another program commit metadata of its own."""
+        if not self.has_partition:
+            notes = ["", "another program's", self.committed.metadata[:-1], "7" * 5000]
+            offset = self.committed.offset
+            others = [Position(offset, note) for note in notes]
+            others += [Position(offset, each.metadata) for each in self.earlier]
+            self.committed = self.chance.choice(others + self.earlier * 2)
+
+    def die(self) -> None:
+        """End the process; some of what it has sent arrives. Then start it again."""
+        if self.chance.random() < 0.3:
+            arrives = self.chance.randint(0, len(self.topic.unacknowledged))
+            self.topic.die(arrives)
+            self.mailbox.run_pending()  # nobody hears of it
+            self.ticking.clear()
+            for each in (self.submitted, self.running, self.letters):
+                each.clear()
+            self.has_partition = self.is_stopping = False
+            self._start_worker()
 
     def assign(self) -> None:
         """Get the partition."""
         if not self.has_partition:
-            self.has_partition, self.position = True, self.committed
-            self.scheduler.assigned([0])
+            self.has_partition, self.position = True, self.committed.offset
+            finished = from_metadata(*self.committed)
+            self.scheduler.assigned([0], {} if finished is None else {0: finished})
 
     def lose(self) -> None:
         """Lose the partition; what was sent has been acknowledged or has failed by then."""
@@ -302,17 +360,24 @@ class History:
 
     def other_worker(self) -> None:
         """Have another worker, which has the partition, finish a job, and perhaps commit."""
-        if not self.has_partition and self.committed < JOBS:
-            job = self.requests[self.chance.randrange(self.committed, JOBS)].correlation_id
+        first = self.committed.offset
+        if not self.has_partition and first < JOBS:
+            job = self.requests[self.chance.randrange(first, JOBS)].correlation_id
             if job not in self.topic.ended:
                 self.topic.ends_of_others.add(job)
             if self.chance.random() < 0.5:
-                ended = self.topic.ended
-                while self.committed < JOBS and (
-                    self.requests[self.committed].correlation_id in ended
-                    or self.committed in self.dead
-                ):
-                    self.committed += 1
+                while first < JOBS and self._is_finished(first):
+                    first += 1
+                self.committed = self._committed_by_other(first)
+                self._check(self.committed)
+
+    def _committed_by_other(self, first: int) -> Position:
+        """Return what another worker commits: not all of them write metadata."""
+        if first >= JOBS or self.chance.random() < 0.3:
+            return Position(first)
+        last = ConsumedRecord.of(JOBS - 1, b"k", 0)
+        runs = [(each, each + 1) for each in range(first, JOBS) if self._is_finished(each)]
+        return Position(first, to_metadata(first, FinishedRuns.up_to(last, runs)))
 
     def cancel(self) -> None:
         """Cancel a job."""
@@ -350,7 +415,8 @@ class History:
         """Have things happen at random; then have everything that is due happen."""
         often = [self.acknowledge, self.work] * 5 + [self.start] * 8 + [self.poll] * 4
         often += [self.end] * 3 + [self.commit, self.assign, self.tick, self.write_letter] * 2
-        rarely = [self.lose, self.revoke, self.other_worker, self.cancel, self.stop]
+        rarely = [self.lose, self.revoke, self.other_worker, self.cancel, self.stop, self.die]
+        rarely += [self.foreign_commit] * 2
         rarely += [each for each in (self.doubt, self.delete_topic) if self.chance.random() < 0.5]
         for _ in range(STEPS):
             self.chance.choice(often + rarely)()
@@ -381,7 +447,7 @@ class History:
         return [
             each
             for each in self.assignment.in_flight.values()
-            if not each.is_owned and each.offset < self.committed
+            if not each.is_owned and self._is_finished(each.offset)
         ]
 
 
@@ -389,6 +455,8 @@ class History:
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Retry at once, and log nothing: thousands of errors are made here."""
     monkeypatch.setattr(reporter, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(finished_runs, "WORTHWHILE", 1)
+    monkeypatch.setattr(partition, "SEEK_RECORDS", 2)
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
@@ -403,7 +471,7 @@ def test_every_job_ends_once_and_nothing_is_left(part: int) -> None:
         history.run()
         assert set(history.topic.ended.values()) <= {1}, seed
         if not history.is_stopping:
-            assert history.committed == JOBS, seed
+            assert history.committed.offset == JOBS, seed
         if not history.unnoticed:
             assert not history.assignment.in_flight, seed
             assert (history.slots.taken, history.ticking) == (0, {}), seed

@@ -300,7 +300,7 @@ def test_released_job_is_released_once_that_is_acknowledged(assignment: Assignme
     job = add(assignment)
     assignment.release([job], "shutting down")
     assert (job.phase, assignment.in_flight, assignment.slots.taken) == (P.RELEASED, {}, 0)
-    assert assignment.positions() == {0: 4}
+    assert assignment.positions() == {0: (4, "")}
 
 
 def test_slot_of_a_running_job_is_kept_until_its_handler_returns(assignment: Assignment) -> None:
@@ -336,7 +336,7 @@ def test_finished_job_may_be_committed(assignment: Assignment) -> None:
     job = add(assignment)
     run(job)
     assignment.finish(job)
-    assert (job.phase, assignment.in_flight, assignment.positions()) == (P.DONE, {}, {0: 5})
+    assert (job.phase, assignment.in_flight, assignment.positions()) == (P.DONE, {}, {0: (5, "")})
 
 
 def test_job_that_another_worker_has_finished_is_abandoned_and_committed(
@@ -348,4 +348,4 @@ def test_job_that_another_worker_has_finished_is_abandoned_and_committed(
     job.partition.offsets.consume(5)
     for each in (job, queued):
         assignment.finished_elsewhere(each)
-    assert (job.phase, queued.phase, assignment.positions()) == (P.LOST, P.DONE, {0: 6})
+    assert (job.phase, queued.phase, assignment.positions()) == (P.LOST, P.DONE, {0: (6, "")})

@@ -5,6 +5,13 @@ from __future__ import annotations
 from hypothesis import given, seed
 from hypothesis import strategies as st
 
+from kafka_bridge.kafka.consumer import Position
+from kafka_bridge.worker.runtime.finished_runs import (
+    ConsumedRecord,
+    FinishedRuns,
+    Run,
+    from_metadata,
+)
 from kafka_bridge.worker.runtime.partition import OffsetTracker
 
 
@@ -16,9 +23,15 @@ def taken(*offsets: int) -> OffsetTracker:
     return positions
 
 
+def moved(offsets: OffsetTracker) -> int | None:
+    """Return the offset to commit, None where nothing has moved."""
+    position = offsets.moved()
+    return None if position is None else position.offset
+
+
 def test_nothing_is_committed_before_something_is_consumed() -> None:
     """A fresh assignment has nothing to say: Kafka's own committed offset stays."""
-    assert OffsetTracker().to_commit() is None
+    assert moved(OffsetTracker()) is None
 
 
 def test_unfinished_job_is_delivered_again_after_a_crash() -> None:
@@ -26,40 +39,40 @@ def test_unfinished_job_is_delivered_again_after_a_crash() -> None:
     positions = taken(7, 8, 9)
     positions.finish(8)
     positions.finish(9)
-    assert positions.to_commit() == 7
+    assert moved(positions) == 7
     positions.finish(7)
-    assert positions.to_commit() == 10
+    assert moved(positions) == 10
 
 
 def test_skipped_offsets_are_committed_after_what_lies_before_them() -> None:
     """An unreadable batch counts as done; a job before it that still runs is not passed."""
     positions = taken(3)
     positions.jump_to(10)
-    assert positions.to_commit() == 3
+    assert moved(positions) == 3
     positions.finish(3)
-    assert positions.to_commit() == 10
+    assert moved(positions) == 10
     positions.jump_to(5)
-    assert positions.to_commit() is None
+    assert moved(positions) is None
     untouched = OffsetTracker()
     untouched.jump_to(4)
-    assert untouched.to_commit() == 4
+    assert moved(untouched) == 4
 
 
 def test_same_offset_is_not_committed_twice() -> None:
     """What has not moved is not sent to the brokers again."""
     positions = taken(3)
     positions.finish(3)
-    assert positions.to_commit() == 4
-    assert positions.to_commit() is None
+    assert moved(positions) == 4
+    assert moved(positions) is None
 
 
 def test_gaps_between_offsets_do_not_stop_commits() -> None:
     """Transaction markers take offsets: what follows a gap commits past it."""
     positions = taken(3, 10)
     positions.finish(3)
-    assert positions.to_commit() == 10
+    assert moved(positions) == 10
     positions.finish(10)
-    assert positions.to_commit() == 11
+    assert moved(positions) == 11
 
 
 @st.composite
@@ -93,12 +106,12 @@ def test_committed_offset_is_safe_whatever_the_order(
             positions.finish(offset)
             unfinished.remove(offset)
         if data.draw(st.booleans(), label="commit now"):
-            position = positions.to_commit()
+            position = moved(positions)
             if position is not None:
                 assert position <= min(unfinished, default=position)
                 assert position > committed
                 committed = position
-    final = positions.to_commit()
+    final = moved(positions)
     assert (committed if final is None else final) == max(offset for _, offset in steps) + 1
 
 
@@ -108,11 +121,11 @@ def test_skipped_request_is_delivered_again_after_a_crash() -> None:
     positions.skip(3, "slow")
     positions.consume(4)
     positions.finish(4)
-    assert (positions.skipped, positions.to_commit()) == (1, 3)
+    assert (positions.skipped, moved(positions)) == (1, 3)
     assert positions.read_again(3, "slow")
     assert (positions.skipped, positions.position) == (0, 3)
     positions.finish(3)
-    assert positions.to_commit() == 5
+    assert moved(positions) == 5
 
 
 def test_skipped_requests_of_a_lane_are_read_again_in_order() -> None:
@@ -135,7 +148,7 @@ def test_skipped_request_that_was_deleted_does_not_stop_commits() -> None:
     positions.finish(9)
     assert positions.read_again(8, "slow")
     positions.finish(8)
-    assert positions.to_commit() == 10
+    assert moved(positions) == 10
 
 
 def test_only_a_later_request_may_be_skipped() -> None:
@@ -145,3 +158,90 @@ def test_only_a_later_request_may_be_skipped() -> None:
     assert positions.may_skip(7, "slow")
     assert not positions.may_skip(5, "slow")
     assert positions.may_skip(5, "other")
+
+
+def finished_before(*runs: Run, last: int = 100_000) -> OffsetTracker:
+    """Return positions of a worker that has found these runs in the last commit."""
+    return OffsetTracker(FinishedRuns(runs, ConsumedRecord(last, 0)))
+
+
+def consume(positions: OffsetTracker, *offsets: int) -> list[int]:
+    """Have records arrive, and return the offsets of those that have to be consumed."""
+    consumed = [offset for offset in offsets if not positions.passes(offset)]
+    for offset in consumed:
+        positions.consume(offset)
+    positions.note_last(ConsumedRecord(offsets[-1], 0))
+    return consumed
+
+
+def test_commit_says_what_is_finished_above_the_oldest_unfinished_request() -> None:
+    """One that was skipped is not finished, nor is one that runs."""
+    positions = OffsetTracker()
+    consume(positions, *range(9_000))
+    for offset in range(9_000):
+        if offset not in (0, 5, 5_000):
+            positions.finish(offset)
+    positions.skip(5, "slow")
+    position = positions.moved()
+    assert position is not None
+    finished = from_metadata(*position)
+    assert finished is not None
+    assert (position.offset, finished.runs) == (0, ((1, 5), (6, 5_000), (5_001, 9_000)))
+    assert positions.moved() is None, "nothing has changed"
+    positions.finish(5_000)
+    assert positions.moved() is not None, "the offset has not moved, but more is finished"
+
+
+def test_nothing_behind_very_many_unfinished_requests_is_searched() -> None:
+    """The search takes time, in each commit."""
+    positions = OffsetTracker()
+    consume(positions, *range(100_000))
+    for offset in range(99_000):
+        positions.skip(offset, "slow")
+    for offset in range(99_000, 100_000):
+        positions.finish(offset)
+    assert positions.moved() == Position(0)
+
+
+def test_what_an_earlier_commit_has_is_not_consumed_and_is_committed_again() -> None:
+    """Also before the consumer gets there: the next worker must not know less."""
+    positions = finished_before((1, 3), (5, 5_000), last=6_000)
+    assert consume(positions, 0) == [0]
+    assert positions.finished == FinishedRuns(((1, 3), (5, 5_000)), ConsumedRecord(6_000, 0))
+    assert consume(positions, 1, 2, 3, 4, 5, 6) == [3, 4]
+    positions.finish(3)
+    assert positions.finished is not None
+    assert positions.finished.runs == ((1, 4), (5, 5_000))
+    positions.finish(0)
+    assert positions.position == 4
+    positions.finish(4)
+    assert positions.position == 5_000
+    assert consume(positions, 5_000, 7_000) == [5_000, 7_000]
+    assert positions.finished is not None
+    assert positions.finished.last.offset == 7_000
+
+
+def test_long_run_is_sought_over_once() -> None:
+    """A seek that has failed is tried again where the records of the run arrive."""
+    positions = finished_before((1, 50_000), (50_001, 50_002))
+    assert positions.seek() is None, "nothing has arrived"
+    consume(positions, 0)
+    assert [positions.seek(), positions.seek()] == [50_000, None]
+    assert consume(positions, 1, 2) == []
+    assert [positions.seek(), positions.seek()] == [50_000, None]
+    assert consume(positions, 50_000, 50_001, 50_002) == [50_000, 50_002]
+    assert positions.seek() is None
+
+
+def test_short_run_is_not_sought_over() -> None:
+    """It has arrived by then."""
+    positions = finished_before((1, 500))
+    consume(positions, 0)
+    assert positions.seek() is None
+
+
+def test_offsets_that_go_back_end_what_an_earlier_commit_has() -> None:
+    """The topic has lost records: others may get their offsets."""
+    positions = finished_before((5, 500))
+    assert consume(positions, 4, 5) == [4]
+    assert consume(positions, 2, 3, 6) == [2, 3, 6]

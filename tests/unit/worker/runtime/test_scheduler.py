@@ -154,7 +154,9 @@ class Stage:
 
     def arrives_damaged(self, offset: int, partition: int = 0) -> None:
         """Have a request come in that cannot be read."""
-        record: Any = SimpleNamespace(partition=partition, offset=offset, value=b"\x07", headers=())
+        record: Any = SimpleNamespace(
+            partition=partition, offset=offset, key=b"k", timestamp_ms=0, value=b"\x07", headers=()
+        )
         record.record, record.decode = offset, lambda kind: decode(kind, b"\x07")
         self.scheduler.receive([record])
 
@@ -192,7 +194,13 @@ def arrival(job: JobRequest, offset: int, partition: int = 0) -> Received:
     """Return a request as it comes in."""
     value = encode(job, Encoding.AVRO)
     record: Any = SimpleNamespace(
-        partition=partition, offset=offset, value=value, record=None, headers=()
+        partition=partition,
+        offset=offset,
+        key=b"k",
+        timestamp_ms=0,
+        value=value,
+        record=None,
+        headers=(),
     )
     record.decode = lambda kind: decode(kind, value)
     return cast(Received, record)
@@ -257,7 +265,7 @@ def test_rejected_job_is_rejected_again_after_its_partition_comes_back(stage: St
     stage.arrives(job, 0)
     stage.until(lambda: stage.brokers.states == [JobState.FAILED] * 2)
     stage.brokers.acknowledge()
-    stage.until(lambda: stage.assignment.positions([0]) == {0: 1})
+    stage.until(lambda: stage.assignment.positions([0]) == {0: (1, "")})
 
 
 def test_job_dead_lettered_while_its_partition_was_lost_is_decided_again(stage: Stage) -> None:
@@ -420,7 +428,7 @@ def test_requests_of_a_full_lane_are_skipped_and_read_again(
     # One runs; the lane was filled before and has had one more place since.
     assert positions.skipped == count - 1 - 10
     assert intake.held() == set()
-    assert assignment.positions([0]) == {0: 0}
+    assert assignment.positions([0]) == {0: (0, "")}
 
     rereader = Again(jobs)
     passed_over = SkippedRequests(rereader, assignment, stage.backlog)
@@ -429,7 +437,7 @@ def test_requests_of_a_full_lane_are_skipped_and_read_again(
     for number in range(count):
         stage.ends(jobs[number])
         passed_over.read_again(intake.receive_again)
-    stage.until(lambda: assignment.positions([0]) == {0: count + 1})
+    stage.until(lambda: assignment.positions([0]) == {0: (count + 1, "")})
     assert rereader.starts == [10 + 1]  # once: from then on it reads on
 
 
@@ -450,10 +458,10 @@ def test_skipped_requests_that_were_deleted_do_not_stop_commits(
     assignment, rereader = stage.assignment, Again([])
     passed_over = SkippedRequests(rereader, assignment, stage.backlog)
     passed_over.read_again(stage.intake.receive_again)
-    assert (passed_over.is_reading, assignment.positions([0])) == (True, {0: 2})
+    assert (passed_over.is_reading, assignment.positions([0])) == (True, {0: (2, "")})
     rereader.end = 4
     passed_over.read_again(stage.intake.receive_again)
-    assert (passed_over.is_reading, assignment.positions([0])) == (False, {0: 4})
+    assert (passed_over.is_reading, assignment.positions([0])) == (False, {0: (4, "")})
 
 
 def test_partitions_with_skipped_requests_are_read_again_in_turn(
@@ -528,7 +536,7 @@ def test_duplicate_requests_are_queued_like_any_other(
     assert scheduler.assignment.partitions[0].offsets.skipped == 99 - 10
     stage.ends(job)
     stage.until(lambda: not stage.backlog)
-    assert scheduler.assignment.positions([0]) == {0: 11}
+    assert scheduler.assignment.positions([0]) == {0: (11, "")}
 
 
 def test_own_terminal_event_in_the_ledger_does_not_abandon_the_job(stage: Stage) -> None:
@@ -545,7 +553,7 @@ def test_own_terminal_event_in_the_ledger_does_not_abandon_the_job(stage: Stage)
     stage.until(lambda: len(stage.reads) == 2 and not stage.ledger.is_reading)
     assert stage.abandoned == []
     stage.brokers.acknowledge()
-    stage.until(lambda: stage.assignment.positions([0]) == {0: 1})
+    stage.until(lambda: stage.assignment.positions([0]) == {0: (1, "")})
 
 
 def test_terminal_event_of_another_worker_abandons_the_job(stage: Stage) -> None:
@@ -645,7 +653,7 @@ def test_request_older_than_the_latest_snapshot_is_decided_again(stage: Stage) -
     stage.until(lambda: not stage.ledger.is_reading)
     for job in (running, old):
         stage.ends(job)
-    stage.until(lambda: stage.assignment.positions([0, 1]) == {0: 2, 1: 1})
+    stage.until(lambda: stage.assignment.positions([0, 1]) == {0: (2, ""), 1: (1, "")})
     assert len(stage.reads) == 3
 
 
@@ -690,7 +698,7 @@ def test_job_that_is_lost_while_its_request_waits_again_is_decided_again(stage: 
     stage.brokers.acknowledge()
     stage.until(lambda: len(stage.brokers.events) == 2)
     stage.ends(job)
-    stage.until(lambda: stage.assignment.positions() == {0: 1})
+    stage.until(lambda: stage.assignment.positions() == {0: (1, "")})
 
 
 def test_end_acknowledged_after_the_dead_letter_of_its_request_changes_nothing(
@@ -707,8 +715,8 @@ def test_end_acknowledged_after_the_dead_letter_of_its_request_changes_nothing(
     stage.unreadable["answers"] = TopicNotFound("no topic 'answers'")
     stage.arrives(job, 0)
     stage.until(lambda: stage.set_aside)
-    stage.until(lambda: stage.assignment.positions() == {0: 1})
+    stage.until(lambda: stage.assignment.positions() == {0: (1, "")})
     stage.brokers.acknowledge()
     stage.scheduler.work()
-    assert stage.assignment.positions() == {0: 1}
+    assert stage.assignment.positions() == {0: (1, "")}
     assert stage.brokers.states == [JobState.ACCEPTED, JobState.SUCCEEDED]
