@@ -74,7 +74,7 @@ class OffsetTracker:
         return True
 
     def seek(self) -> int | None:
-        """Return where to continue, once, if it is worth to seek over the next, finished records."""
+        """Return where to continue, once, if it is worth to seek over finished records."""
         if self._next is None or not self._ahead or self._ahead[0][0] > self._next:
             return None
         end = self._ahead[0][1]
