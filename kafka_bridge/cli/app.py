@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import typer
 
-from kafka_bridge.cli.command_group import CommandModule, LazyGroup
+from kafka_bridge import __version__
+from kafka_bridge.cli.command_group import App, CommandModule, LazyGroup
 from kafka_bridge.protocol.errors import KafkaBridgeError
 
 
@@ -34,16 +35,25 @@ class KafkaBridge(LazyGroup):
     }
 
 
-app = typer.Typer(
-    name="kafka-bridge",
-    cls=KafkaBridge,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+app = App(name="kafka-bridge", cls=KafkaBridge, add_completion=True, pretty_exceptions_enable=False)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"kafka-bridge {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+    ),
+]
 
 
 @app.callback()
-def _kafka_bridge() -> None:
+def _kafka_bridge(version: Version = False) -> None:
     """Run the tasks of Airflow on services outside Airflow, over Kafka."""
 
 

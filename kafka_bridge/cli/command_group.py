@@ -1,11 +1,11 @@
-"""A command group that imports the module of a command only when that command is called."""
+"""Typer's classes for this command line: commands are imported late, and their help is short."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -13,6 +13,48 @@ from typer.core import TyperCommand, TyperGroup
 from kafka_bridge.protocol.errors import ConfigurationError
 
 PACKAGE = "kafka_bridge"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _without_types(params: list[Any]) -> list[Any]:
+    """Leave out the type of flags, which take no value: Typer writes ``--help <bool>``."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
+class Command(TyperCommand):
+    """A command whose help shows no type beside a flag."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the arguments and options, ``--help`` included."""
+        return _without_types(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """A group of commands whose help shows no type beside a flag."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options, ``--help`` included."""
+        return _without_types(super().get_params(ctx))
+
+
+class App(typer.Typer):
+    """The commands of one module of this package.
+
+    :param options: Typer's; by default a group without arguments prints its help
+    """
+
+    def __init__(self, **options: Any) -> None:
+        # As Markdown, a paragraph of a docstring is wrapped to the terminal's width.
+        usual = {"cls": Group, "add_completion": False, "rich_markup_mode": "markdown"}
+        super().__init__(no_args_is_help=True, **{**usual, **options})
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[F], F]:
+        """Return a decorator that makes a function a command, as in Typer."""
+        return super().command(name, cls=Command, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +90,7 @@ class CommandModule:
         return command
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(Group):
     """Lists its commands by their names and help texts; imports a command when it is called."""
 
     modules: ClassVar[Mapping[str, CommandModule]] = {}
@@ -56,7 +98,7 @@ class LazyGroup(TyperGroup):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         for name, each in self.modules.items():
-            self.commands[name] = TyperCommand(name, help=each.help)
+            self.commands[name] = Command(name, help=each.help)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the called command, imported now, and its arguments.

@@ -10,10 +10,8 @@ from datetime import datetime
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from kafka_bridge.cli.tables import print_rows
 from kafka_bridge.kafka.admin.dead_letter_topic import DeadLetter
 from kafka_bridge.kafka.admin.replay import REPLAYED
 from kafka_bridge.protocol.headers import text_header
@@ -28,9 +26,7 @@ _ROW_BYTES = 16
 
 def print_table(letters: Iterable[DeadLetter]) -> None:
     """Print a table with one row for each dead letter."""
-    table = Table()
-    for name in ("location", "dead-lettered", "origin", "job", "job type", "error"):
-        table.add_column(name, overflow="fold")  # a cell that is cut off cannot be copied
+    rows = []
     for letter in letters:
         location, original = letter.record.location, letter.headers.original
         cells = (
@@ -41,8 +37,8 @@ def print_table(letters: Iterable[DeadLetter]) -> None:
             letter.job_type or "–",
             _error(letter)[:CELL_CHARACTERS],
         )
-        table.add_row(*(Text(one_line(cell)) for cell in cells))
-    Console().print(table)
+        rows.append([one_line(cell) for cell in cells])
+    print_rows(("location", "dead-lettered", "origin", "job", "job type", "error"), rows)
 
 
 def print_json(letters: Iterable[DeadLetter]) -> None:
@@ -143,7 +139,9 @@ def _bytes_as_text(data: bytes | None) -> str:
 
 def _error(letter: DeadLetter) -> str:
     kind = letter.headers.error_type.rpartition(".")[2]
-    return ": ".join(part for part in (kind, letter.headers.error_message) if part) or "–"
+    # The error of an unreadable request begins with its place, which is shown as the origin.
+    text = letter.headers.error_message.removeprefix(f"{letter.headers.original}: ")
+    return ": ".join(part for part in (kind, text) if part) or "–"
 
 
 def _time(moment: datetime | None) -> str:

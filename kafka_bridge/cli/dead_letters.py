@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from kafka_bridge.cli.command_group import App
+from kafka_bridge.cli.connection import BootstrapServers, kafka_config
 from kafka_bridge.cli.dead_letter_views import print_json, print_letter, print_table
 from kafka_bridge.cli.durations import moment
 from kafka_bridge.kafka.admin.dead_letter_topic import (
@@ -24,12 +26,15 @@ from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.errors import ConfigurationError, KafkaError
 from kafka_bridge.protocol.ids import is_correlation_id
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = App()
 
 DEFAULT_LIMIT = 100
 
 Topic = Annotated[
-    str, typer.Option(help="The dead-letter topic.", envvar="KAFKA_BRIDGE_DEAD_LETTER_TOPIC")
+    str,
+    typer.Option(
+        envvar="KAFKA_BRIDGE_DEAD_LETTER_TOPIC", metavar="TOPIC", help="The dead-letter topic."
+    ),
 ]
 Since = Annotated[
     datetime | None,
@@ -39,8 +44,12 @@ Since = Annotated[
         help="Only dead letters since then: 2h, 7d, or 2026-11-23T09:30 (UTC).",
     ),
 ]
-JobType = Annotated[str | None, typer.Option(help="Only dead letters of this job type.")]
-CorrelationId = Annotated[str | None, typer.Option(help="Only dead letters of this job.")]
+JobType = Annotated[
+    str | None, typer.Option(metavar="TYPE", help="Only dead letters of this job type.")
+]
+CorrelationId = Annotated[
+    str | None, typer.Option(metavar="ID", help="Only dead letters of this job.")
+]
 _SHOWN = typer.Option(min=1, help="Show only the newest N.", metavar="N")
 _REPLAYED = typer.Option(min=1, help="Replay only the newest N.", metavar="N")
 LOCATION = "The dead letter as partition@offset, as in the list, e.g. 0@17."
@@ -49,7 +58,10 @@ Every = Annotated[
     bool, typer.Option("--all", help="Replay all dead letters that match the filters.")
 ]
 To = Annotated[
-    str | None, typer.Option(help="The topic to send to, instead of each one's original topic.")
+    str | None,
+    typer.Option(
+        metavar="TOPIC", help="The topic to send to, instead of each one's original topic."
+    ),
 ]
 AsNew = Annotated[
     bool, typer.Option("--as-new", help="Submit finished jobs again under a new correlation id.")
@@ -67,10 +79,11 @@ def list_(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")
     ] = False,
+    bootstrap_servers: BootstrapServers = None,
 ) -> None:
     """List dead letters, oldest first, with their origin and their error."""
     selection = _selection(since, job_type, correlation_id, limit)
-    letters = read_dead_letters(KafkaConfig.from_env(), topic, selection)
+    letters = read_dead_letters(kafka_config(bootstrap_servers), topic, selection)
     if as_json:
         print_json(letters)
     elif letters:
@@ -85,9 +98,11 @@ def list_(
 def show(
     location: Annotated[str, typer.Argument(metavar="LOCATION", help=LOCATION)],
     topic: Topic = default.DEAD_LETTER_TOPIC,
+    bootstrap_servers: BootstrapServers = None,
 ) -> None:
     """Show one dead letter: its headers, its request and the beginning of its payload."""
-    (letter,) = dead_letters_at(KafkaConfig.from_env(), [parse_location(location, topic)])
+    config = kafka_config(bootstrap_servers)
+    (letter,) = dead_letters_at(config, [parse_location(location, topic)])
     print_letter(letter)
 
 
@@ -103,6 +118,7 @@ def replay(
     to: To = None,
     as_new: AsNew = False,
     yes: Yes = False,
+    bootstrap_servers: BootstrapServers = None,
 ) -> None:
     """Send dead letters back to their original topic, unchanged.
 
@@ -110,7 +126,7 @@ def replay(
     workers would skip it. With --as-new it is submitted once as a new job, which no task waits for.
     """
     selection = _selection(since, job_type, correlation_id, limit)
-    config = KafkaConfig.from_env()
+    config = kafka_config(bootstrap_servers)
     letters = _selected(config, locations or [], topic, selection, every=every)
     if not letters:
         typer.echo(_no_letters(topic, selection), err=True)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from kafka_bridge.cli.command_group import App
+from kafka_bridge.cli.connection import BootstrapServers
 from kafka_bridge.cli.gateway_views import print_config
 from kafka_bridge.cli.logs import LogFormat, LogLevel, set_up_logging
 from kafka_bridge.cli.run_options import (
@@ -25,7 +27,7 @@ from kafka_bridge.gateway.outbound import mask_logs
 from kafka_bridge.gateway.yaml_file import load
 from kafka_bridge.protocol.errors import ConfigurationError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = App()
 
 File = Annotated[Path, typer.Argument(help="The gateway's YAML file.", metavar="FILE")]
 
@@ -36,6 +38,7 @@ BAD_FILE = 2
 @app.command("run")
 def run(
     file: File,
+    bootstrap_servers: BootstrapServers = None,
     concurrency: Concurrency = None,
     grace: Grace = None,
     metrics_port: MetricsPort = None,
@@ -45,8 +48,7 @@ def run(
 ) -> None:
     """Run a gateway until SIGTERM or Ctrl-C. Other gateways then take over its jobs.
 
-    Kafka is configured with environment variables, as for `kafka-bridge worker run`. An option, or
-    its environment variable, overrides the file.
+    An option, or its environment variable, overrides the file.
     """
     set_up_logging(log_level, log_format)
     gateway = Gateway(_load(file))
@@ -54,6 +56,7 @@ def run(
     worker = gateway.worker
     override(
         worker,
+        bootstrap_servers,
         concurrency=concurrency,
         grace=grace,
         metrics_port=metrics_port,

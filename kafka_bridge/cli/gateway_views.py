@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import typer
 
+from kafka_bridge.cli.tables import print_rows
 from kafka_bridge.gateway.command.config import CommandJob
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.http.config import HttpJob, Mode, Polling
@@ -16,19 +15,16 @@ from kafka_bridge.gateway.http.requests import SYNCHRONOUS_SECONDS
 
 def print_config(config: GatewayConfig) -> None:
     """Print a table of the job types, and the settings that all of them share."""
-    table = Table()
-    for name in ("job type", "mode", "runs on"):
-        table.add_column(name, overflow="fold")
+    rows = []
     for job_type, job in config.jobs.items():
         if isinstance(job, CommandJob):
             mode, lines = "command", [" ".join(part.text for part in job.command)]
         else:
             mode, lines = job.mode.value, [_service(job, config), *_requests(job)]
-        table.add_row(*map(Text, (job_type, mode, "\n".join(lines))))
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(table)
+        rows.append((job_type, mode, "\n".join(lines)))
+    print_rows(("job type", "mode", "runs on"), rows)
     for line in _lines(config):
-        console.print(Text(line))
+        typer.echo(line)
 
 
 def _service(job: HttpJob, config: GatewayConfig) -> str:

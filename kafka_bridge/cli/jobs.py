@@ -7,15 +7,16 @@ from typing import Annotated
 
 import typer
 
+from kafka_bridge.cli.command_group import App
+from kafka_bridge.cli.connection import BootstrapServers, kafka_config
 from kafka_bridge.cli.durations import seconds
 from kafka_bridge.kafka.commands import send_cancel
-from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.errors import KafkaError, RecordLocation
 from kafka_bridge.protocol.ids import is_correlation_id
 from kafka_bridge.protocol.topics import CONTROL_TOPIC
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = App()
 
 
 @app.callback()
@@ -41,9 +42,12 @@ def cancel_jobs(
         ),
     ],
     reason: Annotated[
-        str, typer.Option(help="The reason, for the logs of the worker and the task.")
+        str,
+        typer.Option(metavar="TEXT", help="The reason, for the logs of the worker and the task."),
     ] = "cancelled from the command line",
-    control: Annotated[str, typer.Option("--control", help="The control topic.")] = CONTROL_TOPIC,
+    control: Annotated[
+        str, typer.Option("--control", metavar="TOPIC", help="The control topic.")
+    ] = CONTROL_TOPIC,
     timeout: Annotated[
         float,
         typer.Option(
@@ -52,14 +56,14 @@ def cancel_jobs(
             help="The time that the brokers have to acknowledge the commands, in seconds.",
         ),
     ] = 30.0,
+    bootstrap_servers: BootstrapServers = None,
 ) -> None:
     """Send workers the command to cancel jobs, whether they run or are still queued.
 
     The output says whether the command was sent. The worker that has the job confirms the cancel
     with a CANCELLED event. The exit code is 1 if a command was not sent.
-    Kafka is configured with environment variables, as for `kafka-bridge worker run`.
     """
-    with RecordProducer(KafkaConfig.from_env(), timeout) as producer:
+    with RecordProducer(kafka_config(bootstrap_servers), timeout) as producer:
         producer.connect(control)
         sent = {job: send_cancel(producer, control, job, reason) for job in correlation_ids}
         failed = [job for job, acknowledged in sent.items() if not _is_sent(job, acknowledged)]

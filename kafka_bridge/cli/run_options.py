@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import typer
 
+from kafka_bridge.cli.connection import port
 from kafka_bridge.cli.durations import seconds
 from kafka_bridge.cli.logs import LogFormat, LogLevel
+from kafka_bridge.kafka.config import ENV_BOOTSTRAP
 from kafka_bridge.worker import Worker
 
 Concurrency = Annotated[
@@ -15,6 +18,7 @@ Concurrency = Annotated[
     typer.Option(
         min=1,
         envvar="KAFKA_BRIDGE_CONCURRENCY",
+        metavar="N",
         help="The number of jobs that this process runs at the same time.",
     ),
 ]
@@ -30,9 +34,9 @@ Grace = Annotated[
 MetricsPort = Annotated[
     int | None,
     typer.Option(
-        min=0,
-        max=65_535,
+        parser=port(0),
         envvar="KAFKA_BRIDGE_METRICS_PORT",
+        metavar="PORT",
         help="The port for /metrics, /health/live and /health/ready; 0 chooses a free port.",
     ),
 ]
@@ -40,6 +44,7 @@ MetricsHost = Annotated[
     str | None,
     typer.Option(
         envvar="KAFKA_BRIDGE_METRICS_HOST",
+        metavar="ADDRESS",
         help="The address to listen on for them; by default all addresses of this host.",
     ),
 ]
@@ -48,7 +53,8 @@ Level = Annotated[
     typer.Option(
         envvar="KAFKA_BRIDGE_LOG_LEVEL",
         case_sensitive=False,
-        help="Log messages of this level and above.",
+        metavar="LEVEL",
+        help="The lowest level that is logged: debug, info, warning or error.",
     ),
 ]
 Format = Annotated[
@@ -56,16 +62,21 @@ Format = Annotated[
     typer.Option(
         envvar="KAFKA_BRIDGE_LOG_FORMAT",
         case_sensitive=False,
+        metavar="FORMAT",
         help="text is for people. json is for machines: one JSON object per line.",
     ),
 ]
 
 
-def override(worker: Worker, **settings: Any) -> None:
+def override(worker: Worker, bootstrap_servers: str | None, **settings: Any) -> None:
     """Change settings of a worker; a value of None leaves the setting as it is.
 
     :raises ConfigurationError: the settings are invalid
     """
+    if bootstrap_servers is not None:
+        os.environ[ENV_BOOTSTRAP] = bootstrap_servers
+        if worker.kafka is not None:
+            worker.kafka = {**worker.kafka, "bootstrap.servers": bootstrap_servers}
     for name, value in settings.items():
         if value is not None:
             setattr(worker, name, value)

@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from kafka_bridge.cli.command_group import App
+from kafka_bridge.cli.connection import BootstrapServers, kafka_config
 from kafka_bridge.cli.durations import duration
+from kafka_bridge.cli.tables import print_rows
 from kafka_bridge.kafka.admin.acls import airflow_acls, operator_acls, worker_acls
+from kafka_bridge.kafka.admin.retention import in_words
 from kafka_bridge.kafka.admin.topics import (
     Copies,
     TopicNames,
     TopicPlan,
     TopicReport,
-    broker_count,
     check_topics,
+    create_embedded_topics,
     create_topics,
+    describe_cluster,
     plan_topics,
 )
-from kafka_bridge.kafka.config import GROUP_PREFIX, MESSAGE_BYTES, UNCOMPRESSED, KafkaConfig
+from kafka_bridge.kafka.config import (
+    ENV_READER_PREFIX,
+    GROUP_PREFIX,
+    MESSAGE_BYTES,
+    UNCOMPRESSED,
+    KafkaConfig,
+)
 from kafka_bridge.protocol import topics as default
-from kafka_bridge.protocol.errors import ConfigurationError, TopicMisconfigured
+from kafka_bridge.protocol.errors import TopicMisconfigured
 
 NEW_TOPIC_SECONDS = 15.0
 """The time that all brokers have to learn of a topic that was created."""
+EMBEDDED = (
+    "{} is an embedded broker (librdkafka's mock cluster): its topics have 4 partitions and no "
+    "settings, and its data are gone when it stops"
+)
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = App()
 
 
 def _principal(text: str) -> str:
@@ -40,18 +53,23 @@ def _principal(text: str) -> str:
     return text
 
 
-Requests = Annotated[str, typer.Option("--requests", help="The request topic.")]
-Responses = Annotated[str, typer.Option("--responses", help="The response topic.")]
-Control = Annotated[str, typer.Option("--control", help="The control topic.")]
-DeadLetters = Annotated[str, typer.Option("--dead-letters", help="The dead-letter topic.")]
+Requests = Annotated[str, typer.Option("--requests", metavar="TOPIC", help="The request topic.")]
+Responses = Annotated[str, typer.Option("--responses", metavar="TOPIC", help="The response topic.")]
+Control = Annotated[str, typer.Option("--control", metavar="TOPIC", help="The control topic.")]
+DeadLetters = Annotated[
+    str, typer.Option("--dead-letters", metavar="TOPIC", help="The dead-letter topic.")
+]
 Callbacks = Annotated[
     str | None,
-    typer.Option("--callbacks", help="The callback topic of a gateway in callback mode."),
+    typer.Option(
+        "--callbacks", metavar="TOPIC", help="The callback topic of a gateway in callback mode."
+    ),
 ]
 Partitions = Annotated[
     int,
     typer.Option(
         min=1,
+        metavar="N",
         help="The partitions of the request, response and callback topics: the maximum number of "
         "workers that share the jobs.",
     ),
@@ -59,8 +77,10 @@ Partitions = Annotated[
 Replication = Annotated[
     int | None,
     typer.Option(
-        help="The replication factor, by default 3; -1 is the brokers' default. If the cluster has "
-        "fewer brokers, `create` uses their number and exits with code 1, unless the option is set."
+        metavar="N",
+        help="The replication factor, by default 3; -1 is the brokers' default. If the cluster "
+        "has fewer brokers, `create` uses their number and exits with code 1, unless the option "
+        "is set.",
     ),
 ]
 MinInSync = Annotated[
@@ -68,6 +88,7 @@ MinInSync = Annotated[
     typer.Option(
         "--min-insync-replicas",
         min=1,
+        metavar="N",
         help="The replicas that must have a record before it is acknowledged; by default 2 of 3.",
     ),
 ]
@@ -80,8 +101,9 @@ MaxMessage = Annotated[
 Compression = Annotated[
     str,
     typer.Option(
+        metavar="TYPE",
         help="The topics' compression.type. With any value except 'uncompressed', a small batch "
-        "can decompress to any size."
+        "can decompress to any size.",
     ),
 ]
 LongestJob = Annotated[
@@ -97,30 +119,35 @@ LongestWait = Annotated[
     ),
 ]
 AirflowPrincipal = Annotated[
-    str, typer.Option(parser=_principal, help="The Kafka principal of Airflow.")
+    str,
+    typer.Option(parser=_principal, metavar="PRINCIPAL", help="The Kafka principal of Airflow."),
 ]
 WorkerPrincipal = Annotated[
-    str, typer.Option(parser=_principal, help="The Kafka principal of the workers.")
+    str,
+    typer.Option(
+        parser=_principal, metavar="PRINCIPAL", help="The Kafka principal of the workers."
+    ),
 ]
 OperatorPrincipal = Annotated[
-    str, typer.Option(parser=_principal, help="The Kafka principal of this command line.")
+    str,
+    typer.Option(
+        parser=_principal, metavar="PRINCIPAL", help="The Kafka principal of this command line."
+    ),
 ]
-Group = Annotated[str, typer.Option(help="The consumer group of the workers.")]
+Group = Annotated[str, typer.Option(metavar="GROUP", help="The consumer group of the workers.")]
 ReaderGroupPrefix = Annotated[
     str,
     typer.Option(
-        envvar="KAFKA_BRIDGE_READER_GROUP_PREFIX",
+        envvar=ENV_READER_PREFIX,
+        metavar="PREFIX",
         help="The prefix of the readers' group ids. Airflow and the workers must use the same.",
     ),
-]
-BootstrapServer = Annotated[
-    str | None,
-    typer.Option(envvar="KAFKA_BRIDGE_BOOTSTRAP_SERVERS", help="The cluster of the ACLs."),
 ]
 CommandConfig = Annotated[
     str | None,
     typer.Option(
-        help="A file with the client properties of an administrator, passed to kafka-acls."
+        metavar="FILE",
+        help="A file with the client properties of an administrator, passed to kafka-acls.",
     ),
 ]
 
@@ -139,15 +166,16 @@ def create(
     compression_type: Compression = UNCOMPRESSED,
     longest_job: LongestJob = "7d",  # type: ignore[assignment]
     longest_wait: LongestWait = "7d",  # type: ignore[assignment]
+    bootstrap_servers: BootstrapServers = None,
 ) -> None:
     """Create missing topics, with retention for the longest job and the longest wait.
 
     Each partition has three replicas if the cluster has three brokers. The exit code is 1 if a
-    topic is not safe, unless an option asked for it. Kafka is configured with environment
-    variables, as for `kafka-bridge worker run`.
+    topic is not safe, unless an option asked for it.
     """
+    names = TopicNames(requests, responses, control, dead_letters, callbacks)
     required = plan_topics(
-        TopicNames(requests, responses, control, dead_letters, callbacks),
+        names,
         partitions=partitions,
         copies=Copies.required(replication, min_in_sync),
         longest_job=longest_job,
@@ -155,11 +183,15 @@ def create(
         max_message_bytes=max_message_bytes,
         compression=compression_type,
     )
-    config = KafkaConfig.from_env()
-    copies = Copies.chosen(replication, min_in_sync, broker_count(config))
+    config = kafka_config(bootstrap_servers)
+    cluster = describe_cluster(config)
+    if cluster.is_embedded:
+        _print_created(create_embedded_topics(config, names))
+        typer.echo(f"{EMBEDDED.format(config.bootstrap_servers)}.", err=True)
+        return
+    copies = Copies.chosen(replication, min_in_sync, cluster.brokers)
     plans = [dataclasses.replace(plan, copies=copies) for plan in required]
-    for name, created in create_topics(config, plans).items():
-        typer.echo(f"{name}: {'created' if created else 'exists, not changed'}")
+    _print_created(create_topics(config, plans))
     _report(config, required, patience=NEW_TOPIC_SECONDS)
 
 
@@ -175,6 +207,7 @@ def check(
     max_message_bytes: MaxMessage = MESSAGE_BYTES,
     longest_job: LongestJob = "7d",  # type: ignore[assignment]
     longest_wait: LongestWait = "7d",  # type: ignore[assignment]
+    bootstrap_servers: BootstrapServers = None,
 ) -> None:
     """Check the settings of the topics. The exit code is 1 if a topic could lose jobs."""
     plans = plan_topics(
@@ -184,7 +217,18 @@ def check(
         longest_wait=longest_wait,
         max_message_bytes=max_message_bytes,
     )
-    _report(KafkaConfig.from_env(), plans)
+    config = kafka_config(bootstrap_servers)
+    if describe_cluster(config).is_embedded:
+        raise TopicMisconfigured(
+            f"{EMBEDDED.format(config.bootstrap_servers)}. There is nothing to check. For "
+            "jobs that must not be lost, use Apache Kafka"
+        )
+    _report(config, plans)
+
+
+def _print_created(topics: Mapping[str, bool]) -> None:
+    for name, created in topics.items():
+        typer.echo(f"{name}: {'created' if created else 'exists, not changed'}")
 
 
 def _report(config: KafkaConfig, plans: Iterable[TopicPlan], patience: float = 0.0) -> None:
@@ -192,25 +236,32 @@ def _report(config: KafkaConfig, plans: Iterable[TopicPlan], patience: float = 0
     _print(reports)
     bad = [report.name for report in reports if report.problems]
     if bad:
-        raise TopicMisconfigured(f"{', '.join(bad)} could lose jobs; see the table")
+        raise TopicMisconfigured(f"{', '.join(bad)} could lose jobs; see above")
 
 
-def _print(reports: Iterable[TopicReport]) -> None:
-    table = Table("topic", "partitions", "replication", "retention", "check")
+def _print(reports: Sequence[TopicReport]) -> None:
+    """Print a row for each topic, then each finding once, with the topics that have it."""
+    findings: dict[str, list[str]] = {}
     for report in reports:
-        retention = int(report.settings.get("retention.ms", "0"))
-        findings = [
-            *(f"✗ {text}" for text in report.problems),
-            *(f"! {text}" for text in report.advice),
-        ]
-        table.add_row(
-            report.name,
-            str(report.partitions),
-            str(report.replication),
-            "forever" if retention < 0 else str(timedelta(milliseconds=retention)),
-            "\n".join(findings) or "✓",
-        )
-    Console().print(table)
+        for text in _findings(report):
+            findings.setdefault(text, []).append(report.name)
+    names = ("topic", "partitions", "replication", "retention", "check")
+    print_rows(names, [_row(report) for report in reports])
+    for text, topics in findings.items():
+        typer.echo(f"{text[0]} {', '.join(topics)}: {text[2:]}")
+
+
+def _row(report: TopicReport) -> tuple[str, ...]:
+    check = "✗" if report.problems else "!" if report.advice else "✓"
+    if not report.exists:
+        return report.name, "–", "–", "–", check
+    retention = in_words(int(report.settings["retention.ms"]))
+    return report.name, str(report.partitions), str(report.replication), retention, check
+
+
+def _findings(report: TopicReport) -> Iterator[str]:
+    yield from (f"✗ {text}" for text in report.problems)
+    yield from (f"! {text}" for text in report.advice)
 
 
 @app.command()
@@ -225,17 +276,14 @@ def acls(
     operator: OperatorPrincipal = "User:operator",
     group: Group = "my-service",
     reader_group_prefix: ReaderGroupPrefix = GROUP_PREFIX,
-    bootstrap_server: BootstrapServer = None,
+    bootstrap_servers: BootstrapServers = None,
     command_config: CommandConfig = None,
 ) -> None:
     """Print the minimal ACLs of Airflow, the workers and the operators, as kafka-acls commands.
 
     The commands of each side follow a comment with its name, and can be run on their own.
     """
-    if not bootstrap_server:
-        raise ConfigurationError(
-            "no cluster is set: set KAFKA_BRIDGE_BOOTSTRAP_SERVERS or --bootstrap-server"
-        )
+    servers = kafka_config(bootstrap_servers).bootstrap_servers
     names = TopicNames(requests, responses, control, dead_letters, callbacks)
     prefix = reader_group_prefix
     for side, needed in (
@@ -245,4 +293,4 @@ def acls(
     ):
         typer.echo(f"# {side}")
         for acl in needed:
-            typer.echo(f"{acl.command(bootstrap_server, command_config)}   # {acl.why}")
+            typer.echo(f"{acl.command(servers, command_config)}   # {acl.why}")

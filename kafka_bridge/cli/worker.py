@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from kafka_bridge.cli.command_group import App
+from kafka_bridge.cli.connection import BootstrapServers
 from kafka_bridge.cli.logs import LogFormat, LogLevel, set_up_logging
 from kafka_bridge.cli.run_options import (
     Concurrency,
@@ -25,7 +27,7 @@ from kafka_bridge.cli.run_options import (
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker import Worker
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = App()
 
 
 @app.callback()
@@ -38,13 +40,15 @@ Target = Annotated[
     typer.Argument(help="The Worker object, as module:attribute.", metavar="MODULE:WORKER"),
 ]
 AppDir = Annotated[
-    Path, typer.Option(help="The folder to import the module from.", file_okay=False)
+    Path,
+    typer.Option(metavar="FOLDER", help="The folder to import the module from.", file_okay=False),
 ]
 
 
 @app.command("run")
 def run(
     target: Target,
+    bootstrap_servers: BootstrapServers = None,
     concurrency: Concurrency = None,
     grace: Grace = None,
     metrics_port: MetricsPort = None,
@@ -55,16 +59,14 @@ def run(
 ) -> None:
     """Run a worker until SIGTERM or Ctrl-C. It then finishes the jobs that are running.
 
-    Kafka is configured with environment variables: KAFKA_BRIDGE_BOOTSTRAP_SERVERS, and
-    KAFKA_BRIDGE_KAFKA_<NAME> for any other property of librdkafka, for example
-    KAFKA_BRIDGE_KAFKA_SASL_USERNAME. An option, or its environment variable, overrides what the
-    program sets.
+    An option, or its environment variable, overrides what the program sets.
     """
     set_up_logging(log_level, log_format)
     sys.path.insert(0, str(app_dir.resolve()))
     worker = _load(target)
     override(
         worker,
+        bootstrap_servers,
         concurrency=concurrency,
         grace=grace,
         metrics_port=metrics_port,

@@ -147,8 +147,8 @@ class KafkaConfig:
             settings[READER_PREFIX] = prefix
         if not settings.get("bootstrap.servers"):
             raise ConfigurationError(
-                f"no Kafka brokers are configured: set {ENV_BOOTSTRAP}, "
-                f"for example {ENV_BOOTSTRAP}=localhost:9092"
+                f"no Kafka brokers are configured: set {ENV_BOOTSTRAP}, for example "
+                f"{ENV_BOOTSTRAP}=localhost:9092, or --bootstrap-servers on the command line"
             )
         return cls(settings)
 

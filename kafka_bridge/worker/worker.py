@@ -67,6 +67,7 @@ class Worker:
         ``jobs.responses``. Each request names its own response topic. The worker checks its
         permissions on this one when it starts, and waits for them if they are missing
     :param job_log: whether the start and the end of each job are logged; by default they are
+    :ivar kafka: the properties that the program gave; None if the environment's are used
     :ivar callback_topic: the topic where a gateway keeps callbacks; the worker checks its
         permissions on this one, too
     :ivar metric_sources: other sources of metrics, served together with the worker's own
@@ -125,7 +126,7 @@ class Worker:
         self.lifespan: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
         self.handlers: dict[str, Handler] = {}
         self._stopping = threading.Event()
-        self._kafka = kafka
+        self.kafka = kafka
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Worker:
@@ -186,7 +187,7 @@ class Worker:
 
         :raises ConfigurationError: neither the program nor the environment names brokers
         """
-        return KafkaConfig(self._kafka) if self._kafka is not None else KafkaConfig.from_env()
+        return KafkaConfig(self.kafka) if self.kafka is not None else KafkaConfig.from_env()
 
     def settings(self) -> WorkerSettings:
         """Return the present settings of this worker.
@@ -215,7 +216,7 @@ class Worker:
             raise ConfigurationError(
                 "the worker has no handler: decorate a function with @worker.job(…)"
             )
-        for unused in unused_variables(self.settings(), self._kafka, os.environ):
+        for unused in unused_variables(self.settings(), self.kafka, os.environ):
             _log.warning("%s", unused)
         spec = WorkerSpec(
             self.settings(),
@@ -232,7 +233,7 @@ class Worker:
             self._stopping.clear()
 
     def _servers_from(self) -> str:
-        given = self._kafka or {}
+        given = self.kafka or {}
         is_given = "bootstrap.servers" in given
         is_same = given.get("bootstrap.servers") == os.environ.get(ENV_BOOTSTRAP)
         return "kafka=… in the program" if is_given and not is_same else ENV_BOOTSTRAP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from kafka_bridge.worker.monitoring.prometheus import PREFIX, PrometheusObserver
 from kafka_bridge.worker.settings import VARIABLES, WorkerSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "operate-a-worker.md").read_text("utf-8")
+QUICKSTART = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text("utf-8")
 
 
 SHOWN: dict[str, Callable[[Any], str]] = {
@@ -32,6 +34,14 @@ def cells(first: str) -> list[str]:
     """Return the cells of the row of a table that begins so."""
     (row,) = re.findall(rf"^\| `{re.escape(first)}` \|(.*)\|$", PAGE, flags=re.MULTILINE)
     return [cell.strip().strip("`") for cell in row.split("|")]
+
+
+def arguments_of_the_worker() -> set[str]:
+    """Return the arguments that the program of the quickstart passes to its worker."""
+    (code,) = re.findall(r"```python\n(# my_service\.py\n.*?)```", QUICKSTART, flags=re.DOTALL)
+    calls = [each for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Call)]
+    (made,) = [each for each in calls if ast.unparse(each.func) == "Worker"]
+    return {str(keyword.arg) for keyword in made.keywords}
 
 
 def first_cells(title: str) -> set[str]:
@@ -98,6 +108,9 @@ def test_the_deployment_is_yaml_with_known_variables_and_the_log_line_is_json() 
     environ = {each["name"]: each.get("value") for each in container["env"]}
     for name in environ:
         assert name in listed or name.startswith("KAFKA_BRIDGE_KAFKA_")
+    passed = {VARIABLES[name][0] for name in arguments_of_the_worker()}
+    assert passed
+    assert not passed & set(environ), "the program overrides these"
     grace = int(environ["KAFKA_BRIDGE_GRACE_SECONDS"])
     assert pod["terminationGracePeriodSeconds"] >= grace + 15
     (line,) = re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL)

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
+from typer.testing import CliRunner
 
+from kafka_bridge.cli.app import app
 from kafka_bridge.testing import ApacheKafka, Broker, BrokerStartFailed, EmbeddedBroker, TopicExists
 from kafka_bridge.testing.brokers import apache
-from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.testing.brokers.ports import free_port, is_free
 from kafka_bridge.testing.brokers.topics import admin_client, cluster_id
 
 if TYPE_CHECKING:
@@ -154,6 +156,59 @@ def test_the_command_prints_its_address_and_ends_cleanly(number: signal.Signals)
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("kind", ["embedded", "apache"])
+def test_the_command_listens_on_the_port_that_was_chosen(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    """The printed address has the port, and a broker answers there."""
+    if kind == "apache":
+        request.getfixturevalue("kafka_jars")
+    port = free_port()
+    with command("--kind", kind, "--port", str(port)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"127.0.0.1:{port}\n"
+        assert answers(f"127.0.0.1:{port}")
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_the_command_listens_on_kafkas_own_port_if_it_is_free() -> None:
+    """That is the address in the documentation; if it is taken, another one is printed."""
+    taken = not is_free(9092)
+    with command() as process:
+        assert process.stdout is not None
+        first = process.stdout.readline().strip()
+        assert first == "127.0.0.1:9092" or taken
+        with command() as other:
+            assert other.stdout is not None
+            second = other.stdout.readline().strip()
+            assert answers(second)
+            other.terminate()
+            _, hints = other.communicate(timeout=30)
+        process.terminate()
+        process.communicate(timeout=30)
+    assert second not in {first, "127.0.0.1:9092"}
+    assert "another process uses port 9092, so this broker has another one" in hints
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "another process uses port"),
+        (("--kind", "apache"), "another process uses port"),
+        (("--kind", "auto"), "with --kind auto no port can be chosen"),
+    ],
+)
+def test_a_port_that_cannot_be_had_is_refused(options: tuple[str, ...], words: str) -> None:
+    """A usage error says what to do; no broker is started."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = CliRunner().invoke(
+            app, ["broker", "--port", str(taken.getsockname()[1]), *options]
+        )
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.replace("│", " ").split())
+
+
 def test_the_command_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a JDK: exit 1, the reason on stderr, no traceback and nothing on stdout."""
     monkeypatch.setenv("PATH", "/nonexistent")
@@ -167,16 +222,16 @@ def test_the_command_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_command_stops_when_its_parent_is_killed(eventually: Eventually) -> None:
     """A script that dies, even by SIGKILL, leaves no broker behind."""
-    with child_of_a_parent() as (parent, address, pid):
+    with child_of_a_parent("--stop-with-parent") as (parent, address, pid):
         assert answers(address)
         parent.kill()
         eventually(lambda: gone(pid), "the broker ends with its parent")
         assert not answers(address)
 
 
-def test_the_command_stays_where_it_was_told_to(eventually: Eventually) -> None:
-    """With --no-stop-with-parent it outlives its parent, until it is told to stop."""
-    with child_of_a_parent("--no-stop-with-parent") as (parent, address, pid):
+def test_the_command_outlives_the_shell_that_started_it(eventually: Eventually) -> None:
+    """Started with `&` or `nohup`, it runs until it is told to stop."""
+    with child_of_a_parent() as (parent, address, pid):
         parent.kill()
         parent.wait()
         eventually(lambda: psutil.Process(pid).ppid() != parent.pid, "the parent is gone")

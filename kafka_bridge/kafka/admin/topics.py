@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import cast
 
 import confluent_kafka as ck
 from confluent_kafka.admin import (
@@ -21,6 +22,7 @@ from confluent_kafka.admin import (
     TopicMetadata,
 )
 
+from kafka_bridge.kafka.admin.retention import in_words
 from kafka_bridge.kafka.clients import ask, make
 from kafka_bridge.kafka.config import MESSAGE_BYTES, UNCOMPRESSED, KafkaConfig
 from kafka_bridge.kafka.error_translation import kafka_error, translate
@@ -33,6 +35,8 @@ RETRY_SECONDS = 0.2
 MARGIN = timedelta(days=1)
 """Kept beyond the longest job or wait, so that there is time to notice and to resume."""
 DEAD_LETTER_RETENTION = timedelta(days=30)
+_MOCK_CLUSTER = "mockCluster"
+"""How the id of librdkafka's mock cluster begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +155,21 @@ def plan_topics(
     return plans
 
 
-def broker_count(config: KafkaConfig, timeout: float = ANSWER_SECONDS) -> int:
-    """Return how many brokers the cluster has.
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What a cluster says about itself.
+
+    :ivar brokers: how many it has
+    :ivar is_embedded: it is librdkafka's mock cluster, as `kafka-bridge broker` runs it. Such a
+        cluster answers no request of an administrator, and its topics have no settings
+    """
+
+    brokers: int
+    is_embedded: bool
+
+
+def describe_cluster(config: KafkaConfig, timeout: float = ANSWER_SECONDS) -> Cluster:
+    """Ask a cluster what it is.
 
     :raises AccessDenied: the brokers do not let this client in
     :raises KafkaError: none answered, or they refused
@@ -166,7 +183,45 @@ def broker_count(config: KafkaConfig, timeout: float = ANSWER_SECONDS) -> int:
         servers=config.bootstrap_servers,
         timeout=timeout,
     )
-    return len(metadata.brokers)
+    is_embedded = (metadata.cluster_id or "").startswith(_MOCK_CLUSTER)
+    return Cluster(len(metadata.brokers), is_embedded)
+
+
+def broker_count(config: KafkaConfig, timeout: float = ANSWER_SECONDS) -> int:
+    """Return how many brokers the cluster has.
+
+    :raises KafkaError: as in :func:`describe_cluster`
+    """
+    return describe_cluster(config, timeout).brokers
+
+
+def create_embedded_topics(config: KafkaConfig, names: Iterable[str]) -> dict[str, bool]:
+    """Create missing topics on an embedded cluster; return as :func:`create_topics`.
+
+    It creates a topic when a client that permits this asks for it.
+
+    :raises KafkaError: the cluster did not answer
+    """
+    admin = make(AdminClient, {**config.admin(), "allow.auto.create.topics": True})
+    created = {}
+    for name in names:
+        known = _ask_for_topics(admin, config, None)
+        created[name] = name not in known
+        _ask_for_topics(admin, config, name)
+    return created
+
+
+def _ask_for_topics(
+    admin: AdminClient, config: KafkaConfig, name: str | None
+) -> Mapping[str, TopicMetadata]:
+    metadata = ask(
+        admin,
+        lambda seconds: admin.list_topics(name, timeout=seconds),
+        doing="creating topics",
+        servers=config.bootstrap_servers,
+        timeout=ANSWER_SECONDS,
+    )
+    return cast("Mapping[str, TopicMetadata]", metadata.topics)
 
 
 def create_topics(config: KafkaConfig, plans: Iterable[TopicPlan]) -> dict[str, bool]:
@@ -286,8 +341,8 @@ def _problems(plan: TopicPlan, settings: Mapping[str, str]) -> Iterable[str]:
     retention = int(settings["retention.ms"])
     if 0 <= retention < plan.retention_ms:
         yield (
-            f"retention.ms is {retention} ({timedelta(milliseconds=retention)}), "
-            f"must be at least {plan.retention_ms} ({plan.retention})"
+            f"retention.ms is {retention} ({in_words(retention)}), "
+            f"must be at least {plan.retention_ms} ({in_words(plan.retention_ms)})"
         )
     if int(settings.get("retention.bytes", "-1")) >= 0:
         yield "retention.bytes is set: on a busy day records are removed before retention.ms"

@@ -26,13 +26,16 @@ class ApacheKafka(Broker):
     that one ends.
 
     `properties` are broker settings that replace or add to those of ``server.properties``, and may
-    contain ``${port}``, where clients connect.
+    contain ``${port}``, where clients connect. `port` is that port; by default a free one.
     """
 
     kind: ClassVar[str] = "apache"
 
-    def __init__(self, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, properties: Mapping[str, str] | None = None, *, port: int | None = None
+    ) -> None:
         self._properties = dict(properties or {})
+        self._port = port
         self._cluster_id = new_cluster_id()
         self._node: BrokerNode | None = None
         self._ports: dict[str, int] = {}
@@ -106,19 +109,23 @@ class ApacheKafka(Broker):
             if self._node.becomes_ready(f"127.0.0.1:{ports['port']}", self._cluster_id):
                 self._ports = ports
                 return
+            if self._port is not None:
+                raise self._node.failed(_in_use(f"127.0.0.1:{self._port}"))
         raise self._node.failed(f"found no free port in {PORT_ATTEMPTS} attempts")
 
     def _start_again(self, node: BrokerNode) -> None:
         node.launch()
         if not node.becomes_ready(self._address("port"), self._cluster_id):
-            raise node.failed(
-                f"cannot listen on {self._address('port')}: another process listens there"
-            )
+            raise node.failed(_in_use(self._address("port")))
 
     def _new_ports(self) -> dict[str, int]:
         """Choose the ports in the settings, by name; ``port`` is the plaintext one."""
-        return {"port": free_port(), "controller_port": free_port()}
+        return {"port": self._port or free_port(), "controller_port": free_port()}
 
     def _settings(self, _node: BrokerNode) -> dict[str, str]:
         """Return the settings that replace or extend ``server.properties``."""
         return self._properties
+
+
+def _in_use(address: str) -> str:
+    return f"cannot listen on {address}: another process listens there"

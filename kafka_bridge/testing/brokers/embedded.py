@@ -8,6 +8,7 @@ from confluent_kafka import KafkaException, Producer
 
 from kafka_bridge.testing.brokers.base import Broker
 from kafka_bridge.testing.brokers.errors import BrokerError, BrokerStartFailed
+from kafka_bridge.testing.brokers.forwarding import HOST, ForwardedPort
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,8 +23,9 @@ PARTITIONS = 4
 class EmbeddedBroker(Broker):
     """librdkafka's mock cluster: no install, up in 0.1 s, reachable from other processes.
 
-    It speaks Kafka's protocol on a loopback port of its own choice, with consumer groups,
-    idempotent producers and transactions, and lives exactly as long as this object. It is good
+    It implements Kafka's protocol on a loopback port of its own choice, with consumer groups,
+    idempotent producers and transactions, and lives exactly as long as this object. With `port`,
+    clients may also connect there first; the cluster then tells them its own port. It is good
     for a demo and for quick tests of a worker. It is **not** Kafka:
 
     - it keeps the last 5 MiB or 100,000 records of a partition, in memory, and nothing else;
@@ -39,8 +41,10 @@ class EmbeddedBroker(Broker):
 
     kind: ClassVar[str] = "embedded"
 
-    def __init__(self, topics: Iterable[str] = ()) -> None:
+    def __init__(self, topics: Iterable[str] = (), *, port: int | None = None) -> None:
         self._topics = list(topics)
+        self._port = port
+        self._forwarded: ForwardedPort | None = None
         self._owner: Producer | None = None
         self._bootstrap_servers = ""
 
@@ -51,18 +55,29 @@ class EmbeddedBroker(Broker):
         return self._bootstrap_servers
 
     def start(self) -> Self:
-        """Start the mock cluster and create the requested topics."""
+        """Start the mock cluster and create the requested topics.
+
+        Raises BrokerStartFailed where another process listens on `port`.
+        """
         if self._owner is None:
             # The cluster belongs to the producer: it ends when the producer is collected.
-            self._owner = Producer({"test.mock.num.brokers": 1, "log_level": 2})
-            self._bootstrap_servers = _address(self._owner)
+            owner = Producer({"test.mock.num.brokers": 1, "log_level": 2})
+            self._bootstrap_servers = _address(owner)
+            if self._port is not None:
+                # The mock cluster always listens on a free port: none can be chosen.
+                target = int(self._bootstrap_servers.rpartition(":")[2])
+                self._forwarded = ForwardedPort(self._port, (HOST, target))
+                self._bootstrap_servers = f"{HOST}:{self._port}"
+            self._owner = owner
             for topic in self._topics:
                 self.create_topic(topic)
         return self
 
     def close(self) -> None:
         """Stop the cluster and delete its data."""
-        self._owner = None
+        if self._forwarded is not None:
+            self._forwarded.close()
+        self._forwarded, self._owner = None, None
 
     def create_topic(
         self, name: str, partitions: int | None = None, config: Mapping[str, str] | None = None

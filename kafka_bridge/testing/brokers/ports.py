@@ -17,9 +17,14 @@ def free_port() -> int:
     """
     while True:
         port = random.randint(FIRST, LAST)  # noqa: S311  no secret
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
+        if is_free(port):
+            return port
+
+
+def is_free(port: int) -> bool:
+    """Return whether a process could listen on a TCP port of 127.0.0.1 now."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True

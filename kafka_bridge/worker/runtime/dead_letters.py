@@ -12,7 +12,7 @@ from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import Encoding
-from kafka_bridge.protocol.errors import RecordTooLarge
+from kafka_bridge.protocol.errors import RecordTooLarge, RemoteProtocolError
 from kafka_bridge.protocol.headers import (
     REPLY_TOPIC,
     Headers,
@@ -93,7 +93,7 @@ class DeadLetters:
             "Writing request %s to the dead-letter topic %s: %s",
             record.location,
             self._topic,
-            error,
+            error.reason if isinstance(error, RemoteProtocolError) else error,
             extra=about,
         )
         self._observer.dead_letter(type(error).__name__)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from integration.forwarding import forwarding
+from contextlib import closing
+
 from integration.gateway.conftest import SetUp
 from integration.gateway.service import CountingService
 from integration.jobs import events
+from kafka_bridge.testing.brokers.forwarding import ForwardedPort
 from kafka_bridge.testing.brokers.ports import free_port
 
 
@@ -22,7 +24,7 @@ def test_gateway_with_callbacks_goes_on_trying_until_a_broker_answers(
     gateway = stage.start(ready=False, KAFKA_BRIDGE_BOOTSTRAP_SERVERS=f"127.0.0.1:{port}")
     gateway.until_said(f"No Kafka broker at 127.0.0.1:{port} has answered for 3 s")
     host, _, target = stage.config.bootstrap_servers.split(",")[0].rpartition(":")
-    with forwarding(port, (host, int(target))):
+    with closing(ForwardedPort(port, (host, int(target)))):
         gateway.until_said("Ready for jobs")
         job = stage.request("count", {"number": 1, "seconds": 0.1})
         stage.publish(job)

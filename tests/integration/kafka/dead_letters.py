@@ -47,7 +47,6 @@ class Office:
     def __post_init__(self) -> None:
         self.monkeypatch.setenv("KAFKA_BRIDGE_BOOTSTRAP_SERVERS", self.config.bootstrap_servers)
         self.monkeypatch.setenv("KAFKA_BRIDGE_DEAD_LETTER_TOPIC", self.dead_letters)
-        self.monkeypatch.setenv("COLUMNS", "300")
 
     def run(self, *arguments: str) -> Said:
         """Run ``kafka-bridge dead-letters`` within this process."""

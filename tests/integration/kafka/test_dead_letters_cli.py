@@ -64,11 +64,11 @@ def test_list_shows_where_what_and_why(office: Office) -> None:
     said = office.run("list")
     assert said.code == 0, said.err
     rows = [line for line in said.out.splitlines() if "@" in line]
-    assert f"│ 0@0      │ {datetime.now(UTC):%Y-%m-%d}" in rows[0]
+    assert rows[0].startswith(f"0@0       {datetime.now(UTC):%Y-%m-%d}")
     for words in (f"{office.requests}[1]@41", job.correlation_id, "images.thumbnail"):
         assert words in rows[0]
     assert r"UnknownSchema: no [red]such[/red] \x1b[31mschema" in rows[0]
-    assert [cell.strip() for cell in rows[1].split("│")[4:6]] == ["–", "–"]
+    assert rows[1].split()[4:6] == ["–", "–"]
     assert "Undecodable: not for us" in rows[1]
     assert len(rows) == 2
 

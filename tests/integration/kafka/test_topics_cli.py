@@ -51,7 +51,7 @@ def names_on_cluster(
 def run(
     broker: Broker, command: str, names: TopicNames, *options: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``kafka-bridge topics <command>`` for these names, on a terminal that is wide enough.
+    """Run ``kafka-bridge topics <command>`` for these names.
 
     One copy is asked for unless the options say how many.
     """
@@ -62,7 +62,7 @@ def run(
     arguments = [each for pair in pairs for each in pair]
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, "topics", command, *arguments, *options],
-        env={"KAFKA_BRIDGE_BOOTSTRAP_SERVERS": broker.bootstrap_servers, "COLUMNS": "300"},
+        env={"KAFKA_BRIDGE_BOOTSTRAP_SERVERS": broker.bootstrap_servers},
         capture_output=True,
         text=True,
         timeout=60,
@@ -83,9 +83,12 @@ def set_topic(broker: Broker, topic: str, **settings: str) -> None:
 
 
 def row(output: str, topic: str) -> str:
-    """Return the line of a report that is about a topic."""
-    (line,) = [line for line in output.splitlines() if topic in line and "│" in line]
-    return line
+    """Return the row of a report that is about a topic, and the findings about it."""
+    lines = output.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("topic "))
+    about = [line for line in lines[start:] if topic in line]
+    assert about[0].startswith(f"{topic} ")
+    return "\n".join(about)
 
 
 def test_create_makes_topics_that_lose_no_job(real_broker: Broker, names: TopicNames) -> None:
@@ -153,11 +156,11 @@ def test_check_says_what_would_lose_jobs(real_broker: Broker, names: TopicNames)
     result = run(real_broker, "check", names)
     assert result.returncode == 1
     assert "cleanup.policy is 'compact', must be 'delete'" in row(result.stdout, names.responses)
-    assert "retention.ms is 3600000 (1:00:00), must be" in row(result.stdout, names.requests)
+    assert "retention.ms is 3600000 (1 hour), must be" in row(result.stdout, names.requests)
     assert "retention.bytes is set" in row(result.stdout, names.dead_letters)
     assert "✗" not in row(result.stdout, names.control)
     bad = ", ".join((names.requests, names.responses, names.dead_letters))
-    assert result.stderr == f"kafka-bridge: {bad} could lose jobs; see the table\n"
+    assert result.stderr == f"kafka-bridge: {bad} could lose jobs; see above\n"
 
 
 def test_check_finds_retention_too_short_for_longer_jobs(
@@ -185,7 +188,7 @@ def test_one_copy_is_a_problem_unless_asked_for(real_broker: Broker, names: Topi
     created = run(real_broker, "create", names, "--safe")
     assert created.returncode == 1
     assert f"{names.requests}: created" in created.stdout
-    words = "✗ replication factor 1: a lost broker loses jobs, 3 is safe (if fewer are intended: "
+    words = f"✗ {', '.join(names)}: replication factor 1: a lost broker loses jobs, 3 is safe (if "
     assert words in row(created.stdout, names.requests)
     checked = run(real_broker, "check", names, "--safe")
     assert checked.returncode == 1
@@ -207,8 +210,12 @@ def test_three_brokers_keep_three_copies(kafka_cluster: KafkaCluster, names_on_c
         set_topic(kafka_cluster, topic, min_insync_replicas=count)
     checked = run(kafka_cluster, "check", names_on_cluster, "--safe")
     assert checked.returncode == 1
-    assert "✗ min.insync.replicas is 1" in row(checked.stdout, names_on_cluster.requests)
-    assert "! min.insync.replicas is 3 of 3" in row(checked.stdout, names_on_cluster.control)
+    assert f"✗ {names_on_cluster.requests}: min.insync.replicas is 1" in row(
+        checked.stdout, names_on_cluster.requests
+    )
+    assert f"! {names_on_cluster.control}: min.insync.replicas is 3 of 3" in row(
+        checked.stdout, names_on_cluster.control
+    )
     meant = ("--safe", "--min-insync-replicas", "1")
     assert run(kafka_cluster, "check", names_on_cluster, *meant).returncode == 0
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import socket
 import time
+from contextlib import closing
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from integration.forwarding import forwarding
 from integration.jobs import WAIT_SECONDS, events
 from integration.worker.programs import Stage
 from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.testing.brokers.forwarding import ForwardedPort
 from kafka_bridge.testing.brokers.ports import free_port
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def test_worker_goes_on_trying_until_a_broker_answers(stage: Stage) -> None:
     worker.until_said(f"No Kafka broker at 127.0.0.1:{port} has answered for 3 s")
     assert "(the address is from KAFKA_BRIDGE_BOOTSTRAP_SERVERS)" in worker.said
     host, _, target = stage.config.bootstrap_servers.split(",")[0].rpartition(":")
-    with forwarding(port, (host, int(target))):
+    with closing(ForwardedPort(port, (host, int(target)))):
         worker.until_said("Ready for jobs")
         job = stage.request("note")
         stage.publish(job)

@@ -11,7 +11,8 @@ from kafka_bridge.cli.dead_letter_views import print_json, print_letter, print_t
 from kafka_bridge.kafka.admin.dead_letter_topic import DeadLetter
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol.codec import encode
-from kafka_bridge.protocol.errors import RecordLocation
+from kafka_bridge.protocol.errors import RecordLocation, Undecodable
+from kafka_bridge.protocol.headers import dead_letter_headers
 from kafka_bridge.protocol.messages import JobRequest, Task, utc_now
 
 ACTS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -59,3 +60,17 @@ def test_content_of_a_dead_letter_cannot_control_the_terminal(
     assert "::group::" not in shown
     assert len(shown) < 100_000
     json.loads(shown.splitlines()[-1])
+
+
+def test_place_of_an_unreadable_request_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its error begins with the place, which is the origin already."""
+    origin = RecordLocation("jobs.requests", 1, 41)
+    headers = dead_letter_headers(origin, 0, Undecodable("not for us", origin))
+    record = Record(RecordLocation("jobs.dead-letters", 0, 3), b"k", b"\x00\x01", headers, 0)
+    letter = DeadLetter.of(record)
+    print_table([letter])
+    print_letter(letter)
+    table, _, whole = capsys.readouterr().out.partition("Dead letter")
+    for text in (table, whole):
+        assert text.count("jobs.requests[1]@41") == 1
+        assert "Undecodable: not for us" in text

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from kafka_bridge.cli import topics
 from kafka_bridge.cli.app import app
+from kafka_bridge.kafka.admin.topics import TopicReport
 from kafka_bridge.protocol.errors import ConfigurationError
 
 from .output import plain
@@ -111,4 +114,37 @@ def test_acls_refuses_an_invalid_principal(options: tuple[str, ...], words: str)
 
 def test_acls_without_a_cluster_names_the_variable_and_the_option() -> None:
     """A line without --bootstrap-server does not run."""
-    assert "set KAFKA_BRIDGE_BOOTSTRAP_SERVERS or --bootstrap-server" in str(run("acls").exception)
+    said = str(run("acls").exception)
+    assert "set KAFKA_BRIDGE_BOOTSTRAP_SERVERS" in said
+    assert "or --bootstrap-servers" in said
+
+
+def report(name: str, **about: Any) -> TopicReport:
+    """Return a report on a topic that is as it should be, but for what is given."""
+    return TopicReport(name, 6, 1, {"retention.ms": str(8 * 86_400_000)}, **about)
+
+
+def test_each_finding_is_printed_once_with_the_topics_that_have_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Four topics with one fault are one line; the table has a mark and a duration in words."""
+    reports = [
+        report("a", problems=("one copy", "compacted"), advice=("compressed",)),
+        report("b", problems=("one copy",)),
+        report("c", advice=("compressed",)),
+        report("d"),
+        TopicReport("e", problems=("it does not exist",)),
+    ]
+    topics._print(reports)
+    assert capsys.readouterr().out.splitlines() == [
+        "topic  partitions  replication  retention  check",
+        "a      6           1            8 days     ✗",
+        "b      6           1            8 days     ✗",
+        "c      6           1            8 days     !",
+        "d      6           1            8 days     ✓",
+        "e      –           –            –          ✗",
+        "✗ a, b: one copy",
+        "✗ a: compacted",
+        "! a, c: compressed",
+        "✗ e: it does not exist",
+    ]

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from kafka_bridge.cli import main
+from kafka_bridge.cli.run_options import override
+from kafka_bridge.worker import Worker
 
 from .output import plain
 
@@ -91,7 +93,7 @@ def test_each_invalid_target_has_its_own_error_and_no_traceback(
     [
         (("--log-level", "loud"), "'loud' is not one of 'debug', 'info', 'warning', 'error'"),
         (("--log-format", "xml"), "'xml' is not one of 'text', 'json'"),
-        (("--metrics-port", "65536"), "should be less than or equal to 65535"),
+        (("--metrics-port", "65536"), "expected a port from 0 to 65535"),
         (("--grace", "-1"), "expected a number of seconds, at least 0, not '-1'"),
         (("--grace", "inf"), "expected a number of seconds, at least 0, not 'inf'"),
         (("--grace", "nan"), "expected a number of seconds, at least 0, not 'nan'"),
@@ -132,3 +134,18 @@ def test_program_prints_an_error_in_one_line(tmp_path: Path) -> None:
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
     assert line.startswith("kafka-bridge: module 'nothing_there' was not found in ")
+
+
+def test_option_for_the_brokers_overrides_the_program_and_keeps_its_other_properties(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a worker without properties of its own, the environment's are kept, too."""
+    monkeypatch.setenv("KAFKA_BRIDGE_BOOTSTRAP_SERVERS", "environment:1")
+    monkeypatch.setenv("KAFKA_BRIDGE_KAFKA_SASL_USERNAME", "environments")
+    own = Worker("g", kafka={"bootstrap.servers": "program:1", "sasl.username": "programs"})
+    for worker, user in ((own, "programs"), (Worker("g"), "environments")):
+        override(worker, "option:1")
+        assert worker.kafka_config().settings == {
+            "bootstrap.servers": "option:1",
+            "sasl.username": user,
+        }

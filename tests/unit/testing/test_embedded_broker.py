@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from kafka_bridge.testing import BrokerError, EmbeddedBroker
+from kafka_bridge.testing import BrokerError, BrokerStartFailed, EmbeddedBroker
+from kafka_bridge.testing.brokers.ports import free_port, is_free
 from kafka_bridge.testing.brokers.topics import admin_client, cluster_id
 
 if TYPE_CHECKING:
@@ -62,3 +64,31 @@ def test_it_ends_with_its_context() -> None:
     assert cluster_id(admin_client(address), 0.3) is None
     with pytest.raises(BrokerError, match="is not running"):
         _ = broker.bootstrap_servers
+
+
+def test_clients_find_it_at_the_port_that_was_chosen() -> None:
+    """Records are written and read through that port, which is free again afterwards."""
+    port = free_port()
+    with EmbeddedBroker(["a-topic"], port=port) as broker:
+        assert broker.bootstrap_servers == f"127.0.0.1:{port}"
+        producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+        producer.produce("a-topic", b"value", partition=0)
+        assert producer.flush(10) == 0
+        consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "g"})
+        consumer.assign([TopicPartition("a-topic", 0, 0)])
+        message = consumer.poll(10)
+        consumer.close()
+        assert message is not None
+        assert message.value() == b"value"
+    assert is_free(port)
+
+
+def test_port_that_another_process_uses_is_refused() -> None:
+    """The error names the address; the broker can be started once the port is free."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        broker = EmbeddedBroker(port=port)
+        with pytest.raises(BrokerStartFailed, match=f"cannot listen on 127.0.0.1:{port}"):
+            broker.start()
+    with broker:
+        assert cluster_id(admin_client(broker.bootstrap_servers), 10) is not None
