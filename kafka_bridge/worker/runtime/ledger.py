@@ -25,6 +25,7 @@ from kafka_bridge.worker.runtime.ledger_snapshot import (
     LedgerSnapshot,
     read_snapshot,
 )
+from kafka_bridge.worker.runtime.recent_ids import RecentIds
 from kafka_bridge.worker.runtime.topic_access import TopicAccess
 
 _log = bounded_logger(__name__)
@@ -33,9 +34,10 @@ RETRY_SECONDS = 1.0
 REACH = 4
 """If a reading did not go back far enough, the next one goes back this many times as far: requests
 of which each is older than the last one cause a few readings, not one each."""
-OWN_JOBS = 100_000
-"""How many of its own finished jobs a worker remembers. A request that was published twice arrives
-again within moments; Airflow looks for it before it publishes again."""
+OWN_JOBS = 200_000
+"""How many of its own finished jobs a worker remembers, at least half of them: about 4 MB. A
+request that was published twice arrives again within moments; Airflow looks for it before it
+publishes again."""
 
 
 Asking: TypeAlias = tuple[float, bytes]
@@ -65,7 +67,7 @@ class Ledger:
         self._call_soon = call_soon
         self._access = access or TopicAccess()
         self._snapshots: dict[str, LedgerSnapshot] = {}
-        self._own: dict[bytes, None] = {}
+        self._own = RecentIds(OWN_JOBS)
         self._reading: str | None = None
         self._again_at: dict[str, float] = {}
 
@@ -80,9 +82,7 @@ class Ledger:
 
     def finished_here(self, correlation_id: str) -> None:
         """Note that the terminal event of a job, published here, is acknowledged."""
-        self._own[correlation_id.encode()] = None
-        if len(self._own) > OWN_JOBS:
-            del self._own[next(iter(self._own))]
+        self._own.add(correlation_id.encode())
 
     def is_finished_here(self, correlation_id: str) -> bool:
         """Tell whether this worker has finished a job, as far as it remembers."""

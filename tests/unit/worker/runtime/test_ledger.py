@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -66,11 +67,12 @@ def test_released_deliveries_do_not_count_as_interrupted(
 
 def test_ledger_remembers_a_limited_number_of_its_own_jobs(ledger: Ledger) -> None:
     """The oldest go first, so that memory does not grow with the life of a worker."""
-    for number in range(OWN_JOBS + 1):
-        ledger.finished_here(str(number))
-    assert not ledger.is_finished_here("0")
-    assert ledger.is_finished_here("1")
-    assert ledger.is_finished_here(str(OWN_JOBS))
+    jobs = [str(uuid.UUID(int=number)) for number in range(OWN_JOBS + 1)]
+    for job in jobs:
+        ledger.finished_here(job)
+    assert not ledger.is_finished_here(jobs[0])
+    assert all(ledger.is_finished_here(job) for job in jobs[OWN_JOBS // 2 :: 1000])
+    assert ledger.is_finished_here(jobs[-1])
 
 
 def test_topic_is_read_later_if_there_is_no_thread_for_it(
