@@ -48,6 +48,10 @@ class StartedJob:
         """The progress that was published."""
         return [event.progress for event in self._collected.events if event.progress]
 
+    async def has_published(self, *, messages: int = 0, progress: int = 0) -> None:
+        """Wait until so many events with a message, or with progress, are published."""
+        await until(lambda: len(self.messages) >= messages and len(self.progress) >= progress)
+
     def stop(self, reason: StopReason = StopReason.CANCELLED) -> None:
         """Tell the job to stop."""
         self.tell(reason)
@@ -60,6 +64,10 @@ class StartedJob:
     async def stopped(self, reason: StopReason = StopReason.CANCELLED) -> str:
         """Stop the job; return the message with which its handler confirms that."""
         self.stop(reason)
+        return await self.confirmed(reason)
+
+    async def confirmed(self, reason: StopReason = StopReason.CANCELLED) -> str:
+        """Return the message with which the handler confirms that the job has stopped."""
         with pytest.raises(JobStopped) as stopped:
             await self.task
         assert stopped.value.reason is reason

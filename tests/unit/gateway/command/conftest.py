@@ -1,9 +1,10 @@
-"""Jobs that a gateway has real programs do."""
+"""Jobs that a gateway runs as real programs."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,26 +15,26 @@ from kafka_bridge.gateway.command.config import CommandJob
 from kafka_bridge.gateway.command.handler import CommandHandler
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.gateway import Gateway
-from kafka_bridge.protocol.encodings import Encoding
-from kafka_bridge.protocol.messages import JobRequest, utc_now
-from kafka_bridge.testing.jobs import CollectedEvents, JobOutcome, run_job
-from kafka_bridge.worker import JobContext, StopReason
-from kafka_bridge.worker.cancellation import StopSignal
-from kafka_bridge.worker.runtime.reporter import JobReporter
-
-JOB = "6f1c2f0a-8d4e-4b57-9a53-0c7d1be0a001"
+from kafka_bridge.testing.jobs import JobOutcome, run_job
+from kafka_bridge.worker.runtime import reporter
+from unit.gateway.started_job import JOB, StartedJob
 
 Do: TypeAlias = Callable[..., JobOutcome]
 Script: TypeAlias = Callable[[str], list[str]]
 
 
+@pytest.fixture(autouse=True)
+def _every_report_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporter, "PROGRESS_SECONDS", 0.0)
+
+
 @pytest.fixture
 def do() -> Do:
-    """Give a function that has a program do a job of type ``work``, as the file says."""
+    """Give a function that runs a job of type ``work`` as a program."""
 
     def run(job: dict[str, Any], payload: Any = None, **arguments: Any) -> JobOutcome:
         config = GatewayConfig.model_validate({"jobs": {"work": job}})
-        given: dict[str, Any] = {"correlation_id": JOB, "timeout": 30.0} | arguments
+        given: dict[str, Any] = {"correlation_id": JOB, "timeout": 60.0} | arguments
         return run_job(Gateway(config).worker, "work", payload, **given)
 
     return run
@@ -51,34 +52,38 @@ def sh(tmp_path: Path) -> Script:
     return write
 
 
-class Begun:
-    """A job in the hands of its handler, to be stopped as a worker stops it."""
+class Gate:
+    """Holds a shell script in ``tmp_path`` at each command ``read go < gate``."""
 
-    def __init__(
-        self, job: dict[str, Any], payload: Any = None, starting: asyncio.Semaphore | None = None
-    ) -> None:
-        request = JobRequest(
-            correlation_id=JOB, job_type="work", response_topic="answers", created_at=utc_now()
-        )
-        reporter = JobReporter(CollectedEvents(), request, Encoding.AVRO, "w-1", lambda: True)
-        self._stop = StopSignal()
-        context = JobContext(request, reporter, self._stop)
-        handler = CommandHandler(CommandJob.model_validate(job), starting or asyncio.Semaphore())
-        self.task = asyncio.create_task(handler.handle(context, payload))
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self._fd = os.open(path, os.O_RDWR)
 
-    def stop(self, reason: StopReason = StopReason.CANCELLED) -> None:
-        """Ask it to stop."""
-        self._stop.set(reason, "somebody said so")
-        self.task.cancel()
+    def open(self) -> None:
+        """Let the script continue once."""
+        os.write(self._fd, b"go\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Wait until something is so, while the loop does its work."""
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110  other processes make it so
-            await asyncio.sleep(0.01)
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """Give a gate for a script."""
+    gate = Gate(tmp_path / "gate")
+    yield gate
+    gate.close()
+
+
+def started(
+    job: dict[str, Any], payload: Any = None, starting: asyncio.Semaphore | None = None
+) -> StartedJob:
+    """Return a job that runs as a program on the event loop of the test."""
+    config = CommandJob.model_validate(job)
+    return StartedJob(CommandHandler(config, starting or asyncio.Semaphore()), payload)
 
 
 def is_gone(pid: int) -> bool:
-    """Tell whether nothing is left of a process, not even a zombie."""
+    """Return whether a process has ended and is not a zombie either."""
     return not psutil.pid_exists(pid)

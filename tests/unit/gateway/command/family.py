@@ -1,4 +1,4 @@
-"""A program with relatives that take no notice of SIGTERM; each writes its id to a file.
+"""A program and processes of it that ignore SIGTERM; each writes its id to a file.
 
 Run as ``python -I -S family.py FOLDER``: a child and a grandchild, a child with a process group of
 its own, and a daemon with a session of its own.
@@ -16,7 +16,7 @@ MEMBERS = ("program", "child", "grandchild", "apart", "daemon")
 
 
 def live(name: str) -> NoReturn:
-    """Write the id, and stay."""
+    """Write the id, and never end."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with open(f"{sys.argv[1]}/{name}", "w") as file:  # noqa: PTH123  it imports as little as it can
         file.write(str(os.getpid()))

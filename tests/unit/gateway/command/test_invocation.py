@@ -1,4 +1,4 @@
-"""What a program is given: its arguments, environment, folder and standard input."""
+"""The arguments, environment, working directory and standard input of a program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from kafka_bridge.protocol.messages import JobState, Reference
 from kafka_bridge.testing.jobs import run_job
 from kafka_bridge.worker import ApplicationError
 from unit.examples_count import examples
-from unit.gateway.command.conftest import JOB, Do
+from unit.gateway.command.conftest import Do, Gate, Script, started
+from unit.gateway.started_job import JOB
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 SHOW = ["printf", r"%s\n"]
@@ -29,8 +30,8 @@ SHOW = ["printf", r"%s\n"]
 @pytest.mark.slow
 @given(payload=st.fixed_dictionaries({"one": texts, "many": st.lists(texts, max_size=20)}))
 @settings(derandomize=True, max_examples=examples(30), deadline=None)
-def test_any_text_arrives_as_it_was(payload: dict[str, Any]) -> None:
-    """Quotes, dollars, line breaks, options, emptiness: no shell and no template touches them."""
+def test_any_text_arrives_unchanged(payload: dict[str, Any]) -> None:
+    """Quotes, dollars, line breaks, options, empty texts: no shell and no template changes them."""
     with tempfile.TemporaryDirectory() as folder:
         write = ["sh", "-c", r'cd "$1"; shift; printf "%s\0" "$@" "$VARIABLE" > seen', "-", folder]
         job = {
@@ -57,10 +58,10 @@ def test_any_text_arrives_as_it_was(payload: dict[str, Any]) -> None:
         ("{{}}", ["{}"]),
     ],
 )
-def test_list_becomes_arguments_and_all_else_is_one(
+def test_list_becomes_arguments_and_any_other_value_is_one(
     do: Do, argument: str, arguments: list[str]
 ) -> None:
-    """A list counts as such only where nothing stands beside it; what is no text is JSON."""
+    """A list beside other text is JSON, as is any value that is not text."""
     payload = {"files": ["a b", 3], "none": [], "object": {"deep": True}, "number": 1.5}
     outcome = do({"command": [*SHOW, "first", argument], "result": "text"}, payload)
     assert outcome.result.split("\n") == ["first", *arguments]
@@ -81,10 +82,10 @@ def test_list_becomes_arguments_and_all_else_is_one(
         ({"command": ["cat"], "stdin": "sum(payload.a)"}, "stdin: the expression 'sum(payload.a)'"),
     ],
 )
-def test_payload_that_fills_no_placeholder_is_named(
+def test_error_names_the_placeholder_that_the_payload_does_not_fill(
     do: Do, job: dict[str, Any], words: str
 ) -> None:
-    """Nothing is started; a retry cannot help."""
+    """The program is not started; a retry cannot help."""
     outcome = do(job, {"a": "text", "null": None, "holes": [1, None], "nul": "a\0b"})
     assert outcome.error is not None
     assert (outcome.error.type, outcome.error.retryable) == ("invalid_payload", False)
@@ -92,8 +93,8 @@ def test_payload_that_fills_no_placeholder_is_named(
     assert outcome.error.message.startswith(said)
 
 
-def test_environment_is_what_the_file_says(do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gateway's own variables stay with it, but for harmless ones and those that are named."""
+def test_environment_is_that_of_the_file(do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the gateway's own variables it has harmless ones and configured ones only."""
     for name, value in {
         "KAFKA_BRIDGE_KAFKA_SASL_PASSWORD": "hunter2",
         "AWS_SECRET_ACCESS_KEY": "hunter2",
@@ -125,10 +126,10 @@ def test_environment_is_what_the_file_says(do: Do, monkeypatch: pytest.MonkeyPat
     }
 
 
-def test_secret_is_masked_in_all_that_the_program_says(
+def test_secret_is_masked_in_all_output(
     do: Do, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It reaches the program, but no message, error or result, whichever output it is sent to."""
+    """The program receives it, but no message, error or result shows it."""
     monkeypatch.setenv("A_TOKEN", "s3cr3t")
     (tmp_path / "password").write_text("hunter2\n")
     show = 'echo "$ONE and $TWO" >&2; printf %s "$ONE$TWO" > "$1"; '
@@ -140,39 +141,45 @@ def test_secret_is_masked_in_all_that_the_program_says(
     assert (tmp_path / "seen").read_text() == "s3cr3thunter2"
     assert failed.error is not None
     assert failed.error.message == "sh failed with exit code 3: *** and ***"
-    told = do(job | {"command": ["sh", "-c", """sleep 0.6; echo "[\\"$ONE\\"]" """]})
-    assert told.result == ["***"]
-    assert "s3cr3t" not in repr((failed, told))
-    assert '["***"]' in [event.message for event in told.events]
+    succeeded = do(job | {"command": ["sh", "-c", """echo "[\\"$ONE\\"]" """]})
+    assert succeeded.result == ["***"]
+    assert "s3cr3t" not in repr((failed, succeeded))
+    assert '["***"]' in [event.message for event in succeeded.events]
 
 
-def test_secret_is_masked_however_it_is_shown(
-    do: Do, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_secret_is_masked_in_any_form(
+    do: Do, sh: Script, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A key by lines, in base64, and cut where the kept output begins; inherited tokens, too."""
+    """A key in lines, in base64, and cut where the stored output begins; inherited tokens, too."""
     key = "\n".join(["-----BEGIN KEY-----", *(f"line-{n}-{'k' * 40}" for n in range(5))])
     (tmp_path / "key").write_text(key)
     monkeypatch.setenv("DEPLOY_TOKEN", "inherited-4711")
     monkeypatch.setenv("REGION", "inherited-eu")
-    job = {
+    config = {
         "environment": {"KEY": {"file": str(tmp_path / "key")}},
         "inherit_environment": ["DEPLOY_TOKEN", "REGION"],
         "max_output_bytes": 60,
     }
-    lines = 'echo "$KEY" | while read line; do echo "> $line"; sleep 0.6; done; '
+    lines = 'echo "$KEY" | while read line; do echo "> $line"; read go < gate; done; '
     rest = 'printf %s "$KEY" | base64 -w 0; echo; echo "$DEPLOY_TOKEN $REGION"; exit 1'
-    outcome = do(job | {"command": ["sh", "-c", lines + rest]})
-    assert outcome.error is not None
-    assert outcome.error.message.endswith("*** inherited-eu")
-    kept = do(job | {"command": ["sh", "-c", 'printf "%s" "$KEY"']})
-    shown = repr((outcome, kept))
+    job = started(config | {"command": sh(lines + rest)})
+    for masked in range(6):  # the first line is held back: the whole key might follow
+        await job.has_published(messages=masked)
+        gate.open()
+    with pytest.raises(ApplicationError) as failed:
+        await job.task
+    assert str(failed.value).endswith("*** inherited-eu")
+    job_with_cut_output = started(config | {"command": ["sh", "-c", 'printf "%s" "$KEY"']})
+    result = await job_with_cut_output.task
+    shown = repr((str(failed.value), failed.value.details, job.messages, result))
+    shown += repr(job_with_cut_output.messages)
     for line in key.splitlines()[1:]:
         assert not any(line[at : at + 12] in shown for at in range(len(line) - 11))
-    assert "> ***" in [event.message for event in outcome.events]
+    assert "> ***" in job.messages
 
 
-def test_secret_that_is_gone_fails_the_job(do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be there again at the next try."""
+def test_missing_secret_fails_the_job(do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may exist again at the next try."""
     monkeypatch.setenv("A_TOKEN", "s3cr3t")
     config = CommandJob.model_validate(
         {"command": ["true"], "environment": {"A": {"env": "A_TOKEN"}}}
@@ -186,14 +193,14 @@ def test_secret_that_is_gone_fails_the_job(do: Do, monkeypatch: pytest.MonkeyPat
     ("stdin", "seen"), [("payload.a", '{"ä": [1]}\n'), ("payload.b", "null\n"), (None, "")]
 )
 def test_standard_input_is_a_line_of_json_or_empty(do: Do, stdin: str | None, seen: str) -> None:
-    """A program that reads it never waits for more."""
+    """A program that reads it does not wait for more."""
     job = {"command": ["sh", "-c", "cat; echo ."], "stdin": stdin, "result": "text"}
     outcome = do(job, {"a": {"ä": [1]}})
     assert outcome.result.removesuffix(".") == seen.replace(" ", "")
 
 
-def test_half_a_character_is_not_handed_over() -> None:
-    """JSON of another publisher may have one in a payload; no retry makes it whole."""
+def test_lone_surrogate_in_a_payload_is_refused() -> None:
+    """JSON of another publisher may contain one; a retry cannot help."""
     for job in ({"stdin": "payload"}, {"command": ["cat", "{payload.name}"]}):
         config = CommandJob.model_validate({"command": ["cat"]} | job)
         with pytest.raises(ApplicationError) as failure:
@@ -201,8 +208,8 @@ def test_half_a_character_is_not_handed_over() -> None:
         assert (failure.value.type, failure.value.retryable) == ("invalid_payload", False)
 
 
-def test_large_standard_input_is_read_whenever_the_program_likes(do: Do) -> None:
-    """Or not at all: neither the program nor the gateway waits for the other."""
+def test_large_standard_input_may_be_read_late_or_never(do: Do) -> None:
+    """Neither the program nor the gateway waits for the other."""
     large = "x" * 500_000
     reads = {"command": ["sh", "-c", "sleep 0.1; wc -c"], "stdin": "payload", "result": "json"}
     assert do(reads, large).result == len(json.dumps(large)) + 1
@@ -210,8 +217,8 @@ def test_large_standard_input_is_read_whenever_the_program_likes(do: Do) -> None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells it")
-def test_program_finds_all_else_as_a_shell_would_give_it(do: Do) -> None:
-    """No file is open but the usual three (and its own), and no signal is ignored or blocked."""
+def test_program_has_standard_files_and_default_signals(do: Do) -> None:
+    """Only the usual three files are open (and its own), and no signal is ignored or blocked."""
     show = "ls /proc/self/fd; grep -E 'SigBlk|SigIgn' /proc/self/status"
     outcome = do({"command": ["sh", "-c", show], "result": "text"})
     *files, blocked, ignored = outcome.result.split("\n")
@@ -220,7 +227,7 @@ def test_program_finds_all_else_as_a_shell_would_give_it(do: Do) -> None:
     assert int(blocked.split()[1], 16) == int(ignored.split()[1], 16) & usual == 0
 
 
-def test_working_directory_is_where_it_runs(do: Do, tmp_path: Path) -> None:
+def test_program_runs_in_its_working_directory(do: Do, tmp_path: Path) -> None:
     """A relative path of the program begins there too."""
     program = tmp_path / "here"
     program.write_text("#!/bin/sh\npwd -P\n")
@@ -230,7 +237,7 @@ def test_working_directory_is_where_it_runs(do: Do, tmp_path: Path) -> None:
 
 
 def test_reference_to_a_payload_is_refused(do: Do, tmp_path: Path) -> None:
-    """No program is started without the payload that was meant for it."""
+    """The program is not started without its payload."""
     reference = Reference("s3://inputs/march.csv", "0" * 64, 5)
     outcome = do({"command": ["touch", str(tmp_path / "ran")]}, payload_ref=reference)
     assert outcome.error is not None

@@ -14,16 +14,18 @@ import pytest
 
 from kafka_bridge.gateway.command.program import STARTING
 from kafka_bridge.worker import ApplicationError
-from unit.gateway.command.conftest import Begun, until
+from unit.gateway.command.conftest import started
+from unit.gateway.started_job import until
+from unit.loop_time import LoopTime
 
 PROGRAMS = 100
 
 
 @pytest.mark.slow
 async def test_a_hundred_programs_at_a_time_leave_nothing_open(tmp_path: Path) -> None:
-    """All run at once; afterwards there is no zombie, and no file descriptor more than before.
+    """All run at once. Afterwards there are no zombies and no more open files than before.
 
-    Meanwhile the loop has time for other jobs.
+    Meanwhile the event loop has time for other jobs.
     """
     os.mkfifo(tmp_path / "gate")
     gate = os.open(tmp_path / "gate", os.O_RDWR)
@@ -35,25 +37,31 @@ async def test_a_hundred_programs_at_a_time_leave_nothing_open(tmp_path: Path) -
     me = psutil.Process()
     before = (me.children(recursive=True), me.num_fds() - 1)
     starting = asyncio.Semaphore(STARTING)
-    jobs = [Begun(job, number, starting) for number in range(PROGRAMS)]
-    begun = asyncio.create_task(until(lambda: len(list(tmp_path.iterdir())) == PROGRAMS + 1))
-    assert await longest_pause(begun, time.monotonic) < 5.0
-    await begun
+    jobs = [started(job, number, starting) for number in range(PROGRAMS)]
+    all_run = asyncio.create_task(until(lambda: len(list(tmp_path.iterdir())) == PROGRAMS + 1))
+    assert await longest_pause(all_run, time.monotonic) < 5.0
+    await all_run
     os.close(gate)
     assert await asyncio.gather(*(each.task for each in jobs)) == [[n] for n in range(PROGRAMS)]
     await until(lambda: (me.children(recursive=True), me.num_fds()) == before)
 
 
-async def test_program_that_talks_without_end_does_not_keep_others_waiting() -> None:
-    """Its lines are thrown away as fast as they come, and the loop has time for all the rest."""
-    talker = Begun({"command": ["yes"], "timeout": 1})
-    assert await longest_pause(talker.task, time.thread_time) < 0.8  # whatever else runs here
-    with pytest.raises(ApplicationError, match=r"yes took longer than 1 s .*: y\ny"):
-        await talker.task
+async def test_endless_output_does_not_block_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The lines are dropped as fast as they arrive, and the loop has time for other jobs."""
+    loop_time = LoopTime(monkeypatch)
+    job = started({"command": ["yes"], "timeout": 600})
+    await job.has_published(messages=1)
+    for_a_moment = asyncio.create_task(asyncio.sleep(0.3))
+    assert await longest_pause(for_a_moment, time.thread_time) < 0.2  # whatever else runs here
+    loop_time.skip(600)
+    with pytest.raises(ApplicationError, match=r"yes took longer than 600 s .*: y\ny"):
+        await job.task
 
 
 async def longest_pause(task: asyncio.Task[Any], clock: Callable[[], float]) -> float:
-    """Return for how many seconds by a clock the loop had no time, until a task is done."""
+    """Return the longest time, by a clock, in which the loop was blocked until a task is done."""
     longest, last = 0.0, clock()
     while not task.done():
         await asyncio.sleep(0.01)

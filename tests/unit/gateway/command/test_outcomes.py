@@ -1,4 +1,4 @@
-"""What becomes of a job when its program ends: its result, or its failure in its own words."""
+"""The end of a program: the result of its job, or a failure with its output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from kafka_bridge.protocol.messages import JobFailure, JobState
 from kafka_bridge.worker import ApplicationError
-from unit.gateway.command.conftest import Begun, Do, Script
+from unit.gateway.command.conftest import Do, Script, started
 
 DONE = '{"progress": {"completed": 1}}'
 LONG = f'["{"x" * 300}"]'
@@ -42,8 +42,8 @@ LONG = f'["{"x" * 300}"]'
         ("none", r'{"files": 3}\n', None),
     ],
 )
-def test_exit_code_0_is_a_result(do: Do, form: str, written: str, result: Any) -> None:
-    """As the file wants it: the last line as JSON, all as text, or nothing."""
+def test_exit_code_0_makes_a_result(do: Do, form: str, written: str, result: Any) -> None:
+    """In the configured form: the last line as JSON, the output as text, or none."""
     limits = {"max_output_bytes": 100, "max_result_bytes": 400}
     outcome = do({"command": ["printf", literal(written)], "result": form} | limits)
     assert (outcome.state, outcome.result) == (JobState.SUCCEEDED, result)
@@ -59,7 +59,7 @@ def test_exit_code_0_is_a_result(do: Do, form: str, written: str, result: Any) -
     ],
 )
 def test_result_is_never_cut(do: Do, tmp_path: Path, form: str, written: str, words: str) -> None:
-    """A result of which a part is missing is none: the error says which limit it is."""
+    """An incomplete result is an error, which names the limit."""
     (tmp_path / "written").write_text(written.replace(r"\n", "\n"))
     limits = {"max_output_bytes": 100, "max_result_bytes": 400}
     failed = do({"command": ["cat", str(tmp_path / "written")], "result": form} | limits).error
@@ -69,7 +69,7 @@ def test_result_is_never_cut(do: Do, tmp_path: Path, form: str, written: str, wo
 
 
 def literal(text: str) -> str:
-    """Return a text whose braces mean themselves in a template, and its percent signs to printf."""
+    """Return a text in which braces are not placeholders, and percent signs are not formats."""
     return text.replace("{", "{{").replace("}", "}}").replace("%", "%%")
 
 
@@ -94,7 +94,7 @@ def literal(text: str) -> str:
 def test_output_without_a_usable_result_fails_the_job(
     do: Do, written: str, kind: str, words: str
 ) -> None:
-    """The work is done; to do it again would not help."""
+    """The work is done; a retry would not help."""
     limits = {"max_output_bytes": 100, "max_result_bytes": 400}
     outcome = do({"command": ["printf", written], "result": "json"} | limits)
     assert outcome.error == JobFailure(
@@ -117,7 +117,7 @@ def test_output_without_a_usable_result_fails_the_job(
 def test_other_exit_statuses_fail_the_job_with_the_programs_output(
     do: Do, sh: Script, ends: str, kind: str, words: str
 ) -> None:
-    """Exit codes and signals come through the guard; a retry may help, for all that we know."""
+    """Exit codes and signals pass through the guard; by default, a retry may help."""
     outcome = do({"command": sh(f"echo Reading; echo No such table >&2; {ends}")})
     assert outcome.error is not None
     assert (outcome.error.type, outcome.error.retryable) == (kind, True)
@@ -129,7 +129,7 @@ def test_other_exit_statuses_fail_the_job_with_the_programs_output(
 
 
 def test_message_has_the_last_lines_and_the_details_have_more(do: Do, sh: Script) -> None:
-    """Without any on standard error, those of standard output."""
+    """If standard error is empty, they are those of standard output."""
     outcome = do({"command": sh("seq 200; exit 1")})
     assert outcome.error is not None
     assert outcome.error.message == "sh failed with exit code 1: 196\n197\n198\n199\n200"
@@ -138,7 +138,7 @@ def test_message_has_the_last_lines_and_the_details_have_more(do: Do, sh: Script
 
 
 def test_error_of_a_program_without_output_says_so(do: Do) -> None:
-    """Nothing is made up."""
+    """The details are empty."""
     outcome = do({"command": ["false"]})
     assert outcome.error == JobFailure(
         "exit_code_1", "false failed with exit code 1: it printed nothing", None, retryable=True
@@ -146,8 +146,8 @@ def test_error_of_a_program_without_output_says_so(do: Do) -> None:
 
 
 @pytest.mark.parametrize(("code", "retryable"), [(75, True), (3, False)])
-def test_file_says_which_exit_codes_are_worth_a_retry(do: Do, code: int, retryable: bool) -> None:
-    """A program that keeps to sysexits.h says 75 for "try again"."""
+def test_retryable_exit_codes_can_be_configured(do: Do, code: int, retryable: bool) -> None:
+    """In sysexits.h, 75 means "try again"."""
     outcome = do({"command": ["sh", "-c", f"exit {code}"], "retryable_exit_codes": [75]})
     assert outcome.error is not None
     assert outcome.error.retryable is retryable
@@ -176,7 +176,7 @@ def test_file_says_which_exit_codes_are_worth_a_retry(do: Do, code: int, retryab
 def test_error_says_why_a_program_cannot_be_started(
     do: Do, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, words: str
 ) -> None:
-    """The error says why, where the program was searched, and what to do; a retry cannot help."""
+    """The error has the cause, the searched paths, and what to do; a retry cannot help."""
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     for name, text, mode in (
         ("no-interpreter", "#!/no/such/sh\n", 0o755),
@@ -192,8 +192,8 @@ def test_error_says_why_a_program_cannot_be_started(
     assert outcome.error.message.startswith(f"{path} cannot be started: {words}")
 
 
-def test_argument_that_is_too_long_is_told_where_to_go(do: Do) -> None:
-    """Linux takes 128 KiB for each."""
+def test_error_of_a_long_argument_names_stdin(do: Do) -> None:
+    """Linux allows 128 KiB for each argument."""
     outcome = do({"command": ["echo", "{payload}"]}, "x" * 200_000)
     assert outcome.error is not None
     assert outcome.error.message == (
@@ -202,24 +202,24 @@ def test_argument_that_is_too_long_is_told_where_to_go(do: Do) -> None:
 
 
 async def test_error_names_a_missing_working_directory(tmp_path: Path) -> None:
-    """It was there when the file was read."""
+    """It existed when the file was read."""
     folder = tmp_path / "gone"
     folder.mkdir()
-    job = Begun({"command": ["true"], "working_directory": str(folder)})
+    job = started({"command": ["true"], "working_directory": str(folder)})
     folder.rmdir()
     with pytest.raises(ApplicationError, match=f"its working directory {folder} does not exist"):
         await job.task
 
 
-async def test_want_of_open_files_is_worth_a_retry() -> None:
-    """The error says which limit it is."""
+async def test_lack_of_file_descriptors_is_retryable() -> None:
+    """The error names the limit."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     first_free = os.dup(0)  # a limit is on the number of a file, and there may be gaps
     os.close(first_free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, before[1]))
     try:
         with pytest.raises(ApplicationError) as failed:
-            await Begun({"command": ["true"]}).task
+            await started({"command": ["true"]}).task
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert (failed.value.type, failed.value.retryable) == ("program_not_started", True)

@@ -1,4 +1,4 @@
-"""How far a program is, and what it says meanwhile."""
+"""The progress and messages of a program."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import pytest
 from kafka_bridge.gateway.command.config import CommandJob
 from kafka_bridge.gateway.command.progress import LineReport, latest
 from kafka_bridge.protocol.messages import JobState, Progress
-from unit.gateway.command.conftest import Do, Script
+from unit.gateway.command.conftest import Do, Gate, Script, started
+from unit.gateway.started_job import until
 
 BAR = r"(?P<completed>[\d.,]+)/(?P<total>[\d.,]+|\?) ?(?P<unit>[a-z]+)?(: (?P<message>.+))?"
 
 
-def said(line: str, progress: str = "json") -> LineReport:
-    """Return what a line says."""
+def report_of(line: str, progress: str = "json") -> LineReport:
+    """Return the report in a line."""
     job = CommandJob.model_validate({"command": ["audit"], "progress": progress})
     return job.progress.read(line)
 
@@ -45,10 +46,12 @@ def said(line: str, progress: str = "json") -> LineReport:
         ],
     ],
 )
-def test_json_lines(line: str, progress: tuple[float, ...] | None, message: str | None) -> None:
-    """What is no progress as it should be is a message as it is; the job goes on."""
+def test_json_line_is_progress_or_a_message(
+    line: str, progress: tuple[float, ...] | None, message: str | None
+) -> None:
+    """A line with invalid progress is a message, and the job goes on."""
     expected = None if progress is None else Progress(*progress)  # type: ignore[arg-type]
-    assert said(line) == LineReport(expected, message)
+    assert report_of(line) == LineReport(expected, message)
 
 
 @pytest.mark.parametrize(
@@ -62,9 +65,11 @@ def test_json_lines(line: str, progress: tuple[float, ...] | None, message: str 
         (f"{'9' * 400}/10", None, f"{'9' * 400}/10"),
     ],
 )
-def test_pattern(line: str, progress: Progress | None, message: str | None) -> None:
-    """It is looked for anywhere in the line; a completed that is no number makes a message."""
-    assert said(line, BAR) == LineReport(progress, message)
+def test_pattern_finds_progress_in_a_line(
+    line: str, progress: Progress | None, message: str | None
+) -> None:
+    """Anywhere in it. If the completed part is not a number, the line is a message."""
+    assert report_of(line, BAR) == LineReport(progress, message)
 
 
 def test_latest_progress_and_message_are_used() -> None:
@@ -75,38 +80,43 @@ def test_latest_progress_and_message_are_used() -> None:
     assert latest([" ", ""], reader) == LineReport()
 
 
-def test_job_tells_what_its_program_says_on_both_outputs(do: Do, sh: Script) -> None:
-    """While it runs: progress by JSON lines, messages by the others."""
+async def test_lines_of_both_outputs_are_published(sh: Script, gate: Gate) -> None:
+    """While the program runs: progress from JSON lines, messages from the others."""
     line = json.dumps({"progress": {"completed": 2, "total": 4, "unit": "files"}})
-    outcome = do(
-        {"command": sh(f"sleep 0.6; echo '{line}'; sleep 0.6; echo Nearly >&2; sleep 0.6")}
-    )
-    assert outcome.state is JobState.SUCCEEDED
-    assert outcome.progress == [Progress(2, 4, "files")]
-    assert "Nearly" in [event.message for event in outcome.events]
+    script = f"echo '{line}'; read go < gate; echo Nearly >&2; read go < gate"
+    job = started({"command": sh(script)})
+    await job.has_published(progress=1)
+    gate.open()
+    await until(lambda: "Nearly" in job.messages)
+    gate.open()
+    await job.task
+    assert job.progress == [Progress(2, 4, "files")]
 
 
-def test_bar_that_is_drawn_with_carriage_returns_is_progress(do: Do, sh: Script) -> None:
-    """As many programs do, without a line's end until all is done."""
-    draw = r"for i in 1 2 3; do sleep 0.55; printf '\r%s/3 steps' $i >&2; done; sleep 0.6; echo"
-    outcome = do({"command": sh(draw), "progress": BAR})
-    assert outcome.progress[-1] == Progress(3, 3, "steps")
-    assert len(outcome.progress) >= 2
+async def test_bar_that_is_drawn_with_carriage_returns_is_progress(sh: Script, gate: Gate) -> None:
+    """Many programs end the line only when all is done."""
+    draw = r"for i in 1 2 3; do printf '\r%s/3 steps' $i >&2; read go < gate; done; echo"
+    job = started({"command": sh(draw), "progress": BAR})
+    for drawn in range(3):
+        await job.has_published(progress=drawn)
+        gate.open()
+    await job.task
+    assert job.progress == [Progress(n, 3, "steps") for n in (1, 2, 3)]
 
 
 def test_slow_pattern_does_not_block_other_jobs(do: Do, sh: Script) -> None:
-    """Its first slow line ends its use, in words; the job goes on without progress."""
-    slow = "sleep 0.6; for i in 1 2 3 4 5 6 7 8 9; do echo 1/9; echo xxxxxxxx%s; done; sleep 0.6"
+    """It is dropped after its first slow line, with a message; the job goes on without progress."""
+    slow = "for i in 1 2 3 4 5 6 7 8 9; do echo 1/9; echo xxxxxxxx%s; done"
     began = time.process_time()
     outcome = do({"command": sh(slow % ("x" * 900)), "progress": r"(?P<completed>\d)/9|(x+x+)+y"})
     assert outcome.state is JobState.SUCCEEDED
     assert time.process_time() - began < 5
-    told = [event.message or "" for event in outcome.events]
-    assert any("took longer than 0.05 s for one line, or 0.25 s for several" in m for m in told)
+    messages = [event.message or "" for event in outcome.events]
+    assert any("took longer than 0.05 s for one line, or 0.25 s for several" in m for m in messages)
 
 
-def test_many_lines_that_are_somewhat_slow_keep_nobody_waiting() -> None:
-    """Each takes less than is allowed for one; there may be thousands in what arrives at once."""
+def test_time_for_all_lines_at_once_is_limited() -> None:
+    """Each line takes less than its own limit, but thousands may arrive at once."""
     pattern = r"(?P<completed>\d)/9|(.*)(.*)(.*)(.*)[0-9]q"
     reader = CommandJob.model_validate({"command": ["audit"], "progress": pattern}).progress
     began = time.process_time()
@@ -115,8 +125,8 @@ def test_many_lines_that_are_somewhat_slow_keep_nobody_waiting() -> None:
     assert time.process_time() - began < 2
 
 
-def test_slow_pattern_on_the_last_line(do: Do, sh: Script) -> None:
-    """Whether a result is progress is asked of the pattern, too: of a long line's beginning."""
+def test_slow_pattern_does_not_delay_the_result(do: Do, sh: Script) -> None:
+    """The pattern is applied to the last line too, but only to its beginning."""
     long = sh("printf '[\"'; head -c 300000 /dev/zero | tr '\\0' x; echo '\"]'")
     began = time.process_time()
     outcome = do({"command": long, "progress": r"(?P<completed>\d)/9|(x+x+)+y"})
@@ -125,7 +135,7 @@ def test_slow_pattern_on_the_last_line(do: Do, sh: Script) -> None:
 
 
 def test_line_that_is_nested_too_deeply_is_text(do: Do, sh: Script) -> None:
-    """A hundred thousand brackets are no progress, and no result."""
+    """A hundred thousand brackets are neither progress nor a result."""
     deep = "head -c 100000 /dev/zero | tr '\\0' '['; echo; printf '{\"a\": '; "
     outcome = do({"command": sh(deep + "head -c 990 /dev/zero | tr '\\0' '['; echo")})
     assert outcome.state is JobState.SUCCEEDED
