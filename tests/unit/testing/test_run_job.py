@@ -17,8 +17,9 @@ from pydantic import BaseModel
 
 from kafka_bridge.protocol.errors import InvalidMessage, PayloadNotSerialisable
 from kafka_bridge.protocol.messages import JobState, Progress, utc_now
-from kafka_bridge.testing import run_job
+from kafka_bridge.testing import FakeClock, run_job
 from kafka_bridge.worker import ApplicationError, Backoff, JobContext, Worker
+from kafka_bridge.worker.runtime import reporter
 
 S = JobState
 worker = Worker("test")
@@ -83,19 +84,19 @@ def test_outcome_is_what_the_task_gets(job_type: str, payload: Any) -> None:
     assert outcome.events[0].state is S.ACCEPTED
 
 
-def test_outcome_has_the_published_progress() -> None:
-    """As far as it is sent: of figures that come at once, the last before the end may not be."""
-    ticks: list[int] = []
+def test_outcome_has_the_published_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is published at most twice a second; then the latest progress counts."""
+    clock = FakeClock()
+    monkeypatch.setattr(reporter, "time", clock)
 
     def slow(job: JobContext) -> None:
-        for done in range(1, 3):
-            ticks.append(done)
-            job.progress(done, total=2, unit="steps")
-            job.sleep(1.5)
+        for done in range(1, 5):
+            clock.advance(0.3)
+            job.progress(done, total=4, unit="steps")
 
     steps = Worker("steps")
     steps.job("steps")(slow)
-    assert run_job(steps, "steps").progress == [Progress(1, 2, "steps"), Progress(2, 2, "steps")]
+    assert run_job(steps, "steps").progress == [Progress(2, 4, "steps"), Progress(4, 4, "steps")]
 
 
 @pytest.mark.parametrize(

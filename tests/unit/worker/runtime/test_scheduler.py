@@ -297,11 +297,15 @@ def test_unreadable_response_topic_delays_no_other(stage: Stage, error: Exceptio
     assert list(stage.assignment.in_flight) == [job.correlation_id]
 
 
-def test_missing_control_topic_dead_letters_no_request(stage: Stage) -> None:
-    """Requests go to the dead letters for want of a topic to answer on, and of no other."""
+def test_missing_control_topic_dead_letters_no_request(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request becomes a dead letter if its response topic is missing, and for no other topic."""
+    monkeypatch.setattr(ledger, "RETRY_SECONDS", 0.01)
     stage.control_failures.append(TopicNotFound("no topic 'jobs.control'"))
     stage.arrives(stage.request(), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    assert (stage.control_failures, stage.set_aside) == ([], [])
 
 
 def test_request_of_a_revoked_partition_is_ignored(stage: Stage) -> None:
