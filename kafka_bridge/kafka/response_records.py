@@ -11,14 +11,14 @@ from collections.abc import Callable, Container, Iterable
 from typing import TypeAlias, TypeVar
 
 from kafka_bridge.protocol.event_head import EventHead, read_head
-from kafka_bridge.protocol.headers import CORRELATION_ID, Headers
+from kafka_bridge.protocol.headers import CORRELATION_ID, RawHeaders
 from kafka_bridge.protocol.ids import CORRELATION_ID_LENGTH
 from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.protocol.plain_replies import NEST_ERROR
 
 R = TypeVar("R")
 
-HeadReader: TypeAlias = Callable[[bytes | None, Headers | None], EventHead]
+HeadReader: TypeAlias = Callable[[bytes | None, RawHeaders | None], EventHead]
 """Reads a head from a record's value and headers; raises :class:`RemoteProtocolError` where there
 is none."""
 
@@ -26,7 +26,7 @@ _ANSWERED = EventHead(delivery=1, state=JobState.SUCCEEDED)
 _FAILED = EventHead(delivery=1, state=JobState.FAILED)
 
 
-def event_head(value: bytes | None, _: Headers | None) -> EventHead:
+def event_head(value: bytes | None, _: RawHeaders | None) -> EventHead:
     """Return the head of a status event.
 
     :raises RemoteProtocolError: the record holds no status event
@@ -34,7 +34,7 @@ def event_head(value: bytes | None, _: Headers | None) -> EventHead:
     return read_head(value)
 
 
-def plain_head(value: bytes | None, headers: Headers | None) -> EventHead:
+def plain_head(value: bytes | None, headers: RawHeaders | None) -> EventHead:
     """Return what a plain reply, of a service that knows no status events, says of its job.
 
     Whatever comes is the job's end: its result, or a failure where NestJS says so. (Spring marks
@@ -60,6 +60,6 @@ def candidates(
     ]
 
 
-def id_in_headers(headers: Headers | None) -> bytes | None:
+def id_in_headers(headers: RawHeaders | None) -> bytes | None:
     """Return the correlation id in a record's headers, or None; of several the last counts."""
     return dict(headers).get(CORRELATION_ID) if headers else None

@@ -29,7 +29,7 @@ from kafka_bridge.kafka.responses.subscriptions import (
 )
 from kafka_bridge.protocol.errors import BrokerUnreachable, ReaderClosed
 from kafka_bridge.protocol.event_head import EventHead
-from kafka_bridge.protocol.headers import Headers
+from kafka_bridge.protocol.headers import RawHeaders
 from kafka_bridge.protocol.messages import JobState
 
 _log = bounded_logger(__name__)
@@ -39,7 +39,7 @@ _NOT_FINAL = EventHead(delivery=1, state=JobState.RUNNING)
 _FINAL = EventHead(delivery=1, state=JobState.SUCCEEDED)
 
 
-def _head(_value: bytes | None, headers: Headers | None) -> EventHead:
+def _head(_value: bytes | None, headers: RawHeaders | None) -> EventHead:
     """Return an event head; its state says whether the callback is final, as in its header."""
     return _FINAL if headers and ends_job(headers) else _NOT_FINAL
 

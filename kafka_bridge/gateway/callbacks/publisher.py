@@ -9,7 +9,7 @@ import logging
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.errors import DeliveryFailed, KafkaBridgeError
-from kafka_bridge.protocol.headers import Headers, text_header
+from kafka_bridge.protocol.headers import Headers, RawHeaders, text_header
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def callback_headers(job_type: str, *, ends_job: bool) -> Headers:
     return [(name, text.encode()) for name, text in texts.items()]
 
 
-def ends_job(headers: Headers) -> bool:
+def ends_job(headers: RawHeaders) -> bool:
     """Return whether a callback with these headers finishes its job."""
     return text_header(headers, ENDS_JOB) == "true"
 

@@ -5,7 +5,8 @@ events, or all of them, have gone by until then. Found here, they need not be re
 
 Tens of thousands of objects that live for seconds are what Python's garbage collector is worst at:
 each time a quarter has been added to what it knows, it looks at everything in the process. So
-records are kept as plain tuples, which it forgets about; confluent_kafka's messages it would not.
+records are kept as plain tuples of tuples, which it forgets about; confluent_kafka's messages, and
+lists, it would not.
 And the reader keeps nothing while it is further behind the head than the window is long: it would
 be gone from the window before the reader is there.
 """
@@ -13,20 +14,24 @@ be gone from the window before the reader is there.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
 import confluent_kafka as ck
 
 from kafka_bridge.kafka.records import headers_of
-from kafka_bridge.protocol.headers import Headers
 
 WINDOW_BYTES = 64 * 1024 * 1024
 RECORD_BYTES = 300
-"""What a record takes in memory besides its value: measured, Python 3.11, keys of 36 bytes."""
+"""What a record takes in memory besides its value and its headers: measured, Python 3.11, keys of 36
+bytes."""
+HEADER_BYTES = 200
+"""What a header takes besides its value: measured in the same way."""
 
-Facts: TypeAlias = tuple[bytes | None, int, int, bytes | None, Headers | None]
+Facts: TypeAlias = tuple[
+    bytes | None, int, int, bytes | None, tuple[tuple[str, bytes | None], ...] | None
+]
 """A record's key, partition, offset, value and headers."""
 
 
@@ -39,8 +44,17 @@ def facts_of(message: ck.Message) -> Facts:
             message.partition(),
             message.offset(),
             message.value(),
-            headers_of(message) or None,
+            tuple(headers) if (headers := headers_of(message)) else None,
         ),
+    )
+
+
+def _bytes_of_headers(records: Iterable[Facts]) -> int:
+    return sum(
+        HEADER_BYTES + len(value or b"")
+        for *_, headers in records
+        if headers
+        for _, value in headers
     )
 
 
@@ -69,8 +83,9 @@ class RecentRecords:
 
     def add(self, batch: Sequence[ck.Message], positions: dict[int, int]) -> None:
         """Keep a batch; ``positions`` are those after it."""
-        size = sum(map(len, batch)) + RECORD_BYTES * len(batch)
-        self._batches.append(([facts_of(each) for each in batch], positions, size))
+        records = list(map(facts_of, batch))
+        size = sum(map(len, batch)) + RECORD_BYTES * len(batch) + _bytes_of_headers(records)
+        self._batches.append((records, positions, size))
         self._bytes += size
         while self._bytes > self.limit:
             _, self.floor, gone = self._batches.popleft()
