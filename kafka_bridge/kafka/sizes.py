@@ -12,7 +12,7 @@ from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.error_translation import too_large
 from kafka_bridge.kafka.topic_metadata import partition_count, topic_settings
-from kafka_bridge.protocol.errors import BrokerUnreachable
+from kafka_bridge.protocol.errors import BrokerUnreachable, ConfigurationError
 
 PRODUCER_BYTES = 1_000_000
 """librdkafka's own limit, where the configuration sets none."""
@@ -25,13 +25,20 @@ class SizeCheck:
     """Whether records fit into a topic. The topic's own limit is asked for once, if ever.
 
     :param timeout: seconds for the question to the brokers
+    :raises ConfigurationError: the producer's limit is not a number
     """
 
     def __init__(self, config: KafkaConfig, topic: str, timeout: float) -> None:
         self._config = config
         self._topic = topic
         self._timeout = timeout
-        self._own = int(config.settings.get("message.max.bytes", PRODUCER_BYTES))
+        own = config.settings.get("message.max.bytes", PRODUCER_BYTES)
+        try:
+            self._own = int(own)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"message.max.bytes must be a number of bytes, not {own!r}"
+            ) from error
 
     def require_fitting(self, size: int) -> None:
         """Check that the producer and the topic accept a record of ``size`` bytes.

@@ -71,8 +71,9 @@ class DeliveryDoctor:
         }
         if short:
             worst = min(short.values(), key=lambda each: len(each.isrs))
+            alike = [number for number, each in short.items() if len(each.isrs) == len(worst.isrs)]
             return (
-                f"not enough in-sync replicas: {_partitions(list(short))} has {len(worst.isrs)} of "
+                f"not enough in-sync replicas: {_partitions(alike)} has {len(worst.isrs)} of "
                 f"{len(worst.replicas)} in sync, and the topic's min.insync.replicas is {needed}. "
                 "Start the missing brokers again; `kafka-bridge topics check` shows the settings"
             )
