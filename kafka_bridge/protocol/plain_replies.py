@@ -60,17 +60,17 @@ def plain_end(
     job = named if is_correlation_id(named) else correlation_id_from_key(key)
     if job is None:
         return None
-    failure = text_header(headers, NEST_ERROR) if value is None else None
+    is_failure = value is None and NEST_ERROR in dict(headers)
     return StatusEvent(
         correlation_id=job,
         event_id=job,
         sequence=0,
-        state=JobState.SUCCEEDED if failure is None else JobState.FAILED,
+        state=JobState.FAILED if is_failure else JobState.SUCCEEDED,
         occurred_at=occurred_at,
         worker_id="",
         result=value,
         result_type=None if value is None else _media_type(value),
-        error=None if failure is None else _failure(failure),
+        error=_failure(dict(headers)[NEST_ERROR]) if is_failure else None,
     )
 
 
@@ -87,11 +87,15 @@ def _media_type(value: bytes) -> str:
     return JSON if text else "text/plain"
 
 
-def _failure(header: str) -> JobFailure:
-    """Return the error in NestJS's header: ``{"status": "error", "message": "…"}``, or any text."""
+def _failure(header: bytes | None) -> JobFailure:
+    """Return the error in NestJS's header: ``{"status": "error", "message": "…"}``, or any text.
+
+    A header without a value, or one that is not UTF-8, marks a failure, too.
+    """
+    text = (header or b"").decode("utf-8", "backslashreplace")
     try:
-        said = from_json(header.encode("utf-8"))
+        said = from_json(text.encode("utf-8"))
     except ValueError:
-        said = header
-    message = said.get("message", header) if isinstance(said, dict) else said
-    return JobFailure("error", str(message), retryable=True)
+        said = text
+    message = said.get("message", text) if isinstance(said, dict) else said
+    return JobFailure("error", str(message) or "the service gives no reason", retryable=True)

@@ -52,11 +52,13 @@ class AsyncioDelivery:
     def _notify(self) -> None:
         """Notify waiting jobs for a short time; the rest follows in the loop's next iteration."""
         until = self._loop.time() + SLICE_SECONDS
-        while self._arrived and self._loop.time() < until:
-            subscription, notice = self._arrived.popleft()
-            subscription.notify(notice)
-        # In this order: what arrives after the next line wakes the loop by itself.
-        self._is_notifying = False
-        if self._arrived:
-            self._is_notifying = True
-            self._loop.call_soon(self._notify)
+        try:
+            while self._arrived and self._loop.time() < until:
+                subscription, notice = self._arrived.popleft()
+                subscription.notify(notice)
+        finally:  # one that fails, which the loop logs, must not stop the others
+            # In this order: what arrives after the next line wakes the loop by itself.
+            self._is_notifying = False
+            if self._arrived:
+                self._is_notifying = True
+                self._loop.call_soon(self._notify)

@@ -22,7 +22,8 @@ METADATA_SECONDS = 10.0
 PARTITIONS_SECONDS = 30.0
 """How often to look for new partitions."""
 MISSING_SECONDS = 5.0
-"""How long a topic must be missing until it counts as deleted: brokers that start say so, too."""
+"""How long a topic must be missing until it counts as deleted: brokers that start say so, too. It
+begins again when no broker answers."""
 MISSING_LOOK_SECONDS = 1.0
 """How often to look meanwhile."""
 
@@ -92,8 +93,9 @@ class TopicWatch:
             self._next_look = now + MISSING_LOOK_SECONDS
             if now - self._missing_since > MISSING_SECONDS:
                 raise
-        except KafkaBridgeError:
-            pass  # no broker answers: ask again later
+        except KafkaBridgeError:  # no broker answers: ask again later
+            if missing_before:
+                self._missing_since = time.monotonic()
         else:
             self._missing_since = None
             return partitions if missing_before or len(partitions) != len(known) else None

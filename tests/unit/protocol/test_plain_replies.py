@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -81,9 +82,12 @@ def test_reply_that_names_no_job_is_ignored(key: bytes | None) -> None:
         (b'{"status":"error"}', '{"status":"error"}'),
         (b'"disk full"', "disk full"),
         (b"disk full", "disk full"),
+        (b"acc\xe8s refus\xe9", "acc\\xe8s refus\\xe9"),
+        (b"", "the service gives no reason"),
+        (None, "the service gives no reason"),
     ],
 )
-def test_error_header_of_nest_is_a_failure(header: bytes, message: str) -> None:
+def test_error_header_of_nest_is_a_failure(header: Any, message: str) -> None:
     """NestJS's error header beside a null value is a failure with its message; retries may help."""
     ended = end(None, [*CORRELATED, ("kafka_nest-err", header)])
     assert ended.state is JobState.FAILED

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from array import array
-from typing import Any
 
 import pytest
 
-from kafka_bridge.kafka.responses import asyncio_delivery
-from kafka_bridge.kafka.responses.asyncio_delivery import AsyncioDelivery
 from kafka_bridge.kafka.responses.subscriptions import (
     MOST_PENDING,
     Arrival,
@@ -67,33 +62,3 @@ def test_pending_notices_of_a_job_are_bounded(notices: list[Notice], kept: list[
     found = bounded(delivery)
     assert [notice for each, notice in found if each is waits] == kept
     assert [notice for each, notice in found if each is other] == [MANY[5]]
-
-
-async def test_reader_waits_for_a_loop_that_does_not_keep_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What waits in memory for the loop is bounded; all of it arrives once the loop goes on."""
-    monkeypatch.setattr(asyncio_delivery, "MOST_ARRIVED", 1_000)
-    monkeypatch.setattr(asyncio_delivery, "WAIT_SECONDS", 60.0)
-    delivery, told, all_told = AsyncioDelivery(), list[int](), asyncio.Event()
-
-    def note(notice: Any) -> None:
-        told.append(notice.location.offset)
-        if len(told) == len(MANY):
-            all_told.set()
-
-    heard = Subscription(b"job", array("q"), note)
-
-    def read() -> None:
-        for start in range(0, 10_000, 500):
-            delivery.hand_over([(heard, each) for each in MANY[start : start + 500]])
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    reader.join(0.5)  # meanwhile nothing runs on the loop
-    assert reader.is_alive()
-    assert len(delivery._arrived) <= 1_500
-    async with asyncio.timeout(30):
-        await all_told.wait()
-    reader.join()
-    assert told == list(range(10_000))
