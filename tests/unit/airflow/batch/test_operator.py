@@ -14,7 +14,7 @@ from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger, ka
 from kafka_bridge.airflow.batch import completion, submission
 from kafka_bridge.airflow.batch.finished_job import FinishedJob
 from kafka_bridge.airflow.batch.status import BatchStatus
-from kafka_bridge.airflow.batch.stored_batch import STORE_KEY, Batch, Round
+from kafka_bridge.airflow.batch.stored_batch import Batch, Round
 from kafka_bridge.airflow.exceptions import (
     KafkaBatchFailed,
     KafkaBatchFailedNonRetryable,
@@ -574,14 +574,3 @@ def test_missing_batch_in_the_state_store_is_an_error(store: Store) -> None:
         "the task state store has no batch of this task: it was emptied while the batch ran. "
         "Clear the task to submit the batch again"
     )
-
-
-def test_state_store_keeps_little_of_a_batch_for_ever(store: Store) -> None:
-    """Plain JSON, and no list of ids."""
-    BATCH.with_round(BATCH.last).abandoned().save(store)
-    assert json.loads(json.dumps(store.values)) == store.values
-    assert len(json.dumps(store.values[STORE_KEY])) < 500
-    loaded = Batch.load(store)
-    assert loaded is not None
-    assert [each.abandoned for each in loaded.rounds] == [False, True]
-    assert Batch.load(Store()) is None

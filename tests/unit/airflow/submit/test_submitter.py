@@ -12,7 +12,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.submit import submitter
-from kafka_bridge.airflow.submit.stored_job import STORE_KEY, load, save, save_outcome
+from kafka_bridge.airflow.submit.stored_job import STORE_KEY, load
 from kafka_bridge.airflow.submit.submitter import Submitter
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.codec import decode
@@ -106,15 +106,6 @@ def test_submitting_again_stores_nothing(store: Store, kafka: Kafka) -> None:
     place = Submitter(CONFIG, Encoding.AVRO, Reply.EVENTS, 12).submit_again(request(), "q")
     assert place == RecordLocation("q", 1, 17)
     assert kafka.journal == ["opened for 12 s", "connected for q", "published", "closed"]
-
-
-def test_outcome_is_stored_with_the_job(store: Store, kafka: Kafka) -> None:
-    """What a job came to is added to what is stored of it, if there is anything."""
-    save_outcome(store, "FAILED")
-    assert load(store) is None
-    save(store, stored())
-    save_outcome(store, "FAILED")
-    assert load(store) == stored(outcome="FAILED")
 
 
 def test_request_without_a_trace_has_no_trace_header(store: Store, kafka: Kafka) -> None:
