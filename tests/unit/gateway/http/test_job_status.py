@@ -120,7 +120,7 @@ def test_answer_without_a_state_is_unreadable(body: Any) -> None:
 
 def test_expression_that_fails_makes_the_answer_unreadable() -> None:
     """The words say which part of the answer it failed on."""
-    with pytest.raises(AnswerUnreadable, match="the answer is .*running"):
+    with pytest.raises(AnswerUnreadable, match=r"the answer is .*running"):
         read({"status": "running"}, message="length(status_code)")
 
 

@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import pytest
 
 from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.gateway import Gateway
-from kafka_bridge.gateway.http.answer import ServiceAnswer
 from kafka_bridge.gateway.http.client import ServiceClient
 from kafka_bridge.gateway.http.config import HttpJob
-from kafka_bridge.gateway.http.external_id import external_id_of
 from kafka_bridge.gateway.http.handler import HttpHandler
 from kafka_bridge.gateway.http.service_config import HttpService
-from kafka_bridge.gateway.mask import Mask
 from kafka_bridge.protocol.messages import JobState, Progress
 from kafka_bridge.testing import FakeClock
 from kafka_bridge.testing.jobs import run_job
@@ -357,18 +353,6 @@ def test_job_whose_external_id_cannot_be_published_is_cancelled(
     assert failed.message.endswith("or is too long; the service cancelled it")
 
 
-def test_location_may_have_the_default_port() -> None:
-    """The URL in the file may omit it."""
-    job = HttpJob.model_validate(
-        {"service": "it", "submit": {"external_id_header": "Location"}, "polling": POLLING}
-    )
-    request = httpx.Request("POST", "https://svc/jobs")
-    for location in ("https://svc:443/jobs/7", "https://svc/jobs/7"):
-        response = httpx.Response(202, headers={"Location": location}, request=request)
-        reply = ServiceAnswer(response, 0.0, Mask())
-        assert external_id_of(job, "https://svc", reply, {"job_id": JOB}) == "7"
-
-
 def test_external_id_in_a_configured_header(service: ScriptedService, do: Do) -> None:
     """The whole value of the header is the id."""
     service.on(SUBMIT, Reply(b"", status=202, headers={"X-Run": "r-7"})).on("GET /jobs/r-7", DONE)
@@ -390,39 +374,6 @@ def test_location_elsewhere_is_not_polled(service: ScriptedService, do: Do, loca
     assert not failed.retryable
     assert f"its header Location, {location}, does not match any path in the file" in failed.message
     assert len(service.requests) == 1
-
-
-@pytest.mark.parametrize(
-    ("word", "state"),
-    [
-        ("COMPLETED", JobState.SUCCEEDED),
-        ("Succeeded", JobState.SUCCEEDED),
-        ("done", JobState.SUCCEEDED),
-        ("FAILURE", JobState.FAILED),
-        ("timed-out", JobState.FAILED),
-        ("Canceled", JobState.FAILED),
-    ],
-)
-def test_usual_words_for_states_are_known(
-    service: ScriptedService, do: Do, word: str, state: JobState
-) -> None:
-    """In upper or lower case."""
-    service.on(SUBMIT, Reply()).on(
-        STATUS, Reply({"status": "In Progress"}), Reply({"status": word})
-    )
-    outcome = do()
-    assert outcome.state is state
-    assert not any("Unknown state" in (event.message or "") for event in outcome.events)
-
-
-def test_configured_words_replace_the_usual_ones(service: ScriptedService, do: Do) -> None:
-    """In any case; words that differ only in case may have different meanings."""
-    words = {"succeeded": ["Closed"], "failed": ["done"], "cancelled": ["DONE", "x"]}
-    service.on(SUBMIT, Reply())
-    for word, kind in (("CLOSED", None), ("done", "job_failed"), ("DONE", "cancelled_at_service")):
-        service.on(STATUS, Reply({"status": word}))
-        error = do({"answer": words}).error
-        assert (error.type if error else None) == kind
 
 
 def test_unknown_state_is_reported_once_and_counted(service: ScriptedService) -> None:

@@ -171,7 +171,7 @@ def test_reader_waits_for_a_loop_that_does_not_keep_up(
         if len(reader.slept) == 3:
             loop.turn()
 
-    reader.meanwhile = meanwhile  # type: ignore[method-assign]
+    reader.meanwhile = meanwhile
     delivery.hand_over(notices(heard.append, MOST_ARRIVED + 1, MOST_ARRIVED + 2))
     assert len(reader.slept) == 3
     assert heard == list(range(MOST_ARRIVED + 1))
