@@ -7,14 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
-from unit.gateway.started_job import JOB
 
 from kafka_bridge.gateway.http.answer import ServiceAnswer
 from kafka_bridge.gateway.http.config import HttpJob
 from kafka_bridge.gateway.http.external_id import external_id_of
 from kafka_bridge.gateway.http.request_errors import RequestFailed
 from kafka_bridge.gateway.mask import Mask
-
+from unit.gateway.started_job import JOB
 
 SERVICE = "https://svc/api"
 AT = f"{SERVICE}/jobs"
