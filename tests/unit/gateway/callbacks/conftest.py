@@ -1,4 +1,4 @@
-"""What the file says of callbacks, and a receiver that keeps them in a list."""
+"""Configurations of callbacks, and a receiver that stores callbacks in a list."""
 
 from __future__ import annotations
 
@@ -22,74 +22,80 @@ from kafka_bridge.protocol.headers import Headers
 JOB = "6f1c2f0a-8d4e-4b57-9a53-0c7d1be0a001"
 PUBLIC_URL = "http://gateway.example/bridge"
 
-Says: TypeAlias = Callable[..., CallbackConfig]
+Callbacks: TypeAlias = Callable[..., CallbackConfig]
 
 
 @pytest.fixture
-def says(monkeypatch: pytest.MonkeyPatch) -> Says:
-    """Give a function that returns what the file says of callbacks, its secret being there."""
+def callbacks(monkeypatch: pytest.MonkeyPatch) -> Callbacks:
+    """Give a function that returns a configuration of callbacks; its secret is set."""
     monkeypatch.setenv("CALLBACK_SECRET", "a secret that nobody can guess")
 
-    def receiver(**values: Any) -> CallbackConfig:
+    def config(**values: Any) -> CallbackConfig:
         file = {"public_url": PUBLIC_URL, "secret": {"env": "CALLBACK_SECRET"}, **values}
         return CallbackConfig.model_validate(file)
 
-    return receiver
+    return config
 
 
-def called_back(**values: Any) -> HttpJob:
-    """Return a job type that a service calls back about."""
+def callback_job(**values: Any) -> HttpJob:
+    """Return a job type in callback mode."""
     return HttpJob.model_validate({"url": "http://service.example", "mode": "callback", **values})
 
 
 @dataclass
-class Receiving:
-    """A receiver at work: what it kept, what it counted, and how it fails to keep more."""
+class ReceiverInMemory:
+    """A receiver that stores callbacks in a list instead of Kafka.
+
+    :ivar stored: the stored callbacks: job id, body and headers
+    :ivar outcomes: the outcome of each callback
+    :ivar error: why callbacks cannot be stored, if they cannot
+    :ivar store_seconds: how long it takes to store one
+    """
 
     tokens: CallbackTokens
     client: httpx.AsyncClient = field(init=False)
-    kept: list[tuple[str, bytes, Headers]] = field(default_factory=list)
-    counted: list[CallbackOutcome] = field(default_factory=list)
-    fails: Exception | None = None
-    keeps_for: float = 0.0
+    stored: list[tuple[str, bytes, Headers]] = field(default_factory=list)
+    outcomes: list[CallbackOutcome] = field(default_factory=list)
+    error: Exception | None = None
+    store_seconds: float = 0.0
     receiver: CallbackReceiver = field(init=False)
 
-    async def publish(self, job_id: str, body: bytes, headers: Headers) -> None:
-        """Keep a callback."""
-        await asyncio.sleep(self.keeps_for)
-        if self.fails is not None:
-            raise self.fails
-        self.kept.append((job_id, body, headers))
+    async def store(self, job_id: str, body: bytes, headers: Headers) -> None:
+        """Store a callback."""
+        await asyncio.sleep(self.store_seconds)
+        if self.error is not None:
+            raise self.error
+        self.stored.append((job_id, body, headers))
 
-    async def call_back(
+    async def post(
         self, content: Any, *, job_type: str = "work", token: str | None = None, **arguments: Any
     ) -> httpx.Response:
-        """Call back as a service does; ``content`` is JSON, or bytes as they are."""
+        """Send a callback as a service does; ``content`` is a JSON value, or bytes."""
         token = token or self.tokens.url(JOB, job_type).rpartition("/")[2]
         url = f"{PUBLIC_URL}/callbacks/{token}"
         given = {"content" if isinstance(content, bytes) else "json": content}
         return await self.client.request(arguments.pop("method", "POST"), url, **given, **arguments)
 
 
-Receive: TypeAlias = Callable[..., Receiving]
+StartReceiver: TypeAlias = Callable[..., ReceiverInMemory]
 
 
 @pytest.fixture
-async def receive(says: Says) -> AsyncIterator[Receive]:
+async def start_receiver(callbacks: Callbacks) -> AsyncIterator[StartReceiver]:
     """Give a function that starts a receiver for jobs of type ``work``, without a network."""
     clients: list[httpx.AsyncClient] = []
 
-    def start(job: dict[str, Any] | None = None, **file: Any) -> Receiving:
-        config = says(**file)
-        receiving = Receiving(CallbackTokens(config))
+    def start(job: dict[str, Any] | None = None, **file: Any) -> ReceiverInMemory:
+        config = callbacks(**file)
+        started = ReceiverInMemory(CallbackTokens(config))
         receiver = CallbackReceiver(
-            config, {"work": called_back(**(job or {}))}, FinishedJobs(), receiving.publish
+            config, {"work": callback_job(**(job or {}))}, FinishedJobs(), started.store
         )
-        receiving.receiver = receiver
-        app = callback_app(receiver, "/bridge", receiving.counted.append)
-        receiving.client = httpx.AsyncClient(transport=httpx.ASGITransport(app))
-        clients.append(receiving.client)
-        return receiving
+        started.receiver = receiver
+        app = callback_app(receiver, "/bridge", started.outcomes.append)
+        started.client = httpx.AsyncClient(transport=httpx.ASGITransport(app))
+        clients.append(started.client)
+        return started
 
     yield start
     for each in clients:

@@ -1,4 +1,4 @@
-"""Callback URLs: who can make one, and for how long it is good."""
+"""Callback URLs: only this gateway can make them, and they expire."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 from kafka_bridge.gateway.callbacks.authentication import CallbackToken, CallbackTokens
 from kafka_bridge.gateway.callbacks.callback_outcome import CallbackOutcome, CallbackRefused
 from kafka_bridge.gateway.callbacks.config import CallbackConfig
-from unit.gateway.callbacks.conftest import JOB, PUBLIC_URL, Says
+from unit.gateway.callbacks.conftest import JOB, PUBLIC_URL, Callbacks
 
 SECRET = "a secret that nobody can guess"
 
@@ -28,17 +28,17 @@ def outcome_of(tokens: CallbackTokens, token: str) -> CallbackOutcome:
     return refused.value.outcome
 
 
-def test_a_url_says_its_job(says: Says) -> None:
-    """What a URL is made for is read from it, by every gateway that has the same secret."""
-    url = CallbackTokens(says()).url(JOB, "wörk/../../x")
+def test_url_contains_its_job(callbacks: Callbacks) -> None:
+    """Every gateway that has the same secret can read it."""
+    url = CallbackTokens(callbacks()).url(JOB, "wörk/../../x")
     assert url.startswith(f"{PUBLIC_URL}/callbacks/")
     assert url.removeprefix(PUBLIC_URL).count("/") == 2
-    assert CallbackTokens(says()).read(token_in(url)) == CallbackToken(JOB, "wörk/../../x")
+    assert CallbackTokens(callbacks()).read(token_in(url)) == CallbackToken(JOB, "wörk/../../x")
 
 
-def test_forged_tokens_are_refused(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that is changed anywhere, made with another secret, or for another use, is none."""
-    tokens = CallbackTokens(says())
+def test_forged_tokens_are_refused(callbacks: Callbacks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that was changed, or made with another secret or for another purpose, is refused."""
+    tokens = CallbackTokens(callbacks())
     good = token_in(tokens.url(JOB, "work"))
     for at in range(len(good)):
         other = "A" if good[at] != "A" else "B"
@@ -55,25 +55,25 @@ def test_forged_tokens_are_refused(says: Says, monkeypatch: pytest.MonkeyPatch) 
     assert outcome_of(tokens, good) is CallbackOutcome.UNAUTHORIZED
 
 
-def test_what_another_version_signed_is_refused(says: Says) -> None:
-    """A token with our signature that says something else is refused, and breaks nothing."""
-    tokens = CallbackTokens(says())
-    for said in ([JOB], {"job": JOB, "type": "work"}, None, 5, [JOB, "work", 1]):
-        token = tokens._serializer().dumps(said)
+def test_unknown_token_with_a_valid_signature_is_refused(callbacks: Callbacks) -> None:
+    """Another version may have made it; it raises no other error."""
+    tokens = CallbackTokens(callbacks())
+    for content in ([JOB], {"job": JOB, "type": "work"}, None, 5, [JOB, "work", 1]):
+        token = tokens._serializer().dumps(content)
         assert outcome_of(tokens, token) is CallbackOutcome.UNAUTHORIZED
 
 
 def token_of(receiver: CallbackConfig, seconds_ago: float) -> str:
-    """Return a token that was made so long ago, as that gateway's clock said."""
+    """Return a token that was made that long ago, by the clock of that gateway."""
     then = int(time.time() - seconds_ago)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(TimestampSigner, "get_timestamp", lambda _: then)
         return token_in(CallbackTokens(receiver).url(JOB, "work"))
 
 
-def test_callback_url_expires(says: Says) -> None:
-    """After ``expires_after`` a URL is no longer good, and the refusal says how long it was."""
-    receiver = says(expires_after=60)
+def test_callback_url_expires(callbacks: Callbacks) -> None:
+    """After ``expires_after``; the refusal has that time."""
+    receiver = callbacks(expires_after=60)
     tokens = CallbackTokens(receiver)
     assert tokens.read(token_of(receiver, 50)).job_id == JOB
     with pytest.raises(CallbackRefused, match=r"has expired after 60 s") as refused:
@@ -81,33 +81,33 @@ def test_callback_url_expires(says: Says) -> None:
     assert refused.value.outcome is CallbackOutcome.EXPIRED
 
 
-def test_clocks_may_differ(says: Says) -> None:
-    """A URL of a gateway whose clock is ahead of this one's is good."""
-    assert CallbackTokens(says()).read(token_of(says(), -30)).job_id == JOB
+def test_clocks_may_differ(callbacks: Callbacks) -> None:
+    """A URL of a gateway whose clock is ahead of this one's is valid."""
+    assert CallbackTokens(callbacks()).read(token_of(callbacks(), -30)).job_id == JOB
 
 
-def test_a_secret_can_be_renewed(says: Says, tmp_path: Path) -> None:
-    """A new secret signs from when its file is written; URLs of the one before stay good.
+def test_secret_can_be_renewed(callbacks: Callbacks, tmp_path: Path) -> None:
+    """A new secret signs as soon as its file is written; earlier URLs remain valid.
 
-    So they do until it is taken out of ``previous_secrets``.
+    They do until their secret is removed from ``previous_secrets``.
     """
     file, before = tmp_path / "secret", tmp_path / "before"
     file.write_text("the first secret of all\n")
     before.write_text("a secret before the first")
-    config = says(secret={"file": str(file)}, previous_secrets=[{"file": str(before)}])
+    config = callbacks(secret={"file": str(file)}, previous_secrets=[{"file": str(before)}])
     tokens = CallbackTokens(config)
     old = token_in(tokens.url(JOB, "work"))
     before.write_text(file.read_text())
     file.write_text("the second secret of all")
     new = token_in(tokens.url(JOB, "work"))
     assert tokens.read(old) == tokens.read(new) == CallbackToken(JOB, "work")
-    only_new = CallbackTokens(says(secret={"file": str(file)}))
+    only_new = CallbackTokens(callbacks(secret={"file": str(file)}))
     assert only_new.read(new).job_id == JOB
     assert outcome_of(only_new, old) is CallbackOutcome.UNAUTHORIZED
 
 
-def test_a_short_secret_is_refused(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_secret_is_refused(callbacks: Callbacks, monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret that can be guessed is an error in the file, which says how to make a good one."""
     monkeypatch.setenv("CALLBACK_SECRET", "hunter2")
     with pytest.raises(ValueError, match=r"at least 16 characters: `openssl rand -hex 32`"):
-        says()
+        callbacks()

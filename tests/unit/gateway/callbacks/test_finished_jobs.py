@@ -1,12 +1,12 @@
-"""What is remembered of jobs that have ended."""
+"""What a receiver knows of finished jobs."""
 
 from __future__ import annotations
 
 from kafka_bridge.gateway.callbacks.finished_jobs import FinishedJobs, Seen
 
 
-def test_the_end_is_told_from_others() -> None:
-    """Of a job that has ended, the very callback that ended it is known; the first end counts."""
+def test_final_callback_is_recognised() -> None:
+    """Of a finished job, the callback that ended it is known; the first one counts."""
     ended = FinishedJobs()
     assert ended.seen("a", b"end") is Seen.NOTHING
     ended.add("a", b"end")
@@ -16,8 +16,8 @@ def test_the_end_is_told_from_others() -> None:
     assert ended.seen("b", b"end") is Seen.NOTHING
 
 
-def test_memory_is_bounded() -> None:
-    """The oldest ends are forgotten first."""
+def test_memory_is_limited() -> None:
+    """The oldest jobs are removed first."""
     ended = FinishedJobs(limit=10)
     for number in range(25):
         ended.add(str(number), b"end")

@@ -1,4 +1,4 @@
-"""What waits for a job that does not keep up with what it is called back."""
+"""The pending callbacks of a job that reads them slowly."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from kafka_bridge.protocol.errors import RecordLocation
 JOB = "6f1c2f0a-8d4e-4b57-9a53-0c7d1be0a001"
 
 
-async def test_flood_of_callbacks_is_bounded_and_the_end_is_heard() -> None:
-    """Whoever has a callback URL decides how many come: the latest progress and the end count."""
+async def test_pending_callbacks_are_limited_and_the_end_is_received() -> None:
+    """A service decides how many it sends: the latest progress and the end are kept."""
     callbacks = JobCallbacks(Mock(), JOB, [0])
-    taken = callbacks.subscription
+    subscription = callbacks.subscription
 
-    def call_back(number: int, *, ends_job: bool) -> None:
-        head = taken.read_head(b"", callback_headers("work", ends_job=ends_job))
+    def send(number: int, *, ends_job: bool) -> None:
+        head = subscription.read_head(b"", callback_headers("work", ends_job=ends_job))
         value = json.dumps({"number": number}).encode()
-        taken.notify(Arrival(head, RecordLocation("callbacks", 0, number), value))
+        subscription.notify(Arrival(head, RecordLocation("callbacks", 0, number), value))
 
     for number in range(10_000):
-        call_back(number, ends_job=False)
-    call_back(10_000, ends_job=True)
+        send(number, ends_job=False)
+    send(10_000, ends_job=True)
     for number in range(10_001, 10_100):
-        call_back(number, ends_job=False)
-    heard = [(await callbacks.next())["number"] for _ in range(MOST_PENDING)]
-    assert heard == [*range(MOST_PENDING - 1), 10_000]
-    call_back(10_100, ends_job=False)
+        send(number, ends_job=False)
+    received = [(await callbacks.next())["number"] for _ in range(MOST_PENDING)]
+    assert received == [*range(MOST_PENDING - 1), 10_000]
+    send(10_100, ends_job=False)
     assert await callbacks.next() == {"number": 10_100}
 
 
-async def test_records_that_the_receiver_would_refuse_are_passed_over() -> None:
-    """Others may write to the topic: what is too deep, or no JSON, fails no job."""
+async def test_unreadable_records_are_skipped() -> None:
+    """Other programs may write to the topic: invalid or too deep JSON does not fail a job."""
     callbacks = JobCallbacks(Mock(), JOB, [0])
     deep = b'{"a":' * 101 + b"1" + b"}" * 101
     for number, value in enumerate((deep, b'{"result": NaN}', b"[1]", None, b'{"number": 7}')):

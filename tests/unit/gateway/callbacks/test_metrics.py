@@ -1,4 +1,4 @@
-"""Callbacks among the metrics of the gateway's worker."""
+"""The metrics of callbacks, on the port of the gateway's worker."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from kafka_bridge.gateway.metrics import CALLBACKS, CallbackCounter
 from kafka_bridge.worker.monitoring.observer import WorkerStatus
 from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver
 from kafka_bridge.worker.monitoring.serving import monitored
-from unit.gateway.callbacks.conftest import Says, called_back
+from unit.gateway.callbacks.conftest import Callbacks, callback_job
 
 IDLE = WorkerStatus(0, 0, 0, ready=True, seconds_since_poll=0.0)
 
 
 def test_callbacks_are_counted_by_outcome() -> None:
-    """Every outcome has a series from the start; callbacks raise their own, before and after."""
+    """Every outcome has a series from the start; callbacks before the first scrape count too."""
     counts = CallbackCounter()
     counts.count(CallbackOutcome.ACCEPTED)
     with monitored(lambda: IDLE, ["work"], 0, "127.0.0.1", [counts]) as observer:
@@ -35,13 +35,13 @@ def test_callbacks_are_counted_by_outcome() -> None:
     assert "kafka_bridge_worker_jobs_running 0.0" in text
 
 
-def test_a_gateway_that_is_called_back_shows_them(says: Says) -> None:
+def test_gateway_with_callbacks_has_their_metrics(callbacks: Callbacks) -> None:
     """They are among its worker's metrics; a gateway that only polls has none."""
-    jobs = {"work": called_back()}
-    polled = {"work": called_back(mode="polling")}
+    jobs = {"work": callback_job()}
+    polled = {"work": callback_job(mode="polling")}
     for config, sources in (
-        (GatewayConfig(callbacks=says(), jobs=jobs), 1),
-        (GatewayConfig(callbacks=says(), jobs=polled), 0),
+        (GatewayConfig(callbacks=callbacks(), jobs=jobs), 1),
+        (GatewayConfig(callbacks=callbacks(), jobs=polled), 0),
     ):
         shown = Gateway(config).worker.metric_sources
         assert sum(isinstance(each, CallbackCounter) for each in shown) == sources

@@ -1,4 +1,4 @@
-"""Callbacks on their way to Kafka, by a producer that fails as a test says."""
+"""Callbacks are published to Kafka; the producer fails as a test scripts it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:1"})
 
 
 class Producer:
-    """Stands in for a producer. ``given_up``: why librdkafka has; ``error``: why it fails."""
+    """A fake producer. ``fatal``: its fatal error; ``error``: why a record is not delivered."""
 
     made: list[Producer]
 
     def __init__(self, _config: KafkaConfig, _timeout: float) -> None:
-        self.given_up: Exception | None = None
+        self.fatal: Exception | None = None
         self.error: Exception | None = None
-        self.holds_back = False
+        self.holds = False
         self.sent: list[bytes] = []
-        self.held_back: list[Callable[[Exception | None], None]] = []
+        self.held: list[Callable[[Exception | None], None]] = []
         self.is_closed = False
         self.made.append(self)
 
@@ -39,17 +39,17 @@ class Producer:
         _headers: Headers,
         delivered: Callable[[Exception | None], None],
     ) -> None:
-        """Take a record."""
+        """Publish a record."""
         self.sent.append(value)
-        if self.holds_back:
-            self.held_back.append(delivered)
+        if self.holds:
+            self.held.append(delivered)
         else:
             delivered(self.error)
 
     def check(self) -> None:
-        """Raise where it has been given up."""
-        if self.given_up is not None:
-            raise self.given_up
+        """Raise the fatal error, if there is one."""
+        if self.fatal is not None:
+            raise self.fatal
 
     def close(self) -> None:
         """Close."""
@@ -64,8 +64,8 @@ def publisher(monkeypatch: pytest.MonkeyPatch) -> CallbackPublisher:
     return CallbackPublisher(CONFIG, "callbacks")
 
 
-async def test_a_failure_that_passes(publisher: CallbackPublisher) -> None:
-    """A callback that Kafka does not take fails, and the next one is sent all the same."""
+async def test_temporary_failure_affects_one_callback(publisher: CallbackPublisher) -> None:
+    """A callback that Kafka does not accept fails, and the next one is published."""
     (producer,) = Producer.made
     producer.error = BrokerUnreachable("away")
     with pytest.raises(BrokerUnreachable, match="away"):
@@ -75,26 +75,27 @@ async def test_a_failure_that_passes(publisher: CallbackPublisher) -> None:
     assert Producer.made == [producer]
 
 
-async def test_a_producer_that_librdkafka_gave_up(publisher: CallbackPublisher) -> None:
-    """Where a producer is of no use any more, another one takes its place, once."""
-    (useless,) = Producer.made
-    useless.error, useless.given_up = DeliveryFailed("fatal"), DeliveryFailed("fatal")
+async def test_producer_with_a_fatal_error_is_replaced_once(publisher: CallbackPublisher) -> None:
+    """By the first of several callbacks that fail."""
+    (failed,) = Producer.made
+    failed.error, failed.fatal = DeliveryFailed("fatal"), DeliveryFailed("fatal")
     results = await asyncio.gather(
         *(publisher.publish(JOB, b"{}", []) for _ in range(3)), return_exceptions=True
     )
     assert [str(each) for each in results] == ["fatal"] * 3
     await publisher.publish(JOB, b'{"again": 1}', [])
-    assert useless.is_closed
+    assert failed.is_closed
     assert [each.sent for each in Producer.made] == [[b"{}"] * 3, [b'{"again": 1}']]
 
 
-async def test_no_more_on_its_way_than_fits(publisher: CallbackPublisher) -> None:
-    """While Kafka is away callbacks do not fill the memory: what is too much is refused at once.
+async def test_callbacks_in_flight_are_limited(publisher: CallbackPublisher) -> None:
+    """While Kafka is away, callbacks do not fill the memory: those over the limit are refused.
 
-    That a sender no longer waits makes no room: the record waits on. That Kafka answers does.
+    A cancelled request does not make room, because its record is still in flight. An
+    acknowledgement does.
     """
     (producer,) = Producer.made
-    producer.holds_back = True
+    producer.holds = True
     body = bytes(MAX_IN_FLIGHT_BYTES // 4)
     waiting = [asyncio.create_task(publisher.publish(JOB, body, [])) for _ in range(3)]
     await asyncio.sleep(0)
@@ -102,9 +103,9 @@ async def test_no_more_on_its_way_than_fits(publisher: CallbackPublisher) -> Non
     await asyncio.sleep(0)
     with pytest.raises(DeliveryFailed, match="bytes of callbacks are waiting for Kafka"):
         await publisher.publish(JOB, body, [])
-    assert len(producer.held_back) == 3
-    for delivered in producer.held_back:
+    assert len(producer.held) == 3
+    for delivered in producer.held:
         delivered(None)
     await asyncio.gather(*waiting[1:])
-    producer.holds_back = False
+    producer.holds = False
     await publisher.publish(JOB, body, [])
