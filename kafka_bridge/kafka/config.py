@@ -42,6 +42,9 @@ BATCH_BYTES = 50_000
 librdkafka's own limit is 1 MB. A topic with a lower max.message.bytes would refuse such a batch,
 and each record in it would count as too large.
 """
+WORKER_QUEUE_KB = 16_384
+"""How many requests a worker's client fetches ahead: more than it can begin in a second. With
+librdkafka's own 64 MB, short requests take 200 MB of memory."""
 SESSION_TIMEOUT_MS = 30_000
 HEARTBEAT_INTERVAL_MS = 3_000
 """librdkafka's own; a session under 9 s has a third of it."""
@@ -262,6 +265,8 @@ class KafkaConfig:
         is_classic = self.settings.get("group.protocol") != "consumer"
         return {
             **(self._classic_group() if is_classic else {}),
+            "queued.max.messages.kbytes": WORKER_QUEUE_KB,
+            "fetch.queue.backoff.ms": 10,
             **self._without(_PRODUCER_ONLY | {"enable.partition.eof"}),
             "group.id": group_id,
             "enable.auto.commit": False,

@@ -7,7 +7,7 @@ that moment on this worker publishes heartbeats of the jobs that others had begu
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -186,7 +186,23 @@ class Intake:
         undecided, self.backlog.undecided = self.backlog.undecided, deque()
         for job in undecided:
             self.queue(job)
+        self._promise_slots(snapshot)
         self.visit_all = True
+
+    def _promise_slots(self, snapshot: LedgerSnapshot) -> None:
+        """Keep slots for jobs that others had begun and that have to wait for a longer reading.
+
+        The first reading shows their last events. Their heartbeats begin at once.
+        """
+        promised = Counter[str]()
+        for job in self.backlog.undecided:
+            before = snapshot.unfinished.get(job.correlation_id.encode())
+            if before is None or not job.is_queued:
+                continue
+            promised[job.request.job_type] += 1
+            if not before.is_released:
+                self.handover.add(job, self.publishing.handover_reporter(job, before))
+        self.assignment.slots.promise(promised)
 
     # Partitions.
 
@@ -194,6 +210,8 @@ class Intake:
         """Forget the queued jobs of partitions: other workers get them."""
         gone = set(map(id, partitions))
         self.backlog.drop(partitions)
+        if not self.backlog.undecided:
+            self.assignment.slots.promise(Counter())
         self.handover.drop(lambda job: id(job.partition) in gone)
 
     @property

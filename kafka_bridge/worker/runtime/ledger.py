@@ -114,7 +114,8 @@ class Ledger:
         """
         self._reading = topic
         since = self._since(topic, min(made for made, _ in asking), epoch)
-        asked = frozenset(job for _, job in asking)
+        skew = CLOCK_SKEW.total_seconds()
+        asked = frozenset(job for made, job in asking if since <= made - skew)
         thread = threading.Thread(
             target=self._read,
             args=(topic, since, epoch, asked, then),
@@ -128,12 +129,19 @@ class Ledger:
             self._turn(topic, None, then)
 
     def _since(self, topic: str, oldest: float, epoch: int) -> float:
-        """Return the time to read from: earlier than needed, since older requests may arrive."""
+        """Return the time to read from: earlier than needed, since older requests may arrive.
+
+        The first reading is a short one, so that requests of the last minute need not wait until
+        hours of events are read for an old one.
+        """
         now = time.time()
-        # A sender's clock may be wrong: no event is later than now.
-        since = min(oldest, now) - 2 * CLOCK_SKEW.total_seconds()
         last = self._snapshots.get(topic)
-        if last is not None and last.epoch == epoch and last.failure is None and not last.is_cut:
+        margin = 2 * CLOCK_SKEW.total_seconds()
+        if last is None:
+            return now - margin
+        # A sender's clock may be wrong: no event is later than now.
+        since = min(oldest, now) - margin
+        if last.epoch == epoch and last.failure is None and not last.is_cut:
             since = min(since, now - REACH * (now - last.since))
         return since
 

@@ -20,13 +20,17 @@ class Slots:
     some are accepted ahead: as many as were started in the last tenth of a second, less those that
     may still run. Each starts within about that time. Slow jobs are never accepted
     ahead: a reader of ACCEPTED expects the job to begin.
+
+    :ivar promised: how many slots are kept for jobs that go first
     """
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
         self._holders: dict[InFlightJob, Handler] = {}
         self._by_type: Counter[str] = Counter()
+        self._promised: Counter[str] = Counter()
         self._limited = 0
+        self.promised = 0
         self._ahead = 0
         self._is_full = False
         self._started = 0
@@ -36,6 +40,13 @@ class Slots:
     def taken(self) -> int:
         """How many slots are in use."""
         return len(self._holders)
+
+    def promise(self, by_type: Counter[str]) -> None:
+        """Keep so many slots of each job type free, and no others.
+
+        They are for jobs that go first, once it is known that they may start.
+        """
+        self._promised, self.promised = by_type, by_type.total()
 
     def look(self, started: int) -> None:
         """Follow how many jobs were started so far."""
@@ -54,7 +65,7 @@ class Slots:
         limit = self._concurrency + self._ahead
         if self._is_full:
             limit -= self._ahead // REFILL_SHARE
-        self._is_full = self.taken >= limit
+        self._is_full = self.taken + self.promised >= limit
         return not self._is_full
 
     def free_for(self, handler: Handler) -> bool:
@@ -65,8 +76,9 @@ class Slots:
         """
         if handler.concurrency is None:
             return self.any_free()
+        job_type = handler.job_type
         return (
-            self._by_type[handler.job_type] < handler.concurrency
+            self._by_type[job_type] + self._promised[job_type] < handler.concurrency
             and self._limited < self._concurrency
             and self.any_free()
         )

@@ -218,11 +218,11 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     return stage
 
 
-def test_old_request_is_started_after_one_reading_of_the_ledger(stage: Stage) -> None:
-    """One reading of the response topic reaches back to the request that it was begun for."""
+def test_old_request_is_started_after_two_readings_of_the_ledger(stage: Stage) -> None:
+    """A short one, and one that reaches back to the request that it was begun for."""
     stage.arrives(stage.request(created_at=utc_now() - timedelta(hours=1)), 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
-    assert len(stage.reads) == 1
+    assert len(stage.reads) == 2
 
 
 def test_request_with_a_future_time_has_the_recent_ledger_read(stage: Stage) -> None:
@@ -407,8 +407,59 @@ def test_handover_heartbeats_end_when_the_ledger_has_the_end_of_the_job(stage: S
     assert len(stage.handover) == 1
     stage.finished.add(begun.correlation_id.encode())
     may_read.set()
-    stage.until(lambda: len(stage.reads) == 3 and not stage.backlog.undecided)
+    stage.until(lambda: len(stage.reads) == 4 and not stage.backlog.undecided)
     assert len(stage.handover) == 0
+
+
+def blocked_from_second_reading(stage: Stage) -> threading.Event:
+    """Have the second and later readings wait for the event."""
+    may_read = threading.Event()
+    stage.before_reading = lambda: bool(stage.reads) and may_read.wait(30)
+    return may_read
+
+
+def test_new_request_does_not_wait_until_hours_of_events_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first reading is short. An old request waits for the long one: it may be finished."""
+    stage = Stage(monkeypatch, concurrency=2)
+    may_read = blocked_from_second_reading(stage)
+    stage.scheduler.assigned([0])
+    old, new = stage.request(created_at=hours_ago(5)), stage.request()
+    stage.arrives(old, 0)
+    stage.arrives(new, 1)
+    stage.until(lambda: stage.ledger.is_reading and len(stage.reads) == 1)
+    stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+    assert stage.brokers.events[0].correlation_id == new.correlation_id
+    assert stage.reads[0] >= time.time() - 130
+    stage.finished.add(old.correlation_id.encode())
+    may_read.set()
+    stage.until(lambda: not stage.backlog.undecided)
+    assert stage.reads[1] <= time.time() - 5 * 3600
+    stage.until(lambda: not len(stage.backlog))
+    assert stage.brokers.states == [JobState.ACCEPTED], "the old one is finished"
+
+
+def test_slot_is_kept_for_a_job_that_had_begun_until_its_events_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It goes first, and its task hears of it at once."""
+    stage = Stage(monkeypatch, concurrency=1)
+    may_read = blocked_from_second_reading(stage)
+    stage.scheduler.assigned([0])
+    old, new = stage.request(created_at=hours_ago(5)), stage.request()
+    stage.unfinished[old.correlation_id.encode()] = Unfinished(3)
+    stage.arrives(old, 0)
+    stage.arrives(new, 1)
+    stage.until(lambda: len(stage.handover) == 1)
+    for _ in range(3):
+        stage.scheduler.work()
+    assert stage.brokers.states == [JobState.RUNNING], "a heartbeat, and nothing has started"
+    may_read.set()
+    stage.until(lambda: len(stage.brokers.events) == 2)
+    started = stage.brokers.events[1]
+    assert (started.correlation_id, started.delivery) == (old.correlation_id, 4)
+    assert stage.slots.promised == 0
 
 
 def test_requests_of_a_full_lane_are_skipped_and_read_again(
@@ -658,7 +709,7 @@ def test_request_older_than_the_latest_snapshot_is_decided_again(stage: Stage) -
     for job in (running, old):
         stage.ends(job)
     stage.until(lambda: stage.assignment.positions([0, 1]) == {0: (2, ""), 1: (1, "")})
-    assert len(stage.reads) == 3
+    assert len(stage.reads) == 4
 
 
 def test_stopping_worker_publishes_heartbeats_of_jobs_that_others_had_begun(stage: Stage) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from kafka_bridge.testing.fakes import FakeClock
@@ -55,6 +57,20 @@ def test_type_with_a_limit_has_no_more_slots_than_that() -> None:
     take(three, 2, wide)
     assert not three.free_for(wide)
     three.free(one)
+    assert three.free_for(narrow)
+
+
+def test_slots_that_are_kept_for_jobs_are_not_free() -> None:
+    """Nor is the one slot of their type; a later promise replaces the one before."""
+    three = Slots(3)
+    narrow = handler("narrow", 1)
+    three.promise(Counter({"narrow": 1}))
+    assert not three.free_for(narrow)
+    take(three, 1)
+    assert three.free_for(handler())
+    take(three, 1)
+    assert not three.any_free()
+    three.promise(Counter())
     assert three.free_for(narrow)
 
 
