@@ -23,6 +23,7 @@ ROWS = (
     "steady",
     "triggerer",
     "worker",
+    "restart",
     "gateway",
     "callbacks",
     "batch",

@@ -8,13 +8,13 @@ import time
 from kafka_bridge.worker import JobContext, Worker
 
 worker = Worker.from_env()
-BLOCK = os.environ.get("BENCH_BLOCK")
+BLOCK = os.environ.get("BENCH_BLOCK", "").split(",")
 
 
 @worker.job("noop")
 def noop(job: JobContext, payload: int) -> int:
-    """Do nothing. Only the job that BENCH_BLOCK names blocks, so that the others are queued."""
-    if job.correlation_id == BLOCK:
+    """Do nothing. Only the jobs that BENCH_BLOCK names block."""
+    if job.correlation_id in BLOCK:
         time.sleep(3600)
     return payload
 

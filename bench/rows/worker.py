@@ -92,6 +92,10 @@ class Stage:
             )
         )
 
+    def group(self, name: str) -> str:
+        """Return the consumer group of a program."""
+        return f"{self.requests}-{name}"
+
     @contextlib.contextmanager
     def program(self, name: str) -> Iterator[psutil.Process]:
         """Run a program on these topics inside the block."""
@@ -100,7 +104,7 @@ class Stage:
             env={
                 **os.environ,
                 "KAFKA_BRIDGE_BOOTSTRAP_SERVERS": self.servers,
-                "KAFKA_BRIDGE_GROUP_ID": f"{self.requests}-{name}",
+                "KAFKA_BRIDGE_GROUP_ID": self.group(name),
                 "KAFKA_BRIDGE_REQUEST_TOPIC": self.requests,
                 "KAFKA_BRIDGE_CONTROL_TOPIC": self._control,
                 "KAFKA_BRIDGE_DEAD_LETTER_TOPIC": self._dead_letters,
@@ -130,7 +134,7 @@ class Stage:
         give_up = time.monotonic() + 300
         while len(found) < wanted:
             for message in consumer.consume(1000, 0.05):
-                if not found or any_reply or _is_end(message):
+                if not found or any_reply or is_end(message):
                     found.append(message)
             if time.monotonic() > give_up:
                 raise RuntimeError(f"only {len(found)} of {count} jobs finished in 300 s")
@@ -138,7 +142,8 @@ class Stage:
         return found
 
 
-def _is_end(message: ck.Message) -> bool:
+def is_end(message: ck.Message) -> bool:
+    """Return whether a record is a terminal event."""
     try:
         return read_head(message.value()).state in TERMINAL
     except RemoteProtocolError:
@@ -245,7 +250,7 @@ def _resident(servers: str, queued: int) -> float:
     with contextlib.ExitStack() as stack:
         stage = Stage(servers, stack)
         (first,) = job_ids(1)
-        stack.enter_context(_environment(BENCH_BLOCK=first))
+        stack.enter_context(environment(BENCH_BLOCK=first))
         stage.publish([first, *job_ids(queued)])
         with stage.program("ours") as process:
             raw = raw_consumer(servers, stage.responses, [0] * PARTITIONS)
@@ -260,7 +265,8 @@ def _resident(servers: str, queued: int) -> float:
 
 
 @contextlib.contextmanager
-def _environment(**variables: str) -> Iterator[None]:
+def environment(**variables: str) -> Iterator[None]:
+    """Set environment variables inside the block."""
     os.environ.update(variables)
     try:
         yield
@@ -303,7 +309,7 @@ def _start(servers: str, old: int) -> float:
         with stage.program("ours"):
             while True:
                 message = watch.poll(0.1)
-                if message is not None and message.key() == job.encode() and _is_end(message):
+                if message is not None and message.key() == job.encode() and is_end(message):
                     break
         took = time.perf_counter() - begin
         watch.close()

@@ -1,5 +1,7 @@
 """Four workers, jobs all the while, and at random: kill -9, frozen and thawed, stopped and started.
 
+In one form, very long jobs are among quick ones, and another program commits in the workers' group.
+
 The seed fixes what is done and in which order; what the machine makes of it differs between runs.
 ``make chaos`` runs the long form: thousands of jobs and two minutes. CHAOS_SEED sets another seed.
 """
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import confluent_kafka as ck
 import pytest
 
 from integration.jobs import config_of, request
@@ -36,6 +39,7 @@ CONCURRENCY = 4
 SESSION_SECONDS = 3.0
 PARTITIONS = 8
 LONGEST_MS = 200
+VERY_LONG, VERY_LONG_MS = 12, 8_000
 HEARTBEAT_MS = 500
 HEARTBEAT_TIMEOUT = 3 * SESSION_SECONDS
 """The silence after which a task gives up its worker: three times the session, as by default."""
@@ -133,6 +137,33 @@ class Chaos:
             thaw.join()
         threading.Event().wait(SESSION_SECONDS)
 
+    def commit_for_the_group(self) -> None:
+        """Kill all workers; commit as another program would; start four workers again."""
+        self.did["foreign commit"] += 1
+        for thaw in self._thaws:
+            thaw.join()
+        for victim in list(self.running):
+            victim.kill()
+            self.running.remove(victim)
+        names = {"bootstrap.servers": self.broker.bootstrap_servers, "group.id": self.stage.group}
+        group = ck.Consumer(names)
+        asked = [ck.TopicPartition(self.stage.requests, each) for each in range(PARTITIONS)]
+        positions = [self._replaced(each) for each in group.committed(asked, timeout=10)]
+        give_up = time.monotonic() + 30
+        while not _commits(group, [each for each in positions if each.offset >= 0]):
+            assert time.monotonic() < give_up, "the group does not become empty"
+            time.sleep(0.2)
+        self.log.append(f"{time.time():.3f} foreign commit: {positions}")
+        for _ in range(WORKERS):
+            self.start()
+
+    def _replaced(self, committed: ck.TopicPartition) -> ck.TopicPartition:
+        """Return the same position, or one a bit earlier, with metadata that may be replaced."""
+        kept = committed.metadata or ""
+        metadata = self.chance.choice([kept, kept, kept[:-1], "another program's", ""])
+        offset = max(min(committed.offset, 0), committed.offset - self.chance.choice([0, 0, 5]))
+        return ck.TopicPartition(committed.topic, committed.partition, offset, metadata=metadata)
+
     def restart_broker(self) -> None:
         """Kill the broker and start it again."""
         self.did["broker restart"] += 1
@@ -175,6 +206,42 @@ def test_every_job_ends_once_whatever_dies(
             reader.close()
             stage.close()
     _check(stage, chaos, ends, heard, jobs)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("jobs", "seconds"), [(12_000, 10.0), pytest.param(40_000, 120.0, marks=pytest.mark.long)]
+)
+def test_finished_jobs_behind_very_long_ones_never_run_again(
+    quick_broker: ApacheKafka,
+    unique_name: Callable[[str], str],
+    tmp_path: Path,
+    jobs: int,
+    seconds: float,
+) -> None:
+    """Commits say which jobs behind a long one are finished; another program may replace that."""
+    config = config_of(quick_broker.bootstrap_servers)
+    with RecordProducer(config) as producer:
+        stage = _stage(quick_broker, producer, unique_name, tmp_path)
+        long = [request("work", stage.responses, VERY_LONG_MS) for _ in range(VERY_LONG)]
+        quick = [request("work", stage.responses, number % 3) for number in range(jobs)]
+        chaos = Chaos(stage, quick_broker, random.Random(SEED))
+        reader, heard = _reader(stage, long + quick)
+        try:
+            stage.publish(*long)
+            for _ in range(WORKERS):
+                chaos.start()
+            _run(chaos, quick, seconds, Chaos.commit_for_the_group)
+            _until_all_ended(stage, long + quick)
+            chaos.settle()
+            ends = _ends(stage)
+        finally:
+            reader.close()
+            stage.close()
+    used = sum(each.said.count("are finished and are not read again") for each in stage.programs)
+    print(f"{used} times, what was finished behind a long job was not read again")  # noqa: T201
+    assert used >= 1
+    _check(stage, chaos, ends, heard, VERY_LONG + jobs)
 
 
 @pytest.mark.timeout(600)
@@ -264,18 +331,35 @@ def _stage(
     )
 
 
-def _run(chaos: Chaos, requests: list[JobRequest], seconds: float) -> None:
-    """Do harm for some seconds while another thread publishes the requests."""
+def _commits(group: ck.Consumer, positions: list[ck.TopicPartition]) -> bool:
+    """Commit for a group; return False where it still has members."""
+    try:
+        group.commit(offsets=positions, asynchronous=False)
+    except ck.KafkaException:
+        return False
+    return True
+
+
+def _run(
+    chaos: Chaos,
+    requests: list[JobRequest],
+    seconds: float,
+    halfway: Callable[[Chaos], None] = Chaos.restart_broker,
+) -> None:
+    """Do harm for some seconds while another thread publishes the requests.
+
+    :param halfway: is done once, when half of the time is over
+    """
     publishing = threading.Thread(target=_publish, args=(chaos.stage, requests, seconds))
     publishing.start()
     begin = time.monotonic()
-    restarts_at = begin + seconds / 2
+    halfway_at = begin + seconds / 2
     while time.monotonic() < begin + seconds:
         threading.Event().wait(chaos.chance.uniform(0.5, 2.5))
         chaos.harm()
-        if time.monotonic() >= restarts_at:
-            chaos.restart_broker()
-            restarts_at = math.inf
+        if time.monotonic() >= halfway_at:
+            halfway(chaos)
+            halfway_at = math.inf
     publishing.join()
 
 
@@ -366,4 +450,4 @@ def _check(
     places = {job: (at.location.partition, at.location.offset) for job, (at, _) in first.items()}
     assert heard == places
     assert min(chaos.did.values()) >= 1
-    assert chaos.did["broker restart"] == 1
+    assert chaos.did["broker restart"] + chaos.did["foreign commit"] == 1
