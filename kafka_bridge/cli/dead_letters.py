@@ -179,6 +179,8 @@ def _send(config: KafkaConfig, replays: Sequence[Replay]) -> int:
     """Send all dead letters and print the outcome of each; return how many failed."""
     failed = 0
     with RecordProducer(config) as producer:
+        if replays:
+            producer.connect(replays[0].topic)
         sent = [(each, each.send(producer)) for each in replays]
         for replayed, outcome in sent:
             location = replayed.letter.record.location

@@ -12,7 +12,7 @@ from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.error_translation import PARTITION_END, heals_by_itself, translate
 from kafka_bridge.kafka.offsets import end_offsets
-from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.records import Record, arrived
 from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches, is_unreadable
 from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaBridgeError, ReaderClosed
 
@@ -112,7 +112,7 @@ class TopicFollower:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                for message in self._consumer.consume(BATCH_RECORDS, POLL_SECONDS):
+                for message in arrived(self._consumer, POLL_SECONDS, BATCH_RECORDS):
                     self._look_at(message)
         except KafkaBridgeError as error:
             _log.error("Reading topic %s stopped: %s", self._topic, error)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from datetime import datetime
 from typing import cast
 
 import confluent_kafka as ck
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
@@ -24,63 +26,118 @@ from kafka_bridge.kafka.unreadable import is_unreadable
 from kafka_bridge.protocol.errors import BrokerUnreachable, RecordGone, RecordLocation
 
 RETRY_SECONDS = 0.2
+SILENCE_SECONDS = 0.5
+"""How long a record may take until the brokers are asked whether its topic exists."""
 FETCH_BYTES = 16 * 1024
 """How much is fetched for one record of a partition; a larger batch comes as a whole."""
 _OUT_OF_RANGE = ck.KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001  librdkafka's local codes begin so
 
 
-class EndOffsets:
-    """Finds the ends of topics.
+class TopicOffsets:
+    """Asks the brokers for the offsets of topics.
 
-    It starts to connect when it is made, so that a later call waits less.
+    It starts to connect when it is made, so that a later call waits less. The connections are its
+    own. Over a consumer's connection the brokers would answer behind its fetch, which takes half a
+    second where no record comes (``fetch.wait.max.ms``).
     """
 
     def __init__(self, config: KafkaConfig) -> None:
         self._servers = config.bootstrap_servers
-        self._admin = make(AdminClient, config.admin())
+        self.admin = make(AdminClient, config.admin())
 
-    def of(self, topics: Iterable[str], timeout: float) -> dict[str, list[int]]:
+    def partitions(self, topic: str, timeout: float) -> range:
+        """Return the partitions of a topic. Creates no topic.
+
+        :param timeout: seconds
+        :raises TopicNotFound: it does not exist
+        :raises AccessDenied: it may not be described
+        :raises BrokerUnreachable: no broker answered in time
+        """
+        return range(partition_count(self.admin, topic, self._servers, timeout))
+
+    def ends(self, topics: Iterable[str], timeout: float) -> dict[str, list[int]]:
         """Return for each topic the offset that each partition's next record will get.
 
         The lists are indexed by partition. Creates no topic.
 
         :param timeout: seconds for each of the two questions to the brokers
-        :raises TopicNotFound: one of them does not exist
-        :raises AccessDenied: it may not be described
-        :raises BrokerUnreachable: no broker answered in time
+        :raises KafkaError: as :meth:`partitions`
         """
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         ends = {}
         for topic in topics:
-            count = partition_count(self._admin, topic, self._servers, timeout)
-            ends[topic] = _ends(self._admin, topic, count, self._servers, timeout)
+            partitions = self.partitions(topic, timeout)
+            found = self._find(topic, partitions, latest, timeout, "ends")
+            ends[topic] = [found[partition] for partition in partitions]
         return ends
+
+    def firsts(self, topic: str, partitions: Iterable[int], timeout: float) -> dict[int, int]:
+        """Return by partition the offset of its first record, or its end where it has none.
+
+        :param timeout: seconds
+        :raises KafkaError: as :meth:`partitions`
+        """
+        earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+        return self._find(topic, partitions, earliest, timeout, "begins")
+
+    def since(
+        self, topic: str, partitions: Iterable[int], moment: datetime, timeout: float
+    ) -> dict[int, int]:
+        """Return by partition the offset of its first record since a moment; negative without one.
+
+        :param timeout: seconds
+        :raises KafkaError: as :meth:`partitions`
+        """
+        # Below 0 it would ask for something else.
+        by_time = OffsetSpec.for_timestamp(max(0, int(moment.timestamp() * 1000)))
+        return self._find(topic, partitions, by_time, timeout, f"continues after {moment}")
+
+    def bounds(
+        self, topic: str, partitions: Iterable[int], timeout: float
+    ) -> dict[int, tuple[int, int]]:
+        """Return by partition its first offset and its end, as far as the brokers answer.
+
+        :param timeout: seconds
+        """
+        places = [ck.TopicPartition(topic, partition) for partition in partitions]
+        firsts = self._ask(places, OffsetSpec.earliest(), timeout)  # type: ignore[no-untyped-call]
+        ends = self._ask(places, OffsetSpec.latest(), timeout)  # type: ignore[no-untyped-call]
+        found = {}
+        for place in places:
+            with contextlib.suppress(ck.KafkaException):
+                found[place.partition] = firsts[place].result().offset, ends[place].result().offset
+        return found
+
+    def _find(
+        self, topic: str, partitions: Iterable[int], spec: OffsetSpec, timeout: float, what: str
+    ) -> dict[int, int]:
+        """Return offsets by partition; ask again while the brokers choose a leader.
+
+        :param what: completes "asking where the topic …"
+        """
+        places = [ck.TopicPartition(topic, partition) for partition in partitions]
+        deadline = time.monotonic() + timeout
+        while True:
+            answers = self._ask(places, spec, timeout)
+            try:
+                return {asked.partition: each.result().offset for asked, each in answers.items()}
+            except ck.KafkaException as error:
+                if _is_passing(kafka_error(error)) and time.monotonic() < deadline:
+                    time.sleep(RETRY_SECONDS)
+                    continue
+                doing = f"asking where topic {topic!r} {what}"
+                raise translate(error, doing=doing, servers=self._servers, topic=topic) from error
+
+    def _ask(
+        self, places: Iterable[ck.TopicPartition], spec: OffsetSpec, timeout: float
+    ) -> dict[ck.TopicPartition, Future[ListOffsetsResultInfo]]:
+        asked = dict.fromkeys(places, spec)
+        return self.admin.list_offsets(asked, request_timeout=timeout) if asked else {}
 
 
 def end_offsets(config: KafkaConfig, topics: Iterable[str], timeout: float) -> dict[str, list[int]]:
-    """Return where topics end now, as :meth:`EndOffsets.of` does."""
-    return EndOffsets(config).of(topics, timeout)
-
-
-def _ends(
-    admin: AdminClient, topic: str, partitions: int, servers: str, timeout: float
-) -> list[int]:
-    asked = {
-        ck.TopicPartition(topic, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        for partition in range(partitions)
-    }
-    deadline = time.monotonic() + timeout
-    while True:
-        answers = admin.list_offsets(asked, request_timeout=timeout)
-        try:
-            found = {asked.partition: answer.result().offset for asked, answer in answers.items()}
-        except ck.KafkaException as error:
-            if _is_passing(kafka_error(error)) and time.monotonic() < deadline:
-                time.sleep(RETRY_SECONDS)
-                continue
-            raise translate(
-                error, doing=f"asking where topic {topic!r} ends", servers=servers, topic=topic
-            ) from error
-        return [found[partition] for partition in range(partitions)]
+    """Return where topics end now, as :meth:`TopicOffsets.ends` does."""
+    return TopicOffsets(config).ends(topics, timeout)
 
 
 def _is_passing(error: ck.KafkaError) -> bool:
@@ -102,11 +159,17 @@ def read_record(config: KafkaConfig, location: RecordLocation, timeout: float) -
     :raises BrokerUnreachable: it did not arrive in time
     :raises AccessDenied: the topic may not be read
     """
+    topic, servers = location.topic, config.bootstrap_servers
     deadline = time.monotonic() + timeout
-    with _consumer_at(config, location, timeout) as consumer:
-        while time.monotonic() < deadline:
-            message = consumer.poll(0.5)
+    # Another offset would not help: the one record is there, or it is gone.
+    settings = {**config.reader_to_end("result"), "auto.offset.reset": "error"}
+    with contextlib.closing(make(ck.Consumer, settings)) as consumer:
+        consumer.assign([ck.TopicPartition(topic, location.partition, location.offset)])
+        while (left := deadline - time.monotonic()) > 0:
+            message = consumer.poll(min(SILENCE_SECONDS, left))
             if message is None:
+                # A consumer waits in silence for a topic that is not there.
+                partition_count(consumer, topic, servers, max(0.0, deadline - time.monotonic()))
                 continue
             error = message.error()
             if error is None and message.offset() == location.offset:
@@ -118,10 +181,10 @@ def read_record(config: KafkaConfig, location: RecordLocation, timeout: float) -
                 )
             if is_unreadable(error):
                 raise RecordGone(f"record {location} cannot be read: {error.str()}")
-            _raise_unless_healing(error, location.topic, config.bootstrap_servers)
-    raise BrokerUnreachable(
-        f"record {location} did not arrive from {config.bootstrap_servers} within {timeout:g} s"
-    )
+            if not heals_by_itself(error):
+                doing = f"reading topic {topic!r}"
+                raise translate(error, doing=doing, servers=servers, topic=topic)
+    raise BrokerUnreachable(f"record {location} did not arrive from {servers} within {timeout:g} s")
 
 
 def records_at(
@@ -133,7 +196,7 @@ def records_at(
     :param timeout: seconds
     """
     settings = {
-        **config.reader("record"),
+        **config.reader_to_end("record"),
         "auto.offset.reset": "error",
         "enable.partition.eof": True,
         "max.partition.fetch.bytes": FETCH_BYTES,
@@ -152,23 +215,3 @@ def records_at(
             if error is None or error.code() in (PARTITION_END, _OUT_OF_RANGE):
                 left.pop(number, None)
     return found
-
-
-@contextlib.contextmanager
-def _consumer_at(
-    config: KafkaConfig, location: RecordLocation, timeout: float
-) -> Iterator[ck.Consumer]:
-    # Another offset would not help: the one record is there, or it is gone.
-    consumer = make(ck.Consumer, {**config.reader("result"), "auto.offset.reset": "error"})
-    try:
-        # A consumer waits in silence for a topic that is not there.
-        partition_count(consumer, location.topic, config.bootstrap_servers, timeout)
-        consumer.assign([ck.TopicPartition(location.topic, location.partition, location.offset)])
-        yield consumer
-    finally:
-        consumer.close()
-
-
-def _raise_unless_healing(error: ck.KafkaError, topic: str, servers: str) -> None:
-    if not heals_by_itself(error):
-        raise translate(error, doing=f"reading topic {topic!r}", servers=servers, topic=topic)

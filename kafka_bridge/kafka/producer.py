@@ -89,9 +89,10 @@ class RecordProducer:
     def connect(self, topic: str) -> None:
         """Wait until a broker has answered, some seconds at the most, before sending at once.
 
-        librdkafka requests an idempotent producer's id once it knows the brokers. If it is not
-        connected to any of them at that moment, as when a record was sent first, it asks again
-        after half a second, and sends nothing until then.
+        librdkafka requests an idempotent producer's id with each answer about the brokers, from a
+        broker to which it is connected. The first answer comes from a bootstrap server, whose
+        connection is then closed: so it is asked twice. Otherwise it tries again after half a
+        second (``rd_kafka_idemp_pid_timer_restart``), and sends nothing until then.
 
         A refusal is raised here as soon as it comes. A record that was sent before fails with it
         only after the delivery timeout.
@@ -99,13 +100,14 @@ class RecordProducer:
         :raises AccessDenied: the brokers do not let this client in
         """
         try:
-            ask(
-                self._producer,
-                lambda seconds: self._producer.list_topics(topic, timeout=seconds),
-                doing=f"sending to topic {topic!r}",
-                servers=self._servers,
-                timeout=min(CONNECT_SECONDS, self._delivery_timeout),
-            )
+            for _ in range(2):
+                ask(
+                    self._producer,
+                    lambda seconds: self._producer.list_topics(topic, timeout=seconds),
+                    doing=f"sending to topic {topic!r}",
+                    servers=self._servers,
+                    timeout=min(CONNECT_SECONDS, self._delivery_timeout),
+                )
         except AccessDenied:
             raise
         except (KafkaError, ValueError, RuntimeError):

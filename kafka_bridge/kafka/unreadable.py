@@ -207,11 +207,10 @@ class _Probe:
         self._consumer = make(
             ck.Consumer,
             {
-                **config.reader("unreadable"),
+                **config.reader_to_end("unreadable"),
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
                 "isolation.level": "read_uncommitted",  # an open transaction answers nothing
-                "fetch.wait.max.ms": 10,
                 "fetch.error.backoff.ms": 10,
                 "fetch.message.max.bytes": 1,  # one batch for each fetch
             },

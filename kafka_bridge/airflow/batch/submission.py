@@ -24,7 +24,7 @@ from kafka_bridge.airflow.submit.requests import task_of
 from kafka_bridge.airflow.submit.tracing import trace_headers
 from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.kafka.lookups.scan import scan
-from kafka_bridge.kafka.offsets import EndOffsets
+from kafka_bridge.kafka.offsets import TopicOffsets
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.sizes import SizeCheck
 from kafka_bridge.protocol.errors import ConfigurationError, KafkaBridgeError
@@ -81,7 +81,7 @@ class _Submission:
         self._context = context
         self._log = log
         self._on_publish = on_publish
-        self._topic_ends = EndOffsets(kafka.config)  # made first, as the producer is
+        self._topic_offsets = TopicOffsets(kafka.config)  # made first, as the producer is
         self._producer = producer
         self._max_tries = context["ti"].max_tries
         self._topics = (spec.request_topic, spec.response_topic)
@@ -155,7 +155,7 @@ class _Submission:
 
     def _placed(self, draft: Round) -> Round:
         """Return the round with the offsets where the topics end now."""
-        ends = self._topic_ends.of(set(self._topics), self._kafka.timeout)
+        ends = self._topic_offsets.ends(set(self._topics), self._kafka.timeout)
         request_offsets, response_offsets = (ends[topic] for topic in self._topics)
         return replace(draft, request_offsets=request_offsets, response_offsets=response_offsets)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import confluent_kafka as ck
@@ -17,7 +17,7 @@ import confluent_kafka as ck
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.error_translation import PARTITION_END, heals_by_itself, translate
-from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.kafka.offsets import TopicOffsets
 from kafka_bridge.kafka.records import arrived
 from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches
 from kafka_bridge.protocol.errors import BrokerUnreachable, KafkaError
@@ -50,14 +50,14 @@ def scan(
     :raises BrokerUnreachable: nothing came for that long; or somebody's open transaction held the
         records back for that long
     """
-    # Made first: it connects to the brokers while the topic's end is asked for.
-    settings = {"queued.max.messages.kbytes": QUEUE_KB, "enable.partition.eof": True}
-    consumer = make(ck.Consumer, {**config.reader("scan"), **settings})
+    offsets = TopicOffsets(config)
+    ends = dict(enumerate(offsets.ends([topic], timeout)[topic]))
+    starts = _starts(offsets, topic, ends, start, timeout)
+    left = {number: end for number, end in ends.items() if starts[number] < end}
     unreadable = UnreadableBatches(config, topic)
+    settings = {"queued.max.messages.kbytes": QUEUE_KB, "enable.partition.eof": True}
+    consumer = make(ck.Consumer, {**config.reader_to_end("scan"), **settings})
     with contextlib.closing(consumer):
-        ends = dict(enumerate(end_offsets(config, [topic], timeout)[topic]))
-        starts = _starts(consumer, config, topic, ends, start, timeout)
-        left = {number: end for number, end in ends.items() if starts[number] < end}
         consumer.assign([ck.TopicPartition(topic, number, starts[number]) for number in left])
         deadline = time.monotonic() + timeout
         while left:
@@ -88,58 +88,27 @@ def offsets_since(
     :raises AccessDenied: it may not be read
     :raises BrokerUnreachable: no broker answered in time
     """
-    ends = dict(enumerate(end_offsets(config, [topic], timeout)[topic]))
-    with contextlib.closing(make(ck.Consumer, config.reader("scan"))) as consumer:
-        starts = _starts(consumer, config, topic, ends, moment, timeout)
+    offsets = TopicOffsets(config)
+    ends = dict(enumerate(offsets.ends([topic], timeout)[topic]))
+    starts = _starts(offsets, topic, ends, moment, timeout)
     return [starts[number] for number in ends]
 
 
 def _starts(
-    consumer: ck.Consumer,
-    config: KafkaConfig,
+    offsets: TopicOffsets,
     topic: str,
     ends: Mapping[int, int],
     start: datetime | Sequence[int],
     timeout: float,
 ) -> dict[int, int]:
-    oldest = _by_time(consumer, config, topic, _EPOCH, ends, timeout)
-    firsts = {
-        # By time nothing is found in an empty partition, and in librdkafka's mock cluster.
-        number: offset if offset >= 0 else _low_mark(consumer, config, topic, number, timeout)
-        for number, offset in oldest.items()
-    }
+    firsts = offsets.firsts(topic, ends, timeout)
     if not isinstance(start, datetime):
         return firsts | dict(enumerate(start[: len(ends)]))
-    young = _by_time(consumer, config, topic, start, ends, timeout)
+    young = offsets.since(topic, ends, start, timeout)
+    oldest = offsets.since(topic, ends, _EPOCH, timeout)
+    # librdkafka's mock cluster finds nothing by time, whatever there is.
     nothing = {number: ends[number] if oldest[number] >= 0 else firsts[number] for number in ends}
     return {number: at if at >= 0 else nothing[number] for number, at in young.items()}
-
-
-def _low_mark(
-    consumer: ck.Consumer, config: KafkaConfig, topic: str, partition: int, timeout: float
-) -> int:
-    try:
-        return consumer.get_watermark_offsets(ck.TopicPartition(topic, partition), timeout)[0]
-    except ck.KafkaException as error:
-        raise _failed(error, config, topic) from error
-
-
-def _by_time(
-    consumer: ck.Consumer,
-    config: KafkaConfig,
-    topic: str,
-    moment: datetime,
-    partitions: Iterable[int],
-    timeout: float,
-) -> dict[int, int]:
-    """Return by partition the first offset since a moment; negative where there is none."""
-    milliseconds = max(0, int(moment.timestamp() * 1000))  # below 0 other things are asked
-    asked = [ck.TopicPartition(topic, number, milliseconds) for number in partitions]
-    try:
-        found = consumer.offsets_for_times(asked, timeout=timeout)
-    except ck.KafkaException as error:
-        raise _failed(error, config, topic) from error
-    return {each.partition: each.offset for each in found}
 
 
 def _note_progress(batch: Sequence[ck.Message], left: dict[int, int]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +12,11 @@ from kafka_bridge.kafka.responses.subscriptions import Subscription
 
 PATIENCE_SECONDS = 2.0
 """The longest that a job which asks to go back waits for others that do."""
+REREAD_SHARE = 100_000
+"""How many records may be read again for each second since the reader last went back: a tenth of
+those that it can read."""
+GOING_BACK_RECORDS = 10_000
+"""What going back itself costs, in records that could be read meanwhile: new connections."""
 END_KNOWN_SECONDS = 3.0
 """How long after a job came the ends at that moment are surely known: fetches take half a second,
 statistics come each second."""
@@ -26,6 +32,7 @@ class CatchUp:
         self._jobs: dict[Subscription, None] = {}
         self._first: dict[int, int] = {}
         self._since = 0.0
+        self._went_back_at = -math.inf
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -68,18 +75,21 @@ class CatchUp:
     def are_worth_it(self, positions: Mapping[int, int], read: int) -> bool:
         """Return whether to go back for them now.
 
-        Not before as many records were ``read`` since the last time as would be read again, or the
-        first of the jobs has waited long enough: jobs that come steadily, each a little behind,
-        must not stop the reader.
+        Jobs that come steadily, each a little behind, must not stop the reader. So it goes back
+        where that costs no more than what it has ``read`` since the last time, together with
+        :data:`REREAD_SHARE`; or where the first of the jobs has waited long enough.
         """
-        if time.monotonic() - self._since > PATIENCE_SECONDS:
+        now = time.monotonic()
+        if now - self._since > PATIENCE_SECONDS:
             return True
         starts = self.starts(positions)
-        return sum(positions[number] - starts[number] for number in positions) <= read
+        again = sum(positions[number] - starts[number] for number in positions)
+        return again + GOING_BACK_RECORDS <= read + REREAD_SHARE * (now - self._went_back_at)
 
     def pop_all(self) -> list[Subscription]:
-        """Return them all, and forget them."""
+        """Return them all, and forget them: the reader goes back."""
         jobs, self._jobs, self._first = list(self._jobs), {}, {}
+        self._went_back_at = time.monotonic()
         return jobs
 
 

@@ -229,7 +229,7 @@ class ResponseReader:
         starts = self._late.starts(self.positions)
         jobs = self._late.pop_all()
         self._dispatcher.serve(jobs)
-        limits = self._source.watermarks(starts)
+        limits = self._source.bounds(starts)
         firsts = {number: first for number, (first, _) in limits.items()}
         self._assign({number: max(at, firsts.get(number, 0)) for number, at in starts.items()})
         self._to_head = sum(max(0, end - starts[number]) for number, (_, end) in limits.items())
@@ -253,32 +253,43 @@ class ResponseReader:
                 self.topic,
             )
             self._read_again(dict.fromkeys(self.positions, 0), self._everyone())
-        for refused in self._source.refused_positions():
+        if refused := self._source.refused_positions():
             self._recover(refused)
         if self._source.has_new_statistics:
             self._source.has_new_statistics = False
             self._to_head = self.health.lag
             self._look_for_those_beyond_the_end()
 
-    def _recover(self, refused: RefusedPosition) -> None:
-        number, wanted = refused.partition, refused.wanted
-        if refused.was_removed:
-            _log.warning(
-                "%s[%d] now begins at offset %d: retention removed the unread records from %d on",
-                *(self.topic, number, refused.first, wanted),
-            )
-            gone = truncations(self._everyone(), {number: refused.first})
-            self._assign({**self.positions, number: refused.first})
-            if gone:
-                self._hand_over(gone)
-            return
-        start = min(self._an_hour_ago().get(number, 0), refused.end)
-        _log.warning(
-            "%s[%d] ends at offset %d, before the next offset to read, %d: %s. "
-            "Reading again from %d",
-            *(self.topic, number, refused.end, wanted, WENT_BACK, start),
-        )
-        self._read_again({number: start}, self._everyone())
+    def _recover(self, refused: Sequence[RefusedPosition]) -> None:
+        """Go on where the topic has records, in the partitions that do not have our position."""
+        removed = {each.partition: each.first for each in refused if each.was_removed}
+        went_back = [each for each in refused if not each.was_removed]
+        recent = self._an_hour_ago() if went_back else {}
+        starts = {
+            each.partition: min(recent.get(each.partition, 0), each.end) for each in went_back
+        }
+        self._log_refused(refused, starts)
+        gone = truncations(self._everyone(), removed)
+        self._go_back(starts, self._everyone())
+        self._assign({**self.positions, **removed, **starts})
+        if gone:
+            self._hand_over(gone)
+
+    def _log_refused(self, refused: Iterable[RefusedPosition], starts: Mapping[int, int]) -> None:
+        for each in refused:
+            place, wanted = (self.topic, each.partition), each.wanted
+            if each.was_removed:
+                _log.warning(
+                    "%s[%d] now begins at offset %d: retention removed the unread records from %d "
+                    "on",
+                    *(*place, each.first, wanted),
+                )
+            else:
+                _log.warning(
+                    "%s[%d] ends at offset %d, before the next offset to read, %d: %s. "
+                    "Reading again from %d",
+                    *(*place, each.end, wanted, WENT_BACK, starts[each.partition]),
+                )
 
     def _an_hour_ago(self) -> dict[int, int]:
         """Return offsets by partition; an empty dictionary if the brokers do not answer."""
@@ -290,10 +301,13 @@ class ResponseReader:
         return dict(enumerate(starts))
 
     def _read_again(self, starts: Mapping[int, int], jobs: Iterable[Subscription]) -> None:
+        self._go_back(starts, jobs)
+        self._assign({n: min(at, starts.get(n, at)) for n, at in self.positions.items()})
+
+    def _go_back(self, starts: Mapping[int, int], jobs: Iterable[Subscription]) -> None:
         for job in jobs:
             job.go_back(starts)
         self._late.go_back(starts)
-        self._assign({n: min(at, starts.get(n, at)) for n, at in self.positions.items()})
 
     def _everyone(self) -> list[Subscription]:
         return [*self._dispatcher.waiting.values(), *self._late]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import confluent_kafka as ck
@@ -13,6 +13,7 @@ from kafka_bridge.kafka.clients import failure_of, make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.error_translation import heals_by_itself, is_missing_topic
 from kafka_bridge.kafka.health import STATISTICS_MS, ReaderHealth, StallWatch, reader_health
+from kafka_bridge.kafka.offsets import TopicOffsets
 from kafka_bridge.kafka.records import arrived
 from kafka_bridge.kafka.responses.topic_watch import METADATA_SECONDS, TopicWatch
 from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches, is_unreadable
@@ -20,7 +21,7 @@ from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches, is_
 POLL_SECONDS = 0.05
 """How long to wait for a record before looking for new jobs."""
 FIRST_POLL_SECONDS = 0.001
-"""The same before the first job, for which the reader was opened."""
+"""How long to wait for the first job, for which the reader was opened."""
 BATCH_RECORDS = 500
 """Fewer than the 700 new objects at which Python looks for garbage: a batch costs no collection."""
 MANY_RECORDS = 100
@@ -67,7 +68,7 @@ class TopicConsumer:
         self.health = ReaderHealth(connected=False, held_back=False, lag=0)
         self.has_new_statistics = False
         self._config = config
-        self._watch = TopicWatch(config, topic)
+        self._consumer: ck.Consumer | None = None
         self._unreadable = UnreadableBatches(config, topic)
         self._bad_messages: list[ck.Message] = []
         self._stalls = StallWatch(topic)
@@ -81,18 +82,13 @@ class TopicConsumer:
 
         :raises ConfigurationError: librdkafka does not accept the configuration
         """
-        settings = {
-            **self._config.reader("responses"),
-            "auto.offset.reset": "error",  # we decide where to go on
-            "error_cb": self._on_error,
-            "stats_cb": self._on_statistics,
-            "statistics.interval.ms": STATISTICS_MS,
-        }
-        self._consumer: ck.Consumer = make(ck.Consumer, settings)
+        self._offsets = TopicOffsets(self._config)
+        self._watch = TopicWatch(self._offsets, self.topic)
 
     def close(self) -> None:
         """Disconnect."""
-        self._consumer.close()
+        if self._consumer is not None:
+            self._consumer.close()
 
     def _on_error(self, error: ck.KafkaError) -> None:
         if is_missing_topic(error):
@@ -113,7 +109,7 @@ class TopicConsumer:
             for number, each in known.get("partitions", {}).items()
             if each["hi_offset"] >= 0
         }
-        self._watch.note_metadata_age(known.get("metadata_age", 0.0))
+        self._watch.note_metadata_age(known.get("metadata_age", 0) / 1000)
         self.has_new_statistics = True
 
     # Where to read.
@@ -123,40 +119,59 @@ class TopicConsumer:
 
         :raises KafkaError: the topic does not exist, may not be described, or no broker answers
         """
-        return self._watch.partitions(self._consumer, METADATA_SECONDS)
+        return self._watch.partitions(METADATA_SECONDS)
 
     def assign(self, starts: Mapping[int, int]) -> None:
-        """Read from these offsets on, given for every partition."""
+        """Read from these offsets on, given for every partition, with a new consumer.
+
+        A connected consumer would start its partitions one by one, and fetch as soon as the first
+        is started. If that one has no record, the broker answers after half a second
+        (``fetch.wait.max.ms``), and only then the other partitions are fetched. A new consumer
+        starts all its partitions while it connects.
+        """
         self.positions = dict(starts)
         self._refused.clear()
+        settings = {
+            **self._config.reader("responses"),
+            "auto.offset.reset": "error",  # we decide where to go on
+            "error_cb": self._on_error,
+            "stats_cb": self._on_statistics,
+            "statistics.interval.ms": STATISTICS_MS,
+        }
+        before, self._consumer = self._consumer, make(ck.Consumer, settings)
         self._consumer.assign([ck.TopicPartition(self.topic, p, at) for p, at in starts.items()])
+        if before is not None:
+            before.close()
 
-    def watermarks(self, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+    def bounds(self, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """Return by partition its first offset and its end, as far as the brokers answer."""
-        return _watermarks(self._consumer, self.topic, partitions, METADATA_SECONDS)
+        return self._offsets.bounds(self.topic, partitions, METADATA_SECONDS)
 
     def changed_partitions(self) -> range | None:
         """Return the topic's partitions where there are new ones, or the topic was missing.
 
         :raises TopicNotFound: the topic was deleted
         """
-        return self._watch.changed(self._consumer, self.positions) if self.positions else None
+        return self._watch.changed(self.positions) if self.positions else None
 
     def was_recreated(self) -> bool:
         """Tell, once, whether another topic has the name now."""
         return self._watch.was_recreated()
 
-    def refused_positions(self) -> Iterator[RefusedPosition]:
-        """Yield the positions that are not in their partitions: :meth:`assign` others.
+    def refused_positions(self) -> list[RefusedPosition]:
+        """Return the positions that are not in their partitions: :meth:`assign` others.
 
         Where the brokers do not say what is there instead, they are asked again after a second.
         """
         if not self._refused or time.monotonic() < self._ask_at:
-            return
+            return []
         self._ask_at = time.monotonic() + RETRY_SECONDS
-        for partition, (first, end) in self.watermarks(sorted(self._refused)).items():
-            self._refused.discard(partition)
-            yield RefusedPosition(partition, self.positions[partition], first, end)
+        bounds = self.bounds(sorted(self._refused))
+        self._refused.difference_update(bounds)
+        return [
+            RefusedPosition(partition, self.positions[partition], first, end)
+            for partition, (first, end) in bounds.items()
+        ]
 
     # Reading.
 
@@ -167,11 +182,13 @@ class TopicConsumer:
 
         :raises KafkaError: something failed that does not heal by itself
         """
+        if self._consumer is None:
+            time.sleep(FIRST_POLL_SECONDS)
+            return []
         if self._last_batch >= MANY_RECORDS:
             batch = self._consumer.consume(BATCH_RECORDS, timeout=FILL_SECONDS)
         else:
-            seconds = POLL_SECONDS if self.positions else FIRST_POLL_SECONDS
-            batch = arrived(self._consumer, seconds, BATCH_RECORDS)
+            batch = arrived(self._consumer, POLL_SECONDS, BATCH_RECORDS)
         self._raise_what_will_not_heal()
         self._last_batch = len(batch)
         return batch
@@ -189,6 +206,7 @@ class TopicConsumer:
 
     def note_positions(self) -> list[SkippedBatches]:
         """Follow what was read; return what was skipped since it cannot be unpacked."""
+        assert self._consumer is not None  # noqa: S101  a programming error
         partitions = [ck.TopicPartition(self.topic, partition) for partition in self.positions]
         moved = {
             each.partition: each.offset
@@ -210,21 +228,3 @@ class TopicConsumer:
                 servers=self._config.bootstrap_servers,
                 topic=self.topic,
             )
-
-
-def _watermarks(
-    consumer: ck.Consumer, topic: str, partitions: Iterable[int], timeout: float
-) -> dict[int, tuple[int, int]]:
-    """Return by partition its first offset and its end, as far as the brokers answer.
-
-    :param timeout: seconds for each partition
-    """
-    found: dict[int, tuple[int, int]] = {}
-    for partition in partitions:
-        try:
-            found[partition] = consumer.get_watermark_offsets(
-                ck.TopicPartition(topic, partition), timeout=timeout
-            )
-        except ck.KafkaException:
-            return found  # a broker is away: jobs go on under their deadlines in any case
-    return found

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import math
-import threading
 import time
 from collections.abc import Collection
+from concurrent.futures import Future
 
 import confluent_kafka as ck
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, TopicDescription
 
-from kafka_bridge.kafka.clients import make
-from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.topic_metadata import partition_count
+from kafka_bridge.kafka.offsets import TopicOffsets
 from kafka_bridge.protocol.errors import KafkaBridgeError, TopicNotFound
 
 _log = logging.getLogger(__name__)
@@ -26,20 +23,22 @@ MISSING_SECONDS = 5.0
 begins again when no broker answers."""
 MISSING_LOOK_SECONDS = 1.0
 """How often to look meanwhile."""
+MOMENT_SECONDS = 0.1
+"""How exactly the time of librdkafka's last question is known."""
 
 
 class TopicWatch:
-    """Looks at a topic from time to time, with a reader's own consumer."""
+    """Looks at a topic from time to time."""
 
-    def __init__(self, config: KafkaConfig, topic: str) -> None:
+    def __init__(self, offsets: TopicOffsets, topic: str) -> None:
         self._topic = topic
-        self._servers = config.bootstrap_servers
-        self._identity = TopicIdentity(config, topic)
-        self._metadata_age = 0.0
+        self._offsets = offsets
+        self._identity = TopicIdentity(offsets.admin, topic)
+        self._asked_at = time.monotonic()
         self._missing_since: float | None = None
         self._next_look = 0.0
 
-    def partitions(self, consumer: ck.Consumer, timeout: float = METADATA_SECONDS) -> range:
+    def partitions(self, timeout: float = METADATA_SECONDS) -> range:
         """Return the topic's partitions.
 
         :param timeout: seconds
@@ -47,9 +46,9 @@ class TopicWatch:
         :raises AccessDenied: it may not be described
         :raises BrokerUnreachable: no broker answered in time
         """
-        count = partition_count(consumer, self._topic, self._servers, timeout)
+        partitions = self._offsets.partitions(self._topic, timeout)
         self._next_look = time.monotonic() + PARTITIONS_SECONDS
-        return range(count)
+        return partitions
 
     def note_missing(self) -> None:
         """Note that a broker does not know the topic: check soon."""
@@ -62,10 +61,11 @@ class TopicWatch:
         It asks from time to time, and when a broker says that it does not know the topic's id. It
         reads on from a new topic of the same name without an error (2.16).
 
-        :param age: how long ago it asked
+        :param age: how long ago it asked, seconds
         """
-        self._identity.look(is_due=age < self._metadata_age)
-        self._metadata_age = age
+        asked_at = time.monotonic() - age
+        self._identity.look(is_due=asked_at > self._asked_at + MOMENT_SECONDS)
+        self._asked_at = asked_at
 
     def was_recreated(self) -> bool:
         """Tell, once, whether another topic has the name now; it may have other partitions."""
@@ -74,7 +74,7 @@ class TopicWatch:
             self._next_look = 0.0
         return changed
 
-    def changed(self, consumer: ck.Consumer, known: Collection[int]) -> range | None:
+    def changed(self, known: Collection[int]) -> range | None:
         """Return the partitions when it is time to look and reading has to begin anew, or None.
 
         It has to where there are more or fewer, and when a topic that was missing is back.
@@ -87,7 +87,7 @@ class TopicWatch:
         missing_before = self._missing_since is not None
         self._next_look = now + (MISSING_LOOK_SECONDS if missing_before else PARTITIONS_SECONDS)
         try:
-            partitions = self.partitions(consumer)
+            partitions = self.partitions()
         except TopicNotFound:
             self._missing_since = self._missing_since or now
             self._next_look = now + MISSING_LOOK_SECONDS
@@ -105,45 +105,39 @@ class TopicWatch:
 class TopicIdentity:
     """Knows a topic's id, which Kafka gives to each topic (since 2.8), whatever its name.
 
-    It is asked for on a thread, with a client of its own: librdkafka's consumers do not show it.
+    librdkafka's consumers do not show it, so an admin client asks for it.
     """
 
-    def __init__(self, config: KafkaConfig, topic: str) -> None:
-        self._config = config
+    def __init__(self, admin: AdminClient, topic: str) -> None:
+        self._admin = admin
         self._topic = topic
         self._known: str | None = None
-        self._latest: str | None = None
         self._is_due = True
-        self._looked_at = -PARTITIONS_SECONDS
+        self._asked_at = -PARTITIONS_SECONDS
+        self._answer: Future[TopicDescription] | None = None
 
     def look(self, *, is_due: bool) -> None:
-        """Begin to ask for the id where that is due, or was and has failed."""
+        """Ask for the id where that is due, or was and has failed."""
         self._is_due = self._is_due or is_due
         # Some may never answer it: a broker before 2.8, or missing permissions.
         pause = MISSING_LOOK_SECONDS if self._known else PARTITIONS_SECONDS
-        if self._is_due and time.monotonic() - self._looked_at > pause:
-            self._is_due = False
-            self._looked_at = math.inf  # while it is being asked
-            threading.Thread(target=self._ask, name="kafka-bridge-topic-id", daemon=True).start()
-
-    def _ask(self) -> None:
-        try:
-            admin = make(AdminClient, self._config.admin())
+        now = time.monotonic()
+        if self._answer is None and self._is_due and now - self._asked_at > pause:
+            self._is_due, self._asked_at = False, now
             topics = ck.TopicCollection([self._topic])
-            answer = admin.describe_topics(topics, request_timeout=METADATA_SECONDS)
-            found = str(answer[self._topic].result().topic_id)
-            self._known = self._known or found
-            self._latest = found
-        except Exception as error:  # it may be missing just now; the next look will tell
-            _log.debug("Reading the id of topic %s failed: %s", self._topic, error)
-            self._is_due = True
-        finally:
-            self._looked_at = time.monotonic()
+            answers = self._admin.describe_topics(topics, request_timeout=METADATA_SECONDS)
+            self._answer = answers[self._topic]
 
     def has_changed(self) -> bool:
         """Tell, once, whether the id is another one than before."""
-        latest = self._latest
-        if latest is None or latest == self._known:
+        if self._answer is None or not self._answer.done():
             return False
-        self._known = latest
-        return True
+        answer, self._answer = self._answer, None
+        try:
+            found = str(answer.result().topic_id)
+        except ck.KafkaException as error:  # it may be missing just now; the next look will tell
+            _log.debug("Reading the id of topic %s failed: %s", self._topic, error)
+            self._is_due = True
+            return False
+        before, self._known = self._known, found
+        return before is not None and before != found

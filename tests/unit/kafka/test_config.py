@@ -197,6 +197,22 @@ def test_unknown_topic_is_noticed_before_the_delivery_times_out(
     assert expected < settings["message.timeout.ms"]
 
 
+@pytest.mark.parametrize("own", [None, 500])
+def test_clients_connect_soon_unless_the_user_says_otherwise(own: int | None) -> None:
+    """Half of this time lies between the first two connections of a client."""
+    settings = {"bootstrap.servers": SERVERS} | ({"reconnect.backoff.ms": own} if own else {})
+    config = KafkaConfig(settings)
+    made = [config.producer(30), config.admin(), config.reader("test"), config.worker("g")]
+    assert [each["reconnect.backoff.ms"] for each in made] == [own or 20] * 4
+
+
+def test_reader_to_the_end_is_not_held_up_by_the_users_fetches() -> None:
+    """They are tuned for consumers that wait for new records."""
+    config = KafkaConfig({"bootstrap.servers": SERVERS, "fetch.wait.max.ms": 5_000})
+    assert config.reader("test")["fetch.wait.max.ms"] == 5_000
+    assert config.reader_to_end("test")["fetch.wait.max.ms"] <= 20
+
+
 def test_reader_has_a_group_of_its_own_each_time() -> None:
     """A reader never joins the connection's group, nor another reader's."""
     first, second = (CONFIG.reader("responses")["group.id"] for _ in range(2))

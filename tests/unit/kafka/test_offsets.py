@@ -12,7 +12,9 @@ import pytest
 from kafka_bridge.kafka import offsets
 from kafka_bridge.kafka.clients import ConnectionWatch
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.protocol.errors import DeliveryFailed
+from kafka_bridge.protocol.errors import DeliveryFailed, RecordLocation, TopicNotFound
+from kafka_bridge.testing.fakes import FakeClock, FakeConsumer
+from kafka_bridge.testing.fakes.clock import START
 
 CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
 
@@ -61,6 +63,29 @@ def ends(monkeypatch: pytest.MonkeyPatch, *failures: int) -> list[int]:
 def test_change_of_leaders_is_retried(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """A broker that has just started does not know yet what the client knows: asked again."""
     assert ends(monkeypatch, code, code) == [0, 10]
+
+
+def test_record_that_is_there_is_read_without_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether its topic exists is asked only where nothing comes."""
+    client = FakeConsumer("t")
+    monkeypatch.setattr(client, "list_topics", lambda *_, **__: pytest.fail("a question"))
+    monkeypatch.setattr(offsets, "make", client.make)
+    client.add_record(b"result")
+    assert offsets.read_record(CONFIG, RecordLocation("t", 0, 0), 5.0).value == b"result"
+    assert client.closed
+
+
+def test_record_of_a_topic_that_is_not_there_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The brokers are asked after half a second of silence, not when the time is over."""
+    clock = FakeClock()
+    client = FakeConsumer("another", clock=clock)
+    monkeypatch.setattr(offsets, "make", client.make)
+    monkeypatch.setattr(offsets, "time", clock)
+    with pytest.raises(TopicNotFound, match="topic 't' does not exist"):
+        offsets.read_record(CONFIG, RecordLocation("t", 0, 0), 30.0)
+    assert clock.now - START == offsets.SILENCE_SECONDS
 
 
 def test_other_failures_are_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

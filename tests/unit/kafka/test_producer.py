@@ -110,6 +110,16 @@ def test_refusal_that_comes_late_is_raised_before_anything_is_sent(
         producer.connect("t")
 
 
+def test_connecting_asks_again_when_the_brokers_are_known(
+    producer: RecordProducer, client: FakeProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second answer, from a broker, gives librdkafka the occasion to request its id."""
+    asked: list[str] = []
+    monkeypatch.setattr(client, "list_topics", lambda topic, **_: asked.append(topic))
+    producer.connect("t")
+    assert asked == ["t", "t"]
+
+
 def test_full_queue_is_retried_by_a_thread_that_may_wait(
     producer: RecordProducer, client: FakeProducer
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import confluent_kafka as ck
@@ -29,11 +29,38 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FakeConsumer:
     return client
 
 
+class Offsets:
+    """What the brokers say of the topic: its records are those of the scripted client."""
+
+    def __init__(self, client: FakeConsumer, ends: list[int]) -> None:
+        self._client = client
+        self._ends = ends
+
+    def ends(self, *_: object) -> dict[str, list[int]]:
+        """Return the ends that the test has set."""
+        return {"t": self._ends}
+
+    def firsts(self, topic: str, partitions: Iterable[int], _: float) -> dict[int, int]:
+        """Return the first offset of each partition."""
+        return {
+            number: self._client.get_watermark_offsets(ck.TopicPartition(topic, number))[0]
+            for number in partitions
+        }
+
+    def since(
+        self, topic: str, partitions: Iterable[int], moment: datetime, _: float
+    ) -> dict[int, int]:
+        """Return the offset of the first record since a moment."""
+        time = int(moment.timestamp() * 1000)
+        asked = [ck.TopicPartition(topic, number, time) for number in partitions]
+        return {each.partition: each.offset for each in self._client.offsets_for_times(asked)}
+
+
 @pytest.fixture
-def ends(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def ends(client: FakeConsumer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Give the ends of the topic's partitions, to be changed."""
     ends = [0, 0]
-    monkeypatch.setattr(scan_module, "end_offsets", lambda *_: {"t": ends})
+    monkeypatch.setattr(scan_module, "TopicOffsets", lambda _: Offsets(client, ends))
     return ends
 
 

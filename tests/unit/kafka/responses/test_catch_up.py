@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from types import SimpleNamespace
 
 import pytest
 
 from kafka_bridge.kafka.responses import catch_up
 from kafka_bridge.kafka.responses.catch_up import CatchUp
 from kafka_bridge.kafka.responses.subscriptions import Subscription
+from kafka_bridge.testing.fakes import FakeClock
 
 
 def job(*positions: int) -> Subscription:
@@ -34,18 +34,45 @@ def test_served_jobs_never_skip_forward() -> None:
     assert late.starts({0: 8, 1: 3, 2: 4}) == {0: 5, 1: 3, 2: 0}
 
 
-def test_reader_goes_back_only_when_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not before as much was read as would be read again, or the first has waited long enough."""
-    now = 100.0
-    monkeypatch.setattr(catch_up, "time", SimpleNamespace(monotonic=lambda: now))
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """Give the clock."""
+    clock = FakeClock()
+    monkeypatch.setattr(catch_up, "time", clock)
+    return clock
+
+
+def test_reader_goes_back_only_when_it_is_worth_it(clock: FakeClock) -> None:
+    """Not before it has read as much as that costs; with time, it may cost more."""
+    late, cost = CatchUp(), 300_000 + catch_up.GOING_BACK_RECORDS
+    late.pop_all()
+    late.add([job(100_000)], range(1))
+    assert not late.are_worth_it({0: 400_000}, read=cost - 1)
+    assert late.are_worth_it({0: 400_000}, read=cost)
+    clock.advance(1.0)
+    less = cost - catch_up.REREAD_SHARE
+    assert not late.are_worth_it({0: 400_000}, read=less - 1)
+    assert late.are_worth_it({0: 400_000}, read=less)
+
+
+def test_nobody_waits_long_for_the_reader_to_go_back(clock: FakeClock) -> None:
+    """However much has to be read again, the first of the late jobs waits two seconds."""
     late = CatchUp()
-    late.add([job(50)], range(1))
-    assert not late.are_worth_it({0: 100}, read=49)
-    assert late.are_worth_it({0: 100}, read=50)
-    now += catch_up.PATIENCE_SECONDS - 0.1
+    late.pop_all()
+    late.add([job(0)], range(1))
+    clock.advance(catch_up.PATIENCE_SECONDS - 0.1)
     late.add([job(60)], range(1))
-    assert not late.are_worth_it({0: 100}, read=0)
-    now += 0.2
+    assert not late.are_worth_it({0: 10_000_000}, read=0)
+    clock.advance(0.2)
+    assert late.are_worth_it({0: 10_000_000}, read=0)
+
+
+def test_late_job_of_a_quiet_reader_waits_a_moment_only(clock: FakeClock) -> None:
+    """There is little to read again, and the reader has nothing else to do."""
+    late = CatchUp()
+    late.pop_all()
+    clock.advance(0.2)
+    late.add([job(50)], range(1))
     assert late.are_worth_it({0: 100}, read=0)
 
 

@@ -39,7 +39,7 @@ class EmptyTopic:
         self.has_new_statistics = True
 
     def __getattr__(self, name: str) -> Any:
-        answers: dict[str, Any] = {"watermarks": {0: (0, 0)}, "poll": [], "refused_positions": []}
+        answers: dict[str, Any] = {"bounds": {0: (0, 0)}, "poll": [], "refused_positions": []}
         return lambda *_: answers.get(name)
 
 
