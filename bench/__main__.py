@@ -17,6 +17,7 @@ from kafka_bridge.testing import find_broker
 
 ROWS = (
     "waiting",
+    "opening",
     "provider",
     "latency",
     "memory",
