@@ -140,9 +140,8 @@ class Worker:
         """
         settings = WorkerSettings.from_env(environ)
         worker = cls(kafka=KafkaConfig.from_env(environ).settings, **asdict(settings))
-        worker.metrics_port = (
-            settings.metrics_port
-        )  # None is not given: the process's own was taken
+        # Where `environ` has none, the constructor took those of the process.
+        worker.metrics_port = settings.metrics_port
         worker.worker_id = settings.worker_id or _default_worker_id()
         return worker
 
