@@ -1,30 +1,96 @@
-"""When the events of a job are published: progress, heartbeats, and events that are sent again."""
+"""Which events of a job are published, and when: what must arrive, and what may be left out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from kafka_bridge.protocol.encodings import Encoding
-from kafka_bridge.protocol.errors import BrokerUnreachable, DeliveryFailed
+from kafka_bridge.protocol.errors import (
+    AccessDenied,
+    BrokerUnreachable,
+    DeliveryFailed,
+    TopicNotFound,
+)
 from kafka_bridge.protocol.messages import JobState, Progress, StatusEvent
 from kafka_bridge.testing import FakeClock
-from kafka_bridge.worker.runtime import reporter
-from kafka_bridge.worker.runtime.reporter import PROGRESS_SECONDS, RETRY_SECONDS, JobReporter
+from kafka_bridge.testing.fakes import FakeRecordProducer
+from kafka_bridge.worker.runtime import reporter as module
+from kafka_bridge.worker.runtime.reporter import (
+    DENIED_SECONDS,
+    HEARTBEAT_SHARE,
+    PROGRESS_SECONDS,
+    RETRY_SECONDS,
+    JobReporter,
+)
+from kafka_bridge.worker.runtime.topic_access import TopicAccess
 
 from ..samples import Collector, request
 
 S = JobState
+INTERVAL = 10.0
+
+
+class Stage:
+    """The reporter of one job whose brokers, clock and membership are in the test's hands."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.producer = FakeRecordProducer()
+        self.is_certain = True
+        self.access = TopicAccess()
+        self.settled: list[Any] = []
+        self.reporter = JobReporter(
+            self.producer,
+            request(heartbeat_interval_ms=int(INTERVAL * 1000)),
+            Encoding.AVRO,
+            "w-1",
+            may_publish=lambda: self.is_certain,
+            access=self.access,
+        )
+
+    def accept(self) -> None:
+        """Publish ACCEPTED."""
+        self.reporter.accepted(self.settled.append)
+
+    def finish(self, state: JobState = S.SUCCEEDED) -> None:
+        """Publish the terminal event."""
+        self.reporter.finished(state, lambda *settled: self.settled.append(settled))
+
+    def tick_after(self, seconds: float) -> None:
+        """Let time pass, and the heartbeat thread look at the job."""
+        self.clock.advance(seconds)
+        self.reporter.tick()
+
+    @property
+    def events(self) -> list[StatusEvent]:
+        """What was handed to the producer, the same event again and again where it was."""
+        return [record.decode(StatusEvent) for record in self.producer.sent]
+
+    @property
+    def states(self) -> list[JobState]:
+        """The states of those."""
+        return [event.state for event in self.events]
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Give the clock by which events are published."""
+    """Give a clock that moves only by hand."""
     clock = FakeClock()
-    monkeypatch.setattr(reporter, "time", clock)
+    monkeypatch.setattr(module, "time", clock)
     return clock
+
+
+@pytest.fixture
+def stage(clock: FakeClock) -> Stage:
+    """Give the reporter of a job, of which nothing was published yet."""
+    return Stage(clock)
+
+
+# Heartbeats and progress.
 
 
 class Timeline:
@@ -112,28 +178,6 @@ def test_request_may_ask_for_no_heartbeats(clock: FakeClock) -> None:
     assert [event.state for _, event in timeline.end()] == [S.ACCEPTED, S.SUCCEEDED]
 
 
-@pytest.mark.parametrize("error", [BrokerUnreachable("silence"), DeliveryFailed("refused")])
-def test_event_is_sent_again_until_it_is_acknowledged(clock: FakeClock, error: Exception) -> None:
-    """A broker that is away delays an event and does not lose it; tries have a pause."""
-    tries: list[float] = []
-    settled: list[BaseException | None] = []
-
-    def refuse(_: StatusEvent) -> Exception | None:
-        tries.append(clock.now)
-        return error if len(tries) <= 3 else None
-
-    collector = Collector(refuse)
-    reporter = JobReporter(collector, request(), Encoding.AVRO, "w-1", lambda: True)
-    reporter.accepted(settled.append)
-    while not settled:
-        clock.advance(RETRY_SECONDS / 4)
-        reporter.tick()
-    assert [later - earlier for earlier, later in pairwise(tries)] == [RETRY_SECONDS] * 3
-    assert settled == [None]
-    reporter.finished(S.SUCCEEDED, lambda *_: None)
-    assert [event.state for event in collector.events] == [S.ACCEPTED, S.SUCCEEDED]
-
-
 @pytest.mark.parametrize("end", [S.SUCCEEDED, S.FAILED, S.CANCELLED, S.RELEASED])
 def test_last_progress_is_published_before_the_terminal_event(end: JobState) -> None:
     """However soon the end follows, and however it ends."""
@@ -150,3 +194,190 @@ def test_last_progress_is_published_before_the_terminal_event(end: JobState) -> 
     assert [accepted.state, told.state, ended.state] == [S.ACCEPTED, S.RUNNING, end]
     assert (told.progress, told.message) == (Progress(10.0, 10.0, "files"), "nearly done")
     assert [event.sequence for event in collector.events] == [0, 1, 2]
+
+
+def test_heartbeat_is_due_in_time_to_arrive_within_the_interval(stage: Stage) -> None:
+    """Counted from the last event, whatever that was."""
+    stage.accept()
+    stage.tick_after(INTERVAL * HEARTBEAT_SHARE - 0.1)
+    assert stage.states == [S.ACCEPTED]
+    stage.tick_after(0.1)
+    assert stage.states == [S.ACCEPTED, S.RUNNING]
+    stage.clock.advance(5.0)
+    stage.reporter.publish_message("half done")
+    stage.tick_after(INTERVAL * HEARTBEAT_SHARE - 0.1)
+    assert len(stage.events) == 3
+    stage.tick_after(0.1)
+    assert len(stage.events) == 4
+
+
+def test_heartbeats_begin_with_the_first_event_and_stop_with_the_last_one(stage: Stage) -> None:
+    """A job that is only queued has none; one that has ended runs no more."""
+    stage.tick_after(2 * INTERVAL)
+    assert stage.events == []
+    stage.accept()
+    stage.finish()
+    stage.tick_after(2 * INTERVAL)
+    assert stage.states == [S.ACCEPTED, S.SUCCEEDED]
+
+
+def test_heartbeat_has_the_note_of_a_job_that_should_stop(stage: Stage) -> None:
+    """So the task's log shows why the job is still there."""
+    stage.accept()
+    stage.reporter.note = "Asked to stop, but still running"
+    stage.tick_after(INTERVAL)
+    assert stage.events[-1].message == "Asked to stop, but still running"
+
+
+def test_worker_that_may_not_publish_drops_heartbeats_and_keeps_the_latest_progress(
+    stage: Stage,
+) -> None:
+    """Another worker may have the job, until the group has confirmed this one."""
+    stage.accept()
+    stage.is_certain = False
+    stage.clock.advance(PROGRESS_SECONDS)
+    stage.reporter.progress(1, 10, "rows")
+    stage.reporter.publish_message("at it")
+    stage.tick_after(2 * INTERVAL)
+    assert stage.states == [S.ACCEPTED]
+    stage.is_certain = True
+    stage.reporter.tick()
+    assert [each.progress for each in stage.events[1:]] == [Progress(1.0, 10.0, "rows")]
+    assert [each.sequence for each in stage.events] == [0, 1], "no number is left out"
+
+
+# Events that must arrive.
+
+
+def test_event_that_must_arrive_waits_until_the_worker_may_publish(stage: Stage) -> None:
+    """It is handed to the producer once, whoever looks at it meanwhile."""
+    stage.producer.hold()
+    stage.is_certain = False
+    stage.accept()
+    stage.tick_after(INTERVAL)
+    assert stage.states == []
+    stage.is_certain = True
+    for _ in range(3):
+        stage.tick_after(INTERVAL)
+    assert (stage.states, stage.settled) == ([S.ACCEPTED], [])
+    stage.producer.release()
+    assert stage.settled == [None]
+
+
+@pytest.mark.parametrize("error", [BrokerUnreachable("silence"), DeliveryFailed("no leader")])
+def test_event_is_sent_again_after_a_pause_until_the_brokers_have_it(
+    stage: Stage, error: Exception
+) -> None:
+    """The very same event: a reader that sees it twice knows it by its id."""
+    stage.producer.fail(error, times=2)
+    stage.accept()
+    for sent in (2, 3):
+        stage.tick_after(RETRY_SECONDS - 0.1)
+        assert len(stage.events) == sent - 1
+        stage.tick_after(0.1)
+        assert len(stage.events) == sent
+    assert stage.settled == [None]
+    assert len({event.event_id for event in stage.events}) == 1
+    stage.tick_after(RETRY_SECONDS)
+    assert len(stage.events) == 3
+
+
+def test_nothing_else_is_published_while_an_event_is_on_its_way(stage: Stage) -> None:
+    """A heartbeat would be of no use to a task that does not know that its job is accepted."""
+    stage.producer.hold()
+    stage.accept()
+    stage.tick_after(2 * INTERVAL)
+    assert stage.states == [S.ACCEPTED]
+    stage.producer.release()
+    stage.reporter.tick()
+    assert stage.states == [S.ACCEPTED, S.RUNNING]
+
+
+def test_missing_permission_is_waited_for_on_a_topic_that_was_used_before(stage: Stage) -> None:
+    """Finished work must not be lost for a moment without permission."""
+    stage.accept()
+    stage.producer.fail(AccessDenied("not now"))
+    stage.finish()
+    stage.tick_after(DENIED_SECONDS - 0.1)
+    assert stage.settled == [None]
+    stage.tick_after(0.1)
+    assert stage.settled == [None, (S.SUCCEEDED, None)]
+
+
+@pytest.mark.parametrize("error", [AccessDenied("never"), TopicNotFound("no such topic")])
+def test_topic_that_this_worker_could_never_use_settles_the_event_at_once(
+    stage: Stage, error: Exception
+) -> None:
+    """Whoever sends requests may name any topic: that must not block the worker."""
+    stage.producer.fail(error)
+    stage.accept()
+    stage.tick_after(2 * DENIED_SECONDS)
+    assert (stage.settled, stage.states[0], len(stage.settled)) == ([error], S.ACCEPTED, 1)
+
+
+# The end.
+
+
+@pytest.mark.parametrize("end", [S.SUCCEEDED, S.FAILED, S.CANCELLED])
+def test_nothing_follows_the_terminal_event(stage: Stage, end: JobState) -> None:
+    """A thread of the handler's own may go on reporting."""
+    stage.accept()
+    stage.finish(end)
+    stage.clock.advance(PROGRESS_SECONDS)
+    stage.reporter.progress(1, 2, "rows")
+    stage.reporter.message("late")
+    stage.reporter.publish_message("later")
+    stage.tick_after(INTERVAL)
+    assert not stage.reporter.released("shutting down", lambda _: pytest.fail("it was released"))
+    assert stage.states == [S.ACCEPTED, end]
+    assert stage.reporter.has_ended
+
+
+def test_released_job_has_no_other_end(stage: Stage) -> None:
+    """Its handler may return before it hears of that: another worker does the job again."""
+    stage.accept()
+    assert stage.reporter.released("shutting down", stage.settled.append)
+    stage.finish()
+    assert not stage.reporter.released("again", lambda _: pytest.fail("it was released again"))
+    assert (stage.states, stage.settled) == ([S.ACCEPTED, S.RELEASED], [None, None])
+    assert stage.reporter.has_ended
+    assert not stage.reporter.has_sent_end
+
+
+def test_abandoned_job_publishes_nothing_more_not_even_what_must_arrive(stage: Stage) -> None:
+    """Its new owner publishes its own events."""
+    stage.producer.fail(BrokerUnreachable("silence"))
+    stage.accept()
+    stage.reporter.abandon()
+    stage.tick_after(INTERVAL)
+    stage.finish()
+    assert (stage.states, stage.settled) == ([S.ACCEPTED], [])
+    assert stage.reporter.has_ended
+
+
+def _hold(stage: Stage) -> None:
+    stage.producer.hold()
+
+
+def _refuse(stage: Stage) -> None:
+    stage.producer.fail(BrokerUnreachable("silence"))
+
+
+def _doubt(stage: Stage) -> None:
+    stage.is_certain = False
+
+
+@pytest.mark.parametrize(
+    ("hinder", "is_sent"),
+    [(lambda _: None, True), (_hold, True), (_refuse, False), (_doubt, False)],
+    ids=["acknowledged", "on its way", "refused", "not sent yet"],
+)
+def test_end_counts_as_sent_while_the_brokers_may_have_it(
+    stage: Stage, hinder: Callable[[Stage], None], is_sent: bool
+) -> None:
+    """Only then may the ledger show it as this worker's own."""
+    stage.accept()
+    assert not stage.reporter.has_sent_end
+    hinder(stage)
+    stage.finish()
+    assert stage.reporter.has_sent_end is is_sent
