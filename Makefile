@@ -25,9 +25,10 @@ setup: $(READY)  ## Create the virtual environment (the other targets do this au
 
 $(READY): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "kafka-bridge needs Python 3.11 or newer: none was found. Set PYTHON=/path/to/python"; exit 1; }
-	@echo "Setting up $(VENV) with $$($(PYTHON) --version); the first time, this takes a minute or two …"
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version); the first time, this takes some minutes …"
 	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@echo "Installing Airflow, the Kafka client and the tools for tests into it …"
+	@$(BIN)/python demo/install.py --require-hashes --requirement requirements/dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -22,6 +22,8 @@ from kafka_bridge.testing.local_airflow.processes import ManagedProcess
 
 PROJECT = Path(__file__).parents[1]
 HOME = PROJECT / ".demo"
+AIRFLOW_PORT = 8080
+"""Airflow's own default: a browser's tab stays valid from one run to the next, if it is free."""
 PARTITIONS = 4
 STOP_SECONDS = 5.0
 
@@ -132,6 +134,7 @@ class Scene:
                     connections={"kafka_default": {"conn_type": "kafka", "extra": extra}},
                     # Not next to the sources: the job counts the files of the installed Airflow.
                     env={"PYTHONPYCACHEPREFIX": str(HOME / "bytecode")},
+                    port=AIRFLOW_PORT,
                 )
             )
         self._say(

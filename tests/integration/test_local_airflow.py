@@ -338,3 +338,15 @@ def test_log_header_is_left_out() -> None:
     )
     assert [line.event for line in lines] == ["kept", "a plain line"]
     assert lines[0].fields == {"chan": "stdout"}
+
+
+def test_chosen_port_is_used_if_it_is_free(tmp_path: Path) -> None:
+    """A taken one is replaced by any free port."""
+    with socket.create_server((config.LOOPBACK, 0)) as taken:
+        port = taken.getsockname()[1]
+        airflow = LocalAirflow(tmp_path / "home", tmp_path / "dags", port=port)
+        (tmp_path / "home").mkdir()
+        airflow._choose_port()
+        assert not airflow.base_url.endswith(f":{port}")
+    airflow._choose_port()
+    assert airflow.base_url == f"http://{config.LOOPBACK}:{port}"

@@ -40,6 +40,7 @@ class LocalAirflow(DagRuns):
     the environment of every process and wins over anything set here (``PYTHONPATH`` for triggers
     that live outside installed packages, ``AIRFLOW__…`` for other settings). ``parallelism`` is
     the number of tasks that run at once. ``database_url``: None for SQLite inside ``home``.
+    ``port`` is used if it is free; otherwise, and by default, any free port.
 
     Everything is written to ``home``, which may be used again: DAG runs are kept. Servers listen
     on loopback only. Entering raises :class:`ComponentFailed`, :class:`DagImportFailed` or
@@ -56,6 +57,7 @@ class LocalAirflow(DagRuns):
         parallelism: int = 4,
         database_url: str | None = None,
         start_timeout: float = START_SECONDS,
+        port: int | None = None,
     ) -> None:
         self.home = Path(home).resolve()
         self.dags = Path(dags).resolve()
@@ -65,6 +67,7 @@ class LocalAirflow(DagRuns):
         self._parallelism = parallelism
         self._database_url = database_url
         self._start_timeout = start_timeout
+        self._port = port
         self._processes: dict[Component, ManagedProcess] = {}
 
     def __enter__(self) -> Self:
@@ -139,7 +142,8 @@ class LocalAirflow(DagRuns):
         return f"The end of {process.log_path}:\n{process.tail()}"
 
     def _choose_port(self) -> None:
-        port = config.free_port()
+        usual = self._port
+        port = usual if usual is not None and config.is_free(usual) else config.free_port()
         self.base_url = f"http://{config.LOOPBACK}:{port}"
         self.api = AirflowApi(self.base_url)
         self._env = config.component_environment(
