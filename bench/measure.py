@@ -37,7 +37,8 @@ class Result:
 
     ``figure`` returns a round's figure, which has the target: by default our value divided by the
     peer's. ``figure_unit`` is its unit if there is no target. ``explanation`` says where the time
-    goes; it is shown if the row misses its target. ``note`` is always shown.
+    goes; it is shown if the row misses its target. ``note`` is always shown. ``point`` makes the
+    row a point of a curve: the curve's name, and where the point lies on the horizontal axis.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Result:
     note: str = ""
     explanation: str = ""
     has_failed: bool = False
+    point: tuple[str, float] | None = None
 
     @property
     def figures(self) -> list[float]:

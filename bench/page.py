@@ -12,6 +12,7 @@ from pathlib import Path
 import confluent_kafka as ck
 import psutil
 
+from bench.curves import curves
 from bench.measure import Result
 from bench.plot import plot
 from bench.report import markdown_table
@@ -20,6 +21,7 @@ from kafka_bridge.testing.brokers.jars import KAFKA_VERSION
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "benchmarks.md"
 PLOT = DOCS / "images" / "benchmarks.svg"
+CURVES = DOCS / "images" / "slot-seconds.svg"
 PACKAGES = (
     "apache-airflow",
     "apache-airflow-providers-apache-kafka",
@@ -47,12 +49,14 @@ The docstring of each module in `bench/rows/` says exactly what its row measures
 
 
 def write_page(results: Sequence[Result], broker: str, *, short: bool) -> None:
-    """Write the page and its plot.
+    """Write the page and its plots.
 
     :param broker: the kind of broker that was measured on
     :param short: whether this was the short form; the page names the command
     """
     PLOT.write_text(plot(results), encoding="utf-8")
+    if any(result.point for result in results):
+        CURVES.write_text(curves(results), encoding="utf-8")
     lines = [INTRODUCTION, *markdown_table(results), "", *_circumstances(broker, short=short), ""]
     PAGE.write_text("\n".join(lines), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Chains of three tasks, and one task for each job of some length; a task waits as the run says."""
+"""Chains of three tasks with a job each, and mapped tasks whose jobs take some time."""
 
 from __future__ import annotations
 
@@ -21,19 +21,11 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 @task
-def nothing() -> None:
-    """Do nothing."""
-
-
-@task
 def payloads(**context: Any) -> list[float]:
     """Return a payload for each job."""
     conf = context["dag_run"].conf
     return [conf["seconds"]] * conf["count"]
 
-
-with DAG(dag_id="bench_chain_empty", schedule=None):
-    chain(*(nothing.override(task_id=f"empty_{number}")() for number in range(LENGTH)))
 
 for name, arguments in WAYS.items():
     with DAG(dag_id=f"bench_chain_{name}", schedule=None):
