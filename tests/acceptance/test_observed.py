@@ -17,7 +17,7 @@ Eventually = Callable[..., None]
 
 @pytest.fixture(scope="module")
 def run_id(airflow: LocalAirflow, workers: object) -> str:
-    """One run of two jobs, of which one fails."""
+    """One run of three jobs, of which one fails."""
     run_id = airflow.trigger("observed")
     assert airflow.wait_for_run("observed", run_id, 120) == "failed"
     return run_id
@@ -58,8 +58,8 @@ def test_request_belongs_to_the_trace_of_its_task(
     servers = jobs_broker.bootstrap_servers
     asked = {r.correlation_id for r in requests_of_run(servers, "test.requests", run_id)}
     sent = [r for r in records_of(servers, "test.requests") if (r.key or b"").decode() in asked]
-    tasks = [span for task in ("succeed", "fail") for span in spans.of_task(run_id, task)]
+    tasks = [span for task in ("succeed", "fail", "wait") for span in spans.of_task(run_id, task)]
     known = {f"00-{span.trace_id.hex()}-{span.span_id.hex()}-01" for span in tasks}
-    assert len(sent) == 2
+    assert len(sent) == 3
     for record in sent:
         assert dict(record.headers)["traceparent"].decode() in known

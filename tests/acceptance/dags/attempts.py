@@ -103,6 +103,7 @@ with DAG(dag_id="batch_before_deferral", schedule=None):
         job_type="patient.waits",
         payloads=[None] * 3,
         request_topic="patient.requests",
+        on_failure="collect",
         wait_before_deferring=LONG,
     )
 

@@ -153,7 +153,7 @@ def test_quick_job_that_fails_fails_its_task_with_its_own_error(
 def test_plain_reply_is_read_with_its_headers(kafka: Kafka, reader: TaskReader) -> None:
     """They may hold the error of the service, so the whole record is read."""
     reader.script = ends()
-    with pytest.raises(RecordGone):  # nothing is there to be read
+    with pytest.raises(RecordGone, match="is no longer there"):  # the stand-in has no record
         operator(reply="plain").execute(context())
 
 
@@ -350,6 +350,12 @@ def test_longer_batch_is_handed_over(batch: Store, reader: TaskReader) -> None:
     spec = told.trigger.spec
     assert (spec.start_offsets, spec.submitted_at) == ([4, 5, 6], 1_800_000_000.0)
     assert not reader.waiting
+
+
+def test_batch_that_defers_at_once_opens_no_reader(batch: Store, reader: TaskReader) -> None:
+    """0 is the way without a wait."""
+    deferred(batch_operator(wait_before_deferring=0), batch)
+    assert reader.opened == []
 
 
 def test_batch_that_is_killed_meanwhile_does_not_defer(batch: Store, reader: TaskReader) -> None:

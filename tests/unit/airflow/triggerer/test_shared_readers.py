@@ -19,8 +19,9 @@ from kafka_bridge.protocol.errors import ConfigurationError, ReaderClosed
 class Hub:
     """A hub without a reader; it can be closed."""
 
-    def __init__(self, connection: str, topic: str, _: Any) -> None:
+    def __init__(self, connection: str, topic: str, metrics: Any = None) -> None:
         self.opened_for = connection, topic
+        self.metrics = metrics
         self.deadlines = Deadlines()
         self.is_closed = False
         self.keys: set[bytes] = set()
@@ -71,6 +72,14 @@ async def test_waiters_of_one_topic_share_one_reader(hubs: list[Hub]) -> None:
     await asyncio.gather(*(join(f"job-{number}") for number in range(50)))
     await join("one", "more")
     assert [hub.opened_for for hub in hubs] == [("mine", "responses")]
+
+
+async def test_task_joins_the_reader_that_was_opened_for_it(hubs: list[Hub]) -> None:
+    """With the connection that the task has looked up already, and without metrics."""
+    config: Any = "looked up before"
+    shared_readers.open_for_task(config, "mine", "responses")
+    await join("a")
+    assert [(hub.opened_for, hub.metrics) for hub in hubs] == [((config, "responses"), None)]
 
 
 async def test_each_connection_and_topic_has_a_reader_of_its_own(hubs: list[Hub]) -> None:
