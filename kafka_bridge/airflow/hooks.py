@@ -8,7 +8,6 @@ from typing import Any
 from airflow.providers.apache.kafka.hooks.base import KafkaBaseHook
 from airflow.sdk.exceptions import AirflowException
 
-from kafka_bridge.kafka.admin.topics import broker_count
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError, KafkaBridgeError
 
@@ -35,6 +34,9 @@ class KafkaBridgeHook(KafkaBaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Return whether brokers answer, and a text for Airflow's connection form."""
+        # Not at the top: every task loads this module, and none needs the administration of topics.
+        from kafka_bridge.kafka.admin.topics import broker_count  # noqa: PLC0415
+
         try:
             count = broker_count(kafka_config(self.kafka_config_id), ANSWER_SECONDS)
         except KafkaBridgeError as error:

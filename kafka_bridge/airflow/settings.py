@@ -61,7 +61,7 @@ OPTIONS = {
         "", "Seconds that a job may run. Empty: as long as its worker is alive.", "7200"
     ),
     "wait_before_deferring": Option(
-        "3",
+        "1.5",
         "Seconds that a deferrable task waits in its own process, before it defers. 0: it defers "
         "at once.",
         "0",

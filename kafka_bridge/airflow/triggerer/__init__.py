@@ -1,1 +1,1 @@
-"""Runs in the triggerer: the shared response readers, and the wait for each job."""
+"""The wait for each job, and the response readers: in a triggerer, or in a task's own process."""
