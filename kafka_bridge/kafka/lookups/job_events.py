@@ -34,7 +34,8 @@ JobEvent = tuple[J, EventHead | None, ck.Message]
 class JobEventScan:
     """Reads a part of a response topic, from ``start`` up to where the topic ends now.
 
-    ``start`` is a time, or by partition the first offset. ``timeout`` is the longest silence of the
+    ``start`` is a time, or by partition the first offset. ``until`` is by partition the offset to
+    stop before, if that is not the end. ``timeout`` is the longest silence of the
     brokers, in seconds. ``read_head`` reads status events, or plain replies. ``skipped`` is called
     with each range that cannot be unpacked. ``records`` counts all records that were read.
 
@@ -48,6 +49,7 @@ class JobEventScan:
     timeout: float
     read_head: HeadReader = event_head
     skipped: Callable[[SkippedBatches], None] = lambda _: None
+    until: Sequence[int] = ()
     records: int = 0
 
     def events_of(self, jobs: Mapping[bytes | None, J]) -> Iterator[JobEvent[J]]:
@@ -94,7 +96,12 @@ class JobEventScan:
 
     def _batches(self) -> Iterator[Sequence[ck.Message]]:
         for batch in scan(
-            self.config, self.topic, self.start, timeout=self.timeout, skipped=self.skipped
+            self.config,
+            self.topic,
+            self.start,
+            timeout=self.timeout,
+            until=self.until,
+            skipped=self.skipped,
         ):
             self.records += len(batch)
             yield batch

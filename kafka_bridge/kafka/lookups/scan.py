@@ -35,6 +35,7 @@ def scan(
     start: datetime | Sequence[int],
     *,
     timeout: float,
+    until: Sequence[int] = (),
     skipped: Callable[[SkippedBatches], None] = lambda _: None,
 ) -> Iterator[Sequence[ck.Message]]:
     """Yield a topic's records in batches, up to where the topic ends now.
@@ -44,6 +45,7 @@ def scan(
     :param start: from records of this time on, or by partition the first offset (others from their
         beginning)
     :param timeout: the longest silence of the brokers, seconds
+    :param until: by partition the offset to stop before; others are read to their end
     :param skipped: called with each range that was skipped because it cannot be unpacked
     :raises TopicNotFound: the topic does not exist
     :raises AccessDenied: it may not be read
@@ -53,6 +55,7 @@ def scan(
     offsets = TopicOffsets(config)
     ends = dict(enumerate(offsets.ends([topic], timeout)[topic]))
     starts = _starts(offsets, topic, ends, start, timeout)
+    ends |= {number: min(end, ends[number]) for number, end in enumerate(until) if number in ends}
     left = {number: end for number, end in ends.items() if starts[number] < end}
     unreadable = UnreadableBatches(config, topic)
     settings = {"queued.max.messages.kbytes": QUEUE_KB, "enable.partition.eof": True}

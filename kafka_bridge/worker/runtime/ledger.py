@@ -141,9 +141,16 @@ class Ledger:
             return now - margin
         # A sender's clock may be wrong: no event is later than now.
         since = min(oldest, now) - margin
-        if last.epoch == epoch and last.failure is None and not last.is_cut:
-            since = min(since, now - REACH * (now - last.since))
+        if (later := self._later(topic, epoch)) is not None:
+            since = min(since, now - REACH * (now - later.since))
         return since
+
+    def _later(self, topic: str, epoch: int) -> LedgerSnapshot | None:
+        """Return the last snapshot, if it has all since its beginning for this assignment."""
+        last = self._snapshots.get(topic)
+        if last is None or last.epoch != epoch or last.failure is not None or last.is_cut:
+            return None
+        return last
 
     def _read(
         self,
@@ -172,7 +179,9 @@ class Ledger:
     ) -> LedgerSnapshot:
         began = time.monotonic()
         try:
-            snapshot = read_snapshot(self._config, topic, since, epoch, asked, self._skipped)
+            snapshot = read_snapshot(
+                self._config, topic, since, epoch, asked, self._skipped, self._later(topic, epoch)
+            )
         except TopicNotFound as error:
             return LedgerSnapshot(since, epoch, failure=error)
         except AccessDenied as error:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW, JobEventScan
+from kafka_bridge.kafka.lookups.scan import offsets_since
 from kafka_bridge.kafka.unreadable import SkippedBatches
 from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
@@ -69,6 +70,11 @@ class Unfinished:
         if value is not None and len(value) > WHOLE_BYTES:
             self.settle()
 
+    def with_earlier(self, earlier: Unfinished) -> Unfinished:
+        """Return what is known of the job with its events before, too; both are settled."""
+        last = self if self.delivery >= earlier.delivery else earlier
+        return replace(last, released=earlier.released + self.released)
+
     def settle(self) -> None:
         """Keep what is needed of the last event, and drop the rest."""
         value, self._last = self._last, None
@@ -100,7 +106,8 @@ class LedgerSnapshot:
 
     ``since``: seconds since 1970. ``epoch``: the assignment up to which it counts. ``asked``: older
     jobs that it knows, too. ``failure``: why it could not be read. ``is_cut``: there were more jobs
-    than a snapshot holds; ``since`` is the moment since which none was left out.
+    than a snapshot holds; ``since`` is the moment since which none was left out. ``starts``: by
+    partition the first offset that was read.
     """
 
     since: float
@@ -111,6 +118,7 @@ class LedgerSnapshot:
     records: int = 0
     asked: AbstractSet[bytes] = frozenset()
     is_cut: bool = False
+    starts: Sequence[int] = ()
     read_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -133,20 +141,26 @@ def read_snapshot(
     epoch: int,
     asked: AbstractSet[bytes] = frozenset(),
     skipped: Callable[[SkippedBatches], None] = lambda _: None,
+    later: LedgerSnapshot | None = None,
 ) -> LedgerSnapshot:
     """Read a response topic from a time on (seconds since 1970) to its end.
 
     :param asked: the jobs, by correlation id, that must not be left out
     :param skipped: called with each range that cannot be unpacked
+    :param later: a complete snapshot of the same assignment, since a later time: only what is
+        before it is read
     :raises KafkaError: it cannot be read
     """
-    reading = _Reading(asked)
     start = datetime.fromtimestamp(max(0.0, since), UTC)
-    scan = JobEventScan(config, topic, start, SCAN_SECONDS, skipped=skipped)
+    starts = offsets_since(config, topic, start, timeout=SCAN_SECONDS)
+    reading = _Reading(asked)
+    scan = JobEventScan(config, topic, starts, SCAN_SECONDS, skipped=skipped)
+    if later is not None:
+        scan.until = later.starts
     for job, head, message in scan.keyed_events():
         reading.add(job, head, message)
     reading.end()
-    return LedgerSnapshot(
+    read = LedgerSnapshot(
         max(since, reading.complete_since),
         epoch,
         reading.finished,
@@ -154,7 +168,34 @@ def read_snapshot(
         records=scan.records,
         asked=asked,
         is_cut=reading.complete_since > 0,
+        starts=starts,
     )
+    return read if later is None else _joined(read, later)
+
+
+def _joined(earlier: LedgerSnapshot, later: LedgerSnapshot) -> LedgerSnapshot:
+    """Return a snapshot that knows what two adjacent ones know."""
+    finished = _Either(earlier.finished, later.finished)
+    unfinished = {**earlier.unfinished, **later.unfinished}
+    for job in earlier.unfinished.keys() & later.unfinished.keys():
+        unfinished[job] = later.unfinished[job].with_earlier(earlier.unfinished[job])
+    for job in [each for each in unfinished if each in finished]:
+        del unfinished[job]
+    return replace(earlier, finished=finished, unfinished=unfinished)
+
+
+@dataclass(frozen=True, slots=True)
+class _Either:
+    """The ids in two collections."""
+
+    one: Ids
+    other: Ids
+
+    def __contains__(self, job: bytes) -> bool:
+        return job in self.one or job in self.other
+
+    def __len__(self) -> int:
+        return len(self.one) + len(self.other)
 
 
 class _Finished:

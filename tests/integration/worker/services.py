@@ -17,6 +17,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from kafka_bridge.worker import ApplicationError, Backoff, JobContext, Worker
+from kafka_bridge.worker.runtime import finished_runs, partition
+
+# A test of a few thousand jobs sees what takes a few hundred thousand otherwise.
+finished_runs.WORTHWHILE = int(os.environ.get("WORTHWHILE", finished_runs.WORTHWHILE))
+partition.SEEK_RECORDS = int(os.environ.get("SEEK_RECORDS", partition.SEEK_RECORDS))
 
 worker = Worker.from_env()
 log = logging.getLogger("services")

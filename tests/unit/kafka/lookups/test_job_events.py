@@ -25,6 +25,7 @@ from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.headers import CORRELATION_ID
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
+from kafka_bridge.worker.runtime import ledger_snapshot
 from kafka_bridge.worker.runtime.ledger_snapshot import read_snapshot
 
 CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
@@ -86,6 +87,7 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
     """Give the topics that are read, to be filled."""
     topics = Topics()
     monkeypatch.setattr(job_events, "scan", topics.scan)
+    monkeypatch.setattr(ledger_snapshot, "offsets_since", lambda *_, **__: [0])
     return topics
 
 

@@ -109,6 +109,18 @@ def test_reading_starts_at_the_offsets_that_are_given(
     assert {each.partition: each.offset for each in client.assignment()} == {0: 7, 1: 3}
 
 
+def test_reading_stops_before_the_offsets_that_are_given(
+    client: FakeConsumer, ends: list[int]
+) -> None:
+    """Partitions without one, and those that end before it, are read to their end."""
+    ends[:] = [3, 1]
+    for value in (b"a", b"b", b"later"):
+        client.add_record(value)
+    client.add_record(b"c", partition=1)
+    read = scan(CONFIG, "t", [], timeout=30, until=[2])
+    assert [message.value() for batch in read for message in batch] == [b"a", b"b", b"c"]
+
+
 def test_reading_starts_at_the_first_record_since_a_time(
     client: FakeConsumer, ends: list[int]
 ) -> None:

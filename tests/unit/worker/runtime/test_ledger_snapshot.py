@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +18,8 @@ from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
 from kafka_bridge.worker.runtime import ledger_snapshot as page_module
 from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot, read_snapshot
+
+CONFIG: Any = None
 
 
 def record(job: str, state: JobState, at: int = 0, key: bytes | None = None, **fields: Any) -> Any:
@@ -36,20 +40,26 @@ def record(job: str, state: JobState, at: int = 0, key: bytes | None = None, **f
 
 @pytest.fixture
 def topic(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Give the records of a topic, to be filled."""
+    """Give the records of a topic with one partition, to be filled."""
     records: list[Any] = []
 
-    def scan(*_: object, **__: object) -> Iterator[list[Any]]:
-        yield records
+    def scan(
+        _config: object, _topic: str, start: Sequence[int], *, until: Sequence[int], **_: object
+    ) -> Iterator[list[Any]]:
+        yield records[start[0] : until[0] if until else len(records)]
+
+    def offsets_since(_: object, _topic: str, moment: datetime, **__: object) -> list[int]:
+        milliseconds = moment.timestamp() * 1000
+        return [sum(each.timestamp()[1] < milliseconds for each in records)]
 
     monkeypatch.setattr(job_events, "scan", scan)
+    monkeypatch.setattr(page_module, "offsets_since", offsets_since)
     return records
 
 
 def read(asked: frozenset[bytes] = frozenset()) -> LedgerSnapshot:
     """Read it."""
-    config: Any = None
-    return read_snapshot(config, "answers", 0.0, 1, asked)
+    return read_snapshot(CONFIG, "answers", 0.0, 1, asked)
 
 
 @pytest.mark.parametrize("size", [10, 2_000])
@@ -122,3 +132,47 @@ def test_event_that_comes_after_the_end_does_not_open_the_job_again(topic: list[
     snapshot = read()
     assert job.encode() in snapshot.finished
     assert not snapshot.unfinished
+
+
+STATES = [
+    JobState.ACCEPTED,
+    JobState.RUNNING,
+    JobState.RUNNING,
+    JobState.RELEASED,
+    JobState.SUCCEEDED,
+]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_two_adjacent_readings_know_what_one_would(topic: list[Any], seed: int) -> None:
+    """A job may have been released before and begun after, or end before its last heartbeat."""
+    chance = random.Random(seed)
+    jobs = [new_correlation_id() for _ in range(30)]
+    topic += [
+        record(
+            chance.choice(jobs),
+            chance.choice(STATES),
+            at,
+            delivery=chance.randint(1, 4),
+            sequence=at,
+            external_id=f"their-{at}",
+        )
+        for at in range(120)
+    ]
+    whole, late = (read_snapshot(CONFIG, "answers", since, 1) for since in (0.0, 60.0))
+    split = read_snapshot(CONFIG, "answers", 0.0, 1, later=late)
+    assert late.records + split.records == whole.records, "nothing is read twice"
+    assert (split.since, split.epoch, split.starts) == (0.0, 1, [0])
+    assert [job.encode() in split.finished for job in jobs] == [
+        job.encode() in whole.finished for job in jobs
+    ]
+    assert facts(split) == facts(whole)
+    assert facts(whole)
+
+
+def facts(snapshot: LedgerSnapshot) -> dict[bytes, tuple[object, ...]]:
+    """Return all that is known of the unfinished jobs."""
+    return {
+        job: (each.delivery, each.released, each.is_released, each.external_id, each.sequence)
+        for job, each in snapshot.unfinished.items()
+    }

@@ -133,7 +133,14 @@ class Stage:
             raise self.control_failures.pop()
 
     def _read_snapshot(
-        self, _config: object, topic: str, since: float, epoch: int, asked: Any, _skipped: object
+        self,
+        _config: object,
+        topic: str,
+        since: float,
+        epoch: int,
+        asked: Any,
+        _skipped: object,
+        _later: object,
     ) -> LedgerSnapshot:
         self.before_reading()
         self.reads.append(since)
