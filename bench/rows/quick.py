@@ -32,6 +32,11 @@ LOOK_SECONDS = 0.1
 LENGTHS = (0.0, 1.0, 1.5, 2.5, 4.0, 8.0)
 """Lengths of jobs, in seconds."""
 NEVER = "`deferrable=False`"
+WHERE_TIME_GOES = (
+    "A task with a job takes 0.22 s of CPU in its process, an empty one 0.11 s. The difference is "
+    "nearly all imports: the Kafka client, Avro and the bridge. Publishing and waiting take 0.02 s "
+    "of it, and 0.1 s of time. Airflow's API answers four more requests"
+)
 EMPTY = "three empty @task functions"
 HOLDS_A_SLOT = frozenset({"queued", "running"})
 ENDED = frozenset({"success", "failed"})
@@ -57,8 +62,12 @@ def _chains(
 ) -> list[Result]:
     what = "a chain of three tasks with a no-op job each, "
     rows = {
-        "default": Result(f"{what}`deferrable=True`", EMPTY, "s", Target("<=", 2.0)),
-        "in_slot": Result(f"{what}`deferrable=False`", EMPTY, "s", Target("<=", 1.7)),
+        "default": Result(
+            f"{what}`deferrable=True`", EMPTY, "s", Target("<=", 2.0), explanation=WHERE_TIME_GOES
+        ),
+        "in_slot": Result(
+            f"{what}`deferrable=False`", EMPTY, "s", Target("<=", 1.7), explanation=WHERE_TIME_GOES
+        ),
         "at_once": Result(f"{what}`wait_before_deferring=0`", EMPTY, "s", None),
     }
     for number in range(scale.rounds() + 1):
