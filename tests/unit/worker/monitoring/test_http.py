@@ -1,4 +1,4 @@
-"""A worker's metrics and health, asked for over HTTP on this machine."""
+"""A worker's metrics and health over HTTP."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ import pytest
 
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.testing import FakeClock
 from kafka_bridge.worker.monitoring import http
-from kafka_bridge.worker.monitoring.http import LIVE_SECONDS, MAX_CONNECTIONS, serve
+from kafka_bridge.worker.monitoring.http import CLIENT_SECONDS, LIVE_SECONDS, MAX_CONNECTIONS, serve
 from kafka_bridge.worker.monitoring.observer import WorkerStatus
 from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver
 
@@ -55,8 +56,9 @@ class Watched:
 
 
 @pytest.fixture
-def watched() -> Iterator[Watched]:
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     """Serve a worker's status, which the test sets."""
+    monkeypatch.setattr(http, "STOP_SECONDS", 0.01)
     watched = Watched()
     with serve(lambda: watched.status, watched.observer, 0, HERE) as watched.port:
         yield watched
@@ -168,6 +170,12 @@ def test_silent_connections_do_not_block_probes(watched: Watched) -> None:
         each.close()
 
 
+@pytest.fixture
+def endless_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a connection wait for its client without end, unless the server itself closes it."""
+    monkeypatch.setattr(http._Handler, "timeout", None)
+
+
 def _slow_clients(port: int, count: int) -> list[socket.socket]:
     """Return connections that have sent a part of their headers, and no more."""
     clients = []
@@ -178,12 +186,17 @@ def _slow_clients(port: int, count: int) -> list[socket.socket]:
     return clients
 
 
+@pytest.mark.usefixtures("endless_reads")
 def test_slow_clients_have_few_threads_and_probes_are_answered(
-    watched: Watched, capfd: pytest.CaptureFixture[str], eventually: Eventually
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    eventually: Eventually,
 ) -> None:
-    """Two hundred clients that never end their headers: the oldest give way to the probe."""
+    """Clients that never end their headers: the oldest are disconnected for a probe."""
+    monkeypatch.setattr(http, "CLIENT_SECONDS", 600.0)
     before = threading.active_count()
-    clients = _slow_clients(watched.port, 200)
+    clients = _slow_clients(watched.port, 3 * MAX_CONNECTIONS)
     for path in ("/health/live", "/health/ready", "/metrics"):
         started = time.monotonic()
         assert watched.get(path)[0] == 200
@@ -198,24 +211,21 @@ def test_slow_clients_have_few_threads_and_probes_are_answered(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.usefixtures("endless_reads")
 def test_slow_client_is_disconnected(
     watched: Watched,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-    eventually: Eventually,
 ) -> None:
     """A byte now and then does not keep a connection open: its time counts from its beginning."""
-    monkeypatch.setattr(http, "CLIENT_SECONDS", 0.5)
+    clock = FakeClock()
+    monkeypatch.setattr(http, "time", clock)
     (client,) = _slow_clients(watched.port, 1)
-
-    def is_cut_off() -> bool:
-        try:
-            client.sendall(b"x")
-        except OSError:
-            return True
-        return False
-
-    eventually(is_cut_off, "the client is cut off")
+    assert watched.get("/health/live")[0] == 200  # both connections are accepted
+    clock.advance(0.6 * CLIENT_SECONDS)
+    client.sendall(b"x")
+    clock.advance(0.6 * CLIENT_SECONDS)
+    assert client.recv(1) == b""
     assert capfd.readouterr().err == ""
 
 
@@ -278,6 +288,7 @@ def test_ipv6_address_may_be_given() -> None:
         connection.close()
 
 
+@pytest.mark.slow
 def test_missing_extra_is_named() -> None:
     """Without prometheus_client the worker imports; the port says what to install."""
     program = (
