@@ -27,6 +27,7 @@ from kafka_bridge.protocol.slips import read_beside_slips
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_WITHOUT_TIMES = without_logical_types(WRITTEN[StatusEvent].definition)
 
 
 def encode(message: Message) -> bytes:
@@ -85,19 +86,18 @@ def decode(message_type: type[M], value: bytes) -> M:
 
 def _beside_slips(value: bytes) -> StatusEvent | None:
     """Return an event that has an error, with its readable fields; None if it has no error."""
-    schema = without_logical_types(WRITTEN[StatusEvent].definition)
     try:
         text = json.dumps(json.loads(value.decode("utf-8", "replace")), ensure_ascii=False)
         document = json.loads(text.encode("utf-8", "replace"))  # without lone surrogates
-        fields = document.keys() & {each["name"] for each in schema["fields"]}
+        fields = document.keys() & {each["name"] for each in _WITHOUT_TIMES["fields"]}
     except (AttributeError, ValueError, RecursionError):
         return None
     record: dict[str, Any] = {}
-    for field in schema["fields"]:
+    for field in _WITHOUT_TIMES["fields"]:
         name = field["name"]
         with contextlib.suppress(TypeError, ValueError, OverflowError, RecursionError):
             if name == "result":
-                record |= _extract_data(schema, document, "StatusEvent")
+                record |= _extract_data(_WITHOUT_TIMES, document, "StatusEvent")
             elif name in fields:
                 record[name] = _read(field["type"], document[name], name)
     return read_beside_slips(record)
