@@ -54,6 +54,7 @@ def test_flood_becomes_a_few_lines_and_a_count(
     assert summary.levelno == logging.ERROR
 
 
+@pytest.mark.slow
 def test_end_of_the_process_does_not_lose_the_count() -> None:
     """Lines that were left out are counted also where no interval ends any more."""
     program = (

@@ -155,6 +155,7 @@ warnings.warn("three")
 """
 
 
+@pytest.mark.slow
 def test_all_logging_of_a_process_is_set_up() -> None:
     """Both libraries' lines and Python's warnings go to standard error in one form."""
     result = subprocess.run(

@@ -48,6 +48,7 @@ def server(tmp_path: Path) -> Iterator[KafkaServer]:
     sleeping.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "then",
     ["time.sleep(600)", "import os; os.fork() or time.sleep(600); time.sleep(600)"],
@@ -83,6 +84,7 @@ def test_it_dies_when_the_guard_is_killed(
     eventually(lambda: gone(pid), "the process ends with its guard")
 
 
+@pytest.mark.slow
 def test_it_survives_the_thread_that_started_it(
     tmp_path: Path, eventually: Callable[..., None]
 ) -> None:

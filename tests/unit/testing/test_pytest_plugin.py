@@ -15,6 +15,7 @@ TESTS = Path(__file__).parents[2]
 NEEDS_KAFKA = "def test_it(private_broker): pass\n"
 
 
+@pytest.mark.slow
 def test_importing_the_plugin_loads_no_kafka_client() -> None:
     """Every pytest run on a machine with kafka-bridge imports it; only its fixture may be slow."""
     heavy = ("confluent_kafka", "fastavro", "airflow", "typer", "pydantic")

@@ -54,7 +54,7 @@ def test_job_that_leaves_while_others_are_admitted_is_not_served(
 ) -> None:
     """Cancelled right after it began to wait, it leaves nothing behind: the reader closes."""
     monkeypatch.setattr(reader_module, "TopicConsumer", EmptyTopic)
-    reader = ResponseReader(KafkaConfig({"bootstrap.servers": "nobody"}), "t", print, linger=0.5)
+    reader = ResponseReader(KafkaConfig({"bootstrap.servers": "nobody"}), "t", print, linger=0.05)
     stays, passes = subscription(b"stays"), subscription(b"passes")
     admit = Dispatcher.admit
 
@@ -82,7 +82,7 @@ def test_job_behind_the_end_that_opens_the_reader_with_others_is_served(
     monkeypatch.setattr(reader_module, "TopicConsumer", EmptyTopic)
     monkeypatch.setattr(reader_module, "offsets_since", lambda *_, **__: [100])
     monkeypatch.setattr(catch_up, "END_KNOWN_SECONDS", 0.0)
-    reader = ResponseReader(KafkaConfig({"bootstrap.servers": "nobody"}), "t", print, linger=0.5)
+    reader = ResponseReader(KafkaConfig({"bootstrap.servers": "nobody"}), "t", print, linger=0.05)
     within, behind = subscription(b"within", 110), subscription(b"behind", 500)
     reader.join([within, behind])
     eventually(lambda: behind.position(0) == 100, "it hears what the topic has now")

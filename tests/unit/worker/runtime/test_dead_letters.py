@@ -50,9 +50,9 @@ class Brokers:
 
 @pytest.fixture
 def brokers(monkeypatch: pytest.MonkeyPatch) -> Brokers:
-    """Give brokers; what they refuse is tried again after 50 ms, then less often."""
-    monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(module, "LONGEST_RETRY_SECONDS", 0.4)
+    """Give brokers; what they refuse is tried again after 20 ms, then less often."""
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(module, "LONGEST_RETRY_SECONDS", 0.1)
     return Brokers()
 
 
