@@ -60,7 +60,7 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> list[StatusEvent]:
     contents: list[StatusEvent] = []
 
     def scan(
-        config: KafkaConfig, name: str, start: Sequence[int], *, timeout: float, skipped: object
+        config: KafkaConfig, name: str, start: Sequence[int], *, timeout: float, **_: object
     ) -> Iterator[list[ck.Message]]:
         assert (config, name, start, timeout) == (CONFIG, TOPIC, [0], 30)
         for offset, each in enumerate(contents):

@@ -10,7 +10,7 @@ import pytest
 from kafka_bridge.kafka.responses.recent_records import HEADER_BYTES, RECORD_BYTES, RecentRecords
 
 VALUE = b"v" * 50
-HEADERS: list[tuple[str, str | bytes | None]] = [("a", b"x" * 10), ("b", None)]
+HEADERS: dict[str, str | bytes | None] = {"a": b"x" * 10, "b": None}
 
 
 def records(
@@ -24,7 +24,7 @@ def records(
             offset=offset,
             key=b"k",
             value=value,
-            headers=HEADERS if headers else None,
+            headers=list(HEADERS.items()) if headers else None,
         )
         for offset in range(first, end)
     ]
