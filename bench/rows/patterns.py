@@ -1,8 +1,8 @@
 """Eight HTTP jobs of 15 s each on a real Airflow: an operator that sleeps and polls, and a gateway.
 
 *Slots held while the jobs run*: the queued or running task instances, by Airflow's API: the average
-while all eight jobs run at the service, from one second after the start of the last one. A deferred
-task holds no slot. The two DAGs of the gateway run at the same time.
+while all eight jobs run at the service, from three seconds after the start of the last one. A
+deferred task holds no slot. The two DAGs of the gateway run at the same time.
 
 *Slot-seconds*: the same over the whole DAG run, with the start and the end of the tasks.
 
@@ -31,8 +31,9 @@ JOBS = 8
 ROUNDS = 2
 RUN_SECONDS = 120.0
 LOOK_SECONDS = 0.25
-BEGIN_SECONDS = 1.0
-"""The time that a task's process may need to defer and exit after it has submitted its job."""
+BEGIN_SECONDS = 3.0
+"""The time that a task's process may need after it has submitted its job: it waits for a moment
+(``wait_before_deferring``), defers and exits."""
 WAYS = ("polling", "callback")
 HOLDS_A_SLOT = frozenset({"queued", "running"})
 ENDED = frozenset({"success", "failed"})
