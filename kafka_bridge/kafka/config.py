@@ -42,7 +42,7 @@ BATCH_BYTES = 50_000
 librdkafka's own limit is 1 MB. A topic with a lower max.message.bytes would refuse such a batch,
 and each record in it would count as too large.
 """
-WORKER_QUEUE_KB = 16_384
+WORKER_QUEUE_KB = 4096
 """How many requests a worker's client fetches ahead: more than it can begin in a second. With
 librdkafka's own 64 MB, short requests take 200 MB of memory."""
 SESSION_TIMEOUT_MS = 30_000
