@@ -6,9 +6,11 @@ READY := $(VENV)/.ready
 # The newest installed Python, at least 3.11. PYTHON=… selects another one.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-# Tests that need no broker and no other program, on all processors. Compiled files are kept: without
-# them, each process compiles all tests and Hypothesis again, which takes seconds.
-UNIT := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical -m unit
+# Tests that need no broker and no other program, in one process more than there are processors,
+# because some tests wait. Compiled files are kept: without them, each process compiles all tests and
+# Hypothesis again, which takes seconds.
+UNIT_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+UNIT := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(UNIT_PROCESSES) --dist worksteal -m unit
 BROKER ?= embedded
 DAG ?= audit_files
 TESTS ?= tests
