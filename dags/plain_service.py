@@ -1,4 +1,4 @@
-"""A job for a stock request-reply service (Spring, NestJS): it gets the payload itself."""
+"""A job for a service that does not use the protocol (Spring, NestJS): it gets the payload."""
 
 from __future__ import annotations
 

@@ -41,8 +41,9 @@ class KafkaJobPublishOperator(BridgeOperator):
     :param response_topic: the topic to which the service publishes its events (templated)
     :param heartbeat_interval: the longest time between two heartbeats of the job's worker, a
         timedelta or seconds
-    :param reply: ``"plain"`` for a stock request-reply service (Spring's ``@SendTo``, NestJS): the
-        payload itself is published, as JSON, and the service's answer is the result. There is no
+    :param reply: ``"plain"`` for a request-reply service that does not use the protocol (Spring's
+        ``@SendTo``, NestJS): the payload itself is published, as JSON, and the service's answer is
+        the result. There is no
         progress, no heartbeat and no cancel, and the reply must come within the sum of both
         timeouts
     :param on_retry: ``"reattach"``: a retry waits for the job of the earlier try, unless that job

@@ -19,7 +19,7 @@ class Reply(StrEnum):
     EVENTS = "events"
     """With status events, as the protocol describes them."""
     PLAIN = "plain"
-    """With one plain reply, as stock request-reply services do."""
+    """With one plain reply, as request-reply services without the protocol do."""
 
 
 class OnRetry(StrEnum):

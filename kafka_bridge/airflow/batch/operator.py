@@ -78,7 +78,7 @@ class KafkaJobBatchOperator(BridgeOperator):
     :param heartbeat_timeout: how long no worker may publish anything while jobs run
     :param schedule_to_start_timeout: the same while all unfinished jobs are queued; None is for
         ever
-    :param reply: ``"plain"`` for a stock request-reply service, as with
+    :param reply: ``"plain"`` for a request-reply service that does not use the protocol, as with
         :class:`KafkaJobPublishOperator`. Then only ``timeout`` and ``schedule_to_start_timeout``
         apply
     :param progress_log_interval: the shortest time between two progress lines in the task's log

@@ -1,4 +1,4 @@
-"""A job that makes the stock service throw."""
+"""A job that makes the Spring service throw."""
 
 from __future__ import annotations
 

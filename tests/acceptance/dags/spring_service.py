@@ -1,4 +1,4 @@
-"""What a stock Spring service makes of jobs: it does one, says why not, is silent; and a batch."""
+"""Jobs of a Spring service: one succeeds, one fails, one has no reply; and a batch."""
 
 from __future__ import annotations
 

@@ -388,6 +388,6 @@ def test_events_reach_log_and_database(airflow: Airflow, topic: list[bytes]) -> 
 @example(b'{"id":18446744073709551617}')
 @example(b"a\x00")
 def test_plain_reply_goes_through_the_triggerer(airflow: Airflow, reply: bytes) -> None:
-    """The reply of a stock service may contain anything; its task resumes on a worker."""
+    """A plain reply may contain anything; its task resumes on a worker."""
     event, _ = fire(reply, reply="plain")
     airflow.fired(event)

@@ -1,4 +1,4 @@
-"""Plain replies, as stock Spring and NestJS services send them, reach the job that waits."""
+"""Plain replies, as Spring and NestJS services send them, reach the job that waits."""
 
 from __future__ import annotations
 

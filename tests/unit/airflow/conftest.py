@@ -12,8 +12,8 @@ from kafka_bridge.airflow import kafka_access, task_state
 from kafka_bridge.airflow.batch import wait as batch_wait
 from kafka_bridge.airflow.submit import attempts, completion, submitter, timeout_advice
 from kafka_bridge.airflow.triggerer import in_task, job_wait
+from kafka_bridge.testing.fakes import FakeTaskState
 
-from .samples import Store
 from .stand_ins import Kafka, Log, TaskReader
 from .trigger_runs import Runner
 
@@ -54,9 +54,9 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> TaskReader:
 
 
 @pytest.fixture
-def store(kafka: Kafka) -> Store:
+def store(kafka: Kafka) -> FakeTaskState:
     """Give an empty task state store that notes in the same journal when something is stored."""
-    return Store(journal=kafka.journal)
+    return FakeTaskState(journal=kafka.journal)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,6 +18,7 @@ from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.event_head import read_head
 from kafka_bridge.protocol.messages import JobState, StatusEvent
+from kafka_bridge.testing.fakes import FakeTaskState
 
 JOB = "0d3b9a52-61f4-4c0e-9b7d-3f2a1c5e7d01"
 OTHER_JOB = "77777777-61f4-4c0e-9b7d-3f2a1c5e7d01"
@@ -88,26 +89,7 @@ def record(content: StatusEvent, place: RecordLocation) -> Record:
     return Record.of(_message(content, place))
 
 
-@dataclass
-class Store:
-    """Airflow's task state store, in memory. ``journal`` names what happened, in order."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    retentions: dict[str, Any] = field(default_factory=dict)
-    journal: list[str] = field(default_factory=list)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the value stored under a key."""
-        return self.values.get(key, default)
-
-    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
-        """Store a value under a key."""
-        self.journal.append("stored")
-        self.values[key] = value
-        self.retentions[key] = retention
-
-
-def context(store: Store | None = None, try_number: int = 1, max_tries: int = 2) -> Context:
+def context(store: FakeTaskState | None = None, try_number: int = 1, max_tries: int = 2) -> Context:
     """Return what Airflow hands to an operator, as far as the bridge looks at it."""
     instance = SimpleNamespace(
         dag_id="nightly",
@@ -117,7 +99,7 @@ def context(store: Store | None = None, try_number: int = 1, max_tries: int = 2)
         try_number=try_number,
         max_tries=max_tries,
     )
-    return cast(Context, {"ti": instance, "task_state_store": store or Store()})
+    return cast(Context, {"ti": instance, "task_state_store": store or FakeTaskState()})
 
 
 def stored(**changes: Any) -> StoredJob:

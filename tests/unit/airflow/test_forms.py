@@ -16,8 +16,9 @@ from kafka_bridge.airflow.decorators import kafka_job_task
 from kafka_bridge.airflow.submit.stored_job import save
 from kafka_bridge.protocol.errors import ConfigurationError, InvalidPayload
 from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.testing.fakes import FakeTaskState
 
-from .samples import Store, context, event, handle, stored
+from .samples import context, event, handle, stored
 from .stand_ins import Kafka
 
 DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
@@ -27,7 +28,7 @@ DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
 
 
 def test_publish_operator_returns_a_handle_with_all_that_a_wait_needs(
-    kafka: Kafka, store: Store
+    kafka: Kafka, store: FakeTaskState
 ) -> None:
     """The task's XCom is a small handle, with all that one needs to wait for the job."""
     made = KafkaJobPublishOperator(task_id="work", job_type="files.audit")
@@ -43,7 +44,7 @@ def test_publish_operator_returns_a_handle_with_all_that_a_wait_needs(
 # Decorated.
 
 
-def test_decorated_function_returns_the_payload(kafka: Kafka, store: Store) -> None:
+def test_decorated_function_returns_the_payload(kafka: Kafka, store: FakeTaskState) -> None:
     """What the function returns is the payload; it is not rendered as a template once more."""
     with DAG("decorated", schedule=None):
 
@@ -61,7 +62,7 @@ def test_decorated_function_returns_the_payload(kafka: Kafka, store: Store) -> N
 
 
 def test_resumed_decorated_task_calls_its_function_again_for_another_job(
-    kafka: Kafka, store: Store
+    kafka: Kafka, store: FakeTaskState
 ) -> None:
     """The job of an earlier try was cleared while it ran. The function's payload was not stored."""
     save(store, stored())
@@ -189,7 +190,7 @@ def test_defaults_of_the_model_are_published(kafka: Kafka) -> None:
     ],
 )
 def test_payload_that_does_not_match_fails_before_anything_is_published(
-    kafka: Kafka, store: Store, value: Any, words: str
+    kafka: Kafka, store: FakeTaskState, value: Any, words: str
 ) -> None:
     """The task fails before anything is stored or sent, and the error names each wrong field."""
     made = KafkaJobOperator(task_id="work", job_type="x", payload=value, payload_model=Thumbnails)

@@ -16,8 +16,9 @@ from kafka_bridge.airflow.submit.stored_job import save
 from kafka_bridge.airflow.triggerer.trigger_events import success_event
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.testing.fakes import FakeTaskState
 
-from .samples import JOB, T0, TOPIC, Store, arrival, context, event, handle, stored
+from .samples import JOB, T0, TOPIC, arrival, context, event, handle, stored
 from .stand_ins import Kafka
 
 
@@ -44,7 +45,7 @@ def operator() -> KafkaJobOperator:
 
 
 def test_acknowledged_request_is_counted_by_job_type(
-    kafka: Kafka, store: Store, sent: list[Any]
+    kafka: Kafka, store: FakeTaskState, sent: list[Any]
 ) -> None:
     """A request that the brokers have is counted, by job type."""
     with pytest.raises(TaskDeferred):
@@ -52,7 +53,7 @@ def test_acknowledged_request_is_counted_by_job_type(
     assert sent == [("kafka_bridge.job.submitted", 1, {"job_type": "files.audit"})]
 
 
-def resume(store: Store, told: dict[str, Any]) -> None:
+def resume(store: FakeTaskState, told: dict[str, Any]) -> None:
     """Resume a task that has a job, and let it fail or not."""
     save(store, stored())
     with contextlib.suppress(AirflowException):
@@ -61,7 +62,7 @@ def resume(store: Store, told: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED])
 def test_finished_job_is_counted_and_timed(
-    kafka: Kafka, store: Store, sent: list[Any], state: JobState
+    kafka: Kafka, store: FakeTaskState, sent: list[Any], state: JobState
 ) -> None:
     """The end is counted by job type and outcome, and so is how long it took from the request."""
     kafka.ended = event(state, at=12.5)
@@ -73,7 +74,9 @@ def test_finished_job_is_counted_and_timed(
     ]
 
 
-def test_timeout_is_counted_as_an_outcome(kafka: Kafka, store: Store, sent: list[Any]) -> None:
+def test_timeout_is_counted_as_an_outcome(
+    kafka: Kafka, store: FakeTaskState, sent: list[Any]
+) -> None:
     """A timeout is counted as what it is; how long the job takes is not known."""
     resume(store, {"error": "worker_lost", "message": "silent"})
     tags = {"job_type": "files.audit", "outcome": "worker_lost"}

@@ -16,8 +16,9 @@ from kafka_bridge.airflow.triggerer.trigger_events import success_event
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.messages import JobFailure, JobState
+from kafka_bridge.testing.fakes import FakeTaskState
 
-from .samples import JOB, T0, TOPIC, Store, arrival, context, event, handle, stored
+from .samples import JOB, T0, TOPIC, arrival, context, event, handle, stored
 from .stand_ins import Kafka, Log
 
 
@@ -46,7 +47,7 @@ def resumed(kafka: Kafka, size: int, **arguments: Any) -> Any:
         result=b'"' + b"x" * (size - 2) + b'"',
         result_type="application/json",
     )
-    store = Store()
+    store = FakeTaskState()
     save(store, stored())
     return operator(**arguments).execute_complete(
         context(store), {"state": "SUCCEEDED", "partition": 2, "offset": 17}, handle().to_json()
@@ -123,7 +124,7 @@ def test_details_in_the_log_lose_their_middle(
         JobState.FAILED,
         error=JobFailure("oops", "no", "first\n" + "y" * 9000 + "\nlast", retryable=True),
     )
-    store = Store()
+    store = FakeTaskState()
     save(store, stored())
     with pytest.raises(KafkaJobFailed):
         operator().execute_complete(

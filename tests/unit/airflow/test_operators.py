@@ -24,8 +24,9 @@ from kafka_bridge.airflow.waiting_operator import WaitingOperator
 from kafka_bridge.protocol import errors
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.headers import text_header
+from kafka_bridge.testing.fakes import FakeTaskState
 
-from .samples import TOPIC, Store, context
+from .samples import TOPIC, context
 from .stand_ins import Kafka
 
 
@@ -134,7 +135,7 @@ def test_job_type_payload_and_topics_are_templates() -> None:
 
 @pytest.mark.parametrize("arguments", [{}, {"encoding": "json"}])
 def test_plain_replies_imply_json(monkeypatch: pytest.MonkeyPatch, arguments: Any) -> None:
-    """A stock service reads JSON, whatever Airflow's configuration says for other services."""
+    """A service without the protocol reads JSON, whatever Airflow's configuration says."""
     monkeypatch.setenv("AIRFLOW__KAFKA_BRIDGE__ENCODING", "avro")
     assert operator(reply="plain", **arguments).encoding is Encoding.JSON
 
@@ -227,14 +228,14 @@ def test_mapping_refuses_an_unknown_argument() -> None:
 # What it sends and how it waits.
 
 
-def deferred(made: KafkaJobOperator, store: Store | None = None) -> TaskDeferred:
+def deferred(made: KafkaJobOperator, store: FakeTaskState | None = None) -> TaskDeferred:
     """Execute an operator; return what it defers with."""
     with pytest.raises(TaskDeferred) as caught:
         made.execute(context(store))
     return caught.value
 
 
-def test_request_has_the_arguments_and_the_task(kafka: Kafka, store: Store) -> None:
+def test_request_has_the_arguments_and_the_task(kafka: Kafka, store: FakeTaskState) -> None:
     """The request says what the author asked for, and which task asks."""
     deferred(operator(payload={"path": "/data"}, encoding="json", broker_timeout=12), store)
     ((topic, key, value, headers),) = kafka.published
@@ -368,7 +369,11 @@ NOTHING_GOES_OUT: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 @pytest.mark.parametrize(("arguments", "error", "words"), NOTHING_GOES_OUT)
 def test_request_that_cannot_be_published_fails_before_anything_is_stored(
-    kafka: Kafka, store: Store, arguments: dict[str, Any], error: type[Exception], words: str
+    kafka: Kafka,
+    store: FakeTaskState,
+    arguments: dict[str, Any],
+    error: type[Exception],
+    words: str,
 ) -> None:
     """What cannot be sent fails the task before anything is stored or asked of Kafka."""
     with pytest.raises(error) as caught:
@@ -387,7 +392,7 @@ def test_error_of_a_too_large_payload_names_the_limit(kafka: Kafka) -> None:
     ) in str(caught.value)
 
 
-def test_rendered_view_shows_the_correlation_id(kafka: Kafka, store: Store) -> None:
+def test_rendered_view_shows_the_correlation_id(kafka: Kafka, store: FakeTaskState) -> None:
     """Airflow shows template fields as they are after the task has run: the job is one of them."""
     made = operator()
     deferred(made, store)

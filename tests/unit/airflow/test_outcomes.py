@@ -27,8 +27,9 @@ from kafka_bridge.protocol import errors
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.messages import JobFailure, JobState, StatusEvent
+from kafka_bridge.testing.fakes import FakeTaskState
 
-from .samples import JOB, OTHER_JOB, TOPIC, Store, context, event, handle, stored
+from .samples import JOB, OTHER_JOB, TOPIC, context, event, handle, stored
 from .stand_ins import Kafka, Log
 
 ENDED = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
@@ -41,7 +42,7 @@ def operator(**arguments: Any) -> KafkaJobOperator:
 
 
 @pytest.fixture
-def complete(kafka: Kafka, store: Store) -> Complete:
+def complete(kafka: Kafka, store: FakeTaskState) -> Complete:
     """Give a function that resumes the task with the record that is said to lie in Kafka."""
     save(store, stored())
 
@@ -89,7 +90,7 @@ def test_result_that_does_not_match_its_media_type_fails_without_retries(
 
 @pytest.mark.parametrize(("state", "retried"), [("SUCCEEDED", False), ("FAILED", True)])
 def test_damaged_terminal_event_is_retried_only_if_the_job_did_not_succeed(
-    kafka: Kafka, store: Store, monkeypatch: pytest.MonkeyPatch, state: str, retried: bool
+    kafka: Kafka, store: FakeTaskState, monkeypatch: pytest.MonkeyPatch, state: str, retried: bool
 ) -> None:
     """A retry gets another job where this one has failed, and the same record where it has not."""
     value = encode(event(JobState(state), message="x"))[:-3]
@@ -181,7 +182,7 @@ def test_result_handler_makes_the_xcom(complete: Complete) -> None:
 
 
 def test_error_of_a_result_handler_does_not_run_the_job_again(
-    complete: Complete, store: Store
+    complete: Complete, store: FakeTaskState
 ) -> None:
     """Its error is the task's, and the job counts as done: a retry does not run it again."""
     ended = event(JobState.SUCCEEDED)
@@ -209,7 +210,7 @@ ENDS: list[tuple[StatusEvent, type[errors.JobError], bool, str]] = [
 @pytest.mark.parametrize(("ended", "kind", "retries", "words"), ENDS)
 def test_job_that_did_not_succeed_raises_an_error_that_airflow_retries_or_not(
     complete: Complete,
-    store: Store,
+    store: FakeTaskState,
     ended: StatusEvent,
     kind: type[errors.JobError],
     retries: bool,
@@ -246,7 +247,7 @@ def test_details_of_an_error_are_logged(complete: Complete, log: Log) -> None:
     assert log.lines == [f"Job {JOB}: FAILED", "The worker's own details:\nTraceback …"]
 
 
-def wait_failed(store: Store, error: str, **arguments: Any) -> Exception:
+def wait_failed(store: FakeTaskState, error: str, **arguments: Any) -> Exception:
     """Return what the task raises when the wait for its job has failed."""
     save(store, stored())
     with pytest.raises(AirflowException) as caught:
@@ -276,7 +277,7 @@ TIME_OUTS = {
 
 @pytest.mark.parametrize("error", TIME_OUTS)
 def test_timeout_fails_the_task_with_advice_and_cancels_the_job(
-    kafka: Kafka, store: Store, error: str
+    kafka: Kafka, store: FakeTaskState, error: str
 ) -> None:
     """Each says what happened and what to do; the job is cancelled, and a retry gets another."""
     raised = wait_failed(store, error)
@@ -288,20 +289,22 @@ def test_timeout_fails_the_task_with_advice_and_cancels_the_job(
     assert ("diagnosed jobs.requests" in kafka.journal) == (error == "not_started")
 
 
-def test_job_that_did_not_start_is_diagnosed(kafka: Kafka, store: Store) -> None:
+def test_job_that_did_not_start_is_diagnosed(kafka: Kafka, store: FakeTaskState) -> None:
     """A job that nobody took says that its topic is gone, where it is."""
     kafka.report = QueueReport("jobs.requests", exists=False)
     assert "Topic 'jobs.requests' does not exist any more" in str(wait_failed(store, "not_started"))
 
 
-def test_timeout_cancels_nothing_without_cancel_on_kill(kafka: Kafka, store: Store) -> None:
+def test_timeout_cancels_nothing_without_cancel_on_kill(kafka: Kafka, store: FakeTaskState) -> None:
     """Who does not want jobs cancelled gets none cancelled, and the same error."""
     raised = wait_failed(store, "worker_lost", cancel_on_kill=False)
     assert str(raised) == TIME_OUTS["worker_lost"]
     assert kafka.cancelled == []
 
 
-def test_failed_cancel_after_a_timeout_is_logged(kafka: Kafka, store: Store, log: Log) -> None:
+def test_failed_cancel_after_a_timeout_is_logged(
+    kafka: Kafka, store: FakeTaskState, log: Log
+) -> None:
     """The timeout is the task's error; that the job could not be cancelled stands in its log."""
     kafka.failure = errors.BrokerUnreachable("no broker answered")
     assert str(wait_failed(store, "worker_lost")) == TIME_OUTS["worker_lost"]
@@ -309,7 +312,7 @@ def test_failed_cancel_after_a_timeout_is_logged(kafka: Kafka, store: Store, log
 
 
 @pytest.mark.parametrize("error", ["AccessDenied", "ConfigurationError", "ReaderClosed"])
-def test_failed_wait_is_retried(kafka: Kafka, store: Store, error: str) -> None:
+def test_failed_wait_is_retried(kafka: Kafka, store: FakeTaskState, error: str) -> None:
     """A job whose wait failed may be alive: it is left alone, and a retry waits for it again."""
     raised = wait_failed(store, error)
     assert type(raised) is KafkaJobWaitFailed
@@ -328,14 +331,14 @@ def test_record_of_another_job_is_not_taken_for_the_result(complete: Complete) -
     )
 
 
-def test_task_resumed_without_its_handle_looks_it_up(kafka: Kafka, store: Store) -> None:
+def test_task_resumed_without_its_handle_looks_it_up(kafka: Kafka, store: FakeTaskState) -> None:
     """`dag.test()` drops the deferral's arguments: the job is then the one that was stored."""
     save(store, stored())
     kafka.ended = event(JobState.SUCCEEDED, result=b"1", result_type="application/json")
     assert operator().execute_complete(context(store), ENDED) == 1
 
 
-def test_task_resumed_without_a_stored_job_is_an_error(kafka: Kafka, store: Store) -> None:
+def test_task_resumed_without_a_stored_job_is_an_error(kafka: Kafka, store: FakeTaskState) -> None:
     """A task that is resumed and never submitted a job says so."""
     with pytest.raises(errors.ConfigurationError) as caught:
         operator().execute_complete(context(store), ENDED)

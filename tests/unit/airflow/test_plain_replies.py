@@ -17,8 +17,9 @@ from kafka_bridge.kafka.records import Record
 from kafka_bridge.kafka.response_records import plain_head
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.headers import Headers
+from kafka_bridge.testing.fakes import FakeTaskState
 
-from .samples import JOB, OTHER_JOB, T0, TOPIC, Store, context, handle, stored
+from .samples import JOB, OTHER_JOB, T0, TOPIC, context, handle, stored
 from .stand_ins import Kafka
 
 ENDED = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
@@ -30,7 +31,9 @@ def operator(**arguments: Any) -> KafkaJobOperator:
     return KafkaJobOperator(**{**common, **arguments})
 
 
-def deferred(made: KafkaJobOperator, store: Store | None = None, try_number: int = 1) -> Any:
+def deferred(
+    made: KafkaJobOperator, store: FakeTaskState | None = None, try_number: int = 1
+) -> Any:
     """Execute an operator; return its trigger's arguments."""
     with pytest.raises(TaskDeferred) as caught:
         made.execute(context(store, try_number))
@@ -66,7 +69,7 @@ def test_no_cancel_is_published_for_a_marked_task_with_plain_replies(kafka: Kafk
     assert not deferred(operator(cancel_on_kill=True))["cancel_on_kill"]
 
 
-def test_retry_finds_a_plain_reply(kafka: Kafka, store: Store) -> None:
+def test_retry_finds_a_plain_reply(kafka: Kafka, store: FakeTaskState) -> None:
     """A retry looks for the reply as the trigger does."""
     save(store, stored())
     kafka.trace = JobLookup(published=True)
@@ -83,7 +86,7 @@ def resumed(
     monkeypatch.setattr(kafka, "read_record", lambda *_: record)
     monkeypatch.setattr("kafka_bridge.airflow.submit.completion.read_record", lambda *_: record)
     job = replace(handle(), reply="plain").to_json()
-    store = Store()
+    store = FakeTaskState()
     save(store, stored())
     return operator().execute_complete(context(store), ENDED, job=job)
 
@@ -112,10 +115,12 @@ def test_plain_reply_to_another_job_is_not_the_result(
         resumed(kafka, monkeypatch, b"1", headers)
 
 
-def test_missing_plain_reply_fails_the_task_and_sends_no_cancel(kafka: Kafka, store: Store) -> None:
+def test_missing_plain_reply_fails_the_task_and_sends_no_cancel(
+    kafka: Kafka, store: FakeTaskState
+) -> None:
     """The timeout says what Kafka knows, and that Spring sends nothing when a listener throws.
 
-    Nobody is told to stop: a stock service does not listen.
+    No CANCEL is published: a service without the protocol does not read it.
     """
     kafka.report = QueueReport("jobs.requests", exists=False)
     save(store, stored())

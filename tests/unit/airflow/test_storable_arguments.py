@@ -16,8 +16,9 @@ from kafka_bridge.airflow import (
     KafkaJobSensor,
 )
 from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.testing.fakes import FakeTaskState
 
-from .samples import Store, context
+from .samples import context
 from .stand_ins import Kafka
 
 WHAT_TO_DO = (
@@ -115,7 +116,7 @@ def test_rendered_templates_are_checked() -> None:
     assert str(caught.value).startswith("payload.x: is an integer of 71 bits")
 
 
-def test_payload_of_a_decorated_function_is_checked(kafka: Kafka, store: Store) -> None:
+def test_payload_of_a_decorated_function_is_checked(kafka: Kafka, store: FakeTaskState) -> None:
     """What a decorated function returns is shown as a rendered field: it is checked, too."""
 
     @task.kafka_job(job_type="a.b")

@@ -26,8 +26,9 @@ from kafka_bridge.airflow.exceptions import KafkaJobFailed, KafkaJobKilled, Kafk
 from kafka_bridge.kafka.responses.subscriptions import Arrival, Notice
 from kafka_bridge.protocol.errors import BrokerUnreachable, ConfigurationError, RecordGone
 from kafka_bridge.protocol.messages import JobFailure, JobState, Progress
+from kafka_bridge.testing.fakes import FakeTaskState
 
-from .samples import JOB, TOPIC, Store, arrival, context, event, handle
+from .samples import JOB, TOPIC, arrival, context, event, handle
 from .stand_ins import Kafka, Log, TaskReader
 from .trigger_runs import Runner, running
 
@@ -52,7 +53,7 @@ def ends(state: JobState = JobState.SUCCEEDED, **fields: Any) -> Callable[[str],
 RESULT: dict[str, Any] = {"result": b"3", "result_type": "application/json"}
 
 
-def deferred(made: Any, store: Store | None = None) -> TaskDeferred:
+def deferred(made: Any, store: FakeTaskState | None = None) -> TaskDeferred:
     """Execute an operator; return what it defers with."""
     with pytest.raises(TaskDeferred) as caught:
         made.execute(context(store))
@@ -140,7 +141,7 @@ def test_quick_job_completes_its_task_without_a_triggerer(
 
 
 def test_quick_job_that_fails_fails_its_task_with_its_own_error(
-    kafka: Kafka, store: Store, reader: TaskReader
+    kafka: Kafka, store: FakeTaskState, reader: TaskReader
 ) -> None:
     """A retry knows that it has failed."""
     reader.script = ends(JobState.FAILED, error=JobFailure("disk_full", "no room", None, True))
@@ -263,7 +264,7 @@ def test_task_defers_before_its_execution_timeout_ends_it(
 
 
 def test_killed_task_waits_until_its_job_is_cancelled(
-    kafka: Kafka, store: Store, reader: TaskReader
+    kafka: Kafka, store: FakeTaskState, reader: TaskReader
 ) -> None:
     """Its process cancels the job, and fails when the worker has confirmed that."""
     made = operator()
@@ -314,7 +315,7 @@ BATCH = Batch(2, "jobs.requests", TOPIC, [Round(JOB, 1, 2, 1_800_000_000_000, [3
 
 
 @pytest.fixture
-def batch(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, store: Store) -> Store:
+def batch(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, store: FakeTaskState) -> FakeTaskState:
     """Let the submission bring a batch of two on its way, and let both have succeeded."""
     BATCH.save(store)
     status = BatchStatus(BATCH, [FinishedJob(JobState.SUCCEEDED, result=n) for n in (1, 2)], [0, 1])
@@ -331,7 +332,7 @@ def batch_operator(**arguments: Any) -> KafkaJobBatchOperator:
 
 @pytest.mark.parametrize("arguments", [{}, {"deferrable": False}])
 def test_quick_batch_completes_its_task_without_a_triggerer(
-    batch: Store, reader: TaskReader, log: Log, arguments: dict[str, Any]
+    batch: FakeTaskState, reader: TaskReader, log: Log, arguments: dict[str, Any]
 ) -> None:
     """The results are the task's XCom."""
     reader.script = ends(**RESULT)
@@ -341,7 +342,7 @@ def test_quick_batch_completes_its_task_without_a_triggerer(
     assert f"Waiting for batch {JOB} in this worker slot {how}" in log.lines
 
 
-def test_longer_batch_is_handed_over(batch: Store, reader: TaskReader) -> None:
+def test_longer_batch_is_handed_over(batch: FakeTaskState, reader: TaskReader) -> None:
     """One of its jobs is still running: the trigger reads all again, from the same offsets."""
     jobs = BATCH.last.job_ids()
     reader.script = lambda job: ends()(job) if job == jobs[0] else []
@@ -352,13 +353,17 @@ def test_longer_batch_is_handed_over(batch: Store, reader: TaskReader) -> None:
     assert not reader.waiting
 
 
-def test_batch_that_defers_at_once_opens_no_reader(batch: Store, reader: TaskReader) -> None:
+def test_batch_that_defers_at_once_opens_no_reader(
+    batch: FakeTaskState, reader: TaskReader
+) -> None:
     """0 is the way without a wait."""
     deferred(batch_operator(wait_before_deferring=0), batch)
     assert reader.opened == []
 
 
-def test_batch_that_is_killed_meanwhile_does_not_defer(batch: Store, reader: TaskReader) -> None:
+def test_batch_that_is_killed_meanwhile_does_not_defer(
+    batch: FakeTaskState, reader: TaskReader
+) -> None:
     """Its jobs are cancelled; the retry submits them again."""
     made = batch_operator(wait_before_deferring=SHORT)
     reader.meanwhile = made.on_kill

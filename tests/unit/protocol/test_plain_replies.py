@@ -1,4 +1,4 @@
-"""Plain requests and replies, as stock Spring and NestJS services take and give them."""
+"""Plain requests and replies, as Spring and NestJS services read and write them."""
 
 from __future__ import annotations
 

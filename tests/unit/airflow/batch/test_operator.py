@@ -35,8 +35,9 @@ from kafka_bridge.protocol.errors import (
     RecordTooLarge,
 )
 from kafka_bridge.protocol.messages import JobFailure, JobState
+from kafka_bridge.testing.fakes import FakeTaskState
 
-from ..samples import JOB, TOPIC, Store, context
+from ..samples import JOB, TOPIC, context
 from ..stand_ins import Kafka, Log
 
 BATCH = Batch(2, "jobs.requests", TOPIC, [Round(JOB, 1, 3, 1_800_000_000_000, [3, 0], [4, 5, 6])])
@@ -245,7 +246,11 @@ NOTHING_SENT: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 @pytest.mark.parametrize(("arguments", "error", "words"), NOTHING_SENT)
 def test_invalid_batch_is_refused_before_anything_is_stored_or_sent(
-    kafka: Kafka, store: Store, arguments: dict[str, Any], error: type[Exception], words: str
+    kafka: Kafka,
+    store: FakeTaskState,
+    arguments: dict[str, Any],
+    error: type[Exception],
+    words: str,
 ) -> None:
     """What can be known beforehand is known before anything is stored or sent."""
     with pytest.raises(error) as caught:
@@ -263,7 +268,7 @@ MANY_RESULTS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("arguments", MANY_RESULTS)
 def test_any_number_of_results_may_go_elsewhere_than_to_the_xcom(
-    kafka: Kafka, store: Store, arguments: dict[str, Any]
+    kafka: Kafka, store: FakeTaskState, arguments: dict[str, Any]
 ) -> None:
     """The submission goes on to ask the brokers."""
     made = operator(payloads=range(10_001), broker_timeout=0.2, **arguments)
@@ -271,7 +276,9 @@ def test_any_number_of_results_may_go_elsewhere_than_to_the_xcom(
         made.execute(context(store))
 
 
-def test_empty_batch_returns_at_once(kafka: Kafka, store: Store, tmp_path: Path, log: Log) -> None:
+def test_empty_batch_returns_at_once(
+    kafka: Kafka, store: FakeTaskState, tmp_path: Path, log: Log
+) -> None:
     """Without Kafka: an empty list, or an empty file."""
     file = tmp_path / "results.jsonl"
     assert operator(payloads=[]).execute(context(store)) == []
@@ -291,14 +298,17 @@ def test_empty_batch_returns_at_once(kafka: Kafka, store: Store, tmp_path: Path,
 
 
 @pytest.fixture
-def known(store: Store) -> Store:
+def known(store: FakeTaskState) -> FakeTaskState:
     """Give a store that knows the batch."""
     BATCH.save(store)
     return store
 
 
 def resume(
-    monkeypatch: pytest.MonkeyPatch, store: Store, ends: list[FinishedJob | None], **arguments: Any
+    monkeypatch: pytest.MonkeyPatch,
+    store: FakeTaskState,
+    ends: list[FinishedJob | None],
+    **arguments: Any,
 ) -> Any:
     """Resume the task of a batch whose jobs came to that."""
     status = BatchStatus(BATCH, ends, [0, 1, 2])
@@ -312,7 +322,9 @@ FAILED = FinishedJob(
 )
 
 
-def test_results_become_the_xcom(known: Store, monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
+def test_results_become_the_xcom(
+    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
     """The log has the number of jobs in each state."""
     assert resume(monkeypatch, known, [DONE, DONE, DONE]) == [1, 1, 1]
     assert log.lines == [f"Batch {JOB} of 3 jobs: 3 SUCCEEDED"]
@@ -320,7 +332,7 @@ def test_results_become_the_xcom(known: Store, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_result_handler_makes_the_xcom_of_the_results(
-    known: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The handler gets what would be the XCom, and what it returns is the XCom.
 
@@ -342,7 +354,7 @@ def test_result_handler_makes_the_xcom_of_the_results(
 
 
 def test_failing_result_handler_fails_the_task_but_not_the_batch(
-    known: Store, monkeypatch: pytest.MonkeyPatch
+    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A retry reads the results again and does not run the jobs again."""
 
@@ -357,7 +369,7 @@ def test_failing_result_handler_fails_the_task_but_not_the_batch(
 
 
 def test_result_handler_is_not_called_for_a_failed_batch(
-    known: Store, monkeypatch: pytest.MonkeyPatch
+    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It gets the results of successful batches only."""
     seen: list[Any] = []
@@ -367,7 +379,7 @@ def test_result_handler_is_not_called_for_a_failed_batch(
 
 
 def test_rendered_view_and_link_show_the_batch(
-    submitted: None, known: Store, monkeypatch: pytest.MonkeyPatch
+    submitted: None, known: FakeTaskState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it runs, and after it has finished."""
     monkeypatch.setenv(
@@ -404,7 +416,11 @@ def test_rendered_view_and_link_show_the_batch(
     ],
 )
 def test_more_failed_jobs_than_tolerated_fail_the_task(
-    known: Store, monkeypatch: pytest.MonkeyPatch, log: Log, arguments: dict[str, Any], fails: bool
+    known: FakeTaskState,
+    monkeypatch: pytest.MonkeyPatch,
+    log: Log,
+    arguments: dict[str, Any],
+    fails: bool,
 ) -> None:
     """Two failures of three fail the task as its author said; a batch that fails it is given up."""
     ends: list[FinishedJob | None] = [DONE, FAILED, FAILED]
@@ -423,7 +439,7 @@ LOST = FinishedJob(JobState.SUCCEEDED, result={"name": "a\0"})
 
 
 def test_result_that_airflow_cannot_store_fails_the_task_and_keeps_the_others(
-    known: Store, monkeypatch: pytest.MonkeyPatch, log: Log
+    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     """The error names the payload, no retry follows, and the other results are kept as the XCom."""
     pushed: dict[str, Any] = {}
@@ -444,7 +460,7 @@ def test_result_that_airflow_cannot_store_fails_the_task_and_keeps_the_others(
 
 
 def test_error_names_the_lost_result_even_if_the_others_are_too_large(
-    known: Store, monkeypatch: pytest.MonkeyPatch, log: Log
+    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     """What is wrong with one payload comes first; that the others are not kept is logged."""
     large = FinishedJob(JobState.SUCCEEDED, result="x" * 2_000_000)
@@ -454,7 +470,7 @@ def test_error_names_the_lost_result_even_if_the_others_are_too_large(
 
 
 def test_lost_result_counts_as_a_failed_job_of_a_collected_batch(
-    known: Store, monkeypatch: pytest.MonkeyPatch
+    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It counts as one of the failures that a batch may have."""
     results = resume(monkeypatch, known, [DONE, LOST, DONE], on_failure="collect")
@@ -463,7 +479,7 @@ def test_lost_result_counts_as_a_failed_job_of_a_collected_batch(
 
 
 def test_results_file_holds_values_that_airflow_cannot_store(
-    known: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A file of JSON takes NUL and large integers; what JSON has not is an error in its line."""
     file = tmp_path / "results.jsonl"
@@ -480,7 +496,7 @@ def test_results_file_holds_values_that_airflow_cannot_store(
 
 
 def test_batch_without_any_success_fails_the_task(
-    known: Store, monkeypatch: pytest.MonkeyPatch
+    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many jobs may fail."""
     with pytest.raises(KafkaBatchFailed, match=r"^3 of 3 jobs failed \(at most 2 may fail\)"):
@@ -488,7 +504,7 @@ def test_batch_without_any_success_fails_the_task(
 
 
 def test_results_file_is_written_even_if_the_batch_fails(
-    known: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """When all jobs have ended, their results are in the file even if too many failed."""
     file = tmp_path / "results.jsonl"
@@ -499,7 +515,7 @@ def test_results_file_is_written_even_if_the_batch_fails(
 
 
 def test_response_removed_by_retention_is_an_error(
-    known: Store, monkeypatch: pytest.MonkeyPatch
+    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No result is invented for it."""
     with pytest.raises(RecordGone) as caught:
@@ -532,7 +548,7 @@ def test_response_removed_by_retention_is_an_error(
     ],
 )
 def test_timeout_abandons_the_batch_but_a_failed_reader_does_not(
-    known: Store,
+    known: FakeTaskState,
     kafka: Kafka,
     error: str,
     words: str,
@@ -550,7 +566,7 @@ def test_timeout_abandons_the_batch_but_a_failed_reader_does_not(
 
 
 def test_timeout_of_a_plain_service_says_what_a_spring_listener_needs(
-    known: Store, kafka: Kafka, log: Log
+    known: FakeTaskState, kafka: Kafka, log: Log
 ) -> None:
     """Nothing is cancelled: such a service reads no commands."""
     made = operator(reply="plain", encoding="json")
@@ -566,7 +582,7 @@ def test_timeout_of_a_plain_service_says_what_a_spring_listener_needs(
     assert log.lines == []
 
 
-def test_missing_batch_in_the_state_store_is_an_error(store: Store) -> None:
+def test_missing_batch_in_the_state_store_is_an_error(store: FakeTaskState) -> None:
     """Without it, the ids of the jobs are not known."""
     with pytest.raises(ConfigurationError) as caught:
         operator().execute_complete(context(store), {"total": 3})

@@ -13,8 +13,9 @@ from kafka_bridge.airflow.submit.stored_job import StoredJob, load, save
 from kafka_bridge.kafka.lookups.job_lookup import JobLookup, TerminalEvent
 from kafka_bridge.protocol.errors import BrokerUnreachable, RecordLocation
 from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.testing.fakes import FakeTaskState
 
-from ..samples import JOB, TOPIC, Store, context, event, handle, stored
+from ..samples import JOB, TOPIC, context, event, handle, stored
 from ..stand_ins import Kafka, Log
 
 PLACE = RecordLocation(TOPIC, 2, 17)
@@ -25,7 +26,9 @@ def operator(**arguments: Any) -> KafkaJobOperator:
     return KafkaJobOperator(**{"task_id": "work", "job_type": "files.audit", **arguments})
 
 
-def run(store: Store, made: KafkaJobOperator, try_number: int = 2, max_tries: int = 2) -> str:
+def run(
+    store: FakeTaskState, made: KafkaJobOperator, try_number: int = 2, max_tries: int = 2
+) -> str:
     """Execute a try; return the id of the job that it waits for."""
     with pytest.raises(TaskDeferred) as caught:
         made.execute(context(store, try_number, max_tries))
@@ -38,14 +41,14 @@ def ended(state: JobState) -> JobLookup:
     return JobLookup(published=True, end=TerminalEvent(state, PLACE))
 
 
-def current(store: Store) -> StoredJob:
+def current(store: FakeTaskState) -> StoredJob:
     """Return the job that is stored."""
     job = load(store)
     assert job is not None
     return job
 
 
-def test_first_try_submits_a_job(kafka: Kafka, store: Store) -> None:
+def test_first_try_submits_a_job(kafka: Kafka, store: FakeTaskState) -> None:
     """Nothing is known of earlier jobs: nobody looks for one, none is cancelled."""
     job = run(store, operator(), try_number=1)
     assert [each.correlation_id for each in kafka.requests] == [job]
@@ -54,7 +57,7 @@ def test_first_try_submits_a_job(kafka: Kafka, store: Store) -> None:
     assert kafka.cancelled == []
 
 
-def test_retry_reattaches_to_a_running_job(kafka: Kafka, store: Store, log: Log) -> None:
+def test_retry_reattaches_to_a_running_job(kafka: Kafka, store: FakeTaskState, log: Log) -> None:
     """The job is waited for again, from its own start offsets: nothing is published."""
     save(store, stored())
     kafka.trace = JobLookup(published=True)
@@ -65,7 +68,7 @@ def test_retry_reattaches_to_a_running_job(kafka: Kafka, store: Store, log: Log)
     assert f"Reattached to job {JOB} of an earlier try" in log.lines
 
 
-def test_retry_looks_the_job_up_from_the_stored_offsets(kafka: Kafka, store: Store) -> None:
+def test_retry_looks_the_job_up_from_the_stored_offsets(kafka: Kafka, store: FakeTaskState) -> None:
     """Both topics are searched for the job from where they ended before it was published."""
     save(store, stored(request_topic="q", response_topic="a"))
     kafka.trace = JobLookup(published=True)
@@ -76,7 +79,9 @@ def test_retry_looks_the_job_up_from_the_stored_offsets(kafka: Kafka, store: Sto
     assert (responses.topic, responses.offsets) == ("a", [4, 5, 6])
 
 
-def test_retry_publishes_a_stored_request_that_is_not_in_kafka(kafka: Kafka, store: Store) -> None:
+def test_retry_publishes_a_stored_request_that_is_not_in_kafka(
+    kafka: Kafka, store: FakeTaskState
+) -> None:
     """A job that is stored and not in Kafka is published as it was: same id, same times."""
     save(store, stored(attempt=3, request_topic="q"))
     kafka.trace = JobLookup(published=False)
@@ -94,7 +99,9 @@ def test_retry_publishes_a_stored_request_that_is_not_in_kafka(kafka: Kafka, sto
     assert current(store) == stored(attempt=3, request_topic="q")
 
 
-def test_retry_returns_the_result_of_a_job_that_has_succeeded(kafka: Kafka, store: Store) -> None:
+def test_retry_returns_the_result_of_a_job_that_has_succeeded(
+    kafka: Kafka, store: FakeTaskState
+) -> None:
     """The result that nobody fetched is the task's, at once."""
     save(store, stored())
     kafka.trace = ended(JobState.SUCCEEDED)
@@ -105,7 +112,7 @@ def test_retry_returns_the_result_of_a_job_that_has_succeeded(kafka: Kafka, stor
 
 @pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED])
 def test_retry_submits_another_job_after_a_failed_one(
-    kafka: Kafka, store: Store, state: JobState
+    kafka: Kafka, store: FakeTaskState, state: JobState
 ) -> None:
     """Another job is submitted; the old one is known to have ended and needs no CANCEL."""
     save(store, stored())
@@ -122,7 +129,7 @@ def test_retry_submits_another_job_after_a_failed_one(
     [("FAILED", False), ("CANCELLED", False), ("worker_lost", True), ("not_started", True)],
 )
 def test_retry_submits_another_job_after_a_failed_try(
-    kafka: Kafka, store: Store, outcome: str, cancelled: bool
+    kafka: Kafka, store: FakeTaskState, outcome: str, cancelled: bool
 ) -> None:
     """Another job is submitted without a search; one that may be alive is cancelled before."""
     save(store, stored(outcome=outcome))
@@ -135,7 +142,7 @@ def test_retry_submits_another_job_after_a_failed_try(
         assert kafka.journal.index("cancelled") < kafka.journal.index("published")
 
 
-def test_resubmit_cancels_the_job_and_submits_another(kafka: Kafka, store: Store) -> None:
+def test_resubmit_cancels_the_job_and_submits_another(kafka: Kafka, store: FakeTaskState) -> None:
     """With on_retry="resubmit" a retry cancels the job, whatever it does, and submits another."""
     save(store, stored())
     job = run(store, operator(on_retry="resubmit"))
@@ -146,7 +153,7 @@ def test_resubmit_cancels_the_job_and_submits_another(kafka: Kafka, store: Store
 
 @pytest.mark.parametrize("on_retry", ["reattach", "resubmit"])
 def test_clearing_a_task_cancels_its_job_and_submits_another(
-    kafka: Kafka, store: Store, on_retry: str, log: Log
+    kafka: Kafka, store: FakeTaskState, on_retry: str, log: Log
 ) -> None:
     """A changed max_tries is a clear: the old job is cancelled, and another is submitted."""
     save(store, stored(max_tries=0))
@@ -158,7 +165,7 @@ def test_clearing_a_task_cancels_its_job_and_submits_another(
 
 
 def test_failed_cancel_does_not_keep_a_try_from_submitting(
-    kafka: Kafka, store: Store, log: Log
+    kafka: Kafka, store: FakeTaskState, log: Log
 ) -> None:
     """Brokers that take no CANCEL take no request: the try fails with their words, once more."""
     save(store, stored(max_tries=0))
@@ -171,7 +178,9 @@ def test_failed_cancel_does_not_keep_a_try_from_submitting(
 CANCELLED = {"state": "CANCELLED", "partition": 2, "offset": 17}
 
 
-def test_cancelled_job_of_an_earlier_try_gets_a_successor(kafka: Kafka, store: Store) -> None:
+def test_cancelled_job_of_an_earlier_try_gets_a_successor(
+    kafka: Kafka, store: FakeTaskState
+) -> None:
     """A job of an earlier try that ends CANCELLED was cleared as it ran: another is submitted."""
     save(store, stored())
     kafka.ended = event(JobState.CANCELLED)
@@ -186,7 +195,7 @@ def test_cancelled_job_of_an_earlier_try_gets_a_successor(kafka: Kafka, store: S
 
 
 def test_cancelled_job_of_this_try_fails_the_task_without_retries(
-    kafka: Kafka, store: Store
+    kafka: Kafka, store: FakeTaskState
 ) -> None:
     """A job of this try that somebody cancelled fails the task, without retries."""
     save(store, stored(try_number=2))
@@ -199,7 +208,7 @@ def test_cancelled_job_of_this_try_fails_the_task_without_retries(
 
 @pytest.mark.parametrize("try_number", [1, 2])
 def test_job_that_was_cancelled_by_a_kill_is_retried(
-    kafka: Kafka, store: Store, try_number: int
+    kafka: Kafka, store: FakeTaskState, try_number: int
 ) -> None:
     """A worker that is shut down cancels its job, this try's or not, and the retries apply.
 
@@ -217,7 +226,9 @@ def test_job_that_was_cancelled_by_a_kill_is_retried(
     assert current(store).outcome == "CANCELLED"
 
 
-def test_kill_between_publish_and_deferral_cancels_the_job(kafka: Kafka, store: Store) -> None:
+def test_kill_between_publish_and_deferral_cancels_the_job(
+    kafka: Kafka, store: FakeTaskState
+) -> None:
     """A process that is told to end cancels the job that it has published."""
     made = operator()
     job = run(store, made, try_number=1)
@@ -225,7 +236,7 @@ def test_kill_between_publish_and_deferral_cancels_the_job(kafka: Kafka, store: 
     assert kafka.cancelled == [(job, "the task was killed")]
 
 
-def test_kill_during_the_publish_cancels_the_job(kafka: Kafka, store: Store) -> None:
+def test_kill_during_the_publish_cancels_the_job(kafka: Kafka, store: FakeTaskState) -> None:
     """The job is cancelled, too, when it may not have been published yet: CANCEL may come first."""
     made = operator()
     kafka.failure = BrokerUnreachable("no broker answered")
@@ -238,7 +249,7 @@ def test_kill_during_the_publish_cancels_the_job(kafka: Kafka, store: Store) -> 
 
 @pytest.mark.parametrize("started", [True, False])
 def test_kill_without_a_job_or_without_cancel_on_kill_cancels_nothing(
-    kafka: Kafka, store: Store, started: bool
+    kafka: Kafka, store: FakeTaskState, started: bool
 ) -> None:
     """Nothing is cancelled where nothing was submitted, or where the author does not want it."""
     made = operator(cancel_on_kill=not started)
@@ -248,7 +259,9 @@ def test_kill_without_a_job_or_without_cancel_on_kill_cancels_nothing(
     assert kafka.cancelled == []
 
 
-def test_publish_operator_keeps_its_job_even_a_failed_one(kafka: Kafka, store: Store) -> None:
+def test_publish_operator_keeps_its_job_even_a_failed_one(
+    kafka: Kafka, store: FakeTaskState
+) -> None:
     """A retry of the publish operator gives the handle of the same job, even a failed one."""
     save(store, stored())
     kafka.trace = ended(JobState.FAILED)
@@ -259,7 +272,7 @@ def test_publish_operator_keeps_its_job_even_a_failed_one(kafka: Kafka, store: S
 
 @pytest.mark.parametrize("state", ["failed", "success", "restarting"])
 def test_task_that_was_ended_before_its_deferral_cancels_its_job(
-    kafka: Kafka, store: Store, state: str
+    kafka: Kafka, store: FakeTaskState, state: str
 ) -> None:
     """A task that a person ended while it published cannot defer: its job is cancelled."""
     kafka.state = state

@@ -20,8 +20,9 @@ from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import BrokerUnreachable, RecordLocation, TopicNotFound
 from kafka_bridge.protocol.headers import text_header
 from kafka_bridge.protocol.messages import JobRequest
+from kafka_bridge.testing.fakes import FakeTaskState
 
-from ..samples import JOB, TOPIC, Store, stored
+from ..samples import JOB, TOPIC, stored
 from ..stand_ins import Kafka
 
 CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
@@ -39,7 +40,7 @@ def request(attempt: int = 1) -> JobRequest:
 
 
 def submit(
-    store: Store,
+    store: FakeTaskState,
     asked: JobRequest,
     encoding: Encoding = Encoding.AVRO,
     reply: Reply = Reply.EVENTS,
@@ -49,7 +50,7 @@ def submit(
     return submitter.submit(asked, "jobs.requests", store, try_number=1, max_tries=2)
 
 
-def test_id_is_stored_before_the_request_is_published(store: Store, kafka: Kafka) -> None:
+def test_id_is_stored_before_the_request_is_published(store: FakeTaskState, kafka: Kafka) -> None:
     """First where the topics end, then the stored id, then the request."""
     submit(store, request())
     assert kafka.journal == [
@@ -63,7 +64,7 @@ def test_id_is_stored_before_the_request_is_published(store: Store, kafka: Kafka
 
 @pytest.mark.parametrize("encoding", [Encoding.AVRO, Encoding.JSON])
 def test_record_has_the_id_as_key_and_the_request_as_value(
-    store: Store, kafka: Kafka, encoding: Encoding
+    store: FakeTaskState, kafka: Kafka, encoding: Encoding
 ) -> None:
     """The record's key is the correlation id, its value the request, in the encoding asked for."""
     job, location = submit(store, request(), encoding)
@@ -76,7 +77,7 @@ def test_record_has_the_id_as_key_and_the_request_as_value(
     assert job == stored()
 
 
-def test_id_is_stored_even_if_the_publish_fails(store: Store, kafka: Kafka) -> None:
+def test_id_is_stored_even_if_the_publish_fails(store: FakeTaskState, kafka: Kafka) -> None:
     """A request that may or may not have gone out has left its id and offsets behind, for ever."""
     kafka.failure = BrokerUnreachable("no broker answered")
     with pytest.raises(BrokerUnreachable, match="no broker answered"):
@@ -88,7 +89,7 @@ def test_id_is_stored_even_if_the_publish_fails(store: Store, kafka: Kafka) -> N
 
 
 def test_missing_topic_stores_nothing(
-    store: Store, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+    store: FakeTaskState, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a topic is missing, no id is stored and nothing goes out."""
 
@@ -101,20 +102,20 @@ def test_missing_topic_stores_nothing(
     assert kafka.journal == ["opened for 12 s", "closed"]
 
 
-def test_submitting_again_stores_nothing(store: Store, kafka: Kafka) -> None:
+def test_submitting_again_stores_nothing(store: FakeTaskState, kafka: Kafka) -> None:
     """What is stored of a job stays as it was before its first publish."""
     place = Submitter(CONFIG, Encoding.AVRO, Reply.EVENTS, 12).submit_again(request(), "q")
     assert place == RecordLocation("q", 1, 17)
     assert kafka.journal == ["opened for 12 s", "connected for q", "published", "closed"]
 
 
-def test_request_without_a_trace_has_no_trace_header(store: Store, kafka: Kafka) -> None:
+def test_request_without_a_trace_has_no_trace_header(store: FakeTaskState, kafka: Kafka) -> None:
     """Where nothing is traced, no header says so."""
     submit(store, request())
     assert text_header(kafka.published[0][3], "traceparent") is None
 
 
-def test_request_has_the_trace_of_the_task(store: Store, kafka: Kafka) -> None:
+def test_request_has_the_trace_of_the_task(store: FakeTaskState, kafka: Kafka) -> None:
     """The task's trace travels in the request, in the form of W3C Trace Context."""
     context = SpanContext(0xAB, 0xCD, is_remote=False, trace_flags=TraceFlags(1))
     with trace.use_span(NonRecordingSpan(context)):
