@@ -1,4 +1,4 @@
-"""Certificates of the secured test broker: what is made, and what is missing to make it."""
+"""Certificates of the secured test broker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no o
 def test_without_openssl_the_error_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A person without it reads what is missing, and how to get it."""
+    """The error names the missing program and how to install it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BrokerUnavailable, match=r"no 'openssl' on PATH.*apt install openssl"):
         CertificateAuthority(tmp_path, "ca")
@@ -26,10 +26,10 @@ def test_without_openssl_the_error_says_what_to_install(
 
 @needs_openssl
 @pytest.mark.parametrize(("expired", "words"), [(False, None), (True, "certificate has expired")])
-def test_expired_certificate_is_told_from_a_good_one(
+def test_expired_certificate_is_recognised(
     tmp_path: Path, expired: bool, words: str | None
 ) -> None:
-    """A client's own certificate is judged as a peer that trusts it would."""
+    """A client's own certificate is checked as a peer that trusts it would check it."""
     issued = CertificateAuthority(tmp_path, "ca").issue("alice", expired=expired)
     settings = {
         "ssl.certificate.location": str(issued.chain),
@@ -39,7 +39,7 @@ def test_expired_certificate_is_told_from_a_good_one(
 
 
 def test_unknown_words_for_permissions_are_refused() -> None:
-    """A misspelt operation or resource is an error that lists what there is."""
+    """The error for an unknown operation or resource lists the known ones."""
     with pytest.raises(BrokerError, match="unknown resource 'topics': use one of topic, group"):
         permissions.bindings("u", "topics", "t", ["Read"], prefixed=False)
     with pytest.raises(BrokerError, match="unknown operation 'Reed'"):

@@ -1,4 +1,4 @@
-"""The embedded broker in one process: what it does, and that it says what it cannot do."""
+"""The embedded broker in one process, and its errors for what it does not support."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_a_record_comes_back(kafka_broker: EmbeddedBroker, unique_name: Callable[..., str]) -> None:
-    """The pytest fixture is a broker: what is produced can be read."""
+def test_published_record_is_consumed(
+    kafka_broker: EmbeddedBroker, unique_name: Callable[..., str]
+) -> None:
+    """The pytest fixture is a broker."""
     topic = unique_name("topic")
     kafka_broker.create_topic(topic)
     producer = Producer({"bootstrap.servers": kafka_broker.bootstrap_servers})
@@ -32,7 +34,7 @@ def test_a_record_comes_back(kafka_broker: EmbeddedBroker, unique_name: Callable
     assert (message.key(), message.value()) == (b"key", b"value")
 
 
-def test_topics_are_there_from_the_start() -> None:
+def test_topics_exist_from_the_start() -> None:
     """`topics=` are visible to any client, with 4 partitions, before the first record."""
     with EmbeddedBroker(topics=["jobs.requests", "jobs.responses"]) as broker:
         found = admin_client(broker.bootstrap_servers).list_topics(timeout=10).topics
@@ -43,8 +45,8 @@ def test_topics_are_there_from_the_start() -> None:
 
 
 @pytest.mark.parametrize("wish", [{"partitions": 3}, {"config": {"cleanup.policy": "compact"}}])
-def test_what_it_cannot_give_is_refused(kafka_broker: EmbeddedBroker, wish: dict[str, int]) -> None:
-    """A test that needs partitions or settings is not quietly run without them."""
+def test_unsupported_topic_is_refused(kafka_broker: EmbeddedBroker, wish: dict[str, int]) -> None:
+    """A test that needs partitions or settings does not run without them."""
     with pytest.raises(BrokerError, match="use ApacheKafka"):
         kafka_broker.create_topic("refused", **wish)  # type: ignore[arg-type]
 
@@ -57,7 +59,7 @@ def test_it_starts_quickly() -> None:
 
 
 def test_it_ends_with_its_context() -> None:
-    """Nothing answers after the `with` statement, and the object says that it does not run."""
+    """After the `with` statement no broker answers, and the object raises an error."""
     with EmbeddedBroker() as broker:
         address = broker.bootstrap_servers
         assert cluster_id(admin_client(address), 10) is not None
@@ -66,8 +68,8 @@ def test_it_ends_with_its_context() -> None:
         _ = broker.bootstrap_servers
 
 
-def test_clients_find_it_at_the_port_that_was_chosen() -> None:
-    """Records are written and read through that port, which is free again afterwards."""
+def test_port_can_be_chosen() -> None:
+    """Clients publish and consume through it, and it is free again afterwards."""
     port = free_port()
     with EmbeddedBroker(["a-topic"], port=port) as broker:
         assert broker.bootstrap_servers == f"127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""The fakes behave as what they replace, as far as tests rely on it."""
+"""The fakes behave like the objects that they replace, as far as tests rely on it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:1"})
 
 
 def test_clock_moves_only_when_it_is_moved() -> None:
-    """Its three times agree, and a sleep costs no time."""
+    """Its three times agree, and a sleep takes no time."""
     clock = FakeClock(100.0)
     clock.sleep(5.0)
     clock.advance(0.5)
@@ -57,7 +57,7 @@ def test_clock_does_not_go_back() -> None:
 
 
 async def test_async_sleep_lets_other_tasks_run() -> None:
-    """As asyncio's own sleep does, even for zero seconds."""
+    """Like asyncio's own sleep, even for zero seconds."""
     clock, order = FakeClock(0.0), list[str]()
 
     async def other() -> None:
@@ -74,14 +74,14 @@ async def test_async_sleep_lets_other_tasks_run() -> None:
 
 
 def test_fake_record_producer_replaces_every_public_method() -> None:
-    """A method that it inherited would reach into a client that is not there."""
+    """An inherited method would use a client that does not exist."""
     public = {name for name, _ in inspect.getmembers(RecordProducer, inspect.isfunction)}
     missing = {name for name in public if not name.startswith("_")} - set(vars(FakeRecordProducer))
     assert not missing
 
 
 def test_record_is_acknowledged_at_once_and_kept() -> None:
-    """The record can be decoded; each one lies behind the one before."""
+    """The record can be decoded; offsets are consecutive."""
     producer = FakeRecordProducer()
     job = "0d3b9a52-61f4-4c0e-9b7d-3f2a1c5e7d01"
     command = JobCommand(correlation_id=job, command=Command.CANCEL, issued_at=utc_now())
@@ -94,7 +94,7 @@ def test_record_is_acknowledged_at_once_and_kept() -> None:
 
 
 def test_scripted_failures_come_before_the_rule() -> None:
-    """The next records fail as the test says, later ones where the rule refuses them."""
+    """The next records fail as scripted, later ones if the rule refuses them."""
     producer = FakeRecordProducer(lambda each: DeliveryFailed("empty") if not each.value else None)
     producer.fail(BrokerUnreachable("away"), times=2)
     outcomes = [producer.send("t", None, value, []) for value in (b"1", b"2", b"3", b"")]
@@ -104,7 +104,7 @@ def test_scripted_failures_come_before_the_rule() -> None:
 
 
 def test_held_records_wait_for_their_acknowledgement() -> None:
-    """In order; what is held may also fail."""
+    """In order; a held record may also fail."""
     producer, reports = FakeRecordProducer(), list[Exception | None]()
     producer.hold()
     for value in (b"1", b"2", b"3"):
@@ -127,8 +127,8 @@ def test_publishing_while_records_are_held_fails_instead_of_blocking() -> None:
         producer.publish("t", None, None, [])
 
 
-def test_producer_that_was_abandoned_says_so() -> None:
-    """As the real one does after a fatal error."""
+def test_producer_with_a_fatal_error_raises_it() -> None:
+    """Like the real one."""
     producer = FakeRecordProducer()
     producer.check()
     producer.fatal = DeliveryFailed("fatal")
@@ -140,7 +140,7 @@ def test_producer_that_was_abandoned_says_so() -> None:
 
 
 def test_exception_of_a_callback_loses_no_other_report() -> None:
-    """As in the real client: the poll ends with it, and the next poll serves the others."""
+    """Like the real client: the poll raises it, and the next poll serves the other reports."""
     client, reported = FakeProducer(), list[int]()
 
     def report(number: int) -> None:
@@ -161,7 +161,7 @@ def test_exception_of_a_callback_loses_no_other_report() -> None:
 def test_client_reports_success_and_failure_to_the_real_producer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An error's code becomes the bridge's error."""
+    """The code of an error becomes the bridge's error."""
     client = FakeProducer()
     monkeypatch.setattr(producer_module, "make", client.make)
     client.fail(ck.KafkaError.MSG_SIZE_TOO_LARGE)
@@ -174,10 +174,10 @@ def test_client_reports_success_and_failure_to_the_real_producer(
     assert client.settings["bootstrap.servers"] == "127.0.0.1:1"
 
 
-def test_delayed_reports_come_when_the_clock_says(
+def test_delayed_reports_follow_the_clock(
     monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
-    """Not before it, or when the test wants them all."""
+    """They come at their time, or when the test asks for all of them."""
     clock = FakeClock()
     client = FakeProducer(clock=clock)
     client.delay = 30.0
@@ -195,7 +195,7 @@ def test_delayed_reports_come_when_the_clock_says(
 
 
 def test_client_refuses_a_record_as_a_full_queue_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real producer tries again, and its record arrives."""
+    """The real producer retries, and the record is published."""
     client = FakeProducer()
     client.refuse(BufferError("queue full"), times=2)
     monkeypatch.setattr(producer_module, "make", client.make)
@@ -205,7 +205,7 @@ def test_client_refuses_a_record_as_a_full_queue_does(monkeypatch: pytest.Monkey
 
 
 def test_fatal_error_of_the_client_is_raised_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By poll, as librdkafka's is."""
+    """By poll, like that of librdkafka."""
     client = FakeProducer()
     client.fatal = ck.KafkaError(ck.KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
     monkeypatch.setattr(producer_module, "make", client.make)
@@ -218,7 +218,7 @@ def test_fatal_error_of_the_client_is_raised_once(monkeypatch: pytest.MonkeyPatc
 
 
 class Member:
-    """The bridge's real consumer of requests on a fake client, with what it was notified of."""
+    """The bridge's real request consumer on a fake client, and its notifications."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.client = FakeConsumer("orders", partitions=3, clock=FakeClock())
@@ -246,7 +246,7 @@ def member(monkeypatch: pytest.MonkeyPatch) -> Member:
 
 
 def test_rebalances_happen_within_a_poll(member: Member) -> None:
-    """In the order of the script, and before the records behind them."""
+    """In the order of the script, before the records that follow them."""
     member.client.add_assignment(0, 1)
     member.client.add_record(b"a", partition=1)
     member.client.add(None)  # here the first poll ends
@@ -261,7 +261,7 @@ def test_rebalances_happen_within_a_poll(member: Member) -> None:
 
 
 def test_records_of_a_paused_partition_wait(member: Member) -> None:
-    """Others go on; they come once it is resumed."""
+    """Other partitions go on; the records arrive after it is resumed."""
     member.client.add_assignment(0, 1)
     assert member.poll() == []
     member.consumer.hold({0})
@@ -273,7 +273,7 @@ def test_records_of_a_paused_partition_wait(member: Member) -> None:
 
 
 def test_commits_are_noted_and_may_fail(member: Member) -> None:
-    """The answer to an asynchronous commit comes within the next poll."""
+    """The result of an asynchronous commit arrives within the next poll."""
     member.consumer.commit({0: Position(5), 1: Position(7)})
     member.client.commit_error = ck.KafkaError.UNKNOWN_MEMBER_ID
     member.consumer.commit({0: Position(6)})
@@ -286,14 +286,14 @@ def test_commits_are_noted_and_may_fail(member: Member) -> None:
 
 
 def test_client_error_reaches_the_error_callback(member: Member) -> None:
-    """One that does not heal by itself is raised."""
+    """A permanent error is raised."""
     member.client.add_client_error(ck.KafkaError.GROUP_AUTHORIZATION_FAILED)
     with pytest.raises(AccessDenied, match="Group authorization failed"):
         member.poll()
 
 
-def test_closing_revokes_what_was_assigned(member: Member) -> None:
-    """By the poll that sends the member's farewell to the group."""
+def test_closing_revokes_the_assignment(member: Member) -> None:
+    """By the poll with which the member leaves the group."""
     member.client.add_assignment(2)
     member.poll()
     member.consumer.close()
@@ -301,8 +301,8 @@ def test_closing_revokes_what_was_assigned(member: Member) -> None:
     assert member.client.closed
 
 
-def test_poll_without_news_moves_the_clock_by_its_timeout() -> None:
-    """So that code with a deadline reaches it without waiting."""
+def test_poll_without_records_moves_the_clock_by_its_timeout() -> None:
+    """Code with a deadline reaches it without a real wait."""
     clock = FakeClock(0.0)
     consumer = FakeConsumer(clock=clock)
     consumer.add(None)
@@ -312,7 +312,7 @@ def test_poll_without_news_moves_the_clock_by_its_timeout() -> None:
 
 
 def test_poll_without_a_clock_waits_for_the_next_step() -> None:
-    """A thread that reads gets what the test adds later."""
+    """A thread that reads receives what the test adds later."""
     consumer, got = FakeConsumer(), list[Any]()
     thread = threading.Thread(target=lambda: got.append(consumer.poll(30.0)))
     thread.start()
@@ -321,8 +321,8 @@ def test_poll_without_a_clock_waits_for_the_next_step() -> None:
     assert got == [message]
 
 
-def test_positions_follow_what_was_read() -> None:
-    """Of an assigned partition nothing is known until the first record."""
+def test_positions_follow_the_consumed_records() -> None:
+    """The position of an assigned partition is unknown until its first record."""
     consumer = FakeConsumer(partitions=2)
     both = [ck.TopicPartition("topic", 0, 7), ck.TopicPartition("topic", 1, 0)]
     consumer.assign(both)
@@ -334,8 +334,8 @@ def test_positions_follow_what_was_read() -> None:
     assert [each.offset for each in consumer.position(both)] == [8, ck.OFFSET_INVALID]
 
 
-def test_questions_to_the_brokers_are_answered_from_the_records() -> None:
-    """Where a partition begins and ends, what it has since a time, and how many there are."""
+def test_look_ups_are_answered_from_the_records() -> None:
+    """First and next offset, offsets since a time, and the number of partitions."""
     consumer = FakeConsumer("t", partitions=2)
     consumer.add_record(b"a", offset=3, timestamp_ms=1000)
     consumer.add_record(b"b", offset=4, timestamp_ms=2000)
@@ -359,7 +359,7 @@ def test_scripted_exception_is_raised_by_poll() -> None:
 
 
 def test_task_state_keeps_values_and_their_retention() -> None:
-    """And says when it was written to, beside what other fakes note."""
+    """It notes its writes in the journal that other fakes share."""
     journal = ["published"]
     state = FakeTaskState(journal=journal)
     state.set("job", {"id": 1}, retention="for ever")

@@ -1,4 +1,4 @@
-"""Which broker the tests run against, and what they say where there is none."""
+"""Which broker the tests run on, and the error if there is none."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ VARIABLE = external.VARIABLE
 
 
 class FakeBroker(ExternalBroker):
-    """Starts, or refuses, as told."""
+    """Starts, or fails to start, as scripted."""
 
     def __init__(self, kind: str, refusal: Exception | None = None) -> None:
         super().__init__(f"{kind}:9092")
         self._refusal = refusal
 
     def start(self) -> Self:
-        """Refuse where so told."""
+        """Fail if scripted."""
         if self._refusal is not None:
             raise self._refusal
         return self
@@ -35,7 +35,7 @@ class FakeBroker(ExternalBroker):
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception | None]:
-    """Say, by kind, why this machine does not have it; None where it does."""
+    """Set, by kind of broker, why it cannot be started; None if it can."""
     has: dict[str, Exception | None] = {"compose": None, "apache": None}
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr(find, "ComposeKafka", lambda: FakeBroker("compose", has["compose"]))
@@ -43,31 +43,31 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception | None]:
     return has
 
 
-def test_an_address_that_was_given_comes_first(
+def test_configured_address_comes_first(
     machine: dict[str, Exception | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who names a broker gets that one, though Docker and a JDK are there."""
+    """It is used even if Docker and a JDK are installed."""
     monkeypatch.setenv(VARIABLE, "127.0.0.1:1234")
     monkeypatch.setattr(topics, "cluster_id", lambda *_: "a-cluster")
     assert find_broker().bootstrap_servers == "127.0.0.1:1234"
 
 
 def test_docker_comes_before_the_jdk(machine: dict[str, Exception | None]) -> None:
-    """Without an address, Compose is used where it is there."""
+    """Without an address, Compose is used if it is available."""
     assert find_broker().bootstrap_servers == "compose:9092"
 
 
 @pytest.mark.parametrize("refusal", [BrokerUnavailable("no engine"), BrokerStartFailed("crashed")])
-def test_the_jdk_is_used_where_docker_is_not(
+def test_jdk_is_used_without_docker(
     machine: dict[str, Exception | None], refusal: Exception
 ) -> None:
-    """A Docker that is missing, or fails to start the broker, is passed over."""
+    """Also if Docker fails to start the broker."""
     machine["compose"] = refusal
     assert find_broker().bootstrap_servers == "apache:9092"
 
 
-def test_the_error_lists_what_was_tried_in_order(machine: dict[str, Exception | None]) -> None:
-    """A person reads from the error what to install or to set."""
+def test_error_lists_the_tried_brokers_in_order(machine: dict[str, Exception | None]) -> None:
+    """It says what to install or to set."""
     machine["compose"] = BrokerUnavailable("no 'docker' on PATH")
     machine["apache"] = BrokerUnavailable("no JDK 17+ ('java') on PATH")
     with pytest.raises(NoBrokerFound) as caught:
@@ -83,10 +83,10 @@ def test_the_error_lists_what_was_tried_in_order(machine: dict[str, Exception | 
     assert isinstance(caught.value, KafkaBridgeError)
 
 
-def test_an_address_that_does_not_answer_ends_the_search(
+def test_address_that_does_not_answer_ends_the_search(
     machine: dict[str, Exception | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tests never quietly run against another broker than the one that was named."""
+    """Tests never use another broker than the configured one."""
     monkeypatch.setenv(VARIABLE, "127.0.0.1:9")
     monkeypatch.setattr(external, "ANSWER_TIMEOUT", 0.2)
     with pytest.raises(NoBrokerFound, match=r"no Kafka answered at 127\.0\.0\.1:9") as caught:
@@ -94,8 +94,8 @@ def test_an_address_that_does_not_answer_ends_the_search(
     assert [kind for kind, _ in caught.value.reasons] == [VARIABLE]
 
 
-def test_a_programming_error_is_no_missing_broker(machine: dict[str, Exception | None]) -> None:
-    """Only broker errors count as "not available"; a bug comes out as it is."""
+def test_programming_error_is_raised(machine: dict[str, Exception | None]) -> None:
+    """Only broker errors mean "not available"."""
     machine["compose"] = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
         find_broker()

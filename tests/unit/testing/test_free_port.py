@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def test_a_port_in_use_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port on which something listens is passed over."""
+def test_port_in_use_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port on which a process listens is skipped."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -26,8 +26,8 @@ def test_a_port_in_use_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
         assert ports.free_port() == free
 
 
-def test_clients_are_never_given_a_brokers_port() -> None:
-    """A stopped broker's port lies below those that outgoing connections are given."""
+def test_ports_of_brokers_are_not_ports_of_clients() -> None:
+    """The system gives outgoing connections higher ports, so a stopped broker's port stays free."""
     ephemeral = Path("/proc/sys/net/ipv4/ip_local_port_range")
     if not ephemeral.exists():
         pytest.skip("no Linux")

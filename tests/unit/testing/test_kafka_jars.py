@@ -1,4 +1,4 @@
-"""Kafka's jars: what is said without a JDK or Maven, and one download for everybody."""
+"""Kafka's jars: errors without a JDK or Maven, and one shared download."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ echo jar > "$target/kafka_2.13-4.2.1.jar"
 
 
 def program(directory: Path, name: str, text: str) -> None:
-    """Put an executable shell script on a PATH of its own."""
+    """Write an executable shell script to the test's PATH."""
     directory.mkdir(exist_ok=True)
     (directory / name).write_text(text)
     (directory / name).chmod(0o755)
@@ -31,7 +31,7 @@ def program(directory: Path, name: str, text: str) -> None:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a PATH with nothing on it yet, and an empty cache."""
+    """Give an empty PATH and an empty cache."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv(jars.CACHE_VARIABLE, str(tmp_path / "cache"))
@@ -39,41 +39,41 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_without_java_the_error_says_what_to_install(path: Path) -> None:
-    """A person without a JDK reads that it is a JDK, and which, that is missing."""
+    """The error says that a JDK is missing, and which version."""
     with pytest.raises(BrokerUnavailable, match=r"no JDK 17\+ \('java'\) on PATH"):
         ApacheKafka().start()
 
 
-@pytest.mark.parametrize(("said", "version"), [("1.8.0_402", 8), ("11.0.2", 11)])
-def test_an_old_java_is_refused(path: Path, said: str, version: int) -> None:
-    """Kafka 4 does not run on it; the error names the program and its version."""
-    program(path, "java", f"#!/bin/sh\necho 'openjdk version \"{said}\" 2024-01-16' >&2\n")
+@pytest.mark.parametrize(("printed", "version"), [("1.8.0_402", 8), ("11.0.2", 11)])
+def test_old_java_is_refused(path: Path, printed: str, version: int) -> None:
+    """Kafka 4 does not run on it; the error has the program and its version."""
+    program(path, "java", f"#!/bin/sh\necho 'openjdk version \"{printed}\" 2024-01-16' >&2\n")
     with pytest.raises(BrokerUnavailable, match=rf"{path}/java is version {version}$"):
         jars.java_command()
 
 
-@pytest.mark.parametrize("said", ["17.0.15", "21", "25-ea"])
-def test_a_java_that_is_new_enough_is_taken(path: Path, said: str) -> None:
-    """17 and everything later will do, early access too."""
-    program(path, "java", f"#!/bin/sh\necho 'openjdk version \"{said}\" 2025-04-15' >&2\n")
+@pytest.mark.parametrize("printed", ["17.0.15", "21", "25-ea"])
+def test_new_java_is_accepted(path: Path, printed: str) -> None:
+    """17 and all later versions, early access too."""
+    program(path, "java", f"#!/bin/sh\necho 'openjdk version \"{printed}\" 2025-04-15' >&2\n")
     assert jars.java_command() == str(path / "java")
 
 
-def test_without_maven_the_error_says_where_jars_were_looked_for(path: Path) -> None:
-    """No jars and no Maven: both are named, so either can be mended."""
+def test_error_without_maven_has_the_searched_directory(path: Path) -> None:
+    """Jars or Maven: the error names both."""
     with pytest.raises(BrokerUnavailable, match=r"no Maven \('mvn'\) on PATH.*/cache"):
         jars.kafka_jars()
 
 
 def test_cached_jars_need_no_maven(path: Path) -> None:
-    """A machine that downloaded once works offline and without Maven."""
+    """After one download a machine works offline and without Maven."""
     cached = jars.cache_directory() / f"kafka-{jars.KAFKA_VERSION}"
     cached.mkdir(parents=True)
     assert jars.kafka_jars() == cached
 
 
-def test_a_failed_download_leaves_nothing_and_says_why(path: Path) -> None:
-    """Maven's own words reach the person, and no half-filled directory is taken for jars."""
+def test_failed_download_leaves_nothing_and_has_the_error_of_maven(path: Path) -> None:
+    """An incomplete directory is not used."""
     program(path, "mvn", "#!/bin/sh\necho 'Could not resolve host'\nexit 1\n")
     with pytest.raises(BrokerUnavailable, match="Could not resolve host"):
         jars.kafka_jars()
@@ -81,8 +81,8 @@ def test_a_failed_download_leaves_nothing_and_says_why(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_that_ask_at_once_share_one_download(path: Path, tmp_path: Path) -> None:
-    """Of three processes one runs Maven, and all three find whole jars."""
+def test_simultaneous_processes_share_one_download(path: Path, tmp_path: Path) -> None:
+    """Of three processes one runs Maven, and all three find complete jars."""
     calls = tmp_path / "calls"
     program(path, "mvn", FAKE_MAVEN.format(calls=calls))
     ask = (

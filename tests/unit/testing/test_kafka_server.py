@@ -1,4 +1,4 @@
-"""A broker's process ends with whoever started it, in every way that one can end."""
+"""A broker's process ends with the process that started it, however that one ends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ print(server.pid, flush=True)
 
 
 def gone(pid: int) -> bool:
-    """Say whether a process has ended, be it that nobody has collected it yet."""
+    """Return whether a process has ended, even if it is still a zombie."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -57,7 +57,7 @@ def server(tmp_path: Path) -> Iterator[KafkaServer]:
 def test_it_dies_when_its_parent_is_killed(
     tmp_path: Path, eventually: Callable[..., None], then: str
 ) -> None:
-    """SIGKILL of the parent: the process is gone and its directory removed, forks or not."""
+    """After SIGKILL of the parent, its directory is removed too, even if a fork lives on."""
     directory = tmp_path / "data"
     directory.mkdir()
     command = [sys.executable, "-c", PARENT.format(then=then), str(directory)]
@@ -76,7 +76,7 @@ def test_it_dies_when_its_parent_is_killed(
 def test_it_dies_when_the_guard_is_killed(
     server: KafkaServer, eventually: Callable[..., None]
 ) -> None:
-    """Nor does it outlive the little process that watches over it."""
+    """It does not outlive the guard process beside it."""
     pid = server.pid
     guard = psutil.Process(pid).parent()
     assert guard is not None
@@ -88,7 +88,7 @@ def test_it_dies_when_the_guard_is_killed(
 def test_it_survives_the_thread_that_started_it(
     tmp_path: Path, eventually: Callable[..., None]
 ) -> None:
-    """A broker that was started in a thread stays when that thread is over."""
+    """A broker that a thread started lives on when that thread has ended."""
     threaded = "import threading as t; x = t.Thread(target=server.launch, args=[sys.argv[2:]])"
     script = PARENT.replace('server.launch(["/bin/sleep", "600"])', threaded)
     script = script.replace("print(", "x.start(); x.join(); time.sleep(0.4); print(")
@@ -99,7 +99,7 @@ def test_it_survives_the_thread_that_started_it(
 
 
 def test_stop_lets_the_process_end_by_itself(tmp_path: Path) -> None:
-    """SIGTERM first: what the process does on it is done before `stop` returns."""
+    """`stop` sends SIGTERM and returns when the process has cleaned up."""
     server = KafkaServer(tmp_path)
     script = "trap 'echo goodbye; exit 0' TERM; echo ready; while :; do /bin/sleep 0.05; done"
     server.launch(["/bin/sh", "-c", script])
@@ -110,15 +110,15 @@ def test_stop_lets_the_process_end_by_itself(tmp_path: Path) -> None:
     assert server.last_lines().endswith("goodbye")
 
 
-def test_a_frozen_process_can_be_stopped(server: KafkaServer) -> None:
-    """`stop` after SIGSTOP does not wait for a process that cannot hear."""
+def test_frozen_process_can_be_stopped(server: KafkaServer) -> None:
+    """`stop` after SIGSTOP does not wait for a process that cannot react."""
     server.send(signal.SIGSTOP)
     server.stop()
     assert not server.running
 
 
 def test_kill_returns_when_the_process_is_gone(server: KafkaServer) -> None:
-    """After `kill`, its port can be taken again."""
+    """After `kill`, its port is free."""
     pid = server.pid
     server.kill()
     assert gone(pid)
@@ -127,7 +127,7 @@ def test_kill_returns_when_the_process_is_gone(server: KafkaServer) -> None:
 
 
 def test_it_can_be_launched_again(server: KafkaServer) -> None:
-    """A second launch has a process of its own."""
+    """A second launch starts another process."""
     first = server.pid
     server.kill()
     server.launch(SLEEP)
@@ -135,8 +135,10 @@ def test_it_can_be_launched_again(server: KafkaServer) -> None:
     assert server.pid != first
 
 
-def test_what_the_process_said_is_kept(tmp_path: Path, eventually: Callable[..., None]) -> None:
-    """Errors can show the last 15 lines of this launch, whichever stream they came from."""
+def test_last_lines_of_the_output_are_stored(
+    tmp_path: Path, eventually: Callable[..., None]
+) -> None:
+    """Errors show the last 15 lines of this launch, of both outputs."""
     server = KafkaServer(tmp_path)
     assert server.last_lines() == "(it said nothing)"
     server.launch(["/bin/sh", "-c", "for i in $(seq 20); do echo line $i; done; echo end >&2"])

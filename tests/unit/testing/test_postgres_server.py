@@ -1,4 +1,4 @@
-"""What a local Airflow's Postgres says where it cannot be run."""
+"""The errors of a local Airflow's Postgres if it cannot run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kafka_bridge.testing.local_airflow.postgres_server import DEBIAN
 
 
 def why() -> str:
-    """Return why there is no Postgres."""
+    """Return why Postgres cannot run."""
     with pytest.raises(PostgresMissing) as missing, start_postgres():
         pass
     return str(missing.value)
@@ -28,7 +28,7 @@ def nothing_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Airflow's API server needs a driver of its own, and its name is told."""
+    """Airflow's API server needs a separate driver; the error names it."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name != "asyncpg" or None)
     assert why() == "the Python package asyncpg is not installed"
 
@@ -36,7 +36,7 @@ def test_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_programs_are_named_with_the_searched_places(
     monkeypatch: pytest.MonkeyPatch, nothing_on_the_path: None
 ) -> None:
-    """Without Postgres it is said where it was looked for."""
+    """The error has the searched directories."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
     assert why() == f"there is no initdb, neither on the PATH nor in {DEBIAN}"
@@ -45,6 +45,6 @@ def test_missing_programs_are_named_with_the_searched_places(
 def test_root_without_setpriv_is_refused(
     monkeypatch: pytest.MonkeyPatch, nothing_on_the_path: None
 ) -> None:
-    """Postgres refuses to run as root, so something must give that up."""
+    """Postgres does not run as root, so a program must change the user."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert why() == "Postgres does not run as root, and setpriv is not installed"

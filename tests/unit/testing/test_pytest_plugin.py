@@ -1,4 +1,4 @@
-"""The pytest plugin costs nobody anything, and real-broker tests skip at home and fail in CI."""
+"""The pytest plugin is quick to import; tests without a real broker are skipped, and fail in CI."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEEDS_KAFKA = "def test_it(private_broker): pass\n"
 
 @pytest.mark.slow
 def test_importing_the_plugin_loads_no_kafka_client() -> None:
-    """Every pytest run on a machine with kafka-bridge imports it; only its fixture may be slow."""
+    """Each run of pytest imports it if kafka-bridge is installed; only its fixture may be slow."""
     heavy = ("confluent_kafka", "fastavro", "airflow", "typer", "pydantic")
     code = (
         "import sys, kafka_bridge.testing.pytest_plugin;"
@@ -28,7 +28,7 @@ def test_importing_the_plugin_loads_no_kafka_client() -> None:
 
 
 def test_every_public_name_can_be_imported() -> None:
-    """What `kafka_bridge.testing` promises in __all__ is there, though imported late."""
+    """All names in `__all__` exist, though they are imported late."""
     import kafka_bridge.testing as package
 
     assert all(getattr(package, name).__name__ == name for name in package.__all__)
@@ -40,10 +40,10 @@ def test_every_public_name_can_be_imported() -> None:
 @pytest.mark.parametrize(
     ("ci", "outcome", "code"), [("", "1 skipped", 0), ("true", "1 error", 1), ("1", "1 error", 1)]
 )
-def test_without_a_broker_tests_skip_at_home_and_fail_in_ci(
+def test_without_a_broker_tests_are_skipped_and_fail_in_ci(
     tmp_path: Path, ci: str, outcome: str, code: int
 ) -> None:
-    """Either way the reason is printed: a green CI has seen a real Kafka."""
+    """The reason is printed: a green CI has used a real Kafka."""
     shutil.copy(TESTS / "conftest.py", tmp_path)
     (tmp_path / "test_real.py").write_text(NEEDS_KAFKA)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    real_kafka: a real broker\n")

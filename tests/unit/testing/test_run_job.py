@@ -1,4 +1,4 @@
-"""``run_job``: a service tests its handlers as its worker would run them, without any broker."""
+"""``run_job`` runs a handler as a worker does, without a broker."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Order(BaseModel):
 
 @worker.job("double")
 def double(job: JobContext, payload: Order) -> dict[str, int]:
-    """Say how far it is, and double."""
+    """Publish progress, and double."""
     job.progress(1, total=1, unit="numbers")
     return {"double": payload.number * 2}
 
@@ -47,7 +47,7 @@ async def double_async(job: JobContext, payload: Order) -> dict[str, int]:
 
 @worker.job("refuse", retries=1, backoff=Backoff(initial=0, jitter=0))
 def refuse(job: JobContext) -> None:
-    """Fail, with a type of its own, also when tried again."""
+    """Fail with an error type, also in the retry."""
     raise ApplicationError("no such table", type="table_missing")
 
 
@@ -59,7 +59,7 @@ def patient(job: JobContext) -> None:
 
 @worker.job("stubborn")
 def stubborn(job: JobContext) -> str:
-    """Finish all the same once told to stop."""
+    """Finish although told to stop."""
     while not job.stop_requested:
         time.sleep(0.01)
     return "done"
@@ -67,7 +67,7 @@ def stubborn(job: JobContext) -> str:
 
 @worker.job("clumsy")
 def clumsy(job: JobContext) -> None:
-    """Fail at cleaning up once told to stop."""
+    """Fail in the clean-up when told to stop."""
     try:
         job.sleep(60)
     finally:
@@ -76,8 +76,8 @@ def clumsy(job: JobContext) -> None:
 
 @pytest.mark.parametrize("job_type", ["double", "double.async"])
 @pytest.mark.parametrize("payload", [{"number": 21}, Order(number=21)])
-def test_outcome_is_what_the_task_gets(job_type: str, payload: Any) -> None:
-    """The payload is validated, the result is what JSON makes of it, the events are in order."""
+def test_outcome_is_that_of_the_task(job_type: str, payload: Any) -> None:
+    """The payload is validated, the result is a JSON value, the events are in order."""
     outcome = run_job(worker, job_type, payload)
     assert (outcome.state, outcome.result, outcome.error) == (S.SUCCEEDED, {"double": 42}, None)
     assert [event.sequence for event in outcome.events] == list(range(len(outcome.events)))
@@ -111,7 +111,7 @@ def test_outcome_has_the_published_progress(monkeypatch: pytest.MonkeyPatch) -> 
 def test_failed_job_is_an_outcome_and_raises_nothing(
     job_type: str, payload: Any, kind: str, words: str
 ) -> None:
-    """Nothing is raised in the test: it sees the error that the task would."""
+    """The outcome has the error that the task would get."""
     outcome = run_job(worker, job_type, payload)
     assert (outcome.state, outcome.result) == (S.FAILED, None)
     assert outcome.error is not None
@@ -120,13 +120,13 @@ def test_failed_job_is_an_outcome_and_raises_nothing(
 
 
 def test_retries_are_made_and_published_as_messages() -> None:
-    """Each is a message, as the task's log would have it."""
+    """The messages are those of the task's log."""
     messages = [event.message for event in run_job(worker, "refuse").events if event.message]
     assert messages == ["Try 1 of 2 failed: table_missing: no such table; retrying in 0.0 s"]
 
 
 def test_cancelled_job_ends_as_cancelled_or_states_the_request() -> None:
-    """One that stops is CANCELLED; one that ends another way says that it was asked to."""
+    """A job that stops is CANCELLED; one that ends another way states the stop request."""
     stopped = run_job(worker, "patient", cancel_after=0.05)
     assert (stopped.state, stopped.events[-1].attributes) == (S.CANCELLED, {})
     done, failed = (run_job(worker, each, cancel_after=0.05) for each in ("stubborn", "clumsy"))
@@ -138,13 +138,13 @@ def test_cancelled_job_ends_as_cancelled_or_states_the_request() -> None:
 
 
 def test_job_is_accepted_before_it_can_be_cancelled() -> None:
-    """Also with no time at all: what is tested is how the handler takes a cancel."""
+    """Also with ``cancel_after=0``, so that the handler receives the cancel."""
     outcome = run_job(worker, "patient", cancel_after=0)
     assert [event.state for event in outcome.events] == [S.ACCEPTED, S.CANCELLED]
 
 
 def test_unused_cancel_leaves_no_thread() -> None:
-    """The job ends first: no thread is left that would keep the test's process from ending."""
+    """A thread would keep the process of the test from ending."""
     run_job(worker, "double", {"number": 1}, cancel_after=600)
     left = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
     for each in left:
@@ -152,8 +152,8 @@ def test_unused_cancel_leaves_no_thread() -> None:
     assert not any(each.is_alive() for each in left)
 
 
-def test_request_fields_such_as_deadlines_apply() -> None:
-    """Deadlines, for example."""
+def test_request_fields_apply() -> None:
+    """For example deadlines."""
     late = run_job(worker, "patient", deadline=utc_now() + timedelta(seconds=0.1))
     assert late.error is not None
     assert late.error.type == "deadline_exceeded"
@@ -163,13 +163,13 @@ def test_request_fields_such_as_deadlines_apply() -> None:
 
 
 def test_payload_without_json_form_raises_in_the_test() -> None:
-    """It is raised, and the part is named."""
+    """The error names the part."""
     with pytest.raises(PayloadNotSerialisable, match=re.escape("payload['handle'] cannot be")):
         run_job(worker, "double", {"handle": object()})
 
 
 def test_invalid_request_field_raises_in_the_test() -> None:
-    """It is raised with the field's name, whether it is unknown or has no sensible value."""
+    """The error names the field, if it is unknown or invalid."""
     with pytest.raises(TypeError, match="unexpected keyword argument 'prioritty'"):
         run_job(worker, "double", {"number": 1}, prioritty=1)
     with pytest.raises(InvalidMessage, match=r"JobRequest\.attempt"):
@@ -177,13 +177,13 @@ def test_invalid_request_field_raises_in_the_test() -> None:
 
 
 def test_job_that_does_not_end_raises_timeout() -> None:
-    """In good time, with the job in the words."""
+    """After the given time; the error has the job."""
     with pytest.raises(TimeoutError, match=r"job [0-9a-f-]{36} \(patient\) did not end within 0.1"):
         run_job(worker, "patient", timeout=0.1)
 
 
 def test_docstring_example_works(tmp_path: Path) -> None:
-    """The example is run as it stands, with a service that counts files."""
+    """It is run unchanged, with a service that counts files."""
     service = ModuleType("my_service")
     service.worker = Worker("auditors")  # type: ignore[attr-defined]
 
@@ -198,7 +198,7 @@ def test_docstring_example_works(tmp_path: Path) -> None:
 
 
 def test_external_id_of_an_earlier_delivery_is_known_to_the_handler() -> None:
-    """What an earlier delivery said the real system calls it is at hand and in every event."""
+    """The handler can read it, and every event has it."""
     worker = Worker("resumers")
 
     @worker.job("resume")
