@@ -45,10 +45,10 @@ def jobs(stage: Stage, *types: str) -> list[JobRequest]:
     return [request(each, stage.responses, {"n": 1}) for each in types]
 
 
-def test_service_that_refuses_for_a_moment_costs_no_job_and_one_that_goes_on_is_told_to_cancel(
+def test_temporary_refusals_fail_no_job_and_lasting_ones_cancel_it_at_the_service(
     set_up: SetUp, scripted: ScriptedService, eventually: Eventually, tmp_path: Path
 ) -> None:
-    """404 right after the submit, 302 and 401 later, until the token is renewed; 403 for ever."""
+    """404 right after the submit, 302 and 401 until the token is renewed; 403 permanently."""
     token = tmp_path / "token"
     token.write_text("first-token")
     polls: list[str] = []

@@ -35,7 +35,7 @@ def read(broker: Broker, location: RecordLocation) -> Record:
 def test_cancel_is_published_with_its_reason(
     real_broker: Broker, topics: TopicFactory, encoding: Encoding
 ) -> None:
-    """The command stands under the job's id, with the reason and the headers of the protocol."""
+    """Its key is the job's id; it has the headers of the protocol."""
     topic, job = topics("control"), new_correlation_id()
     config = config_of(real_broker.bootstrap_servers)
     place = cancel(config, topic, job, "too slow", encoding=encoding, timeout=WAIT_SECONDS)
@@ -61,8 +61,8 @@ def test_cancel_is_quick(real_broker: Broker, topics: TopicFactory) -> None:
     assert min(took) < 0.4
 
 
-def test_missing_control_topic(real_broker: Broker) -> None:
-    """A control topic that does not exist is an error by its name, and is not created."""
+def test_missing_control_topic_is_an_error(real_broker: Broker) -> None:
+    """The error names the topic, and the topic is not created."""
     config = config_of(real_broker.bootstrap_servers)
     with pytest.raises(TopicNotFound, match=r"topic 'no.control' does not exist"):
         cancel(config, "no.control", new_correlation_id(), None, timeout=WAIT_SECONDS)
@@ -80,8 +80,8 @@ def run(broker: Broker, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_cancel_from_the_command_line(real_broker: Broker, topics: TopicFactory) -> None:
-    """Each job gets its own command, and the output says where it lies."""
+def test_command_line_cancels_each_job(real_broker: Broker, topics: TopicFactory) -> None:
+    """The output has the position of each command."""
     topic, jobs = topics("control", partitions=1), [new_correlation_id(), new_correlation_id()]
     result = run(real_broker, *jobs, "--reason", "not needed", "--control", topic)
     assert result.returncode == 0, result.stderr
@@ -93,8 +93,8 @@ def test_cancel_from_the_command_line(real_broker: Broker, topics: TopicFactory)
         assert (command.correlation_id, command.reason) == (job, "not needed")
 
 
-def test_command_line_says_what_failed(real_broker: Broker) -> None:
-    """A missing topic is one line for each job, and exit code 1."""
+def test_command_line_prints_an_error_for_each_job(real_broker: Broker) -> None:
+    """For a missing topic, with exit code 1."""
     job = new_correlation_id()
     result = run(real_broker, job, "--control", "no.control")
     assert result.returncode == 1

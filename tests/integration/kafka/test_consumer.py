@@ -1,4 +1,4 @@
-"""A worker's consumer on a real Kafka: what it may believe of its group."""
+"""A worker's consumer and its group on a real Kafka."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def poll_until(consumer: RequestConsumer, condition: Callable[[], object]) -> No
         consumer.poll(0.05)
 
 
-def test_an_answer_counts_for_the_doubt_that_asked(consumer: RequestConsumer) -> None:
-    """Each doubt asks the group anew: it believes no answer to a commit from before."""
+def test_membership_is_confirmed_by_a_later_commit(consumer: RequestConsumer) -> None:
+    """The result of an earlier commit does not count."""
     assert not consumer.is_member({0: Position(0)}, doubt=1)
     poll_until(consumer, lambda: consumer.is_member({0: Position(0)}, doubt=1))
     assert not consumer.is_member(
@@ -59,8 +59,8 @@ def test_an_answer_counts_for_the_doubt_that_asked(consumer: RequestConsumer) ->
     poll_until(consumer, lambda: consumer.is_member({0: Position(0)}, doubt=3))
 
 
-def test_commit_that_fails_is_known_to_have_failed(consumer: RequestConsumer) -> None:
-    """Whoever commits only what has moved hears that the rest has to be committed again."""
+def test_failed_commit_is_reported(consumer: RequestConsumer) -> None:
+    """Only changed offsets are committed, so the others must be committed again."""
     consumer.commit({7: Position(0)})  # there is no such partition
     poll_until(consumer, consumer.has_failed_to_commit)
     consumer.commit({0: Position(0)}, wait=True)

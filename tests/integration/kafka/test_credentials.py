@@ -1,4 +1,4 @@
-"""Whoever is not let in is told which fault it is and what to set, within seconds, everywhere."""
+"""Errors of refused credentials name the cause and what to set, within seconds."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def broker(secured_kafka: SecuredKafka) -> Iterator[SecuredKafka]:
 
 
 def submits(config: KafkaConfig) -> None:
-    """Submit a job as an operator's task does; one that is large, whose topic is asked first."""
+    """Submit a job as an operator's task does; it is large, so its topic is described first."""
     payload = {"text": "x" * 60_000}
     submitter = Submitter(config, Encoding.AVRO, Reply.EVENTS, 30.0)
     submitter.submit(request("t", TOPIC, payload), TOPIC, None, try_number=1, max_tries=1)  # type: ignore[arg-type]
 
 
 def publishes(config: KafkaConfig) -> None:
-    """Send a record without having asked for anything else, as `jobs cancel` does."""
+    """Publish a record without any other request, as `jobs cancel` does."""
     cancel(config, TOPIC, new_correlation_id(), None, timeout=30.0)
 
 
@@ -108,7 +108,7 @@ def words_of(path: Callable[[KafkaConfig], object], config: KafkaConfig) -> tupl
 
 @pytest.mark.parametrize("fault", Fault)
 def test_each_path_names_the_fault_and_what_to_set(broker: SecuredKafka, fault: Fault) -> None:
-    """Operator, command line, scans and reader say the same of a fault, within 5 s."""
+    """Operator, command line, scans and reader raise the same error within 5 s."""
     config = KafkaConfig(broker.faulty_client(fault, "alice"))
     with ThreadPoolExecutor(len(PATHS)) as pool:
         for words, seconds in pool.map(lambda path: words_of(path, config), PATHS):
@@ -133,10 +133,10 @@ def test_each_path_names_the_fault_and_what_to_set(broker: SecuredKafka, fault: 
         ),
     ],
 )
-def test_more_than_the_broker_expects_is_named_too(
+def test_credentials_for_an_open_listener_are_named_too(
     broker: SecuredKafka, settings: dict[str, Any], words: str
 ) -> None:
-    """TLS or SASL against a listener that has none: nothing of it is in librdkafka's words."""
+    """TLS or SASL on a listener without it: librdkafka's own error does not say so."""
     login = {"sasl.username": "alice", "sasl.password": "a-secret-word"}
     config = KafkaConfig({"bootstrap.servers": broker._admin_servers, **login, **settings})
     found, seconds = words_of(broker_count, config)
@@ -174,8 +174,8 @@ TOLD_BY_PROGRAMS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_programs_end_with_the_fault_in_words(broker: SecuredKafka, command: list[str]) -> None:
-    """A worker that starts, and the command line: one line that names it, and exit code 1."""
+def test_programs_end_with_the_fault_as_one_line(broker: SecuredKafka, command: list[str]) -> None:
+    """A worker at its start, and the command line, with exit code 1."""
     topics = {
         f"KAFKA_BRIDGE_{name}": f"some.{name.lower()}"
         for name in ("REQUEST_TOPIC", "CONTROL_TOPIC", "GROUP_ID")
@@ -206,7 +206,7 @@ def test_programs_end_with_the_fault_in_words(broker: SecuredKafka, command: lis
 def test_too_few_in_sync_replicas_are_named(
     kafka_cluster: KafkaCluster, unique_name: Callable[[str], str]
 ) -> None:
-    """Below min.insync.replicas the refusal says so, with the numbers, and no more than that."""
+    """Below min.insync.replicas the error has the numbers."""
     topic = unique_name("topic")
     kafka_cluster.create_topic(topic, 1, {"min.insync.replicas": "3"})
     config = KafkaConfig({"bootstrap.servers": kafka_cluster.bootstrap_servers})

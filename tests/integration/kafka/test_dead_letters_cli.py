@@ -32,7 +32,7 @@ HOUR_MS = 3_600_000
 
 @pytest.fixture(scope="module")
 def producer(real_broker: Broker) -> ck.Producer:
-    """Give one producer to all tests, not idempotent: that would take it half a second to start."""
+    """Give one producer to all tests; it is not idempotent, which would take it half a second."""
     return ck.Producer({"bootstrap.servers": real_broker.bootstrap_servers, "linger.ms": 0})
 
 
@@ -44,7 +44,7 @@ def office(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Office:
-    """Give topics that nobody else uses, and the command that works on them."""
+    """Give new topics, and the command for them."""
     return Office(
         config_of(real_broker.bootstrap_servers),
         requests=topics("requests", 2),
@@ -56,8 +56,8 @@ def office(
     )
 
 
-def test_list_shows_where_what_and_why(office: Office) -> None:
-    """One row for each, the unreadable one too; text that would steer a terminal is shown as is."""
+def test_list_shows_position_job_and_reason(office: Office) -> None:
+    """One row for each, also unreadable ones; control characters are escaped."""
     job = office.job("images.thumbnail")
     office.set_aside(job, UnknownSchema("no [red]such[/red] \x1b[31mschema"))
     office.set_aside_bytes(b"a key", b"\x00\x01", [])
@@ -74,7 +74,7 @@ def test_list_shows_where_what_and_why(office: Office) -> None:
 
 
 def test_list_is_json_for_scripts(office: Office) -> None:
-    """One object a line, whole, with full names and places."""
+    """One complete object for each line, with full names and positions."""
     job = office.job()
     at_ms = ORIGINAL_MS + HOUR_MS
     office.set_aside(job, UnknownSchema("an 'ünknown' schema"), at_ms=at_ms)
@@ -93,8 +93,8 @@ def test_list_is_json_for_scripts(office: Office) -> None:
     ]
 
 
-def test_filters_leave_what_they_name(office: Office) -> None:
-    """By time, type and job; --limit takes the newest of those, the oldest of them first."""
+def test_filters_select_dead_letters(office: Office) -> None:
+    """By time, type and job; --limit selects the newest, and lists the oldest of them first."""
     now_ms = int(utc_now().timestamp() * 1000)
     jobs = [office.job(kind) for kind in ("a", "b", "a", "b")]
     for hours, job in zip((30, 20, 10, 0), jobs, strict=True):
@@ -118,8 +118,8 @@ def test_filters_leave_what_they_name(office: Office) -> None:
     assert "Only the newest 2 are shown" in office.run("list", "--limit", "2").err
 
 
-def test_show_tells_all_of_a_request(office: Office) -> None:
-    """Headers, the request's fields and how its payload begins, by either form of the place."""
+def test_show_prints_the_whole_request(office: Office) -> None:
+    """Headers, fields and the beginning of the payload, by either form of the position."""
     job = office.job(payload=b'{"text":"' + b"x" * 3000 + b'"}')
     place = office.set_aside(job)
     said = office.run("show", place)
@@ -139,8 +139,8 @@ def test_show_tells_all_of_a_request(office: Office) -> None:
     assert office.run("show", f"{office.dead_letters}[0]@0").out == said.out
 
 
-def test_show_tells_all_of_what_cannot_be_read(office: Office) -> None:
-    """Bytes that are no request are shown in hex, with the reason."""
+def test_show_prints_unreadable_bytes_in_hex(office: Office) -> None:
+    """With the reason."""
     place = office.set_aside_bytes(b"\xff\xfe", b"\x00\x01binary", [("h", b"\xff")])
     said = office.run("show", place)
     for words in (
@@ -153,10 +153,10 @@ def test_show_tells_all_of_what_cannot_be_read(office: Office) -> None:
         assert words in said.out
 
 
-def test_replay_sends_a_record_as_it_was(office: Office) -> None:
-    """Its own bytes, key and headers, without why it was set aside, and marked as a replay.
+def test_replay_publishes_the_record_unchanged(office: Office) -> None:
+    """Its bytes, key and headers, marked as a replay, without the headers of the dead letter.
 
-    With --as-new, too: that makes no second job of one that may still be done.
+    Also with --as-new: a job that is not finished does not become a second job.
     """
     job = office.job(created_at=datetime(1, 1, 1, tzinfo=UTC))
     place = office.set_aside(job)
@@ -176,7 +176,7 @@ def test_replay_sends_a_record_as_it_was(office: Office) -> None:
 
 
 def test_finished_job_is_refused(office: Office) -> None:
-    """The first terminal event is quoted, with what to do; nothing is sent."""
+    """The error has the first terminal event and what to do; nothing is published."""
     job = office.job()
     place = office.set_aside(job)
     office.end(job.correlation_id, JobState.FAILED)
@@ -190,7 +190,7 @@ def test_finished_job_is_refused(office: Office) -> None:
 
 
 def test_finished_job_is_submitted_as_new_once(office: Office) -> None:
-    """Under one new id however often it is asked for, and no more once that job has ended."""
+    """With one new id, however often it is replayed; after the new job has finished, no more."""
     asked_at = utc_now() - timedelta(days=2)
     job = office.job(
         created_at=asked_at,
@@ -223,8 +223,8 @@ def test_finished_job_is_submitted_as_new_once(office: Office) -> None:
     assert f"as job {new.correlation_id}, which is finished (SUCCEEDED)" in said.err
 
 
-def test_unreadable_record_is_replayed_as_it_is(office: Office) -> None:
-    """A newer worker may read it: without key and headers too, byte for byte."""
+def test_unreadable_record_is_replayed_unchanged(office: Office) -> None:
+    """Byte for byte, also without key and headers: a newer worker may read it."""
     place = office.set_aside_bytes(None, b"\xc3\x01 of tomorrow", [("h", b"\xff")])
     assert office.run("replay", place).code == 0
     (sent,) = office.sent()
@@ -233,7 +233,7 @@ def test_unreadable_record_is_replayed_as_it_is(office: Office) -> None:
 
 
 def test_unreadable_record_of_a_finished_job_is_refused(office: Office) -> None:
-    """Who was told FAILED waits no more, and workers would pass the record over: said so."""
+    """Its task has received FAILED, and workers would skip the record."""
     job = new_correlation_id()
     headers = [(REPLY_TOPIC, office.responses.encode())]
     place = office.set_aside_bytes(job.encode(), b"\xc3\x01 of tomorrow", headers)
@@ -246,8 +246,8 @@ def test_unreadable_record_of_a_finished_job_is_refused(office: Office) -> None:
     assert office.sent() == []
 
 
-def test_request_too_large_for_a_dead_letter_is_replayed_from_its_place(office: Office) -> None:
-    """Set aside without its value, it is sent with the one that still lies where it came from."""
+def test_request_too_large_for_a_dead_letter_is_replayed_from_its_topic(office: Office) -> None:
+    """The dead letter has no value; the request topic still has it."""
     job = office.job(payload=b"x" * 5_000, payload_type="text/plain")
     origin = office.write(office.requests, job.correlation_id.encode(), encode(job), [])
     place = office.set_aside_bytes(job.correlation_id.encode(), None, [], origin=origin)
@@ -264,10 +264,10 @@ def test_request_too_large_for_a_dead_letter_is_replayed_from_its_place(office: 
     assert [each.value for each in office.sent()] == [encode(job)] * 2
 
 
-def test_replay_all_asks_first(
+def test_replay_all_asks_for_confirmation(
     office: Office, topics: TopicFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says how many; without a yes nothing is sent; filters and --to are heeded."""
+    """With the number of records; without a yes nothing is published. Filters and --to apply."""
     jobs = [office.job(kind) for kind in ("a", "b", "a")]
     for job in jobs:
         office.set_aside(job)
@@ -287,8 +287,8 @@ def test_replay_all_asks_first(
     assert office.sent() == []
 
 
-def test_nothing_to_replay_is_no_failure(office: Office) -> None:
-    """A script that replays all there is may find nothing; a list may be empty."""
+def test_nothing_to_replay_is_not_an_error(office: Office) -> None:
+    """A script may find none; a list may be empty."""
     for command in (("list",), ("replay", "--all", "--yes")):
         said = office.run(*command)
         assert (said.code, said.out) == (0, "")
@@ -307,8 +307,8 @@ BAD = [
 ]
 
 
-def test_what_is_not_there_is_said_in_words(office: Office) -> None:
-    """Each mistake in its own words, exit code 1; nothing is sent, not even the good half."""
+def test_each_missing_thing_has_its_own_error(office: Office) -> None:
+    """With exit code 1; nothing is published, not even the valid records."""
     office.set_aside(office.job())
     for arguments, words in BAD:
         said = office.run(*arguments)
@@ -318,16 +318,16 @@ def test_what_is_not_there_is_said_in_words(office: Office) -> None:
     assert office.sent() == []
 
 
-def test_empty_topic_is_said_so(office: Office) -> None:
-    """Who asks for a place in a topic without records hears that it has none."""
+def test_error_for_a_position_in_an_empty_topic(office: Office) -> None:
+    """It says that the topic has no records."""
     for command in ("show", "replay"):
         said = office.run(command, "0@0")
         assert said.code == 1
         assert f"topic '{office.dead_letters}' is empty: it holds no dead letters" in said.err
 
 
-def test_letter_that_would_come_back_is_not_sent(office: Office) -> None:
-    """Where its answers cannot be written, nowhere to go, or among the dead letters again."""
+def test_record_that_would_become_a_dead_letter_again_is_refused(office: Office) -> None:
+    """Its response topic is missing, it has no target, or the target is the dead-letter topic."""
     office.set_aside(office.job(response_topic="no.such.topic"))
     office.set_aside(office.job(response_topic="a\x00b"))
     office.write(office.dead_letters, b"k", b"v", [])
@@ -342,8 +342,8 @@ def test_letter_that_would_come_back_is_not_sent(office: Office) -> None:
     assert office.sent() == []
 
 
-def test_no_broker_is_said_so(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody answers: the address and what to check, exit code 1."""
+def test_unreachable_brokers_are_an_error(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the address and what to check, and exit code 1."""
     monkeypatch.setattr(dead_letter_topic, "ANSWER_SECONDS", 0.5)
     address = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("KAFKA_BRIDGE_BOOTSTRAP_SERVERS", address)

@@ -1,4 +1,4 @@
-"""Why nobody takes a job: what a real Kafka tells of a topic and its readers, in words."""
+"""Why no worker accepts a job: what a real Kafka knows of a topic and its consumer groups."""
 
 from __future__ import annotations
 
@@ -58,16 +58,16 @@ def look(broker: Broker, topic: str) -> QueueReport:
     return diagnose(config_of(broker.bootstrap_servers), topic, SECONDS)
 
 
-def test_topic_that_is_gone(real_broker: Broker) -> None:
-    """A topic that does not exist is said so, with what to do."""
+def test_missing_topic_is_reported(real_broker: Broker) -> None:
+    """With what to do."""
     assert str(look(real_broker, "no.requests")) == (
         "Topic 'no.requests' does not exist any more: create it (`kafka-bridge topics create`) "
         "or correct the name."
     )
 
 
-def test_topic_that_nobody_reads(real_broker: Broker, topics: TopicFactory) -> None:
-    """A topic without any group says that no worker was ever there."""
+def test_topic_without_a_group_is_reported(real_broker: Broker, topics: TopicFactory) -> None:
+    """No worker has ever consumed it."""
     topic = topics("unread")
     fill(real_broker, topic, 3)
     assert str(look(real_broker, topic)) == (
@@ -76,13 +76,13 @@ def test_topic_that_nobody_reads(real_broker: Broker, topics: TopicFactory) -> N
     )
 
 
-def test_group_at_work_and_group_that_is_down(
+def test_members_and_lag_of_each_group_are_reported(
     real_broker: Broker,
     topics: TopicFactory,
     unique_name: Callable[[str], str],
     eventually: Eventually,
 ) -> None:
-    """Members and lag of each group are told, and the advice fits: busy, all taken, or down."""
+    """The advice fits: busy, all consumed, or stopped."""
     topic, other = topics("read", partitions=2), topics("other")
     group = unique_name("group")
     fill(real_broker, topic, 10)
@@ -106,20 +106,20 @@ def test_group_at_work_and_group_that_is_down(
     )
 
 
-def test_group_with_the_default_name_of_gateways_is_seen(
+def test_group_with_the_default_name_of_gateways_is_reported(
     real_broker: Broker, topics: TopicFactory, unique_name: Callable[[str], str]
 ) -> None:
-    """Its name begins as those of readers do; it is a group at work like any other."""
+    """Its name has the prefix of readers, but it is a group of workers."""
     topic, group = topics("read"), unique_name(GatewayConfig.model_fields["group_id"].default)
     assert group.startswith(GROUP_PREFIX)
     with member(real_broker, topic, group):
         assert [each.name for each in look(real_broker, topic).groups] == [group]
 
 
-def test_groups_that_may_not_be_described_are_not_called_absent(
+def test_groups_without_permission_to_describe_are_counted(
     secured_kafka: SecuredKafka, unique_name: Callable[[str], str]
 ) -> None:
-    """Who sees that there is a group, but not what it reads, is told how many there are."""
+    """A client that may list groups, but not describe them, does not call them missing."""
     user, owner, topic = unique_name("user"), unique_name("owner"), unique_name("topic")
     for each in (user, owner):
         secured_kafka.add_user(each)
@@ -153,16 +153,16 @@ def _commit(consumer: ck.Consumer, topic: str, count: int) -> None:
     consumer.commit(asynchronous=False)
 
 
-def test_broker_that_does_not_tell() -> None:
-    """The embedded broker knows nothing of groups: the words say so, and what to look at."""
+def test_broker_without_groups_is_reported() -> None:
+    """The embedded broker has no groups: the text says so, and what to check."""
     with EmbeddedBroker(["q"]) as broker:
         words = str(look(broker, "q"))
     assert words.startswith("Topic 'q' exists; its consumer groups are not known (")
     assert words.endswith("). Check that the service's workers run and that they read this topic.")
 
 
-def test_broker_that_does_not_answer() -> None:
-    """A diagnosis never fails: without brokers it says that it knows nothing, and why."""
+def test_unreachable_brokers_are_reported() -> None:
+    """A diagnosis never fails: it says that nothing is known, and why."""
     report = diagnose(config_of("127.0.0.1:9"), "q", 1)
     assert str(report).startswith(
         "Kafka could not be asked about topic 'q': no Kafka broker answered at 127.0.0.1:9 "
@@ -177,6 +177,6 @@ def test_broker_that_does_not_answer() -> None:
         (3, 12345, "'g' (3 members, lags by 12,345)"),
     ],
 )
-def test_words_for_a_group(members: int, lag: int | None, words: str) -> None:
-    """A group's line is plain English, with thousands set apart."""
+def test_text_for_a_group(members: int, lag: int | None, words: str) -> None:
+    """Plain English, with thousands separators."""
     assert str(GroupReport("g", members, lag)) == words

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from conftest import TopicFactory
 
 
-def test_from_some_offsets_on(
+def test_topic_is_followed_from_some_offsets_on(
     config: KafkaConfig, producer: RecordProducer, topics: TopicFactory
 ) -> None:
-    """What stands in the topic from there on is seen before ``catch_up`` returns; then what comes.
+    """Existing records are read before ``catch_up`` returns, then new ones.
 
     Partitions without an offset are read from their beginning.
     """
@@ -41,10 +41,10 @@ def test_from_some_offsets_on(
 
 
 @pytest.mark.parametrize("bug", [ValueError("a bug"), SystemExit(3)])
-def test_end_of_its_thread_is_known(
+def test_end_of_its_thread_is_an_error(
     config: KafkaConfig, producer: RecordProducer, topics: TopicFactory, bug: BaseException
 ) -> None:
-    """Whatever ends the reading, who waits for it and who checks it is told."""
+    """Whatever ended the thread, ``catch_up`` and ``check`` raise it."""
     topic = topics(partitions=1)
     producer.publish(topic, b"key", b"", [])
 
@@ -59,7 +59,7 @@ def test_end_of_its_thread_is_known(
             follower.check()
 
 
-def test_topic_that_is_not_there(config: KafkaConfig) -> None:
-    """A topic that does not exist is an error by its name."""
+def test_missing_topic_is_an_error(config: KafkaConfig) -> None:
+    """The error names the topic."""
     with pytest.raises(TopicNotFound, match=r"'no\.such\.topic' does not exist"):
         TopicFollower(config, "no.such.topic", "test", print, timeout=WAIT_SECONDS)

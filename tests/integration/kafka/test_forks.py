@@ -1,4 +1,4 @@
-"""What a forked child inherits of the bridge: it keeps still there, and works on in its parent."""
+"""Clients in a forked child: they do nothing there, and go on in the parent."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TESTS = Path(__file__).parents[2]
 def test_inherited_clients_neither_send_nor_block(
     real_broker: Broker, topics: TopicFactory
 ) -> None:
-    """A child that closes and drops them exits with its own code; its parent notices nothing.
+    """A child that closes and drops them exits with its own code; the parent is not affected.
 
-    A producer says in words whose it is, instead of taking records that nobody sends.
+    An inherited producer raises an error instead of accepting records that would not be sent.
     """
     done = subprocess.run(
         [

@@ -1,4 +1,4 @@
-"""What became of a job, found in both topics of a real Kafka."""
+"""The state of a job, looked up in both topics of a real Kafka."""
 
 from __future__ import annotations
 
@@ -81,18 +81,18 @@ def job(real_broker: Broker, topics: TopicFactory, producer: RecordProducer) -> 
 
 
 def test_job_without_records_is_not_published(job: Job) -> None:
-    """A job of which nothing stands in the topics was not published."""
+    """Neither topic has a record of it."""
     assert job.trace() == JobLookup(published=False)
 
 
 def test_request_without_events_is_published(job: Job) -> None:
-    """A request that nobody has answered is found among others."""
+    """An unanswered request is found among others."""
     job.ask()
     assert job.trace() == JobLookup(published=True)
 
 
 def test_job_with_an_event_is_published(job: Job) -> None:
-    """A job of which something was heard was published, wherever its request is now."""
+    """It was published, even if its request is deleted now."""
     job.answer(JobState.ACCEPTED)
     job.junk()
     assert job.trace() == JobLookup(published=True)
@@ -100,7 +100,7 @@ def test_job_with_an_event_is_published(job: Job) -> None:
 
 @pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED])
 def test_first_terminal_event_is_found_with_its_location(job: Job, state: JobState) -> None:
-    """The first terminal event counts, and its place is told."""
+    """The first one counts."""
     job.ask()
     job.answer(JobState.RUNNING)
     place = job.answer(state)
@@ -109,15 +109,15 @@ def test_first_terminal_event_is_found_with_its_location(job: Job, state: JobSta
 
 
 def test_records_before_the_offsets_are_ignored(job: Job) -> None:
-    """What lies before the job's offsets is not looked at: it cannot be the job's."""
+    """Records before the job's start offsets are not of this job."""
     job.ask()
     job.answer(JobState.SUCCEEDED)
     job.look_from_here()
     assert job.trace() == JobLookup(published=False)
 
 
-def test_topic_that_is_gone(job: Job) -> None:
-    """A topic that was deleted is an error by its name."""
+def test_deleted_topic_is_an_error(job: Job) -> None:
+    """The error names the topic."""
     job.responses = TopicPart("no.responses", [0])
     with pytest.raises(TopicNotFound, match=r"topic 'no.responses' does not exist"):
         job.trace()

@@ -20,14 +20,14 @@ GONE_SECONDS = 10.0
 
 
 @pytest.mark.parametrize("joining", [False, True], ids=["without partitions", "while it joins"])
-def test_member_that_has_nothing_to_give_back_leaves_at_once(
+def test_member_without_partitions_leaves_at_once(
     real_broker: Broker,
     topics: TopicFactory,
     unique_name: Callable[[str], str],
     eventually: Eventually,
     joining: bool,
 ) -> None:
-    """The other member need not wait for its session to end before the group goes on."""
+    """Other members do not wait for its session timeout."""
     topic, group = topics("requests", 1), unique_name("service")
     assigned: list[int] = []
     first = _member(real_broker, topic, group, assigned)

@@ -1,4 +1,4 @@
-"""Where topics end, and the one record at a known place, asked of a real Kafka."""
+"""The ends of topics, and the record at a known offset, on a real Kafka."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def delete_before(broker: Broker, topic: str, offset: int) -> None:
 
 
 def test_ends_are_those_of_each_partition(real_broker: Broker, topics: TopicFactory) -> None:
-    """By topic and partition, the offset that the next record gets; empty ones are 0."""
+    """By topic and partition, the offset of the next record; 0 if empty."""
     full, empty = topics(partitions=4), topics(partitions=2)
     expected = [0] * 4
     for place in fill(real_broker, full, 20):
@@ -51,7 +51,7 @@ def test_ends_are_those_of_each_partition(real_broker: Broker, topics: TopicFact
 
 
 def test_ends_of_a_missing_topic_are_an_error(real_broker: Broker, topics: TopicFactory) -> None:
-    """One topic that does not exist fails the question, by its name, and is not created."""
+    """The error names the one missing topic, which is not created."""
     config = config_of(real_broker.bootstrap_servers, allow_auto_create_topics=True)
     there = topics()
     for _ in range(2):
@@ -60,7 +60,7 @@ def test_ends_of_a_missing_topic_are_an_error(real_broker: Broker, topics: Topic
 
 
 def test_ends_of_unreachable_brokers_are_an_error_in_time() -> None:
-    """Where nothing listens, the question fails within its timeout and names the servers."""
+    """Within the timeout, with the addresses."""
     servers = f"127.0.0.1:{free_port()}"
     before = time.monotonic()
     with pytest.raises(BrokerUnreachable, match=servers):
@@ -68,8 +68,8 @@ def test_ends_of_unreachable_brokers_are_an_error_in_time() -> None:
     assert time.monotonic() - before < 15
 
 
-def test_record_is_read_where_it_lies(real_broker: Broker, topics: TopicFactory) -> None:
-    """Each record of each partition is found by its place, the first and the last too."""
+def test_record_is_read_by_its_offset(real_broker: Broker, topics: TopicFactory) -> None:
+    """Each record of each partition, also the first and the last."""
     topic = topics(partitions=2)
     config = config_of(real_broker.bootstrap_servers)
     places = fill(real_broker, topic, 6)
@@ -82,7 +82,7 @@ def test_record_is_read_where_it_lies(real_broker: Broker, topics: TopicFactory)
 def test_record_that_retention_removed_is_gone(
     real_broker: Broker, topics: TopicFactory, deleted: int
 ) -> None:
-    """A deleted record is an error of its own, at once, whether or not others are left."""
+    """It is a separate error, raised at once, whether or not other records are left."""
     topic = topics()
     config = config_of(real_broker.bootstrap_servers)
     places = fill(real_broker, topic, 5)
@@ -93,8 +93,8 @@ def test_record_that_retention_removed_is_gone(
     assert time.monotonic() - before < 25
 
 
-def test_record_of_a_topic_made_anew_is_gone(real_broker: Broker, topics: TopicFactory) -> None:
-    """A place beyond the end of a topic, which was made anew, is not waited for."""
+def test_record_of_a_recreated_topic_is_gone(real_broker: Broker, topics: TopicFactory) -> None:
+    """An offset beyond the end of the topic is not waited for."""
     topic = topics()
     fill(real_broker, topic, 1)
     with pytest.raises(RecordGone, match="or the topic was deleted and created"):
@@ -104,7 +104,7 @@ def test_record_of_a_topic_made_anew_is_gone(real_broker: Broker, topics: TopicF
 
 
 def test_record_of_a_missing_topic_is_an_error(real_broker: Broker) -> None:
-    """A topic that was deleted meanwhile is named."""
+    """The error names the topic."""
     place = RecordLocation("no.such.topic", 0, 0)
     before = time.monotonic()
     with pytest.raises(TopicNotFound, match=r"topic 'no.such.topic' does not exist"):
@@ -113,7 +113,7 @@ def test_record_of_a_missing_topic_is_an_error(real_broker: Broker) -> None:
 
 
 def test_record_that_does_not_arrive_is_an_error_in_time() -> None:
-    """Unreachable brokers fail the reading within its timeout; topic and servers are named."""
+    """Within the timeout, with the topic and the addresses."""
     servers = f"127.0.0.1:{free_port()}"
     before = time.monotonic()
     words = f"no Kafka broker answered at {servers} while looking for topic 't'"

@@ -43,15 +43,15 @@ def test_reader_that_opens_does_not_wait_for_a_fetch_of_empty_partitions(
     assert len(slow) <= 2, took
 
 
-def test_late_job_of_a_quiet_reader_is_told_at_once(
+def test_late_job_of_a_quiet_reader_receives_its_event_at_once(
     config: KafkaConfig,
     topics: TopicFactory,
     producer: RecordProducer,
     open_reader: Callable[..., ResponseReader],
 ) -> None:
-    """Its event lies before all that the reader has read: the reader goes back without a wait.
+    """Its event is before all that the reader has read: the reader goes back without a wait.
 
-    Four questions behind fetches, and the patience of a busy reader, would take four seconds.
+    Four requests behind fetches, and the pause of a busy reader, would take four seconds.
     """
     topic, late, early = topics(partitions=4), Waiter(), Waiter()
     say(producer, topic, event(late.job))

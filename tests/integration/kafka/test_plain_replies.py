@@ -40,10 +40,10 @@ def test_reply_is_matched_by_its_header(
     key: bytes | None,
     comes: str,
 ) -> None:
-    """Where the key is no correlation id, the header says whose reply it is.
+    """If the key is not a correlation id, the header has it.
 
-    Whether the reply comes after the job waits, or lies in the reader's window by then, or the
-    reader has to go back for it.
+    Whether the reply arrives while the job waits, is among the reader's recent records, or the
+    reader must go back for it.
     """
     topic, waiter, other = topics(), Waiter(), Waiter()
     reader = open_reader(topic)
@@ -71,7 +71,7 @@ def test_reply_is_matched_by_its_header(
 def test_key_that_is_the_id_needs_no_header(
     topics: TopicFactory, producer: RecordProducer, open_reader: Callable[..., ResponseReader]
 ) -> None:
-    """Spring's replies carry the id as their key as well; one reply is told once."""
+    """Spring's replies also have the id as their key; one reply is received once."""
     topic, waiter = topics(), Waiter()
     waiter.join(open_reader(topic), [0], plain_head)
     producer.publish(topic, waiter.job.encode(), ANSWER, of(waiter))
@@ -96,7 +96,7 @@ def test_failure_of_a_nest_service(
 def test_status_event_is_matched_by_its_header_too(
     topics: TopicFactory, producer: RecordProducer, open_reader: Callable[..., ResponseReader]
 ) -> None:
-    """A worker that sets no key is understood as well; a stranger's id is nobody's here."""
+    """Of a worker that sets no key; the id of an unknown job matches no job."""
     topic, waiter, stranger = topics(), Waiter(), Waiter()
     reader = open_reader(topic)
     waiter.join(reader, [0])

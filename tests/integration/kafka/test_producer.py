@@ -1,4 +1,4 @@
-"""The producer on a real Kafka: what is acknowledged is there, and what is not says why."""
+"""The producer on a real Kafka: acknowledged records are in the topic, others have an error."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from conftest import Eventually, TopicFactory
 
 
-def test_acknowledged_record_is_there(real_broker: Broker, topics: TopicFactory) -> None:
-    """Publishing returns where the record lies; key, value and headers are as they were given."""
+def test_acknowledged_record_is_in_the_topic(real_broker: Broker, topics: TopicFactory) -> None:
+    """Publishing returns its position; key, value and headers are unchanged."""
     config = config_of(real_broker.bootstrap_servers)
     topic = topics(partitions=3)
     with RecordProducer(config) as producer:
@@ -58,14 +58,14 @@ def test_acknowledged_record_is_there(real_broker: Broker, topics: TopicFactory)
 def test_partitions_are_those_of_java(
     real_broker: Broker, topics: TopicFactory, key: bytes, partition: int
 ) -> None:
-    """A key goes where Java's clients put it, so all events of a job lie in one partition."""
+    """A key has the partition of Java's clients, so all events of a job are in one partition."""
     topic = topics(partitions=6)
     config = config_of(real_broker.bootstrap_servers, partitioner="random")
     with RecordProducer(config) as producer:
         assert producer.publish(topic, key, b"v", []).partition == partition
 
 
-def test_close_waits_for_what_was_handed_over(real_broker: Broker, topics: TopicFactory) -> None:
+def test_close_waits_for_all_records(real_broker: Broker, topics: TopicFactory) -> None:
     """Sending returns at once; closing waits until every record has an outcome, in order."""
     topic = topics()
     with RecordProducer(config_of(real_broker.bootstrap_servers)) as producer:
@@ -91,7 +91,7 @@ def test_record_above_the_clients_limit_is_refused(
 def test_record_above_the_brokers_limit_is_refused(
     real_broker: Broker, topics: TopicFactory
 ) -> None:
-    """A record larger than the topic's max.message.bytes is refused alike, and others still go."""
+    """Above the topic's max.message.bytes; other records are published."""
     topic = topics(config={"max.message.bytes": "2000"})
     with RecordProducer(config_of(real_broker.bootstrap_servers)) as producer:
         with pytest.raises(RecordTooLarge) as caught:
@@ -101,10 +101,10 @@ def test_record_above_the_brokers_limit_is_refused(
     assert "'max.message.bytes'" in str(caught.value)
 
 
-def test_records_are_not_refused_for_what_stands_beside_them(
+def test_record_does_not_fail_because_of_others_in_its_batch(
     real_broker: Broker, topics: TopicFactory
 ) -> None:
-    """A broker refuses a batch as a whole: neither a large record nor their sum may hurt others."""
+    """A broker refuses a batch as a whole: a large record, or their sum, fails no other record."""
     topic = topics(partitions=1, config={"max.message.bytes": "100000"})
     values = [bytes(100), bytes(300_000), bytes(100), *[bytes(60_000)] * 4]
     config = config_of(real_broker.bootstrap_servers, linger_ms=100)
@@ -117,7 +117,7 @@ def test_records_are_not_refused_for_what_stands_beside_them(
 
 @pytest.mark.parametrize("name", ["no.such.topic", "no such topic!", "no\0such.topic"])
 def test_missing_topic_is_named_and_not_created(real_broker: Broker, name: str) -> None:
-    """A topic that does not exist, or cannot, fails the record, naming it and how to create it."""
+    """The error of a missing or invalid topic names it and how to create it."""
     config = config_of(real_broker.bootstrap_servers)
     before = time.monotonic()
     with RecordProducer(config, delivery_timeout=4) as producer:
@@ -131,7 +131,7 @@ def test_missing_topic_is_named_and_not_created(real_broker: Broker, name: str) 
 
 
 def test_missing_topic_is_named_with_the_usual_timeout(real_broker: Broker) -> None:
-    """With the default delivery timeout too, a missing topic is not taken for silence."""
+    """The default delivery timeout does not report it as unreachable brokers."""
     before = time.monotonic()
     with (
         RecordProducer(config_of(real_broker.bootstrap_servers)) as producer,
@@ -142,7 +142,7 @@ def test_missing_topic_is_named_with_the_usual_timeout(real_broker: Broker) -> N
 
 
 def test_one_failure_does_not_stop_the_others(real_broker: Broker, topics: TopicFactory) -> None:
-    """Records for other topics go on while one for a missing topic still waits to fail."""
+    """Records for other topics are published while one for a missing topic waits for its error."""
     topic = topics()
     with RecordProducer(config_of(real_broker.bootstrap_servers), delivery_timeout=6) as producer:
         bad = producer.send("no.such.topic", b"k", b"v", [])
@@ -152,7 +152,7 @@ def test_one_failure_does_not_stop_the_others(real_broker: Broker, topics: Topic
 
 
 def test_unreachable_brokers_are_named_in_time() -> None:
-    """Where nothing listens, publishing fails within the delivery timeout and says where it was."""
+    """Within the delivery timeout, with the addresses."""
     servers = f"127.0.0.1:{free_port()}"
     before = time.monotonic()
     with RecordProducer(config_of(servers), delivery_timeout=2) as producer:
@@ -162,9 +162,9 @@ def test_unreachable_brokers_are_named_in_time() -> None:
 
 
 def test_frozen_broker_fails_the_record_in_time(private_broker: ApacheKafka) -> None:
-    """A broker that keeps its connections and says nothing counts as unreachable, in time.
+    """A broker that keeps its connections and does not answer counts as unreachable.
 
-    Once it goes on, so does the producer, and the abandoned record is not in the topic twice.
+    When it continues, so does the producer, and the failed record is not in the topic twice.
     """
     private_broker.create_topic("t")
     config = config_of(private_broker.bootstrap_servers)
@@ -191,7 +191,7 @@ def until_published(producer: RecordProducer, topic: str) -> int:
 
 
 def test_closed_producer_holds_no_record_back(real_broker: Broker, topics: TopicFactory) -> None:
-    """Every record of a closed producer is visible to read_committed readers: no transactions."""
+    """Every record is visible to read_committed consumers: there are no transactions."""
     topic = topics()
     config = config_of(real_broker.bootstrap_servers, transactional_id="theirs")
     with RecordProducer(config) as producer:
@@ -204,10 +204,8 @@ def test_closed_producer_holds_no_record_back(real_broker: Broker, topics: Topic
         consumer.close()
 
 
-def test_producer_that_is_of_no_use_any_more_says_so(
-    real_broker: Broker, topics: TopicFactory
-) -> None:
-    """What librdkafka calls fatal is raised to who asks; reports of records come all the same."""
+def test_fatal_error_of_the_producer_is_raised(real_broker: Broker, topics: TopicFactory) -> None:
+    """By ``check``; the reports of records arrive all the same."""
     topic = topics(partitions=1)
     with RecordProducer(config_of(real_broker.bootstrap_servers)) as producer:
         producer.publish(topic, b"k", b"v", [])
@@ -220,24 +218,24 @@ def test_producer_that_is_of_no_use_any_more_says_so(
 
 
 def check_for_seconds(producer: RecordProducer) -> None:
-    """Ask for some time: librdkafka tells of its errors on a thread of its own."""
+    """Check for some time: librdkafka reports its errors on its own thread."""
     for _ in range(200):
         producer.check()
         time.sleep(0.02)
 
 
 def provoke_fatal_error(producer: RecordProducer) -> None:
-    """Have librdkafka give up a producer, as its own tests do."""
+    """Cause a fatal error, as librdkafka's own tests do."""
     (library,) = Path(ck.__file__).parent.parent.glob("confluent_kafka.libs/librdkafka*")
     handle = ctypes.c_void_p.from_address(id(producer._producer) + object.__basicsize__)
     code = ck.KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER
     ctypes.CDLL(str(library)).rd_kafka_test_fatal_error(handle, code, b"the log was cut")
 
 
-def test_reports_are_served_by_who_is_busy_and_else_by_a_thread_of_its_own(
+def test_reports_are_served_by_a_busy_thread_or_else_by_an_own_one(
     real_broker: Broker, topics: TopicFactory, eventually: Eventually
 ) -> None:
-    """Whoever serves them keeps the other still; ``served`` is called after those of a round."""
+    """Only one of them serves at a time; ``served`` is called after each round."""
     topic, heard, served = topics(), list[str](), list[int]()
 
     def hear(_: Exception | None) -> None:
@@ -261,10 +259,10 @@ def test_reports_are_served_by_who_is_busy_and_else_by_a_thread_of_its_own(
         assert heard[1:] == ["kafka-bridge-producer"]
 
 
-def test_reports_of_who_never_comes_back_are_served(
+def test_reports_are_served_if_the_busy_thread_does_not_return(
     real_broker: Broker, topics: TopicFactory, eventually: Eventually
 ) -> None:
-    """A busy one that is held up, or forgets to leave them, loses nobody's report."""
+    """It may be blocked, or forget to leave them: no report is lost."""
     topic, heard = topics(), list[Exception | None]()
     with RecordProducer(config_of(real_broker.bootstrap_servers)) as producer:
         producer.serve_reports()
@@ -273,14 +271,14 @@ def test_reports_of_who_never_comes_back_are_served(
 
 
 class SmallQueue(KafkaConfig):
-    """Lets two records wait in a producer."""
+    """A producer with room for two records."""
 
     def producer(self, delivery_timeout: float) -> dict[str, Any]:
         """Return settings of a producer with little room."""
         return {**super().producer(delivery_timeout), "queue.buffering.max.messages": 2}
 
 
-def test_full_queue_does_not_hold_up_a_thread_that_polls() -> None:
+def test_full_queue_does_not_block_a_thread_that_polls() -> None:
     """Its record is refused at once; a thread that may wait gets room, or the error in time."""
     told: list[Exception | None] = []
     config = SmallQueue({"bootstrap.servers": f"127.0.0.1:{free_port()}"})

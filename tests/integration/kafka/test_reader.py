@@ -37,7 +37,7 @@ def test_reply_from_before_the_subscription_is_found(
     producer: RecordProducer,
     open_reader: Callable[..., ResponseReader],
 ) -> None:
-    """What came between the request and the first look is caught up through the start offsets."""
+    """Events between the request and the subscription are read from the start offsets on."""
     topic, waiter = topics(partitions=3), Waiter()
     say(producer, topic, event(waiter.job, sequence=7))  # from before the job's offsets: not its
     start = end_offsets(config, [topic], WAIT_SECONDS)[topic]
@@ -47,10 +47,10 @@ def test_reply_from_before_the_subscription_is_found(
     assert waiter.is_told_nothing()
 
 
-def test_reply_from_after_the_subscription_comes_at_once(
+def test_reply_from_after_the_subscription_is_received_at_once(
     topics: TopicFactory, producer: RecordProducer, open_reader: Callable[..., ResponseReader]
 ) -> None:
-    """A reader at the end of the topic passes on what comes, with its place."""
+    """A reader at the end of the topic passes on new events with their location."""
     topic = topics(partitions=3)
     waiter = Waiter().join(open_reader(topic), [0, 0, 0])
     for sequence in range(3):
@@ -71,10 +71,10 @@ def test_each_waiter_gets_its_own_in_order_and_once(
     open_reader: Callable[..., ResponseReader],
     eventually: Eventually,
 ) -> None:
-    """Whoever comes later catches up, and nobody is told anything twice for it.
+    """A later job catches up, and no job receives an event twice.
 
-    20 jobs with 20 events each, mixed; half of the events lie there before the first job waits,
-    the jobs come one after another, and the rest is written while they do.
+    20 jobs with 20 events each, mixed; half of the events exist before the first job waits, the
+    jobs join one after another, and the rest is published meanwhile.
     """
     topic, random = topics(partitions=4), Random(20260301)
     waiters = [Waiter() for _ in range(20)]
@@ -109,9 +109,9 @@ def test_reader_goes_back_for_a_job_from_before_it(
     producer: RecordProducer,
     open_reader: Callable[..., ResponseReader],
 ) -> None:
-    """A job whose offsets lie before all that the reader has seen is served by reading again.
+    """A job whose start offsets are before all that the reader has read is served by a re-read.
 
-    The job for which the reader was opened is told nothing twice, and goes on.
+    The job for which the reader was opened receives no event twice, and goes on.
     """
     topic, old, new = topics(partitions=2), Waiter(), Waiter()
     say(producer, topic, event(old.job, R, sequence=0), event(old.job, R, sequence=1))
@@ -131,7 +131,7 @@ def test_reader_goes_back_for_a_job_from_before_it(
 def test_jobs_that_come_together_share_one_scan(
     topics: TopicFactory, producer: RecordProducer, open_reader: Callable[..., ResponseReader]
 ) -> None:
-    """500 jobs that begin to wait at once make the reader go back no more than a few times."""
+    """For 500 jobs that begin to wait at once, the reader goes back only a few times."""
     topic = topics()
     waiters = [Waiter() for _ in range(500)]
     say(producer, topic, *(event(waiter.job) for waiter in waiters))
@@ -143,10 +143,10 @@ def test_jobs_that_come_together_share_one_scan(
     assert reader.counts.rewinds <= 5
 
 
-def test_job_that_left_is_told_nothing_more(
+def test_unsubscribed_job_receives_nothing(
     topics: TopicFactory, producer: RecordProducer, open_reader: Callable[..., ResponseReader]
 ) -> None:
-    """After unsubscribing a job hears nothing, and others that wait go on."""
+    """Other waiting jobs go on."""
     topic = topics()
     reader, gone, stays = open_reader(topic), Waiter(), Waiter()
     subscription = reader.subscribe(gone.job, [0], gone.told.put)
@@ -160,10 +160,10 @@ def test_job_that_left_is_told_nothing_more(
     assert gone.is_told_nothing()
 
 
-def test_job_that_waits_anew_is_not_confused_with_its_former_wait(
+def test_new_subscription_of_a_job_outlives_its_old_one(
     topics: TopicFactory, producer: RecordProducer, open_reader: Callable[..., ResponseReader]
 ) -> None:
-    """When a trigger moves, the old subscription may end after the new one began: the new stays."""
+    """When a trigger moves, the old subscription may end after the new one began."""
     topic = topics()
     reader, first = open_reader(topic), Waiter()
     old = reader.subscribe(first.job, [0], first.told.put)
@@ -185,7 +185,7 @@ BAD_RECORDS = [
     [(v, c) for _, v, c in BAD_RECORDS],
     ids=[name for name, _, _ in BAD_RECORDS],
 )
-def test_bad_record_of_a_job_is_told_and_passed_over(
+def test_unreadable_record_of_a_job_is_reported_and_skipped(
     topics: TopicFactory,
     producer: RecordProducer,
     open_reader: Callable[..., ResponseReader],
@@ -193,7 +193,7 @@ def test_bad_record_of_a_job_is_told_and_passed_over(
     value: bytes | None,
     count: str,
 ) -> None:
-    """The job's own waiter learns of it, all go on, it is counted, and logged once."""
+    """To its own waiter; all jobs go on. It is counted, and logged once."""
     topic = topics()
     reader, hit, other = open_reader(topic), Waiter(), Waiter()
     hit.join(reader, [0])
@@ -211,13 +211,13 @@ def test_bad_record_of_a_job_is_told_and_passed_over(
     assert [each.levelname for each in caplog.records if topic in each.getMessage()] == ["WARNING"]
 
 
-def test_records_without_a_key_or_of_others_are_passed_over(
+def test_records_without_a_key_or_of_unknown_jobs_are_skipped(
     topics: TopicFactory,
     producer: RecordProducer,
     open_reader: Callable[..., ResponseReader],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Nobody is told of foreign records; those without a key are counted and logged once."""
+    """No job receives them; those without a key are counted and logged once."""
     topic, stranger = topics(), Waiter()
     reader, waiter = open_reader(topic), Waiter()
     waiter.join(reader, [0])
@@ -237,7 +237,7 @@ def test_records_without_a_key_or_of_others_are_passed_over(
 def test_bad_notice_is_a_protocol_error(
     topics: TopicFactory, producer: RecordProducer, open_reader: Callable[..., ResponseReader]
 ) -> None:
-    """What a waiter is told of a record that cannot be read says whose fault it is."""
+    """The notice of an unreadable record says that its publisher is at fault."""
     topic = topics()
     waiter = Waiter().join(open_reader(topic), [0])
     producer.publish(topic, waiter.job.encode(), b"{", [])

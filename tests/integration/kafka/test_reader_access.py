@@ -1,4 +1,4 @@
-"""What a reader says when Kafka refuses it: to every job that waits, within seconds, in words."""
+"""A reader that Kafka refuses: every waiting job receives the error within seconds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WITHIN_SECONDS = 10.0
 
 
 class Guarded:
-    """A Kafka that asks for a password at one door, and has ACLs."""
+    """A Kafka with a listener that needs a password, and with ACLs."""
 
     def __init__(self) -> None:
         door = free_port()
@@ -49,7 +49,7 @@ class Guarded:
         )
 
     def config(self, password: str) -> KafkaConfig:
-        """Return the configuration of a client that comes through the door."""
+        """Return the configuration of a client of that listener."""
         return config_of(
             self.door,
             security_protocol="SASL_PLAINTEXT",
@@ -59,7 +59,7 @@ class Guarded:
         )
 
     def forbid(self, topic: str) -> None:
-        """Let nobody read a topic, nor see it."""
+        """Forbid all clients to read or describe a topic."""
         admin = AdminClient({"bootstrap.servers": self.broker.bootstrap_servers})
         rule = AclBinding(
             ResourceType.TOPIC,
@@ -76,7 +76,7 @@ class Guarded:
 
 @pytest.fixture(scope="module")
 def guarded(kafka_jars: None) -> Iterator[Guarded]:
-    """Give a broker that refuses."""
+    """Give a broker that refuses clients."""
     kafka = Guarded()
     with kafka.broker:
         kafka.broker.create_topic("forbidden", 1)
@@ -85,7 +85,7 @@ def guarded(kafka_jars: None) -> Iterator[Guarded]:
 
 
 def refusals(config: KafkaConfig, topic: str) -> tuple[list[str], float]:
-    """Return what three jobs are told that wait on a topic, and how many seconds it took."""
+    """Return the errors of three jobs that wait on a topic, and how many seconds they took."""
     begin = time.monotonic()
     reader = ResponseReader(config, topic, hand_over)
     try:
@@ -98,7 +98,7 @@ def refusals(config: KafkaConfig, topic: str) -> tuple[list[str], float]:
 
 
 def test_wrong_password_is_named_within_seconds(guarded: Guarded) -> None:
-    """An authentication error names the broker and what to check, and never the password."""
+    """The authentication error names the broker and what to check, and never the password."""
     words, took = refusals(guarded.config("not-this-one"), "forbidden")
     assert took < WITHIN_SECONDS
     for each in words:
@@ -107,15 +107,15 @@ def test_wrong_password_is_named_within_seconds(guarded: Guarded) -> None:
         assert "not-this-one" not in each
 
 
-def test_topic_that_may_not_be_read(guarded: Guarded) -> None:
-    """An authorization error is told to all that wait on the topic."""
+def test_missing_permission_to_read_is_reported(guarded: Guarded) -> None:
+    """Every job that waits on the topic receives the authorization error."""
     words, took = refusals(guarded.config("right"), "forbidden")
     assert took < WITHIN_SECONDS
     assert all("refused access" in each and "'forbidden'" in each for each in words)
 
 
-def test_leave_that_is_taken_away(guarded: Guarded) -> None:
-    """A reader that was allowed to read, and no longer is, says so to all that wait."""
+def test_revoked_permission_to_read_is_reported(guarded: Guarded) -> None:
+    """To every waiting job of a reader that was allowed to read before."""
     guarded.broker.create_topic("once", 1)
     reader = ResponseReader(guarded.config("right"), "once", hand_over)
     try:

@@ -1,4 +1,4 @@
-"""How a response reader opens and ends on a real Kafka, and what it tells those who wait."""
+"""How a response reader opens and closes on a real Kafka, and what waiting jobs receive."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 R, S = JobState.RUNNING, JobState.SUCCEEDED
 
 
-def test_missing_topic_is_told_to_every_waiter(open_reader: Callable[..., ResponseReader]) -> None:
-    """All that wait learn that the topic does not exist, by its name; so do those who come then."""
+def test_every_waiter_receives_the_error_of_a_missing_topic(
+    open_reader: Callable[..., ResponseReader],
+) -> None:
+    """It names the topic; jobs that join later receive it too."""
     reader = open_reader("no.such.topic")
     waiters = [Waiter().join(reader, [0]) for _ in range(3)]
     for waiter in waiters:
@@ -45,13 +47,13 @@ def test_missing_topic_is_told_to_every_waiter(open_reader: Callable[..., Respon
         Waiter().join(reader)
 
 
-def test_deleted_topic_is_told_to_every_waiter(
+def test_every_waiter_receives_the_error_of_a_deleted_topic(
     real_broker: Broker,
     topics: TopicFactory,
     open_reader: Callable[..., ResponseReader],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A topic that is deleted while jobs wait on it ends their waiting."""
+    """A topic that is deleted ends the wait of its jobs."""
     monkeypatch.setattr("kafka_bridge.kafka.responses.topic_watch.MISSING_SECONDS", 1.0)
     topic = topics()
     waiter = Waiter().join(open_reader(topic), [0])
@@ -60,8 +62,10 @@ def test_deleted_topic_is_told_to_every_waiter(
     assert isinstance(waiter.next(), TopicNotFound)
 
 
-def test_unreachable_brokers_are_told_to_every_waiter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing listens, waiting ends with an error that names the servers."""
+def test_every_waiter_receives_the_error_of_unreachable_brokers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has the addresses."""
     monkeypatch.setattr("kafka_bridge.kafka.responses.topic_consumer.METADATA_SECONDS", 0.0)
     servers = f"127.0.0.1:{free_port()}"
     reader = ResponseReader(config_of(servers), "t", hand_over)
@@ -73,13 +77,13 @@ def test_unreachable_brokers_are_told_to_every_waiter(monkeypatch: pytest.Monkey
     assert servers in str(error)
 
 
-def test_idle_reader_closes_and_says_so(
+def test_idle_reader_closes(
     topics: TopicFactory,
     producer: RecordProducer,
     open_reader: Callable[..., ResponseReader],
     eventually: Eventually,
 ) -> None:
-    """It stays while a job waits, closes soon after the last one left, and takes none then."""
+    """It stays open while a job waits, and closes soon after the last one left."""
     topic = topics()
     reader, waiter = open_reader(topic, linger=2.0), Waiter()
     subscription = reader.subscribe(waiter.job, [0], waiter.told.put)
@@ -102,10 +106,10 @@ def test_idle_reader_closes_and_says_so(
         Waiter().join(reader)
 
 
-def test_closing_is_told_to_those_who_wait(
+def test_every_waiter_is_notified_of_the_close(
     topics: TopicFactory, open_reader: Callable[..., ResponseReader]
 ) -> None:
-    """A job whose reader is closed is told, so that it can open another one."""
+    """So that it can open another reader."""
     reader = open_reader(topics())
     waiter = Waiter().join(reader, [0])
     reader.close()
@@ -137,7 +141,7 @@ print("parent:", os.waitstatus_to_exitcode(status))
 
 
 def test_forked_child_refuses_its_parents_reader(real_broker: Broker, topics: TopicFactory) -> None:
-    """A reader's thread is not in a forked child, so the child must open its own; it is told."""
+    """A reader's thread does not exist in a forked child; the error says to open another one."""
     topic = topics()
     result = subprocess.run(
         [sys.executable, "-c", FORK, real_broker.bootstrap_servers, topic, new_correlation_id()],
@@ -150,13 +154,13 @@ def test_forked_child_refuses_its_parents_reader(real_broker: Broker, topics: To
     assert "parent: 7" in result.stdout, result.stderr
 
 
-def test_reader_leaves_the_connections_group_alone(
+def test_reader_does_not_use_the_group_of_the_connection(
     config: KafkaConfig,
     topics: TopicFactory,
     producer: RecordProducer,
     open_reader: Callable[..., ResponseReader],
 ) -> None:
-    """It is no member of any group while it reads, and has committed nothing when it is closed."""
+    """It is a member of no group while it reads, and commits nothing."""
     topic = topics()
     reader, waiter = open_reader(topic), Waiter()
     waiter.join(reader, [0])

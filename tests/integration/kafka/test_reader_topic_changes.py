@@ -1,4 +1,4 @@
-"""A response topic whose offsets go back: waiting jobs hear what comes all the same."""
+"""A response topic whose offsets go back: waiting jobs receive their events all the same."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def test_jobs_are_served_from_a_recreated_topic(
     others: int,
     partitions: int,
 ) -> None:
-    """The job's end has a lower offset than what it has seen, and is heard; the log says why.
+    """The job's end has a lower offset than its earlier events, and is received; the log says why.
 
-    librdkafka itself reads on where it was if the new topic is long enough, without any error.
+    librdkafka itself continues at its offset if the new topic is long enough, without an error.
     """
     topic = topics(partitions=3)
     reader = open_reader(topic)
@@ -85,7 +85,7 @@ def test_jobs_are_served_from_a_recreated_topic(
     eventually(lambda: reader.health.is_live, "the reader hears again")
 
 
-def test_job_that_waits_from_behind_the_end(
+def test_job_with_start_offsets_behind_the_end_is_served(
     topics: TopicFactory,
     producer: RecordProducer,
     open_reader: Callable[..., ResponseReader],

@@ -1,4 +1,4 @@
-"""Requests are read again from where they were passed over, while they are there."""
+"""Skipped requests are read again, as long as they exist."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from conftest import Eventually, TopicFactory
 
 
-def test_end_is_known_where_nothing_is_left_to_read(
+def test_re_read_of_deleted_records_ends(
     topics: TopicFactory, producer: RecordProducer, config: KafkaConfig, eventually: Eventually
 ) -> None:
-    """Somebody has deleted the records: the reader must not wait for them."""
+    """The reader must not wait for deleted records."""
     topic = topics(partitions=1)
     for number in range(3):
         producer.publish(topic, b"key", b"%d" % number, [])

@@ -1,4 +1,4 @@
-"""A topic read to its end, on a real Kafka, whatever lies at its end."""
+"""A scan reads a topic to its end, on a real Kafka, whatever is at its end."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 def values(
     config: KafkaConfig, topic: str, start: datetime | Sequence[int] = (), timeout: float = 10
 ) -> list[bytes | None]:
-    """Return the values of all that a scan of a topic finds."""
+    """Return the values of all records of a scan."""
     return [each.value() for batch in scan(config, topic, start, timeout=timeout) for each in batch]
 
 
-def test_all_partitions_are_read_and_no_more(real_broker: Broker, topics: TopicFactory) -> None:
-    """Each record once, from where retention has left some to where the topic ended."""
+def test_all_partitions_are_read_once(real_broker: Broker, topics: TopicFactory) -> None:
+    """From the first record that retention has left to the end of the topic."""
     config = config_of(real_broker.bootstrap_servers)
     topic, empty = topics(partitions=3), topics(partitions=2)
     places = fill(real_broker, topic, 2_500)
@@ -46,8 +46,8 @@ def test_all_partitions_are_read_and_no_more(real_broker: Broker, topics: TopicF
     assert values(config, topic, datetime(2100, 1, 1, tzinfo=UTC)) == []
 
 
-def test_reading_begins_at_a_moment(real_broker: Broker, topics: TopicFactory) -> None:
-    """Of each partition, from the first record that is as young as asked for."""
+def test_scan_begins_at_a_time(real_broker: Broker, topics: TopicFactory) -> None:
+    """In each partition, with the first record since that time."""
     config, topic = config_of(real_broker.bootstrap_servers), topics(partitions=2)
     producer = ck.Producer({"bootstrap.servers": real_broker.bootstrap_servers})
     for second in range(1, 7):
@@ -60,10 +60,10 @@ def test_reading_begins_at_a_moment(real_broker: Broker, topics: TopicFactory) -
         )
 
 
-def test_transaction_markers_and_aborted_records_are_no_end(
+def test_scan_ends_behind_transaction_markers_and_aborted_records(
     real_broker: Broker, topics: TopicFactory
 ) -> None:
-    """The end is reached though no record lies before it; an open transaction is told apart."""
+    """No record is before the end then; an open transaction is a separate case."""
     config, topic = config_of(real_broker.bootstrap_servers), topics(partitions=1)
     producer = ck.Producer({**config.producer(WAIT_SECONDS), "transactional.id": topic})
     producer.init_transactions(WAIT_SECONDS)
@@ -81,7 +81,7 @@ def test_transaction_markers_and_aborted_records_are_no_end(
 
 
 def test_broker_that_finds_nothing_by_time_is_read_from_the_beginning() -> None:
-    """As of the mock cluster of librdkafka: a reader that believed it would miss all there is."""
+    """The mock cluster of librdkafka finds none: a scan that trusted it would miss all records."""
     with EmbeddedBroker(topics=["t"]) as broker:
         fill(broker, "t", 20)
         config = config_of(broker.bootstrap_servers)

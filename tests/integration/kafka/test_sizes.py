@@ -1,4 +1,4 @@
-"""Whether a record fits, asked of a real Kafka before anything is sent."""
+"""Whether a record fits, checked with a real Kafka before anything is published."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check(config: KafkaConfig, topic: str, size: int) -> None:
 def test_record_above_the_topics_limit_is_refused(
     real_broker: Broker, topics: TopicFactory
 ) -> None:
-    """A topic that takes less than the producer would send refuses in words that name its limit."""
+    """The error of a topic with a lower limit than the producer has that limit."""
     topic = topics(config={"max.message.bytes": "60000"})
     config = config_of(real_broker.bootstrap_servers)
     check(config, topic, 60_000)
@@ -36,24 +36,24 @@ def test_record_above_the_topics_limit_is_refused(
     )
 
 
-def test_compressed_records_are_for_the_broker_to_judge(
+def test_compressed_record_is_not_refused_beforehand(
     real_broker: Broker, topics: TopicFactory
 ) -> None:
-    """How small a record will be is not known before it is compressed: nothing is refused."""
+    """Its size is known only after compression."""
     topic = topics(config={"max.message.bytes": "60000"})
     check(config_of(real_broker.bootstrap_servers, compression_type="gzip"), topic, 600_000)
 
 
-def test_raised_limit_of_the_producer(real_broker: Broker, topics: TopicFactory) -> None:
-    """Who raises both limits sends more; who raises one is told of the other."""
+def test_both_limits_must_be_raised(real_broker: Broker, topics: TopicFactory) -> None:
+    """With one of them raised, the error names the other."""
     config = config_of(real_broker.bootstrap_servers, message_max_bytes=3_000_000)
     check(config, topics(config={"max.message.bytes": "3000000"}), 2_500_000)
     with pytest.raises(RecordTooLarge, match=r"the topic's 'max.message.bytes' is 1,0"):
         check(config, topics(), 2_500_000)
 
 
-def test_brokers_that_do_not_tell() -> None:
-    """Without an answer nothing is refused but what the producer itself would not send."""
+def test_record_is_checked_with_the_producers_limit_alone_without_an_answer() -> None:
+    """Nothing else is refused."""
     config = config_of("127.0.0.1:9")
     require_fitting(config, "q", 900_000, 0.5)
     with pytest.raises(RecordTooLarge, match=r"the producer's 'message.max.bytes' is 1,000,000"):

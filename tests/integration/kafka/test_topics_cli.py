@@ -92,7 +92,7 @@ def row(output: str, topic: str) -> str:
 
 
 def test_create_makes_topics_that_lose_no_job(real_broker: Broker, names: TopicNames) -> None:
-    """Partitions, replication, deletion and retention are as asked for, of each topic."""
+    """Each topic has the configured partitions, replication, cleanup policy and retention."""
     options = ("--partitions", "3", "--replication", "1")
     result = run(
         real_broker, "create", names, *options, "--longest-job", "2d", "--longest-wait", "1d"
@@ -119,10 +119,10 @@ def test_create_makes_topics_that_lose_no_job(real_broker: Broker, names: TopicN
     }
 
 
-def test_callback_topic_is_made_and_checked_where_named(
+def test_callback_topic_is_created_and_checked_if_named(
     real_broker: Broker, names: TopicNames, unique_name: Callable[[str], str]
 ) -> None:
-    """A gateway's topic takes one option more, of both commands."""
+    """Both commands have an option for a gateway's topic."""
     callbacks = unique_name("cb")
     try:
         assert row(run(real_broker, "create", names).stdout, names.requests)
@@ -135,8 +135,8 @@ def test_callback_topic_is_made_and_checked_where_named(
         real_broker.delete_topics([callbacks])
 
 
-def test_create_again_leaves_topics_as_they_are(real_broker: Broker, names: TopicNames) -> None:
-    """Run twice it changes nothing, other numbers or not, and says so."""
+def test_second_create_does_not_change_topics(real_broker: Broker, names: TopicNames) -> None:
+    """Also with other numbers; the output says so."""
     assert run(real_broker, "create", names, "--partitions", "2").returncode == 0
     result = run(real_broker, "create", names, "--partitions", "5")
     assert result.returncode == 0, result.stderr
@@ -146,8 +146,10 @@ def test_create_again_leaves_topics_as_they_are(real_broker: Broker, names: Topi
     assert report.partitions == 2
 
 
-def test_check_says_what_would_lose_jobs(real_broker: Broker, names: TopicNames) -> None:
-    """Compaction, short retention and a size limit are each found, in words; exit code 1."""
+def test_check_reports_settings_that_could_lose_jobs(
+    real_broker: Broker, names: TopicNames
+) -> None:
+    """Compaction, short retention and a size limit; exit code 1."""
     assert run(real_broker, "create", names).returncode == 0
     assert run(real_broker, "check", names).returncode == 0
     set_topic(real_broker, names.responses, cleanup_policy="compact")
@@ -174,8 +176,8 @@ def test_check_finds_retention_too_short_for_longer_jobs(
     assert "✗" not in row(result.stdout, names.requests)
 
 
-def test_check_says_which_topics_are_missing(real_broker: Broker, names: TopicNames) -> None:
-    """A topic that is not there is a problem with the command that mends it; none is created."""
+def test_check_reports_missing_topics(real_broker: Broker, names: TopicNames) -> None:
+    """With the command that creates them; none is created."""
     for _ in range(2):
         result = run(real_broker, "check", names)
         assert result.returncode == 1
@@ -184,7 +186,7 @@ def test_check_says_which_topics_are_missing(real_broker: Broker, names: TopicNa
 
 
 def test_one_copy_is_a_problem_unless_asked_for(real_broker: Broker, names: TopicNames) -> None:
-    """One broker can keep one copy: created, and said to be unsafe, with exit code 1."""
+    """On one broker a single copy is created, and reported as unsafe, with exit code 1."""
     created = run(real_broker, "create", names, "--safe")
     assert created.returncode == 1
     assert f"{names.requests}: created" in created.stdout
@@ -198,7 +200,7 @@ def test_one_copy_is_a_problem_unless_asked_for(real_broker: Broker, names: Topi
 
 
 def test_three_brokers_keep_three_copies(kafka_cluster: KafkaCluster, names_on_cluster) -> None:  # type: ignore[no-untyped-def]
-    """Without options: three copies of which two must have a record; the check is content."""
+    """By default: three copies, two of which must have a record; the check reports nothing."""
     created = run(kafka_cluster, "create", names_on_cluster, "--safe")
     assert created.returncode == 0, created.stdout
     config = config_of(kafka_cluster.bootstrap_servers)
@@ -224,9 +226,9 @@ def test_three_brokers_keep_three_copies(kafka_cluster: KafkaCluster, names_on_c
 def test_topic_refuses_a_batch_that_unpacks_to_too_much(
     real_broker: Broker, topics: TopicFactory, codec: str
 ) -> None:
-    """A few kB that unpack to 20 MB: refused at the door by a topic as `create` makes it.
+    """A few kB that unpack to 20 MB: a topic of `create` refuses it.
 
-    Of Kafka's own default, and of every other compression.type, it is taken; the check says so.
+    A topic with Kafka's default, or another compression.type, accepts it; the check reports that.
     """
     (plan, *_) = plan_topics(TopicNames(), copies=Copies(1, 1))
     safe, unsafe = topics("safe", 1, plan.settings), topics("unsafe", 1)
@@ -239,7 +241,7 @@ def test_topic_refuses_a_batch_that_unpacks_to_too_much(
 
 
 def bomb(broker: Broker, topic: str, codec: str) -> str | None:
-    """Send 20 MB of zeros, compressed; return the name of the error that came of it."""
+    """Publish 20 MB of zeros, compressed; return the name of the resulting error."""
     failures: list[str | None] = []
     producer = ck.Producer(
         {
@@ -254,8 +256,8 @@ def bomb(broker: Broker, topic: str, codec: str) -> str | None:
     return failures[0]
 
 
-def test_broker_that_refuses_is_quoted(real_broker: Broker, names: TopicNames) -> None:
-    """More copies than there are brokers: one line, in the broker's own words, exit code 1."""
+def test_error_of_the_broker_is_printed(real_broker: Broker, names: TopicNames) -> None:
+    """For more copies than there are brokers: one line, and exit code 1."""
     result = run(real_broker, "create", names, "--replication", "99")
     assert result.returncode == 1
     assert "Traceback" not in result.stderr

@@ -1,4 +1,4 @@
-"""A batch that unpacks to more than librdkafka allows stops no reader, on a real Kafka."""
+"""A batch that unpacks to more than librdkafka allows is skipped, on a real Kafka."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ WHAT_IS_SKIPPED = [(1, BETWEEN + 2, 2)]
 def test_end_of_a_batch_is_found_and_so_is_that_of_the_next(
     config: KafkaConfig, blocked: str
 ) -> None:
-    """From the first of a batch's 40 records; a batch in which one begins is found, too."""
+    """From the first of a batch's 40 records, and from the middle of it."""
     assert find_end(config, blocked, 0, 1) == (BETWEEN + 2, 2)
     assert find_end(config, blocked, 0, 1 + BETWEEN) == (BETWEEN + 2, 1)
 
@@ -70,7 +70,7 @@ def test_end_of_a_batch_is_found_and_so_is_that_of_the_next(
 def test_scan_goes_on_behind_it(
     config: KafkaConfig, blocked: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The ledger, look-ups and dead letters read all but the batch, and the log states the loss."""
+    """Ledger, look-ups and dead letters read all other records; the log has the loss."""
     skipped: list[SkippedBatches] = []
     batches = scan(config, blocked, (), timeout=30, skipped=skipped.append)
     with caplog.at_level(logging.ERROR, "kafka_bridge"):
@@ -83,7 +83,7 @@ def test_scan_goes_on_behind_it(
 def test_scan_from_the_middle_of_it_and_up_to_its_end(
     real_broker: Broker, topics: TopicFactory, config: KafkaConfig
 ) -> None:
-    """A topic that ends with such a batch is read to its end, wherever one begins."""
+    """A topic that ends with such a batch is read to its end from any offset."""
     topic = topics(partitions=1)
     publish_unreadable(real_broker.bootstrap_servers, topic, records=BETWEEN)
     assert list(scan(config, topic, [BETWEEN // 2], timeout=30)) == []
@@ -92,7 +92,7 @@ def test_scan_from_the_middle_of_it_and_up_to_its_end(
 def test_worker_goes_on_behind_it(
     config: KafkaConfig, blocked: str, unique_name: Callable[[str], str]
 ) -> None:
-    """Its consumer hands out what follows, and tells what it has skipped."""
+    """Its consumer returns the following records, and reports what it has skipped."""
     skipped: list[SkippedBatches] = []
     consumer = RequestConsumer(
         config,
@@ -112,7 +112,7 @@ def test_worker_goes_on_behind_it(
 
 
 def test_follower_goes_on_behind_it(config: KafkaConfig, blocked: str) -> None:
-    """Commands behind it are heard, and what lies before it counts as read."""
+    """Commands behind it are received, and the records before it count as read."""
     seen, skipped = Queue[Record](), list[SkippedBatches]()
     follower = TopicFollower(
         config, blocked, "test", seen.put, timeout=WAIT_SECONDS, skipped=skipped.append
@@ -123,14 +123,14 @@ def test_follower_goes_on_behind_it(config: KafkaConfig, blocked: str) -> None:
     assert ranges(skipped) == WHAT_IS_SKIPPED
 
 
-def test_waiting_job_hears_what_lies_behind_it(
+def test_waiting_job_receives_events_behind_it(
     real_broker: Broker,
     topics: TopicFactory,
     producer: RecordProducer,
     open_reader: Callable[..., ResponseReader],
     eventually: Eventually,
 ) -> None:
-    """Of a batch that comes while the job waits, and for one that goes back to before it."""
+    """If the batch arrives while the job waits, and for a job for which the reader goes back."""
     topic = topics(partitions=1)
     reader = open_reader(topic)
     first, second = Waiter().join(reader, [0]), Waiter()
@@ -148,6 +148,6 @@ def test_waiting_job_hears_what_lies_behind_it(
 
 
 def test_record_in_it_is_gone(config: KafkaConfig, blocked: str) -> None:
-    """Who asks for a record in such a batch is told at once, in words."""
+    """Reading a record of such a batch is an error at once."""
     with pytest.raises(RecordGone, match=r"\[0\]@3 cannot be read: Decompression .* failed"):
         read_record(config, RecordLocation(blocked, 0, 3), WAIT_SECONDS)

@@ -126,7 +126,7 @@ def test_brokers_are_asked_once_where_thousands_of_records_fail(
     assert len(admin.asked) > len(asked)
 
 
-def test_reason_of_one_topic_is_not_told_of_another(
+def test_reason_of_one_topic_is_not_reported_for_another(
     doctor: DeliveryDoctor, admin: ScriptedAdmin
 ) -> None:
     """Each is looked at by itself."""

@@ -96,7 +96,7 @@ def test_every_valid_message_survives(encoding: Encoding, message: Message) -> N
 @each_encoding
 @repeatable
 @given(message=messages)
-def test_readers_tell_the_encoding_by_the_first_bytes(encoding: Encoding, message: Message) -> None:
+def test_encoding_is_recognised_by_the_first_bytes(encoding: Encoding, message: Message) -> None:
     """No setting tells a reader what a record holds."""
     assert detect(encode(message, encoding)) is encoding
 
@@ -200,7 +200,7 @@ def test_registry_is_refused_when_writing() -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said(value: bytes | None, kind: type[Exception], words: str) -> None:
+def test_error_names_the_fault(value: bytes | None, kind: type[Exception], words: str) -> None:
     """Each way to be no message has its error and its words."""
     with pytest.raises(kind) as refused:
         decode(JobCommand, value)

@@ -230,7 +230,7 @@ def test_missing_fields_are_named(message: Message) -> None:
         ({"created_at": 10**15}, "not a JobRequest in JSON: "),
     ],
 )
-def test_what_is_wrong_is_said(changes: Document, words: str) -> None:
+def test_error_names_the_fault(changes: Document, words: str) -> None:
     """The error names the field, and stays short."""
     with pytest.raises(Undecodable) as refused:
         _read(REQUEST, **changes)

@@ -140,7 +140,7 @@ def slipped(draw: st.DrawFn) -> Fields:
 
 @repeatable
 @given(slipped())
-def test_both_encodings_bear_the_same_slips(fields: Fields) -> None:
+def test_both_encodings_tolerate_the_same_slips(fields: Fields) -> None:
     """The same message with the same slips is the same event in both, or is refused in both.
 
     An error that is in it is always read, with its type and whether a retry may help.
@@ -206,7 +206,7 @@ def test_error_in_another_code_page_is_read() -> None:
         {"attributes": {"a": 1}},
     ],
 )
-def test_slips_that_only_json_can_have_are_borne_as_well(change: Fields) -> None:
+def test_slips_that_only_json_can_have_are_tolerated(change: Fields) -> None:
     """A field of a wrong type, beside an error, is left out; fields may be missing altogether."""
     document = EVENT_WITH_ERROR | change
     event = decode(StatusEvent, json.dumps(document).encode())

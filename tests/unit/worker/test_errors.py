@@ -79,7 +79,7 @@ def test_application_error_chooses_every_field(
     assert failure_of(raised(error)) == expected
 
 
-def test_application_error_has_a_traceback_unless_told_otherwise() -> None:
+def test_application_error_has_a_traceback_unless_it_has_details() -> None:
     """Without details of its own it carries the traceback."""
     details = failure_of(raised(ApplicationError("oh"))).details
     assert details is not None

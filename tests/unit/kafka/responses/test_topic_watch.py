@@ -173,7 +173,7 @@ def test_topic_that_was_missing_for_a_moment_is_read_anew(
     [ck.KafkaError._TRANSPORT, ck.KafkaError.TOPIC_AUTHORIZATION_FAILED],
     ids=["silence", "no permission"],
 )
-def test_brokers_that_do_not_tell_do_not_end_the_reader(
+def test_brokers_without_an_answer_do_not_end_the_reader(
     watch: TopicWatch, brokers: Brokers, clock: FakeClock, error: int
 ) -> None:
     """They are asked again at the usual time."""
@@ -269,10 +269,10 @@ def test_id_that_could_not_be_read_is_asked_for_again(
     assert is_another(watch, MISSING_LOOK_SECONDS + 0.1)
 
 
-def test_brokers_that_never_tell_an_id_are_not_asked_all_the_time(
+def test_brokers_without_topic_ids_are_not_asked_all_the_time(
     watch: TopicWatch, brokers: Brokers, clock: FakeClock
 ) -> None:
-    """Older ones do not have it, and others may not tell: that ends no reader."""
+    """Old brokers have none; the reader goes on."""
     brokers.ids = [None]
     for age in range(60):
         assert not is_another(watch, float(age))

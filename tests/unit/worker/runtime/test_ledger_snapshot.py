@@ -74,7 +74,7 @@ def test_of_an_unfinished_job_only_facts_are_kept(topic: list[Any], size: int) -
     assert sum(map(sys.getsizeof, kept)) < 500
 
 
-def test_released_job_is_told_from_one_that_runs(topic: list[Any]) -> None:
+def test_released_job_differs_from_a_running_one(topic: list[Any]) -> None:
     """By the last event of its last delivery."""
     released, again = new_correlation_id(), new_correlation_id()
     topic += [record(job, JobState.RELEASED) for job in (released, again)]
