@@ -36,24 +36,14 @@ def text(name: str, value: str | Setting) -> str:
     return configured(name) if isinstance(value, Setting) else value
 
 
-def seconds(name: str, value: Duration | Setting) -> float:
+def seconds(name: str, value: Duration | Setting, *, may_be_0: bool = False) -> float:
     """Return a duration in seconds.
 
     :raises ConfigurationError: the value is not a duration, or not between 0 and 100 years
     """
     if isinstance(value, Setting):
-        return _seconds(f"[{SECTION}] {name}", configured(name))
-    return _seconds(name, value)
-
-
-def wait(name: str, value: Duration | Setting) -> float:
-    """Return the length of a wait in seconds; 0: do not wait.
-
-    :raises ConfigurationError: the value is not a duration, or not between 0 and 100 years
-    """
-    if isinstance(value, Setting):
-        return _seconds(f"[{SECTION}] {name}", configured(name), may_be_0=True)
-    return _seconds(name, value, may_be_0=True)
+        return _seconds(f"[{SECTION}] {name}", configured(name), may_be_0=may_be_0)
+    return _seconds(name, value, may_be_0=may_be_0)
 
 
 def limit(name: str, value: Duration | Setting | None) -> float | None:
@@ -154,7 +144,7 @@ def require_storable_fields(operator: BaseOperator) -> None:
         require_storable(name, getattr(operator, name, None))
 
 
-def _seconds(name: str, value: Duration | str, *, may_be_0: bool = False) -> float:
+def _seconds(name: str, value: Duration | str, *, may_be_0: bool) -> float:
     no_duration = ConfigurationError(f"{name} must be a timedelta or seconds, not {value!r}")
     if isinstance(value, bool):  # it would count as 0 or 1 second
         raise no_duration

@@ -58,7 +58,9 @@ class WaitingOperator(BridgeOperator):
         self.deferrable = arguments.deferrable(deferrable, required=end_from_trigger)
         if end_from_trigger and wait_before_deferring is CONFIGURED:
             wait_before_deferring = 0.0
-        self.wait_before_deferring = arguments.wait("wait_before_deferring", wait_before_deferring)
+        self.wait_before_deferring = arguments.seconds(
+            "wait_before_deferring", wait_before_deferring, may_be_0=True
+        )
         self.end_from_trigger = end_from_trigger
         asked_for = [name for name, is_set in self.what_needs_a_worker().items() if is_set]
         if end_from_trigger and asked_for:

@@ -166,7 +166,9 @@ class KafkaJobBatchOperator(BridgeOperator):
         self.response_topic = arguments.text("response_topic", response_topic)
         self._set_times(timeout, heartbeat_interval, heartbeat_timeout, progress_log_interval)
         self.deferrable = arguments.deferrable(deferrable)
-        self.wait_before_deferring = arguments.wait("wait_before_deferring", wait_before_deferring)
+        self.wait_before_deferring = arguments.seconds(
+            "wait_before_deferring", wait_before_deferring, may_be_0=True
+        )
         self._check_arguments()
 
     def _set_times(
