@@ -18,7 +18,7 @@ from kafka_bridge.airflow.triggerer.cancel import DELIVERY_SECONDS, REASON, unle
 from kafka_bridge.airflow.triggerer.job_log import PROCESS_BUDGET, JobLog
 from kafka_bridge.airflow.triggerer.job_wait import warning_of
 from kafka_bridge.airflow.triggerer.shared_readers import join_hub
-from kafka_bridge.airflow.triggerer.trigger_events import unexpected_failure, wait_failure
+from kafka_bridge.airflow.triggerer.trigger_events import failure_event, wait_failure
 from kafka_bridge.airflow.triggerer.waiter import Waiter
 from kafka_bridge.kafka.responses.subscriptions import Notice, Truncated
 from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
@@ -51,10 +51,8 @@ class BatchWait:
         """Wait for the jobs, and return what the trigger fires: an error is an event, too."""
         try:
             return TriggerEvent(await self.outcome())
-        except KafkaBridgeError as error:
-            return TriggerEvent(wait_failure(type(error).__name__, str(error)))
         except Exception as error:
-            return TriggerEvent(unexpected_failure(self._task_log, error))
+            return failure_event(error, self._task_log)
 
     async def outcome(self) -> dict[str, Any]:
         """Return the payload of the trigger's event.

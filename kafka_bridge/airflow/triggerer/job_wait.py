@@ -17,8 +17,8 @@ from kafka_bridge.airflow.triggerer.job_log import PROCESS_BUDGET, Allowance, Jo
 from kafka_bridge.airflow.triggerer.shared_readers import join_hub
 from kafka_bridge.airflow.triggerer.timeouts import MARGIN_SECONDS, JobTimeouts
 from kafka_bridge.airflow.triggerer.trigger_events import (
+    failure_event,
     success_event,
-    unexpected_failure,
     wait_failure,
 )
 from kafka_bridge.airflow.triggerer.waiter import Waiter
@@ -73,10 +73,8 @@ class JobWait:
             event = TriggerEvent(await self.outcome())
             if spec.end_from_trigger and self.end is not None:
                 return success_event(spec, self.end, log) or event
-        except KafkaBridgeError as error:
-            return TriggerEvent(wait_failure(type(error).__name__, str(error)))
         except Exception as error:
-            return TriggerEvent(unexpected_failure(log, error))
+            return failure_event(error, log)
         return event
 
     async def outcome(self) -> dict[str, Any]:
@@ -192,5 +190,5 @@ async def final_event(spec: WaitSpec, log: TaskLog) -> TriggerEvent:
     try:
         wait = JobWait(spec, log)
     except ConfigurationError as error:
-        return TriggerEvent(wait_failure(type(error).__name__, str(error)))
+        return failure_event(error, log)
     return await wait.final_event()

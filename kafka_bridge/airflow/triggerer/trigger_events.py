@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-from airflow.triggers.base import TaskSuccessEvent
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from kafka_bridge.airflow import job_metrics
 from kafka_bridge.airflow.limits import fits, job_limits
@@ -36,14 +36,15 @@ def wait_failure(error: str, message: str) -> dict[str, Any]:
     return {"error": one_line(error, NAME_BYTES), "message": block(message, ERROR_MESSAGE_BYTES)}
 
 
-def unexpected_failure(log: TaskLog, error: Exception) -> dict[str, Any]:
-    """Return the event's payload for an unexpected error, and log its traceback.
+def failure_event(error: Exception, log: TaskLog) -> TriggerEvent:
+    """Return the event of a wait that an error ended; log the traceback of an unexpected error.
 
     If the trigger raised the error, Airflow would pass its traceback on unchanged: half a character
     in it, quoted from a record, kills the triggerer.
     """
-    _log_trace(log, "Waiting for the job failed unexpectedly", error)
-    return wait_failure(type(error).__name__, str(error))
+    if not isinstance(error, KafkaBridgeError):
+        _log_trace(log, "Waiting for the job failed unexpectedly", error)
+    return TriggerEvent(wait_failure(type(error).__name__, str(error)))
 
 
 def _log_trace(log: TaskLog, what: str, error: Exception) -> None:
