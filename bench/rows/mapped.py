@@ -8,17 +8,15 @@ only in the long form.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+from bench.airflow_on_kafka import airflow_on_kafka, successful_run
 from bench.measure import Result, Round, Scale
 from bench.responder import responder
 from bench.traffic import new_topic
 from kafka_bridge.testing.local_airflow import LocalAirflow
 
-DAGS = Path(__file__).parents[1] / "dags"
 BATCH_JOBS = 10_000
 MAPPED_JOBS = 100
 ROUNDS = 2
@@ -35,10 +33,8 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
         "jobs/s",
         None,
     )
-    connection = {"conn_type": "kafka", "extra": {"bootstrap.servers": servers}}
     with (
-        tempfile.TemporaryDirectory(prefix="kafka-bridge-bench-") as home,
-        LocalAirflow(Path(home), DAGS, connections={"kafka_default": connection}) as airflow,
+        airflow_on_kafka(servers) as airflow,
         new_topic(servers) as requests,
         new_topic(servers) as responses,
         responder(servers, requests),
@@ -54,8 +50,5 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
 
 def _time_run(airflow: LocalAirflow, dag_id: str, count: int, topics: dict[str, str]) -> float:
     begin = time.perf_counter()
-    run_id = airflow.trigger(dag_id, conf={"count": count, **topics})
-    state = airflow.wait_for_run(dag_id, run_id, RUN_SECONDS)
-    if state != "success":
-        raise RuntimeError(airflow.run_report(dag_id, run_id))
+    successful_run(airflow, dag_id, {"count": count, **topics}, RUN_SECONDS)
     return time.perf_counter() - begin

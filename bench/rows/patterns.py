@@ -14,19 +14,17 @@ This takes minutes, so it is measured only in the long form.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
+from bench.airflow_on_kafka import airflow_on_kafka
 from bench.gateway_process import GatewayStage
 from bench.job_service import RunningService, job_service
 from bench.measure import Result, Round, Scale
 from kafka_bridge.testing.local_airflow import LocalAirflow
 
-DAGS = Path(__file__).parents[1] / "dags"
 JOBS = 8
 ROUNDS = 2
 RUN_SECONDS = 120.0
@@ -92,13 +90,7 @@ class _Bench:
         }
         jobs = {f"bench.{way}": {"service": way, "mode": way} for way in WAYS}
         stack.enter_context(self._stage.gateway(self._stage.file(jobs, services)))
-        home = stack.enter_context(tempfile.TemporaryDirectory(prefix="kafka-bridge-bench-"))
-        connection = {"conn_type": "kafka", "extra": {"bootstrap.servers": servers}}
-        self._airflow = stack.enter_context(
-            LocalAirflow(
-                Path(home), DAGS, connections={"kafka_default": connection}, parallelism=JOBS
-            )
-        )
+        self._airflow = stack.enter_context(airflow_on_kafka(servers, parallelism=JOBS))
 
     def watch(self, *ways: str) -> dict[str, Watched]:
         """Run the DAGs of these ways at the same time, and watch them until they are finished."""

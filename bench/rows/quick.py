@@ -12,19 +12,17 @@ The short form leaves out the slot-seconds.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
+from bench.airflow_on_kafka import airflow_on_kafka, successful_run
 from bench.measure import Result, Round, Scale, Target
 from bench.responder import responder
 from bench.traffic import new_topic
 from kafka_bridge.testing.local_airflow import LocalAirflow
 
-DAGS = Path(__file__).parents[1] / "dags"
 JOBS = 2
 ROUNDS = 2
 RUN_SECONDS = 120.0
@@ -44,10 +42,8 @@ ENDED = frozenset({"success", "failed"})
 
 def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
     """Measure the rows."""
-    connection = {"conn_type": "kafka", "extra": {"bootstrap.servers": servers}}
     with (
-        tempfile.TemporaryDirectory(prefix="kafka-bridge-bench-") as home,
-        LocalAirflow(Path(home), DAGS, connections={"kafka_default": connection}) as airflow,
+        airflow_on_kafka(servers) as airflow,
         new_topic(servers) as requests,
         new_topic(servers) as responses,
         responder(servers, requests),
@@ -108,9 +104,7 @@ def _slot_seconds(
 
 
 def _time_run(airflow: LocalAirflow, dag_id: str, topics: dict[str, str]) -> float:
-    run_id = airflow.trigger(dag_id, conf=topics)
-    if airflow.wait_for_run(dag_id, run_id, RUN_SECONDS) != "success":
-        raise RuntimeError(airflow.run_report(dag_id, run_id))
+    run_id = successful_run(airflow, dag_id, topics, RUN_SECONDS)
     run = airflow.api.get(f"dags/{dag_id}/dagRuns/{run_id}")
     begin, end = (datetime.fromisoformat(run[name]) for name in ("start_date", "end_date"))
     return (end - begin).total_seconds()
