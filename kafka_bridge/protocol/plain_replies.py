@@ -60,17 +60,18 @@ def plain_end(
     job = named if is_correlation_id(named) else correlation_id_from_key(key)
     if job is None:
         return None
-    is_failure = value is None and NEST_ERROR in dict(headers)
+    fields = dict(headers)
+    error = _failure(fields[NEST_ERROR]) if value is None and NEST_ERROR in fields else None
     return StatusEvent(
         correlation_id=job,
         event_id=job,
         sequence=0,
-        state=JobState.FAILED if is_failure else JobState.SUCCEEDED,
+        state=JobState.SUCCEEDED if error is None else JobState.FAILED,
         occurred_at=occurred_at,
         worker_id="",
         result=value,
         result_type=None if value is None else _media_type(value),
-        error=_failure(dict(headers)[NEST_ERROR]) if is_failure else None,
+        error=error,
     )
 
 

@@ -42,7 +42,7 @@ class Slots:
         return len(self._holders)
 
     def promise(self, by_type: Counter[str]) -> None:
-        """Keep so many slots of each job type free, and no others.
+        """Keep this many slots of each job type free, instead of those promised before.
 
         They are for jobs that go first, once it is known that they may start.
         """
