@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from kafka_bridge.testing.brokers.ports import free_port
 from kafka_bridge.testing.local_airflow.processes import ManagedProcess
+from kafka_bridge.testing.ports import free_port
 
 GATEWAY_TOPIC = "gateway.requests"
 CALLBACK_TOPIC = "jobs.callbacks"

@@ -16,9 +16,9 @@ from demo.gateway import CALLBACK_TOPIC, GATEWAY_TOPIC, gateway, http_service
 from demo.steps import Steps
 from kafka_bridge.kafka.admin.topics import TopicNames
 from kafka_bridge.testing import Broker, EmbeddedBroker, TopicExists, find_broker
-from kafka_bridge.testing.brokers.ports import free_port
 from kafka_bridge.testing.local_airflow import LocalAirflow
 from kafka_bridge.testing.local_airflow.processes import ManagedProcess
+from kafka_bridge.testing.ports import free_port
 
 PROJECT = Path(__file__).parents[1]
 HOME = PROJECT / ".demo"

@@ -22,7 +22,7 @@ from kafka_bridge.testing.brokers import (
     TopicExists,
     find_broker,
 )
-from kafka_bridge.testing.brokers.ports import free_port, is_free
+from kafka_bridge.testing.ports import free_port, is_free
 
 app = App()
 

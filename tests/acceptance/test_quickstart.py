@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.testing.ports import free_port
 
 PAGE = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text("utf-8")
 BLOCK = re.compile(r"```(console|python)\n(.*?)```", re.DOTALL)

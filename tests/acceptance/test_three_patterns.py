@@ -12,8 +12,8 @@ import pytest
 
 from demo.gateway import CALLBACK_TOPIC, GATEWAY_TOPIC, gateway, http_service
 from kafka_bridge.testing import Broker, TopicExists
-from kafka_bridge.testing.brokers.ports import free_port
 from kafka_bridge.testing.local_airflow import LocalAirflow
+from kafka_bridge.testing.ports import free_port
 
 DAG_ID = "three_patterns"
 TASKS = ("by_polling", "by_callback", "by_worker")

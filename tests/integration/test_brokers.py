@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from kafka_bridge.cli.app import app
 from kafka_bridge.testing import ApacheKafka, Broker, BrokerStartFailed, EmbeddedBroker, TopicExists
 from kafka_bridge.testing.brokers import apache
-from kafka_bridge.testing.brokers.ports import free_port, is_free
 from kafka_bridge.testing.brokers.topics import admin_client, cluster_id
+from kafka_bridge.testing.ports import free_port, is_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

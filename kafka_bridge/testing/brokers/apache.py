@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from kafka_bridge.testing.brokers.base import Broker
 from kafka_bridge.testing.brokers.errors import BrokerError
 from kafka_bridge.testing.brokers.node import PORT_ATTEMPTS, BrokerNode, new_cluster_id
-from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.testing.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from kafka_bridge.testing.brokers import topics
 from kafka_bridge.testing.brokers.base import Broker
 from kafka_bridge.testing.brokers.errors import BrokerError
 from kafka_bridge.testing.brokers.node import PORT_ATTEMPTS, BrokerNode, new_cluster_id
-from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.testing.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

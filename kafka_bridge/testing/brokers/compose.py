@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from kafka_bridge.testing.brokers.base import Broker
 from kafka_bridge.testing.brokers.errors import BrokerError, BrokerStartFailed, BrokerUnavailable
-from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.testing.ports import free_port
 
 COMPOSE_FILE = "docker-compose.kafka.yml"
 

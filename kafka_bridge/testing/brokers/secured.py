@@ -10,7 +10,7 @@ from kafka_bridge.testing.brokers import permissions
 from kafka_bridge.testing.brokers.apache import ApacheKafka
 from kafka_bridge.testing.brokers.certificates import Certificate, CertificateAuthority
 from kafka_bridge.testing.brokers.errors import BrokerError
-from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.testing.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -38,15 +38,6 @@ def free_port() -> int:
         return port
 
 
-def is_free(port: int) -> bool:
-    """Return whether a process could listen on a TCP port of loopback now."""
-    try:
-        socket.create_server((LOOPBACK, port)).close()
-    except OSError:
-        return False
-    return True
-
-
 def home_keys(home: Path) -> dict[str, str]:
     """Return the secrets of this home, made at its first use.
 

@@ -8,7 +8,7 @@ from integration.gateway.conftest import SetUp
 from integration.gateway.service import CountingService
 from integration.jobs import events
 from kafka_bridge.testing.brokers.forwarding import ForwardedPort
-from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.testing.ports import free_port
 
 
 def test_gateway_with_callbacks_goes_on_trying_until_a_broker_answers(

@@ -22,7 +22,7 @@ from kafka_bridge.protocol.headers import CORRELATION_ID, REPLY_TOPIC, text_head
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobRequest, JobState, utc_now
 from kafka_bridge.testing import Broker
-from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.testing.ports import free_port
 
 if TYPE_CHECKING:
     from conftest import TopicFactory

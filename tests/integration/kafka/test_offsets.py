@@ -19,7 +19,7 @@ from kafka_bridge.protocol.errors import (
     TopicNotFound,
 )
 from kafka_bridge.testing import Broker
-from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.testing.ports import free_port
 
 if TYPE_CHECKING:
     from conftest import TopicFactory

@@ -19,7 +19,7 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.responses.reader import ResponseReader
 from kafka_bridge.protocol.errors import AccessDenied
 from kafka_bridge.testing import ApacheKafka
-from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.testing.ports import free_port
 
 from ..jobs import config_of
 from .waiters import Waiter, hand_over

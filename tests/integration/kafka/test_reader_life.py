@@ -22,7 +22,7 @@ from kafka_bridge.protocol.errors import (
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.testing import Broker
-from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.testing.ports import free_port
 
 from ..jobs import WAIT_SECONDS, committed, config_of, event
 from .waiters import Waiter, hand_over, say

@@ -15,7 +15,7 @@ from integration.jobs import WAIT_SECONDS, events
 from integration.worker.programs import Stage
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.testing.brokers.forwarding import ForwardedPort
-from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.testing.ports import free_port
 
 if TYPE_CHECKING:
     from conftest import Eventually

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from demo.gateway import http_service
-from kafka_bridge.testing.brokers.ports import free_port
+from kafka_bridge.testing.ports import free_port
 
 Eventually = Callable[..., None]
 

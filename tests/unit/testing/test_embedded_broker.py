@@ -10,8 +10,8 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from kafka_bridge.testing import BrokerError, BrokerStartFailed, EmbeddedBroker
-from kafka_bridge.testing.brokers.ports import free_port, is_free
 from kafka_bridge.testing.brokers.topics import admin_client, cluster_id
+from kafka_bridge.testing.ports import free_port, is_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kafka_bridge.testing.brokers import ports
+from kafka_bridge.testing import ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

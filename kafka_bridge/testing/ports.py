@@ -1,4 +1,4 @@
-"""Free loopback ports that stay free while a broker is down for a moment."""
+"""Free ports of 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import random
 import socket
 
 FIRST, LAST = 15_000, 32_000
-"""Below the range that Linux, macOS and Windows hand out to outgoing connections: a client that
-keeps trying a stopped broker's port could otherwise be given that very port and hold it."""
+"""These stay free while a broker is down for a moment. They are below the range that Linux, macOS
+and Windows hand out to outgoing connections: a client that keeps trying a stopped broker's port
+could otherwise be given that very port and hold it."""
 
 
 def free_port() -> int:
