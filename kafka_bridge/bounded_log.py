@@ -72,8 +72,9 @@ class LineBudget(logging.Filter):
 
     def flush(self) -> None:
         """Log now how many lines were left out, because the process ends."""
-        for text in [text for text, kind in list(self._kinds.items()) if kind.left_out]:
-            self._end_interval(text)
+        for text, kind in list(self._kinds.items()):
+            if kind.left_out:
+                self._end_interval(text, kind)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether a line is written; a line that is too long is cut."""
@@ -97,16 +98,16 @@ class LineBudget(logging.Filter):
             kind.left_out += 1
             if kind.left_out == 1:
                 kind.example = one_line(record.getMessage(), EXAMPLE_BYTES)
-                if not self._summarise(text, max(0.0, kind.began + self._interval - now)):
+                if not self._summarise(text, kind, max(0.0, kind.began + self._interval - now)):
                     kind.left_out = 0
             return False
 
     def _is_over(self, kind: _Kind, now: float) -> bool:
         return now - kind.began > self._interval and not kind.left_out
 
-    def _summarise(self, text: str, seconds: float) -> bool:
+    def _summarise(self, text: str, kind: _Kind, seconds: float) -> bool:
         """Log the count after a pause; return False if no thread can be started for that."""
-        timer = threading.Timer(seconds, self._end_interval, (text,))
+        timer = threading.Timer(seconds, self._end_interval, (text, kind))
         timer.name, timer.daemon = "kafka-bridge-log", True
         try:
             timer.start()
@@ -114,11 +115,11 @@ class LineBudget(logging.Filter):
             return False
         return True
 
-    def _end_interval(self, text: str) -> None:
+    def _end_interval(self, text: str, kind: _Kind) -> None:
         with self._lock:
-            kind = self._kinds.pop(text, None)
-        if kind is None:
-            return
+            if self._kinds.get(text) is not kind:
+                return  # it was logged at the end of the process, or forgotten
+            del self._kinds[text]
         self._logger.log(
             kind.level,
             "%d more lines like this one were left out in %.1f s: %s",

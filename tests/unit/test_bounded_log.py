@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kafka_bridge.bounded_log import bounded_logger
+from kafka_bridge.bounded_log import LineBudget, bounded_logger
 
 if TYPE_CHECKING:
     from conftest import Eventually
@@ -78,6 +78,21 @@ def test_next_interval_has_a_budget_of_its_own(
     for each in "bcd":
         log.warning("Bad: %s", each)
     assert caplog.messages == ["Bad: a", "Bad: b", "Bad: c", "Bad: d"]
+
+
+def test_summary_of_forgotten_lines_is_not_logged_for_later_ones(
+    log: logging.Logger, caplog: pytest.LogCaptureFixture, eventually: Eventually
+) -> None:
+    """It would count none, and give the later lines a new budget before their interval ends."""
+    before = set(threading.enumerate())
+    for each in "abcd":
+        log.warning("Bad: %s", each)
+    (timer,) = set(threading.enumerate()) - before
+    (budget,) = [each for each in log.filters if isinstance(each, LineBudget)]
+    budget.forget()
+    log.warning("Bad: %s", "e")
+    eventually(lambda: not timer.is_alive(), "the interval has ended")
+    assert caplog.messages == ["Bad: a", "Bad: b", "Bad: c", "Bad: e"]
 
 
 def test_kinds_of_lines_do_not_share_a_budget(
