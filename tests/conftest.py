@@ -53,6 +53,7 @@ settings.load_profile("any-machine")
 
 REAL_BROKER_FIXTURES = {"real_broker", "private_broker", "kafka_jars"}
 UNIT_FOLDERS = [Path(__file__).parent / name for name in ("unit", "contract")]
+AIRFLOW_FOLDER = Path(__file__).parent / "acceptance"
 NOT_UNIT = ("real_kafka", "long", "slow")
 
 
@@ -145,6 +146,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.get_closest_marker(name) for name in NOT_UNIT
         ):
             item.add_marker(pytest.mark.unit)
+        # `--dist loadgroup`: tests that share an Airflow, or a file's fixtures, share a process.
+        shares_airflow = item.path.is_relative_to(AIRFLOW_FOLDER)
+        item.add_marker(pytest.mark.xdist_group(str(AIRFLOW_FOLDER if shares_airflow else item.path)))
 
 
 @functools.cache

@@ -68,6 +68,15 @@ def heals_by_itself(error: ck.KafkaError) -> bool:
     return not error.fatal() and error.code() not in _ACCESS | _NO_TOPIC | _DONE_FOR
 
 
+def ends_reading(error: ck.KafkaError) -> bool:
+    """Return whether an error ends the reading of partitions that a reader assigned to itself.
+
+    Such a reader uses nothing of its group. librdkafka looks for the group's coordinator all the
+    same, and reports a refusal, sooner or later than the first records: it changes nothing.
+    """
+    return error.code() != ck.KafkaError.GROUP_AUTHORIZATION_FAILED and not heals_by_itself(error)
+
+
 def is_silence(error: ck.KafkaError) -> bool:
     """Return whether an error says that no broker answered; why is not known by it."""
     return error.code() in _SILENCE

@@ -10,7 +10,7 @@ import confluent_kafka as ck
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.error_translation import PARTITION_END, heals_by_itself, translate
+from kafka_bridge.kafka.error_translation import PARTITION_END, ends_reading, translate
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.records import Record, arrived
 from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches, is_unreadable
@@ -138,7 +138,7 @@ class TopicFollower:
             if (skipped := self._unreadable.skip(self._consumer, message)) is not None:
                 self._note(skipped.partition, skipped.end)
                 self._skipped(skipped)
-        elif not heals_by_itself(error):
+        elif ends_reading(error):
             raise translate(
                 error,
                 doing=f"reading topic {self._topic!r}",

@@ -16,7 +16,7 @@ from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.error_translation import (
     PARTITION_END,
-    heals_by_itself,
+    ends_reading,
     kafka_error,
     translate,
 )
@@ -181,7 +181,7 @@ def read_record(config: KafkaConfig, location: RecordLocation, timeout: float) -
                 )
             if is_unreadable(error):
                 raise RecordGone(f"record {location} cannot be read: {error.str()}")
-            if not heals_by_itself(error):
+            if ends_reading(error):
                 doing = f"reading topic {topic!r}"
                 raise translate(error, doing=doing, servers=servers, topic=topic)
     raise BrokerUnreachable(f"record {location} did not arrive from {servers} within {timeout:g} s")

@@ -8,7 +8,7 @@ import confluent_kafka as ck
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.error_translation import PARTITION_END, heals_by_itself, translate
+from kafka_bridge.kafka.error_translation import PARTITION_END, ends_reading, translate
 from kafka_bridge.kafka.records import Received, arrived
 from kafka_bridge.kafka.unreadable import UnreadableBatches, is_unreadable
 
@@ -57,7 +57,7 @@ class RequestRereader:
                 records.append(Received(message))
             elif error.code() == PARTITION_END:
                 self.end = message.offset()
-            elif not is_unreadable(error) and not heals_by_itself(error):
+            elif not is_unreadable(error) and ends_reading(error):
                 raise translate(
                     error,
                     doing=f"reading topic {self._topic!r}",

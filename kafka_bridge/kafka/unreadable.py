@@ -25,7 +25,7 @@ import confluent_kafka as ck
 from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.error_translation import PARTITION_END, heals_by_itself, translate
+from kafka_bridge.kafka.error_translation import PARTITION_END, ends_reading, translate
 from kafka_bridge.protocol.errors import BrokerUnreachable
 from kafka_bridge.protocol.sanitize import one_line
 
@@ -252,7 +252,7 @@ class _Probe:
                 return None
             if is_unreadable(error):
                 return message.offset()
-            if not heals_by_itself(error):
+            if ends_reading(error):
                 raise translate(
                     error,
                     doing=f"looking for the end of an unreadable batch in {self._topic!r}",

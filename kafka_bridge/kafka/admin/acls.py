@@ -103,5 +103,9 @@ def operator_acls(
 
 
 def _readers(principal: str, prefix: str) -> Acl:
-    """Readers assign partitions themselves and commit nothing, in groups with this prefix."""
-    return Acl(principal, ("Describe",), "group", prefix, "read topics", prefixed=True)
+    """Readers assign partitions themselves, in groups with this prefix, of which they use nothing.
+
+    librdkafka looks for the coordinator of each: twice a second while it is refused.
+    """
+    why = "read topics without denials in the brokers' authorizer log"
+    return Acl(principal, ("Describe",), "group", prefix, why, prefixed=True)

@@ -16,7 +16,7 @@ import confluent_kafka as ck
 
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.error_translation import PARTITION_END, heals_by_itself, translate
+from kafka_bridge.kafka.error_translation import PARTITION_END, ends_reading, translate
 from kafka_bridge.kafka.offsets import TopicOffsets
 from kafka_bridge.kafka.records import arrived
 from kafka_bridge.kafka.unreadable import SkippedBatches, UnreadableBatches
@@ -138,7 +138,7 @@ def _note_position(number: int, reached: int, left: dict[int, int]) -> bool:
 def _raise_what_will_not_heal(batch: Sequence[ck.Message], config: KafkaConfig, topic: str) -> None:
     for message in batch:
         error = message.error()
-        if error is not None and error.code() != PARTITION_END and not heals_by_itself(error):
+        if error is not None and error.code() != PARTITION_END and ends_reading(error):
             raise _failed(error, config, topic)
 
 

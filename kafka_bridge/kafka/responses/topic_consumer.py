@@ -11,7 +11,7 @@ import confluent_kafka as ck
 
 from kafka_bridge.kafka.clients import failure_of, make
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.error_translation import heals_by_itself, is_missing_topic
+from kafka_bridge.kafka.error_translation import ends_reading, is_missing_topic
 from kafka_bridge.kafka.health import STATISTICS_MS, ReaderHealth, StallWatch, reader_health
 from kafka_bridge.kafka.offsets import TopicOffsets
 from kafka_bridge.kafka.records import arrived
@@ -93,7 +93,7 @@ class TopicConsumer:
     def _on_error(self, error: ck.KafkaError) -> None:
         if is_missing_topic(error):
             self._watch.note_missing()
-        elif not heals_by_itself(error):
+        elif ends_reading(error):
             self._fatal = error
 
     def _on_statistics(self, statistics: str) -> None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import confluent_kafka as ck
 import pytest
 
-from kafka_bridge.kafka.error_translation import heals_by_itself, too_large, translate
+from kafka_bridge.kafka.error_translation import (
+    ends_reading,
+    heals_by_itself,
+    too_large,
+    translate,
+)
 from kafka_bridge.protocol import errors
 
 E = ck.KafkaError
@@ -59,6 +64,13 @@ def test_each_code_has_its_kind_and_words(
 def test_waiting_helps_only_where_it_can(error: ck.KafkaError, heals: bool) -> None:
     """Silence heals; lack of access, a missing topic and a client that is done for do not."""
     assert heals_by_itself(error) is heals
+
+
+def test_reader_goes_on_without_its_group() -> None:
+    """A reader uses nothing of its group, so a refused one ends nothing; a refused topic does."""
+    assert not ends_reading(E(E.GROUP_AUTHORIZATION_FAILED))
+    assert not ends_reading(E(E._TRANSPORT))
+    assert ends_reading(E(E.TOPIC_AUTHORIZATION_FAILED))
 
 
 def test_too_large_says_how_large_and_what_to_do() -> None:
