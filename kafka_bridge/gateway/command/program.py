@@ -181,6 +181,7 @@ async def _read(pipe: IO[bytes], output: Output) -> None:
     with contextlib.closing(transport):
         while piece := await reader.read(PIECE_BYTES):
             output.write(piece)
+            await asyncio.sleep(0)  # read() returns at once while the reader has more
     output.end()
 
 
