@@ -11,6 +11,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 # Hypothesis again, which takes seconds.
 UNIT_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 UNIT := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(UNIT_PROCESSES) --dist worksteal -m unit
+# Tests that start other programs wait for them most of the time. Those that share an Airflow run in
+# one process; each process has a broker of its own.
+PROGRAMS := $(BIN)/python -m pytest -n 3 --dist loadfile
 BROKER ?= embedded
 DAG ?= audit_files
 TESTS ?= tests
@@ -40,7 +43,7 @@ demo: $(READY)  ## Run an Airflow task on a worker. KEEP=1 keeps Airflow running
 test: $(READY)  ## Run the tests, except long ones (TESTS=tests/unit selects some).
 	@# Both parts run even if the first fails; 5 is pytest's code for a part without tests.
 	@$(UNIT) $(TESTS); unit=$$?; \
-	$(BIN)/python -m pytest -m "not unit and not long" $(TESTS); rest=$$?; \
+	$(PROGRAMS) -m "not unit and not long" $(TESTS); rest=$$?; \
 	if [ $$unit = 5 ]; then exit $$rest; elif [ $$rest = 5 ]; then exit $$unit; fi; \
 	[ $$unit = 0 ] && exit $$rest; exit $$unit
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from kafka_bridge.bounded_log import LineBudget
 from kafka_bridge.testing import (
@@ -39,6 +40,9 @@ from kafka_bridge.testing.local_airflow import PostgresMissing, postgres
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
+
     from kafka_bridge.testing import Broker
 
 # Airflow creates the folders of its home when it is imported, here and in the tests' subprocesses.
@@ -53,7 +57,7 @@ settings.load_profile("any-machine")
 
 REAL_BROKER_FIXTURES = {"real_broker", "private_broker", "kafka_jars"}
 UNIT_FOLDERS = [Path(__file__).parent / name for name in ("unit", "contract")]
-AIRFLOW_FOLDER = Path(__file__).parent / "acceptance"
+AIRFLOW_TESTS = "tests/acceptance/"
 NOT_UNIT = ("real_kafka", "long", "slow")
 
 
@@ -146,14 +150,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.get_closest_marker(name) for name in NOT_UNIT
         ):
             item.add_marker(pytest.mark.unit)
-        # `--dist loadgroup`: tests that share an Airflow, or a file's fixtures, share a process.
-        shares_airflow = item.path.is_relative_to(AIRFLOW_FOLDER)
-        item.add_marker(pytest.mark.xdist_group(str(AIRFLOW_FOLDER if shares_airflow else item.path)))
 
 
 @functools.cache
 def _is_in_unit_folder(path: Path) -> bool:
     return any(path.is_relative_to(folder) for folder in UNIT_FOLDERS)
+
+
+class _TestsOfOneAirflow(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """`--dist loadfile`, and the tests that share an Airflow count as one file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return AIRFLOW_TESTS if nodeid.startswith(AIRFLOW_TESTS) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Give `--dist loadfile` its scheduler."""
+    return _TestsOfOneAirflow(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)
