@@ -25,6 +25,7 @@ ROWS = (
     "triggerer",
     "worker",
     "restart",
+    "rolling",
     "gateway",
     "callbacks",
     "batch",

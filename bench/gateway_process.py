@@ -38,7 +38,7 @@ class GatewayStage:
         )
         # An event's timestamp is the time at which the broker appended it.
         self.responses = stack.enter_context(
-            new_topic(servers, **{"message.timestamp.type": "LogAppendTime"})
+            new_topic(servers, config={"message.timestamp.type": "LogAppendTime"})
         )
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kafka-bridge-bench-"))
         self._folder = Path(folder)

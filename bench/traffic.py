@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import random
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from multiprocessing.synchronize import Event
 
 import confluent_kafka as ck
@@ -25,10 +25,12 @@ QUEUE_BACKOFF_MS = KafkaConfig({"bootstrap.servers": "-"}).reader("peer")["fetch
 
 
 @contextlib.contextmanager
-def new_topic(servers: str, **config: str) -> Iterator[str]:
+def new_topic(
+    servers: str, partitions: int = PARTITIONS, config: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Give the name of a topic that exists inside the block."""
     name = f"bench-{uuid.uuid4().hex[:8]}"
-    topics.create(servers, name, PARTITIONS, config)
+    topics.create(servers, name, partitions, config or {})
     try:
         yield name
     finally:

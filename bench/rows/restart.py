@@ -72,16 +72,17 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
     return [seconds, memory]
 
 
-class _Group:
-    """The group of the worker, seen from outside."""
+class Group:
+    """The group of our workers, seen from outside."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, partitions: int = PARTITIONS) -> None:
         self._name, self._topic = stage.group("ours"), stage.requests
+        self._partitions = partitions
         self._admin = AdminClient({"bootstrap.servers": stage.servers})
         self._client = ck.Consumer({"bootstrap.servers": stage.servers, "group.id": self._name})
 
     def _committed(self) -> list[ck.TopicPartition]:
-        asked = [ck.TopicPartition(self._topic, number) for number in range(PARTITIONS)]
+        asked = [ck.TopicPartition(self._topic, number) for number in range(self._partitions)]
         return self._client.committed(asked, timeout=10)
 
     @property
@@ -89,6 +90,12 @@ class _Group:
         """How many requests are committed as finished."""
         found = [(each, from_metadata(each.offset, each.metadata)) for each in self._committed()]
         return sum(max(0, at.offset) + (runs.offsets if runs else 0) for at, runs in found)
+
+    @property
+    def members(self) -> int:
+        """How many members it has; 0 while it rebalances."""
+        group = self._admin.describe_consumer_groups([self._name])[self._name].result(10)
+        return len(group.members) if group.state is ck.ConsumerGroupState.STABLE else 0
 
     @property
     def is_empty(self) -> bool:
@@ -109,23 +116,23 @@ def _starts(servers: str, count: int) -> tuple[Start, Start]:
     """Return the start of the successor with metadata, and without."""
     with contextlib.ExitStack() as stack:
         stage, old = Stage(servers, stack), job_ids(OLD)
-        group = _Group(stage)
+        group = Group(stage)
         stack.enter_context(environment(**_ENVIRONMENT, BENCH_BLOCK=",".join(old)))
         stage.publish(old)
         stage.publish(job_ids(count))
         with stage.program("ours") as process:
             stage.ends(count)
-            _until(lambda: group.finished >= count, "the last jobs are committed as finished")
+            until(lambda: group.finished >= count, "the last jobs are committed as finished")
             process.kill()
         ours = _start(stage, group)
-        _until(lambda: group.is_empty, "the group is empty")
+        until(lambda: group.is_empty, "the group is empty")
         group.remove_metadata()
         return ours, _start(stage, group)
 
 
-def _start(stage: Stage, group: _Group) -> Start:
+def _start(stage: Stage, group: Group) -> Start:
     """Start a worker; kill it when it has done a new job."""
-    _until(lambda: group.is_empty, "the group is empty")
+    until(lambda: group.is_empty, "the group is empty")
     (new,) = job_ids(1)
     watch = raw_consumer(stage.servers, stage.responses, [ck.OFFSET_END] * PARTITIONS)
     watch.poll(1.0)
@@ -149,7 +156,11 @@ def _messages(consumer: ck.Consumer) -> Iterator[ck.Message | None]:
     raise RuntimeError(f"the new job did not end in {SECONDS:g} s")
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Return once a condition is true.
+
+    :param what: completes "it did not happen that …"
+    """
     give_up = time.monotonic() + SECONDS
     while not condition():
         if time.monotonic() > give_up:

@@ -61,9 +61,11 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
 class Stage:
     """Topics for one process, and the process."""
 
-    def __init__(self, servers: str, stack: contextlib.ExitStack) -> None:
+    def __init__(
+        self, servers: str, stack: contextlib.ExitStack, request_partitions: int = PARTITIONS
+    ) -> None:
         self.servers = servers
-        self.requests = stack.enter_context(new_topic(servers))
+        self.requests = stack.enter_context(new_topic(servers, request_partitions))
         self.responses = stack.enter_context(new_topic(servers))
         self._control = stack.enter_context(new_topic(servers))
         self._dead_letters = stack.enter_context(new_topic(servers))
