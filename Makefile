@@ -9,11 +9,11 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 # Tests that need no broker and no other program, in one process more than there are processors,
 # because some tests wait. Compiled files are kept: without them, each process compiles all tests and
 # Hypothesis again, which takes seconds.
-UNIT_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-UNIT := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(UNIT_PROCESSES) --dist worksteal -m unit
+PROCESSORS := $(shell getconf _NPROCESSORS_ONLN)
+UNIT := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $$(expr $(PROCESSORS) + 1) --dist worksteal -m unit
 # Tests that start other programs wait for them most of the time. Those that share an Airflow run in
 # one process; each process has a broker of its own.
-PROGRAMS := $(BIN)/python -m pytest -n 3 --dist loadfile
+PROGRAMS := $(BIN)/python -m pytest -n $(PROCESSORS) --dist loadfile
 BROKER ?= embedded
 DAG ?= audit_files
 TESTS ?= tests

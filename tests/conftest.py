@@ -55,6 +55,8 @@ settings.register_profile("any-machine", deadline=None)
 settings.register_profile("everyday", deadline=None, max_examples=20)
 settings.load_profile("any-machine")
 
+PATIENCE_SECONDS = 120.0
+"""How long a test waits for what must happen: long, because a busy machine is no fault."""
 REAL_BROKER_FIXTURES = {"real_broker", "private_broker", "kafka_jars"}
 UNIT_FOLDERS = [Path(__file__).parent / name for name in ("unit", "contract")]
 AIRFLOW_TESTS = "tests/acceptance/"
@@ -76,7 +78,9 @@ class TopicFactory(Protocol):
 class Eventually(Protocol):
     """The type of the fixture `eventually`."""
 
-    def __call__(self, condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
+    def __call__(
+        self, condition: Callable[[], object], what: str, timeout: float = PATIENCE_SECONDS
+    ) -> None:
         """Wait until `condition()` is true; fail with `what` after `timeout` seconds."""
 
 
@@ -93,7 +97,9 @@ def _unique_name(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex[:12]}"
 
 
-def _eventually(condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
+def _eventually(
+    condition: Callable[[], object], what: str, timeout: float = PATIENCE_SECONDS
+) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:

@@ -33,14 +33,14 @@ class Run:
 
     def until_at_work(self, requests: int = 1) -> JobRequest:
         """Wait for so many requests and until the last one's job is accepted; return that one."""
-        self.eventually(lambda: len(self.requests()) == requests, f"{self.dag_id}: requests", 60)
+        self.eventually(lambda: len(self.requests()) == requests, f"{self.dag_id}: requests")
         request = self.requests()[-1]
-        self.eventually(lambda: self.states(request), f"{self.dag_id}: accepted", 30)
+        self.eventually(lambda: self.states(request), f"{self.dag_id}: accepted")
         return request
 
-    def until_ended(self, request: JobRequest, timeout: float) -> JobState:
+    def until_ended(self, request: JobRequest) -> JobState:
         """Wait until a job has ended; return how."""
-        self.eventually(lambda: self.end(request), f"{self.dag_id}: its job ended", timeout)
+        self.eventually(lambda: self.end(request), f"{self.dag_id}: its job ended")
         return self.end(request)[0]
 
     def events(self, request: JobRequest) -> list[StatusEvent]:
@@ -62,11 +62,11 @@ class Run:
 
     def wait_for_task(self, *states: str) -> None:
         """Wait until its task is in one of these states."""
-        self.airflow.wait_for_task(self.dag_id, self.run_id, "work", set(states), 90)
+        self.airflow.wait_for_task(self.dag_id, self.run_id, "work", set(states), 240)
 
     def wait(self) -> str:
         """Wait for its end; return how it ended."""
-        return self.airflow.wait_for_run(self.dag_id, self.run_id, 120)
+        return self.airflow.wait_for_run(self.dag_id, self.run_id, 240)
 
     def mark(self, state: str) -> None:
         """Set the task's state."""

@@ -55,7 +55,7 @@ def runs(begin: Begin) -> dict[str, Run]:
 
 def accept(run: Run) -> None:
     """Accept a run's job, as a worker does that dies after it."""
-    run.eventually(run.requests, "the request is published", 60)
+    run.eventually(run.requests, "the request is published")
     (request,) = run.requests()
     accepted = StatusEvent(
         correlation_id=request.correlation_id,
@@ -123,7 +123,7 @@ def test_clearing_a_task_cancels_its_job_and_runs_another(
     first = run.until_at_work()
     run.wait_for_task("deferred" if dag_id == "cleared" else "running")
     run.clear()
-    assert run.until_ended(first, 30) is JobState.CANCELLED
+    assert run.until_ended(first) is JobState.CANCELLED
     second = run.until_at_work(requests=2)
     assert run.wait() == "success"
     assert run.end(second) == [JobState.SUCCEEDED]
@@ -142,15 +142,15 @@ def test_triggerer_that_wakes_late_cancels_no_job(
     request = run.until_at_work()
     run.wait_for_task("deferred")
     starts = f"trigger moved/{run.run_id}/work/-1/1 "
-    eventually(lambda: starts in run.log(), "the trigger runs", 60)
+    eventually(lambda: starts in run.log(), "the trigger runs")
     second = airflow.another(Component.TRIGGERER)
     airflow.pause(Component.TRIGGERER)
     try:
         second.start()
-        eventually(lambda: run.log().count(starts) == 2, "the second triggerer takes over", 60)
+        eventually(lambda: run.log().count(starts) == 2, "the second triggerer takes over")
         airflow.resume(Component.TRIGGERER)
         goes_on = f"Job {request.correlation_id} goes on: its task is still deferred"
-        eventually(lambda: goes_on in run.log(), "the first one leaves the job alone", 90)
+        eventually(lambda: goes_on in run.log(), "the first one leaves the job alone")
         second.stop(5)
         (airflow.dags / "moved.done").touch()
         assert run.wait() == "success"
@@ -215,7 +215,7 @@ def until_cancelled(run: Run, since: float) -> set[str | None]:
     """Wait until all jobs of a run are CANCELLED, soon after a moment; return why."""
     reasons = set()
     for request in run.requests():
-        assert run.until_ended(request, 60) is JobState.CANCELLED
+        assert run.until_ended(request) is JobState.CANCELLED
         (end,) = [e for e in run.events(request) if e.state is JobState.CANCELLED]
         assert end.occurred_at.timestamp() - since < CANCEL_SECONDS
         reasons |= set(run.reasons(request))
@@ -240,7 +240,7 @@ def test_job_that_runs_too_long_is_cancelled_and_fails_its_task(runs: dict[str, 
     assert run.wait() == "failed"
     assert "KafkaJobTimedOut: deadline_exceeded: the job ran longer than 5 s on worker" in run.log()
     assert "To allow more time, increase start_to_close_timeout." in run.log()
-    assert run.until_ended(request, 10) is JobState.CANCELLED
+    assert run.until_ended(request) is JobState.CANCELLED
     (reason,) = run.reasons(request)
     assert reason is not None
     assert reason.startswith("deadline_exceeded: the job ran longer than 5 s")

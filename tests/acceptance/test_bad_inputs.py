@@ -35,7 +35,7 @@ WORDS = {
 def run_id(airflow: LocalAirflow, workers: object) -> str:
     """One run of all the mistakes."""
     run_id = airflow.trigger("bad_inputs")
-    assert airflow.wait_for_run("bad_inputs", run_id, 180) == "failed"
+    assert airflow.wait_for_run("bad_inputs", run_id, 240) == "failed"
     return run_id
 
 

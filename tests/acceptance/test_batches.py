@@ -57,12 +57,12 @@ def test_batch_survives_a_triggerer_killed_amid_two_thousand_jobs(
 ) -> None:
     """A triggerer killed with -9 amid a batch costs nothing: all results come, in order, once."""
     dag_id, run_id = "batch_collects", runs["batch_collects"]
-    airflow.wait_for_task(dag_id, run_id, "work", {"deferred"}, 180)
-    eventually(lambda: " jobs done" in log(airflow, dag_id, run_id), "it waits", 60)
+    airflow.wait_for_task(dag_id, run_id, "work", {"deferred"}, 240)
+    eventually(lambda: " jobs done" in log(airflow, dag_id, run_id), "it waits")
     airflow.kill(Component.TRIGGERER)
     airflow.wait_for_task(dag_id, run_id, "work", {"deferred"}, 0)
     airflow.start(Component.TRIGGERER)
-    assert airflow.wait_for_run(dag_id, run_id, 120) == "success"
+    assert airflow.wait_for_run(dag_id, run_id, 240) == "success"
     results = airflow.xcom(dag_id, run_id, "work")
     for number, result in enumerate(results):
         if number % 20 == 7:
@@ -79,7 +79,7 @@ def test_retry_of_a_batch_runs_only_jobs_that_did_not_succeed(
 ) -> None:
     """The first failure fails the task; its retry does what is left, and nothing that succeeded."""
     dag_id, run_id = "batch_fails_fast", runs["batch_fails_fast"]
-    assert airflow.wait_for_run(dag_id, run_id, 120) == "success"
+    assert airflow.wait_for_run(dag_id, run_id, 240) == "success"
     assert airflow.xcom(dag_id, run_id, "work") == [2 * number for number in range(200)]
     attempts = Counter(request.attempt for request in requests(jobs_broker, run_id))
     assert attempts[1] == 200
@@ -92,8 +92,8 @@ def test_marking_a_batch_failed_cancels_every_job(
 ) -> None:
     """When somebody marks the task failed, the worker confirms for every job that it is stopped."""
     dag_id, run_id = "batch_marked", runs["batch_marked"]
-    airflow.wait_for_task(dag_id, run_id, "work", {"deferred"}, 180)
-    eventually(lambda: " 20 running" in log(airflow, dag_id, run_id), "all run", 60)
+    airflow.wait_for_task(dag_id, run_id, "work", {"deferred"}, 240)
+    eventually(lambda: " 20 running" in log(airflow, dag_id, run_id), "all run")
     airflow.mark_task(dag_id, run_id, "work", "failed")
     jobs = {r.correlation_id.encode() for r in requests(jobs_broker, run_id)}
 
@@ -105,7 +105,7 @@ def test_marking_a_batch_failed_cancels_every_job(
             if record.key in jobs and (head := read_head(record.value)).state in TERMINAL
         )
 
-    eventually(lambda: ends() == {JobState.CANCELLED: 20}, "all are cancelled", 60)
+    eventually(lambda: ends() == {JobState.CANCELLED: 20}, "all are cancelled")
 
 
 def test_batch_runs_without_a_triggerer(
@@ -116,7 +116,7 @@ def test_batch_runs_without_a_triggerer(
     What the model made of the payloads is what the service got.
     """
     dag_id, run_id = "batch_without_triggerer", runs["batch_without_triggerer"]
-    assert airflow.wait_for_run(dag_id, run_id, 120) == "success"
+    assert airflow.wait_for_run(dag_id, run_id, 240) == "success"
     assert airflow.xcom(dag_id, run_id, "work") == sum(40 * number for number in range(200))
     assert "Waiting for batch " in log(airflow, dag_id, run_id)
     sent = requests(jobs_broker, run_id)
@@ -134,7 +134,7 @@ def test_example_batch_equals_an_independent_count(
 ) -> None:
     """The example's total is that of an independent count, though one of its jobs has failed."""
     run_id = runs["batch_files"]
-    assert airflow.wait_for_run("batch_files", run_id, 120) == "success"
+    assert airflow.wait_for_run("batch_files", run_id, 240) == "success"
     root = Path(installed_airflow.__path__[0])
     folders = [path for path in root.iterdir() if path.is_dir()]
     count = sum(1 for folder in folders for path in folder.rglob("*") if path.is_file())

@@ -43,7 +43,7 @@ def runs(airflow: LocalAirflow, file_auditor: object) -> dict[str, str]:
 
 def ended(airflow: LocalAirflow, runs: dict[str, str], dag_id: str) -> str:
     """Wait for the success of a DAG's run; return its id."""
-    assert airflow.wait_for_run(dag_id, runs[dag_id], 120) == "success"
+    assert airflow.wait_for_run(dag_id, runs[dag_id], 240) == "success"
     return runs[dag_id]
 
 
@@ -77,7 +77,7 @@ def test_sensors_in_two_dags_get_the_result_of_one_published_job(
     assert here["files"] == count()
     (other,) = airflow.api.get("dags/wait_for_job/dagRuns")["dag_runs"]
     other_id = other["dag_run_id"]
-    assert airflow.wait_for_run("wait_for_job", other_id, 180) == "success"
+    assert airflow.wait_for_run("wait_for_job", other_id, 240) == "success"
     assert report(airflow, "wait_for_job", other_id, "wait") == here
 
 
@@ -117,7 +117,7 @@ def test_invalid_payload_fails_the_task_before_anything_is_published(
 ) -> None:
     """A wrong field fails the task before anything is sent, and is named in its log."""
     run_id = airflow.trigger("checked_payload", conf={"files_per_second": "many"})
-    airflow.wait_for_task("checked_payload", run_id, "audit", {"up_for_retry", "failed"}, 180)
+    airflow.wait_for_task("checked_payload", run_id, "audit", {"up_for_retry", "failed"}, 240)
     assert (
         "InvalidPayload: the payload does not match Audit: files_per_second: Input should be a "
         "valid number, unable to parse string as a number, got 'many'"

@@ -94,7 +94,7 @@ def test_odd_name_of_a_silent_worker_is_shown_safely(
 ) -> None:
     """NUL and escape codes in a worker's name are shown as what they are, in the time-out, too."""
     run = begin("silent_worker", "jobs.nobody")
-    eventually(run.requests, "its request is published", 60)
+    eventually(run.requests, "its request is published")
     (request,) = run.requests()
     response(
         StatusEvent(
@@ -136,7 +136,7 @@ def test_value_in_a_dag_file_is_an_import_error_that_names_the_place(
         return [each["stack_trace"] for each in found if each["filename"] == file.name]
 
     try:
-        eventually(errors, "the file was parsed", 60)
+        eventually(errors, "the file was parsed")
         assert "ConfigurationError: payload.items[3].x: contains NUL. Airflow cannot" in errors()[0]
     finally:
         file.unlink()

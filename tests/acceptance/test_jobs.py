@@ -54,7 +54,7 @@ def test_audit_files(airflow: LocalAirflow, runs: dict[str, str]) -> None:
     """
     root = Path(installed_airflow.__path__[0])
     run_id = runs["audit_files"]
-    assert airflow.wait_for_run("audit_files", run_id, 120) == "success"
+    assert airflow.wait_for_run("audit_files", run_id, 240) == "success"
 
     report = airflow.xcom("audit_files", run_id, "audit")
     contents = [path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()]
@@ -74,7 +74,7 @@ def test_audit_files(airflow: LocalAirflow, runs: dict[str, str]) -> None:
 def test_failing_job(airflow: LocalAirflow, runs: dict[str, str]) -> None:
     """A worker's exception fails the task; its type, message and traceback are in the log."""
     run_id = runs["failing_job"]
-    assert airflow.wait_for_run("failing_job", run_id, 180) == "failed"
+    assert airflow.wait_for_run("failing_job", run_id, 240) == "failed"
     log = _log(airflow, "failing_job", run_id, "fail")
     assert "FileNotFoundError: [Errno 2] No such file or directory: '/no/such" in log
     assert "Traceback (most recent call last):" in log
@@ -84,7 +84,7 @@ def test_failing_job(airflow: LocalAirflow, runs: dict[str, str]) -> None:
 def test_map_jobs(airflow: LocalAirflow, runs: dict[str, str]) -> None:
     """Mapped tasks each get their own result, and a later task all of them."""
     run_id = runs["map_jobs"]
-    assert airflow.wait_for_run("map_jobs", run_id, 120) == "success"
+    assert airflow.wait_for_run("map_jobs", run_id, 240) == "success"
     root = Path(installed_airflow.__path__[0])
     counts = [
         sum(1 for path in (root / name).rglob("*") if path.is_file())
@@ -102,13 +102,13 @@ def test_reply_before_the_trigger_exists(
     airflow.stop(Component.TRIGGERER)
     try:
         run_id = airflow.trigger("slow_job", conf={"seconds": 0.1})
-        airflow.wait_for_task("slow_job", run_id, "work", {"deferred"}, 180)
+        airflow.wait_for_task("slow_job", run_id, "work", {"deferred"}, 240)
         job = _only_job(jobs_broker, run_id)
         assert callable(eventually)
         eventually(lambda: TERMINAL & _states(jobs_broker, job).keys(), "the worker ended the job")
     finally:
         airflow.start(Component.TRIGGERER)
-    assert airflow.wait_for_run("slow_job", run_id, 180) == "success"
+    assert airflow.wait_for_run("slow_job", run_id, 240) == "success"
     assert airflow.xcom("slow_job", run_id, "work")["number"] is None
 
 
@@ -118,10 +118,10 @@ def test_triggerer_killed_while_a_job_runs(airflow: LocalAirflow, jobs_broker: B
     Nothing was published a second time, and the worker accepted the job once.
     """
     run_id = airflow.trigger("slow_job", conf={"seconds": 8})
-    airflow.wait_for_task("slow_job", run_id, "work", {"deferred"}, 180)
+    airflow.wait_for_task("slow_job", run_id, "work", {"deferred"}, 240)
     airflow.kill(Component.TRIGGERER)
     airflow.start(Component.TRIGGERER)
-    assert airflow.wait_for_run("slow_job", run_id, 120) == "success"
+    assert airflow.wait_for_run("slow_job", run_id, 240) == "success"
     states = _states(jobs_broker, _only_job(jobs_broker, run_id))
     assert states[JobState.ACCEPTED] == 1
     assert states[JobState.SUCCEEDED] == 1
@@ -143,7 +143,7 @@ def test_two_workers_share_twenty_mapped_jobs(airflow: LocalAirflow, jobs_broker
 def test_junk_on_the_response_topic(airflow: LocalAirflow, jobs_broker: Broker) -> None:
     """Records that are no responses do not disturb waiting jobs, not even under a job's own key."""
     run_id = airflow.trigger("slow_job", conf={"seconds": 4})
-    airflow.wait_for_task("slow_job", run_id, "work", {"deferred"}, 180)
+    airflow.wait_for_task("slow_job", run_id, "work", {"deferred"}, 240)
     job = _only_job(jobs_broker, run_id).encode()
     foreign = new_correlation_id().encode()
     config = KafkaConfig({"bootstrap.servers": jobs_broker.bootstrap_servers})
@@ -151,6 +151,6 @@ def test_junk_on_the_response_topic(airflow: LocalAirflow, jobs_broker: Broker) 
         for key in (job, foreign, None, b"\xff"):
             for value in (b"junk", b"\xc3\x01" + b"\xff" * 40, b"{", None):
                 producer.publish(RESPONSE_TOPIC, key, value, [])
-    assert airflow.wait_for_run("slow_job", run_id, 180) == "success"
+    assert airflow.wait_for_run("slow_job", run_id, 240) == "success"
     log = _log(airflow, "slow_job", run_id, "work")
     assert "A response to this job cannot be read: jobs.responses[" in log

@@ -19,7 +19,7 @@ Eventually = Callable[..., None]
 def run_id(airflow: LocalAirflow, workers: object) -> str:
     """One run of three jobs, of which one fails."""
     run_id = airflow.trigger("observed")
-    assert airflow.wait_for_run("observed", run_id, 120) == "failed"
+    assert airflow.wait_for_run("observed", run_id, 240) == "failed"
     return run_id
 
 

@@ -79,7 +79,7 @@ def running(command: list[str], folder: Path, words: str, eventually: Eventually
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
     try:
-        eventually(lambda: words in log.read_text(), f"{command[0]} says {words!r}", 120)
+        eventually(lambda: words in log.read_text(), f"{command[0]} says {words!r}")
         yield
         assert process.poll() is None, log.read_text()
     finally:
@@ -98,9 +98,9 @@ def test_nestjs_service_answers_a_task_without_the_sdk(airflow: LocalAirflow, ne
         dag_id: airflow.trigger(dag_id) for dag_id in ("plain_service", "plain_service_that_fails")
     }
     ok, bad = runs["plain_service"], runs["plain_service_that_fails"]
-    assert airflow.wait_for_run("plain_service", ok, 120) == "success"
+    assert airflow.wait_for_run("plain_service", ok, 240) == "success"
     assert airflow.xcom("plain_service", ok, "convert") == {"converted": "a.png", "by": "nest"}
-    assert airflow.wait_for_run("plain_service_that_fails", bad, 180) == "failed"
+    assert airflow.wait_for_run("plain_service_that_fails", bad, 240) == "failed"
     log = log_of(airflow, "plain_service_that_fails", bad, "convert")
     assert "KafkaJobFailed: error: no such file: /no/such/file" in log
 
@@ -112,7 +112,7 @@ def test_spring_service_answers_a_task_without_the_sdk(airflow: LocalAirflow, sp
     is done by the same listener.
     """
     dag_id, run_id = "spring_service", airflow.trigger("spring_service")
-    assert airflow.wait_for_run(dag_id, run_id, 180) == "failed"
+    assert airflow.wait_for_run(dag_id, run_id, 240) == "failed"
     assert airflow.xcom(dag_id, run_id, "does") == {"converted": "a.png", "by": "spring"}
     words = "KafkaJobFailed: error: no such file: /no/such/file"
     assert words in log_of(airflow, dag_id, run_id, "says_why_not")

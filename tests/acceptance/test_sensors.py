@@ -15,7 +15,7 @@ MESSAGE = "did not finish within the sensor's timeout of 5 s"
 def run_id(airflow: LocalAirflow) -> str:
     """One run of all sensors."""
     run_id = airflow.trigger("sensors")
-    assert airflow.wait_for_run("sensors", run_id, 180) == "failed"
+    assert airflow.wait_for_run("sensors", run_id, 240) == "failed"
     return run_id
 
 

@@ -33,14 +33,14 @@ def test_task_is_not_resumed_before_its_first_process_is_reported(
     the executor reports only then that the process which deferred has ended.
     """
     run = begin("slow_deferral", conf={"folder": str(tmp_path)})
-    run.eventually((tmp_path / "supervisor").exists, "the task is about to defer", 60)
+    run.eventually((tmp_path / "supervisor").exists, "the task is about to defer")
     supervisor = int((tmp_path / "supervisor").read_text())
-    run.until_ended(run.until_at_work(), 60)
+    run.until_ended(run.until_at_work())
     time.sleep(LATE_SECONDS)
     airflow.pause(Component.API_SERVER)
     try:
         (tmp_path / "go").touch()
-        run.eventually(lambda: is_waiting_for(airflow, supervisor), "the deferral is reported", 60)
+        run.eventually(lambda: is_waiting_for(airflow, supervisor), "the deferral is reported")
         os.kill(supervisor, signal.SIGSTOP)  # and does not hear that this was heard
     finally:
         airflow.resume(Component.API_SERVER)
@@ -51,7 +51,7 @@ def test_task_is_not_resumed_before_its_first_process_is_reported(
         os.kill(supervisor, signal.SIGCONT)
     report = f"Received executor event with state success for task instance {run_key(run)}"
     log = airflow.log_path(Component.SCHEDULER)
-    run.eventually(lambda: report in log.read_text(), "the process's end is reported", 60)
+    run.eventually(lambda: report in log.read_text(), "the process's end is reported")
     (tmp_path / "reported").touch()
     assert run.wait() == "success"
     assert run.result() == 1

@@ -35,7 +35,7 @@ def example_gateway(
         for process in (service, between):
             process.start()
             started.callback(process.stop, 20)
-        eventually(lambda: "Ready for jobs" in between.tail(), "the gateway is ready", 60)
+        eventually(lambda: "Ready for jobs" in between.tail(), "the gateway is ready")
         yield
         service.check()
         between.check()
@@ -49,7 +49,7 @@ def test_three_patterns_report_the_same_count_and_their_progress(airflow: LocalA
     """All three report what an independent count of the tree says, and progress on the way."""
     root = Path(installed_airflow.__path__[0])
     run_id = airflow.trigger(DAG_ID, conf={"files_per_second": 250})
-    assert airflow.wait_for_run(DAG_ID, run_id, 120) == "success"
+    assert airflow.wait_for_run(DAG_ID, run_id, 240) == "success"
 
     contents = [path.read_bytes() for path in sorted(root.rglob("*.py"))]
     digests = b"".join(hashlib.sha256(content).digest() for content in contents)
@@ -67,7 +67,7 @@ def test_three_patterns_report_the_same_count_and_their_progress(airflow: LocalA
 def test_failure_has_the_words_of_the_service_that_failed(airflow: LocalAirflow) -> None:
     """A directory that is not there fails each task in the words of its service or worker."""
     run_id = airflow.trigger(DAG_ID, conf={"directory": "/no/such/directory"})
-    assert airflow.wait_for_run(DAG_ID, run_id, 180) == "failed"
+    assert airflow.wait_for_run(DAG_ID, run_id, 240) == "failed"
     for task in TASKS:
         words = "directory_not_found: /no/such/directory is not a directory on this machine"
         assert words in _log(airflow, run_id, task)

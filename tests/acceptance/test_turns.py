@@ -111,7 +111,7 @@ def test_no_task_loses_its_worker_while_another_has_its_partition(
     assert interrupted & of_tasks
     gate.touch()
 
-    assert airflow.wait_for_run(run.dag_id, run.run_id, 180) == "success"
+    assert airflow.wait_for_run(run.dag_id, run.run_id, 240) == "success"
     survivor.kill()
     found = events(run, responses)
     assert {found[job][-1].state for job in interrupted} == {JobState.SUCCEEDED}

@@ -22,12 +22,12 @@ def test_task_succeeds_with_a_result_behind_unreadable_batches(
 ) -> None:
     """The triggerer gets past them, and counts what it has skipped."""
     run = begin("behind_unreadable", "jobs.nobody")
-    run.eventually(lambda: states(run)["job", -1] == "deferred", "the task is deferred", 90)
+    run.eventually(lambda: states(run)["job", -1] == "deferred", "the task is deferred")
     (request,) = run.requests()
     publish_unreadable(run.servers, TOPIC, partitions=4)
     with RecordProducer(KafkaConfig({"bootstrap.servers": run.servers})) as producer:
         producer.publish(TOPIC, *record(request, JobState.SUCCEEDED), [])
-    assert run.airflow.wait_for_run(run.dag_id, run.run_id, 60) == "success"
+    assert run.airflow.wait_for_run(run.dag_id, run.run_id, 240) == "success"
     run.eventually(
         lambda: sum(metrics.values("kafka_bridge.reader.unreadable", topic=TOPIC)) == 4,
         "what was skipped is counted",

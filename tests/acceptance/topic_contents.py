@@ -41,7 +41,7 @@ def records_of(servers: str, topic: str) -> list[Record]:
 
 def _read(consumer: ck.Consumer, count: int) -> list[Record]:
     records: list[Record] = []
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 120
     while len(records) < count:
         assert time.monotonic() < give_up, f"{len(records)} of {count} records arrived"
         records += [Record.of(m) for m in consumer.consume(1000, 0.2) if m.error() is None]

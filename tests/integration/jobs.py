@@ -17,7 +17,7 @@ from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.media_types import JSON, to_json
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 120.0
 """How long a test waits for a thing that should take one or two."""
 
 

@@ -265,7 +265,7 @@ def _working(team: Team, permission: tuple[str, str] | None, number: int) -> Ite
 
 
 def _until(condition: Callable[[], bool], what: str) -> None:
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < give_up, what
         time.sleep(0.1)

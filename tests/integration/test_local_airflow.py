@@ -208,7 +208,7 @@ def test_component_that_dies_by_itself_is_an_error(airflow: LocalAirflow, tmp_pa
     (main,) = (p for p in living_members(session) if p.ppid() == session)
     main.kill()
     with pytest.raises(ComponentFailed, match=r"dag_processor ended by itself with status 137"):
-        airflow.wait_for_run("harness", run_id, 30)
+        airflow.wait_for_run("harness", run_id, 240)
     airflow.stop(Component.DAG_PROCESSOR)
     airflow.start(Component.DAG_PROCESSOR)
     ready.write_text("")

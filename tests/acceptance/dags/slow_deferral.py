@@ -18,7 +18,7 @@ from kafka_bridge.airflow import KafkaJobOperator
 
 def wait_for_file(file: Path) -> None:
     """Wait until the test has written a file."""
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 120
     while not file.exists() and time.monotonic() < give_up:
         time.sleep(0.05)
 

@@ -104,7 +104,7 @@ def start(
                 stderr=output,
             )
         started.append(process)
-        eventually(lambda: "Ready for jobs" in log.read_text(), f"the {name} is ready", 60)
+        eventually(lambda: "Ready for jobs" in log.read_text(), f"the {name} is ready")
         return Program(name, process, port)
 
     yield begin
@@ -240,7 +240,7 @@ def _check_refusals(
         return sum(sum(each.metric(name).values()) for each in (worker, gateway))
 
     assert written() > 0
-    eventually(lambda: written() == counted(), "each refusal is counted", 60)
+    eventually(lambda: written() == counted(), "each refusal is counted")
 
 
 def _report(

@@ -223,7 +223,7 @@ def test_killed_triggerer_loses_no_job_of_the_batch(
         context = multiprocessing.get_context("spawn")
         process = context.Process(target=_run_trigger, args=(trigger.serialize()[1], log))
         process.start()
-        eventually(lambda: log.exists() and " jobs done" in log.read_text(), "it waits", 30)
+        eventually(lambda: log.exists() and " jobs done" in log.read_text(), "it waits")
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
         process.join(10)

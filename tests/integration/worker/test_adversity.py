@@ -173,7 +173,7 @@ def test_jobs_that_end_while_the_broker_is_dead_end_once(
     broker.start()
     ends = ends_of(scene, running + waiting)
     assert {(end.state, end.delivery) for end in ends} == {(S.SUCCEEDED, 1)}
-    eventually(lambda: positions(scene) == 24, "all are committed", timeout=30)
+    eventually(lambda: positions(scene) == 24, "all are committed")
     assert worker.stop() == 0
     assert len(scene.noted("done")) == 24
     assert how_often_ended(scene, running + waiting) == [1] * 24

@@ -41,7 +41,7 @@ def test_flood_of_junk_makes_few_log_lines(stage: Stage, eventually: Eventually)
         ends = end_offsets(stage.config, [stage.dead_letters], WAIT_SECONDS)
         return sum(ends[stage.dead_letters]) == JUNK
 
-    eventually(all_set_aside, "all are among the dead letters", 60.0)
+    eventually(all_set_aside, "all are among the dead letters")
     eventually(lambda: stage.noted("done") == [job.correlation_id], "the honest job is done")
     named = [
         line

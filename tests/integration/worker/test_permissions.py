@@ -158,4 +158,4 @@ def test_dead_letter_waits_for_its_permission(guarded: Guarded, eventually: Even
     assert guarded.ends(job) == [JobState.ACCEPTED, JobState.SUCCEEDED]
     assert guarded.dead_letters() == 0
     kafka.allow(user, "topic", stage.dead_letters, "Write")
-    eventually(lambda: guarded.dead_letters() == 1, "the dead letter is written", 30.0)
+    eventually(lambda: guarded.dead_letters() == 1, "the dead letter is written")

@@ -30,7 +30,7 @@ def client(
     service.start()
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-            eventually(lambda: "running on" in service.tail(), "the service is up", 30)
+            eventually(lambda: "running on" in service.tail(), "the service is up")
             yield client
     finally:
         service.stop(10)
@@ -66,9 +66,9 @@ def test_status_shows_progress_and_then_the_report(
     """It says how far it is, and at last what it found."""
     answer = client.post(f"/jobs/{job}", json={"directory": str(files), "files_per_second": 100})
     assert (answer.status_code, answer.json()["status"]) == (202, "running")
-    eventually(lambda: "progress" in status(client, job), "there is progress", 60)
+    eventually(lambda: "progress" in status(client, job), "there is progress")
     assert status(client, job)["progress"]["total"] == 10
-    eventually(lambda: ended(client, job), "the audit has ended", 60)
+    eventually(lambda: ended(client, job), "the audit has ended")
     found = status(client, job)
     assert found["status"] == "completed"
     assert found["result"]["files"] == 10
@@ -93,7 +93,7 @@ def test_cancelled_audit_stops(
     """It does not go on to its end, and says so."""
     client.post(f"/jobs/{job}", json={"directory": str(files), "files_per_second": 20})
     assert client.delete(f"/jobs/{job}").status_code == 202
-    eventually(lambda: ended(client, job), "the audit has ended", 60)
+    eventually(lambda: ended(client, job), "the audit has ended")
     assert status(client, job) == {"status": "cancelled"}
 
 
@@ -102,7 +102,7 @@ def test_failures_have_a_readable_message(
 ) -> None:
     """A directory that is not there, an audit that is not, and a request that makes no sense."""
     client.post(f"/jobs/{job}", json={"directory": "/no/such/directory"})
-    eventually(lambda: ended(client, job), "the audit has ended", 60)
+    eventually(lambda: ended(client, job), "the audit has ended")
     assert status(client, job)["error"] == {
         "type": "directory_not_found",
         "message": "/no/such/directory is not a directory on this machine",
@@ -137,7 +137,7 @@ def test_final_callback_is_retried_until_it_succeeds(
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/hook"
         client.post(f"/jobs/{job}", json={"directory": str(files), "callback_url": url})
-        eventually(lambda: bodies and bodies[-1]["status"] == "completed", "the end is told", 20)
+        eventually(lambda: bodies and bodies[-1]["status"] == "completed", "the end is told")
         server.shutdown()
     assert bodies[0]["status"] == "running"
     assert bodies[0]["progress"] == {"completed": 1, "total": 10, "unit": "files"}

@@ -189,7 +189,7 @@ class Stage:
 
     def until(self, condition: Callable[[], object]) -> None:
         """Have the scheduler work until something is so."""
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + 120
         while not condition():
             assert time.monotonic() < give_up
             self.scheduler.work()
@@ -731,7 +731,7 @@ def test_stopping_worker_publishes_heartbeats_of_jobs_that_others_had_begun(stag
     stage.arrives(begun, 0, partition=1)
     stage.scheduler.drain()
     may_read.set()
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 120
     while not stage.handover:
         assert time.monotonic() < give_up
         stage.scheduler.drain()
