@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.measure import Result, Scale
 from bench.page import write_page
-from bench.report import print_table
+from bench.report import print_table, summary
 from kafka_bridge.testing import find_broker
 
 ROWS = (
@@ -38,7 +38,7 @@ ROWS = (
 
 def main(
     rows: Annotated[list[str] | None, typer.Argument(help=f"Some of: {', '.join(ROWS)}.")] = None,
-    short: Annotated[bool, typer.Option(help="Fewer rounds and records: under 3 minutes.")] = False,
+    short: Annotated[bool, typer.Option(help="Fewer rounds and records: some minutes.")] = False,
     write: Annotated[bool, typer.Option(help="Write docs/benchmarks.md and its plot.")] = False,
 ) -> None:
     """Measure the bridge and its peers on a real Kafka."""
@@ -54,6 +54,8 @@ def main(
             console.print(f"{name}: {time.monotonic() - row_begin:.0f} s")
     print_table(console, results)
     console.print(f"{time.monotonic() - begin:.0f} s")
+    for line in summary(results):
+        console.print(line)
     if write:
         write_page(results, broker.kind, short=short)
     if any(result.has_failed for result in results):

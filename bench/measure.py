@@ -39,6 +39,8 @@ class Result:
     peer's. ``figure_unit`` is its unit if there is no target. ``explanation`` says where the time
     goes; it is shown if the row misses its target. ``note`` is always shown. ``point`` makes the
     row a point of a curve: the curve's name, and where the point lies on the horizontal axis.
+    ``summary`` is a sentence for people who read no table; ``{ours}`` and ``{peer}`` are the values
+    with their unit.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Result:
     explanation: str = ""
     has_failed: bool = False
     point: tuple[str, float] | None = None
+    summary: str = ""
 
     @property
     def figures(self) -> list[float]:

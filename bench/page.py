@@ -15,7 +15,7 @@ import psutil
 from bench.curves import curves
 from bench.measure import Result
 from bench.plot import plot
-from bench.report import markdown_table
+from bench.report import markdown_table, summary
 from kafka_bridge.testing.brokers.jars import KAFKA_VERSION
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -31,15 +31,13 @@ PACKAGES = (
 CPU_FACTS = Path("/proc/cpuinfo")
 
 INTRODUCTION = """\
-# Benchmarks
-
 Each row measures the bridge ("ours") and a peer, or the minimum that any implementation has to do.
 Both run on the same broker, round by round. The figure with a target is a ratio or a difference of
 the two. The table gives the median of the rounds, with the lowest and the highest one. Broker,
 publisher and both sides share the machine: trust the ratios more than the absolute numbers.
 
     make bench                     # everything; writes this page
-    make bench SHORT=1             # fewer rounds and records, no page: under 3 minutes
+    make bench SHORT=1             # fewer rounds and records, no page: some minutes
     make bench ROWS="waiting steady"
 
 The docstring of each module in `bench/rows/` says exactly what its row measures.
@@ -57,7 +55,9 @@ def write_page(results: Sequence[Result], broker: str, *, short: bool) -> None:
     PLOT.write_text(plot(results), encoding="utf-8")
     if any(result.point for result in results):
         CURVES.write_text(curves(results), encoding="utf-8")
-    lines = [INTRODUCTION, *markdown_table(results), "", *_circumstances(broker, short=short), ""]
+    table = markdown_table(results)
+    head = ["# Benchmarks", "", *summary(results), "", INTRODUCTION]
+    lines = [*head, *table, "", *_circumstances(broker, short=short), ""]
     PAGE.write_text("\n".join(lines), encoding="utf-8")
 
 

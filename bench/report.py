@@ -30,12 +30,24 @@ def cells(result: Result) -> list[str]:
     return [
         result.name,
         result.peer,
-        f"{_median([each.ours for each in result.rounds])} {result.unit}",
-        f"{_median([each.peer for each in result.rounds])} {result.unit}",
+        *_values(result),
         f"{spread}, {len(figures)} rounds" if len(figures) > 1 else spread,
         target,
         result.remarks,
     ]
+
+
+def summary(results: Sequence[Result]) -> list[str]:
+    """Return the sentences of the rows that have one, as a list in Markdown."""
+    said = [(each.summary, _values(each)) for each in results if each.summary and each.rounds]
+    return [f"- {words.format(ours=ours, peer=peer)}" for words, (ours, peer) in said]
+
+
+def _values(result: Result) -> tuple[str, str]:
+    """Return the medians of both sides, with their unit."""
+    ours = _median([each.ours for each in result.rounds])
+    peer = _median([each.peer for each in result.rounds])
+    return f"{ours} {result.unit}", f"{peer} {result.unit}"
 
 
 def _median(values: Sequence[float]) -> str:

@@ -59,7 +59,13 @@ def _chains(
     what = "a chain of three tasks with a no-op job each, "
     rows = {
         "default": Result(
-            f"{what}`deferrable=True`", EMPTY, "s", Target("<=", 2.0), explanation=WHERE_TIME_GOES
+            f"{what}`deferrable=True`",
+            EMPTY,
+            "s",
+            Target("<=", 2.0),
+            explanation=WHERE_TIME_GOES,
+            summary="Three tasks in a row with a quick job each take {ours}. Three empty tasks, "
+            "which do nothing at all, take {peer}.",
         ),
         "in_slot": Result(
             f"{what}`deferrable=False`", EMPTY, "s", Target("<=", 1.7), explanation=WHERE_TIME_GOES

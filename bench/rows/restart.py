@@ -56,6 +56,8 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
         "s",
         Target("<=", 4, "s"),
         figure=lambda each: each.ours,
+        summary=f"A worker that replaces a killed one, with {count:,} finished jobs behind some "
+        "that still run, has done its first job after {ours}.",
     )
     memory = Result(
         f"{name}, memory",
