@@ -23,8 +23,8 @@ REPLIES = 300
 OTHERS = 1_000
 PAUSE_SECONDS = 0.02
 SUMMARY = (
-    "A reply reaches the task that waits for it {ours} after it is published. A bare Kafka consumer "
-    "takes {peer}."
+    "A reply reaches the task that waits for it {ours} after it is published. A bare Kafka "
+    "consumer takes {peer}."
 )
 
 
