@@ -105,6 +105,7 @@ def _time_batch(requests: str, responses: str, run_trigger: RunTrigger) -> float
         kafka_config_id=CONNECTION,
         request_topic=requests,
         response_topic=responses,
+        deferrable=True,
         wait_before_deferring=0,
     )
     instance = SimpleNamespace(
