@@ -14,6 +14,8 @@ from kafka_bridge.protocol.ids import (
     is_correlation_id,
     new_correlation_id,
     new_event_id,
+    new_job_id,
+    task_prefix,
 )
 
 from .samples import JOB
@@ -49,7 +51,7 @@ def test_only_the_canonical_form_is_an_id(text: str) -> None:
 
 
 def test_ids_of_any_uuid_version_are_ids() -> None:
-    """The jobs of a batch have version 5."""
+    """Airflow's have version 8, a replayed dead letter's version 5."""
     assert is_correlation_id(str(uuid.uuid5(uuid.UUID(JOB), "7")))
 
 
@@ -67,9 +69,61 @@ def test_any_other_key_is_none(key: bytes | None) -> None:
     assert correlation_id_from_key(key) is None
 
 
-def test_ids_of_a_batchs_jobs_follow_from_the_batch_id() -> None:
-    """A batch's jobs have the UUIDs of version 5 of its id and their index, however many."""
-    ids = batch_job_ids(JOB, 1000)
-    assert ids[:3] == batch_job_ids(JOB, 3)
-    assert ids == [str(uuid.uuid5(uuid.UUID(JOB), str(index))) for index in range(1000)]
-    assert ids[17] == "27c2f856-ccf8-5f07-907d-09a265f839d7"
+tasks = st.tuples(
+    st.text(max_size=20),
+    st.text(max_size=20),
+    st.text(max_size=20),
+    st.text(max_size=20),
+    st.integers(-1, 2000),
+)
+
+
+@repeatable
+@given(tasks, tasks)
+def test_ids_begin_alike_only_for_the_same_task_instance(
+    one: tuple[str, str, str, str, int], other: tuple[str, str, str, str, int]
+) -> None:
+    """All tries of a task instance have the same prefix, and no two task instances have."""
+    assert task_prefix(*one) == task_prefix(*one)
+    assert (task_prefix(*one) == task_prefix(*other)) == (one == other)
+
+
+@repeatable
+@given(tasks)
+def test_each_submission_of_a_task_instance_has_an_id_of_its_own(
+    task: tuple[str, str, str, str, int],
+) -> None:
+    """It has the prefix of the task instance. No try, and no run of the same name, repeats it."""
+    prefix = task_prefix(*task)
+    ids = {new_job_id(prefix) for _ in range(100)}
+    assert len(ids) == 100
+    for each in ids:
+        assert each.startswith(prefix)
+        assert is_correlation_id(each)
+        assert (uuid.UUID(each).version, uuid.UUID(each).variant) == (8, uuid.RFC_4122)
+
+
+@repeatable
+@given(tasks, st.integers(0, 300))
+def test_ids_of_a_batchs_jobs_follow_from_the_batch_id(
+    task: tuple[str, str, str, str, int], count: int
+) -> None:
+    """They are the same each time, all different, and have the prefix of the task instance."""
+    prefix = task_prefix(*task)
+    batch, other = new_job_id(prefix), new_job_id(prefix)
+    ids = batch_job_ids(batch, count)
+    assert ids == batch_job_ids(batch, 300)[:count]
+    assert len({batch, other, *ids, *batch_job_ids(other, count)}) == 2 * count + 2
+    for each in ids:
+        assert each.startswith(prefix)
+        assert is_correlation_id(each)
+        assert (uuid.UUID(each).version, uuid.UUID(each).variant) == (8, uuid.RFC_4122)
+
+
+def test_ids_of_today_are_found_by_the_code_of_tomorrow() -> None:
+    """After an upgrade, a retry looks for what the version before has published."""
+    prefix = task_prefix("https://airflow.example.com", "nightly", "manual__2026", "audit", -1)
+    assert prefix == "234753f0-10b0-8ef0"
+    assert (
+        batch_job_ids(f"{prefix}-9b7d-3f2a1c5e7d01", 2)[1] == "234753f0-10b0-8ef0-b873-bd5bb7719bb9"
+    )
