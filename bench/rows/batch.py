@@ -1,7 +1,7 @@
 """Ten thousand jobs in one batch task, against as many requests and replies on bare clients.
 
-Our side calls the operator as Airflow does: ``execute`` (every payload is checked and encoded, the
-batch is stored, and the broker acknowledges all requests); then the trigger, created from its
+Our side calls the operator as Airflow does: ``execute`` (every payload is checked and encoded, and
+the broker acknowledges all requests); then the trigger, created from its
 stored arguments in another process, where a reader is open; then ``execute_complete`` (all results
 are read, in order). Not measured are the time that Airflow itself needs between these steps, and
 the delay of decision 0007. A first round of each side is not measured: the first producer of a new
@@ -21,6 +21,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -88,14 +89,6 @@ def _row(clients: str) -> Result:
 # Ours.
 
 
-class _Store(dict[str, Any]):
-    """Airflow's task state store, in memory."""
-
-    def set(self, key: str, value: Any, *, retention: Any) -> None:  # noqa: ARG002
-        """Store a value."""
-        self[key] = json.loads(json.dumps(value))
-
-
 def _time_batch(requests: str, responses: str, run_trigger: RunTrigger) -> float:
     payloads = [{"number": number} for number in range(JOBS)]
     operator = KafkaJobBatchOperator(
@@ -111,23 +104,28 @@ def _time_batch(requests: str, responses: str, run_trigger: RunTrigger) -> float
     instance = SimpleNamespace(
         dag_id="bench", run_id="r", task_id="batch", map_index=-1, try_number=1, max_tries=0
     )
-    context = cast(Context, {"ti": instance, "task_state_store": _Store()})
+    now = datetime.now(UTC)
+    run = SimpleNamespace(start_date=now, run_after=now, clear_number=0)
+    context = cast(Context, {"ti": instance, "dag_run": run})
     begin = time.perf_counter()
-    event = run_trigger(_deferred_to(operator, context))
-    results = operator.execute_complete(context, event)
+    arguments, facts = _deferred_to(operator, context)
+    results = operator.execute_complete(context, run_trigger(arguments), **facts)
     took = time.perf_counter() - begin
     if results != payloads:
         raise RuntimeError("the results do not match the payloads")
     return took
 
 
-def _deferred_to(operator: KafkaJobBatchOperator, context: Context) -> dict[str, Any]:
-    """Execute an operator; return the arguments of the trigger that it defers to."""
+def _deferred_to(
+    operator: KafkaJobBatchOperator, context: Context
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Execute an operator; return the arguments of its trigger, and those of its resumption."""
     try:
         operator.execute(context)
     except TaskDeferred as deferred:
         _, arguments = deferred.trigger.serialize()
-        return {**json.loads(json.dumps(arguments)), "not_before": 0.0}
+        arguments, facts = json.loads(json.dumps([arguments, deferred.kwargs]))
+        return {**arguments, "not_before": 0.0}, facts
     raise RuntimeError("the operator did not defer")
 
 

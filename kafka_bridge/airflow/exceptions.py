@@ -16,7 +16,7 @@ from kafka_bridge.protocol.errors import (
     KafkaBridgeError,
     Undecodable,
 )
-from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobState
+from kafka_bridge.protocol.messages import ErrorType, JobFailure
 
 
 class KafkaJobFailed(JobFailed, AirflowException):
@@ -87,10 +87,3 @@ def failed(error: JobFailure) -> KafkaJobFailed | KafkaJobFailedNonRetryable:
     """Return the exception for a worker's error."""
     kind = KafkaJobFailed if error.retryable else KafkaJobFailedNonRetryable
     return kind(error.type, error.message, error.details, retryable=error.retryable)
-
-
-def outcome_of(error: JobError) -> str:
-    """Return a job's outcome, as it is stored and counted: its state, or the timeout's name."""
-    if isinstance(error, KafkaJobTimedOut):
-        return error.rule
-    return JobState.CANCELLED if isinstance(error, JobCancelled) else JobState.FAILED

@@ -15,13 +15,15 @@ from kafka_bridge.protocol.media_types import from_json
 class JobHandle:
     """Everything that is needed to wait for a job.
 
-    ``attempt`` counts the submissions of the task that published the job. ``start_offsets`` are, by
-    partition, the ends of the response topic before that. ``submitted_at`` is the time of the
-    publish, in seconds since 1970. ``reply`` is ``"events"`` or ``"plain"``.
+    ``attempt`` counts the submissions of the task that published the job, and ``try_number`` is
+    Airflow's at that submission. ``start_offsets`` are, by partition, the ends of the response
+    topic before it. ``submitted_at`` is the time of the publish, in seconds since 1970. ``reply``
+    is ``"events"`` or ``"plain"``.
     """
 
     correlation_id: str
     attempt: int
+    try_number: int
     job_type: str
     kafka_config_id: str
     request_topic: str

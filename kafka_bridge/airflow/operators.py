@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.base import BridgeOperator
-from kafka_bridge.airflow.exceptions import KafkaJobKilled, outcome_of
+from kafka_bridge.airflow.exceptions import KafkaJobKilled
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.links import JobLink
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
-from kafka_bridge.airflow.specs import JobSpec, OnRetry, Reply
+from kafka_bridge.airflow.specs import JobSpec, OnRetry, Reply, WaitSpec
 from kafka_bridge.airflow.waiting_operator import WaitingOperator
-from kafka_bridge.protocol.errors import ConfigurationError, JobCancelled, JobError
+from kafka_bridge.protocol.errors import ConfigurationError, JobCancelled
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from kafka_bridge.airflow.arguments import Duration
     from kafka_bridge.airflow.submit.attempts import Attempts, Begun
-    from kafka_bridge.airflow.submit.stored_job import StoredJob
     from kafka_bridge.airflow.triggerer.job_wait import JobWait
 
 
@@ -74,9 +73,6 @@ class KafkaJobPublishOperator(BridgeOperator):
     operator_extra_links = (JobLink(),)
     overwrite_rtif_after_execution = True  # so that the rendered view shows the job
     ui_color = "#e8f0e4"
-
-    renews_ended_jobs = False
-    """Whether a retry submits another job if the last one ended without success."""
 
     def __init__(
         self,
@@ -131,37 +127,26 @@ class KafkaJobPublishOperator(BridgeOperator):
         :raises PayloadNotSerialisable: the payload has no JSON form
         :raises KafkaError: a topic is missing, or the brokers did not accept the request
         """
-        job = self.handle_of(self.attempts(context).begin().job)
-        self.job = job.to_json()
+        self.job = self.attempts(context).begin().job.to_json()
         return self.job
 
-    def attempts(self, context: Context) -> Attempts:
-        """Return the jobs of this task instance."""
+    def attempts(
+        self, context: Context, wait_spec: Callable[[JobHandle], WaitSpec] | None = None
+    ) -> Attempts:
+        """Return the jobs of this task instance.
+
+        :param wait_spec: returns how this task waits for a job, if it does
+        """
         # Not at the top: a DAG file that imports the operator would load the Kafka client.
         from kafka_bridge.airflow.submit.attempts import Attempts  # noqa: PLC0415
 
         return Attempts(
             self.spec,
             self.kafka,
-            context["task_state_store"],
-            context["ti"],
+            context,
             self.log,
-            renew_ended=self.renews_ended_jobs,
+            wait_spec=wait_spec,
             on_job=self._set_in_flight,
-        )
-
-    def handle_of(self, job: StoredJob) -> JobHandle:
-        """Return the handle of a job that this task has published."""
-        return JobHandle(
-            job.correlation_id,
-            job.attempt,
-            self.job_type,
-            self.kafka_config_id,
-            job.request_topic,
-            job.response_topic,
-            job.response_offsets,
-            job.submitted_at,
-            self.reply,
         )
 
     def _set_in_flight(self, correlation_id: str) -> None:
@@ -191,8 +176,6 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         worker. Airflow 3.3 stores such a result as JSON text: the task that pulls it must parse it
     :raises ConfigurationError: an argument is invalid, or contradicts another one
     """
-
-    renews_ended_jobs = True
 
     def __init__(
         self,
@@ -230,7 +213,7 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         :raises PayloadNotSerialisable: the payload has no JSON form
         :raises KafkaError: a topic is missing, or the brokers did not accept the request
         """
-        return self._wait_for(context, self.attempts(context).begin())
+        return self._wait_for(context, self.attempts(context, self.wait_spec).begin())
 
     def execute_complete(
         self,
@@ -248,14 +231,12 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         :raises KafkaJobKilled: the job was cancelled because this process was killed
         :raises JobError: otherwise as :meth:`WaitingOperator.execute_complete`
         """
-        self.job = job
+        handle = JobHandle.from_json(job) if job else self.known_job(context)
+        self.job = handle.to_json()
         try:
-            return super().execute_complete(context, event, job, wait=wait)
+            return super().execute_complete(context, event, self.job, wait=wait)
         except JobCancelled as error:
-            return self._after_cancelled(context, error)
-        except JobError as error:
-            self.attempts(context).save_outcome(outcome_of(error))
-            raise
+            return self._after_cancelled(context, handle, error)
 
     def what_needs_a_worker(self) -> dict[str, bool]:
         """Return what only a worker can do, by name, and whether it is asked for."""
@@ -265,33 +246,33 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         }
 
     def known_job(self, context: Context) -> JobHandle:
-        """Return the handle of the job that this task has submitted last."""
-        stored = self.attempts(context).last()
-        if stored is None:
-            raise ConfigurationError(
-                "Airflow's task state store has no job of this resumed task: clear the task to "
-                "submit another job"
-            )
-        return self.handle_of(stored)
+        """Return the handle of the job that this task has submitted last, as Kafka knows it.
 
-    def _after_cancelled(self, context: Context, error: JobCancelled) -> Any:
-        attempts = self.attempts(context)
+        :raises ConfigurationError: the request topic has no request of this task
+        """
+        job = self.attempts(context).last()
+        if job is None:
+            raise ConfigurationError(
+                f"topic {self.request_topic!r} has no request of this resumed task: clear the task "
+                "to submit another job"
+            )
+        return job
+
+    def _after_cancelled(self, context: Context, job: JobHandle, error: JobCancelled) -> Any:
         if self.killed:
-            attempts.save_outcome(outcome_of(error))
             raise KafkaJobKilled(str(error)) from error
-        if not attempts.is_from_earlier_try():
-            attempts.save_outcome(outcome_of(error))
+        if job.try_number == context["ti"].try_number:
             raise error
         self.make_payload(context)
-        return self._wait_for(context, self.attempts(context).renew_cancelled())
+        why = "it was cancelled"
+        return self._wait_for(context, self.attempts(context).renew(job, why, cancel=False))
 
     def make_payload(self, context: Context) -> None:
         """Set the payload before a resumed task submits another job. Here, rendering has set it."""
 
     def _wait_for(self, context: Context, begun: Begun) -> Any:
-        job = self.handle_of(begun.job)
-        self.job = job.to_json()
+        self.job = begun.job.to_json()
         if begun.end is None:
-            return self.wait_for(context, job)
+            return self.wait_for(context, begun.job)
         event = {"state": begun.end.state.value, **asdict(begun.end.location)}
         return self.execute_complete(context, event, self.job)

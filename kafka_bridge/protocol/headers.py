@@ -30,6 +30,8 @@ bytes in version 00, the second one should have up to 512."""
 
 CORRELATION_ID = "kafka_correlationId"
 REPLY_TOPIC = "kafka_replyTopic"
+SUBMISSION = "kafka-bridge-submission"
+"""The header in which Airflow tells the later tries of a task about a request; JSON."""
 JOB_REQUESTED = "kafka-bridge.job.requested.v1"
 DEAD_LETTER_PREFIX = "kafka_dlt-"
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
         FakeConsumer,
         FakeProducer,
         FakeRecordProducer,
-        FakeTaskState,
     )
     from kafka_bridge.testing.jobs import JobOutcome, run_job
 
@@ -49,7 +48,6 @@ __all__ = [
     "FakeConsumer",
     "FakeProducer",
     "FakeRecordProducer",
-    "FakeTaskState",
     "JobOutcome",
     "KafkaCluster",
     "NoBrokerFound",

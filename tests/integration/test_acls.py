@@ -25,7 +25,7 @@ from kafka_bridge.kafka.admin.diagnosis import diagnose
 from kafka_bridge.kafka.admin.topics import TopicNames
 from kafka_bridge.kafka.commands import cancel
 from kafka_bridge.kafka.config import ENV_BOOTSTRAP, ENV_PREFIX, READER_PREFIX, KafkaConfig
-from kafka_bridge.kafka.lookups.job_lookup import TopicPart, find_job, terminal_states
+from kafka_bridge.kafka.lookups.job_lookup import requests_of, terminal_states
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.responses.reader import ResponseReader
@@ -136,9 +136,8 @@ def airflow_does(team: Team, config: KafkaConfig) -> None:
         ends = end_offsets(config, [names.requests, names.responses], SECONDS)
         key, value = job.correlation_id.encode(), encode(job, Encoding.AVRO)
         producer.publish(names.requests, key, value, request_headers(job, Encoding.AVRO))
-    requests = TopicPart(names.requests, ends[names.requests])
-    responses = TopicPart(names.responses, ends[names.responses])
-    assert find_job(config, job.correlation_id, requests, responses, SECONDS).published
+    since = job.created_at
+    assert any(requests_of(config, names.requests, job.correlation_id, since, SECONDS))
     reader = ResponseReader(config, names.responses, hand_over)
     try:
         waiter = Waiter(job.correlation_id).join(reader, ends[names.responses])

@@ -18,9 +18,9 @@ from kafka_bridge.airflow.batch.results import (
     with_storable_results,
     write_results,
 )
+from kafka_bridge.airflow.batch.rounds import Batch
 from kafka_bridge.airflow.batch.specs import BatchSpec
 from kafka_bridge.airflow.batch.status import BatchStatus, read_status
-from kafka_bridge.airflow.batch.stored_batch import Batch
 from kafka_bridge.airflow.exceptions import KafkaBatchTimedOut, KafkaJobWaitFailed, ResultsTooLarge
 from kafka_bridge.airflow.kafka_access import KafkaAccess
 from kafka_bridge.airflow.limits import job_limits
@@ -28,7 +28,7 @@ from kafka_bridge.airflow.outcomes import is_stored_by_airflow, storable
 from kafka_bridge.airflow.storable import JSON_FILE, XCOM
 from kafka_bridge.airflow.submit.timeout_advice import TIMEOUTS, timeout_advice
 from kafka_bridge.airflow.task_log import TaskLog
-from kafka_bridge.protocol.errors import ConfigurationError, JobError, RecordGone
+from kafka_bridge.protocol.errors import RecordGone
 from kafka_bridge.protocol.messages import ErrorType
 from kafka_bridge.protocol.sanitize import block
 
@@ -37,19 +37,12 @@ if TYPE_CHECKING:
 
 
 class Completion:
-    """The last step of a batch's task, after its trigger has fired.
+    """The last step of a batch's task, after its trigger has fired."""
 
-    :raises ConfigurationError: the task state store has no batch of this task
-    """
-
-    def __init__(self, spec: BatchSpec, kafka: KafkaAccess, context: Context, log: TaskLog) -> None:
-        stored = Batch.load(context["task_state_store"])
-        if stored is None:
-            raise ConfigurationError(
-                "the task state store has no batch of this task: it was emptied while the batch "
-                "ran. Clear the task to submit the batch again"
-            )
-        self.batch = stored
+    def __init__(
+        self, batch: Batch, spec: BatchSpec, kafka: KafkaAccess, context: Context, log: TaskLog
+    ) -> None:
+        self._batch = batch
         self._spec = spec
         self._kafka = kafka
         self._context = context
@@ -58,24 +51,15 @@ class Completion:
     def xcom(self, event: dict[str, Any]) -> Any:
         """Return the task's XCom: the results or their summary, or what ``result_handler`` returns.
 
-        A batch that fails its task is abandoned: a retry submits its retryable jobs again.
-
         :param event: the payload of the trigger's event
         :raises JobError: the batch failed, or a timeout ended it
         :raises KafkaJobWaitFailed: the triggerer could not go on waiting
         :raises RecordGone: responses are no longer in their topic
         :raises ResultsTooLarge: the results are too large for an XCom
         """
-        return _xcom_of(self._spec, self._finished_jobs(event))
-
-    def _finished_jobs(self, event: dict[str, Any]) -> list[FinishedJob]:
-        try:
-            if "error" in event:
-                self._raise_wait_failure(event["error"], event["message"])
-            return self._read_jobs()
-        except JobError:
-            self.batch.abandoned().save(self._context["task_state_store"])
-            raise
+        if "error" in event:
+            self._raise_wait_failure(event["error"], event["message"])
+        return _xcom_of(self._spec, self._read_jobs())
 
     def _raise_wait_failure(self, error: str, message: str) -> NoReturn:
         text = f"{error}: {message}"
@@ -86,7 +70,7 @@ class Completion:
         raise KafkaBatchTimedOut(f"{text}. {advice}")
 
     def _read_jobs(self) -> list[FinishedJob]:
-        spec, batch = self._spec, self.batch
+        spec, batch = self._spec, self._batch
         status = read_status(self._kafka.config, batch, spec.reply, self._kafka.timeout)
         self._report(status)
         jobs = self._storable(status.jobs)
@@ -111,7 +95,7 @@ class Completion:
         if error.details:
             words = "The worker's own details of payloads[%d]:\n%s"
             self._log.error(words, index, block(error.details, job_limits().details))
-        if len(finished) == self.batch.total and lost_results(finished):
+        if len(finished) == self._batch.total and lost_results(finished):
             self._keep_others(finished)
         raise failure_of(jobs, tolerated)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.xcom_arg import XComArg
 
     from kafka_bridge.airflow.arguments import Duration
-    from kafka_bridge.airflow.batch.stored_batch import Batch, Round
+    from kafka_bridge.airflow.batch.rounds import Batch, Round
 
 
 _REFUSED = {
@@ -229,7 +229,9 @@ class KafkaJobBatchOperator(BridgeOperator):
         from kafka_bridge.airflow.batch.completion import xcom_of_empty_batch  # noqa: PLC0415
         from kafka_bridge.airflow.batch.submission import submit  # noqa: PLC0415
 
-        batch = submit(self.spec, self.kafka, context, self.log, self._will_publish)
+        batch = submit(
+            self.spec, self._wait_spec, self.kafka, context, self.log, self._will_publish
+        )
         if batch is None:
             return xcom_of_empty_batch(self.spec, self.log)
         self.batch = batch.described()
@@ -240,8 +242,9 @@ class KafkaJobBatchOperator(BridgeOperator):
         if event is None:
             self.stop_if_ended(context)
             trigger = KafkaJobBatchTrigger.of(self._wait_spec(batch, usual_resume_delay()))
-            self.defer(trigger=trigger, method_name="execute_complete")
-        return self.execute_complete(context, event)
+            facts = {"batch": batch.to_json()}
+            self.defer(trigger=trigger, method_name="execute_complete", kwargs=facts)
+        return self.execute_complete(context, event, batch.to_json())
 
     def _wait_here(self, batch: Batch, seconds: float | None) -> dict[str, Any] | None:
         """Wait in this process; return what the trigger would fire, or None if time is up."""
@@ -265,7 +268,7 @@ class KafkaJobBatchOperator(BridgeOperator):
             response_topic=self.response_topic,
             control_topic=self.control_topic,
             encoding=self.encoding,
-            start_offsets=last.response_offsets,
+            start_offsets=last.ends,
             submitted_at=last.created_ms / 1000,
             on_failure=self.on_failure,
             timeout=self.timeout,
@@ -278,9 +281,13 @@ class KafkaJobBatchOperator(BridgeOperator):
             reply=self.reply,
         )
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+    def execute_complete(
+        self, context: Context, event: dict[str, Any], batch: dict[str, Any] | None = None
+    ) -> Any:
         """Read the jobs' terminal events, and return their results in order.
 
+        :param event: what the trigger fired
+        :param batch: the batch; ``dag.test()`` drops it, and it is looked up again
         :raises KafkaBatchFailed: too many jobs failed; the task's retries apply
         :raises KafkaBatchFailedNonRetryable: too many jobs failed with a non-retryable error
         :raises KafkaBatchTimedOut: a timeout ended the batch; the task's retries apply
@@ -289,10 +296,26 @@ class KafkaJobBatchOperator(BridgeOperator):
         :raises ResultsTooLarge: the results are too large for an XCom
         """
         from kafka_bridge.airflow.batch.completion import Completion  # noqa: PLC0415
+        from kafka_bridge.airflow.batch.rounds import Batch  # noqa: PLC0415
 
-        completion = Completion(self.spec, self.kafka, context, self.log)
-        self.batch = completion.batch.described()
-        return completion.xcom(event)
+        known = Batch.from_json(batch) if batch else self._known_batch(context)
+        self.batch = known.described()
+        return Completion(known, self.spec, self.kafka, context, self.log).xcom(event)
+
+    def _known_batch(self, context: Context) -> Batch:
+        """Return the batch that this task has submitted last, as Kafka knows it.
+
+        :raises ConfigurationError: the request topic has no request of this task
+        """
+        from kafka_bridge.airflow.batch.submission import submitted_batch  # noqa: PLC0415
+
+        batch = submitted_batch(self.spec, self.kafka, context)
+        if batch is None:
+            raise ConfigurationError(
+                f"topic {self.request_topic!r} has no request of this resumed task: clear the task "
+                "to submit the batch again"
+            )
+        return batch
 
     def on_kill(self) -> None:
         """Cancel the jobs that this process has published; Airflow calls this when it kills it."""

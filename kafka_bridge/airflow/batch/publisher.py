@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
 from kafka_bridge.airflow.batch.payloads import Payload
+from kafka_bridge.airflow.batch.rounds import Round
+from kafka_bridge.airflow.batch.specs import BatchSpec
+from kafka_bridge.airflow.kafka_access import KafkaAccess
+from kafka_bridge.airflow.specs import Reply
+from kafka_bridge.airflow.submit.tracing import trace_headers
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.sizes import SizeCheck
 from kafka_bridge.protocol.errors import RecordTooLarge
+from kafka_bridge.protocol.headers import Headers
+from kafka_bridge.protocol.messages import JobRequest, Task, whole_milliseconds
 from kafka_bridge.protocol.plain_replies import PlainSeries
 from kafka_bridge.protocol.request_series import RequestSeries
 
@@ -51,17 +59,23 @@ class JobPublisher:
             count += 1
         return count
 
-    def publish(self, jobs: Iterable[tuple[str, Payload]]) -> int:
+    def publish(self, jobs: Iterable[tuple[str, Payload]], first: Headers) -> int:
         """Publish a request for each job; return how many, when the brokers have acknowledged all.
 
+        :param first: additional headers of the first request. If there are any, the others are
+            published only when the brokers have acknowledged that one
         :raises KafkaError: a request was not acknowledged; the error names its payload
         """
         count = 0
         for job, payload in jobs:
             value = self._requests.value(job, payload.data, payload.media_type)
             headers = self._requests.headers(job)
+            if first and not count:
+                headers += first
             delivered = partial(self._note, payload.name)
             self._producer.deliver(self._topic, job.encode(), value, headers, delivered, wait=True)
+            if first and not count:
+                self._producer.flush()
             self._producer.serve_reports()
             self._raise_failure()
             count += 1
@@ -76,3 +90,39 @@ class JobPublisher:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+def publisher_of(
+    which: Round, spec: BatchSpec, task: Task, kafka: KafkaAccess, producer: RecordProducer
+) -> JobPublisher:
+    """Return what checks and publishes the jobs of a round.
+
+    :param task: the task that submits them
+    """
+    topic, traces = spec.request_topic, trace_headers()
+    requests: RequestSeries | PlainSeries
+    if spec.reply is Reply.PLAIN:
+        requests = PlainSeries(spec.response_topic, traces)
+    else:
+        requests = RequestSeries(_template(which, spec, task), spec.encoding, traces)
+    sizes = SizeCheck(kafka.config, topic, kafka.timeout)
+    return JobPublisher(producer, topic, requests, sizes)
+
+
+def _template(which: Round, spec: BatchSpec, task: Task) -> JobRequest:
+    """Return a request as those of a round are, except id and payload."""
+    deadline = None
+    if spec.timeout is not None:
+        deadline = whole_milliseconds(which.created_at + timedelta(seconds=spec.timeout))
+    return JobRequest(
+        correlation_id=which.batch_id,
+        attempt=which.attempt,
+        job_type=spec.job_type,
+        response_topic=spec.response_topic,
+        created_at=which.created_at,
+        expires_at=deadline,
+        deadline=deadline,
+        heartbeat_interval_ms=max(1, int(spec.heartbeat_interval * 1000)),  # 0: none
+        task=task,
+        attributes={"batch_id": which.batch_id},
+    )

@@ -1,36 +1,38 @@
-"""Submits a batch: checks all payloads, stores its id and the topics' ends, then publishes.
+"""Submits a batch: checks all payloads, then publishes the first request, then the others.
 
-In this order, a crash at any point neither loses nor repeats a job: the next try knows the ids that
-may have been published, looks up which of them were, and publishes the others.
+The first request tells later tries all about its round. So after a crash at any point, no job is
+lost or repeated: either nothing was published, or the next try finds the round, looks up which of
+its requests were published, and publishes the others.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from kafka_bridge.airflow import job_metrics
 from kafka_bridge.airflow.batch.payloads import Payload, payloads_of
-from kafka_bridge.airflow.batch.publisher import JobPublisher
+from kafka_bridge.airflow.batch.publisher import JobPublisher, publisher_of
 from kafka_bridge.airflow.batch.results import require_few_enough
-from kafka_bridge.airflow.batch.specs import BatchSpec
+from kafka_bridge.airflow.batch.rounds import Batch, KnownBatch, Round, known_batch
+from kafka_bridge.airflow.batch.specs import BatchSpec, BatchWaitSpec
 from kafka_bridge.airflow.batch.status import BatchStatus, read_status
-from kafka_bridge.airflow.batch.stored_batch import Batch, Round
+from kafka_bridge.airflow.batch.timeouts import BatchTimeouts
 from kafka_bridge.airflow.kafka_access import KafkaAccess
-from kafka_bridge.airflow.specs import Reply
-from kafka_bridge.airflow.submit.requests import task_of
-from kafka_bridge.airflow.submit.tracing import trace_headers
+from kafka_bridge.airflow.submit.earlier import (
+    Earlier,
+    earlier_requests,
+    life_of,
+    why_another_life,
+)
+from kafka_bridge.airflow.submit.requests import prefix_of, task_of
 from kafka_bridge.airflow.task_log import TaskLog
-from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.offsets import TopicOffsets
 from kafka_bridge.kafka.producer import RecordProducer
-from kafka_bridge.kafka.sizes import SizeCheck
 from kafka_bridge.protocol.errors import ConfigurationError, KafkaBridgeError
-from kafka_bridge.protocol.messages import JobRequest, whole_milliseconds
-from kafka_bridge.protocol.plain_replies import PlainSeries
-from kafka_bridge.protocol.request_series import RequestSeries
+from kafka_bridge.protocol.headers import Headers
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -40,12 +42,18 @@ OnPublish: TypeAlias = Callable[[Round], None]
 
 
 def submit(
-    spec: BatchSpec, kafka: KafkaAccess, context: Context, log: TaskLog, on_publish: OnPublish
+    spec: BatchSpec,
+    wait_spec: Callable[[Batch], BatchWaitSpec],
+    kafka: KafkaAccess,
+    context: Context,
+    log: TaskLog,
+    on_publish: OnPublish,
 ) -> Batch | None:
     """Submit a batch, or what an earlier try has left of it.
 
     Returns the batch to wait for, or None if there are no payloads.
 
+    :param wait_spec: returns how this task waits for a batch
     :raises ConfigurationError: the payloads cannot be read, or are not those of the earlier try
     :raises InvalidPayload: a payload does not fit its model; nothing was sent
     :raises PayloadNotSerialisable: a payload has no JSON form; nothing was sent
@@ -54,14 +62,25 @@ def submit(
     """
     # Made first: it connects to the brokers while the payloads are checked.
     with RecordProducer(kafka.config, kafka.timeout) as producer:
-        submission = _Submission(spec, kafka, context, producer, log, on_publish)
-        stored = Batch.load(context["task_state_store"])
-        if stored is None:
-            return submission.begin(attempt=1)
-        if submission.is_retry_of(stored):
-            return submission.resume(stored)
-        submission.cancel(stored)
-        return submission.begin(attempt=stored.last.attempt + 1)
+        submission = _Submission(spec, wait_spec, kafka, context, producer, log, on_publish)
+        return submission.begin()
+
+
+def submitted_batch(spec: BatchSpec, kafka: KafkaAccess, context: Context) -> Batch | None:
+    """Return the batch that this task instance has submitted last; None if there is none.
+
+    :raises KafkaError: the request topic cannot be read
+    """
+    known, _ = _known(spec, kafka, context)
+    return None if known is None else known.batch
+
+
+def _known(
+    spec: BatchSpec, kafka: KafkaAccess, context: Context
+) -> tuple[KnownBatch | None, Earlier]:
+    earlier = earlier_requests(kafka, spec.request_topic, context)
+    submissions = [submission for _, submission in earlier.submissions]
+    return known_batch(spec.request_topic, submissions), earlier
 
 
 class _Submission:
@@ -70,6 +89,7 @@ class _Submission:
     def __init__(
         self,
         spec: BatchSpec,
+        wait_spec: Callable[[Batch], BatchWaitSpec],
         kafka: KafkaAccess,
         context: Context,
         producer: RecordProducer,
@@ -77,149 +97,155 @@ class _Submission:
         on_publish: OnPublish,
     ) -> None:
         self._spec = spec
+        self._wait_spec = wait_spec
         self._kafka = kafka
         self._context = context
         self._log = log
         self._on_publish = on_publish
         self._topic_offsets = TopicOffsets(kafka.config)  # made first, as the producer is
         self._producer = producer
-        self._max_tries = context["ti"].max_tries
-        self._topics = (spec.request_topic, spec.response_topic)
         self._payloads = payloads_of(spec.payloads, spec.payloads_file, spec.payload_model)
 
-    def is_retry_of(self, stored: Batch) -> bool:
-        """Whether this try continues a batch: clearing the task changes its ``max_tries``."""
-        same_topics = (stored.request_topic, stored.response_topic) == self._topics
-        return same_topics and stored.max_tries == self._max_tries
+    def begin(self) -> Batch | None:
+        """Submit the batch, or what an earlier try has left of it."""
+        if self._context["ti"].try_number <= 1:
+            return self._submit(attempt=1)
+        known, earlier = _known(self._spec, self._kafka, self._context)
+        if known is None:
+            return self._submit(attempt=1)
+        if (why := self._why_submitted_again(known)) is None:
+            return self._resume(known.batch, earlier.published)
+        self._cancel(known.batch.only_last(), why)
+        return self._submit(attempt=known.batch.last.attempt + 1)
 
-    def begin(self, attempt: int) -> Batch | None:
+    def _why_submitted_again(self, known: KnownBatch) -> str | None:
+        if (why := why_another_life(known.last, self._context)) is not None:
+            return why
+        if known.batch.response_topic != self._spec.response_topic:
+            return "it has another response topic"
+        return None if known.is_whole else "requests of its earlier rounds are gone"
+
+    def _submit(self, attempt: int) -> Batch | None:
         """Submit all the payloads as a new batch."""
-        draft = Round.draft(attempt)
+        draft = self._draft(attempt)
         count = self._publisher(draft).check(self._payloads)
         if not count:
             return None
         if self._spec.returns_results:
             require_few_enough(count)
-        first = replace(self._placed(draft), count=count)
-        batch = Batch(self._max_tries, *self._topics, [first])
-        batch.save(self._context["task_state_store"])
-        self._publish(batch.last, range(count))
+        first = replace(draft, count=count, ends=self._ends())
+        batch = Batch(self._spec.request_topic, self._spec.response_topic, [first])
+        self._publish_round(batch, range(count))
         return batch
 
-    def resume(self, stored: Batch) -> Batch:
+    def _resume(self, batch: Batch, published: Container[str]) -> Batch:
         """Publish the jobs that an earlier try did not publish.
 
-        If that try abandoned the batch, submit again every job that another attempt may help.
+        If the batch would fail, submit again every job that another attempt may help.
         """
-        another = self._placed(Round.draft(stored.last.attempt + 1))
-        status = self._status(stored, another.response_offsets)
-        if stored.last.abandoned or status.was_cancelled:
-            return self._try_again(stored, status, another)
-        published = self._published(stored.last).union(status.job_ids(finished=True))
-        if len(published) < stored.last.count:
-            self._check_again(stored)
-            self._publish(stored.last, status.indices, published)
-        return stored
+        another = replace(self._draft(batch.last.attempt + 1), ends=self._ends())
+        now, last = time.time(), batch.last
+        timeouts = BatchTimeouts(self._wait_spec(batch), last.job_ids(), last.created_ms / 1000)
+        status = self._status(batch, another.ends, timeouts)
+        if (why := self._why_tried_again(status, timeouts, now)) is not None:
+            return self._try_again(status, another, why)
+        unfinished = zip(status.indices, last.job_ids(), strict=True)
+        missing = {
+            index: job_id
+            for index, job_id in unfinished
+            if status.jobs[index] is None and job_id not in published
+        }
+        if missing:
+            self._check_again(batch)
+            self._publish(last, missing)
+        return batch
 
-    def cancel(self, stored: Batch) -> None:
-        """Cancel the unfinished jobs of a batch whose task was cleared. A failure is logged."""
+    def _why_tried_again(
+        self, status: BatchStatus, timeouts: BatchTimeouts, now: float
+    ) -> str | None:
+        """Return why the wait for a batch would fail, or the wait of the earlier try has failed."""
+        if status.was_cancelled:
+            return "jobs of it were cancelled"
+        if status.failures > self._spec.tolerated_failures(status.batch.total):
+            return "too many jobs of it failed"
+        expired = None if timeouts.is_done else timeouts.expired(now)
+        return None if expired is None else expired.message
+
+    def _try_again(self, status: BatchStatus, another: Round, why: str) -> Batch:
+        unfinished = status.job_ids(finished=False)
+        self._kafka.cancel_all(unfinished, f"{why}: another attempt follows")
+        if not status.unsettled:
+            return status.batch
+        self._check_again(status.batch)
+        batch = status.batch.with_round(replace(another, count=len(status.unsettled)))
+        self._publish_round(batch, status.unsettled)
+        return batch
+
+    def _cancel(self, batch: Batch, why: str) -> None:
+        """Cancel the unfinished jobs of a batch. A failure is logged."""
+        self._log.info(
+            "Batch %s of an earlier try is submitted again: %s", batch.last.batch_id, why
+        )
         try:
-            status = self._status(stored)
+            status = self._status(batch)
         except KafkaBridgeError as error:
             self._log.warning("Cancelling the batch of the earlier try failed: %s", error)
         else:
-            self._cancel_unfinished(status, "the task was cleared")
+            self._kafka.cancel_all(status.job_ids(finished=False), why)
 
-    def _try_again(self, stored: Batch, status: BatchStatus, another: Round) -> Batch:
-        self._cancel_unfinished(status, "another attempt follows")
-        if not status.unsettled:
-            return stored
-        self._check_again(stored)
-        batch = stored.with_round(replace(another, count=len(status.unsettled)))
-        batch.save(self._context["task_state_store"])
-        self._publish(batch.last, status.unsettled)
-        return batch
-
-    def _check_again(self, stored: Batch) -> None:
-        count = self._publisher(stored.last).check(self._payloads)
-        if count != stored.total:
+    def _check_again(self, batch: Batch) -> None:
+        count = self._publisher(batch.last).check(self._payloads)
+        if count != batch.total:
             raise ConfigurationError(
-                f"there are {count:,} payloads now, but there were {stored.total:,} when the batch "
+                f"there are {count:,} payloads now, but there were {batch.total:,} when the batch "
                 "was submitted: a retry needs the same ones. Clear the task to submit the new ones."
             )
 
-    def _status(self, stored: Batch, before: Sequence[int] | None = None) -> BatchStatus:
-        return read_status(
-            self._kafka.config, stored, self._spec.reply, self._kafka.timeout, before
-        )
+    def _status(
+        self,
+        batch: Batch,
+        before: Sequence[int] | None = None,
+        last_round: BatchTimeouts | None = None,
+    ) -> BatchStatus:
+        kafka = self._kafka
+        return read_status(kafka.config, batch, self._spec.reply, kafka.timeout, before, last_round)
 
-    def _placed(self, draft: Round) -> Round:
-        """Return the round with the offsets where the topics end now."""
-        ends = self._topic_offsets.ends(set(self._topics), self._kafka.timeout)
-        request_offsets, response_offsets = (ends[topic] for topic in self._topics)
-        return replace(draft, request_offsets=request_offsets, response_offsets=response_offsets)
+    def _draft(self, attempt: int) -> Round:
+        return Round.draft(prefix_of(self._context["ti"]), attempt)
 
-    def _published(self, earlier: Round) -> set[str]:
-        """Return the ids of those jobs of a round whose requests are in the topic."""
-        wanted = {job.encode() for job in earlier.job_ids()}
-        found: set[bytes] = set()
-        starts = earlier.request_offsets
-        for messages in scan(
-            self._kafka.config, self._topics[0], starts, timeout=self._kafka.timeout
-        ):
-            found.update(key for each in messages if (key := each.key()) in wanted)
-        return {key.decode() for key in found}
+    def _ends(self) -> list[int]:
+        """Return where the response topic ends now."""
+        # Of the request topic, too: a missing topic is found before anything is published.
+        topics = {self._spec.request_topic, self._spec.response_topic}
+        return self._topic_offsets.ends(topics, self._kafka.timeout)[self._spec.response_topic]
 
-    def _publish(
-        self, which: Round, indices: Sequence[int], without: Container[str] = frozenset()
-    ) -> None:
-        """Publish the jobs of a round, except those in ``without``.
+    def _publish_round(self, batch: Batch, indices: Sequence[int]) -> None:
+        """Publish all jobs of the last round.
 
         :param indices: the indices of their payloads
         """
-        jobs = dict(zip(indices, which.job_ids(), strict=True))
+        submission = batch.submission(life_of(self._context), self._context["ti"].try_number)
+        jobs = dict(zip(indices, batch.last.job_ids(), strict=True))
+        self._publish(batch.last, jobs, submission.header())
+
+    def _publish(self, which: Round, jobs: dict[int, str], first: Headers | None = None) -> None:
+        """Publish jobs of a round.
+
+        :param jobs: their ids, by the index of their payload
+        :param first: additional headers of the first request
+        """
         self._on_publish(which)
-        count = self._publisher(which).publish(self._requested(jobs, without))
+        count = self._publisher(which).publish(self._requested(jobs), first or [])
         job_metrics.submitted(self._spec.job_type, count)
         words = "Batch %s: published %d jobs (%s) to %s; waiting for workers"
-        self._log.info(words, which.batch_id, count, self._spec.job_type, self._topics[0])
+        topic = self._spec.request_topic
+        self._log.info(words, which.batch_id, count, self._spec.job_type, topic)
 
-    def _requested(
-        self, jobs: dict[int, str], without: Container[str]
-    ) -> Iterator[tuple[str, Payload]]:
+    def _requested(self, jobs: dict[int, str]) -> Iterator[tuple[str, Payload]]:
         for index, payload in enumerate(self._payloads):
-            job = jobs.get(index)
-            if job is not None and job not in without:
-                yield job, payload
+            if index in jobs:
+                yield jobs[index], payload
 
     def _publisher(self, which: Round) -> JobPublisher:
-        topic = self._topics[0]
-        requests: RequestSeries | PlainSeries
-        if self._spec.reply is Reply.PLAIN:
-            requests = PlainSeries(self._spec.response_topic, trace_headers())
-        else:
-            template = self._template(which)
-            requests = RequestSeries(template, self._spec.encoding, trace_headers())
-        sizes = SizeCheck(self._kafka.config, topic, self._kafka.timeout)
-        return JobPublisher(self._producer, topic, requests, sizes)
-
-    def _template(self, which: Round) -> JobRequest:
-        """Return a request as those of a round are, except id and payload."""
-        spec, deadline = self._spec, None
-        if spec.timeout is not None:
-            deadline = whole_milliseconds(which.created_at + timedelta(seconds=spec.timeout))
-        return JobRequest(
-            correlation_id=which.batch_id,
-            attempt=which.attempt,
-            job_type=spec.job_type,
-            response_topic=spec.response_topic,
-            created_at=which.created_at,
-            expires_at=deadline,
-            deadline=deadline,
-            heartbeat_interval_ms=max(1, int(spec.heartbeat_interval * 1000)),  # 0: none
-            task=task_of(self._context["ti"]),
-            attributes={"batch_id": which.batch_id},
-        )
-
-    def _cancel_unfinished(self, status: BatchStatus, reason: str) -> None:
-        self._kafka.cancel_all(status.job_ids(finished=False), reason)
+        task = task_of(self._context["ti"])
+        return publisher_of(which, self._spec, task, self._kafka, self._producer)

@@ -1,42 +1,68 @@
 """Decides what a try does with the job of the try before: wait for it, or submit another one.
 
-Airflow does not tell a retry from a cleared task. A clear raises ``max_tries``. Clearing a
-*running* task does not, but it kills the task's process, which cancels the job. So if the job of an
-earlier try ended CANCELLED, the task was cleared.
+A try waits for that job if the wait would not fail at once. Airflow does not tell a retry from a
+cleared task. A clear changes the task's :data:`~kafka_bridge.airflow.submit.submission.Life`.
+Clearing a *running* task does not, but it kills the task's process, which cancels the job. So if
+the job of an earlier try ended CANCELLED, the task was cleared.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow import job_metrics
+from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.kafka_access import KafkaAccess, head_reader
-from kafka_bridge.airflow.specs import JobSpec, OnRetry
-from kafka_bridge.airflow.submit.requests import new_request, same_request
-from kafka_bridge.airflow.submit.stored_job import StateStore, StoredJob, load, save_outcome
+from kafka_bridge.airflow.specs import JobSpec, OnRetry, WaitSpec
+from kafka_bridge.airflow.submit.earlier import earlier_requests, life_of, why_another_life
+from kafka_bridge.airflow.submit.requests import new_request
+from kafka_bridge.airflow.submit.submission import Submission, milliseconds
 from kafka_bridge.airflow.submit.submitter import Submitter
 from kafka_bridge.airflow.task_log import TaskLog
-from kafka_bridge.kafka.lookups.job_lookup import JobLookup, TerminalEvent, TopicPart, find_job
+from kafka_bridge.airflow.triggerer.timeouts import JobTimeouts
+from kafka_bridge.kafka.lookups.job_events import JobEventScan
+from kafka_bridge.kafka.records import location_of
+from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """A job's first terminal event: its state, and where it lies."""
+
+    state: JobState
+    location: RecordLocation
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
     """The job that a try waits for; ``end`` is set if the job has finished already."""
 
-    job: StoredJob
-    end: TerminalEvent | None = None
+    job: JobHandle
+    end: JobEnd | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a job. ``expired`` says which timeout has passed, if the job has not ended."""
+
+    end: JobEnd | None = None
+    expired: str | None = None
 
 
 class Attempts:
     """The jobs of one task instance, from try to try.
 
-    :param ti: the task instance
-    :param renew_ended: submit a successor of a job that ended without success
+    :param wait_spec: returns how this task waits for a job; None: it does not wait, and keeps the
+        job of the earlier try, whatever became of it
     :param on_job: called with the id of the job that this try goes on with, before its request is
         published: from then on, a killed task must cancel it
     """
@@ -45,19 +71,18 @@ class Attempts:
         self,
         spec: JobSpec,
         kafka: KafkaAccess,
-        store: StateStore,
-        ti: Any,
+        context: Context,
         log: TaskLog,
         *,
-        renew_ended: bool,
+        wait_spec: Callable[[JobHandle], WaitSpec] | None,
         on_job: Callable[[str], None],
     ) -> None:
         self._spec = spec
         self._kafka = kafka
-        self._store = store
-        self._ti = ti
+        self._context = context
+        self._ti: Any = context["ti"]
         self._log = log
-        self._renew_ended = renew_ended
+        self._wait_spec = wait_spec
         self._on_job = on_job
 
     @cached_property
@@ -65,104 +90,121 @@ class Attempts:
         spec = self._spec
         return Submitter(self._kafka.config, spec.encoding, spec.reply, spec.broker_timeout)
 
-    def last(self) -> StoredJob | None:
-        """Return the last job, or None if there is none."""
-        return load(self._store)
-
-    def save_outcome(self, outcome: str) -> None:
-        """Store what the task failed with: a later try submits another job."""
-        save_outcome(self._store, outcome)
-
     def begin(self) -> Begun:
         """Return the job to wait for, published.
 
         :raises KafkaError: the brokers did not answer, or refused the request
         """
-        job = self.last()
-        if job is None:
+        last = self._last() if self._ti.try_number > 1 else None
+        if last is None:
             return self._submit(attempt=1)
-        if (why := self._why_renewed(job)) is not None:
-            return self._renew(job, why)
-        return self._reattach(job)
+        job_id, submission = last
+        job = self._handle_of(job_id, submission)
+        fate = self._fate_of(job)
+        why = self._why_renewed(submission, fate)
+        if why is not None:
+            return self.renew(job, why, cancel=fate.end is None)
+        self._on_job(job_id)
+        self._log.info("Reattached to job %s of an earlier try", job_id)
+        return Begun(job, fate.end)
 
-    def is_from_earlier_try(self) -> bool:
-        """Return whether the last job is not this try's own.
+    def last(self) -> JobHandle | None:
+        """Return the job that this task instance has submitted last; None if there is none.
 
-        If such a job ended CANCELLED, the task was cleared. This try's own job was cancelled by
-        somebody else.
+        :raises KafkaError: the brokers did not answer
         """
-        job = self.last()
-        return job is not None and job.try_number != self._ti.try_number
+        last = self._last()
+        return None if last is None else self._handle_of(*last)
 
-    def renew_cancelled(self) -> Begun:
-        """Submit another job in place of an earlier try's job, which ended CANCELLED."""
-        job = self.last()
-        assert job is not None  # noqa: S101  is_from_earlier_try() said so
-        return self._renew(replace(job, outcome=JobState.CANCELLED), "it was cancelled")
+    def renew(self, job: JobHandle, why: str, *, cancel: bool) -> Begun:
+        """Submit the next attempt.
 
-    def _why_renewed(self, job: StoredJob) -> str | None:
-        if job.max_tries != self._ti.max_tries:
-            return "the task was cleared"
-        if job.outcome is not None:
-            return f"it ended as {job.outcome}"
+        :param job: the attempt before
+        :param cancel: cancel that one, which may still run
+        :raises KafkaError: the brokers did not answer, or refused the request
+        """
+        self._log.info(
+            "Job %s was attempt %d of this task; %s", job.correlation_id, job.attempt, why
+        )
+        if cancel:
+            self._kafka.cancel(job.correlation_id, f"{why}: another attempt follows")
+        return self._submit(job.attempt + 1)
+
+    def _last(self) -> tuple[str, Submission] | None:
+        found = earlier_requests(self._kafka, self._spec.request_topic, self._context)
+        return found.submissions[-1] if found.submissions else None
+
+    def _why_renewed(self, submission: Submission, fate: Fate) -> str | None:
+        if (why := why_another_life(submission, self._context)) is not None:
+            return why
+        if self._wait_spec and fate.end and fate.end.state is not JobState.SUCCEEDED:
+            return f"it ended as {fate.end.state}"
+        if fate.expired is not None:
+            return fate.expired
         if self._spec.on_retry is OnRetry.RESUBMIT:
             return "on_retry is 'resubmit'"
         return None
 
-    def _renew(self, job: StoredJob, why: str) -> Begun:
-        """Submit the next attempt, and cancel the one before if it may still run."""
-        self._log.info(
-            "Job %s was attempt %d of this task; %s", job.correlation_id, job.attempt, why
-        )
-        if job.outcome not in TERMINAL:
-            self._kafka.cancel(job.correlation_id, f"{why}: another attempt follows")
-        return self._submit(job.attempt + 1)
-
     def _submit(self, attempt: int) -> Begun:
         request = new_request(self._spec, self._ti, attempt)
         self._on_job(request.correlation_id)
-        job, location = self._submitter.submit(
-            request,
-            self._spec.request_topic,
-            self._store,
-            try_number=self._ti.try_number,
-            max_tries=self._ti.max_tries,
-        )
+        run_began, max_tries = life_of(self._context)
+
+        def submission(ends: list[int]) -> Submission:
+            return Submission(
+                attempt=attempt,
+                try_number=self._ti.try_number,
+                max_tries=max_tries,
+                run_began=run_began,
+                created_at=milliseconds(request.created_at),
+                ends=ends,
+                response_topic=request.response_topic,
+            )
+
+        submitted, location = self._submitter.submit(request, self._spec.request_topic, submission)
+        job = self._handle_of(request.correlation_id, submitted)
         self._log.info(
             "Published job %s (%s) as %s", job.correlation_id, request.job_type, location
         )
         job_metrics.submitted(request.job_type)
         return Begun(job)
 
-    def _reattach(self, job: StoredJob) -> Begun:
-        """Look up a job whose task died, and go on from its state."""
-        found = self._look_up(job)
-        if found.end and self._renew_ended and found.end.state is not JobState.SUCCEEDED:
-            return self._renew(replace(job, outcome=found.end.state), f"it is {found.end.state}")
-        self._on_job(job.correlation_id)
-        if not found.published:
-            return self._publish_stored(job)
-        self._log.info("Reattached to job %s of an earlier try", job.correlation_id)
-        return Begun(job, found.end)
+    def _handle_of(self, job_id: str, submission: Submission) -> JobHandle:
+        spec = self._spec
+        return JobHandle(
+            correlation_id=job_id,
+            attempt=submission.attempt,
+            try_number=submission.try_number,
+            job_type=spec.job_type,
+            kafka_config_id=spec.kafka_config_id,
+            request_topic=spec.request_topic,
+            response_topic=submission.response_topic,
+            start_offsets=submission.ends,
+            submitted_at=submission.created_at / 1000,
+            reply=spec.reply,
+        )
 
-    def _look_up(self, job: StoredJob) -> JobLookup:
-        return find_job(
+    def _fate_of(self, job: JobHandle) -> Fate:
+        """Look up what became of a job: its first end, or the timeout that has passed.
+
+        A timeout counts as for a task that has waited for the job all the time.
+        """
+        now, spec = time.time(), self._spec
+        timeouts = self._wait_spec and JobTimeouts(self._wait_spec(job), job.submitted_at)
+        scan = JobEventScan(
             self._kafka.config,
-            job.correlation_id,
-            TopicPart(job.request_topic, job.request_offsets),
-            TopicPart(job.response_topic, job.response_offsets),
-            self._spec.broker_timeout,
-            read_head=head_reader(self._spec.reply),
+            job.response_topic,
+            job.start_offsets,
+            spec.broker_timeout,
+            head_reader(spec.reply),
         )
-
-    def _publish_stored(self, job: StoredJob) -> Begun:
-        """Publish the request that the earlier try stored but did not publish."""
-        request = same_request(self._spec, self._ti, job)
-        location = self._submitter.submit_again(request, job.request_topic)
-        self._log.info(
-            "Job %s of an earlier try had not reached Kafka: published it as %s",
-            job.correlation_id,
-            location,
-        )
-        job_metrics.submitted(request.job_type)
-        return Begun(job)
+        key: bytes | None = job.correlation_id.encode()
+        for _, head, message in scan.events_of({key: job}):
+            if head is None:
+                continue
+            if head.state in TERMINAL:
+                return Fate(JobEnd(head.state, location_of(message)))
+            if timeouts is not None:  # no event is older than its job, whatever a clock says
+                timeouts.apply(head, max(message.timestamp()[1] / 1000, job.submitted_at))
+        expired = timeouts and timeouts.expired(now)
+        return Fate(expired=expired.message if expired else None)

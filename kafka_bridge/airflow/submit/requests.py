@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,9 +10,8 @@ from airflow.sdk.configuration import conf
 from kafka_bridge.airflow.settings import configured
 from kafka_bridge.airflow.specs import JobSpec
 from kafka_bridge.airflow.submit.payload_model import PayloadModel
-from kafka_bridge.airflow.submit.stored_job import StoredJob
 from kafka_bridge.payloads import to_bytes
-from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.ids import new_job_id, task_prefix
 from kafka_bridge.protocol.messages import JobRequest, Task, utc_now, whole_milliseconds
 
 
@@ -31,7 +29,7 @@ def new_request(spec: JobSpec, ti: Any, attempt: int) -> JobRequest:
     now = utc_now()
     expires_at = _later(now, spec.schedule_to_start_timeout)
     return JobRequest(
-        correlation_id=new_correlation_id(),
+        correlation_id=new_job_id(prefix_of(ti)),
         attempt=attempt,
         job_type=spec.job_type,
         payload=payload,
@@ -42,24 +40,6 @@ def new_request(spec: JobSpec, ti: Any, attempt: int) -> JobRequest:
         deadline=_later(expires_at, spec.start_to_close_timeout),
         heartbeat_interval_ms=max(1, int(spec.heartbeat_interval * 1000)),  # 0 would mean none
         task=task_of(ti),
-    )
-
-
-def same_request(spec: JobSpec, ti: Any, job: StoredJob) -> JobRequest:
-    """Return the request of a stored job, which may or may not have been published.
-
-    It keeps the id, by which workers recognise a job, and ``created_at``, from which on they look
-    for earlier events of the job.
-    """
-    request = new_request(spec, ti, job.attempt)
-    shift = whole_milliseconds(job.created) - request.created_at
-    return replace(
-        request,
-        correlation_id=job.correlation_id,
-        response_topic=job.response_topic,
-        created_at=request.created_at + shift,
-        expires_at=request.expires_at and request.expires_at + shift,
-        deadline=request.deadline and request.deadline + shift,
     )
 
 
@@ -86,3 +66,9 @@ def task_of(ti: Any) -> Task:
         try_number=ti.try_number,
         url=getattr(ti, "log_url", None),
     )
+
+
+def prefix_of(ti: Any) -> str:
+    """Return what the ids of all jobs of a task instance begin with, from try to try."""
+    task = task_of(ti)
+    return task_prefix(task.source, task.dag_id, task.run_id, task.task_id, task.map_index)

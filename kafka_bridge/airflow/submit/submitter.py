@@ -1,9 +1,11 @@
-"""Submits a job: reads the ends of its topics, stores its id, and publishes its request."""
+"""Submits a job: reads where the events of the job will begin, and publishes its request."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kafka_bridge.airflow.specs import Reply
-from kafka_bridge.airflow.submit.stored_job import StateStore, StoredJob, save
+from kafka_bridge.airflow.submit.submission import Submission
 from kafka_bridge.airflow.submit.tracing import trace_headers
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.offsets import end_offsets
@@ -33,57 +35,30 @@ class Submitter:
         self._timeout = timeout
 
     def submit(
-        self,
-        request: JobRequest,
-        topic: str,
-        store: StateStore,
-        *,
-        try_number: int,
-        max_tries: int,
-    ) -> tuple[StoredJob, RecordLocation]:
-        """Store the job's id and the ends of the topics, publish its request, and return both.
+        self, request: JobRequest, topic: str, submission: Callable[[list[int]], Submission]
+    ) -> tuple[Submission, RecordLocation]:
+        """Publish a request. Return what it says of its submission, and where it lies.
 
-        A crash in between loses nothing: each id that may have been published is stored.
-
+        :param submission: makes the former of the ends of the response topic
         :raises InvalidMessage: the request breaks the protocol
-        :raises RecordTooLarge: the request is too large; nothing is stored
+        :raises RecordTooLarge: the request is too large
         :raises KafkaError: a topic is missing, or the brokers did not accept the request
         """
-        value, headers = self._encoded(request, topic)
-        # Made first: it connects to the brokers while the ends of the topics are read.
-        with RecordProducer(self._config, self._timeout) as producer:
-            ends = end_offsets(self._config, {topic, request.response_topic}, self._timeout)
-            job = StoredJob(
-                request.correlation_id,
-                request.attempt,
-                try_number,
-                max_tries,
-                topic,
-                request.response_topic,
-                ends[topic],
-                ends[request.response_topic],
-                round(request.created_at.timestamp() * 1000),
-            )
-            save(store, job)
-            return job, producer.publish(topic, request.correlation_id.encode(), value, headers)
-
-    def submit_again(self, request: JobRequest, topic: str) -> RecordLocation:
-        """Publish the request of a stored job that has not reached Kafka.
-
-        :raises KafkaError: the brokers did not accept it
-        """
-        value, headers = self._encoded(request, topic)
-        with RecordProducer(self._config, self._timeout) as producer:
-            producer.connect(topic)
-            return producer.publish(topic, request.correlation_id.encode(), value, headers)
-
-    def _encoded(self, request: JobRequest, topic: str) -> tuple[bytes, Headers]:
-        if self._reply is Reply.PLAIN:
-            value, headers = plain_request(request)
-        else:
-            value = encode(request, self._encoding)
-            headers = request_headers(request, self._encoding)
+        value, headers = self._encoded(request)
         headers += trace_headers()
+        # Without the header of the submission, which is small: nothing is asked of Kafka so far.
         size = len(value) + sum(len(name) + len(text) for name, text in headers)
         require_fitting(self._config, topic, size, self._timeout)
-        return value, headers
+        # Made first: it connects to the brokers while the ends of the topics are read.
+        with RecordProducer(self._config, self._timeout) as producer:
+            # Of the request topic, too: a missing topic is found before anything is published.
+            ends = end_offsets(self._config, {topic, request.response_topic}, self._timeout)
+            submitted = submission(ends[request.response_topic])
+            headers += submitted.header()
+            key = request.correlation_id.encode()
+            return submitted, producer.publish(topic, key, value, headers)
+
+    def _encoded(self, request: JobRequest) -> tuple[bytes, Headers]:
+        if self._reply is Reply.PLAIN:
+            return plain_request(request)
+        return encode(request, self._encoding), request_headers(request, self._encoding)

@@ -145,7 +145,7 @@ def plan_topics(
         return TopicPlan(name, partitions, copies, retention, max_message_bytes, compression)
 
     plans = [
-        plan(names.requests, partitions, wait),
+        plan(names.requests, partitions, job),
         plan(names.responses, partitions, job),
         plan(names.control, 1, wait),
         plan(names.dead_letters, 1, DEAD_LETTER_RETENTION),

@@ -13,14 +13,12 @@ from kafka_bridge.testing.fakes.metadata import topic_metadata
 from kafka_bridge.testing.fakes.producer import FakeProducer
 from kafka_bridge.testing.fakes.record_producer import FakeRecordProducer
 from kafka_bridge.testing.fakes.sent import SentRecord
-from kafka_bridge.testing.fakes.task_state import FakeTaskState
 
 __all__ = [
     "FakeClock",
     "FakeConsumer",
     "FakeProducer",
     "FakeRecordProducer",
-    "FakeTaskState",
     "SentRecord",
     "topic_metadata",
 ]

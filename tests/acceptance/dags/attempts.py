@@ -42,7 +42,7 @@ class DiesAfterItsWait(KafkaJobOperator):
 
 
 class DiesBeforePublish(KafkaJobOperator):
-    """The first try's process dies when the job is stored and not published yet."""
+    """The first try's process dies when the job is made and not published yet."""
 
     def execute(self, context: Context) -> Any:
         """Die on the way, or do as the operator does."""

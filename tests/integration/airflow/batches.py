@@ -12,9 +12,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib import import_module
-from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self, cast
 
@@ -23,9 +23,10 @@ import psutil
 from airflow.sdk import Context
 from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.exceptions import TaskDeferred
-from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger, task_state
+from kafka_bridge.airflow.batch.rounds import Batch
+from kafka_bridge.airflow.batch.submission import submitted_batch
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.producer import RecordProducer
@@ -47,33 +48,18 @@ Answer = Callable[[JobRequest], StatusEvent | None]
 PlainAnswer = Callable[[Any], tuple[bytes | None, Headers]]
 
 
-class Store:
-    """Airflow's task state store, in a file: it outlives the processes that use it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the value stored under a key."""
-        return self._values().get(key, default)
-
-    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
-        """Store a value under a key, for ever."""
-        assert retention is NEVER_EXPIRE
-        self.path.write_text(json.dumps({**self._values(), key: value}))
-
-    def _values(self) -> dict[str, Any]:
-        return dict(json.loads(self.path.read_text())) if self.path.exists() else {}
-
-
 @dataclass
 class BatchTask:
-    """One task instance, from try to try. ``arguments`` are its operator's."""
+    """One task instance, from try to try. ``arguments`` are its operator's.
+
+    ``facts`` are what its last try has deferred with.
+    """
 
     arguments: dict[str, Any]
-    store: Store
     try_number: int = 1
     max_tries: int = 3
+    run_began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def operator(self) -> KafkaJobBatchOperator:
@@ -97,13 +83,21 @@ class BatchTask:
             try_number=self.try_number,
             max_tries=self.max_tries,
         )
-        return cast(Context, {"ti": instance, "task_state_store": self.store})
+        run = SimpleNamespace(start_date=self.run_began, run_after=self.run_began, clear_number=0)
+        return cast(Context, {"ti": instance, "dag_run": run})
+
+    @property
+    def submitted(self) -> Batch | None:
+        """The batch that Kafka knows of."""
+        operator = self.operator
+        return submitted_batch(operator.spec, operator.kafka, self.context)
 
     def submit(self) -> KafkaJobBatchTrigger:
         """Execute the operator; return its trigger as the triggerer makes it."""
         try:
             done = self.operator.execute(self.context)
         except TaskDeferred as deferred:
+            self.facts = json.loads(json.dumps(deferred.kwargs))
             _, arguments = deferred.trigger.serialize()
             stored = json.loads(json.dumps(arguments))
             return KafkaJobBatchTrigger(**{**stored, "not_before": 0.0})
@@ -111,7 +105,7 @@ class BatchTask:
 
     def resume(self, fired: dict[str, Any]) -> Any:
         """Resume the task with a trigger's event; return its XCom."""
-        return self.operator.execute_complete(self.context, fired)
+        return self.operator.execute_complete(self.context, fired, **self.facts)
 
     def run(self) -> Any:
         """Run one try to its end, and count it."""
@@ -132,7 +126,7 @@ def fired_by(trigger: KafkaJobBatchTrigger, seconds: float = 60) -> dict[str, An
     return asyncio.run(fire())
 
 
-def submit_and_die(arguments: dict[str, Any], store: Path, after: int) -> None:
+def submit_and_die(task: BatchTask, after: int) -> None:
     """Submit a batch in this process, which dies after ``after`` requests."""
     sent = itertools.count()
     deliver = RecordProducer.deliver
@@ -145,7 +139,7 @@ def submit_and_die(arguments: dict[str, Any], store: Path, after: int) -> None:
 
     RecordProducer.deliver = deliver_or_die  # type: ignore[assignment, method-assign]
     _allow_operators()
-    BatchTask(arguments, Store(store)).submit()
+    task.submit()
 
 
 def _allow_operators() -> None:
@@ -179,9 +173,9 @@ def _measure(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Measur
     return Measured(value, time.monotonic() - begin, (peak - before) / 2**20)
 
 
-def submit(task: BatchTask) -> dict[str, Any]:
-    """Submit a batch; return its trigger's arguments."""
-    return task.submit().serialize()[1]
+def submit(task: BatchTask) -> tuple[dict[str, Any], BatchTask]:
+    """Submit a batch; return its trigger's arguments, and the task that has submitted it."""
+    return task.submit().serialize()[1], task
 
 
 def fire(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,6 @@ import pytest
 from airflow.sdk.bases.operator import ExecutorSafeguard
 
 from kafka_bridge.airflow import task_state
-from kafka_bridge.airflow.batch.stored_batch import Batch
 from kafka_bridge.airflow.exceptions import (
     KafkaBatchFailed,
     KafkaBatchFailedNonRetryable,
@@ -39,7 +38,6 @@ from .batches import (
     BatchTask,
     PlainService,
     Service,
-    Store,
     commands_in,
     doubled,
     failed,
@@ -88,12 +86,6 @@ def where(topics: TopicFactory) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """Give an empty task state store."""
-    return Store(tmp_path / "store.json")
-
-
 def numbers(count: int) -> list[dict[str, int]]:
     """Return payloads."""
     return [{"n": n} for n in range(count)]
@@ -105,10 +97,10 @@ def mostly_doubled(request: JobRequest) -> StatusEvent:
 
 
 def test_results_of_ten_thousand_jobs_are_in_order(
-    config: KafkaConfig, where: dict[str, Any], store: Store
+    config: KafkaConfig, where: dict[str, Any]
 ) -> None:
     """500 of them fail: the list has an error at each of these places."""
-    task = BatchTask({**where, "payloads": numbers(JOBS), "on_failure": "collect"}, store)
+    task = BatchTask({**where, "payloads": numbers(JOBS), "on_failure": "collect"})
     with Service(config, where["request_topic"], mostly_doubled):
         results = task.run()
     assert results == [
@@ -121,16 +113,17 @@ def test_results_of_ten_thousand_jobs_are_in_order(
 
 @pytest.mark.long
 def test_batch_of_a_hundred_thousand_jobs_takes_bounded_time_and_memory(
-    config: KafkaConfig, where: dict[str, Any], store: Store, tmp_path: Path
+    config: KafkaConfig, where: dict[str, Any], tmp_path: Path
 ) -> None:
     """They go from file to file in two minutes, in processes of at most 500 MiB more."""
     count, source, target = 100_000, tmp_path / "numbers.jsonl", tmp_path / "results.jsonl"
     source.write_bytes(b"".join(b'{"n": %d}\n' % n for n in range(count)))
     files = {"payloads_file": str(source), "results_file": str(target)}
-    task = BatchTask({**where, **files, "on_failure": "collect"}, store)
+    task = BatchTask({**where, **files, "on_failure": "collect"})
     with Service(config, where["request_topic"], mostly_doubled):
         steps = [measured(submit, task)]
-        steps.append(measured(fire, steps[-1].value))
+        arguments, task = steps[-1].value
+        steps.append(measured(fire, arguments))
         steps.append(measured(resume, task, steps[-1].value))
     assert steps[-1].value["total"] == count
     assert steps[-1].value["failed"] == len(FAILING)
@@ -144,7 +137,7 @@ def test_batch_of_a_hundred_thousand_jobs_takes_bounded_time_and_memory(
 
 @pytest.mark.parametrize("jobs", [JOBS // 5, pytest.param(JOBS, marks=pytest.mark.long)])
 def test_first_failure_cancels_the_rest_of_the_batch(
-    config: KafkaConfig, where: dict[str, Any], store: Store, eventually: Eventually, jobs: int
+    config: KafkaConfig, where: dict[str, Any], eventually: Eventually, jobs: int
 ) -> None:
     """A retry then submits the failed and the cancelled jobs, and not those that succeeded."""
     silent_from = jobs - 500
@@ -154,7 +147,7 @@ def test_first_failure_cancels_the_rest_of_the_batch(
             return doubled(request)
         return mostly_doubled(request) if number_of(request) < silent_from else None
 
-    task = BatchTask({**where, "payloads": numbers(jobs)}, store)
+    task = BatchTask({**where, "payloads": numbers(jobs)})
     with Service(config, where["request_topic"], answer) as service:
         with pytest.raises(KafkaBatchFailed, match=rf"of {jobs:,} jobs failed: .* × OddNumber"):
             task.run()
@@ -175,35 +168,38 @@ def test_first_failure_cancels_the_rest_of_the_batch(
     assert sorted(again) == sorted({n for n in range(jobs) if n in FAILING or n >= silent_from})
 
 
-@pytest.mark.parametrize("sent", [0, 500])
+@pytest.mark.parametrize("sent", [0, 1, 500])
 def test_process_killed_while_publishing_loses_and_doubles_no_job(
-    config: KafkaConfig, where: dict[str, Any], store: Store, sent: int
+    config: KafkaConfig, where: dict[str, Any], sent: int
 ) -> None:
     """After a kill -9 before or during publishing, the retry publishes the missing requests.
 
-    Each job is published once, with the id and the time of the first try.
+    Each job is published once, with the id and the time of the try that published the first one.
     """
-    arguments = {**where, "payloads": numbers(1000)}
+    task = BatchTask({**where, "payloads": numbers(1000)})
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=submit_and_die, args=(arguments, store.path, sent))
+    process = context.Process(target=submit_and_die, args=(task, sent))
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
     assert len(requests_in(config, where["request_topic"])) == sent
-    first = Batch.load(store)
+    first = task.submitted
+    assert (first is None) == (sent == 0)
+    task.try_number = 2
     with Service(config, where["request_topic"], doubled):
-        assert BatchTask(arguments, store, try_number=2).run() == [2 * n for n in range(1000)]
-    assert Batch.load(store) == first
-    assert first is not None
+        assert task.run() == [2 * n for n in range(1000)]
+    then = task.submitted
+    assert then is not None
+    assert first in (None, then)
     found = requests_in(config, where["request_topic"])
-    assert Counter(r.correlation_id for r in found) == dict.fromkeys(first.last.job_ids(), 1)
-    assert {request.created_at for request in found} == {first.last.created_at}
+    assert Counter(r.correlation_id for r in found) == dict.fromkeys(then.last.job_ids(), 1)
+    assert {request.created_at for request in found} == {then.last.created_at}
+    assert {request.attempt for request in found} == {1}
 
 
 def test_killed_triggerer_loses_no_job_of_the_batch(
     config: KafkaConfig,
     where: dict[str, Any],
-    store: Store,
     tmp_path: Path,
     eventually: Eventually,
 ) -> None:
@@ -216,7 +212,7 @@ def test_killed_triggerer_loses_no_job_of_the_batch(
         return doubled(request)
 
     arguments = {**where, "payloads": numbers(1000), "progress_log_interval": 0.1}
-    task = BatchTask(arguments, store)
+    task = BatchTask(arguments)
     with Service(config, where["request_topic"], answer):
         trigger = task.submit()
         log = tmp_path / "trigger.log"
@@ -243,16 +239,16 @@ def _run_trigger(arguments: dict[str, Any], log: Path) -> None:
 
 
 def test_clearing_the_task_cancels_its_batch_and_submits_another(
-    config: KafkaConfig, where: dict[str, Any], store: Store
+    config: KafkaConfig, where: dict[str, Any]
 ) -> None:
     """The unfinished jobs of the first batch are cancelled."""
-    arguments = {**where, "payloads": numbers(20)}
-    BatchTask(arguments, store).submit()
-    old = Batch.load(store)
+    task = BatchTask({**where, "payloads": numbers(20)})
+    task.submit()
+    old = task.submitted
+    task.try_number, task.max_tries = 2, 4
     with Service(config, where["request_topic"], lambda r: doubled(r) if r.attempt > 1 else None):
-        cleared = BatchTask(arguments, store, try_number=2, max_tries=4)
-        assert cleared.run() == [2 * n for n in range(20)]
-    new = Batch.load(store)
+        assert task.run() == [2 * n for n in range(20)]
+    new = task.submitted
     assert old is not None
     assert new is not None
     assert (new.last.attempt, len(new.rounds)) == (2, 1)
@@ -262,7 +258,7 @@ def test_clearing_the_task_cancels_its_batch_and_submits_another(
 
 
 def test_too_many_non_retryable_errors_rule_out_retries(
-    config: KafkaConfig, where: dict[str, Any], store: Store
+    config: KafkaConfig, where: dict[str, Any]
 ) -> None:
     """The error names the first of them."""
 
@@ -275,7 +271,7 @@ def test_too_many_non_retryable_errors_rule_out_retries(
         Service(config, where["request_topic"], answer),
         pytest.raises(KafkaBatchFailedNonRetryable) as caught,
     ):
-        BatchTask(arguments, store).run()
+        BatchTask(arguments).run()
     assert str(caught.value) == (
         "3 of 6 jobs failed (at most 2 may fail): 3 × OddNumber. "
         "First error: payloads[1]: OddNumber: 1 is odd"
@@ -283,7 +279,7 @@ def test_too_many_non_retryable_errors_rule_out_retries(
 
 
 def test_batch_from_a_parquet_file_to_a_results_file(
-    config: KafkaConfig, where: dict[str, Any], store: Store, tmp_path: Path
+    config: KafkaConfig, where: dict[str, Any], tmp_path: Path
 ) -> None:
     """The task returns a summary."""
     source, target = tmp_path / "numbers.parquet", tmp_path / "new" / "results.jsonl"
@@ -296,7 +292,7 @@ def test_batch_from_a_parquet_file_to_a_results_file(
         "encoding": "json",
     }
     with Service(config, where["request_topic"], mostly_doubled):
-        summary = BatchTask(arguments, store).run()
+        summary = BatchTask(arguments).run()
     odd = sum(n < 2500 for n in FAILING)
     assert summary == {
         "total": 2500,
@@ -312,7 +308,7 @@ def test_batch_from_a_parquet_file_to_a_results_file(
 
 
 def test_stock_service_does_a_batch_with_plain_replies(
-    config: KafkaConfig, where: dict[str, Any], store: Store
+    config: KafkaConfig, where: dict[str, Any]
 ) -> None:
     """Such a service knows nothing of the bridge: it reads payloads and replies by header.
 
@@ -328,7 +324,7 @@ def test_stock_service_does_a_batch_with_plain_replies(
         return to_json({"doubled": 2 * number}), []
 
     arguments = {**where, "payloads": numbers(1000), "encoding": "json", "reply": "plain"}
-    task = BatchTask({**arguments, "on_failure": "collect", "max_failures": 0}, store)
+    task = BatchTask({**arguments, "on_failure": "collect", "max_failures": 0})
     with PlainService(config, where["request_topic"], double):
         with pytest.raises(KafkaBatchFailed) as caught:
             task.run()
@@ -341,10 +337,10 @@ def test_stock_service_does_a_batch_with_plain_replies(
 
 
 def test_events_without_a_key_are_found_by_their_header(
-    config: KafkaConfig, where: dict[str, Any], store: Store
+    config: KafkaConfig, where: dict[str, Any]
 ) -> None:
     """A worker may leave the key out."""
-    task = BatchTask({**where, "payloads": numbers(3)}, store)
+    task = BatchTask({**where, "payloads": numbers(3)})
     trigger = task.submit()
     with RecordProducer(config) as producer:
         for request in requests_in(config, where["request_topic"]):
@@ -354,13 +350,15 @@ def test_events_without_a_key_are_found_by_their_header(
 
 
 def test_retry_with_another_number_of_payloads_is_refused(
-    config: KafkaConfig, where: dict[str, Any], store: Store
+    config: KafkaConfig, where: dict[str, Any]
 ) -> None:
     """The error says what to do."""
+    task = BatchTask({**where, "payloads": numbers(10)})
     with Service(config, where["request_topic"], failed), pytest.raises(KafkaBatchFailed):
-        BatchTask({**where, "payloads": numbers(10)}, store).run()
+        task.run()
+    task.arguments["payloads"] = numbers(12)
     with pytest.raises(ConfigurationError) as caught:
-        BatchTask({**where, "payloads": numbers(12)}, store, try_number=2).submit()
+        task.submit()
     assert str(caught.value) == (
         "there are 12 payloads now, but there were 10 when the batch was submitted: "
         "a retry needs the same ones. Clear the task to submit the new ones."
@@ -368,12 +366,11 @@ def test_retry_with_another_number_of_payloads_is_refused(
 
 
 def test_payload_too_large_for_the_topic_is_named_before_anything_is_sent(
-    config: KafkaConfig, where: dict[str, Any], store: Store, topics: TopicFactory
+    config: KafkaConfig, where: dict[str, Any], topics: TopicFactory
 ) -> None:
     """The limit is that of the topic, which may be less than the producer's."""
     where["request_topic"] = topics("small", 1, {"max.message.bytes": "60000"})
     payloads = [b"x" * 40_000] * 7 + [b"x" * 70_000]
     with pytest.raises(RecordTooLarge, match=r"^payloads\[7\]: a record of 70,\d+ bytes is too "):
-        BatchTask({**where, "payloads": payloads}, store).submit()
+        BatchTask({**where, "payloads": payloads}).submit()
     assert requests_in(config, where["request_topic"]) == []
-    assert Batch.load(store) is None

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,7 +22,6 @@ from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.codec import decode, encode
 from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, StatusEvent
 from kafka_bridge.testing import Broker
-from kafka_bridge.testing.fakes import FakeTaskState
 
 from ..jobs import config_of, event, records
 
@@ -98,7 +98,9 @@ def execute(requests: str, responses: str, seconds: float) -> Any:
     instance = SimpleNamespace(
         dag_id="d", run_id="r", task_id="work", map_index=-1, try_number=1, max_tries=0
     )
-    return made.execute(cast(Context, {"ti": instance, "task_state_store": FakeTaskState()}))
+    now = datetime.now(UTC)
+    run = SimpleNamespace(start_date=now, run_after=now, clear_number=0)
+    return made.execute(cast(Context, {"ti": instance, "dag_run": run}))
 
 
 def test_task_completes_with_the_event_that_its_own_process_receives(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from kafka_bridge.airflow.specs import Reply
+from kafka_bridge.airflow.submit.submission import Submission
 from kafka_bridge.airflow.submit.submitter import Submitter
 from kafka_bridge.kafka.admin.topics import broker_count
 from kafka_bridge.kafka.commands import cancel
@@ -71,7 +72,20 @@ def submits(config: KafkaConfig) -> None:
     """Submit a job as an operator's task does; it is large, so its topic is described first."""
     payload = {"text": "x" * 60_000}
     submitter = Submitter(config, Encoding.AVRO, Reply.EVENTS, 30.0)
-    submitter.submit(request("t", TOPIC, payload), TOPIC, None, try_number=1, max_tries=1)  # type: ignore[arg-type]
+    submitter.submit(request("t", TOPIC, payload), TOPIC, submission)
+
+
+def submission(ends: list[int]) -> Submission:
+    """Return what the request says of its submission."""
+    return Submission(
+        attempt=1,
+        try_number=1,
+        max_tries=1,
+        run_began=0,
+        created_at=0,
+        ends=ends,
+        response_topic=TOPIC,
+    )
 
 
 def publishes(config: KafkaConfig) -> None:

@@ -12,7 +12,6 @@ from kafka_bridge.airflow import kafka_access, task_state
 from kafka_bridge.airflow.batch import wait as batch_wait
 from kafka_bridge.airflow.submit import attempts, completion, submitter, timeout_advice
 from kafka_bridge.airflow.triggerer import in_task, job_wait
-from kafka_bridge.testing.fakes import FakeTaskState
 
 from .stand_ins import Kafka, Log, TaskReader
 from .trigger_runs import Runner
@@ -36,7 +35,9 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     monkeypatch.setattr(submitter, "end_offsets", stand_in.end_offsets)
     monkeypatch.setattr(submitter, "RecordProducer", stand_in.producer)
     monkeypatch.setattr(kafka_access, "cancel", stand_in.cancel)
-    monkeypatch.setattr(attempts, "find_job", stand_in.find_job)
+    monkeypatch.setattr(attempts, "earlier_requests", stand_in.earlier_requests)
+    monkeypatch.setattr(attempts, "JobEventScan", stand_in.scan)
+    monkeypatch.setattr(attempts, "time", stand_in)
     monkeypatch.setattr(completion, "read_record", stand_in.read_record)
     monkeypatch.setattr(timeout_advice, "diagnose", stand_in.diagnose)
     monkeypatch.setattr(task_state, "is_in_state", stand_in.is_in_state)
@@ -51,12 +52,6 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> TaskReader:
     for module in (job_wait, batch_wait):
         monkeypatch.setattr(module, "join_hub", stand_in.join_hub)
     return stand_in
-
-
-@pytest.fixture
-def store(kafka: Kafka) -> FakeTaskState:
-    """Give an empty task state store that notes in the same journal when something is stored."""
-    return FakeTaskState(journal=kafka.journal)
 
 
 @pytest.fixture

@@ -11,14 +11,13 @@ import confluent_kafka as ck
 from airflow.sdk import Context
 
 from kafka_bridge.airflow.handles import JobHandle
-from kafka_bridge.airflow.submit.stored_job import StoredJob
+from kafka_bridge.airflow.submit.submission import Submission
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.kafka.responses.subscriptions import Arrival
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.event_head import read_head
 from kafka_bridge.protocol.messages import JobState, StatusEvent
-from kafka_bridge.testing.fakes import FakeTaskState
 
 JOB = "0d3b9a52-61f4-4c0e-9b7d-3f2a1c5e7d01"
 OTHER_JOB = "77777777-61f4-4c0e-9b7d-3f2a1c5e7d01"
@@ -89,7 +88,9 @@ def record(content: StatusEvent, place: RecordLocation) -> Record:
     return Record.of(_message(content, place))
 
 
-def context(store: FakeTaskState | None = None, try_number: int = 1, max_tries: int = 2) -> Context:
+def context(
+    try_number: int = 1, max_tries: int = 2, run_began: float = T0, clear_number: int = 0
+) -> Context:
     """Return what Airflow hands to an operator, as far as the bridge looks at it."""
     instance = SimpleNamespace(
         dag_id="nightly",
@@ -99,23 +100,26 @@ def context(store: FakeTaskState | None = None, try_number: int = 1, max_tries: 
         try_number=try_number,
         max_tries=max_tries,
     )
-    return cast(Context, {"ti": instance, "task_state_store": store or FakeTaskState()})
+    run = SimpleNamespace(
+        start_date=datetime.fromtimestamp(run_began, UTC),
+        run_after=datetime.fromtimestamp(T0 - 60, UTC),
+        clear_number=clear_number,
+    )
+    return cast(Context, {"ti": instance, "dag_run": run})
 
 
-def stored(**changes: Any) -> StoredJob:
-    """Return what the first try of a task has stored of its job."""
+def submission(**changes: Any) -> Submission:
+    """Return what the first try of a task says of its job."""
     values: dict[str, Any] = {
-        "correlation_id": JOB,
         "attempt": 1,
         "try_number": 1,
         "max_tries": 2,
-        "request_topic": "jobs.requests",
-        "response_topic": TOPIC,
-        "request_offsets": [3, 0],
-        "response_offsets": [4, 5, 6],
+        "run_began": int(T0 * 1000),
         "created_at": int(T0 * 1000),
+        "ends": [4, 5, 6],
+        "response_topic": TOPIC,
     }
-    return StoredJob(**{**values, **changes})
+    return Submission(**{**values, **changes})
 
 
 def handle(**changes: Any) -> JobHandle:
@@ -123,6 +127,7 @@ def handle(**changes: Any) -> JobHandle:
     values: dict[str, Any] = {
         "correlation_id": JOB,
         "attempt": 1,
+        "try_number": 1,
         "job_type": "files.audit",
         "kafka_config_id": "kafka_default",
         "request_topic": "jobs.requests",

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+import confluent_kafka as ck
+
+from kafka_bridge.airflow.kafka_access import KafkaAccess
+from kafka_bridge.airflow.submit.earlier import Earlier
+from kafka_bridge.airflow.submit.submission import Submission
 from kafka_bridge.airflow.triggerer.waiter import JobNotice, Waiter
 from kafka_bridge.kafka.admin.diagnosis import QueueReport
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.lookups.job_lookup import JobLookup
-from kafka_bridge.kafka.records import Record
+from kafka_bridge.kafka.lookups.job_events import JobEvent
+from kafka_bridge.kafka.records import Record, headers_of
 from kafka_bridge.kafka.response_records import HeadReader
 from kafka_bridge.kafka.responses.subscriptions import Notice
 from kafka_bridge.protocol.codec import decode
-from kafka_bridge.protocol.errors import RecordGone, RecordLocation
+from kafka_bridge.protocol.errors import RecordGone, RecordLocation, RemoteProtocolError
+from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.headers import Headers
 from kafka_bridge.protocol.messages import JobRequest, StatusEvent
 
-from .samples import record
+from .samples import T0, record
 
 ENDS = {"jobs.requests": [3, 0], "jobs.responses": [4, 5, 6]}
 
@@ -29,15 +35,18 @@ ENDS = {"jobs.requests": [3, 0], "jobs.responses": [4, 5, 6]}
 class Kafka:
     """Notes in ``journal`` what is asked of the brokers, in order.
 
-    ``trace`` is what it knows of an earlier try's job, ``ended`` the record that is read, and
-    ``failure`` what a publish raises. ``state`` is what Airflow says of the task.
+    ``earlier`` are the submissions of the task instance by the id of their job, and ``events`` the
+    records of the last job. ``ended`` is the record that is read, and ``failure`` what a publish
+    raises. ``state`` is what Airflow says of the task, and ``now`` the time.
     """
 
     journal: list[str] = field(default_factory=list)
     published: list[tuple[str, bytes, bytes, Headers]] = field(default_factory=list)
     cancelled: list[tuple[str, str]] = field(default_factory=list)
-    looked_for: list[tuple[Any, ...]] = field(default_factory=list)
-    trace: JobLookup | None = None
+    earlier: dict[str, Submission] = field(default_factory=dict)
+    events: list[ck.Message] = field(default_factory=list)
+    scanned: list[tuple[Any, ...]] = field(default_factory=list)
+    now: float = T0 + 1
     ended: StatusEvent | None = None
     failure: Exception | None = None
     state: str = "running"
@@ -48,6 +57,11 @@ class Kafka:
     def requests(self) -> list[JobRequest]:
         """The requests that were published."""
         return [decode(JobRequest, value) for _, _, value, _ in self.published]
+
+    @property
+    def submissions(self) -> list[Submission | None]:
+        """What the requests that were published tell later tries."""
+        return [Submission.of_headers(headers) for _, _, _, headers in self.published]
 
     def end_offsets(
         self, _: KafkaConfig, topics: Iterable[str], timeout: float
@@ -83,12 +97,35 @@ class Kafka:
         self.cancelled.append((job, reason))
         return RecordLocation(topic, 0, 3)
 
-    def find_job(self, _: KafkaConfig, *asked: Any, read_head: HeadReader) -> JobLookup:
-        """Tell what became of a job."""
-        self.looked_for.append(asked)
+    def earlier_requests(self, _: KafkaAccess, topic: str, _context: Any) -> Earlier:
+        """Tell what the task has submitted."""
+        self.journal.append(f"searched {topic}")
+        return Earlier(list(self.earlier.items()), frozenset(self.earlier))
+
+    def scan(
+        self, _: KafkaConfig, topic: str, start: Any, timeout: float, read_head: HeadReader
+    ) -> Self:
+        """Be the scan of the response topic."""
+        self.scanned.append((topic, start, timeout))
         self.read_head = read_head
-        assert self.trace is not None, "nobody should have asked"
-        return self.trace
+        return self
+
+    def events_of(self, jobs: Mapping[bytes | None, Any]) -> Iterator[JobEvent[Any]]:
+        """Yield the events of a job."""
+        (job,) = jobs.values()
+        for each in self.events:
+            yield job, self._head_of(each), each
+
+    def _head_of(self, message: ck.Message) -> EventHead | None:
+        assert self.read_head is not None
+        try:
+            return self.read_head(message.value(), headers_of(message))
+        except RemoteProtocolError:
+            return None
+
+    def time(self) -> float:
+        """Tell the time."""
+        return self.now
 
     def read_record(self, _: KafkaConfig, location: RecordLocation, _timeout: float) -> Record:
         """Return the terminal record."""

@@ -13,12 +13,10 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobOperator, KafkaJobPublishOperator
 from kafka_bridge.airflow.decorators import kafka_job_task
-from kafka_bridge.airflow.submit.stored_job import save
 from kafka_bridge.protocol.errors import ConfigurationError, InvalidPayload
 from kafka_bridge.protocol.messages import JobState
-from kafka_bridge.testing.fakes import FakeTaskState
 
-from .samples import context, event, handle, stored
+from .samples import context, event, handle
 from .stand_ins import Kafka
 
 DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
@@ -27,12 +25,10 @@ DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
 # Publish, and wait elsewhere.
 
 
-def test_publish_operator_returns_a_handle_with_all_that_a_wait_needs(
-    kafka: Kafka, store: FakeTaskState
-) -> None:
+def test_publish_operator_returns_a_handle_with_all_that_a_wait_needs(kafka: Kafka) -> None:
     """The task's XCom is a small handle, with all that one needs to wait for the job."""
     made = KafkaJobPublishOperator(task_id="work", job_type="files.audit")
-    told = made.execute(context(store))
+    told = made.execute(context())
     (request,) = kafka.requests
     expected = handle(
         correlation_id=request.correlation_id, submitted_at=request.created_at.timestamp()
@@ -44,7 +40,7 @@ def test_publish_operator_returns_a_handle_with_all_that_a_wait_needs(
 # Decorated.
 
 
-def test_decorated_function_returns_the_payload(kafka: Kafka, store: FakeTaskState) -> None:
+def test_decorated_function_returns_the_payload(kafka: Kafka) -> None:
     """What the function returns is the payload; it is not rendered as a template once more."""
     with DAG("decorated", schedule=None):
 
@@ -55,17 +51,14 @@ def test_decorated_function_returns_the_payload(kafka: Kafka, store: FakeTaskSta
         output: Any = audit("/data")
         made = output.operator
     with pytest.raises(TaskDeferred) as caught:
-        made.execute(context(store))
+        made.execute(context())
     assert kafka.requests[0].payload == b'{"path":"/data/{{ ds }}"}'
     assert caught.value.trigger.serialize()[1]["heartbeat_timeout"] == 77
     assert (made.task_id, made.multiple_outputs) == ("audit", False)
 
 
-def test_resumed_decorated_task_calls_its_function_again_for_another_job(
-    kafka: Kafka, store: FakeTaskState
-) -> None:
+def test_resumed_decorated_task_calls_its_function_again_for_another_job(kafka: Kafka) -> None:
     """The job of an earlier try was cleared while it ran. The function's payload was not stored."""
-    save(store, stored())
     kafka.ended = event(JobState.CANCELLED)
     with DAG("decorated", schedule=None):
 
@@ -76,9 +69,7 @@ def test_resumed_decorated_task_calls_its_function_again_for_another_job(
         output: Any = audit("/data")
     event_of_trigger = {"state": "CANCELLED", "partition": 2, "offset": 17}
     with pytest.raises(TaskDeferred):
-        output.operator.execute_complete(
-            context(store, 2), event_of_trigger, job=handle().to_json()
-        )
+        output.operator.execute_complete(context(2), event_of_trigger, job=handle().to_json())
     assert [request.payload for request in kafka.requests] == [b'{"path":"/data"}']
 
 
@@ -190,11 +181,11 @@ def test_defaults_of_the_model_are_published(kafka: Kafka) -> None:
     ],
 )
 def test_payload_that_does_not_match_fails_before_anything_is_published(
-    kafka: Kafka, store: FakeTaskState, value: Any, words: str
+    kafka: Kafka, value: Any, words: str
 ) -> None:
     """The task fails before anything is stored or sent, and the error names each wrong field."""
     made = KafkaJobOperator(task_id="work", job_type="x", payload=value, payload_model=Thumbnails)
     with pytest.raises(InvalidPayload) as caught:
-        made.execute(context(store))
+        made.execute(context())
     assert str(caught.value) == words
     assert kafka.journal == []

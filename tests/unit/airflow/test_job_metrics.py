@@ -12,13 +12,11 @@ from airflow.sdk.exceptions import AirflowException, TaskDeferred
 from airflow.sdk.observability import stats
 
 from kafka_bridge.airflow import KafkaJobOperator
-from kafka_bridge.airflow.submit.stored_job import save
 from kafka_bridge.airflow.triggerer.trigger_events import success_event
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.messages import JobState
-from kafka_bridge.testing.fakes import FakeTaskState
 
-from .samples import JOB, T0, TOPIC, arrival, context, event, handle, stored
+from .samples import JOB, T0, TOPIC, arrival, context, event, handle
 from .stand_ins import Kafka
 
 
@@ -44,29 +42,24 @@ def operator() -> KafkaJobOperator:
     return KafkaJobOperator(task_id="work", job_type="files.audit")
 
 
-def test_acknowledged_request_is_counted_by_job_type(
-    kafka: Kafka, store: FakeTaskState, sent: list[Any]
-) -> None:
+def test_acknowledged_request_is_counted_by_job_type(kafka: Kafka, sent: list[Any]) -> None:
     """A request that the brokers have is counted, by job type."""
     with pytest.raises(TaskDeferred):
-        operator().execute(context(store))
+        operator().execute(context())
     assert sent == [("kafka_bridge.job.submitted", 1, {"job_type": "files.audit"})]
 
 
-def resume(store: FakeTaskState, told: dict[str, Any]) -> None:
+def resume(told: dict[str, Any]) -> None:
     """Resume a task that has a job, and let it fail or not."""
-    save(store, stored())
     with contextlib.suppress(AirflowException):
-        operator().execute_complete(context(store), told, job=handle().to_json())
+        operator().execute_complete(context(), told, job=handle().to_json())
 
 
 @pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED])
-def test_finished_job_is_counted_and_timed(
-    kafka: Kafka, store: FakeTaskState, sent: list[Any], state: JobState
-) -> None:
+def test_finished_job_is_counted_and_timed(kafka: Kafka, sent: list[Any], state: JobState) -> None:
     """The end is counted by job type and outcome, and so is how long it took from the request."""
     kafka.ended = event(state, at=12.5)
-    resume(store, {"state": state, "partition": 2, "offset": 17})
+    resume({"state": state, "partition": 2, "offset": 17})
     tags = {"job_type": "files.audit", "outcome": state.lower()}
     assert sent == [
         ("kafka_bridge.job.completed", 1, tags),
@@ -74,11 +67,9 @@ def test_finished_job_is_counted_and_timed(
     ]
 
 
-def test_timeout_is_counted_as_an_outcome(
-    kafka: Kafka, store: FakeTaskState, sent: list[Any]
-) -> None:
+def test_timeout_is_counted_as_an_outcome(kafka: Kafka, sent: list[Any]) -> None:
     """A timeout is counted as what it is; how long the job takes is not known."""
-    resume(store, {"error": "worker_lost", "message": "silent"})
+    resume({"error": "worker_lost", "message": "silent"})
     tags = {"job_type": "files.audit", "outcome": "worker_lost"}
     assert sent == [("kafka_bridge.job.completed", 1, tags)]
 

@@ -11,14 +11,12 @@ from airflow.sdk.exceptions import AirflowFailException
 from kafka_bridge.airflow import KafkaJobOperator
 from kafka_bridge.airflow.exceptions import KafkaJobFailed, ResultTooLarge
 from kafka_bridge.airflow.limits import job_limits
-from kafka_bridge.airflow.submit.stored_job import save
 from kafka_bridge.airflow.triggerer.trigger_events import success_event
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.messages import JobFailure, JobState
-from kafka_bridge.testing.fakes import FakeTaskState
 
-from .samples import JOB, T0, TOPIC, arrival, context, event, handle, stored
+from .samples import JOB, T0, TOPIC, arrival, context, event, handle
 from .stand_ins import Kafka, Log
 
 
@@ -47,10 +45,8 @@ def resumed(kafka: Kafka, size: int, **arguments: Any) -> Any:
         result=b'"' + b"x" * (size - 2) + b'"',
         result_type="application/json",
     )
-    store = FakeTaskState()
-    save(store, stored())
     return operator(**arguments).execute_complete(
-        context(store), {"state": "SUCCEEDED", "partition": 2, "offset": 17}, handle().to_json()
+        context(), {"state": "SUCCEEDED", "partition": 2, "offset": 17}, handle().to_json()
     )
 
 
@@ -124,11 +120,9 @@ def test_details_in_the_log_lose_their_middle(
         JobState.FAILED,
         error=JobFailure("oops", "no", "first\n" + "y" * 9000 + "\nlast", retryable=True),
     )
-    store = FakeTaskState()
-    save(store, stored())
     with pytest.raises(KafkaJobFailed):
         operator().execute_complete(
-            context(store), {"state": "FAILED", "partition": 2, "offset": 17}, handle().to_json()
+            context(), {"state": "FAILED", "partition": 2, "offset": 17}, handle().to_json()
         )
     (details,) = [line for line in log.lines if "details" in line]
     assert len(details) < 250

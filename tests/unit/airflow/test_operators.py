@@ -24,7 +24,6 @@ from kafka_bridge.airflow.waiting_operator import WaitingOperator
 from kafka_bridge.protocol import errors
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.headers import text_header
-from kafka_bridge.testing.fakes import FakeTaskState
 
 from .samples import TOPIC, context
 from .stand_ins import Kafka
@@ -228,16 +227,16 @@ def test_mapping_refuses_an_unknown_argument() -> None:
 # What it sends and how it waits.
 
 
-def deferred(made: KafkaJobOperator, store: FakeTaskState | None = None) -> TaskDeferred:
+def deferred(made: KafkaJobOperator) -> TaskDeferred:
     """Execute an operator; return what it defers with."""
     with pytest.raises(TaskDeferred) as caught:
-        made.execute(context(store))
+        made.execute(context())
     return caught.value
 
 
-def test_request_has_the_arguments_and_the_task(kafka: Kafka, store: FakeTaskState) -> None:
+def test_request_has_the_arguments_and_the_task(kafka: Kafka) -> None:
     """The request says what the author asked for, and which task asks."""
-    deferred(operator(payload={"path": "/data"}, encoding="json", broker_timeout=12), store)
+    deferred(operator(payload={"path": "/data"}, encoding="json", broker_timeout=12))
     ((topic, key, value, headers),) = kafka.published
     (request,) = kafka.requests
     assert (topic, key, value[:1]) == ("jobs.requests", request.correlation_id.encode(), b"{")
@@ -370,14 +369,13 @@ NOTHING_GOES_OUT: list[tuple[dict[str, Any], type[Exception], str]] = [
 @pytest.mark.parametrize(("arguments", "error", "words"), NOTHING_GOES_OUT)
 def test_request_that_cannot_be_published_fails_before_anything_is_stored(
     kafka: Kafka,
-    store: FakeTaskState,
     arguments: dict[str, Any],
     error: type[Exception],
     words: str,
 ) -> None:
     """What cannot be sent fails the task before anything is stored or asked of Kafka."""
     with pytest.raises(error) as caught:
-        operator(**arguments).execute(context(store))
+        operator(**arguments).execute(context())
     assert str(caught.value).startswith(words)
     assert kafka.journal == []
 
@@ -392,10 +390,10 @@ def test_error_of_a_too_large_payload_names_the_limit(kafka: Kafka) -> None:
     ) in str(caught.value)
 
 
-def test_rendered_view_shows_the_correlation_id(kafka: Kafka, store: FakeTaskState) -> None:
+def test_rendered_view_shows_the_correlation_id(kafka: Kafka) -> None:
     """Airflow shows template fields as they are after the task has run: the job is one of them."""
     made = operator()
-    deferred(made, store)
+    deferred(made)
     assert made.overwrite_rtif_after_execution
     assert "job" in made.template_fields
     assert made.job is not None
@@ -404,6 +402,6 @@ def test_rendered_view_shows_the_correlation_id(kafka: Kafka, store: FakeTaskSta
     resumed.job = None
     with pytest.raises(errors.RecordGone):
         resumed.execute_complete(
-            context(store), {"state": "SUCCEEDED", "partition": 0, "offset": 1}, job=made.job
+            context(), {"state": "SUCCEEDED", "partition": 0, "offset": 1}, job=made.job
         )
     assert resumed.job == made.job

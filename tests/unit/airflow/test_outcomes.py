@@ -20,16 +20,14 @@ from kafka_bridge.airflow.exceptions import (
     ResultNotStorable,
 )
 from kafka_bridge.airflow.submit import completion
-from kafka_bridge.airflow.submit.stored_job import load, save
 from kafka_bridge.kafka.admin.diagnosis import QueueReport
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol import errors
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.messages import JobFailure, JobState, StatusEvent
-from kafka_bridge.testing.fakes import FakeTaskState
 
-from .samples import JOB, OTHER_JOB, TOPIC, context, event, handle, stored
+from .samples import JOB, OTHER_JOB, TOPIC, context, event, handle, submission
 from .stand_ins import Kafka, Log
 
 ENDED = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
@@ -42,13 +40,12 @@ def operator(**arguments: Any) -> KafkaJobOperator:
 
 
 @pytest.fixture
-def complete(kafka: Kafka, store: FakeTaskState) -> Complete:
+def complete(kafka: Kafka) -> Complete:
     """Give a function that resumes the task with the record that is said to lie in Kafka."""
-    save(store, stored())
 
     def complete(ended: StatusEvent, **arguments: Any) -> Any:
         kafka.ended = ended
-        return operator(**arguments).execute_complete(context(store), ENDED, job=handle().to_json())
+        return operator(**arguments).execute_complete(context(), ENDED, job=handle().to_json())
 
     return complete
 
@@ -90,16 +87,14 @@ def test_result_that_does_not_match_its_media_type_fails_without_retries(
 
 @pytest.mark.parametrize(("state", "retried"), [("SUCCEEDED", False), ("FAILED", True)])
 def test_damaged_terminal_event_is_retried_only_if_the_job_did_not_succeed(
-    kafka: Kafka, store: FakeTaskState, monkeypatch: pytest.MonkeyPatch, state: str, retried: bool
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, state: str, retried: bool
 ) -> None:
     """A retry gets another job where this one has failed, and the same record where it has not."""
     value = encode(event(JobState(state), message="x"))[:-3]
     damaged = Record(RecordLocation(TOPIC, 2, 17), JOB.encode(), value, [], 0)
     monkeypatch.setattr(completion, "read_record", lambda *_: damaged)
     with pytest.raises(errors.Undecodable, match="damaged Avro body") as caught:
-        operator().execute_complete(
-            context(store), {**ENDED, "state": state}, job=handle().to_json()
-        )
+        operator().execute_complete(context(), {**ENDED, "state": state}, job=handle().to_json())
     assert isinstance(caught.value, AirflowFailException) != retried
 
 
@@ -181,14 +176,11 @@ def test_result_handler_makes_the_xcom(complete: Complete) -> None:
     assert complete(ended, result_handler=lambda result: result["files"] + 1) == 4
 
 
-def test_error_of_a_result_handler_does_not_run_the_job_again(
-    complete: Complete, store: FakeTaskState
-) -> None:
+def test_error_of_a_result_handler_does_not_run_the_job_again(complete: Complete) -> None:
     """Its error is the task's, and the job counts as done: a retry does not run it again."""
     ended = event(JobState.SUCCEEDED)
     with pytest.raises(ZeroDivisionError):
         complete(ended, result_handler=lambda _: 1 / 0)
-    assert load(store) == stored()
 
 
 def failure(*, retryable: bool, details: str | None = None) -> StatusEvent:
@@ -210,7 +202,6 @@ ENDS: list[tuple[StatusEvent, type[errors.JobError], bool, str]] = [
 @pytest.mark.parametrize(("ended", "kind", "retries", "words"), ENDS)
 def test_job_that_did_not_succeed_raises_an_error_that_airflow_retries_or_not(
     complete: Complete,
-    store: FakeTaskState,
     ended: StatusEvent,
     kind: type[errors.JobError],
     retries: bool,
@@ -218,8 +209,7 @@ def test_job_that_did_not_succeed_raises_an_error_that_airflow_retries_or_not(
 ) -> None:
     """The task fails with the worker's words; it is retried only where that may help.
 
-    Airflow retries whatever is an exception of its own but no AirflowFailException. What the job
-    came to is stored: a retry gets a job of its own.
+    Airflow retries whatever is an exception of its own but no AirflowFailException.
     """
     with pytest.raises(kind) as caught:
         complete(ended)
@@ -228,7 +218,6 @@ def test_job_that_did_not_succeed_raises_an_error_that_airflow_retries_or_not(
     assert isinstance(caught.value, AirflowException)
     assert isinstance(caught.value, AirflowFailException) == (not retries)
     assert caught.value.retryable == retries
-    assert load(store) == stored(outcome=ended.state.value)
 
 
 def test_error_has_the_workers_type_message_and_details(complete: Complete) -> None:
@@ -247,12 +236,11 @@ def test_details_of_an_error_are_logged(complete: Complete, log: Log) -> None:
     assert log.lines == [f"Job {JOB}: FAILED", "The worker's own details:\nTraceback …"]
 
 
-def wait_failed(store: FakeTaskState, error: str, **arguments: Any) -> Exception:
+def wait_failed(error: str, **arguments: Any) -> Exception:
     """Return what the task raises when the wait for its job has failed."""
-    save(store, stored())
     with pytest.raises(AirflowException) as caught:
         operator(**arguments).execute_complete(
-            context(store), {"error": error, "message": "in words"}, job=handle().to_json()
+            context(), {"error": error, "message": "in words"}, job=handle().to_json()
         )
     return caught.value
 
@@ -276,49 +264,43 @@ TIME_OUTS = {
 
 
 @pytest.mark.parametrize("error", TIME_OUTS)
-def test_timeout_fails_the_task_with_advice_and_cancels_the_job(
-    kafka: Kafka, store: FakeTaskState, error: str
-) -> None:
+def test_timeout_fails_the_task_with_advice_and_cancels_the_job(kafka: Kafka, error: str) -> None:
     """Each says what happened and what to do; the job is cancelled, and a retry gets another."""
-    raised = wait_failed(store, error)
+    raised = wait_failed(error)
     assert type(raised) is KafkaJobTimedOut
     assert str(raised) == TIME_OUTS[error]
     assert not isinstance(raised, AirflowFailException)
     assert kafka.cancelled == [(JOB, f"{error}: in words")]
-    assert load(store) == stored(outcome=error)
     assert ("diagnosed jobs.requests" in kafka.journal) == (error == "not_started")
 
 
-def test_job_that_did_not_start_is_diagnosed(kafka: Kafka, store: FakeTaskState) -> None:
+def test_job_that_did_not_start_is_diagnosed(kafka: Kafka) -> None:
     """A job that nobody took says that its topic is gone, where it is."""
     kafka.report = QueueReport("jobs.requests", exists=False)
-    assert "Topic 'jobs.requests' does not exist any more" in str(wait_failed(store, "not_started"))
+    assert "Topic 'jobs.requests' does not exist any more" in str(wait_failed("not_started"))
 
 
-def test_timeout_cancels_nothing_without_cancel_on_kill(kafka: Kafka, store: FakeTaskState) -> None:
+def test_timeout_cancels_nothing_without_cancel_on_kill(kafka: Kafka) -> None:
     """Who does not want jobs cancelled gets none cancelled, and the same error."""
-    raised = wait_failed(store, "worker_lost", cancel_on_kill=False)
+    raised = wait_failed("worker_lost", cancel_on_kill=False)
     assert str(raised) == TIME_OUTS["worker_lost"]
     assert kafka.cancelled == []
 
 
-def test_failed_cancel_after_a_timeout_is_logged(
-    kafka: Kafka, store: FakeTaskState, log: Log
-) -> None:
+def test_failed_cancel_after_a_timeout_is_logged(kafka: Kafka, log: Log) -> None:
     """The timeout is the task's error; that the job could not be cancelled stands in its log."""
     kafka.failure = errors.BrokerUnreachable("no broker answered")
-    assert str(wait_failed(store, "worker_lost")) == TIME_OUTS["worker_lost"]
+    assert str(wait_failed("worker_lost")) == TIME_OUTS["worker_lost"]
     assert f"Job {JOB}: publishing CANCEL failed: no broker answered" in log.lines
 
 
 @pytest.mark.parametrize("error", ["AccessDenied", "ConfigurationError", "ReaderClosed"])
-def test_failed_wait_is_retried(kafka: Kafka, store: FakeTaskState, error: str) -> None:
+def test_failed_wait_is_retried(kafka: Kafka, error: str) -> None:
     """A job whose wait failed may be alive: it is left alone, and a retry waits for it again."""
-    raised = wait_failed(store, error)
+    raised = wait_failed(error)
     assert type(raised) is KafkaJobWaitFailed
     assert str(raised) == f"{error}: in words"
     assert kafka.cancelled == []
-    assert load(store) == stored()
 
 
 def test_record_of_another_job_is_not_taken_for_the_result(complete: Complete) -> None:
@@ -331,18 +313,18 @@ def test_record_of_another_job_is_not_taken_for_the_result(complete: Complete) -
     )
 
 
-def test_task_resumed_without_its_handle_looks_it_up(kafka: Kafka, store: FakeTaskState) -> None:
-    """`dag.test()` drops the deferral's arguments: the job is then the one that was stored."""
-    save(store, stored())
+def test_task_resumed_without_its_handle_looks_it_up(kafka: Kafka) -> None:
+    """`dag.test()` drops the deferral's arguments: the job is then the last one in Kafka."""
+    kafka.earlier = {OTHER_JOB: submission(), JOB: submission()}
     kafka.ended = event(JobState.SUCCEEDED, result=b"1", result_type="application/json")
-    assert operator().execute_complete(context(store), ENDED) == 1
+    assert operator().execute_complete(context(), ENDED) == 1
 
 
-def test_task_resumed_without_a_stored_job_is_an_error(kafka: Kafka, store: FakeTaskState) -> None:
+def test_resumed_task_without_a_job_is_an_error(kafka: Kafka) -> None:
     """A task that is resumed and never submitted a job says so."""
     with pytest.raises(errors.ConfigurationError) as caught:
-        operator().execute_complete(context(store), ENDED)
+        operator().execute_complete(context(), ENDED)
     assert str(caught.value) == (
-        "Airflow's task state store has no job of this resumed task: clear the task to submit "
+        "topic 'jobs.requests' has no request of this resumed task: clear the task to submit "
         "another job"
     )

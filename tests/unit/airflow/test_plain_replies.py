@@ -10,16 +10,13 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobOperator
 from kafka_bridge.airflow.exceptions import KafkaJobFailed, KafkaJobTimedOut
-from kafka_bridge.airflow.submit.stored_job import save
 from kafka_bridge.kafka.admin.diagnosis import QueueReport
-from kafka_bridge.kafka.lookups.job_lookup import JobLookup
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.kafka.response_records import plain_head
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.headers import Headers
-from kafka_bridge.testing.fakes import FakeTaskState
 
-from .samples import JOB, OTHER_JOB, T0, TOPIC, context, handle, stored
+from .samples import JOB, OTHER_JOB, T0, TOPIC, context, handle, submission
 from .stand_ins import Kafka
 
 ENDED = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
@@ -31,21 +28,20 @@ def operator(**arguments: Any) -> KafkaJobOperator:
     return KafkaJobOperator(**{**common, **arguments})
 
 
-def deferred(
-    made: KafkaJobOperator, store: FakeTaskState | None = None, try_number: int = 1
-) -> Any:
+def deferred(made: KafkaJobOperator, try_number: int = 1) -> Any:
     """Execute an operator; return its trigger's arguments."""
     with pytest.raises(TaskDeferred) as caught:
-        made.execute(context(store, try_number))
+        made.execute(context(try_number))
     return caught.value.trigger.serialize()[1]
 
 
 def test_plain_request_is_the_payload_with_two_headers(kafka: Kafka) -> None:
-    """What goes out is the payload, under the job's id, with the two headers."""
+    """What goes out is the payload, under the job's id. The third header is Airflow's own."""
     arguments = deferred(operator(payload={"n": 1}))
     ((_, key, value, headers),) = kafka.published
     assert (key, value) == (arguments["correlation_id"].encode(), b'{"n":1}')
-    assert headers == [("kafka_correlationId", key), ("kafka_replyTopic", TOPIC.encode())]
+    assert headers[:2] == [("kafka_correlationId", key), ("kafka_replyTopic", TOPIC.encode())]
+    assert [name for name, _ in headers[2:]] == ["kafka-bridge-submission"]
     assert arguments["reply"] == "plain"
 
 
@@ -69,11 +65,10 @@ def test_no_cancel_is_published_for_a_marked_task_with_plain_replies(kafka: Kafk
     assert not deferred(operator(cancel_on_kill=True))["cancel_on_kill"]
 
 
-def test_retry_finds_a_plain_reply(kafka: Kafka, store: FakeTaskState) -> None:
+def test_retry_finds_a_plain_reply(kafka: Kafka) -> None:
     """A retry looks for the reply as the trigger does."""
-    save(store, stored())
-    kafka.trace = JobLookup(published=True)
-    assert deferred(operator(), store, try_number=2)["correlation_id"] == JOB
+    kafka.earlier = {JOB: submission()}
+    assert deferred(operator(), try_number=2)["correlation_id"] == JOB
     assert kafka.read_head is plain_head
 
 
@@ -86,9 +81,7 @@ def resumed(
     monkeypatch.setattr(kafka, "read_record", lambda *_: record)
     monkeypatch.setattr("kafka_bridge.airflow.submit.completion.read_record", lambda *_: record)
     job = replace(handle(), reply="plain").to_json()
-    store = FakeTaskState()
-    save(store, stored())
-    return operator().execute_complete(context(store), ENDED, job=job)
+    return operator().execute_complete(context(), ENDED, job=job)
 
 
 CORRELATED: Headers = [("kafka_correlationId", JOB.encode())]
@@ -115,19 +108,16 @@ def test_plain_reply_to_another_job_is_not_the_result(
         resumed(kafka, monkeypatch, b"1", headers)
 
 
-def test_missing_plain_reply_fails_the_task_and_sends_no_cancel(
-    kafka: Kafka, store: FakeTaskState
-) -> None:
+def test_missing_plain_reply_fails_the_task_and_sends_no_cancel(kafka: Kafka) -> None:
     """The timeout says what Kafka knows, and that Spring sends nothing when a listener throws.
 
     No CANCEL is published: a service without the protocol does not read it.
     """
     kafka.report = QueueReport("jobs.requests", exists=False)
-    save(store, stored())
     event = {"error": "not_started", "message": "no worker accepted the job within 60 s"}
     with pytest.raises(KafkaJobTimedOut) as caught:
         operator().execute_complete(
-            context(store), event, job=replace(handle(), reply="plain").to_json()
+            context(), event, job=replace(handle(), reply="plain").to_json()
         )
     assert str(caught.value) == (
         "not_started: no reply came in time. Topic 'jobs.requests' does not exist any more: "

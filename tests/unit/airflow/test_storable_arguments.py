@@ -16,7 +16,6 @@ from kafka_bridge.airflow import (
     KafkaJobSensor,
 )
 from kafka_bridge.protocol.errors import ConfigurationError
-from kafka_bridge.testing.fakes import FakeTaskState
 
 from .samples import context
 from .stand_ins import Kafka
@@ -116,7 +115,7 @@ def test_rendered_templates_are_checked() -> None:
     assert str(caught.value).startswith("payload.x: is an integer of 71 bits")
 
 
-def test_payload_of_a_decorated_function_is_checked(kafka: Kafka, store: FakeTaskState) -> None:
+def test_payload_of_a_decorated_function_is_checked(kafka: Kafka) -> None:
     """What a decorated function returns is shown as a rendered field: it is checked, too."""
 
     @task.kafka_job(job_type="a.b")
@@ -126,6 +125,6 @@ def test_payload_of_a_decorated_function_is_checked(kafka: Kafka, store: FakeTas
     with DAG("decorated", schedule=None):
         made = cast(KafkaJobOperator, cast(Any, big()).operator)
     with pytest.raises(ConfigurationError) as caught:
-        made.execute(context(store))
+        made.execute(context())
     assert str(caught.value).startswith("payload.x: is an integer of 71 bits")
     assert not kafka.requests

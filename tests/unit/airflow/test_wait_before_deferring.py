@@ -20,13 +20,12 @@ from kafka_bridge.airflow import (
 )
 from kafka_bridge.airflow.batch import completion, submission
 from kafka_bridge.airflow.batch.finished_job import FinishedJob
+from kafka_bridge.airflow.batch.rounds import Batch, Round
 from kafka_bridge.airflow.batch.status import BatchStatus
-from kafka_bridge.airflow.batch.stored_batch import Batch, Round
 from kafka_bridge.airflow.exceptions import KafkaJobFailed, KafkaJobKilled, KafkaJobWaitFailed
 from kafka_bridge.kafka.responses.subscriptions import Arrival, Notice
 from kafka_bridge.protocol.errors import BrokerUnreachable, ConfigurationError, RecordGone
 from kafka_bridge.protocol.messages import JobFailure, JobState, Progress
-from kafka_bridge.testing.fakes import FakeTaskState
 
 from .samples import JOB, TOPIC, arrival, context, event, handle
 from .stand_ins import Kafka, Log, TaskReader
@@ -53,10 +52,10 @@ def ends(state: JobState = JobState.SUCCEEDED, **fields: Any) -> Callable[[str],
 RESULT: dict[str, Any] = {"result": b"3", "result_type": "application/json"}
 
 
-def deferred(made: Any, store: FakeTaskState | None = None) -> TaskDeferred:
+def deferred(made: Any) -> TaskDeferred:
     """Execute an operator; return what it defers with."""
     with pytest.raises(TaskDeferred) as caught:
-        made.execute(context(store))
+        made.execute(context())
     return caught.value
 
 
@@ -141,14 +140,12 @@ def test_quick_job_completes_its_task_without_a_triggerer(
 
 
 def test_quick_job_that_fails_fails_its_task_with_its_own_error(
-    kafka: Kafka, store: FakeTaskState, reader: TaskReader
+    kafka: Kafka, reader: TaskReader
 ) -> None:
-    """A retry knows that it has failed."""
+    """The error is the one that a triggerer would have brought."""
     reader.script = ends(JobState.FAILED, error=JobFailure("disk_full", "no room", None, True))
     with pytest.raises(KafkaJobFailed, match="disk_full: no room"):
-        operator().execute(context(store))
-    (stored,) = store.values.values()
-    assert stored["outcome"] == "FAILED"
+        operator().execute(context())
 
 
 def test_plain_reply_is_read_with_its_headers(kafka: Kafka, reader: TaskReader) -> None:
@@ -263,9 +260,7 @@ def test_task_defers_before_its_execution_timeout_ends_it(
 # A task that ends meanwhile.
 
 
-def test_killed_task_waits_until_its_job_is_cancelled(
-    kafka: Kafka, store: FakeTaskState, reader: TaskReader
-) -> None:
+def test_killed_task_waits_until_its_job_is_cancelled(kafka: Kafka, reader: TaskReader) -> None:
     """Its process cancels the job, and fails when the worker has confirmed that."""
     made = operator()
 
@@ -275,7 +270,7 @@ def test_killed_task_waits_until_its_job_is_cancelled(
 
     reader.script = script
     with pytest.raises(KafkaJobKilled) as caught:
-        made.execute(context(store))
+        made.execute(context())
     assert isinstance(caught.value, AirflowException)
     (job,) = (request.correlation_id for request in kafka.requests)
     assert kafka.cancelled == [(job, "the task was killed")]
@@ -311,17 +306,15 @@ def test_task_that_was_marked_meanwhile_cancels_its_job(kafka: Kafka, reader: Ta
 
 # A batch.
 
-BATCH = Batch(2, "jobs.requests", TOPIC, [Round(JOB, 1, 2, 1_800_000_000_000, [3, 0], [4, 5, 6])])
+BATCH = Batch("jobs.requests", TOPIC, [Round(JOB, 1, 2, 1_800_000_000_000, [4, 5, 6])])
 
 
 @pytest.fixture
-def batch(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, store: FakeTaskState) -> FakeTaskState:
+def batch(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the submission bring a batch of two on its way, and let both have succeeded."""
-    BATCH.save(store)
     status = BatchStatus(BATCH, [FinishedJob(JobState.SUCCEEDED, result=n) for n in (1, 2)], [0, 1])
     monkeypatch.setattr(submission, "submit", lambda *_: BATCH)
     monkeypatch.setattr(completion, "read_status", lambda *_: status)
-    return store
 
 
 def batch_operator(**arguments: Any) -> KafkaJobBatchOperator:
@@ -332,40 +325,36 @@ def batch_operator(**arguments: Any) -> KafkaJobBatchOperator:
 
 @pytest.mark.parametrize("arguments", [{}, {"deferrable": False}])
 def test_quick_batch_completes_its_task_without_a_triggerer(
-    batch: FakeTaskState, reader: TaskReader, log: Log, arguments: dict[str, Any]
+    batch: None, reader: TaskReader, log: Log, arguments: dict[str, Any]
 ) -> None:
     """The results are the task's XCom."""
     reader.script = ends(**RESULT)
-    assert batch_operator(**arguments).execute(context(batch)) == [1, 2]
+    assert batch_operator(**arguments).execute(context()) == [1, 2]
     assert reader.opened == [("kafka_default", TOPIC)]
     how = "(deferrable=True waits in a triggerer)" if arguments else "for up to 30 s"
     assert f"Waiting for batch {JOB} in this worker slot {how}" in log.lines
 
 
-def test_longer_batch_is_handed_over(batch: FakeTaskState, reader: TaskReader) -> None:
+def test_longer_batch_is_handed_over(batch: None, reader: TaskReader) -> None:
     """One of its jobs is still running: the trigger reads all again, from the same offsets."""
     jobs = BATCH.last.job_ids()
     reader.script = lambda job: ends()(job) if job == jobs[0] else []
-    told = deferred(batch_operator(wait_before_deferring=SHORT), batch)
+    told = deferred(batch_operator(wait_before_deferring=SHORT))
     assert isinstance(told.trigger, KafkaJobBatchTrigger)
     spec = told.trigger.spec
     assert (spec.start_offsets, spec.submitted_at) == ([4, 5, 6], 1_800_000_000.0)
     assert not reader.waiting
 
 
-def test_batch_that_defers_at_once_opens_no_reader(
-    batch: FakeTaskState, reader: TaskReader
-) -> None:
+def test_batch_that_defers_at_once_opens_no_reader(batch: None, reader: TaskReader) -> None:
     """0 is the way without a wait."""
-    deferred(batch_operator(wait_before_deferring=0), batch)
+    deferred(batch_operator(wait_before_deferring=0))
     assert reader.opened == []
 
 
-def test_batch_that_is_killed_meanwhile_does_not_defer(
-    batch: FakeTaskState, reader: TaskReader
-) -> None:
+def test_batch_that_is_killed_meanwhile_does_not_defer(batch: None, reader: TaskReader) -> None:
     """Its jobs are cancelled; the retry submits them again."""
     made = batch_operator(wait_before_deferring=SHORT)
     reader.meanwhile = made.on_kill
     with pytest.raises(KafkaJobKilled, match="the task was killed before it could defer"):
-        made.execute(context(batch))
+        made.execute(context())

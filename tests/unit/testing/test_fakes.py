@@ -28,7 +28,6 @@ from kafka_bridge.testing.fakes import (
     FakeConsumer,
     FakeProducer,
     FakeRecordProducer,
-    FakeTaskState,
 )
 
 if TYPE_CHECKING:
@@ -353,17 +352,3 @@ def test_scripted_exception_is_raised_by_poll() -> None:
     consumer.add(ck.KafkaException(ck.KafkaError(ck.KafkaError._FATAL)))
     with pytest.raises(ck.KafkaException):
         consumer.poll(0)
-
-
-# Airflow's store.
-
-
-def test_task_state_keeps_values_and_their_retention() -> None:
-    """It notes its writes in the journal that other fakes share."""
-    journal = ["published"]
-    state = FakeTaskState(journal=journal)
-    state.set("job", {"id": 1}, retention="for ever")
-    assert state.get("job") == {"id": 1}
-    assert state.get("other", "none") == "none"
-    assert state.retentions == {"job": "for ever"}
-    assert journal == ["published", "stored"]

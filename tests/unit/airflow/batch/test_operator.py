@@ -13,8 +13,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger, kafka_access
 from kafka_bridge.airflow.batch import completion, submission
 from kafka_bridge.airflow.batch.finished_job import FinishedJob
+from kafka_bridge.airflow.batch.rounds import Batch, Round
 from kafka_bridge.airflow.batch.status import BatchStatus
-from kafka_bridge.airflow.batch.stored_batch import Batch, Round
 from kafka_bridge.airflow.exceptions import (
     KafkaBatchFailed,
     KafkaBatchFailedNonRetryable,
@@ -23,6 +23,7 @@ from kafka_bridge.airflow.exceptions import (
     KafkaJobWaitFailed,
 )
 from kafka_bridge.airflow.resume_delay import LOOP_SECONDS
+from kafka_bridge.airflow.submit.earlier import Earlier
 from kafka_bridge.kafka.admin.diagnosis import QueueReport
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import (
@@ -35,12 +36,15 @@ from kafka_bridge.protocol.errors import (
     RecordTooLarge,
 )
 from kafka_bridge.protocol.messages import JobFailure, JobState
-from kafka_bridge.testing.fakes import FakeTaskState
 
 from ..samples import JOB, TOPIC, context
 from ..stand_ins import Kafka, Log
 
-BATCH = Batch(2, "jobs.requests", TOPIC, [Round(JOB, 1, 3, 1_800_000_000_000, [3, 0], [4, 5, 6])])
+pytestmark = pytest.mark.usefixtures("kafka")
+
+BATCH = Batch("jobs.requests", TOPIC, [Round(JOB, 1, 3, 1_800_000_000_000, [4, 5, 6])])
+
+WORDS = {"message": "in words"}
 
 
 def operator(**arguments: Any) -> KafkaJobBatchOperator:
@@ -162,7 +166,8 @@ def test_one_trigger_waits_for_the_whole_batch(
         "progress_log_interval": 5.0,
         "reply": "events",
     }
-    assert (caught.value.method_name, caught.value.kwargs) == ("execute_complete", None)
+    assert caught.value.method_name == "execute_complete"
+    assert caught.value.kwargs == {"batch": json.loads(json.dumps(BATCH.to_json()))}
 
 
 def test_no_cancel_is_published_for_a_marked_batch_with_plain_replies(submitted: None) -> None:
@@ -245,18 +250,17 @@ NOTHING_SENT: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "error", "words"), NOTHING_SENT)
-def test_invalid_batch_is_refused_before_anything_is_stored_or_sent(
+def test_invalid_batch_is_refused_before_anything_is_sent(
     kafka: Kafka,
-    store: FakeTaskState,
     arguments: dict[str, Any],
     error: type[Exception],
     words: str,
 ) -> None:
-    """What can be known beforehand is known before anything is stored or sent."""
+    """What can be known beforehand is known before anything is sent."""
     with pytest.raises(error) as caught:
-        operator(**arguments).execute(context(store))
+        operator(**arguments).execute(context())
     assert str(caught.value).startswith(words)
-    assert store.values == {}
+    assert kafka.journal == []
 
 
 MANY_RESULTS: list[dict[str, Any]] = [
@@ -268,52 +272,42 @@ MANY_RESULTS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("arguments", MANY_RESULTS)
 def test_any_number_of_results_may_go_elsewhere_than_to_the_xcom(
-    kafka: Kafka, store: FakeTaskState, arguments: dict[str, Any]
+    kafka: Kafka, arguments: dict[str, Any]
 ) -> None:
     """The submission goes on to ask the brokers."""
     made = operator(payloads=range(10_001), broker_timeout=0.2, **arguments)
     with pytest.raises(BrokerUnreachable):
-        made.execute(context(store))
+        made.execute(context())
 
 
-def test_empty_batch_returns_at_once(
-    kafka: Kafka, store: FakeTaskState, tmp_path: Path, log: Log
-) -> None:
+def test_empty_batch_returns_at_once(kafka: Kafka, tmp_path: Path, log: Log) -> None:
     """Without Kafka: an empty list, or an empty file."""
     file = tmp_path / "results.jsonl"
-    assert operator(payloads=[]).execute(context(store)) == []
-    assert operator(payloads=[], results_file=str(file)).execute(context(store)) == {
+    assert operator(payloads=[]).execute(context()) == []
+    assert operator(payloads=[], results_file=str(file)).execute(context()) == {
         "total": 0,
         "succeeded": 0,
         "failed": 0,
         "results_file": str(file),
     }
     assert file.read_bytes() == b""
-    assert operator(payloads=[], result_handler=len).execute(context(store)) == 0
+    assert operator(payloads=[], result_handler=len).execute(context()) == 0
     assert log.lines == ["The batch is empty: nothing is submitted"] * 3
-    assert store.values == {}
+    assert kafka.journal == []
 
 
 # What it returns or raises.
 
 
-@pytest.fixture
-def known(store: FakeTaskState) -> FakeTaskState:
-    """Give a store that knows the batch."""
-    BATCH.save(store)
-    return store
-
-
 def resume(
     monkeypatch: pytest.MonkeyPatch,
-    store: FakeTaskState,
     ends: list[FinishedJob | None],
     **arguments: Any,
 ) -> Any:
     """Resume the task of a batch whose jobs came to that."""
     status = BatchStatus(BATCH, ends, [0, 1, 2])
     monkeypatch.setattr(completion, "read_status", lambda *_: status)
-    return operator(**arguments).execute_complete(context(store), {"total": 3})
+    return operator(**arguments).execute_complete(context(), {"total": 3}, BATCH.to_json())
 
 
 DONE = FinishedJob(JobState.SUCCEEDED, result=1)
@@ -322,17 +316,15 @@ FAILED = FinishedJob(
 )
 
 
-def test_results_become_the_xcom(
-    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch, log: Log
-) -> None:
+def test_results_become_the_xcom(monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
     """The log has the number of jobs in each state."""
-    assert resume(monkeypatch, known, [DONE, DONE, DONE]) == [1, 1, 1]
+    assert resume(monkeypatch, [DONE, DONE, DONE]) == [1, 1, 1]
     assert log.lines == [f"Batch {JOB} of 3 jobs: 3 SUCCEEDED"]
-    assert resume(monkeypatch, known, [DONE, DONE, DONE], do_xcom_push=False) is None
+    assert resume(monkeypatch, [DONE, DONE, DONE], do_xcom_push=False) is None
 
 
 def test_result_handler_makes_the_xcom_of_the_results(
-    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The handler gets what would be the XCom, and what it returns is the XCom.
 
@@ -344,17 +336,15 @@ def test_result_handler_makes_the_xcom_of_the_results(
         return [len(each) for each in results]
 
     for pushes in (True, False):
-        handled = resume(
-            monkeypatch, known, [large] * 3, result_handler=lengths, do_xcom_push=pushes
-        )
+        handled = resume(monkeypatch, [large] * 3, result_handler=lengths, do_xcom_push=pushes)
         assert handled == [600_000] * 3
     file = str(tmp_path / "results.jsonl")
     arguments = {"results_file": file, "result_handler": lambda summary: summary["results_file"]}
-    assert resume(monkeypatch, known, [DONE] * 3, **arguments) == file
+    assert resume(monkeypatch, [DONE] * 3, **arguments) == file
 
 
 def test_failing_result_handler_fails_the_task_but_not_the_batch(
-    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A retry reads the results again and does not run the jobs again."""
 
@@ -362,24 +352,19 @@ def test_failing_result_handler_fails_the_task_but_not_the_batch(
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        resume(monkeypatch, known, [DONE] * 3, result_handler=fail)
-    batch = Batch.load(known)
-    assert batch is not None
-    assert not batch.last.abandoned
+        resume(monkeypatch, [DONE] * 3, result_handler=fail)
 
 
-def test_result_handler_is_not_called_for_a_failed_batch(
-    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_result_handler_is_not_called_for_a_failed_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """It gets the results of successful batches only."""
     seen: list[Any] = []
     with pytest.raises(KafkaBatchFailed):
-        resume(monkeypatch, known, [DONE, FAILED, DONE], result_handler=seen.append)
+        resume(monkeypatch, [DONE, FAILED, DONE], result_handler=seen.append)
     assert seen == []
 
 
 def test_rendered_view_and_link_show_the_batch(
-    submitted: None, known: FakeTaskState, monkeypatch: pytest.MonkeyPatch
+    submitted: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it runs, and after it has finished."""
     monkeypatch.setenv(
@@ -387,10 +372,10 @@ def test_rendered_view_and_link_show_the_batch(
     )
     waiting, resumed = operator(), operator()
     with pytest.raises(TaskDeferred):
-        waiting.execute(context(known))
+        waiting.execute(context())
     status = BatchStatus(BATCH, [DONE, DONE, DONE], [0, 1, 2])
     monkeypatch.setattr(completion, "read_status", lambda *_: status)
-    resumed.execute_complete(context(known), {"total": 3})
+    resumed.execute_complete(context(), {"total": 3}, BATCH.to_json())
     (link,) = KafkaJobBatchOperator.operator_extra_links
     assert link.name == "Kafka batch"
     for made in (waiting, resumed):
@@ -416,7 +401,6 @@ def test_rendered_view_and_link_show_the_batch(
     ],
 )
 def test_more_failed_jobs_than_tolerated_fail_the_task(
-    known: FakeTaskState,
     monkeypatch: pytest.MonkeyPatch,
     log: Log,
     arguments: dict[str, Any],
@@ -425,30 +409,27 @@ def test_more_failed_jobs_than_tolerated_fail_the_task(
     """Two failures of three fail the task as its author said; a batch that fails it is given up."""
     ends: list[FinishedJob | None] = [DONE, FAILED, FAILED]
     if not fails:
-        assert resume(monkeypatch, known, ends, **arguments)[0] == 1
+        assert resume(monkeypatch, ends, **arguments)[0] == 1
     else:
         with pytest.raises(KafkaBatchFailed, match=r"^2 of 3 jobs failed"):
-            resume(monkeypatch, known, ends, **arguments)
+            resume(monkeypatch, ends, **arguments)
         assert "The worker's own details of payloads[1]:\nTraceback …" in log.lines
-    batch = Batch.load(known)
-    assert batch is not None
-    assert batch.last.abandoned == fails
 
 
 LOST = FinishedJob(JobState.SUCCEEDED, result={"name": "a\0"})
 
 
 def test_result_that_airflow_cannot_store_fails_the_task_and_keeps_the_others(
-    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch, log: Log
+    monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     """The error names the payload, no retry follows, and the other results are kept as the XCom."""
     pushed: dict[str, Any] = {}
     status = BatchStatus(BATCH, [DONE, LOST, DONE], [0, 1, 2])
     monkeypatch.setattr(completion, "read_status", lambda *_: status)
-    known_to_airflow = context(known)
-    monkeypatch.setattr(known_to_airflow["ti"], "xcom_push", pushed.__setitem__, raising=False)
+    airflow = context()
+    monkeypatch.setattr(airflow["ti"], "xcom_push", pushed.__setitem__, raising=False)
     with pytest.raises(KafkaBatchFailedNonRetryable) as caught:
-        operator().execute_complete(known_to_airflow, {"total": 3})
+        operator().execute_complete(airflow, {"total": 3}, BATCH.to_json())
     assert str(caught.value).startswith(
         "1 of 3 jobs succeeded, but Airflow cannot store their results: 1 × result_not_storable. "
         "First error: payloads[1]: result_not_storable: result.name: contains NUL. "
@@ -460,26 +441,26 @@ def test_result_that_airflow_cannot_store_fails_the_task_and_keeps_the_others(
 
 
 def test_error_names_the_lost_result_even_if_the_others_are_too_large(
-    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch, log: Log
+    monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     """What is wrong with one payload comes first; that the others are not kept is logged."""
     large = FinishedJob(JobState.SUCCEEDED, result="x" * 2_000_000)
     with pytest.raises(KafkaBatchFailedNonRetryable, match=r"payloads\[1\]: result_not_storable"):
-        resume(monkeypatch, known, [large, LOST, DONE])
+        resume(monkeypatch, [large, LOST, DONE])
     assert "are not kept: the results of 3 jobs take 2,000," in log.lines[-1]
 
 
 def test_lost_result_counts_as_a_failed_job_of_a_collected_batch(
-    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It counts as one of the failures that a batch may have."""
-    results = resume(monkeypatch, known, [DONE, LOST, DONE], on_failure="collect")
+    results = resume(monkeypatch, [DONE, LOST, DONE], on_failure="collect")
     assert results[0] == results[2] == DONE.result
     assert results[1]["error"]["type"] == "result_not_storable"
 
 
 def test_results_file_holds_values_that_airflow_cannot_store(
-    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A file of JSON takes NUL and large integers; what JSON has not is an error in its line."""
     file = tmp_path / "results.jsonl"
@@ -488,38 +469,34 @@ def test_results_file_holds_values_that_airflow_cannot_store(
         FinishedJob(JobState.SUCCEEDED, result=2**70),
         FinishedJob(JobState.SUCCEEDED, result=float("inf")),
     ]
-    resume(monkeypatch, known, ends, on_failure="collect", results_file=str(file))
+    resume(monkeypatch, ends, on_failure="collect", results_file=str(file))
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert [line.get("result") for line in lines] == [{"name": "a\0"}, 2**70, None]
     assert lines[2]["state"] == "SUCCEEDED"
     assert lines[2]["error"]["message"].startswith("result: is inf, which is not a number in JSON")
 
 
-def test_batch_without_any_success_fails_the_task(
-    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batch_without_any_success_fails_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many jobs may fail."""
     with pytest.raises(KafkaBatchFailed, match=r"^3 of 3 jobs failed \(at most 2 may fail\)"):
-        resume(monkeypatch, known, [FAILED, FAILED, FAILED], on_failure="collect")
+        resume(monkeypatch, [FAILED, FAILED, FAILED], on_failure="collect")
 
 
 def test_results_file_is_written_even_if_the_batch_fails(
-    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """When all jobs have ended, their results are in the file even if too many failed."""
     file = tmp_path / "results.jsonl"
     arguments = {"on_failure": "collect", "max_failures": 0, "results_file": str(file)}
     with pytest.raises(KafkaBatchFailed):
-        resume(monkeypatch, known, [DONE, FAILED, DONE], **arguments)
+        resume(monkeypatch, [DONE, FAILED, DONE], **arguments)
     assert len(file.read_text().splitlines()) == 3
 
 
-def test_response_removed_by_retention_is_an_error(
-    known: FakeTaskState, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_response_removed_by_retention_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """No result is invented for it."""
     with pytest.raises(RecordGone) as caught:
-        resume(monkeypatch, known, [DONE, None, DONE])
+        resume(monkeypatch, [DONE, None, DONE])
     assert str(caught.value) == (
         "the responses to 1 of 3 jobs are no longer in topic 'jobs.responses': "
         "its retention is shorter than the batch takes. Increase retention.ms of the topic"
@@ -527,7 +504,7 @@ def test_response_removed_by_retention_is_an_error(
 
 
 @pytest.mark.parametrize(
-    ("error", "words", "abandoned"),
+    ("error", "words", "timed_out"),
     [
         ("not_started", f"not_started: in words. {QueueReport('jobs.requests')}", True),
         (
@@ -547,33 +524,33 @@ def test_response_removed_by_retention_is_an_error(
         ("ReaderClosed", "ReaderClosed: in words", False),
     ],
 )
-def test_timeout_abandons_the_batch_but_a_failed_reader_does_not(
-    known: FakeTaskState,
+def test_timeout_and_failed_reader_fail_the_task(
     kafka: Kafka,
     error: str,
     words: str,
-    abandoned: bool,
+    timed_out: bool,
 ) -> None:
-    """After a timeout a retry submits the jobs again; after a reader failure it goes on waiting."""
-    with pytest.raises(KafkaBatchTimedOut if abandoned else KafkaJobWaitFailed) as caught:
-        operator().execute_complete(context(known), {"error": error, "message": "in words"})
+    """Each in its own words; the task's retries apply."""
+    with pytest.raises(KafkaBatchTimedOut if timed_out else KafkaJobWaitFailed) as caught:
+        operator().execute_complete(
+            context(), {"error": error, "message": "in words"}, BATCH.to_json()
+        )
     assert str(caught.value) == words
     assert isinstance(caught.value, AirflowException)
-    assert isinstance(caught.value, JobTimedOut) == abandoned
-    batch = Batch.load(known)
-    assert batch is not None
-    assert batch.last.abandoned == abandoned
+    assert isinstance(caught.value, JobTimedOut) == timed_out
 
 
 def test_timeout_of_a_plain_service_says_what_a_spring_listener_needs(
-    known: FakeTaskState, kafka: Kafka, log: Log
+    kafka: Kafka, log: Log
 ) -> None:
     """Nothing is cancelled: such a service reads no commands."""
     made = operator(reply="plain", encoding="json")
     made.published = BATCH.last
     made.on_kill()
     with pytest.raises(KafkaBatchTimedOut) as caught:
-        made.execute_complete(context(known), {"error": "not_started", "message": "in words"})
+        made.execute_complete(
+            context(), {"error": "not_started", "message": "in words"}, BATCH.to_json()
+        )
     assert str(caught.value) == (
         f"not_started: in words. {QueueReport('jobs.requests')} A Spring listener that throws "
         "sends no reply: give it an errorHandler that returns one "
@@ -582,11 +559,26 @@ def test_timeout_of_a_plain_service_says_what_a_spring_listener_needs(
     assert log.lines == []
 
 
-def test_missing_batch_in_the_state_store_is_an_error(store: FakeTaskState) -> None:
+def test_task_resumed_without_its_batch_looks_it_up(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dag.test()` drops the deferral's arguments: the batch is then the last one in Kafka."""
+    said = BATCH.submission((1, 2), try_number=1)
+    earlier = Earlier([(BATCH.last.job_ids()[0], said)], frozenset())
+    monkeypatch.setattr(submission, "earlier_requests", lambda *_: earlier)
+    status = BatchStatus(BATCH, [DONE, DONE, DONE], [0, 1, 2])
+    monkeypatch.setattr(completion, "read_status", lambda _, batch, *__: [status][batch != BATCH])
+    assert operator().execute_complete(context(), {"total": 3}) == [1, 1, 1]
+
+
+def test_resumed_task_without_a_batch_is_an_error(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without it, the ids of the jobs are not known."""
+    monkeypatch.setattr(submission, "earlier_requests", kafka.earlier_requests)
     with pytest.raises(ConfigurationError) as caught:
-        operator().execute_complete(context(store), {"total": 3})
+        operator().execute_complete(context(), {"total": 3})
     assert str(caught.value) == (
-        "the task state store has no batch of this task: it was emptied while the batch ran. "
-        "Clear the task to submit the batch again"
+        "topic 'jobs.requests' has no request of this resumed task: clear the task to submit the "
+        "batch again"
     )

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import confluent_kafka as ck
 import pytest
 
 from kafka_bridge.airflow.batch.finished_job import FinishedJob
+from kafka_bridge.airflow.batch.rounds import Batch, Round
 from kafka_bridge.airflow.batch.status import read_status
-from kafka_bridge.airflow.batch.stored_batch import Batch, Round
+from kafka_bridge.airflow.batch.timeouts import BatchTimeouts
 from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.lookups import job_events
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation
 from kafka_bridge.protocol.messages import JobFailure, JobState, StatusEvent
 
-from ..samples import JOB, OTHER_JOB, TOPIC, Message, event
+from ..samples import JOB, OTHER_JOB, T0, TOPIC, Message, event
 
 CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
 AGAIN = JobFailure("busy", "come back", "Traceback …", retryable=True)
@@ -26,7 +28,7 @@ NEVER = JobFailure("bad", "no such thing", retryable=False)
 
 def round_of(batch_id: str, count: int, starts: list[int], attempt: int = 1) -> Round:
     """Return a round."""
-    return Round(batch_id, attempt, count, 1_800_000_000_000, [0], starts)
+    return Round(batch_id, attempt, count, 1_800_000_000_000, starts)
 
 
 def published(which: Round, position: int, state: JobState, **fields: Any) -> StatusEvent:
@@ -35,7 +37,7 @@ def published(which: Round, position: int, state: JobState, **fields: Any) -> St
 
 
 FIRST, SECOND = round_of(JOB, 4, [0]), round_of(OTHER_JOB, 2, [5], attempt=2)
-BATCH = Batch(2, "q", TOPIC, [FIRST])
+BATCH = Batch("q", TOPIC, [FIRST])
 EVENTS = [
     published(FIRST, 0, JobState.ACCEPTED),
     published(FIRST, 2, JobState.FAILED, error=AGAIN),
@@ -86,6 +88,24 @@ def test_first_terminal_event_of_a_job_counts(topic: list[StatusEvent]) -> None:
     assert status.job_ids(finished=False) == [FIRST.job_ids()[1]]
     assert status.job_ids(finished=True) == [FIRST.job_ids()[n] for n in (0, 2, 3)]
     assert not status.was_cancelled
+    assert status.failures == 2
+
+
+def test_events_of_the_last_round_reach_its_timeouts(topic: list[StatusEvent]) -> None:
+    """All of them, also those that come after the next round began, at the time of their record."""
+    topic += [
+        *EVENTS,
+        published(SECOND, 0, JobState.ACCEPTED),
+        published(SECOND, 1, JobState.SUCCEEDED),
+    ]
+    seen: list[tuple[str, JobState, float]] = []
+    timeouts = cast(
+        BatchTimeouts,
+        SimpleNamespace(apply=lambda job, head, at: seen.append((job, head.state, at))),
+    )
+    read_status(CONFIG, BATCH.with_round(SECOND), Reply.EVENTS, 30, [6], timeouts)
+    one, other = SECOND.job_ids()
+    assert seen == [(one, JobState.ACCEPTED, T0), (other, JobState.SUCCEEDED, T0)]
 
 
 def test_later_round_has_the_payloads_that_were_unsettled_when_it_began(

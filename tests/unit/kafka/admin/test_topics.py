@@ -24,10 +24,10 @@ CONFIG = KafkaConfig({"bootstrap.servers": "b:1"})
 
 
 def test_plan_keeps_records_for_the_longest_job_and_wait() -> None:
-    """Requests and commands outlive the wait in the queue, responses wait and job, by a day."""
+    """Commands outlive the wait in the queue, requests and responses wait and job, by a day."""
     plans = plan_topics(NAMES, partitions=5, longest_job=HOUR, longest_wait=2 * DAY)
     assert plans == [
-        TopicPlan("q", 5, SAFE, 3 * DAY),
+        TopicPlan("q", 5, SAFE, 3 * DAY + HOUR),
         TopicPlan("a", 5, SAFE, 3 * DAY + HOUR),
         TopicPlan("c", 1, SAFE, 3 * DAY),
         TopicPlan("d", 1, SAFE, 30 * DAY),

@@ -10,27 +10,19 @@ import confluent_kafka as ck
 import pytest
 
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.lookups import job_events
+from kafka_bridge.kafka.lookups import job_events, job_lookup
 from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW, JobEventScan
-from kafka_bridge.kafka.lookups.job_lookup import (
-    JobLookup,
-    TerminalEvent,
-    TopicPart,
-    find_job,
-    terminal_states,
-)
+from kafka_bridge.kafka.lookups.job_lookup import requests_of, terminal_states
 from kafka_bridge.kafka.response_records import plain_head
 from kafka_bridge.protocol.codec import encode
-from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.headers import CORRELATION_ID
-from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.ids import new_correlation_id, new_job_id, task_prefix
 from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
 from kafka_bridge.worker.runtime import ledger_snapshot
 from kafka_bridge.worker.runtime.ledger_snapshot import read_snapshot
 
 CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
 JOB, OTHER = new_correlation_id(), new_correlation_id()
-REQUESTS, RESPONSES = TopicPart("requests", [3]), TopicPart("responses", [5])
 
 
 class Topics:
@@ -87,13 +79,9 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
     """Give the topics that are read, to be filled."""
     topics = Topics()
     monkeypatch.setattr(job_events, "scan", topics.scan)
+    monkeypatch.setattr(job_lookup, "scan", topics.scan)
     monkeypatch.setattr(ledger_snapshot, "offsets_since", lambda *_, **__: [0])
     return topics
-
-
-def find() -> JobLookup:
-    """Look for the job."""
-    return find_job(CONFIG, JOB, REQUESTS, RESPONSES, 30)
 
 
 @pytest.mark.parametrize("key", [None, b"a key of its own"])
@@ -142,31 +130,27 @@ def test_plain_reply_is_a_terminal_event(topics: Topics) -> None:
 
 
 def test_first_terminal_event_of_a_job_counts(topics: Topics) -> None:
-    """Its location is that of the record."""
+    """Whatever a worker says after it."""
     topics.add(JobState.ACCEPTED)
     topics.add(JobState.FAILED)
     topics.add(JobState.SUCCEEDED)
-    place = RecordLocation("responses", 0, 1)
-    assert find() == JobLookup(published=True, end=TerminalEvent(JobState.FAILED, place))
     assert terminal_states(CONFIG, "responses", [JOB, OTHER], None, 30) == {JOB: JobState.FAILED}
 
 
-@pytest.mark.parametrize("value", [JobState.ACCEPTED, b"junk"])
-def test_job_with_a_response_was_published(topics: Topics, value: JobState | bytes) -> None:
-    """So the request topic is not read."""
-    topics.add(value)
-    assert find() == JobLookup(published=True)
-    assert topics.starts == [("responses", [5])]
-
-
-@pytest.mark.parametrize("published", [False, True])
-def test_job_without_a_response_is_looked_for_among_the_requests(
-    topics: Topics, published: bool
-) -> None:
-    """It was published where its request is there."""
-    topics.add(b"a request", JOB if published else OTHER, topic="requests")
-    assert find() == JobLookup(published=published)
-    assert topics.starts == [("responses", [5]), ("requests", [3])]
+def test_requests_are_found_by_the_prefix_of_their_id(topics: Topics) -> None:
+    """Requests of other tasks, and other keys, are not."""
+    prefix, other = (task_prefix("s", "d", "r", task, -1) for task in ("a", "b"))
+    mine, another = new_job_id(prefix), new_job_id(prefix)
+    topics.add(b"one", mine, topic="requests")
+    topics.add(b"two", new_job_id(other), topic="requests")
+    topics.add(b"three", key=None, header=True, topic="requests")
+    topics.add(b"four", key=prefix[:-1].encode(), header=True, topic="requests")
+    topics.add(b"five", another, topic="requests")
+    since = datetime(2027, 1, 1, tzinfo=UTC)
+    found = list(requests_of(CONFIG, "requests", prefix, since, 30))
+    assert [each.key for each in found] == [mine.encode(), another.encode()]
+    assert [each.value for each in found] == [b"one", b"five"]
+    assert topics.starts == [("requests", since - CLOCK_SKEW)]
 
 
 @pytest.mark.parametrize(
