@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+comma := ,
 # The newest installed Python, at least 3.11. PYTHON=… selects another one.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -21,21 +22,29 @@ FUZZ_SECONDS ?= 600
 FUZZ_SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-all chaos fuzz bench lint format requirements clean
+.PHONY: help setup demo test test-unit test-airflow test-all chaos fuzz bench lint format requirements clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(READY)  ## Create the virtual environment (the other targets do this automatically).
 
-$(READY): requirements/dev.txt pyproject.toml
+# $(1): the environment's folder, $(2): its requirements, $(3): what is in it
+define set-up
 	@test -n "$(PYTHON)" || { echo "kafka-bridge needs Python 3.11 or newer: none was found. Set PYTHON=/path/to/python"; exit 1; }
-	@echo "Setting up $(VENV) with $$($(PYTHON) --version); the first time, this takes some minutes …"
-	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	@echo "Installing Airflow, the Kafka client and the tools for tests into it …"
-	@$(BIN)/python demo/install.py --require-hashes --requirement requirements/dev.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "Setting up $(1) with $$($(PYTHON) --version); the first time, this takes some minutes …"
+	@$(PYTHON) -m venv $(1) || { echo "Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "Installing $(3) into it …"
+	@$(1)/bin/python demo/install.py --no-deps --require-hashes --requirement $(2)
+	@$(1)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+endef
+
+$(READY): requirements/dev.txt pyproject.toml
+	$(call set-up,$(VENV),requirements/dev.txt,Airflow$(comma) the Kafka client and the tools for tests)
+
+$(VENV)-airflow-%/.ready: requirements/airflow-%.txt pyproject.toml
+	$(call set-up,$(@D),$<,Airflow $* and the tests)
 
 demo: $(READY)  ## Run an Airflow task on a worker. KEEP=1 keeps Airflow running; BROKER=kafka uses a real Kafka; DAG=three_patterns.
 	@$(BIN)/python -m demo --broker $(BROKER) --dag $(DAG) $(if $(filter-out 0,$(KEEP)),--keep)
@@ -49,6 +58,14 @@ test: $(READY)  ## Run the tests, except long ones (TESTS=tests/unit selects som
 
 test-unit: $(READY)  ## Run the tests without brokers and other programs, in less than a minute.
 	@$(UNIT) -q --hypothesis-profile everyday tests/unit tests/contract
+
+# A minor version of Airflow (3.1 … 3.4), or newest: the newest release or pre-release that there is.
+AIRFLOW ?= newest
+AIRFLOW_BIN := $(if $(filter 3.3,$(AIRFLOW)),$(BIN),$(VENV)-airflow-$(AIRFLOW)/bin)
+AIRFLOW_READY := $(if $(filter 3.3,$(AIRFLOW)),$(READY),$(VENV)-airflow-$(AIRFLOW)/.ready)
+
+test-airflow: $(AIRFLOW_READY)  ## Run the tests that matter on another version of Airflow (AIRFLOW=3.1 … 3.4, newest).
+	@$(AIRFLOW_BIN)/python -m pytest -q -m "airflow_versions and not long" tests/acceptance
 
 test-all: $(READY)  ## Run all tests, including long ones.
 	@$(BIN)/python -m pytest $(TESTS)
@@ -72,9 +89,25 @@ format: $(READY)  ## Format the code.
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+PIN := $(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --quiet --upgrade
+# Pre-releases of Airflow, not of other packages: uv takes only those that are named.
+PRE_RELEASES := apache-airflow-core>=3.4.0b1\napache-airflow-task-sdk>=1.4.0b1\n
+
+# An older Airflow is tested with the packages of its own time, as its constraints file has them.
 requirements: $(READY)  ## Pin the requirements again, for Python 3.11 and newer.
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade --output-file requirements/dev.txt
+	@echo "apache-airflow==3.3.*" | $(PIN) --group dev --constraint - --output-file requirements/dev.txt
+	@echo "apache-airflow==3.1.8" | $(PIN) --group test --constraint - --exclude-newer 2026-03-14 \
+		--output-file requirements/airflow-3.1.txt
+	@echo "apache-airflow==3.2.2" | $(PIN) --group test --constraint - --exclude-newer 2026-06-01 \
+		--output-file requirements/airflow-3.2.txt
+	@printf 'apache-airflow>=3.4.0b1,<3.5\n$(PRE_RELEASES)' | $(PIN) --group test --constraint - \
+		--output-file requirements/airflow-3.4.txt
+
+# Without our upper bound: it shows whether the next Airflow works, too.
+.PHONY: requirements/airflow-newest.txt
+requirements/airflow-newest.txt: | $(READY)
+	@printf 'apache-airflow>=3.4.0b1\n$(PRE_RELEASES)' | $(PIN) --group test --override - --output-file $@
 
 clean:  ## Remove the files that targets created, except the virtual environment.
 	@rm -rf .demo .hypothesis .mypy_cache .ruff_cache .import_linter_cache build dist

@@ -10,8 +10,7 @@ from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from airflow.sdk.configuration import conf
-
+from kafka_bridge.airflow.compat import conf
 from kafka_bridge.airflow.settings import CONFIGURED, SECTION, Setting, configured
 from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.storable import ARGUMENT

@@ -6,10 +6,11 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec
 
-from airflow.sdk.bases.decorator import DecoratedOperator, determine_kwargs, task_decorator_factory
+from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 from airflow.sdk.definitions.context import context_merge
 
 from kafka_bridge.airflow import arguments
+from kafka_bridge.airflow.compat import determine_kwargs
 from kafka_bridge.airflow.operators import KafkaJobOperator
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
 

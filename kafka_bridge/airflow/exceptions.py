@@ -6,8 +6,7 @@ AirflowException, and fails it at once after an AirflowFailException.
 
 from __future__ import annotations
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
-
+from kafka_bridge.airflow.compat import AirflowException, AirflowFailException
 from kafka_bridge.protocol.errors import (
     JobCancelled,
     JobError,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow.providers.apache.kafka.hooks.base import KafkaBaseHook
-from airflow.sdk.exceptions import AirflowException
 
+from kafka_bridge.airflow.compat import AirflowException
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError, KafkaBridgeError
 

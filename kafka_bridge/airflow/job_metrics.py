@@ -8,15 +8,15 @@ with the tags of ``completed``.
 from __future__ import annotations
 
 from datetime import timedelta
-from importlib import import_module
-from typing import Any
+
+from kafka_bridge.airflow.compat import stats
 
 PREFIX = "kafka_bridge.job."
 
 
 def submitted(job_type: str, count: int = 1) -> None:
     """Count requests that the brokers have acknowledged."""
-    _stats().incr(f"{PREFIX}submitted", count, tags={"job_type": job_type})
+    stats(triggerer=False).incr(f"{PREFIX}submitted", count, tags={"job_type": job_type})
 
 
 def completed(
@@ -34,13 +34,8 @@ def completed(
     :param triggerer: whether this is a triggerer, whose metrics Airflow separates from those of
         tasks
     """
-    stats = _stats(triggerer=triggerer)
+    sink = stats(triggerer=triggerer)
     tags = {"job_type": job_type, "outcome": outcome.lower()}
-    stats.incr(f"{PREFIX}completed", count, tags=tags)
+    sink.incr(f"{PREFIX}completed", count, tags=tags)
     if duration is not None:
-        stats.timing(f"{PREFIX}duration", timedelta(seconds=max(0.0, duration)), tags=tags)
-
-
-def _stats(*, triggerer: bool = False) -> Any:
-    # By name: a process needs one of the two, and should not load the other one.
-    return import_module(f"airflow{'' if triggerer else '.sdk'}.observability.stats")
+        sink.timing(f"{PREFIX}duration", timedelta(seconds=max(0.0, duration)), tags=tags)

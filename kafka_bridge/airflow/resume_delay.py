@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from airflow.sdk.configuration import conf
+from kafka_bridge.airflow.compat import conf
 
 LOOP_SECONDS = 2.0
 """The longest loop of a busy scheduler, without its sleep."""

@@ -8,9 +8,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseSensorOperator
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferralTimeout
 
 from kafka_bridge.airflow import arguments
+from kafka_bridge.airflow.compat import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferralTimeout,
+)
 from kafka_bridge.airflow.exceptions import KafkaJobKilled
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.settings import CONFIGURED, Setting

@@ -114,7 +114,7 @@ OPTIONS = {
 def configured(name: str) -> str:
     """Return the value of an option, or its default."""
     # Not at the top: Airflow asks for this module's section while it makes its configuration.
-    from airflow.sdk.configuration import conf  # noqa: PLC0415
+    from kafka_bridge.airflow.compat import conf  # noqa: PLC0415
 
     return str(conf.get(SECTION, name, fallback=OPTIONS[name].default))
 

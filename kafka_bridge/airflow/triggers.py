@@ -6,15 +6,16 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
-from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
+from kafka_bridge.airflow.compat import KillableTrigger
 from kafka_bridge.airflow.resume_delay import until_resumable
 from kafka_bridge.airflow.specs import Reply, WaitSpec
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.topics import CONTROL_TOPIC
 
 
-class KafkaJobTrigger(BaseTrigger):
+class KafkaJobTrigger(KillableTrigger):
     """Waits until a job ends, logs its progress, and fires one small event.
 
     The event is ``{"state": …, "partition": …, "offset": …}``, which says where the job's terminal

@@ -22,6 +22,7 @@ from kafka_bridge.testing.local_airflow import Component, LocalAirflow
 
 from .topic_contents import records_of, requests_of_run
 
+pytestmark = pytest.mark.airflow_versions
 DAGS = (
     "batch_marked",
     "batch_fails_fast",

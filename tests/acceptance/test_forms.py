@@ -19,6 +19,7 @@ from kafka_bridge.testing.local_airflow import LocalAirflow
 
 from .topic_contents import requests_of_run
 
+pytestmark = pytest.mark.airflow_versions
 MODELS = Path(installed_airflow.__path__[0]) / "models"
 FULL = ("--full", "--output", "json")
 DAGS = (

@@ -22,7 +22,7 @@ from kafka_bridge.testing.local_airflow import Component, LocalAirflow
 from .topic_contents import events_of_job, requests_of_run
 
 TOPIC = "test.requests"
-pytestmark = pytest.mark.usefixtures("workers")
+pytestmark = [pytest.mark.airflow_versions, pytest.mark.usefixtures("workers")]
 
 
 @pytest.fixture(scope="module")

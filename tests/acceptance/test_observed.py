@@ -12,6 +12,7 @@ from kafka_bridge.testing.local_airflow import LocalAirflow
 from .observers import Spans, Statsd
 from .topic_contents import records_of, requests_of_run
 
+pytestmark = pytest.mark.airflow_versions
 Eventually = Callable[..., None]
 
 

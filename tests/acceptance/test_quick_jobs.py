@@ -11,7 +11,10 @@ from kafka_bridge.protocol.messages import JobState
 
 from .runs import Run
 
-pytestmark = pytest.mark.usefixtures("patient_service", "batch_service")
+pytestmark = [
+    pytest.mark.airflow_versions,
+    pytest.mark.usefixtures("patient_service", "batch_service"),
+]
 
 Begin = Callable[..., Run]
 DEFERRED = "Pausing task as DEFERRED"

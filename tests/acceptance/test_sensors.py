@@ -8,6 +8,7 @@ import pytest
 
 from kafka_bridge.testing.local_airflow import LocalAirflow
 
+pytestmark = pytest.mark.airflow_versions
 MESSAGE = "did not finish within the sensor's timeout of 5 s"
 
 

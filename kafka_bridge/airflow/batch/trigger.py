@@ -6,9 +6,10 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from kafka_bridge.airflow.batch.specs import BatchWaitSpec, OnFailure
+from kafka_bridge.airflow.compat import KillableTrigger
 from kafka_bridge.airflow.resume_delay import until_resumable
 from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.protocol.encodings import Encoding
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from kafka_bridge.airflow.batch.wait import BatchWait
 
 
-class KafkaJobBatchTrigger(BaseTrigger):
+class KafkaJobBatchTrigger(KillableTrigger):
     """Waits until the jobs of a batch have finished, logs progress, and fires one small event.
 
     The event is ``{"succeeded": …, "failed": …, "total": …}``, or ``{"error": …, "message": …}``

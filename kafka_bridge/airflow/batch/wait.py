@@ -11,6 +11,7 @@ from airflow.triggers.base import TriggerEvent
 from kafka_bridge.airflow.batch.progress import BatchProgress
 from kafka_bridge.airflow.batch.specs import BatchWaitSpec, OnFailure
 from kafka_bridge.airflow.batch.timeouts import BatchTimeouts
+from kafka_bridge.airflow.compat import in_thread
 from kafka_bridge.airflow.kafka_access import KafkaAccess, head_reader
 from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.task_log import TaskLog
@@ -122,7 +123,7 @@ class BatchWait:
     async def _cancel_unfinished(self, reason: str) -> None:
         """Cancel the unfinished jobs. A failure is logged, not raised."""
         if self._timeouts is not None and (jobs := list(self._timeouts.unfinished)):
-            await asyncio.to_thread(self._kafka.cancel_all, jobs, reason)
+            await in_thread(self._kafka.cancel_all, jobs, reason)
 
     def _handle(self, job: str, notice: Notice, timeouts: BatchTimeouts, log: JobLog) -> None:
         """Handle a notice.

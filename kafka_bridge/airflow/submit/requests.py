@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk.configuration import conf
-
+from kafka_bridge.airflow.compat import conf
 from kafka_bridge.airflow.settings import configured
 from kafka_bridge.airflow.specs import JobSpec
 from kafka_bridge.airflow.submit.payload_model import PayloadModel

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
+from kafka_bridge.airflow.compat import in_thread
 from kafka_bridge.airflow.hooks import kafka_config
 from kafka_bridge.airflow.specs import WaitSpec
 from kafka_bridge.airflow.task_log import TaskLog
@@ -53,7 +54,7 @@ async def _unless_deferred(
     ti: Any, log: TaskLog, what: str, cancel: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
     # On a thread: the request to Airflow's API blocks.
-    if await asyncio.to_thread(is_in_state, ti, "deferred"):
+    if await in_thread(is_in_state, ti, "deferred"):
         log.info("%s goes on: its task is still deferred, so another triggerer waits for it", what)
     else:
         await cancel()
@@ -77,7 +78,7 @@ class _Shared:
 
     def __init__(self, kafka_config_id: str, topic: str) -> None:
         self.users = 0
-        self._opened = asyncio.create_task(asyncio.to_thread(_open, kafka_config_id, topic))
+        self._opened = asyncio.create_task(in_thread(_open, kafka_config_id, topic))
 
     async def producer(self) -> RecordProducer:
         return await asyncio.shield(self._opened)

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from typing import TypeAlias
 
+from kafka_bridge.airflow.compat import in_thread
 from kafka_bridge.airflow.hooks import kafka_config
 from kafka_bridge.airflow.triggerer.hub import ResponseHub
 from kafka_bridge.airflow.triggerer.reader_metrics import ReaderMetrics
@@ -58,7 +59,7 @@ async def _open(key: _Key) -> ResponseHub:
         if key not in _hubs:
             _, kafka_config_id, topic, _ = key
             # Looked up once for each reader, and on a thread: both block.
-            config, metrics = await asyncio.to_thread(_prepare, kafka_config_id, topic)
+            config, metrics = await in_thread(_prepare, kafka_config_id, topic)
             _hubs[key] = ResponseHub(config, topic, metrics)
         return _hubs[key]
 

@@ -1,0 +1,125 @@
+"""All differences between the versions of Airflow that the bridge supports (decision 0039).
+
+The other modules are written for the newest version, and take from here what an older version has
+at another place, or does not have. When a version is no longer supported, only this module changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from airflow.triggers.base import BaseTrigger
+from asgiref.sync import sync_to_async
+
+if TYPE_CHECKING:
+    from airflow.sdk.bases.decorator import determine_kwargs
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        TaskDeferralTimeout,
+    )
+else:
+    try:
+        from airflow.sdk.bases.decorator import determine_kwargs
+        from airflow.sdk.configuration import conf
+        from airflow.sdk.exceptions import (
+            AirflowException,
+            AirflowFailException,
+            AirflowSensorTimeout,
+            AirflowSkipException,
+            TaskDeferralTimeout,
+        )
+    except ImportError:  # Airflow 3.1
+        from airflow.configuration import conf
+        from airflow.exceptions import (
+            AirflowException,
+            AirflowFailException,
+            AirflowSensorTimeout,
+            AirflowSkipException,
+            TaskDeferralTimeout,
+        )
+        from airflow.utils.operator_helpers import determine_kwargs
+
+__all__ = [
+    "CALLS_ON_KILL",
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "KillableTrigger",
+    "TaskDeferralTimeout",
+    "conf",
+    "determine_kwargs",
+    "in_thread",
+    "stats",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CALLS_ON_KILL = hasattr(BaseTrigger, "on_kill")
+"""Whether a triggerer tells a trigger that its task was marked or cleared (since Airflow 3.3)."""
+
+
+class KillableTrigger(BaseTrigger):
+    """The base of triggers with ``on_kill``, which is called in every version of Airflow.
+
+    Before 3.3, a triggerer calls only ``cleanup``: after each end of a trigger, and also when the
+    triggerer itself stops. So ``on_kill`` must do nothing for a trigger that has fired.
+    """
+
+    async def on_kill(self) -> None:
+        """Cancel what the trigger waits for, because its task was marked or cleared."""
+
+    async def cleanup(self) -> None:
+        """Call ``on_kill`` where Airflow does not; Airflow calls this."""
+        if not CALLS_ON_KILL and not triggerer_stops():
+            await self.on_kill()
+
+
+def triggerer_stops() -> bool:
+    """Return whether the triggerer of this event loop stops, so that it cancels all its triggers.
+
+    Its main task has ended then. Call this on the event loop of a triggerer older than 3.3.
+    """
+    main = _main_task(asyncio.get_running_loop())
+    return main is None or main.done()
+
+
+@lru_cache(maxsize=1)
+def _main_task(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any] | None:
+    """Return the task that runs a triggerer's main loop, or None if it has ended."""
+    for task in asyncio.all_tasks(loop):
+        if getattr(task.get_coro(), "__qualname__", "") == "TriggerRunner.arun":
+            return task
+    return None
+
+
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that may use Airflow's API, such as a look-up of a connection, on a thread.
+
+    ``asyncio.to_thread`` is not enough in the triggerer of Airflow 3.1: Airflow would send the
+    request on another event loop, where the answer never arrives.
+    """
+    return await sync_to_async(function, thread_sensitive=False)(*args, **kwargs)
+
+
+def stats(*, triggerer: bool) -> Any:
+    """Return what has ``incr``, ``gauge`` and ``timing`` for Airflow's metrics.
+
+    :param triggerer: whether this is a triggerer, whose metrics Airflow separates from those of
+        tasks
+    """
+    # By name: a process needs one of the two, and should not load the other one.
+    try:
+        module = import_module(f"airflow{'' if triggerer else '.sdk'}.observability.stats")
+    except ModuleNotFoundError:  # Airflow 3.1 has one for both
+        module = import_module("airflow.stats")
+    return module if hasattr(module, "incr") else module.Stats  # before 3.3: a class
