@@ -21,7 +21,7 @@ with DAG(dag_id="end_from_trigger", schedule=None, tags=["kafka-bridge"], doc_md
 
     @task
     def print_size(result: Any) -> None:
-        """Print what the worker found. Airflow 3.3 hands on such a result as JSON text."""
+        """Print what the worker found. Airflow hands on such a result as JSON text."""
         report = json.loads(result)
         print(f"{report['files']:,} files, {report['bytes']:,} bytes")
 

@@ -173,7 +173,7 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         ``end_from_trigger=True`` it is 0
     :param end_from_trigger: finish the task of a successful job in the triggerer, without starting
         a worker for it; implies ``deferrable=True``. Not together with arguments that need a
-        worker. Airflow 3.3 stores such a result as JSON text: the task that pulls it must parse it
+        worker. Airflow stores such a result as JSON text: the task that pulls it must parse it
     :raises ConfigurationError: an argument is invalid, or contradicts another one
     """
 

@@ -13,7 +13,7 @@ import logging
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,10 @@ Orders = defaultdict[Order, list[str]]
 
 
 class MarkListener:
-    """Airflow's API server calls this for each task that a person marks."""
+    """Airflow's API server calls this for each task and each run that a person marks.
+
+    Before Airflow 3.3, it does not call this for the tasks of a marked run.
+    """
 
     @hookimpl
     def on_task_instance_success(self, task_instance: Any) -> None:
@@ -74,6 +77,16 @@ class MarkListener:
     def on_task_instance_skipped(self, task_instance: Any) -> None:
         """Cancel the job of a task that was marked skipped."""
         cancel_job_of(task_instance)
+
+    @hookimpl
+    def on_dag_run_success(self, dag_run: Any) -> None:
+        """Cancel the jobs of a run that was marked success."""
+        cancel_jobs_of_run(dag_run)
+
+    @hookimpl
+    def on_dag_run_failed(self, dag_run: Any) -> None:
+        """Cancel the jobs of a run that was marked failed."""
+        cancel_jobs_of_run(dag_run)
 
 
 class KafkaBridgePlugin(AirflowPlugin):
@@ -110,6 +123,33 @@ def cancel_job_of(instance: Any) -> None:
     if arguments["cancel_on_kill"] and session is not None:
         jobs = JOBS_OF[trigger.classpath](arguments)
         _marked_in(session).add(session, _order(arguments, instance.state), jobs)
+
+
+def cancel_jobs_of_run(run: Any) -> None:
+    """Cancel the jobs of all tasks that were deferred until their run was marked.
+
+    :param run: the database's DAG run
+    """
+    for instance in marked_tasks(run):
+        cancel_job_of(instance)
+
+
+def marked_tasks(run: Any) -> Iterable[Any]:
+    """Return the task instances of a run that have a trigger, but are no longer deferred."""
+    from airflow.models.taskinstance import TaskInstance  # noqa: PLC0415
+    from sqlalchemy import select  # noqa: PLC0415
+    from sqlalchemy.orm import object_session  # noqa: PLC0415
+
+    session = object_session(run)
+    if session is None:
+        return ()
+    marked = select(TaskInstance).where(
+        TaskInstance.dag_id == run.dag_id,
+        TaskInstance.run_id == run.run_id,
+        TaskInstance.trigger_id.is_not(None),
+        TaskInstance.state != "deferred",
+    )
+    return session.scalars(marked).all()
 
 
 def _order(arguments: Mapping[str, Any], state: str) -> Order:
@@ -154,6 +194,8 @@ class Marked:
             orders = Orders(list)
             for _, order, jobs in self._marks:
                 orders[order] += jobs
+            for order, jobs in orders.items():
+                orders[order] = list(dict.fromkeys(jobs))  # with its run, or also by itself
             self._marks.clear()
             _begin(orders)
 

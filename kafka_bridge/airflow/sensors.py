@@ -104,7 +104,9 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
         del own["job"]
         if kafka_config_id is None:
             del own["kafka_config_id"]
-        if timeout is not None:
+        if timeout is None:
+            del own["timeout"]
+        else:
             own["timeout"] = arguments.seconds("timeout", timeout)
         super().__init__(**own, **kwargs)
         self.job = job

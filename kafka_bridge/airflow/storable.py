@@ -1,6 +1,6 @@
 r"""Finds the parts of a value that Airflow cannot store.
 
-Airflow 3.3 stores values as JSON in its database; they pass through msgpack and pydantic before.
+Airflow stores values as JSON in its database; they pass through msgpack and pydantic before.
 None of the three accepts every Python value, and the consequence is worse than an error: a task
 whose job succeeded fails without a reason, or a triggerer or a DAG processor exits. So the bridge
 checks first.

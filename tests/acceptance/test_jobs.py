@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -110,6 +111,18 @@ def test_reply_before_the_trigger_exists(
         airflow.start(Component.TRIGGERER)
     assert airflow.wait_for_run("slow_job", run_id, 240) == "success"
     assert airflow.xcom("slow_job", run_id, "work")["number"] is None
+
+
+def test_task_and_triggerer_find_a_connection_in_airflows_database(
+    airflow: LocalAirflow, jobs_broker: Broker
+) -> None:
+    """Other tests have their connection in the environment, where no process has to ask for it."""
+    extra = json.dumps({"bootstrap.servers": jobs_broker.bootstrap_servers})
+    connection = {"connection_id": "kafka_stored", "conn_type": "kafka", "extra": extra}
+    airflow.api.post("connections", connection)
+    run_id = airflow.trigger("stored_connection")
+    airflow.wait_for_task("stored_connection", run_id, "work", {"deferred"}, 180)
+    assert airflow.wait_for_run("stored_connection", run_id, 180) == "success"
 
 
 def test_triggerer_killed_while_a_job_runs(airflow: LocalAirflow, jobs_broker: Broker) -> None:

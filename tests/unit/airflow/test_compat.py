@@ -1,4 +1,4 @@
-"""What differs between the versions of Airflow; `make test-airflow` runs the rest on each of them."""
+"""What differs between the versions of Airflow. `make test-airflow` runs the rest on each."""
 
 from __future__ import annotations
 

@@ -102,6 +102,26 @@ def test_marked_tasks_of_a_run_are_cancelled_together(
     assert begun.empty()
 
 
+@pytest.mark.parametrize("mark", [MarkListener.on_dag_run_failed, MarkListener.on_dag_run_success])
+def test_marked_run_cancels_the_jobs_of_its_tasks_each_once(
+    session: Session,
+    begun: queue.Queue[Orders],
+    monkeypatch: pytest.MonkeyPatch,
+    mark: Callable[[MarkListener, Any], None],
+) -> None:
+    """Since 3.3, Airflow also tells of each task of the run; before, only of the run."""
+    row = Trigger.from_object(job())
+    session.add(row)
+    task, run = SimpleNamespace(trigger=row, state="failed"), SimpleNamespace()
+    monkeypatch.setattr(plugin, "marked_tasks", lambda asked: [task] if asked is run else [])
+    mark(MarkListener(), run)
+    MarkListener().on_task_instance_failed(task_instance=task)
+    session.commit()
+    assert begun.get(timeout=30) == {HOW: [JOB]}
+    session.commit()
+    assert begun.empty()
+
+
 def test_mark_that_is_rolled_back_cancels_nothing(
     session: Session, begun: queue.Queue[Orders]
 ) -> None:
