@@ -105,10 +105,12 @@ def _main_task(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any] | None:
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that may use Airflow's API, such as a look-up of a connection, on a thread.
 
-    ``asyncio.to_thread`` is not enough in the triggerer of Airflow 3.1: Airflow would send the
-    request on another event loop, where the answer never arrives.
+    The triggerer of Airflow 3.1 ends, with all its triggers, if a request is sent from a thread of
+    ``asyncio.to_thread``, or is cancelled before its answer has arrived. So this uses a thread that
+    knows the event loop, and goes on to its end when its caller is cancelled.
     """
-    return await sync_to_async(function, thread_sensitive=False)(*args, **kwargs)
+    call = sync_to_async(function, thread_sensitive=False)
+    return await asyncio.shield(call(*args, **kwargs))
 
 
 def stats(*, triggerer: bool) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.triggers.base import TriggerEvent
+from asgiref.sync import async_to_sync
 
 from kafka_bridge.airflow import compat
 from kafka_bridge.airflow.compat import KillableTrigger
@@ -99,12 +100,35 @@ def test_function_in_a_thread_returns_its_value_and_raises_its_error() -> None:
     asyncio.run(check())
 
 
-def test_metrics_of_3_3_and_newer_are_functions_of_a_module() -> None:
-    """A task's and a triggerer's are not the same."""
-    of_task, of_triggerer = compat.stats(triggerer=False), compat.stats(triggerer=True)
-    assert of_task is not of_triggerer
-    for stats in (of_task, of_triggerer):
-        assert all(callable(getattr(stats, name)) for name in ("incr", "gauge", "timing"))
+def test_request_in_a_thread_runs_on_the_event_loop_and_outlives_its_cancelled_caller() -> None:
+    """Otherwise the triggerer of Airflow 3.1 takes its answer for that of the next request."""
+    begun, may_answer, answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def request() -> None:
+        loops.append(asyncio.get_running_loop())
+        begun.set()
+        await may_answer.wait()
+        answered.set()
+
+    async def check() -> None:
+        caller = asyncio.create_task(compat.in_thread(async_to_sync(request)))
+        await begun.wait()
+        assert loops == [asyncio.get_running_loop()]
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        may_answer.set()
+        await asyncio.wait_for(answered.wait(), 30)
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("triggerer", [False, True])
+def test_metrics_of_the_installed_airflow_can_be_sent(triggerer: bool) -> None:
+    """What is installed has all three kinds."""
+    stats = compat.stats(triggerer=triggerer)
+    assert all(callable(getattr(stats, name)) for name in ("incr", "gauge", "timing"))
 
 
 @pytest.mark.parametrize(
