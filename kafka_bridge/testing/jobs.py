@@ -107,6 +107,8 @@ def run_job(
             assert outcome.state == "SUCCEEDED"
             assert outcome.result == {"files": 0}
 
+    :param worker: the worker, with its handlers
+    :param job_type: which of them runs the job
     :param payload: as in the operator: a dictionary, dataclass, pydantic model, or bytes
     :param cancel_after: cancel the job after this many seconds
     :param external_id: what the real system calls the job, by an earlier delivery of it

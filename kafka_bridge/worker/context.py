@@ -139,13 +139,13 @@ class JobContext:
         Cheap enough to call for every item: at most two events a second are published, each with
         the latest values. Returns at once, whatever Kafka does.
 
+        Numbers may be of any type that has ``__float__`` or ``__index__``: ``Decimal``, numpy's.
+        Values that are not finite numbers are left out; the worker logs that once for each job.
+
         :param completed: how much is done
         :param total: how much there is to do, where that is known
         :param unit: what is counted, for example ``"files"``
         :param message: what the job does now, in a few words
-
-        Numbers may be of any type that has ``__float__`` or ``__index__``: ``Decimal``, numpy's.
-        Values that are not finite numbers are left out; the worker logs that once for each job.
         """
         if self._may_report():
             self._events.progress(completed, total, unit, message)

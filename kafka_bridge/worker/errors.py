@@ -23,12 +23,12 @@ NAMED_ERRORS = 5
 class ApplicationError(Exception):
     """Raise it in a handler to choose the error that the Airflow task gets.
 
+    The name and the idea are Temporal's.
+
     :param message: what went wrong, for a person
     :param type: a short, stable name of the error, by default ``ApplicationError``
     :param details: text that helps to find the cause; by default the traceback, "" for no details
     :param retryable: False if a retry cannot help: neither the worker nor the Airflow task retries
-
-    The name and the idea are Temporal's.
     """
 
     def __init__(

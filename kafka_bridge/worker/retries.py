@@ -31,9 +31,13 @@ OnRetry: TypeAlias = Callable[[int, BaseException, float], None]
 class Backoff:
     """How long to wait before a retry: timedeltas, or seconds.
 
-    Before the nth retry: ``initial`` * ``factor`` ** (n - 1), at most ``maximum``. Up to ``jitter``
-    is added at random, so that jobs that failed together are not retried together.
+    Before the nth retry: ``initial`` * ``factor`` ** (n - 1), at most ``maximum``, plus the jitter.
 
+    :param initial: the pause before the first retry
+    :param factor: each further pause is this many times as long
+    :param maximum: no pause is longer than this
+    :param jitter: up to this much is added at random, so that jobs that failed together are not
+        retried together
     :raises ConfigurationError: a duration is negative or infinite, or ``factor`` is below 1
     """
 

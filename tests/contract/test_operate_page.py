@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,10 @@ from typer.testing import CliRunner
 from kafka_bridge.cli.app import app
 from kafka_bridge.worker.environment import KNOWN
 from kafka_bridge.worker.monitoring.http import LIVE_SECONDS
-from kafka_bridge.worker.monitoring.observer import WorkerStatus
-from kafka_bridge.worker.monitoring.prometheus import PREFIX, PrometheusObserver
-from kafka_bridge.worker.settings import VARIABLES, WorkerSettings
+from kafka_bridge.worker.settings import VARIABLES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "operate-a-worker.md").read_text("utf-8")
 QUICKSTART = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text("utf-8")
-
-
-SHOWN: dict[str, Callable[[Any], str]] = {
-    "grace": "{:g}".format,
-    "job_log": lambda is_on: "on" if is_on else "off",
-}
-
-
-def cells(first: str) -> list[str]:
-    """Return the cells of the row of a table that begins so."""
-    (row,) = re.findall(rf"^\| `{re.escape(first)}` \|(.*)\|$", PAGE, flags=re.MULTILINE)
-    return [cell.strip().strip("`") for cell in row.split("|")]
 
 
 def arguments_of_the_worker() -> set[str]:
@@ -42,44 +27,6 @@ def arguments_of_the_worker() -> set[str]:
     calls = [each for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Call)]
     (made,) = [each for each in calls if ast.unparse(each.func) == "Worker"]
     return {str(keyword.arg) for keyword in made.keywords}
-
-
-def first_cells(title: str) -> set[str]:
-    """Return the first cells of the table in a section."""
-    section = PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
-    return set(re.findall(r"^\| `([^`]+)` \|", section, flags=re.MULTILINE))
-
-
-def test_every_variable_is_listed_with_its_default() -> None:
-    """The table has what the code reads, and no more but Kafka's and the logs' own."""
-    others = {
-        "KAFKA_BRIDGE_BOOTSTRAP_SERVERS",
-        "KAFKA_BRIDGE_KAFKA_…",
-        "KAFKA_BRIDGE_READER_GROUP_PREFIX",
-        "KAFKA_BRIDGE_LOG_LEVEL",
-        "KAFKA_BRIDGE_LOG_FORMAT",
-    }
-    assert first_cells("Configure") == {variable for variable, _ in VARIABLES.values()} | others
-    assert first_cells("Configure") - {"KAFKA_BRIDGE_KAFKA_…"} <= set(KNOWN)
-    defaults = WorkerSettings("g")
-    for name, (variable, _) in VARIABLES.items():
-        default = getattr(defaults, name)
-        if name != "group_id" and default is not None:
-            assert cells(variable)[1] == SHOWN.get(name, str)(default)
-
-
-def test_every_metric_is_listed_with_its_labels() -> None:
-    """The table has what Prometheus gets."""
-    observer = PrometheusObserver(["a.job"])
-    status = WorkerStatus(0, 0, 0, ready=False, seconds_since_poll=0.0)
-    with observer.exporting(lambda: status):
-        families = [each for each in observer.registry.collect() if each.name.startswith(PREFIX)]
-    names = {
-        each.name.removeprefix(f"{PREFIX}_") + ("_total" if each.type == "counter" else "")
-        for each in families
-    }
-    assert first_cells("Measure") == names
-    assert cells("job_duration_seconds")[0] == "job_type`, `state"
 
 
 def test_the_page_names_the_limit_of_the_liveness_probe() -> None:
@@ -104,10 +51,9 @@ def test_the_deployment_is_yaml_with_known_variables_and_the_log_line_is_json() 
     (snippet,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
     pod: dict[str, Any] = yaml.safe_load(snippet)["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    listed = first_cells("Configure")
     environ = {each["name"]: each.get("value") for each in container["env"]}
     for name in environ:
-        assert name in listed or name.startswith("KAFKA_BRIDGE_KAFKA_")
+        assert name in KNOWN or name.startswith("KAFKA_BRIDGE_KAFKA_")
     passed = {VARIABLES[name][0] for name in arguments_of_the_worker()}
     assert passed
     assert not passed & set(environ), "the program overrides these"

@@ -1,0 +1,81 @@
+"""Tables of metrics: those of a worker and a gateway for Prometheus, and Airflow's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from kafka_bridge.airflow import job_metrics
+from kafka_bridge.airflow.triggerer import reader_metrics
+from kafka_bridge.gateway.metrics import CallbackCounter, UnknownStateCounter
+from kafka_bridge.kafka.responses.dispatcher import ReaderCounts
+from kafka_bridge.worker.monitoring.observer import WorkerStatus
+from kafka_bridge.worker.monitoring.prometheus import PREFIX, PrometheusObserver
+
+from .tables import Table, Tables, code, plain
+
+COLUMNS = ("metric", "type", "labels", "meaning")
+
+
+def metrics() -> Tables:
+    """Return the tables of the page."""
+    return {
+        "Of a worker": _of_worker(),
+        "Of a gateway": _of_gateway(),
+        "Of jobs, from Airflow": _from_airflow(_report_a_job),
+        "Of the response reader, from Airflow": _from_airflow(_report_a_reader),
+    }
+
+
+def _of_worker() -> Table:
+    observer = PrometheusObserver(["a.job"])
+    status = WorkerStatus(0, 0, 0, ready=False, seconds_since_poll=0.0)
+    observer.dead_letter("an_error")  # its label has no value before the first one
+    with observer.exporting(lambda: status):
+        families = list(observer.registry.collect())
+    return _prometheus(each for each in families if each.name.startswith(PREFIX))
+
+
+def _of_gateway() -> Table:
+    states = UnknownStateCounter()
+    states.count("a.job")
+    return _prometheus([*CallbackCounter().collect(), *states.collect()])
+
+
+def _prometheus(families: Iterable[Any]) -> Table:
+    facts, texts = [], []
+    for each in families:
+        labels = {name for sample in each.samples for name in sample.labels} - {"le"}
+        name = f"{each.name}_total" if each.type == "counter" else each.name
+        facts.append((code(name), each.type, ", ".join(map(code, sorted(labels)))))
+        texts.append((plain(each.documentation),))
+    return Table(COLUMNS, facts, texts)
+
+
+def _from_airflow(report: Callable[[Any], None]) -> Table:
+    found: dict[str, tuple[str, ...]] = {}
+
+    def note(kind: str) -> Callable[..., None]:
+        def called(name: str, *_: Any, tags: dict[str, str], **__: Any) -> None:
+            found[name] = (code(name), kind, ", ".join(map(code, sorted(tags))))
+
+        return called
+
+    report(SimpleNamespace(incr=note("counter"), gauge=note("gauge"), timing=note("timer")))
+    return Table(("metric", "type", "tags", "meaning"), list(found.values()), [("",)] * len(found))
+
+
+def _report_a_job(stats: Any) -> None:
+    with mock.patch.object(job_metrics, "_stats", return_value=stats):
+        job_metrics.submitted("a.job")
+        job_metrics.completed("a.job", "SUCCEEDED", 1.0)
+
+
+def _report_a_reader(stats: Any) -> None:
+    counts = ReaderCounts(**{field.name: 1 for field in fields(ReaderCounts)})
+    reader: Any = SimpleNamespace(waiting=1, health=SimpleNamespace(lag=1), counts=counts)
+    with mock.patch.object(reader_metrics, "stats", stats):
+        reader_metrics.ReaderMetrics("a.topic").report(reader)
