@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 comma := ,
+# The site has an environment of its own: it needs no Airflow, and the tests do not need MkDocs.
+DOCS_VENV := .venv-docs
+DOCS_READY := $(DOCS_VENV)/.ready
 # The newest installed Python, at least 3.11. PYTHON=… selects another one.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -22,7 +25,8 @@ FUZZ_SECONDS ?= 600
 FUZZ_SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-airflow test-all chaos fuzz bench lint format requirements clean
+.PHONY: help setup demo test test-unit test-airflow test-all chaos fuzz bench lint format docs reference \
+	requirements clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,15 +40,22 @@ define set-up
 	@$(PYTHON) -m venv $(1) || { echo "Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@echo "Installing $(3) into it …"
 	@$(1)/bin/python demo/install.py --no-deps --require-hashes --requirement $(2)
-	@$(1)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@
 endef
+INSTALL_PROJECT = $(1)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 
 $(READY): requirements/dev.txt pyproject.toml
-	$(call set-up,$(VENV),requirements/dev.txt,Airflow$(comma) the Kafka client and the tools for tests)
+	$(call set-up,$(VENV),$<,Airflow$(comma) the Kafka client and the tools for tests)
+	@$(call INSTALL_PROJECT,$(VENV))
+	@touch $@
 
 $(VENV)-airflow-%/.ready: requirements/airflow-%.txt pyproject.toml
 	$(call set-up,$(@D),$<,Airflow $* and the tests)
+	@$(call INSTALL_PROJECT,$(@D))
+	@touch $@
+
+$(DOCS_READY): requirements/docs.txt
+	$(call set-up,$(DOCS_VENV),$<,MkDocs)
+	@touch $@
 
 demo: $(READY)  ## Run an Airflow task on a worker. KEEP=1 keeps Airflow running; BROKER=kafka uses a real Kafka; DAG=three_patterns.
 	@$(BIN)/python -m demo --broker $(BROKER) --dag $(DAG) $(if $(filter-out 0,$(KEEP)),--keep)
@@ -89,25 +100,34 @@ format: $(READY)  ## Format the code.
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-PIN := $(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-header --quiet --upgrade
+docs: $(DOCS_READY)  ## Build the documentation site into build/site. A warning is an error.
+	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --quiet
+	@echo "Open build/site/index.html. For the search: $(PYTHON) -m http.server --directory build/site"
+
+reference: $(READY)  ## Write the facts of the source into the pages of docs/reference.
+	@$(BIN)/python -m tests.contract.reference
+
+PIN := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --quiet --upgrade
+PIN_ALL := $(PIN) pyproject.toml --all-extras
 # Pre-releases of Airflow, not of other packages: uv takes only those that are named.
 PRE_RELEASES := apache-airflow-core>=3.4.0b1\napache-airflow-task-sdk>=1.4.0b1\n
 
 # An older Airflow is tested with the packages of its own time, as its constraints file has them.
 requirements: $(READY)  ## Pin the requirements again, for Python 3.11 and newer.
-	@echo "apache-airflow==3.3.*" | $(PIN) --group dev --constraint - --output-file requirements/dev.txt
-	@echo "apache-airflow==3.1.8" | $(PIN) --group test --constraint - --exclude-newer 2026-03-14 \
+	@echo "apache-airflow==3.3.*" | $(PIN_ALL) --group dev --constraint - --output-file requirements/dev.txt
+	@echo "apache-airflow==3.1.8" | $(PIN_ALL) --group test --constraint - --exclude-newer 2026-03-14 \
 		--output-file requirements/airflow-3.1.txt
-	@echo "apache-airflow==3.2.2" | $(PIN) --group test --constraint - --exclude-newer 2026-06-01 \
+	@echo "apache-airflow==3.2.2" | $(PIN_ALL) --group test --constraint - --exclude-newer 2026-06-01 \
 		--output-file requirements/airflow-3.2.txt
-	@printf 'apache-airflow>=3.4.0b1,<3.5\n$(PRE_RELEASES)' | $(PIN) --group test --constraint - \
+	@printf 'apache-airflow>=3.4.0b1,<3.5\n$(PRE_RELEASES)' | $(PIN_ALL) --group test --constraint - \
 		--output-file requirements/airflow-3.4.txt
+	@$(PIN) --group docs --output-file requirements/docs.txt
 
 # Without our upper bound: it shows whether the next Airflow works, too.
 .PHONY: requirements/airflow-newest.txt
 requirements/airflow-newest.txt: | $(READY)
-	@printf 'apache-airflow>=3.4.0b1\n$(PRE_RELEASES)' | $(PIN) --group test --override - --output-file $@
+	@printf 'apache-airflow>=3.4.0b1\n$(PRE_RELEASES)' | $(PIN_ALL) --group test --override - --output-file $@
 
 clean:  ## Remove the files that targets created, except the virtual environment.
 	@rm -rf .demo .hypothesis .mypy_cache .ruff_cache .import_linter_cache build dist
