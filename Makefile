@@ -101,7 +101,8 @@ format: $(READY)  ## Format the code.
 	@$(BIN)/ruff format .
 
 docs: $(DOCS_READY)  ## Build the documentation site into build/site. A warning is an error.
-	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --quiet
+	@# Not --quiet: MkDocs would not see its warnings, and the build would pass.
+	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build
 	@echo "Open build/site/index.html. For the search: $(PYTHON) -m http.server --directory build/site"
 
 reference: $(READY)  ## Write the facts of the source into the pages of docs/reference.

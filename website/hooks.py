@@ -75,7 +75,11 @@ def on_post_build(config: MkDocsConfig) -> None:
 
 def _outside_docs(page: str, markdown: str) -> list[str]:
     paths = (repository.linked_path(page, link) for link in repository.links(markdown))
-    return [path for path in paths if not path.startswith("docs/") and path != "docs"]
+    return [
+        path
+        for path in paths
+        if not path.startswith("docs/") and (ROOT / path).exists()  # else MkDocs reports the link
+    ]
 
 
 def _text(path: str) -> str:

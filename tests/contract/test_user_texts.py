@@ -12,7 +12,8 @@ from .user_texts import UserText, user_texts
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "docs" / "benchmarks.md"  # written by `make bench`
-PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").rglob("*.md")} - {BENCHMARKS})]
+CHANGELOG = ROOT / "CHANGELOG.md"  # it quotes what was
+PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {BENCHMARKS, CHANGELOG})
 
 # Each pattern with what to write in its place. Logs and errors are read at three in the morning,
 # by people for whom English is a second language, too.
