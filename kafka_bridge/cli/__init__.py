@@ -1,4 +1,4 @@
-"""The command line: ``kafka-bridge worker | gateway | topics | jobs | dead-letters | broker``."""
+"""The command line: ``kafka-bridge worker | gateway | topics | jobs | doctor | …``."""
 
 from __future__ import annotations
 

@@ -26,6 +26,9 @@ class KafkaBridge(LazyGroup):
             "kafka_bridge.cli.topics", "Create and check the topics of a service; print its ACLs."
         ),
         "jobs": CommandModule("kafka_bridge.cli.jobs", "Cancel jobs by their correlation ids."),
+        "doctor": CommandModule(
+            "kafka_bridge.cli.doctor", "Find out why jobs do not work. It changes nothing."
+        ),
         "dead-letters": CommandModule(
             "kafka_bridge.cli.dead_letters", "List, show and replay dead letters."
         ),

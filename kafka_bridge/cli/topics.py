@@ -234,7 +234,7 @@ def _print_created(topics: Mapping[str, bool]) -> None:
 def _report(config: KafkaConfig, plans: Iterable[TopicPlan], patience: float = 0.0) -> None:
     reports = check_topics(config, plans, patience=patience)
     _print(reports)
-    bad = [report.name for report in reports if report.problems]
+    bad = [report.name for report in reports if report.problems or report.unsafe]
     if bad:
         raise TopicMisconfigured(f"{', '.join(bad)} could lose jobs; see above")
 
@@ -252,7 +252,7 @@ def _print(reports: Sequence[TopicReport]) -> None:
 
 
 def _row(report: TopicReport) -> tuple[str, ...]:
-    check = "✗" if report.problems else "!" if report.advice else "✓"
+    check = "✗" if report.problems or report.unsafe else "!" if report.advice else "✓"
     if not report.exists:
         return report.name, "–", "–", "–", check
     retention = in_words(int(report.settings["retention.ms"]))
@@ -260,7 +260,7 @@ def _row(report: TopicReport) -> tuple[str, ...]:
 
 
 def _findings(report: TopicReport) -> Iterator[str]:
-    yield from (f"✗ {text}" for text in report.problems)
+    yield from (f"✗ {text}" for text in (*report.problems, *report.unsafe))
     yield from (f"! {text}" for text in report.advice)
 
 

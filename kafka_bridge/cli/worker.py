@@ -62,8 +62,7 @@ def run(
     An option, or its environment variable, overrides what the program sets.
     """
     set_up_logging(log_level, log_format)
-    sys.path.insert(0, str(app_dir.resolve()))
-    worker = _load(target)
+    worker = load_worker(target, app_dir)
     override(
         worker,
         bootstrap_servers,
@@ -85,7 +84,14 @@ def run(
     log.info("Stopped")
 
 
-def _load(target: str) -> Worker:
+def load_worker(target: str, app_dir: Path) -> Worker:
+    """Import a program and return its worker.
+
+    :param target: ``module:attribute``
+    :param app_dir: the folder to import the module from
+    :raises ConfigurationError: there is no such module or worker, or it cannot be made
+    """
+    sys.path.insert(0, str(app_dir.resolve()))
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
         raise typer.BadParameter(f"{target!r} is not of the form module:attribute")

@@ -8,6 +8,7 @@ properties that belong to the other kind are left out.
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -111,6 +112,10 @@ _PRODUCER_ONLY = frozenset(
 )
 
 
+_SECRET = re.compile(r"password|passphrase|secret|\.pem$|oauthbearer\.config$")
+"""The names of properties whose values may be secret."""
+
+
 def _property(name: str) -> str:
     """Return librdkafka's name for an environment variable's: only ``log_level`` is spelt so."""
     return "log_level" if name == "LOG_LEVEL" else name.lower().replace("_", ".")
@@ -164,6 +169,13 @@ class KafkaConfig:
     def __repr__(self) -> str:
         """Name the brokers and nothing else: the settings may hold secrets."""
         return f"KafkaConfig(bootstrap.servers={self.bootstrap_servers!r})"
+
+    def masked(self, text: str) -> str:
+        """Return a text in which the values of secret properties are replaced by ``***``."""
+        secrets = (str(value) for name, value in self.settings.items() if _SECRET.search(name))
+        for each in sorted(filter(None, secrets), key=len, reverse=True):
+            text = text.replace(each, "***")
+        return text
 
     @property
     def bootstrap_servers(self) -> str:

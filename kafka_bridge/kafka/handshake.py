@@ -50,7 +50,7 @@ def look_at_listener(settings: Mapping[str, Any]) -> Listener | None:
 
     :param settings: librdkafka's properties
     """
-    for host, port in list(_addresses(str(settings["bootstrap.servers"])))[:MOST_SERVERS]:
+    for host, port in list(addresses(str(settings["bootstrap.servers"])))[:MOST_SERVERS]:
         try:
             with socket.create_connection((host, port), CONNECT_SECONDS):
                 pass
@@ -163,7 +163,8 @@ def _received(connection: socket.socket, size: int) -> bytes:
     return data
 
 
-def _addresses(servers: str) -> Iterator[tuple[str, int]]:
+def addresses(servers: str) -> Iterator[tuple[str, int]]:
+    """Yield host and port of each server in a ``bootstrap.servers``, as librdkafka reads it."""
     for each in servers.split(","):
         host, _, port = each.strip().rpartition("://")[2].rpartition(":")
         if not host:

@@ -92,6 +92,24 @@ class TopicOffsets:
         by_time = OffsetSpec.for_timestamp(max(0, int(moment.timestamp() * 1000)))
         return self._find(topic, partitions, by_time, timeout, f"continues after {moment}")
 
+    def newest(self, topic: str, timeout: float) -> float | None:
+        """Return the newest timestamp of a topic's records, in seconds since 1970.
+
+        None if it has no records.
+
+        :param timeout: seconds for each of the two questions to the brokers
+        :raises KafkaError: as :meth:`partitions`, or the brokers are older than Kafka 3.0
+        """
+        spec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
+        places = [ck.TopicPartition(topic, each) for each in self.partitions(topic, timeout)]
+        try:
+            answers = self._ask(places, spec, timeout).values()
+            found = max(answer.result().timestamp for answer in answers)
+        except ck.KafkaException as error:
+            doing = f"asking for the newest timestamp of topic {topic!r}"
+            raise translate(error, doing=doing, servers=self._servers, topic=topic) from error
+        return found / 1000 if found >= 0 else None
+
     def bounds(
         self, topic: str, partitions: Iterable[int], timeout: float
     ) -> dict[int, tuple[int, int]]:

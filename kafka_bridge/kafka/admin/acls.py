@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kafka_bridge.kafka.admin.topics import TopicNames
-from kafka_bridge.kafka.config import GROUP_PREFIX
+from kafka_bridge.kafka.config import GROUP_PREFIX, KafkaConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,11 @@ def operator_acls(
     if names.callbacks is not None:
         yield Acl(principal, ("Describe", *settings), "topic", names.callbacks, "topics check")
     yield _readers(principal, reader_prefix)
+
+
+def principal_of(config: KafkaConfig) -> str:
+    """Return the user as which the brokers know this client, as far as its properties tell."""
+    return f"User:{config.settings.get('sasl.username', '…')}"
 
 
 def _readers(principal: str, prefix: str) -> Acl:

@@ -160,12 +160,14 @@ class Cluster:
     """What a cluster says about itself.
 
     :ivar brokers: how many it has
+    :ivar addresses: where the brokers tell clients to connect, as host:port
     :ivar is_embedded: it is librdkafka's mock cluster, as `kafka-bridge broker` runs it. Such a
         cluster answers no request of an administrator, and its topics have no settings
     """
 
     brokers: int
     is_embedded: bool
+    addresses: tuple[str, ...] = ()
 
 
 def describe_cluster(config: KafkaConfig, timeout: float = ANSWER_SECONDS) -> Cluster:
@@ -184,7 +186,8 @@ def describe_cluster(config: KafkaConfig, timeout: float = ANSWER_SECONDS) -> Cl
         timeout=timeout,
     )
     is_embedded = (metadata.cluster_id or "").startswith(_MOCK_CLUSTER)
-    return Cluster(len(metadata.brokers), is_embedded)
+    addresses = tuple(sorted(f"{each.host}:{each.port}" for each in metadata.brokers.values()))
+    return Cluster(len(addresses), is_embedded, addresses)
 
 
 def broker_count(config: KafkaConfig, timeout: float = ANSWER_SECONDS) -> int:
@@ -259,13 +262,19 @@ def _was_created(config: KafkaConfig, name: str, answer) -> bool:  # type: ignor
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """What a topic is like. It loses no jobs where ``problems`` is empty."""
+    """What a topic is like. It loses no jobs where ``problems`` and ``unsafe`` are empty.
+
+    :ivar problems: settings that lose jobs also while all brokers work
+    :ivar unsafe: why the loss of a broker could lose jobs
+    :ivar advice: settings that lose no job
+    """
 
     name: str
     partitions: int = 0
     replication: int = 0
     settings: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    unsafe: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
 
     @property
@@ -275,25 +284,33 @@ class TopicReport:
 
 
 def check_topics(
-    config: KafkaConfig, plans: Iterable[TopicPlan], *, patience: float = 0.0
+    config: KafkaConfig,
+    plans: Iterable[TopicPlan],
+    *,
+    patience: float = 0.0,
+    timeout: float = ANSWER_SECONDS,
 ) -> list[TopicReport]:
     """Compare the topics with the plan.
 
     :param patience: seconds to wait for a topic that is not there; not all brokers of a cluster
         know a topic at once that has just been created
+    :param timeout: seconds for each of two requests about a topic
     :raises KafkaError: the cluster refused or did not answer
     """
     admin = make(AdminClient, config.admin())
     deadline = time.monotonic() + patience
     reports = []
     for plan in plans:
-        while not (report := _check(admin, config, plan)).exists and time.monotonic() < deadline:
+        while (
+            not (report := _check(admin, config, plan, timeout)).exists
+            and time.monotonic() < deadline
+        ):
             time.sleep(RETRY_SECONDS)
         reports.append(report)
     return reports
 
 
-def _check(admin: AdminClient, config: KafkaConfig, plan: TopicPlan) -> TopicReport:
+def _check(admin: AdminClient, config: KafkaConfig, plan: TopicPlan, timeout: float) -> TopicReport:
     doing, servers = f"describing topic {plan.name!r}", config.bootstrap_servers
     try:
         metadata = ask(
@@ -302,10 +319,10 @@ def _check(admin: AdminClient, config: KafkaConfig, plan: TopicPlan) -> TopicRep
             doing=doing,
             servers=servers,
             topic=plan.name,
-            timeout=ANSWER_SECONDS,
+            timeout=timeout,
         )
         replicas = _replicas(metadata)
-        settings = topic_settings(admin, plan.name, ANSWER_SECONDS)
+        settings = topic_settings(admin, plan.name, timeout)
     except ck.KafkaException as error:
         failure = translate(error, doing=doing, servers=servers, topic=plan.name)
         if isinstance(failure, TopicNotFound):
@@ -318,7 +335,8 @@ def _check(admin: AdminClient, config: KafkaConfig, plan: TopicPlan) -> TopicRep
         len(replicas),
         min(replicas),
         settings,
-        (*_problems(plan, settings), *_unsafe_copies(plan.copies, min(replicas), settings)),
+        tuple(_problems(plan, settings)),
+        tuple(_unsafe_copies(plan.copies, min(replicas), settings)),
         tuple(_advice(plan, min(replicas), settings)),
     )
 

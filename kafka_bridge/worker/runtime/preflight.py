@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 
-from kafka_bridge.kafka.admin.acls import worker_acls
+from kafka_bridge.kafka.admin.acls import principal_of, worker_acls
 from kafka_bridge.kafka.admin.permissions import MissingPermission, Permissions
 from kafka_bridge.kafka.admin.topics import TopicNames, broker_count
 from kafka_bridge.kafka.config import KafkaConfig
@@ -124,7 +124,7 @@ def _missing_permissions(
     config: KafkaConfig, topics: TopicNames, group: str, stopping: threading.Event
 ) -> list[MissingPermission]:
     permissions = Permissions(config)
-    acls = list(worker_acls(topics, _principal(config), group, config.reader_prefix))
+    acls = list(worker_acls(topics, principal_of(config), group, config.reader_prefix))
     while not stopping.is_set():
         with contextlib.suppress(BrokerUnreachable):
             return permissions.missing(acls, ANSWER_SECONDS)
@@ -142,8 +142,3 @@ def _log_missing(permission: MissingPermission, config: KafkaConfig, topics: Top
         permission.acl.command(config.bootstrap_servers),
         hint,
     )
-
-
-def _principal(config: KafkaConfig) -> str:
-    """Return the user as which the brokers know this client, as far as its properties tell."""
-    return f"User:{config.settings.get('sasl.username', '…')}"

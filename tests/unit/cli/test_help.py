@@ -15,19 +15,21 @@ from kafka_bridge.cli.app import KafkaBridge, app
 
 from .output import plain
 
-OFFLINE = {"gateway check", "broker"}
-"""The commands that do not connect to a Kafka of the user's."""
+OFFLINE = {"gateway check", "broker", "doctor airflow"}
+"""The commands that do not connect to a Kafka of the user's, or by Airflow's connection."""
 
 
 def commands() -> Iterator[tuple[str, Any]]:
     """Yield each command that can be called, with its name."""
     for name, module in KafkaBridge.modules.items():
         command = module.load(name)
-        children = getattr(command, "commands", None)
-        if children is None:
-            yield name, command
-        else:
+        children = dict(getattr(command, "commands", {}))
+        later = getattr(command, "modules", {})  # of a group that imports its commands late
+        children.update({child: each.load(child) for child, each in later.items()})
+        if children:
             yield from ((f"{name} {child}", each) for child, each in children.items())
+        else:
+            yield name, command
 
 
 COMMANDS = dict(commands())

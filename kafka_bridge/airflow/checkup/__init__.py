@@ -1,0 +1,1 @@
+"""The checks of ``kafka-bridge doctor airflow`` that concern Airflow. They change nothing."""

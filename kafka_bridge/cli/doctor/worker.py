@@ -1,0 +1,117 @@
+"""``kafka-bridge doctor worker``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kafka_bridge.cli.command_group import App
+from kafka_bridge.cli.connection import BootstrapServers
+from kafka_bridge.cli.doctor.options import AsJson, LongestJob, LongestWait, Timeout
+from kafka_bridge.cli.doctor.report import report
+from kafka_bridge.cli.run_options import override
+from kafka_bridge.cli.worker import AppDir, load_worker
+from kafka_bridge.findings import Check, Finding, error, failed, ok
+from kafka_bridge.kafka.admin.checkup.sequence import kafka_checks
+from kafka_bridge.kafka.admin.checkup.versions import versions
+from kafka_bridge.kafka.config import ENV_BOOTSTRAP, KafkaConfig
+from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.worker import Worker
+from kafka_bridge.worker.checkup import WorkerFacts, environment, worker_needs
+from kafka_bridge.worker.settings import VARIABLES, parsed
+
+app = App()
+
+RUN_OPTIONS = ("concurrency", "grace", "metrics_port", "metrics_host")
+"""The settings whose variables override the program, because `worker run` has options for them."""
+
+
+@app.command()
+def check(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODULE:WORKER",
+            help="The Worker object, as for `worker run`: what its program sets is checked, too.",
+        ),
+    ] = None,
+    bootstrap_servers: BootstrapServers = None,
+    app_dir: AppDir = Path(),
+    longest_job: LongestJob = "7d",  # type: ignore[assignment]
+    longest_wait: LongestWait = "7d",  # type: ignore[assignment]
+    timeout: Timeout = 30.0,
+    as_json: AsJson = False,
+) -> None:
+    """Check a worker's variables, its connection, topics and permissions.
+
+    Run it where the worker runs, with the same environment. It changes nothing. The exit code is 1
+    if a finding is an error.
+    """
+    make = None if target is None else partial(load_worker, target, app_dir)
+    checks = worker_checks(make, bootstrap_servers, longest_job, longest_wait)
+    report(checks, timeout, as_json=as_json)
+
+
+def worker_checks(
+    make: Callable[[], Worker] | None,
+    bootstrap_servers: str | None,
+    longest_job: timedelta,
+    longest_wait: timedelta,
+) -> Iterator[Check]:
+    """Yield the checks of a worker's side. Run each one before the next one is taken.
+
+    :param make: makes the worker; None if only the environment is known
+    :param bootstrap_servers: what overrides the program and the environment; None if nothing does
+    """
+    environ = {**os.environ, ENV_BOOTSTRAP: bootstrap_servers or ""}
+    yield Check("versions", versions)
+    facts = WorkerFacts.from_env(environ)
+    if make is not None:
+        made, findings = _program(make, bootstrap_servers)
+        facts = made or facts
+        yield Check("program", lambda _: findings)
+    yield Check("variables", lambda _: environment(facts, environ))
+    try:
+        given = facts.kafka
+        config = KafkaConfig.from_env(environ) if given is None else KafkaConfig(given)
+        needs = worker_needs(facts, config, longest_job, longest_wait)
+    except ConfigurationError as failure:
+        problem = failed(failure)
+        yield Check("configuration", lambda _: [problem])
+    else:
+        yield from kafka_checks(config, needs)
+
+
+def _program(
+    make: Callable[[], Worker], bootstrap_servers: str | None
+) -> tuple[WorkerFacts | None, list[Finding]]:
+    """Return what a program sets, None if it cannot be loaded, and what was found."""
+    try:
+        worker = make()
+        facts = _facts(worker, bootstrap_servers)
+    except typer.BadParameter:
+        raise
+    except ConfigurationError as failure:  # a gateway's file may have several faults
+        return None, [error(line) for line in str(failure).splitlines()]
+    except Exception as failure:
+        return None, [failed(failure)]
+    types = ", ".join(sorted(worker.handlers)) or "(none)"
+    return facts, [ok(f"group {worker.group_id!r}, job types: {types}")]
+
+
+def _facts(worker: Worker, bootstrap_servers: str | None) -> WorkerFacts:
+    """Return what a worker's program sets, as `worker run` would change it."""
+    variables = {name: VARIABLES[name][0] for name in RUN_OPTIONS}
+    options = {
+        name: parsed(variable, os.environ[variable])
+        for name, variable in variables.items()
+        if os.environ.get(variable)
+    }
+    override(worker, bootstrap_servers, **options)
+    return WorkerFacts(worker.settings(), worker.kafka, worker.callback_topic, is_program=True)
