@@ -22,8 +22,8 @@ class Level(StrEnum):
 class Finding:
     """One thing that a check found.
 
-    :ivar level: ERROR: jobs do not work, or can be lost. WARNING: it may be intended, or it is not
-        known. OK: as it should be
+    :ivar level: ERROR: jobs do not work or can be lost, or there was no answer. WARNING: it may be
+        intended, or it cannot be known here. OK: as it should be
     :ivar text: what was found
     :ivar advice: what to do about it; empty if there is nothing to do, or the text says it
     """

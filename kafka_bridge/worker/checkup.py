@@ -14,14 +14,10 @@ from kafka_bridge.kafka.admin.topics import TopicNames, plan_topics
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker.environment import PREFIX, unused_variables
-from kafka_bridge.worker.settings import GROUP, VARIABLES, WorkerSettings, parsed
+from kafka_bridge.worker.settings import VARIABLES, WorkerSettings, parsed
 
 UNKNOWN_GROUP = "(unknown)"
 """In place of a consumer group that only the program sets."""
-NO_GROUP = (
-    f"the consumer group is not known: {GROUP} is not set, so the program sets it",
-    "Name the program, as for `worker run`: `kafka-bridge doctor worker my_service:worker`.",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +56,9 @@ def environment(facts: WorkerFacts, environ: Mapping[str, str]) -> Iterator[Find
         *(error(problem) for problem in invalid.values()),
         *(warning(text, "" if "did you mean" in text else advice) for text in unused),
     ]
-    if facts.settings.group_id == UNKNOWN_GROUP:
-        found.append(warning(*NO_GROUP))
     yield from found
     if not found:
-        count = sum(name.startswith(PREFIX) for name in environ)
+        count = sum(name.startswith(PREFIX) and bool(text) for name, text in environ.items())
         yield ok(f"{count} variable{'' if count == 1 else 's'} of kafka-bridge, each has an effect")
 
 

@@ -179,6 +179,27 @@ def test_worker_needs_nothing_of_the_gateway(without_airflow: Path, module: str)
     assert f"ModuleNotFoundError: No module named '{module}'" in result.stderr
 
 
+DOCTOR = """
+sys.argv = ["kafka-bridge", "doctor", "SIDE"]
+from kafka_bridge.cli import main
+main()
+"""
+
+
+def test_doctor_needs_nothing_but_what_its_side_needs(without_airflow: Path) -> None:
+    """It examines a worker without Airflow; for Airflow's side it says where to run."""
+    worker = python("-c", ONLY_THERE + DOCTOR.replace("SIDE", "worker"), paths=[without_airflow])
+    assert worker.returncode == 1
+    assert "error   configuration: no Kafka brokers are configured" in worker.stdout, worker.stderr
+    airflow = python("-c", ONLY_THERE + DOCTOR.replace("SIDE", "airflow"), paths=[without_airflow])
+    assert airflow.returncode == 1
+    (line,) = airflow.stderr.splitlines()
+    assert line.startswith("kafka-bridge: Airflow is not installed in this Python (")
+    gateway = python("-c", ONLY_THERE + DOCTOR.replace("SIDE", "gateway"), paths=[without_airflow])
+    assert gateway.returncode == 1
+    assert "pip install 'airflow-kafka-bridge[gateway]'" in gateway.stderr
+
+
 CHECK_A_FILE = """
 sys.argv = ["kafka-bridge", "gateway", "check", "gateway.yaml"]
 from kafka_bridge.cli import main

@@ -13,7 +13,7 @@ from kafka_bridge.findings import Finding, ok, warning
 
 
 def waiting(_: float) -> Iterator[Finding]:
-    """Yield where tasks wait, and how long a deferral takes at least."""
+    """Yield where tasks wait, how many of them, and how long a deferral takes at least."""
     if deferrable(None):
         yield ok("[operators] default_deferrable is True: tasks wait in a triggerer")
     else:
@@ -22,6 +22,8 @@ def waiting(_: float) -> Iterator[Finding]:
             "slot",
             "Set it to True if a triggerer runs, or set deferrable=True on tasks.",
         )
+    capacity = conf.get("triggerer", "capacity", fallback="1000")
+    yield ok(f"each triggerer waits for at most {capacity} tasks ([triggerer] capacity)")
     delay = usual_resume_delay()
     yield ok(
         f"a task that defers is resumed after {delay:g} s or later; [workers] "

@@ -16,11 +16,10 @@ from typing import TextIO
 
 import typer
 
-from kafka_bridge.findings import Check, Finding, Level, failed, warning
+from kafka_bridge.findings import Check, Finding, Level, error, failed
 from kafka_bridge.protocol.sanitize import one_line
 
-CHECK_SECONDS = 12.0
-"""How long one check may take, so that a slow one leaves time for the others."""
+MORE_TIME = "Look at what does not answer, or allow more time with --timeout."
 MARKS = {Level.OK: "✓", Level.WARNING: "!", Level.ERROR: "✗"}
 
 
@@ -55,12 +54,10 @@ def report(checks: Iterable[Check], timeout: float, *, as_json: bool) -> None:
 def _run(checks: Iterable[Check], timeout: float) -> Iterator[tuple[Check, Finding]]:
     deadline = time.monotonic() + timeout
     for check in checks:
-        seconds = min(CHECK_SECONDS, deadline - time.monotonic())
+        # A slow check leaves time for the others.
+        seconds = min(timeout / 2, deadline - time.monotonic())
         if seconds <= 0:
-            late = warning(
-                f"not checked: {timeout:g} s were over", "Allow more time with --timeout."
-            )
-            yield check, late
+            yield check, error(f"not checked: {timeout:g} s were over", MORE_TIME)
             continue
         for finding in findings(check, seconds):
             yield check, finding
@@ -80,7 +77,7 @@ def findings(check: Check, seconds: float) -> Iterator[Finding]:
         try:
             finding = found.get(timeout=max(0.0, deadline - time.monotonic()))
         except Empty:
-            yield warning(f"no answer within {seconds:.0f} s", "Allow more time with --timeout.")
+            yield error(f"no answer within {seconds:.3g} s", MORE_TIME)
             return
         if finding is None:
             return

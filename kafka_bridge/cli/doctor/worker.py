@@ -17,17 +17,24 @@ from kafka_bridge.cli.doctor.options import AsJson, LongestJob, LongestWait, Tim
 from kafka_bridge.cli.doctor.report import report
 from kafka_bridge.cli.run_options import override
 from kafka_bridge.cli.worker import AppDir, load_worker
-from kafka_bridge.findings import Check, Finding, error, failed, ok
+from kafka_bridge.findings import Check, Finding, error, failed, ok, warning
 from kafka_bridge.kafka.admin.checkup.sequence import kafka_checks
 from kafka_bridge.kafka.admin.checkup.versions import versions
 from kafka_bridge.kafka.config import ENV_BOOTSTRAP, KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker import Worker
-from kafka_bridge.worker.checkup import WorkerFacts, environment, worker_needs
-from kafka_bridge.worker.settings import VARIABLES, parsed
+from kafka_bridge.worker.checkup import UNKNOWN_GROUP, WorkerFacts, environment, worker_needs
+from kafka_bridge.worker.settings import GROUP, VARIABLES, parsed
 
 app = App()
 
+NO_GROUP = warning(
+    f"the consumer group is not known: {GROUP} is not set, so the program sets it",
+    "Name the program, as for `worker run`: `kafka-bridge doctor worker my_service:worker`.",
+)
+ENVIRONMENT_INSTEAD = warning(
+    "the topics and the group of the environment are checked in place of the program's"
+)
 RUN_OPTIONS = ("concurrency", "grace", "metrics_port", "metrics_host")
 """The settings whose variables override the program, because `worker run` has options for them."""
 
@@ -76,6 +83,8 @@ def worker_checks(
         made, findings = _program(make, bootstrap_servers)
         facts = made or facts
         yield Check("program", lambda _: findings)
+    elif facts.settings.group_id == UNKNOWN_GROUP:
+        yield Check("program", lambda _: [NO_GROUP])
     yield Check("variables", lambda _: environment(facts, environ))
     try:
         given = facts.kafka
@@ -98,9 +107,9 @@ def _program(
     except typer.BadParameter:
         raise
     except ConfigurationError as failure:  # a gateway's file may have several faults
-        return None, [error(line) for line in str(failure).splitlines()]
+        return None, [*map(error, str(failure).splitlines()), ENVIRONMENT_INSTEAD]
     except Exception as failure:
-        return None, [failed(failure)]
+        return None, [failed(failure), ENVIRONMENT_INSTEAD]
     types = ", ".join(sorted(worker.handlers)) or "(none)"
     return facts, [ok(f"group {worker.group_id!r}, job types: {types}")]
 

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import json
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -122,7 +123,7 @@ def test_failure_of_a_check_is_a_finding_and_keeps_the_earlier_ones() -> None:
 
 
 def test_check_without_an_answer_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    """The time of all checks is limited."""
+    """The time of all checks is limited; what was not answered is an error."""
     end = threading.Event()
 
     def hangs(_: float) -> Iterator[Finding]:
@@ -130,14 +131,15 @@ def test_check_without_an_answer_is_left_alone(capsys: pytest.CaptureFixture[str
         yield ok("too late")
 
     try:
-        report([Check("slow", hangs), Check("late", lambda _: [ok("x")])], 1.0, as_json=False)
+        with pytest.raises(typer.Exit):
+            report([Check(name, hangs) for name in "abc"], 1.0, as_json=False)
     finally:
         end.set()
-    assert capsys.readouterr().out.splitlines() == [
-        "warning slow: no answer within 1 s. Allow more time with --timeout.",
-        "warning late: not checked: 1 s were over. Allow more time with --timeout.",
-        "no errors, 2 warnings.",
-    ]
+    advice = "Look at what does not answer, or allow more time with --timeout."
+    first, *_, third, last = capsys.readouterr().out.splitlines()
+    assert first == f"error   a: no answer within 0.5 s. {advice}"
+    assert third == f"error   c: not checked: 1 s were over. {advice}"
+    assert last == "3 errors, no warnings."
 
 
 def run(*arguments: str, **environ: str) -> Result:
@@ -162,12 +164,25 @@ def test_worker_on_an_embedded_broker() -> None:
     assert out[-1].startswith("1 error, ")
 
 
+def test_broker_that_accepts_connections_and_says_nothing_is_an_error() -> None:
+    """The time is limited, whatever librdkafka does."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        servers = f"127.0.0.1:{server.getsockname()[1]}"
+        result = run("worker", "--timeout", "2", KAFKA_BRIDGE_BOOTSTRAP_SERVERS=servers)
+    assert result.exit_code == 1
+    assert "error " in result.stdout
+    assert "topic jobs.requests" not in result.stdout
+
+
 def test_missing_brokers_are_an_error_beside_the_variables() -> None:
     """The error names the variable."""
     result = run("worker", KAFKA_BRIDGE_METRICS_PORT="x")
     assert result.exit_code == 1
     assert "error   variables: KAFKA_BRIDGE_METRICS_PORT must be a whole number" in result.stdout
     assert "error   configuration: no Kafka brokers are configured: set" in result.stdout
+    assert "warning program: the consumer group is not known: KAFKA_BRIDGE_GROUP_ID is not" in (
+        result.stdout
+    )
 
 
 def test_secret_in_an_error_is_masked() -> None:
@@ -221,6 +236,8 @@ def test_program_that_cannot_be_loaded_does_not_end_the_checks(program: Path) ->
         KAFKA_BRIDGE_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}",
     )
     assert "error   program: module 'doctored_service' has no attribute 'nothing'" in result.stdout
+    assert "warning program: the topics and the group of the environment are" in result.stdout
+    assert "the consumer group is not known" not in result.stdout
     assert "Connection refused" in result.stdout
     assert run("worker", "no-colon").exit_code == 2
 

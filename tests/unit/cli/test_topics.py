@@ -129,8 +129,8 @@ def test_each_finding_is_printed_once_with_the_topics_that_have_it(
 ) -> None:
     """Four topics with one fault are one line; the table has a mark and a duration in words."""
     reports = [
-        report("a", problems=("one copy", "compacted"), advice=("compressed",)),
-        report("b", problems=("one copy",)),
+        report("a", problems=("compacted",), unsafe=("one copy",), advice=("compressed",)),
+        report("b", unsafe=("one copy",)),
         report("c", advice=("compressed",)),
         report("d"),
         TopicReport("e", problems=("it does not exist",)),
@@ -143,8 +143,8 @@ def test_each_finding_is_printed_once_with_the_topics_that_have_it(
         "c      6           1            8 days     !",
         "d      6           1            8 days     ✓",
         "e      –           –            –          ✗",
-        "✗ a, b: one copy",
         "✗ a: compacted",
+        "✗ a, b: one copy",
         "! a, c: compressed",
         "✗ e: it does not exist",
     ]

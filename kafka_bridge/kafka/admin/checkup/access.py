@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kafka_bridge.findings import Finding, error, ok, warning
@@ -46,7 +46,7 @@ class Connection:
             )
 
 
-def _identity(settings: dict[str, Any] | Any) -> str:
+def _identity(settings: Mapping[str, Any]) -> str:
     """Return in words as whom a client connects, without secrets."""
     protocol = str(settings.get("security.protocol", "PLAINTEXT")).upper()
     if protocol.startswith("SASL"):

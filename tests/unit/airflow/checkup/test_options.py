@@ -87,10 +87,12 @@ def test_tasks_that_hold_worker_slots_are_a_warning(
     """They may be intended where no triggerer runs."""
     monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", value)
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "1")
-    first, second = deployment.waiting(60)
+    monkeypatch.setenv("AIRFLOW__TRIGGERER__CAPACITY", "700")
+    first, capacity, delay = deployment.waiting(60)
     assert first.level is level
     assert first.text.startswith(f"[operators] default_deferrable is {value}: ")
-    assert second.text.startswith("a task that defers is resumed after 4 s or later")
+    assert "at most 700 tasks" in capacity.text
+    assert delay.text.startswith("a task that defers is resumed after 4 s or later")
 
 
 def test_xcom_backend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
