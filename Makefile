@@ -130,5 +130,5 @@ requirements: $(READY)  ## Pin the requirements again, for Python 3.11 and newer
 requirements/airflow-newest.txt: | $(READY)
 	@printf 'apache-airflow>=3.4.0b1\n$(PRE_RELEASES)' | $(PIN_ALL) --group test --override - --output-file $@
 
-clean:  ## Remove the files that targets created, except the virtual environment.
+clean:  ## Remove the files that targets created, except the virtual environments.
 	@rm -rf .demo .hypothesis .mypy_cache .ruff_cache .import_linter_cache build dist
