@@ -69,7 +69,7 @@ def _from_airflow(report: Callable[[Any], None]) -> Table:
 
 
 def _report_a_job(stats: Any) -> None:
-    with mock.patch.object(job_metrics, "_stats", return_value=stats):
+    with mock.patch.object(job_metrics, "stats", return_value=stats):
         job_metrics.submitted("a.job")
         job_metrics.completed("a.job", "SUCCEEDED", 1.0)
 
@@ -77,5 +77,5 @@ def _report_a_job(stats: Any) -> None:
 def _report_a_reader(stats: Any) -> None:
     counts = ReaderCounts(**{field.name: 1 for field in fields(ReaderCounts)})
     reader: Any = SimpleNamespace(waiting=1, health=SimpleNamespace(lag=1), counts=counts)
-    with mock.patch.object(reader_metrics, "stats", stats):
+    with mock.patch.object(reader_metrics, "stats", return_value=stats):
         reader_metrics.ReaderMetrics("a.topic").report(reader)

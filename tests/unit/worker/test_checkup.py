@@ -64,7 +64,7 @@ def test_worker_needs_its_topics_and_the_callbacks_of_a_gateway() -> None:
     settings = WorkerSettings("g", "q", "d", "c", response_topic="a")
     needs = worker_needs(WorkerFacts(settings, None, "cb"), CONFIG, WEEK, WEEK)
     days = {plan.name: plan.retention.days for plan in needs.plans}
-    assert days == {"q": 8, "a": 15, "c": 8, "d": 30, "cb": 15}
+    assert days == {"q": 15, "a": 15, "c": 8, "d": 30, "cb": 15}
     assert (needs.request_topic, needs.response_topic) == ("q", "a")
     assert "g" in [acl.name for acl in needs.acls if acl.resource == "group"]
     assert needs.without_worker is Level.WARNING

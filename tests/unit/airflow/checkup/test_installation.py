@@ -31,15 +31,15 @@ def test_installed_versions_fit() -> None:
 
 def test_version_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """So is a package that is missing; the advice is what to install."""
-    others = {"apache-airflow": "3.2.1", "apache-airflow-providers-apache-kafka": None}
+    others = {"apache-airflow": "3.0.6", "apache-airflow-providers-apache-kafka": None}
     installed = installation._installed
     monkeypatch.setattr(
         installation, "_installed", lambda name: others[name] if name in others else installed(name)
     )
     first, second, third = installation.versions(60)
     assert first == ok("apache-airflow 3.2.1")
-    assert second.text == "apache-airflow 3.2.1 is installed, and kafka-bridge needs <3.4,>=3.3"
-    assert second.advice == "Install it with pip: pip install 'apache-airflow<3.4,>=3.3'."
+    assert second.text == "apache-airflow 3.0.6 is installed, and kafka-bridge needs <3.5,>=3.1"
+    assert second.advice == "Install it with pip: pip install 'apache-airflow<3.5,>=3.1'."
     assert third.text == (
         "apache-airflow-providers-apache-kafka is not installed, and kafka-bridge needs it"
     )
