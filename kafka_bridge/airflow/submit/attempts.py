@@ -8,7 +8,6 @@ the job of an earlier try ended CANCELLED, the task was cleared.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,30 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow import job_metrics
 from kafka_bridge.airflow.handles import JobHandle
-from kafka_bridge.airflow.kafka_access import KafkaAccess, head_reader
+from kafka_bridge.airflow.kafka_access import KafkaAccess
 from kafka_bridge.airflow.specs import JobSpec, OnRetry, WaitSpec
 from kafka_bridge.airflow.submit.earlier import earlier_requests, life_of, why_another_life
+from kafka_bridge.airflow.submit.fate import Fate, JobEnd, fate_of
 from kafka_bridge.airflow.submit.requests import new_request
 from kafka_bridge.airflow.submit.submission import Submission, milliseconds
 from kafka_bridge.airflow.submit.submitter import Submitter
 from kafka_bridge.airflow.task_log import TaskLog
-from kafka_bridge.airflow.triggerer.timeouts import JobTimeouts
-from kafka_bridge.kafka.lookups.job_events import JobEventScan
-from kafka_bridge.kafka.records import location_of
-from kafka_bridge.protocol.errors import RecordLocation
-from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
-
-
-@dataclass(frozen=True, slots=True)
-class JobEnd:
-    """A job's first terminal event: its state, and where it lies."""
-
-    state: JobState
-    location: RecordLocation
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +35,6 @@ class Begun:
 
     job: JobHandle
     end: JobEnd | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What became of a job. ``expired`` says which timeout has passed, if the job has not ended."""
-
-    end: JobEnd | None = None
-    expired: str | None = None
 
 
 class Attempts:
@@ -100,7 +79,7 @@ class Attempts:
             return self._submit(attempt=1)
         job_id, submission = last
         job = self._handle_of(job_id, submission)
-        fate = self._fate_of(job)
+        fate = fate_of(job, self._kafka, self._wait_spec and self._wait_spec(job))
         why = self._why_renewed(submission, fate)
         if why is not None:
             return self.renew(job, why, cancel=fate.end is None)
@@ -183,28 +162,3 @@ class Attempts:
             submitted_at=submission.created_at / 1000,
             reply=spec.reply,
         )
-
-    def _fate_of(self, job: JobHandle) -> Fate:
-        """Look up what became of a job: its first end, or the timeout that has passed.
-
-        A timeout counts as for a task that has waited for the job all the time.
-        """
-        now, spec = time.time(), self._spec
-        timeouts = self._wait_spec and JobTimeouts(self._wait_spec(job), job.submitted_at)
-        scan = JobEventScan(
-            self._kafka.config,
-            job.response_topic,
-            job.start_offsets,
-            spec.broker_timeout,
-            head_reader(spec.reply),
-        )
-        key: bytes | None = job.correlation_id.encode()
-        for _, head, message in scan.events_of({key: job}):
-            if head is None:
-                continue
-            if head.state in TERMINAL:
-                return Fate(JobEnd(head.state, location_of(message)))
-            if timeouts is not None:  # no event is older than its job, whatever a clock says
-                timeouts.apply(head, max(message.timestamp()[1] / 1000, job.submitted_at))
-        expired = timeouts and timeouts.expired(now)
-        return Fate(expired=expired.message if expired else None)

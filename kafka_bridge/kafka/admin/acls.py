@@ -54,7 +54,7 @@ def airflow_acls(
 
     :param reader_prefix: the prefix of the readers' groups, see :attr:`KafkaConfig.reader_prefix`
     """
-    asks = "publish job requests, and find one again after a crash"
+    asks = "publish job requests, and find those of earlier tries"
     yield Acl(principal, ("Write", "Read"), "topic", names.requests, asks)
     yield Acl(principal, ("Read",), "topic", names.responses, "wait for jobs")
     yield Acl(principal, ("Write",), "topic", names.control, "cancel jobs")

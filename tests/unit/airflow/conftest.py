@@ -10,7 +10,7 @@ from airflow.sdk.bases.operator import ExecutorSafeguard
 
 from kafka_bridge.airflow import kafka_access, task_state
 from kafka_bridge.airflow.batch import wait as batch_wait
-from kafka_bridge.airflow.submit import attempts, completion, submitter, timeout_advice
+from kafka_bridge.airflow.submit import attempts, completion, fate, submitter, timeout_advice
 from kafka_bridge.airflow.triggerer import in_task, job_wait
 
 from .stand_ins import Kafka, Log, TaskReader
@@ -36,8 +36,8 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     monkeypatch.setattr(submitter, "RecordProducer", stand_in.producer)
     monkeypatch.setattr(kafka_access, "cancel", stand_in.cancel)
     monkeypatch.setattr(attempts, "earlier_requests", stand_in.earlier_requests)
-    monkeypatch.setattr(attempts, "JobEventScan", stand_in.scan)
-    monkeypatch.setattr(attempts, "time", stand_in)
+    monkeypatch.setattr(fate, "JobEventScan", stand_in.scan)
+    monkeypatch.setattr(fate, "time", stand_in)
     monkeypatch.setattr(completion, "read_record", stand_in.read_record)
     monkeypatch.setattr(timeout_advice, "diagnose", stand_in.diagnose)
     monkeypatch.setattr(task_state, "is_in_state", stand_in.is_in_state)

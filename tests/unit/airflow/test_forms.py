@@ -58,7 +58,7 @@ def test_decorated_function_returns_the_payload(kafka: Kafka) -> None:
 
 
 def test_resumed_decorated_task_calls_its_function_again_for_another_job(kafka: Kafka) -> None:
-    """The job of an earlier try was cleared while it ran. The function's payload was not stored."""
+    """The job of an earlier try was cleared while it ran. The function's payload is not known."""
     kafka.ended = event(JobState.CANCELLED)
     with DAG("decorated", schedule=None):
 
@@ -183,7 +183,7 @@ def test_defaults_of_the_model_are_published(kafka: Kafka) -> None:
 def test_payload_that_does_not_match_fails_before_anything_is_published(
     kafka: Kafka, value: Any, words: str
 ) -> None:
-    """The task fails before anything is stored or sent, and the error names each wrong field."""
+    """The task fails before anything is sent, and the error names each wrong field."""
     made = KafkaJobOperator(task_id="work", job_type="x", payload=value, payload_model=Thumbnails)
     with pytest.raises(InvalidPayload) as caught:
         made.execute(context())

@@ -367,13 +367,13 @@ NOTHING_GOES_OUT: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "error", "words"), NOTHING_GOES_OUT)
-def test_request_that_cannot_be_published_fails_before_anything_is_stored(
+def test_request_that_cannot_be_published_fails_before_kafka_is_asked(
     kafka: Kafka,
     arguments: dict[str, Any],
     error: type[Exception],
     words: str,
 ) -> None:
-    """What cannot be sent fails the task before anything is stored or asked of Kafka."""
+    """What cannot be sent fails the task before anything is asked of Kafka."""
     with pytest.raises(error) as caught:
         operator(**arguments).execute(context())
     assert str(caught.value).startswith(words)
