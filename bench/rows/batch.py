@@ -26,9 +26,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import confluent_kafka as ck
+from airflow.exceptions import TaskDeferred
 from airflow.sdk import Context
 from airflow.sdk.bases.operator import ExecutorSafeguard
-from airflow.sdk.exceptions import TaskDeferred
 
 from bench.measure import Result, Round, Scale, Target
 from bench.responder import responder

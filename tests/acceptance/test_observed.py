@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from airflow.sdk.execution_time import task_runner
+from airflow_versions import since_airflow
 
 from kafka_bridge.testing import Broker
 from kafka_bridge.testing.local_airflow import LocalAirflow
@@ -52,7 +52,7 @@ def test_triggerer_reports_waiting_jobs_and_the_lag_of_its_reader(
     assert min(metrics.values(f"{reader}.lag", **topic)) == 0
 
 
-@pytest.mark.skipif(not hasattr(task_runner, "tracer"), reason="Airflow 3.1 has no spans of tasks")
+@since_airflow("3.2", "spans of tasks")
 def test_request_belongs_to_the_trace_of_its_task(
     run_id: str, jobs_broker: Broker, spans: Spans, eventually: Eventually
 ) -> None:

@@ -20,9 +20,9 @@ from typing import Any, Self, cast
 
 import confluent_kafka as ck
 import psutil
+from airflow.exceptions import TaskDeferred
 from airflow.sdk import Context
 from airflow.sdk.bases.operator import ExecutorSafeguard
-from airflow.sdk.exceptions import TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger, task_state
 from kafka_bridge.airflow.batch.rounds import Batch

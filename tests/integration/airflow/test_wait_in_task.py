@@ -12,9 +12,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from airflow.exceptions import TaskDeferred
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.bases.operator import ExecutorSafeguard
-from airflow.sdk.exceptions import TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobOperator, KafkaJobTrigger, task_state
 from kafka_bridge.kafka.config import KafkaConfig

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from airflow.exceptions import TaskDeferred
 from airflow.sdk import DAG, Asset, task
-from airflow.sdk.exceptions import TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobOperator, KafkaJobPublishOperator
 from kafka_bridge.airflow.decorators import kafka_job_task

@@ -7,11 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.observability import stats as triggerer_stats
-from airflow.sdk.exceptions import AirflowException, TaskDeferred
-from airflow.sdk.observability import stats
+from airflow.exceptions import AirflowException, TaskDeferred
 
-from kafka_bridge.airflow import KafkaJobOperator
+from kafka_bridge.airflow import KafkaJobOperator, compat
 from kafka_bridge.airflow.triggerer.trigger_events import success_event
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.messages import JobState
@@ -31,9 +29,10 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     def timing(name: str, duration: timedelta, *, tags: dict[str, str]) -> None:
         sent.append((name, duration.total_seconds(), tags))
 
-    for module in (stats, triggerer_stats):
-        monkeypatch.setattr(module, "incr", incr)
-        monkeypatch.setattr(module, "timing", timing)
+    for triggerer in (False, True):
+        stats = compat.stats(triggerer=triggerer)
+        monkeypatch.setattr(stats, "incr", incr, raising=False)
+        monkeypatch.setattr(stats, "timing", timing, raising=False)
     return sent
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.exceptions import AirflowFailException
 
 from kafka_bridge.airflow import KafkaJobOperator
 from kafka_bridge.airflow.exceptions import KafkaJobFailed, ResultTooLarge

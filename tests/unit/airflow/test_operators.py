@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from airflow.exceptions import TaskDeferred
 from airflow.sdk import DAG, task
-from airflow.sdk.exceptions import TaskDeferred
 
 from kafka_bridge.airflow import (
     KafkaJobBatchOperator,

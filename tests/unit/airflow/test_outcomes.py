@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.bases.xcom import BaseXCom
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.execution_time import xcom
 
 from kafka_bridge.airflow import KafkaJobOperator

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.exceptions import TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobOperator
 from kafka_bridge.airflow.exceptions import KafkaJobFailed, KafkaJobTimedOut

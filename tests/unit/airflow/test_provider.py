@@ -13,7 +13,7 @@ import pytest
 from airflow.configuration import conf
 from airflow.providers_manager import ProvidersManager
 from airflow.sdk import task
-from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+from airflow_versions import since_airflow
 
 import kafka_bridge
 from kafka_bridge.airflow import __all__ as public_names
@@ -78,9 +78,10 @@ def test_decorator_and_links_are_there(manager: ProvidersManager) -> None:
         assert link().name == name
 
 
+@since_airflow("3.2", "fields of providers in its connection form")
 def test_connection_form(manager: ProvidersManager) -> None:
     """The form has a field for each usual property, and does not show the password."""
-    hook = ProvidersManagerTaskRuntime().hooks["kafka_bridge"]
+    hook = manager.hooks["kafka_bridge"]
     assert hook is not None
     assert hook.hook_name == "Apache Kafka (kafka-bridge)"
     prefix = "extra__kafka_bridge__"
@@ -101,9 +102,12 @@ def test_connection_form(manager: ProvidersManager) -> None:
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_configuration_section(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configuration_section(
+    manager: ProvidersManager, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each option is one that Airflow knows, with its default and a text that explains it."""
     monkeypatch.delenv(f"AIRFLOW__KAFKA_BRIDGE__{name.upper()}", raising=False)
+    manager.initialize_providers_configuration()  # before 3.2, Airflow's processes do this
     option = INFO["config"]["kafka_bridge"]["options"][name]
     assert conf.get("kafka_bridge", name) == option["default"] == OPTIONS[name].default
     assert option["description"].endswith(".")

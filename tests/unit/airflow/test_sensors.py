@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from airflow.sdk import DAG, BaseSensorOperator
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobSensor, KafkaJobTrigger
 from kafka_bridge.airflow.exceptions import KafkaJobKilled, KafkaJobTimedOut, KafkaJobWaitFailed

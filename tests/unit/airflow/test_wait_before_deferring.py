@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, TaskDeferred
+from airflow.exceptions import AirflowException, TaskDeferred
 
 from kafka_bridge.airflow import (
     KafkaJobBatchOperator,

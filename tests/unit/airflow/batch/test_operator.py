@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger, kafka_access
 from kafka_bridge.airflow.batch import completion, submission

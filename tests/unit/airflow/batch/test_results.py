@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.exceptions import AirflowException, AirflowFailException
 
 from kafka_bridge.airflow.batch.finished_job import FinishedJob
 from kafka_bridge.airflow.batch.results import (

@@ -6,7 +6,7 @@ from typing import Any
 
 import confluent_kafka as ck
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from airflow.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobOperator, KafkaJobPublishOperator
 from kafka_bridge.airflow.exceptions import KafkaJobCancelled, KafkaJobKilled
