@@ -76,7 +76,8 @@ AIRFLOW_BIN := $(if $(filter 3.3,$(AIRFLOW)),$(BIN),$(VENV)-airflow-$(AIRFLOW)/b
 AIRFLOW_READY := $(if $(filter 3.3,$(AIRFLOW)),$(READY),$(VENV)-airflow-$(AIRFLOW)/.ready)
 
 test-airflow: $(AIRFLOW_READY)  ## Run the tests that matter on another version of Airflow (AIRFLOW=3.1 … 3.4, newest).
-	@$(AIRFLOW_BIN)/python -m pytest -q -m "airflow_versions and not long" tests/acceptance
+	@$(subst $(BIN),$(AIRFLOW_BIN),$(UNIT)) -q --hypothesis-profile everyday tests/unit/airflow
+	@$(AIRFLOW_BIN)/python -m pytest -m "airflow_versions and not long" tests/acceptance
 
 test-all: $(READY)  ## Run all tests, including long ones.
 	@$(BIN)/python -m pytest $(TESTS)

@@ -113,9 +113,9 @@ class KafkaJobTrigger(KillableTrigger):
     async def on_kill(self) -> None:
         """Cancel the job, unless the task is still deferred. Airflow calls this.
 
-        Airflow 3.3.2 calls it in two cases: a person has marked or cleared the task; or another
-        triggerer has taken the trigger over, because the heartbeat of this one was late. In the
-        second case the task is still deferred, and its job goes on.
+        Airflow calls it when a person has marked or cleared the task. Up to 3.3, Airflow also calls
+        it when another triggerer has taken the trigger over, because the heartbeat of this one was
+        late: then the task is still deferred, and its job goes on.
         """
         if self.spec.cancel_on_kill and not self._fired:
             from kafka_bridge.airflow.triggerer.cancel import cancel_unless_deferred  # noqa: PLC0415

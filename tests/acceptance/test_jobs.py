@@ -23,7 +23,7 @@ from kafka_bridge.testing.local_airflow import Component, LocalAirflow
 from .topic_contents import events_of_job, requests_of_run
 
 TOPIC = "test.requests"
-pytestmark = [pytest.mark.airflow_versions, pytest.mark.usefixtures("workers")]
+pytestmark = pytest.mark.usefixtures("workers")
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,7 @@ def _states(broker: Broker, correlation_id: str) -> Counter[JobState]:
     return Counter(event.state for event in events)
 
 
+@pytest.mark.airflow_versions
 def test_audit_files(airflow: LocalAirflow, runs: dict[str, str]) -> None:
     """The report of the audit is the task's XCom and equals an independent count of the tree.
 
@@ -72,6 +73,7 @@ def test_audit_files(airflow: LocalAirflow, runs: dict[str, str]) -> None:
     assert f"{len(contents):,} files, {report['bytes']:,} bytes" in printed
 
 
+@pytest.mark.airflow_versions
 def test_failing_job(airflow: LocalAirflow, runs: dict[str, str]) -> None:
     """A worker's exception fails the task; its type, message and traceback are in the log."""
     run_id = runs["failing_job"]
@@ -82,6 +84,7 @@ def test_failing_job(airflow: LocalAirflow, runs: dict[str, str]) -> None:
     assert 'file_auditor.py", line' in log
 
 
+@pytest.mark.airflow_versions
 def test_map_jobs(airflow: LocalAirflow, runs: dict[str, str]) -> None:
     """Mapped tasks each get their own result, and a later task all of them."""
     run_id = runs["map_jobs"]
@@ -96,6 +99,7 @@ def test_map_jobs(airflow: LocalAirflow, runs: dict[str, str]) -> None:
     assert mapped == counts
 
 
+@pytest.mark.airflow_versions
 def test_reply_before_the_trigger_exists(
     airflow: LocalAirflow, jobs_broker: Broker, eventually: object
 ) -> None:
@@ -113,6 +117,7 @@ def test_reply_before_the_trigger_exists(
     assert airflow.xcom("slow_job", run_id, "work")["number"] is None
 
 
+@pytest.mark.airflow_versions
 def test_task_and_triggerer_find_a_connection_in_airflows_database(
     airflow: LocalAirflow, jobs_broker: Broker
 ) -> None:
@@ -125,6 +130,7 @@ def test_task_and_triggerer_find_a_connection_in_airflows_database(
     assert airflow.wait_for_run("stored_connection", run_id, 180) == "success"
 
 
+@pytest.mark.airflow_versions
 def test_triggerer_killed_while_a_job_runs(airflow: LocalAirflow, jobs_broker: Broker) -> None:
     """A triggerer killed with -9 costs nothing: the next one completes the task, the job ran once.
 

@@ -11,16 +11,14 @@ from kafka_bridge.protocol.messages import JobState
 
 from .runs import Run
 
-pytestmark = [
-    pytest.mark.airflow_versions,
-    pytest.mark.usefixtures("patient_service", "batch_service"),
-]
+pytestmark = pytest.mark.usefixtures("patient_service", "batch_service")
 
 Begin = Callable[..., Run]
 DEFERRED = "Pausing task as DEFERRED"
 """What Airflow logs when a task defers."""
 
 
+@pytest.mark.airflow_versions
 def test_quick_job_completes_its_task_without_a_deferral(begin: Begin) -> None:
     """The task publishes, waits and completes in one process, and its log shows the progress."""
     run = begin("quick_job")
@@ -32,6 +30,7 @@ def test_quick_job_completes_its_task_without_a_deferral(begin: Begin) -> None:
     assert "in this worker slot for up to 120 s" in log
 
 
+@pytest.mark.airflow_versions
 def test_longer_job_defers_and_completes_its_task(begin: Begin) -> None:
     """A triggerer takes over what the task's own process has begun; the log has each line once."""
     run = begin("longer_job")
@@ -45,6 +44,7 @@ def test_longer_job_defers_and_completes_its_task(begin: Begin) -> None:
     assert run.states(request).count(JobState.ACCEPTED) == 1
 
 
+@pytest.mark.airflow_versions
 def test_task_defers_before_its_execution_timeout_ends_it(begin: Begin) -> None:
     """A job may take longer than that time, which Airflow enforces only while a process runs."""
     run = begin("job_with_execution_timeout")
@@ -53,6 +53,7 @@ def test_task_defers_before_its_execution_timeout_ends_it(begin: Begin) -> None:
     assert run.result() == 1
 
 
+@pytest.mark.airflow_versions
 def test_quick_batch_completes_its_task_without_a_deferral(begin: Begin) -> None:
     """The same holds for a batch."""
     run = begin("quick_batch", "batch.requests")

@@ -21,7 +21,7 @@ class Waiting(KillableTrigger):
     """A trigger that waits for ever, and counts how often it is killed."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.begun = asyncio.Event()
         self.killed = 0
 

@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.exceptions import AirflowException, TaskDeferred
+from airflow.exceptions import TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobOperator, compat
+from kafka_bridge.airflow.compat import AirflowException
 from kafka_bridge.airflow.triggerer.trigger_events import success_event
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.protocol.messages import JobState

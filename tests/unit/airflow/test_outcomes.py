@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.execution_time import xcom
 
 from kafka_bridge.airflow import KafkaJobOperator
+from kafka_bridge.airflow.compat import AirflowException, AirflowFailException
 from kafka_bridge.airflow.exceptions import (
     KafkaJobCancelled,
     KafkaJobFailed,

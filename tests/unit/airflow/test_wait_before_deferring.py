@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.exceptions import AirflowException, TaskDeferred
+from airflow.exceptions import TaskDeferred
 
 from kafka_bridge.airflow import (
     KafkaJobBatchOperator,
@@ -22,6 +22,7 @@ from kafka_bridge.airflow.batch import completion, submission
 from kafka_bridge.airflow.batch.finished_job import FinishedJob
 from kafka_bridge.airflow.batch.rounds import Batch, Round
 from kafka_bridge.airflow.batch.status import BatchStatus
+from kafka_bridge.airflow.compat import AirflowException
 from kafka_bridge.airflow.exceptions import KafkaJobFailed, KafkaJobKilled, KafkaJobWaitFailed
 from kafka_bridge.kafka.responses.subscriptions import Arrival, Notice
 from kafka_bridge.protocol.errors import BrokerUnreachable, ConfigurationError, RecordGone

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from airflow.exceptions import TaskDeferred
 from airflow.sdk import DAG
 
 from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobBatchTrigger, kafka_access
@@ -15,6 +15,7 @@ from kafka_bridge.airflow.batch import completion, submission
 from kafka_bridge.airflow.batch.finished_job import FinishedJob
 from kafka_bridge.airflow.batch.rounds import Batch, Round
 from kafka_bridge.airflow.batch.status import BatchStatus
+from kafka_bridge.airflow.compat import AirflowException, AirflowFailException
 from kafka_bridge.airflow.exceptions import (
     KafkaBatchFailed,
     KafkaBatchFailedNonRetryable,

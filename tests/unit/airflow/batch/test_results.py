@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from airflow.exceptions import AirflowException, AirflowFailException
 
 from kafka_bridge.airflow.batch.finished_job import FinishedJob
 from kafka_bridge.airflow.batch.results import (
@@ -19,6 +18,7 @@ from kafka_bridge.airflow.batch.results import (
     with_storable_results,
     write_results,
 )
+from kafka_bridge.airflow.compat import AirflowException, AirflowFailException
 from kafka_bridge.airflow.exceptions import (
     KafkaBatchFailed,
     KafkaBatchFailedNonRetryable,

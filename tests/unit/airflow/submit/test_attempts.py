@@ -6,9 +6,10 @@ from typing import Any
 
 import confluent_kafka as ck
 import pytest
-from airflow.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from airflow.exceptions import TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobOperator, KafkaJobPublishOperator
+from kafka_bridge.airflow.compat import AirflowException, AirflowFailException
 from kafka_bridge.airflow.exceptions import KafkaJobCancelled, KafkaJobKilled
 from kafka_bridge.airflow.submit.submission import Submission
 from kafka_bridge.protocol.codec import encode
