@@ -10,6 +10,7 @@ from kafka_bridge.airflow.kafka_access import KafkaAccess
 from kafka_bridge.airflow.submit.requests import prefix_of
 from kafka_bridge.airflow.submit.submission import Life, Submission, milliseconds
 from kafka_bridge.kafka.lookups.job_lookup import requests_of
+from kafka_bridge.protocol.ids import correlation_id_from_key
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -35,7 +36,9 @@ def earlier_requests(kafka: KafkaAccess, topic: str, context: Context) -> Earlie
     found, published = dict[str, Submission](), set[str]()
     prefix = prefix_of(context["ti"])
     for record in requests_of(kafka.config, topic, prefix, _since(context), kafka.timeout):
-        job = (record.key or b"").decode("ascii", "replace")
+        job = correlation_id_from_key(record.key)
+        if job is None:
+            continue
         published.add(job)
         submission = Submission.of_headers(record.headers)
         if submission is not None:

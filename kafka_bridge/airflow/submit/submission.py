@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Self, TypeAlias
 
 from kafka_bridge.protocol.headers import REPLY_TOPIC, SUBMISSION, Headers, text_header
+from kafka_bridge.protocol.ids import is_correlation_id
 from kafka_bridge.protocol.media_types import from_json, to_json
 
 Life: TypeAlias = tuple[int, int]
@@ -101,7 +102,9 @@ class Submission:
 
 
 def _batch_facts(batch_id: str, count: int, first: int) -> BatchFacts:
-    return BatchFacts(batch_id=str(batch_id), count=int(count), first=int(first))
+    if not is_correlation_id(str(batch_id)):
+        raise ValueError("not the id of a batch")
+    return BatchFacts(batch_id=batch_id, count=int(count), first=int(first))
 
 
 def milliseconds(moment: datetime | None) -> int:

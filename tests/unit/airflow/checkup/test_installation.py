@@ -37,7 +37,7 @@ def test_version_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) 
         installation, "_installed", lambda name: others[name] if name in others else installed(name)
     )
     first, second, third = installation.versions(60)
-    assert first == ok("apache-airflow 3.2.1")
+    assert first == ok("apache-airflow 3.0.6")
     assert second.text == "apache-airflow 3.0.6 is installed, and kafka-bridge needs <3.5,>=3.1"
     assert second.advice == "Install it with pip: pip install 'apache-airflow<3.5,>=3.1'."
     assert third.text == (
