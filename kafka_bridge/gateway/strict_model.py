@@ -1,6 +1,7 @@
 """The base class for all parts of the file: refuses unknown keys, and locates errors."""
 
-from __future__ import annotations
+# No `from __future__ import annotations`: pydantic 2.12 would look for the names that annotate
+# `__pydantic_extra__` in the modules of the subclasses.
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
