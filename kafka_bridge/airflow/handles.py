@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from kafka_bridge.protocol.errors import ConfigurationError
@@ -35,6 +36,18 @@ class JobHandle:
     def to_json(self) -> dict[str, Any]:
         """Return the value of the XCom."""
         return asdict(self)
+
+    def described(self) -> dict[str, Any]:
+        """Return the facts for the rendered view and the link: plain JSON."""
+        submitted_at = datetime.fromtimestamp(self.submitted_at, UTC)
+        return {
+            "correlation_id": self.correlation_id,
+            "attempt": self.attempt,
+            "job_type": self.job_type,
+            "request_topic": self.request_topic,
+            "response_topic": self.response_topic,
+            "submitted_at": submitted_at.isoformat(timespec="seconds"),
+        }
 
     @classmethod
     def from_json(cls, value: Any) -> Self:

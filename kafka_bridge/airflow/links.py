@@ -42,6 +42,14 @@ class JobLink(BaseOperatorLink):
                 f"{template!r}"
             ) from error
 
+    @classmethod
+    def where_configured(cls) -> tuple[BaseOperatorLink, ...]:
+        """Return the links of an operator: this one, if an address is configured.
+
+        Airflow stores an XCom for each link of a task, also for an empty one.
+        """
+        return (cls(),) if configured(cls.option) else ()
+
 
 class BatchLink(JobLink):
     """Links to ``[kafka_bridge] batch_url``."""

@@ -17,6 +17,7 @@ from kafka_bridge.airflow.waiting_operator import WaitingOperator
 from kafka_bridge.protocol.errors import ConfigurationError, JobCancelled
 
 if TYPE_CHECKING:
+    from airflow.sdk import BaseOperatorLink
     from airflow.sdk.definitions.context import Context
 
     from kafka_bridge.airflow.arguments import Duration
@@ -70,7 +71,6 @@ class KafkaJobPublishOperator(BridgeOperator):
         "job",
     )
     template_fields_renderers = {"payload": "json", "job": "json"}  # noqa: RUF012  Airflow's form
-    operator_extra_links = (JobLink(),)
     overwrite_rtif_after_execution = True  # so that the rendered view shows the job
     ui_color = "#e8f0e4"
 
@@ -116,6 +116,11 @@ class KafkaJobPublishOperator(BridgeOperator):
         arguments.require_storable_fields(self)
 
     @property
+    def operator_extra_links(self) -> tuple[BaseOperatorLink, ...]:  # type: ignore[override]
+        """The link to a user interface of Kafka, if one is configured."""
+        return JobLink.where_configured()
+
+    @property
     def spec(self) -> JobSpec:
         """What this task submits; its templates must be rendered."""
         return JobSpec.of(self)
@@ -127,8 +132,9 @@ class KafkaJobPublishOperator(BridgeOperator):
         :raises PayloadNotSerialisable: the payload has no JSON form
         :raises KafkaError: a topic is missing, or the brokers did not accept the request
         """
-        self.job = self.attempts(context).begin().job.to_json()
-        return self.job
+        job = self.attempts(context).begin().job
+        self.job = job.described()
+        return job.to_json()
 
     def attempts(
         self, context: Context, wait_spec: Callable[[JobHandle], WaitSpec] | None = None
@@ -232,9 +238,9 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         :raises JobError: otherwise as :meth:`WaitingOperator.execute_complete`
         """
         handle = JobHandle.from_json(job) if job else self.known_job(context)
-        self.job = handle.to_json()
+        self.job = handle.described()
         try:
-            return super().execute_complete(context, event, self.job, wait=wait)
+            return super().execute_complete(context, event, handle.to_json(), wait=wait)
         except JobCancelled as error:
             return self._after_cancelled(context, handle, error)
 
@@ -271,8 +277,8 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         """Set the payload before a resumed task submits another job. Here, rendering has set it."""
 
     def _wait_for(self, context: Context, begun: Begun) -> Any:
-        self.job = begun.job.to_json()
+        self.job = begun.job.described()
         if begun.end is None:
             return self.wait_for(context, begun.job)
         event = {"state": begun.end.state.value, **asdict(begun.end.location)}
-        return self.execute_complete(context, event, self.job)
+        return self.execute_complete(context, event, begun.job.to_json())

@@ -19,6 +19,7 @@ from kafka_bridge.airflow.waiting_operator import how_long, seconds_here
 from kafka_bridge.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from airflow.sdk import BaseOperatorLink
     from airflow.sdk.definitions.context import Context
     from airflow.sdk.definitions.xcom_arg import XComArg
 
@@ -107,7 +108,6 @@ class KafkaJobBatchOperator(BridgeOperator):
         "batch",
     )
     template_fields_renderers = {"payloads": "json", "batch": "json"}  # noqa: RUF012  Airflow's form
-    operator_extra_links = (BatchLink(),)
     overwrite_rtif_after_execution = True  # so that the rendered view shows the batch
     ui_color = "#e8f0e4"
 
@@ -193,6 +193,11 @@ class KafkaJobBatchOperator(BridgeOperator):
         if self.max_failures is not None and self.max_failures < 0:
             raise ConfigurationError(f"max_failures must be 0 or more, not {self.max_failures}")
         arguments.require_storable_fields(self)
+
+    @property
+    def operator_extra_links(self) -> tuple[BaseOperatorLink, ...]:  # type: ignore[override]
+        """The link to a user interface of Kafka, if one is configured."""
+        return BatchLink.where_configured()
 
     @property
     def spec(self) -> BatchSpec:

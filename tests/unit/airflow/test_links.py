@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
+from airflow.serialization import serialized_objects
 
 from kafka_bridge.airflow import KafkaJobBatchOperator, KafkaJobPublishOperator
 from kafka_bridge.airflow.links import BatchLink, JobLink
@@ -36,6 +38,30 @@ def test_link_is_empty_without_an_address_or_a_job(
     """Without an address, or without a job, there is nothing to lead to."""
     monkeypatch.setenv(JOB_URL, url)
     assert link(job) == ""
+
+
+def test_task_has_no_link_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow would store an empty XCom for it; with an address, each kind has its own link."""
+    single = KafkaJobPublishOperator(task_id="work", job_type="files.audit")
+    batch = KafkaJobBatchOperator(task_id="work", job_type="files.audit", payloads=[])
+    assert (single.operator_extra_links, batch.operator_extra_links) == ((), ())
+    monkeypatch.setenv(JOB_URL, "http://ui")
+    assert [type(each) for each in single.operator_extra_links] == [JobLink]
+    assert batch.operator_extra_links == ()
+
+
+@pytest.mark.parametrize("url", ["", "http://ui"])
+def test_dag_with_links_can_be_serialized(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """So can a mapped task, of which Airflow has only the class when it looks for links."""
+    monkeypatch.setenv(JOB_URL, url)
+    with DAG("linked", schedule=None) as dag:
+        KafkaJobPublishOperator(task_id="one", job_type="files.audit")
+        KafkaJobPublishOperator.partial(task_id="many", job_type="files.audit").expand(payload=[1])
+    names = ("DagSerialization", "SerializedDAG")  # the older one is that of Airflow 3.1
+    kind: Any = next(filter(None, (getattr(serialized_objects, name, None) for name in names)))
+    tasks = kind.to_dict(dag)["dag"]["tasks"]
+    found = [each["__var"].get("_operator_extra_links", {}) for each in tasks]
+    assert found == [{"Kafka job": "_link_JobLink"} if url else {}] * 2
 
 
 def test_link_of_a_batch_leads_to_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -393,15 +393,22 @@ def test_error_of_a_too_large_payload_names_the_limit(kafka: Kafka) -> None:
 def test_rendered_view_shows_the_correlation_id(kafka: Kafka) -> None:
     """Airflow shows template fields as they are after the task has run: the job is one of them."""
     made = operator()
-    deferred(made)
+    deferral = deferred(made)
     assert made.overwrite_rtif_after_execution
     assert "job" in made.template_fields
-    assert made.job is not None
-    assert made.job["correlation_id"] == kafka.requests[0].correlation_id
+    (request,) = kafka.requests
+    assert made.job == {
+        "correlation_id": request.correlation_id,
+        "attempt": 1,
+        "job_type": "files.audit",
+        "request_topic": "jobs.requests",
+        "response_topic": "jobs.responses",
+        "submitted_at": request.created_at.isoformat(timespec="seconds"),
+    }
     resumed = operator()
-    resumed.job = None
+    assert deferral.kwargs is not None
     with pytest.raises(errors.RecordGone):
         resumed.execute_complete(
-            context(), {"state": "SUCCEEDED", "partition": 0, "offset": 1}, job=made.job
+            context(), {"state": "SUCCEEDED", "partition": 0, "offset": 1}, **deferral.kwargs
         )
     assert resumed.job == made.job

@@ -377,7 +377,8 @@ def test_rendered_view_and_link_show_the_batch(
     status = BatchStatus(BATCH, [DONE, DONE, DONE], [0, 1, 2])
     monkeypatch.setattr(completion, "read_status", lambda *_: status)
     resumed.execute_complete(context(), {"total": 3}, BATCH.to_json())
-    (link,) = KafkaJobBatchOperator.operator_extra_links
+    link: Any
+    (link,) = waiting.operator_extra_links
     assert link.name == "Kafka batch"
     for made in (waiting, resumed):
         assert made.batch == {
