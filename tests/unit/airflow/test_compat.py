@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -152,3 +154,21 @@ def test_metrics_before_3_3_are_methods_of_a_class(
         monkeypatch.setitem(sys.modules, name, old)
     found = [compat.stats(triggerer=triggerer).name for triggerer in (False, True)]
     assert found == [modules[0], modules[-1]]
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        "airflow.sdk.configuration",
+        "airflow.sdk.exceptions",
+        "airflow.sdk.observability",
+        "airflow.observability",
+        "airflow.exceptions",
+    ],
+)
+def test_what_airflow_has_moved_is_imported_only_by_compat(moved: str) -> None:
+    """Another module that imports it works only on some of the versions."""
+    package = Path(compat.__file__).parent
+    imports = re.compile(rf"^\s*(?:from|import) {re.escape(moved)}\b", re.MULTILINE)
+    found = {path.name for path in package.rglob("*.py") if imports.search(path.read_text())}
+    assert found <= {"compat.py"}
