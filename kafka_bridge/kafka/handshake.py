@@ -11,14 +11,19 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kafka_bridge.kafka.sockets import (
+    CONNECT_SECONDS,
+    addresses,
+    connected,
+    received,
+    tls_context,
+)
 from kafka_bridge.protocol.sanitize import NAME_BYTES, one_line
 
-CONNECT_SECONDS = 2.0
 MOST_SERVERS = 3
 """How many bootstrap servers are tried, until one takes a connection."""
 MOST_BYTES = 10_000
@@ -62,9 +67,9 @@ def look_at_listener(settings: Mapping[str, Any]) -> Listener | None:
 
 def _look(host: str, port: int, settings: Mapping[str, Any]) -> Listener | None:
     address = f"{host}:{port}"
-    anything = _context(check=False)
+    anything = tls_context(check=False)
     try:
-        with _connection(host, port, anything) as connection:
+        with connected(host, port, anything) as connection:
             mechanisms = _sasl_mechanisms(connection)
     except OSError:
         plain = _plain_mechanisms(host, port)
@@ -75,7 +80,7 @@ def _look(host: str, port: int, settings: Mapping[str, Any]) -> Listener | None:
 
 def _plain_mechanisms(host: str, port: int) -> tuple[str, ...] | None:
     try:
-        with _connection(host, port, None) as connection:
+        with connected(host, port, None) as connection:
             return _sasl_mechanisms(connection)
     except OSError:
         return None
@@ -83,11 +88,11 @@ def _plain_mechanisms(host: str, port: int) -> tuple[str, ...] | None:
 
 def _certificate_error(host: str, port: int, settings: Mapping[str, Any]) -> str | None:
     try:
-        trusting = _context(check=True)
+        trusting = tls_context(check=True)
         _load_authorities(trusting, settings)
         algorithm = settings.get("ssl.endpoint.identification.algorithm", "https")
         trusting.check_hostname = str(algorithm).lower() == "https"
-        with _connection(host, port, trusting):
+        with connected(host, port, trusting):
             return None
     except ssl.SSLCertVerificationError as error:
         return error.verify_message.rstrip(".")
@@ -104,24 +109,6 @@ def _load_authorities(context: ssl.SSLContext, settings: Mapping[str, Any]) -> N
         context.load_default_certs()
 
 
-def _context(*, check: bool) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if not check:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE  # nothing is sent that could be secret
-    return context
-
-
-@contextmanager
-def _connection(host: str, port: int, context: ssl.SSLContext | None) -> Iterator[socket.socket]:
-    with socket.create_connection((host, port), CONNECT_SECONDS) as plain:
-        if context is None:
-            yield plain
-        else:
-            with context.wrap_socket(plain, server_hostname=host) as secured:
-                yield secured
-
-
 def _sasl_mechanisms(connection: socket.socket) -> tuple[str, ...] | None:
     """Ask for a mechanism that no broker has; the answer lists those that it has.
 
@@ -132,10 +119,10 @@ def _sasl_mechanisms(connection: socket.socket) -> tuple[str, ...] | None:
     body += struct.pack(">h", len(mechanism)) + mechanism
     try:
         connection.sendall(struct.pack(">i", len(body)) + body)
-        (size,) = struct.unpack(">i", _received(connection, 4))
+        (size,) = struct.unpack(">i", received(connection, 4))
         if not 10 <= size <= MOST_BYTES:
             return None
-        return _mechanisms_in(_received(connection, size))
+        return _mechanisms_in(received(connection, size))
     except (OSError, struct.error, UnicodeDecodeError):
         return None
 
@@ -153,26 +140,6 @@ def _mechanisms_in(answer: bytes) -> tuple[str, ...] | None:
     return tuple(found)
 
 
-def _received(connection: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = connection.recv(size - len(data))
-        if not part:
-            raise ConnectionError("the connection was closed")
-        data += part
-    return data
-
-
-def addresses(servers: str) -> Iterator[tuple[str, int]]:
-    """Yield host and port of each server in a ``bootstrap.servers``, as librdkafka reads it."""
-    for each in servers.split(","):
-        host, _, port = each.strip().rpartition("://")[2].rpartition(":")
-        if not host:
-            host, port = port, "9092"  # librdkafka's default
-        if port.isdecimal():
-            yield host.strip("[]"), int(port)
-
-
 def own_certificate_error(settings: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the client's own certificate: "certificate has expired", say.
 
@@ -182,7 +149,7 @@ def own_certificate_error(settings: Mapping[str, Any]) -> str | None:
     certificate, key = settings.get("ssl.certificate.location"), settings.get("ssl.key.location")
     if not certificate or not key:
         return None
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), _context(check=True)
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tls_context(check=True)
     client.check_hostname = False
     client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:

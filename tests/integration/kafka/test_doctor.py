@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -107,6 +108,7 @@ def test_healthy_side_has_no_finding_and_nothing_is_changed(
     (topic,) = result.of(f"topic {names.responses}", "ok")
     assert topic.startswith("6 partitions, 1 replica, kept 15 days, cleanup.policy delete, ")
     assert "compression.type uncompressed, timestamps CreateTime" in topic
+    assert re.match(r"Kafka \d\.\d", result.of("broker version", "ok")[0])
     assert result.of("permissions", "ok") == ["none is missing, as far as the brokers report | "]
     assert result.of("clocks", "ok")[0].startswith("no record is dated in the future. Kafka does")
     assert end_offsets(config_of(servers), names, 30) == before
@@ -253,6 +255,7 @@ def test_missing_permissions_are_errors_with_the_command_that_grants_them(
     result = doctor(client, environ)
     assert result.texts("error") == []
     assert result.code == 0
+    assert result.of("broker version", "ok")[0].startswith("Kafka 4.")  # before a login, over TLS
     assert result.of("permissions", "ok")
     for name in names:
         (text,) = result.of(f"topic {name}", "warning")

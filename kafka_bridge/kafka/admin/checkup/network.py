@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from queue import Empty, Queue
 
 from kafka_bridge.findings import Finding, error, ok, warning
-from kafka_bridge.kafka.handshake import addresses
+from kafka_bridge.kafka.sockets import addresses
 
 CONNECT_SECONDS = 3.0
 """How long a connection may take. The look-up of a name may take longer, and is not waited for."""

@@ -14,6 +14,7 @@ from kafka_bridge.kafka.admin.checkup.clocks import clocks
 from kafka_bridge.kafka.admin.checkup.consumers import consumers
 from kafka_bridge.kafka.admin.checkup.network import Reached, advertised_addresses
 from kafka_bridge.kafka.admin.checkup.topics import exists, topic
+from kafka_bridge.kafka.admin.checkup.versions import release
 from kafka_bridge.kafka.admin.topics import Cluster, Copies, TopicPlan
 from kafka_bridge.kafka.config import KafkaConfig
 
@@ -56,6 +57,8 @@ def _checks(config: KafkaConfig, needs: Needs) -> Iterator[Check]:
         yield Check("Kafka", _not_checked)
         return
     yield Check("brokers", partial(advertised_addresses, cluster.addresses))
+    if not cluster.is_embedded:
+        yield Check("broker version", partial(release, config))
     yield from _topic_checks(config, needs, cluster)
     if not cluster.is_embedded:
         yield Check("permissions", partial(permissions, config, needs.acls))
