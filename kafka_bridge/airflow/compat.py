@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk.exceptions import (
         AirflowException,
         AirflowFailException,
+        AirflowNotFoundException,
         AirflowSensorTimeout,
         AirflowSkipException,
         TaskDeferralTimeout,
@@ -32,6 +33,7 @@ else:
         from airflow.sdk.exceptions import (
             AirflowException,
             AirflowFailException,
+            AirflowNotFoundException,
             AirflowSensorTimeout,
             AirflowSkipException,
             TaskDeferralTimeout,
@@ -41,6 +43,7 @@ else:
         from airflow.exceptions import (
             AirflowException,
             AirflowFailException,
+            AirflowNotFoundException,
             AirflowSensorTimeout,
             AirflowSkipException,
             TaskDeferralTimeout,
@@ -51,6 +54,7 @@ __all__ = [
     "CALLS_ON_KILL",
     "AirflowException",
     "AirflowFailException",
+    "AirflowNotFoundException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "KillableTrigger",
@@ -58,6 +62,7 @@ __all__ = [
     "conf",
     "determine_kwargs",
     "in_thread",
+    "plugin_import_errors",
     "stats",
 ]
 
@@ -125,3 +130,11 @@ def stats(*, triggerer: bool) -> Any:
     except ModuleNotFoundError:  # Airflow 3.1 has one for both
         module = import_module("airflow.stats")
     return module if hasattr(module, "incr") else module.Stats  # before 3.3: a class
+
+
+def plugin_import_errors() -> dict[str, str]:
+    """Return by its source why a plugin could not be imported. The plugins are loaded already."""
+    plugins = import_module("airflow.plugins_manager")
+    if hasattr(plugins, "get_import_errors"):
+        return dict(plugins.get_import_errors())
+    return dict(plugins.import_errors)  # Airflow 3.1

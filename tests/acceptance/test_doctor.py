@@ -9,8 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kafka_bridge.testing import Broker
 from kafka_bridge.testing.local_airflow import LocalAirflow
+
+pytestmark = pytest.mark.airflow_versions
 
 COMMAND = [sys.executable, "-P", "-m", "kafka_bridge", "doctor", "airflow"]
 SECRET = "a-secret-word-in-the-database"

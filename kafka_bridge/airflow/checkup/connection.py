@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from kafka_bridge.airflow.checkup.database import NoDatabase, require_database
+from kafka_bridge.airflow.compat import AirflowNotFoundException
 from kafka_bridge.findings import Finding, error, ok, warning
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
@@ -30,9 +31,7 @@ class ConnectionLookup:
 
     def check(self, _: float) -> Iterator[Finding]:
         """Yield where the connection was found, or why it cannot be used."""
-        # Not at the top: these need the Kafka provider, whose absence is a finding of its own.
-        from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415
-
+        # Not at the top: it needs the Kafka provider, whose absence is a finding of its own.
         from kafka_bridge.airflow.hooks import kafka_config  # noqa: PLC0415
 
         try:

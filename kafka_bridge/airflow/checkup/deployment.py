@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from airflow.sdk.configuration import conf
-
 from kafka_bridge.airflow.arguments import deferrable
+from kafka_bridge.airflow.compat import conf
 from kafka_bridge.airflow.outcomes import is_stored_by_airflow
 from kafka_bridge.airflow.resume_delay import usual_resume_delay
 from kafka_bridge.findings import Finding, ok, warning

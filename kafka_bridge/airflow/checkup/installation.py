@@ -7,6 +7,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement  # Airflow requires it
 
+from kafka_bridge.airflow.compat import plugin_import_errors
 from kafka_bridge.findings import Finding, error, ok, warning
 from kafka_bridge.protocol.sanitize import one_line
 
@@ -73,7 +74,7 @@ def plugin(_: float) -> Iterator[Finding]:
     if PLUGIN in names:
         yield ok(f"Airflow can load the plugin {PLUGIN} here; the API server needs it")
         return
-    problems = plugins_manager.get_import_errors().items()
+    problems = plugin_import_errors().items()
     reasons = [one_line(f"{name}: {text}") for name, text in problems if PLUGIN in name]
     because = f" ({'; '.join(reasons)})" if reasons else ""
     yield error(

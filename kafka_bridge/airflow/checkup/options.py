@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
-from airflow.sdk.configuration import conf
-
 from kafka_bridge.airflow import arguments
+from kafka_bridge.airflow.compat import conf
 from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.links import BatchLink, JobLink
 from kafka_bridge.airflow.settings import CONFIGURED, OPTIONS, SECTION, configured
@@ -22,16 +22,24 @@ NAMES = ("kafka_config_id", "request_topic", "response_topic", "control_topic")
 
 def options(_: float) -> Iterator[Finding]:
     """Yield the options that are unknown or have an invalid value."""
-    given = conf.getsection(SECTION) or {}
-    findings = [*_unknown(given), *_invalid()]
+    findings = [*_unknown(), *_invalid()]
     yield from findings
     if not findings:
         yield ok("all options are known and valid")
 
 
-def _unknown(given: object) -> Iterator[Finding]:
-    assert isinstance(given, dict)  # noqa: S101
-    for name in sorted(map(str, given)):
+def _given() -> set[str]:
+    """Return the names of the options that are set, or have a default."""
+    prefix = f"AIRFLOW__{SECTION.upper()}__"
+    variables = {
+        name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)
+    }
+    # Before Airflow 3.3, a section does not have the variables of unknown options.
+    return {str(name) for name in conf.getsection(SECTION) or {}} | variables
+
+
+def _unknown() -> Iterator[Finding]:
+    for name in sorted(_given()):
         if name not in OPTIONS:
             likely = difflib.get_close_matches(name, OPTIONS, 1)
             shown = one_line(name, NAME_BYTES)

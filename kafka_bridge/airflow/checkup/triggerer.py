@@ -8,10 +8,9 @@ from http.client import HTTPException
 from typing import Any
 from urllib.request import urlopen
 
-from airflow.sdk.configuration import conf
-
 from kafka_bridge.airflow.arguments import deferrable
 from kafka_bridge.airflow.checkup.database import NoDatabase, require_database
+from kafka_bridge.airflow.compat import conf
 from kafka_bridge.findings import Finding, Level, error, ok, warning
 from kafka_bridge.protocol.sanitize import NAME_BYTES, one_line
 

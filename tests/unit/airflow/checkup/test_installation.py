@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from kafka_bridge.airflow.checkup import installation
 from kafka_bridge.airflow.checkup.connection import ConnectionLookup
@@ -31,6 +32,11 @@ def test_installed_versions_fit() -> None:
 
 def test_version_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """So is a package that is missing; the advice is what to install."""
+    (wanted,) = [
+        requirement.specifier
+        for requirement in map(Requirement, metadata.requires("airflow-kafka-bridge") or [])
+        if requirement.name == "apache-airflow"
+    ]
     others = {"apache-airflow": "3.0.6", "apache-airflow-providers-apache-kafka": None}
     installed = installation._installed
     monkeypatch.setattr(
@@ -38,8 +44,8 @@ def test_version_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     )
     first, second, third = installation.versions(60)
     assert first == ok("apache-airflow 3.0.6")
-    assert second.text == "apache-airflow 3.0.6 is installed, and kafka-bridge needs <3.5,>=3.1"
-    assert second.advice == "Install it with pip: pip install 'apache-airflow<3.5,>=3.1'."
+    assert second.text == f"apache-airflow 3.0.6 is installed, and kafka-bridge needs {wanted}"
+    assert second.advice == f"Install it with pip: pip install 'apache-airflow{wanted}'."
     assert third.text == (
         "apache-airflow-providers-apache-kafka is not installed, and kafka-bridge needs it"
     )
@@ -73,7 +79,7 @@ def test_missing_provider_and_plugin_are_errors(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(ProvidersManager, "providers", {})
     monkeypatch.setattr(plugins_manager, "get_plugin_info", lambda _: [{"name": "other"}])
     errors = {"kafka_bridge": "no module x", "other": "unrelated"}
-    monkeypatch.setattr(plugins_manager, "get_import_errors", lambda: errors)
+    monkeypatch.setattr(installation, "plugin_import_errors", lambda: errors)
     (provider,), (plugin,) = installation.provider(60), installation.plugin(60)
     assert provider.level is Level.ERROR
     assert plugin.level is Level.ERROR
