@@ -57,8 +57,10 @@ def options_by_variable() -> dict[str, list[str]]:
 
 def _with_children(path: str, command: Any) -> Iterator[tuple[str, Any]]:
     yield path, command
+    later = getattr(command, "modules", {})  # of a group that imports its commands late
     for name, child in getattr(command, "commands", {}).items():
-        yield from _with_children(f"{path} {name}", child)
+        loaded = later[name].load(name) if name in later else child
+        yield from _with_children(f"{path} {name}", loaded)
 
 
 def _section(path: str, command: Any) -> str:
