@@ -65,7 +65,7 @@ def test_scan_ends_behind_transaction_markers_and_aborted_records(
 ) -> None:
     """No record is before the end then; an open transaction is a separate case."""
     config, topic = config_of(real_broker.bootstrap_servers), topics(partitions=1)
-    producer = ck.Producer({**config.producer(WAIT_SECONDS), "transactional.id": topic})
+    producer = ck.Producer({**config.producer(30), "transactional.id": topic})
     producer.init_transactions(WAIT_SECONDS)
     producer.begin_transaction()
     producer.produce(topic, b"committed")
