@@ -7,16 +7,14 @@ at another place, or does not have. When a version is no longer supported, only 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from airflow.triggers.base import BaseTrigger
-from asgiref.sync import sync_to_async
 
 if TYPE_CHECKING:
-    from airflow.sdk.bases.decorator import determine_kwargs
     from airflow.sdk.configuration import conf
     from airflow.sdk.exceptions import (
         AirflowException,
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     )
 else:
     try:
-        from airflow.sdk.bases.decorator import determine_kwargs
         from airflow.sdk.configuration import conf
         from airflow.sdk.exceptions import (
             AirflowException,
@@ -48,7 +45,6 @@ else:
             AirflowSkipException,
             TaskDeferralTimeout,
         )
-        from airflow.utils.operator_helpers import determine_kwargs
 
 __all__ = [
     "CALLS_ON_KILL",
@@ -114,8 +110,28 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     ``asyncio.to_thread``, or is cancelled before its answer has arrived. So this uses a thread that
     knows the event loop, and goes on to its end when its caller is cancelled.
     """
+    from asgiref.sync import sync_to_async  # noqa: PLC0415  DAG files load this module
+
     call = sync_to_async(function, thread_sensitive=False)
     return await asyncio.shield(call(*args, **kwargs))
+
+
+def determine_kwargs(
+    function: Callable[..., Any], arguments: Collection[Any], context: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return those values of a task's context that a function has parameters for.
+
+    :param arguments: the positional arguments of the call
+    """
+    # Not at the top: DAG files load this module, and Airflow's is large.
+    try:
+        from airflow.sdk.bases.decorator import determine_kwargs as airflows  # noqa: PLC0415
+    except ImportError:  # Airflow 3.1
+        from airflow.utils.operator_helpers import (  # type: ignore[attr-defined, no-redef]  # noqa: PLC0415
+            determine_kwargs as airflows,
+        )
+    found: Mapping[str, Any] = airflows(function, arguments, context)
+    return found
 
 
 def stats(*, triggerer: bool) -> Any:
