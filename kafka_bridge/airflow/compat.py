@@ -127,7 +127,7 @@ def determine_kwargs(
     try:
         from airflow.sdk.bases.decorator import determine_kwargs as airflows  # noqa: PLC0415
     except ImportError:  # Airflow 3.1
-        from airflow.utils.operator_helpers import (  # type: ignore[attr-defined, no-redef]  # noqa: PLC0415
+        from airflow.utils.operator_helpers import (  # type: ignore[attr-defined]  # noqa: PLC0415
             determine_kwargs as airflows,
         )
     found: Mapping[str, Any] = airflows(function, arguments, context)
