@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from airflow.triggers.base import BaseTrigger
 
-if TYPE_CHECKING:
+try:
     from airflow.sdk.configuration import conf
     from airflow.sdk.exceptions import (
         AirflowException,
@@ -24,27 +24,16 @@ if TYPE_CHECKING:
         AirflowSkipException,
         TaskDeferralTimeout,
     )
-else:
-    try:
-        from airflow.sdk.configuration import conf
-        from airflow.sdk.exceptions import (
-            AirflowException,
-            AirflowFailException,
-            AirflowNotFoundException,
-            AirflowSensorTimeout,
-            AirflowSkipException,
-            TaskDeferralTimeout,
-        )
-    except ImportError:  # Airflow 3.1
-        from airflow.configuration import conf
-        from airflow.exceptions import (
-            AirflowException,
-            AirflowFailException,
-            AirflowNotFoundException,
-            AirflowSensorTimeout,
-            AirflowSkipException,
-            TaskDeferralTimeout,
-        )
+except ImportError:  # Airflow 3.1
+    from airflow.configuration import conf
+    from airflow.exceptions import (  # type: ignore[attr-defined, no-redef]
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        TaskDeferralTimeout,
+    )
 
 __all__ = [
     "CALLS_ON_KILL",

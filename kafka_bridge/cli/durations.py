@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import typer
 
@@ -61,3 +62,11 @@ def moment(text: str) -> datetime:
             f"{text!r} is not a time. Write how long ago, for example 90s, 30m, 12h or 7d, or a "
             "date and time such as 2026-11-23T09:30"
         ) from None
+
+
+LongestWait = Annotated[
+    timedelta,
+    typer.Option(
+        parser=duration, metavar="DURATION", help="The longest time that a job is queued, e.g. 7d."
+    ),
+]

@@ -51,7 +51,7 @@ def run(
     An option, or its environment variable, overrides the file.
     """
     set_up_logging(log_level, log_format)
-    gateway = Gateway(load_config(file))
+    gateway = Gateway(_load(file))
     mask_logs(gateway.masked)
     worker = gateway.worker
     override(
@@ -81,10 +81,10 @@ def check(file: File) -> None:
 
     If the file is invalid, all errors are printed and the exit code is 2.
     """
-    print_config(load_config(file))
+    print_config(_load(file))
 
 
-def load_config(file: Path) -> GatewayConfig:
+def _load(file: Path) -> GatewayConfig:
     """Return the configuration in a file. If it is invalid, print its errors and exit.
 
     The errors have the form ``file:line: message``, which editors understand.

@@ -11,7 +11,7 @@ import typer
 
 from kafka_bridge.cli.command_group import App
 from kafka_bridge.cli.connection import BootstrapServers, kafka_config
-from kafka_bridge.cli.durations import duration
+from kafka_bridge.cli.durations import LongestWait, duration
 from kafka_bridge.cli.tables import print_rows
 from kafka_bridge.kafka.admin.acls import airflow_acls, operator_acls, worker_acls
 from kafka_bridge.kafka.admin.retention import in_words
@@ -110,12 +110,6 @@ LongestJob = Annotated[
     timedelta,
     typer.Option(
         parser=duration, metavar="DURATION", help="The longest time that a job runs, e.g. 12h."
-    ),
-]
-LongestWait = Annotated[
-    timedelta,
-    typer.Option(
-        parser=duration, metavar="DURATION", help="The longest time that a job is queued, e.g. 7d."
     ),
 ]
 AirflowPrincipal = Annotated[

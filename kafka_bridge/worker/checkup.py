@@ -9,22 +9,19 @@ from typing import Any
 
 from kafka_bridge.findings import Finding, Level, error, ok, warning
 from kafka_bridge.kafka.admin.acls import principal_of, worker_acls
-from kafka_bridge.kafka.admin.checkup.sequence import Needs
+from kafka_bridge.kafka.admin.checkup.sequence import UNKNOWN_GROUP, Needs, on_known_groups
 from kafka_bridge.kafka.admin.topics import TopicNames, plan_topics
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker.environment import PREFIX, unused_variables
 from kafka_bridge.worker.settings import VARIABLES, WorkerSettings, parsed
 
-UNKNOWN_GROUP = "(unknown)"
-"""In place of a consumer group that only the program sets."""
-
 
 @dataclass(frozen=True, slots=True)
 class WorkerFacts:
     """What is known of a worker.
 
-    :ivar settings: its settings; the group may be :data:`UNKNOWN_GROUP`
+    :ivar settings: its settings; a group that only the program sets is :data:`UNKNOWN_GROUP`
     :ivar kafka: the properties that its program gives; None if they are the environment's
     :ivar callback_topic: of a gateway that is called back
     :ivar is_program: whether this is what a program set, and not only the environment
@@ -81,7 +78,7 @@ def worker_needs(
     acls = worker_acls(names, principal_of(config), group, config.reader_prefix)
     return Needs(
         plan_topics(names, longest_job=longest_job, longest_wait=longest_wait),
-        [acl for acl in acls if acl.name != UNKNOWN_GROUP],
+        on_known_groups(acls),
         names.requests,
         names.responses,
         Level.WARNING,  # this worker may not be started yet

@@ -70,11 +70,12 @@ class JobPublisher:
         for job, payload in jobs:
             value = self._requests.value(job, payload.data, payload.media_type)
             headers = self._requests.headers(job)
-            if first and not count:
+            is_first = bool(first) and count == 0
+            if is_first:
                 headers += first
             delivered = partial(self._note, payload.name)
             self._producer.deliver(self._topic, job.encode(), value, headers, delivered, wait=True)
-            if first and not count:
+            if is_first:
                 self._producer.flush()
             self._producer.serve_reports()
             self._raise_failure()

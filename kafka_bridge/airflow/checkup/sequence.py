@@ -12,14 +12,17 @@ from kafka_bridge.airflow.checkup.triggerer import triggerer
 from kafka_bridge.airflow.settings import configured
 from kafka_bridge.findings import Check, Level, failed, warning
 from kafka_bridge.kafka.admin.acls import airflow_acls, principal_of
-from kafka_bridge.kafka.admin.checkup.sequence import Needs, kafka_checks
+from kafka_bridge.kafka.admin.checkup.sequence import (
+    UNKNOWN_GROUP,
+    Needs,
+    kafka_checks,
+    on_known_groups,
+)
 from kafka_bridge.kafka.admin.checkup.versions import versions
 from kafka_bridge.kafka.admin.topics import TopicNames, plan_topics
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 
-UNKNOWN_GROUP = "(unknown)"
-"""In place of the workers' consumer group, which Airflow does not know."""
 NO_CONNECTION = "not checked, because Airflow's connection is not known"
 
 
@@ -60,7 +63,7 @@ def _needs(config: KafkaConfig, longest_job: timedelta, longest_wait: timedelta)
     acls = airflow_acls(names, principal_of(config), UNKNOWN_GROUP, config.reader_prefix)
     return Needs(
         [plan for plan in plans if plan.name != names.dead_letters],
-        [acl for acl in acls if acl.name != UNKNOWN_GROUP],
+        on_known_groups(acls),
         names.requests,
         names.responses,
         Level.ERROR,  # Airflow's jobs need a worker

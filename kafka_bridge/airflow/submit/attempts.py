@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow import job_metrics
@@ -63,11 +62,6 @@ class Attempts:
         self._log = log
         self._wait_spec = wait_spec
         self._on_job = on_job
-
-    @cached_property
-    def _submitter(self) -> Submitter:
-        spec = self._spec
-        return Submitter(self._kafka.config, spec.encoding, spec.reply, spec.broker_timeout)
 
     def begin(self) -> Begun:
         """Return the job to wait for, published.
@@ -125,7 +119,8 @@ class Attempts:
         return None
 
     def _submit(self, attempt: int) -> Begun:
-        request = new_request(self._spec, self._ti, attempt)
+        spec = self._spec
+        request = new_request(spec, self._ti, attempt)
         self._on_job(request.correlation_id)
         run_began, max_tries = life_of(self._context)
 
@@ -140,7 +135,8 @@ class Attempts:
                 response_topic=request.response_topic,
             )
 
-        submitted, location = self._submitter.submit(request, self._spec.request_topic, submission)
+        submitter = Submitter(self._kafka.config, spec.encoding, spec.reply, spec.broker_timeout)
+        submitted, location = submitter.submit(request, spec.request_topic, submission)
         job = self._handle_of(request.correlation_id, submitted)
         self._log.info(
             "Published job %s (%s) as %s", job.correlation_id, request.job_type, location

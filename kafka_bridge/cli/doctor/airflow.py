@@ -6,8 +6,9 @@ import sys
 from importlib.util import find_spec
 
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.doctor.options import AsJson, LongestJob, LongestWait, Timeout
+from kafka_bridge.cli.doctor.options import AsJson, LongestJob, Timeout
 from kafka_bridge.cli.doctor.report import report
+from kafka_bridge.cli.durations import LongestWait
 from kafka_bridge.protocol.errors import ConfigurationError
 
 app = App()

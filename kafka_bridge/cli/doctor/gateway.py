@@ -9,9 +9,10 @@ import typer
 
 from kafka_bridge.cli.command_group import App
 from kafka_bridge.cli.connection import BootstrapServers
-from kafka_bridge.cli.doctor.options import AsJson, LongestJob, LongestWait, Timeout
+from kafka_bridge.cli.doctor.options import AsJson, LongestJob, Timeout
 from kafka_bridge.cli.doctor.report import report
 from kafka_bridge.cli.doctor.worker import worker_checks
+from kafka_bridge.cli.durations import LongestWait
 from kafka_bridge.gateway.gateway import Gateway
 from kafka_bridge.gateway.yaml_file import load
 

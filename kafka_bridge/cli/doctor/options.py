@@ -17,12 +17,6 @@ LongestJob = Annotated[
         help="The longest time that a job runs, e.g. 12h: topics must keep their records longer.",
     ),
 ]
-LongestWait = Annotated[
-    timedelta,
-    typer.Option(
-        parser=duration, metavar="DURATION", help="The longest time that a job is queued, e.g. 7d."
-    ),
-]
 Timeout = Annotated[
     float,
     typer.Option(

@@ -13,17 +13,18 @@ import typer
 
 from kafka_bridge.cli.command_group import App
 from kafka_bridge.cli.connection import BootstrapServers
-from kafka_bridge.cli.doctor.options import AsJson, LongestJob, LongestWait, Timeout
+from kafka_bridge.cli.doctor.options import AsJson, LongestJob, Timeout
 from kafka_bridge.cli.doctor.report import report
+from kafka_bridge.cli.durations import LongestWait
 from kafka_bridge.cli.run_options import override
 from kafka_bridge.cli.worker import AppDir, load_worker
 from kafka_bridge.findings import Check, Finding, error, failed, ok, warning
-from kafka_bridge.kafka.admin.checkup.sequence import kafka_checks
+from kafka_bridge.kafka.admin.checkup.sequence import UNKNOWN_GROUP, kafka_checks
 from kafka_bridge.kafka.admin.checkup.versions import versions
 from kafka_bridge.kafka.config import ENV_BOOTSTRAP, KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker import Worker
-from kafka_bridge.worker.checkup import UNKNOWN_GROUP, WorkerFacts, environment, worker_needs
+from kafka_bridge.worker.checkup import WorkerFacts, environment, worker_needs
 from kafka_bridge.worker.settings import GROUP, VARIABLES, parsed
 
 app = App()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from kafka_bridge.findings import Level
+from kafka_bridge.kafka.admin.checkup.sequence import UNKNOWN_GROUP
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.worker.checkup import UNKNOWN_GROUP, WorkerFacts, environment, worker_needs
+from kafka_bridge.worker.checkup import WorkerFacts, environment, worker_needs
 from kafka_bridge.worker.settings import WorkerSettings
 
 WEEK = timedelta(days=7)

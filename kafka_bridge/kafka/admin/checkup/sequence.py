@@ -18,6 +18,9 @@ from kafka_bridge.kafka.admin.checkup.versions import release
 from kafka_bridge.kafka.admin.topics import Cluster, Copies, TopicPlan
 from kafka_bridge.kafka.config import KafkaConfig
 
+UNKNOWN_GROUP = "(unknown)"
+"""In place of the workers' consumer group, where this side does not know it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Needs:
@@ -36,6 +39,11 @@ class Needs:
     request_topic: str
     response_topic: str
     without_worker: Level
+
+
+def on_known_groups(acls: Iterable[Acl]) -> list[Acl]:
+    """Return the permissions that can be checked: not those on :data:`UNKNOWN_GROUP`."""
+    return [each for each in acls if each.name != UNKNOWN_GROUP]
 
 
 def kafka_checks(config: KafkaConfig, needs: Needs) -> Iterator[Check]:
