@@ -37,6 +37,10 @@ class LineReport:
 class JsonLines:
     """Reads JSON objects with ``progress``, ``message`` or both; other lines are messages."""
 
+    def may_have_progress(self, line: str) -> bool:
+        """Return False for a line that is only a message; it takes no time."""
+        return line.startswith("{")
+
     def read(self, line: str) -> LineReport:
         """Return the progress and message in a line."""
         if not line.startswith("{"):
@@ -57,6 +61,10 @@ class PatternLines:
 
     pattern: regex.Pattern[str]
 
+    def may_have_progress(self, line: str) -> bool:  # noqa: ARG002
+        """Return True: only the pattern knows."""
+        return True
+
     def read(self, line: str) -> LineReport:
         """Return the progress and message in a line.
 
@@ -74,6 +82,10 @@ class PatternLines:
 class PlainLines:
     """All lines are messages."""
 
+    def may_have_progress(self, line: str) -> bool:  # noqa: ARG002
+        """Return False."""
+        return False
+
     def read(self, line: str) -> LineReport:
         """Return the progress and message in a line."""
         return LineReport(message=line)
@@ -89,7 +101,7 @@ def latest(lines: Sequence[str], reader: JsonLines | PatternLines | PlainLines) 
     progress = message = None
     until = time.thread_time() + SLOW_LINES_SECONDS
     for line in reversed(lines):
-        if not line.strip():
+        if (message and not reader.may_have_progress(line)) or not line.strip():
             continue
         report = reader.read(line)
         progress, message = progress or report.progress, message or report.message
