@@ -30,7 +30,7 @@ from kafka_bridge.protocol.errors import (
     RemoteProtocolError,
 )
 from kafka_bridge.protocol.lifecycle import TERMINAL, Verdict
-from kafka_bridge.protocol.messages import JobState, StatusEvent
+from kafka_bridge.protocol.messages import StatusEvent
 
 BURST_SECONDS = 2.0
 """A job that was quiet may have as many events read at once as otherwise in this time."""
@@ -157,11 +157,12 @@ class JobWait:
         }
 
     def _log_progress(self, event: StatusEvent, location: RecordLocation) -> None:
-        line = self._lines.line_of(event)  # of a logged event, too: rates begin with the first one
+        # Of a logged event, too: deliveries and rates begin with the first one.
+        change, progress = self._lines.change_of(event), self._lines.progress_of(event)
         if self._was_logged(location):
             return
-        if line is not None:
-            self._log.progress(line, is_rare=event.state is not JobState.RUNNING)
+        if (line := change or progress) is not None:
+            self._log.progress(line, is_rare=change is not None)
         if not self._log.has_kept:
             self._logged[location.partition] = location.offset + 1
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
 from kafka_bridge.airflow.progress_text import JobLines, duration
-from kafka_bridge.protocol.messages import JobFailure, JobState, Progress
+from kafka_bridge.protocol.messages import JobFailure, JobState, Progress, StatusEvent
 
 from .samples import event
 
@@ -45,7 +45,13 @@ LINES: list[tuple[JobState, dict[str, Any], str | None]] = [
 @pytest.mark.parametrize(("state", "fields", "line"), LINES)
 def test_each_event_has_its_line(state: JobState, fields: dict[str, Any], line: str | None) -> None:
     """Each event has its line; a mere heartbeat has none, nor has the end, which the task tells."""
-    assert JobLines(2000).line_of(event(state, **fields)) == line
+    assert line_of(JobLines(2000), event(state, **fields)) == line
+
+
+def line_of(job: JobLines, event: StatusEvent) -> str | None:
+    """Return what the log says of an event."""
+    change, progress = job.change_of(event), job.progress_of(event)
+    return change or progress
 
 
 @pytest.mark.parametrize(
@@ -53,7 +59,7 @@ def test_each_event_has_its_line(state: JobState, fields: dict[str, Any], line: 
 )
 def test_any_progress_has_a_line(progress: Progress) -> None:
     """Absurd numbers are shown, not raised: a trigger must not end because of them."""
-    assert JobLines(2000).line_of(event(JobState.RUNNING, progress=progress))
+    assert line_of(JobLines(2000), event(JobState.RUNNING, progress=progress))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +76,7 @@ def lines(*steps: tuple[float, float], total: float | None = 1000, delivery: int
     job, line = JobLines(2000), None
     for at, completed in steps:
         progress = Progress(completed, total, "files")
-        line = job.line_of(event(JobState.RUNNING, at=at, progress=progress, delivery=delivery))
+        line = line_of(job, event(JobState.RUNNING, at=at, progress=progress, delivery=delivery))
     return line
 
 
@@ -111,10 +117,12 @@ def test_rate_starts_again_with_each_delivery() -> None:
 
     def line(at: float, completed: int, delivery: int) -> str | None:
         progress = Progress(completed, 1000)
-        return job.line_of(event(JobState.RUNNING, at=at, progress=progress, delivery=delivery))
+        running = event(JobState.RUNNING, at=at, progress=progress, delivery=delivery)
+        return line_of(job, running)
 
     line(0, 0, 1)
     assert line(10, 500, 1) == "50 %: 500 of 1,000, 50/s, 10 s left"
+    line_of(job, event(JobState.ACCEPTED, at=59, delivery=2))
     assert line(60, 100, 2) == "10 %: 100 of 1,000"
     assert line(70, 200, 2) == "20 %: 200 of 1,000, 10/s, 1 min left"
 
@@ -135,3 +143,38 @@ def test_rate_starts_again_with_each_delivery() -> None:
 def test_duration_is_written_in_words(seconds: float, words: str) -> None:
     """As exact as a person wants it."""
     assert duration(seconds) == words
+
+
+Step: TypeAlias = tuple[JobState, int, str]
+FIRST: list[Step] = [(JobState.ACCEPTED, 1, "w-1"), (JobState.RUNNING, 1, "w-1")]
+LOST = "Delivery 2 of the job: worker w-1 was lost; it runs on worker w-2"
+CHANGES: list[tuple[list[Step], str | None]] = [
+    ([*FIRST, (JobState.ACCEPTED, 2, "w-2")], LOST),
+    ([*FIRST, (JobState.RUNNING, 1, "w-2"), (JobState.ACCEPTED, 2, "w-2")], LOST),
+    ([*FIRST, (JobState.RUNNING, 2, "w-2")], LOST),
+    ([*FIRST, (JobState.ACCEPTED, 2, "w-2"), (JobState.RUNNING, 2, "w-2")], None),
+    (
+        [*FIRST, (JobState.ACCEPTED, 2, "w-1")],
+        "Delivery 2 of the job: worker w-1 was interrupted; it runs there again",
+    ),
+    (
+        [*FIRST, (JobState.RELEASED, 1, "w-1"), (JobState.ACCEPTED, 2, "w-2")],
+        "Accepted by worker w-2 (delivery 2)",
+    ),
+    (
+        [*FIRST, (JobState.ACCEPTED, 2, "w-2"), (JobState.ACCEPTED, 3, "w-1")],
+        "Delivery 3 of the job: worker w-2 was lost; it runs on worker w-1",
+    ),
+    ([(JobState.RUNNING, 1, "w-1")], None),
+]
+
+
+@pytest.mark.parametrize(("steps", "line"), CHANGES)
+def test_line_of_another_delivery_says_why_there_is_one(
+    steps: list[Step], line: str | None
+) -> None:
+    """A lost worker is named, and who has the job now; a worker that takes over runs it later."""
+    job, last = JobLines(2000), None
+    for state, delivery, worker in steps:
+        last = job.change_of(event(state, delivery=delivery, worker_id=worker))
+    assert last == line

@@ -194,6 +194,22 @@ async def test_progress_is_logged_once_in_an_interval(run: Runner) -> None:
     ]
 
 
+async def test_another_delivery_is_logged_at_once(run: Runner) -> None:
+    """Whether its worker says that it accepts the job or not."""
+    wait = await run(
+        arrival(event(JobState.ACCEPTED)),
+        running(9),
+        (1.0, running(1, delivery=2, worker_id="w-2")),
+        (0.1, running(2, delivery=2, worker_id="w-2")),
+        (5.0, running(3, delivery=2, worker_id="w-2")),
+        arrival(event(JobState.SUCCEEDED, delivery=2)),
+    )
+    assert [words for _, words in wait.log][2:] == [
+        "Delivery 2 of the job: worker w-1 was lost; it runs on worker w-2",
+        "30 %: 3 of 10",
+    ]
+
+
 async def test_heartbeats_and_stale_events_are_not_logged(run: Runner) -> None:
     """They would only delay the next useful line."""
     wait = await run(
