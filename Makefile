@@ -25,7 +25,7 @@ FUZZ_SECONDS ?= 600
 FUZZ_SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-airflow test-all chaos fuzz bench lint format docs reference \
+.PHONY: help setup demo test test-unit test-airflow test-all chaos fuzz bench lint format docs screenshots reference \
 	requirements clean
 
 help:  ## List the targets.
@@ -105,6 +105,9 @@ docs: $(DOCS_READY)  ## Build the documentation site into build/site. A warning 
 	@# Not --quiet: MkDocs would not see its warnings, and the build would pass.
 	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build
 	@echo "Open build/site/index.html. For the search: $(PYTHON) -m http.server --directory build/site"
+
+screenshots: $(READY) $(DOCS_READY)  ## Take the pictures of the demo and of Airflow's pages again (needs Chromium).
+	@$(DOCS_VENV)/bin/python -m website.screenshots
 
 reference: $(READY)  ## Write the facts of the source into the pages of docs/reference.
 	@$(BIN)/python -m tests.contract.reference

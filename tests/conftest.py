@@ -170,6 +170,7 @@ class _TestsOfOneAirflow(LoadFileScheduling):  # type: ignore[misc]  # xdist has
         return AIRFLOW_TESTS if nodeid.startswith(AIRFLOW_TESTS) else super()._split_scope(nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)  # pytest also runs without xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
     """Give `--dist loadfile` its scheduler."""
     return _TestsOfOneAirflow(config, log) if config.getvalue("dist") == "loadfile" else None

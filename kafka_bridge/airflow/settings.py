@@ -126,7 +126,7 @@ def config_section() -> dict[str, object]:
         "options": {
             name: {
                 "description": option.description,
-                "version_added": "0.1.0",
+                "version_added": "0.2.0",
                 "type": "string",
                 "example": option.example,
                 "default": option.default,

@@ -1,4 +1,4 @@
-"""A newcomer types what the quickstart says, from its second step on, and gets a result."""
+"""A newcomer types what the README and the quickstart say, and gets a result."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ import pytest
 
 from kafka_bridge.testing.ports import free_port
 
-PAGE = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "quickstart.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 BLOCK = re.compile(r"```(console|python)\n(.*?)```", re.DOTALL)
 SECONDS = 400
+INSTALL_SECONDS = 600
 STOP_SECONDS = 60
 USUAL_PORT = "9092"
 
@@ -31,17 +34,59 @@ def write_files(folder: Path) -> None:
             file.write_text(text, encoding="utf-8")
 
 
+def commands(text: str) -> list[str]:
+    """Return the commands of a page, in their order."""
+    blocks = [block for kind, block in BLOCK.findall(text) if kind == "console"]
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    return [line.removeprefix("$ ") for line in lines]
+
+
 def typed(broker: str, port: int) -> str:
-    """Return the commands in their order, with another port: another test may use the usual one."""
-    steps = PAGE.partition("## 2. Kafka\n")[2]
-    blocks = [text for kind, text in BLOCK.findall(steps) if kind == "console"]
-    lines = [line for text in blocks for line in text.splitlines() if line.startswith("$ ")]
-    commands = [line.removeprefix("$ ") for line in lines if not line.startswith("$ pip install")]
-    assert sum("kafka-bridge broker" in each for each in commands) == 1
+    """Return the commands from the second step on, with another port: the usual one may be taken.
+
+    pip finds that pytest is installed already, if it is.
+    """
+    steps = commands(PAGE.partition("## 2. Kafka\n")[2])
+    assert sum("kafka-bridge broker" in each for each in steps) == 1
     own = f"kafka-bridge broker --kind {broker} --port {port}"
-    script = "\n".join(each.replace("kafka-bridge broker", own) for each in commands)
+    script = "\n".join(each.replace("kafka-bridge broker", own) for each in steps)
     assert USUAL_PORT in script
     return script.replace(USUAL_PORT, str(port))
+
+
+def run(script: str, folder: Path, programs: Path, seconds: float) -> str:
+    """Run commands as in one terminal, and return what they printed. Every command must succeed.
+
+    :param programs: the folder of ``python``, ``pip`` and ``kafka-bridge``
+    """
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "KAFKA_"))}
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    log = folder / "output"
+    with log.open("w") as output_file:  # not a pipe: what runs in the background keeps it open
+        done = subprocess.run(
+            ["bash", "-ec", script],
+            cwd=folder,
+            env={**inherited, "PATH": path, "BASH_ENV": str(_noting_pids(folder))},
+            stdout=output_file,
+            stderr=subprocess.STDOUT,
+            timeout=seconds,
+            check=False,
+        )
+    output = log.read_text("utf-8")
+    assert done.returncode == 0, output
+    return output
+
+
+def run_a_job(broker: str, folder: Path, programs: Path) -> None:
+    """Type the steps of the quickstart: the DAG's task succeeds."""
+    write_files(folder)
+    output = run(typed(broker, free_port()), folder, programs, SECONDS)
+    assert "jobs.requests: created" in output
+    assert "1 passed" in output
+    assert re.search(r"Job [0-9a-f-]{36}: SUCCEEDED", output)
+    assert "DagRun Finished" in output
+    assert "state=success" in output
+    assert "Ready for jobs" in (folder / "worker.log").read_text("utf-8")
 
 
 @pytest.fixture
@@ -64,28 +109,21 @@ def test_commands_of_the_quickstart_run_a_job(
     """In one terminal, in the page's order: every command succeeds, and the DAG's task does."""
     if broker == "apache":
         request.getfixturevalue("kafka_jars")
-    write_files(folder)
-    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "KAFKA_"))}
-    log = folder / "output"
-    with log.open("w") as output_file:  # not a pipe: what runs in the background keeps it open
-        done = subprocess.run(
-            ["bash", "-ec", typed(broker, free_port())],
-            cwd=folder,
-            env={**inherited, "PATH": programs, "BASH_ENV": str(_noting_pids(folder))},
-            stdout=output_file,
-            stderr=subprocess.STDOUT,
-            timeout=SECONDS,
-            check=False,
-        )
-    output = log.read_text("utf-8")
-    assert done.returncode == 0, output
-    assert "jobs.requests: created" in output
-    assert "1 passed" in output
-    assert re.search(r"Job [0-9a-f-]{36}: SUCCEEDED", output)
-    assert "DagRun Finished" in output
-    assert "state=success" in output
-    assert "Ready for jobs" in (folder / "worker.log").read_text("utf-8")
+    run_a_job(broker, folder, Path(sys.executable).parent)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(INSTALL_SECONDS + SECONDS + 60)
+def test_wheel_in_an_empty_environment_runs_a_job(folder: Path) -> None:
+    """The README's commands build a wheel and install it with its extras; then the quickstart."""
+    environment = folder / "environment"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    build, install = [each for each in commands(README) if "dist" in each.split("#")[0]]
+    wheels = str(folder / "dist")
+    assert build.endswith("--wheel-dir dist .")
+    here = [f"{build.removesuffix('dist .')}{wheels} {ROOT}", install.replace("$PWD/dist", wheels)]
+    run("\n".join(here), folder, environment / "bin", INSTALL_SECONDS)
+    run_a_job("embedded", folder, environment / "bin")
 
 
 def _noting_pids(folder: Path) -> Path:

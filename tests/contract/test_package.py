@@ -12,6 +12,8 @@ import pytest
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
+from kafka_bridge import __version__
+
 ROOT = Path(__file__).parents[2]
 NEEDED = [
     "kafka_bridge/py.typed",
@@ -42,6 +44,14 @@ def test_the_wheel_has_the_licence_the_schemas_and_the_mark_of_types(
         "kafka_bridge",
         "airflow_kafka_bridge",
     }
+
+
+def test_the_readme_and_the_changelog_name_this_version(wheel: zipfile.ZipFile) -> None:
+    """The README's commands install the wheel that they have built."""
+    assert wheel.filename is not None
+    assert Path(wheel.filename).name in (ROOT / "README.md").read_text("utf-8")
+    versions = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert versions[0] == __version__
 
 
 def test_the_source_distribution_has_them_too_and_can_be_built(tmp_path: Path) -> None:
