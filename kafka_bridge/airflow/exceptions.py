@@ -6,6 +6,8 @@ AirflowException, and fails it at once after an AirflowFailException.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from kafka_bridge.airflow.compat import AirflowException, AirflowFailException
 from kafka_bridge.protocol.errors import (
     JobCancelled,
@@ -16,6 +18,8 @@ from kafka_bridge.protocol.errors import (
     Undecodable,
 )
 from kafka_bridge.protocol.messages import ErrorType, JobFailure
+
+E = TypeVar("E", bound=Exception)
 
 
 class KafkaJobFailed(JobFailed, AirflowException):
@@ -86,3 +90,12 @@ def failed(error: JobFailure) -> KafkaJobFailed | KafkaJobFailedNonRetryable:
     """Return the exception for a worker's error."""
     kind = KafkaJobFailed if error.retryable else KafkaJobFailedNonRetryable
     return kind(error.type, error.message, error.details, retryable=error.retryable)
+
+
+def without_frames(error: E) -> E:
+    """Return the error without the frames that it has passed.
+
+    Airflow writes the traceback of what a task raises to its log. For the outcome of a job it would
+    show where the bridge read it, which helps nobody. Raise the error ``from None``.
+    """
+    return error.with_traceback(None)

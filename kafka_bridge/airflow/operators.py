@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.base import BridgeOperator
-from kafka_bridge.airflow.exceptions import KafkaJobKilled
+from kafka_bridge.airflow.exceptions import KafkaJobKilled, without_frames
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.links import JobLink
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
 from kafka_bridge.airflow.specs import JobSpec, OnRetry, Reply, WaitSpec
 from kafka_bridge.airflow.waiting_operator import WaitingOperator
-from kafka_bridge.protocol.errors import ConfigurationError, JobCancelled
+from kafka_bridge.protocol.errors import ConfigurationError, JobCancelled, JobError
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink
@@ -219,7 +219,10 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         :raises PayloadNotSerialisable: the payload has no JSON form
         :raises KafkaError: a topic is missing, or the brokers did not accept the request
         """
-        return self._wait_for(context, self.attempts(context, self.wait_spec).begin())
+        try:
+            return self._wait_for(context, self.attempts(context, self.wait_spec).begin())
+        except JobError as error:
+            raise without_frames(error) from None
 
     def execute_complete(
         self,
@@ -243,6 +246,8 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
             return super().execute_complete(context, event, handle.to_json(), wait=wait)
         except JobCancelled as error:
             return self._after_cancelled(context, handle, error)
+        except JobError as error:
+            raise without_frames(error) from None
 
     def what_needs_a_worker(self) -> dict[str, bool]:
         """Return what only a worker can do, by name, and whether it is asked for."""
@@ -266,9 +271,10 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
 
     def _after_cancelled(self, context: Context, job: JobHandle, error: JobCancelled) -> Any:
         if self.killed:
-            raise KafkaJobKilled(str(error)) from error
+            raise KafkaJobKilled(str(error)) from None
         if job.try_number == context["ti"].try_number:
-            raise error
+            self.log.error("Job %s is not retried: it was cancelled", job.correlation_id)
+            raise without_frames(error) from None
         self.make_payload(context)
         why = "it was cancelled"
         return self._wait_for(context, self.attempts(context).renew(job, why, cancel=False))

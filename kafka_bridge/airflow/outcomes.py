@@ -54,7 +54,7 @@ def result_of(ended: StatusEvent, location: RecordLocation) -> Any:
     if ended.state is JobState.CANCELLED:
         raise exceptions.KafkaJobCancelled(ended.message or "the job was cancelled")
     if ended.state is not JobState.SUCCEEDED:
-        raise _failure(ended)
+        raise failure_of(ended)
     if ended.result is None and ended.result_ref is not None:
         return asdict(ended.result_ref)  # the claim check: the result itself is stored elsewhere
     try:
@@ -110,7 +110,10 @@ def _not_storable(fault: str) -> str:
     return f"the job succeeded, but Airflow cannot store its result: {fault}. {STORE_ELSEWHERE}"
 
 
-def _failure(ended: StatusEvent) -> Exception:
+def failure_of(
+    ended: StatusEvent,
+) -> exceptions.KafkaJobFailed | exceptions.KafkaJobFailedNonRetryable:
+    """Return the exception for the end of a job that has failed."""
     if ended.error is not None:
         return exceptions.failed(ended.error)
     return exceptions.KafkaJobFailed(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from kafka_bridge.airflow.compat import (
     AirflowSkipException,
     TaskDeferralTimeout,
 )
-from kafka_bridge.airflow.exceptions import KafkaJobKilled
+from kafka_bridge.airflow.exceptions import KafkaJobKilled, without_frames
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
 from kafka_bridge.airflow.specs import Reply
@@ -124,20 +123,23 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
         """
         job = self.known_job(context)
         self.in_flight = job.correlation_id
-        with self._soft_fail():
+        try:
             return self.wait_for(context, job)
+        except (JobError, AirflowSensorTimeout) as error:
+            raise self._outcome(error) from None
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
     ) -> Any:
         """Go on after the deferral; Airflow calls this."""
         job = self.known_job(context)
-        with self._soft_fail():
-            try:
-                # Not the sensor's own: its soft_fail would skip after an error of the brokers, too.
-                return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
-            except TaskDeferralTimeout as error:
-                raise self._timed_out(job.correlation_id) from error
+        try:
+            # Not the sensor's own: its soft_fail would skip after an error of the brokers, too.
+            return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            raise self._outcome(self._timed_out(job.correlation_id)) from None
+        except JobError as error:
+            raise self._outcome(error) from None
 
     def wait_here(self, wait: JobWait, job: JobHandle, seconds: float | None) -> Any:
         """Wait in this process, within ``timeout``; see :meth:`WaitingOperator.wait_here`.
@@ -170,12 +172,9 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
             self.kafka.cancel(correlation_id, message)
         return AirflowSensorTimeout(message)
 
-    @contextmanager
-    def _soft_fail(self) -> Iterator[None]:
-        try:
-            yield
-        except (JobError, AirflowSensorTimeout) as error:
-            if not self.soft_fail or isinstance(error, KafkaJobKilled):
-                raise
-            self.log.info("soft_fail is set, so this task is skipped: %s", error)
-            raise AirflowSkipException(str(error)) from error
+    def _outcome(self, error: Exception) -> Exception:
+        """Return what the task raises after this error: with ``soft_fail``, a skip."""
+        if not self.soft_fail or isinstance(error, KafkaJobKilled):
+            return without_frames(error)
+        self.log.info("soft_fail is set, so this task is skipped: %s", error)
+        return AirflowSkipException(str(error))

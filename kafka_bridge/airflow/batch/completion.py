@@ -95,9 +95,12 @@ class Completion:
         if error.details:
             words = "The worker's own details of payloads[%d]:\n%s"
             self._log.error(words, index, block(error.details, job_limits().details))
+        failure = failure_of(jobs, tolerated)
+        if not failure.retryable:
+            self._log.error("The batch is not retried: another try could not help its failed jobs")
         if len(finished) == self._batch.total and lost_results(finished):
             self._keep_others(finished)
-        raise failure_of(jobs, tolerated)
+        raise failure
 
     def _storable(self, jobs: list[FinishedJob | None]) -> list[FinishedJob | None]:
         """Return the jobs with an error for each result that its destination cannot store."""

@@ -10,13 +10,13 @@ from kafka_bridge.airflow import arguments
 from kafka_bridge.airflow.base import BridgeOperator
 from kafka_bridge.airflow.batch.specs import BatchSpec, BatchWaitSpec, OnFailure
 from kafka_bridge.airflow.batch.trigger import KafkaJobBatchTrigger
-from kafka_bridge.airflow.exceptions import KafkaJobKilled
+from kafka_bridge.airflow.exceptions import KafkaJobKilled, without_frames
 from kafka_bridge.airflow.links import BatchLink
 from kafka_bridge.airflow.resume_delay import usual_resume_delay
 from kafka_bridge.airflow.settings import CONFIGURED, Setting
 from kafka_bridge.airflow.specs import Reply, ResultSpec
 from kafka_bridge.airflow.waiting_operator import how_long, seconds_here
-from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.protocol.errors import ConfigurationError, JobError
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink
@@ -305,7 +305,11 @@ class KafkaJobBatchOperator(BridgeOperator):
 
         known = Batch.from_json(batch) if batch else self._known_batch(context)
         self.batch = known.described()
-        return Completion(known, self.spec, self.kafka, context, self.log).xcom(event)
+        completion = Completion(known, self.spec, self.kafka, context, self.log)
+        try:
+            return completion.xcom(event)
+        except JobError as error:
+            raise without_frames(error) from None
 
     def _known_batch(self, context: Context) -> Batch:
         """Return the batch that this task has submitted last, as Kafka knows it.

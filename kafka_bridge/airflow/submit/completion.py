@@ -11,6 +11,7 @@ from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.kafka_access import KafkaAccess
 from kafka_bridge.airflow.limits import job_limits, require_fit
 from kafka_bridge.airflow.outcomes import (
+    failure_of,
     is_stored_by_airflow,
     plain_event,
     result_of,
@@ -24,7 +25,9 @@ from kafka_bridge.kafka.records import Record
 from kafka_bridge.kafka.responses.subscriptions import Arrival
 from kafka_bridge.protocol.errors import RecordGone, RecordLocation, RemoteProtocolError
 from kafka_bridge.protocol.messages import ErrorType, JobState, StatusEvent
-from kafka_bridge.protocol.sanitize import block
+from kafka_bridge.protocol.sanitize import block, one_line
+
+NOT_RETRIED = "not retried: the service said retryable=false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +70,27 @@ class JobCompletion:
         else:  # of a plain reply, the headers are needed as well
             record = read_record(self.kafka.config, location, self.kafka.timeout)
         ended = self._terminal_event(record, event["state"])
-        self.log.info("Job %s: %s", ended.correlation_id, ended.state)
-        if ended.error is not None and ended.error.details:
-            details = block(ended.error.details, job_limits().details)
-            self.log.error("The worker's own details:\n%s", details)
+        self._log_end(ended)
         duration = ended.occurred_at.timestamp() - self.job.submitted_at
         job_metrics.completed(self.job.job_type, ended.state, duration)
         if self.spec.handler is None and self.spec.do_xcom_push and is_stored_by_airflow():
             require_fit(ended, location)
         return result_of(ended, location)
+
+    def _log_end(self, ended: StatusEvent) -> None:
+        job, limits = ended.correlation_id, job_limits()
+        if ended.state is JobState.SUCCEEDED:
+            self.log.info("Job %s: SUCCEEDED", job)
+        elif ended.state is JobState.CANCELLED:
+            self.log.warning("Job %s: CANCELLED: %s", job, ended.message or "no reason was given")
+        else:
+            failure = failure_of(ended)
+            text = f"FAILED: {failure}" if ended.error is not None else str(failure)
+            verdict = "" if failure.retryable else f"; {NOT_RETRIED}"
+            self.log.error("Job %s: %s%s", job, one_line(text, limits.message), verdict)
+            if failure.details:
+                details = block(failure.details, limits.details)
+                self.log.error("The worker's own details:\n%s", details)
 
     def _terminal_event(self, record: Record, state: str) -> StatusEvent:
         try:

@@ -233,7 +233,10 @@ def test_details_of_an_error_are_logged(complete: Complete, log: Log) -> None:
     """The worker's traceback stands in the task's log."""
     with pytest.raises(KafkaJobFailed):
         complete(failure(retryable=True, details="Traceback …"))
-    assert log.lines == [f"Job {JOB}: FAILED", "The worker's own details:\nTraceback …"]
+    assert log.lines == [
+        f"Job {JOB}: FAILED: disk_full: No space left",
+        "The worker's own details:\nTraceback …",
+    ]
 
 
 def wait_failed(error: str, **arguments: Any) -> Exception:

@@ -437,6 +437,7 @@ def test_result_that_airflow_cannot_store_fails_the_task_and_keeps_the_others(
         "First error: payloads[1]: result_not_storable: result.name: contains NUL. "
     )
     first, lost, last = pushed["return_value"]
+    assert "The batch is not retried: another try could not help its failed jobs" in log.lines
     assert (first, last) == (DONE.result, DONE.result)
     assert lost["error"]["message"].startswith("result.name: contains NUL")
     assert log.lines[-1] == "The task fails; the results that can be stored are its XCom"
