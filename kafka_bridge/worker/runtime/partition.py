@@ -10,6 +10,7 @@ from itertools import chain, islice
 
 from kafka_bridge.kafka.consumer import Position
 from kafka_bridge.worker.runtime.finished_runs import (
+    WORTHWHILE,
     ConsumedRecord,
     FinishedRuns,
     Run,
@@ -177,10 +178,16 @@ class OffsetTracker:
     @property
     def to_commit(self) -> Position | None:
         """The position, with what is finished above it; None if nothing was consumed."""
-        offset, finished = self.position, self.finished
+        offset = self.position
         if offset is None:
             return None
+        finished = self.finished if self._finished_above(offset) >= WORTHWHILE else None
         return Position(offset, "" if finished is None else to_metadata(offset, finished))
+
+    def _finished_above(self, position: int) -> int:
+        """Return how many offsets are finished above the position; more if some do not exist."""
+        reached = max(self._next or 0, self._ahead[-1][1] if self._ahead else 0)
+        return reached - position - len(self._unfinished) - self.skipped
 
     def moved(self) -> Position | None:
         """Return what to commit, or None when it has not changed since it was last returned."""

@@ -41,11 +41,13 @@ class RecentIds:
         return had_older
 
     def __contains__(self, job: bytes) -> bool:
-        packed = _packed(job)
+        # Asked several times for each job: each step that is left out counts.
+        if not self._count or not (packed := _packed(job)):
+            return False
         place = hash(packed) % _BUCKETS
-        return bool(packed) and any(
-            _has(each[place], packed) for each in (self._newer, self._older)
-        )
+        if _has(self._newer[place], packed):
+            return True
+        return self._older_count > 0 and _has(self._older[place], packed)
 
     def __len__(self) -> int:
         return self._count + self._older_count
@@ -58,11 +60,9 @@ def _buckets() -> list[bytearray]:
 
 def _has(bucket: bytearray, packed: bytes) -> bool:
     at = bucket.find(packed)
-    while at % _ID_BYTES:  # the end of one id and the beginning of the next, or not found
-        if at < 0:
-            return False
+    while at > 0 and at % _ID_BYTES:  # the end of one id and the beginning of the next
         at = bucket.find(packed, at + 1)
-    return True
+    return at >= 0
 
 
 def _packed(job: bytes) -> bytes:
