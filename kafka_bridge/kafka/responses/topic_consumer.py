@@ -175,11 +175,12 @@ class TopicConsumer:
 
     # Reading.
 
-    def poll(self) -> list[ck.Message]:
+    def poll(self, seconds: float = POLL_SECONDS) -> list[ck.Message]:
         """Return what has arrived.
 
         Nothing is held back in the hope of a fuller batch, but where records come in masses.
 
+        :param seconds: how long to wait for the first record
         :raises KafkaError: something failed that does not heal by itself
         """
         if self._consumer is None:
@@ -188,7 +189,7 @@ class TopicConsumer:
         if self._last_batch >= MANY_RECORDS:
             batch = self._consumer.consume(BATCH_RECORDS, timeout=FILL_SECONDS)
         else:
-            batch = arrived(self._consumer, POLL_SECONDS, BATCH_RECORDS)
+            batch = arrived(self._consumer, seconds, BATCH_RECORDS)
         self._raise_what_will_not_heal()
         self._last_batch = len(batch)
         return batch
@@ -224,7 +225,7 @@ class TopicConsumer:
             raise failure_of(
                 self._consumer,
                 self._fatal,
-                doing=f"reading responses from topic {self.topic!r}",
+                doing=f"reading topic {self.topic!r}",
                 servers=self._config.bootstrap_servers,
                 topic=self.topic,
             )

@@ -19,13 +19,13 @@ from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW
 from kafka_bridge.kafka.unreadable import SkippedBatches
 from kafka_bridge.protocol.errors import AccessDenied, KafkaBridgeError, TopicNotFound
 from kafka_bridge.protocol.messages import JobRequest
+from kafka_bridge.protocol.recent_ids import RecentIds
 from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime.ledger_snapshot import (
     SCAN_SECONDS,
     LedgerSnapshot,
     read_snapshot,
 )
-from kafka_bridge.worker.runtime.recent_ids import RecentIds
 from kafka_bridge.worker.runtime.topic_access import TopicAccess
 
 _log = bounded_logger(__name__)

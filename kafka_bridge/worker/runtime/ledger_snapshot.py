@@ -24,8 +24,8 @@ from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
 from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState, StatusEvent
+from kafka_bridge.protocol.recent_ids import RecentIds
 from kafka_bridge.protocol.sanitize import LINE_BYTES
-from kafka_bridge.worker.runtime.recent_ids import RecentIds
 
 SCAN_SECONDS = 60.0
 """How long the brokers may send nothing during a reading; an open transaction ends before."""

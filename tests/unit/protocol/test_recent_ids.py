@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_bridge.protocol.ids import new_correlation_id
-from kafka_bridge.worker.runtime.recent_ids import RecentIds
+from kafka_bridge.protocol.recent_ids import RecentIds
 
 
 def ids(count: int) -> list[bytes]:
@@ -42,7 +42,7 @@ def test_an_id_is_held_exactly_if_it_was_added(
 
 def test_two_ids_side_by_side_are_not_taken_for_a_third(monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of one and the beginning of the next look like an id."""
-    monkeypatch.setattr("kafka_bridge.worker.runtime.recent_ids._BUCKETS", 1)
+    monkeypatch.setattr("kafka_bridge.protocol.recent_ids._BUCKETS", 1)
     recent = RecentIds(10)
     for digit in "12":
         recent.add(str(uuid.UUID(digit * 32)).encode())
