@@ -21,7 +21,7 @@ from confluent_kafka.admin import AdminClient
 from bench.measure import Result, Round, Scale, Target
 from bench.rows.worker import Stage, environment, is_end
 from bench.traffic import PARTITIONS, job_ids, raw_consumer
-from kafka_bridge.worker.runtime.finished_runs import from_metadata
+from kafka_bridge.kafka.finished_runs import from_metadata
 
 FINISHED = 300_000
 OLD = 8

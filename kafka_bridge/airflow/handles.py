@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -19,7 +19,8 @@ class JobHandle:
     ``attempt`` counts the submissions of the task that published the job, and ``try_number`` is
     Airflow's at that submission. ``start_offsets`` are, by partition, the ends of the response
     topic before it. ``submitted_at`` is the time of the publish, in seconds since 1970. ``reply``
-    is ``"events"`` or ``"plain"``.
+    is ``"events"`` or ``"plain"``. ``request_partition`` and ``request_offset`` are the place of
+    the request in its topic; None in the handles of earlier versions.
     """
 
     correlation_id: str
@@ -32,6 +33,8 @@ class JobHandle:
     start_offsets: list[int]
     submitted_at: float
     reply: str
+    request_partition: int | None = None
+    request_offset: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the value of the XCom."""
@@ -57,17 +60,17 @@ class JobHandle:
         """
         if isinstance(value, str):
             value = _parsed(value)
-        names = {field.name for field in fields(cls)}
+        required = {field.name for field in fields(cls) if field.default is MISSING}
         if (
             not isinstance(value, Mapping)
-            or names - value.keys()
+            or required - value.keys()
             or not is_correlation_id(str(value["correlation_id"]))
         ):
             raise ConfigurationError(
                 "job must be what KafkaJobPublishOperator returns, as it is, or as JSON text "
                 f"(in a template: `| tojson`), not {value!r:.100}"
             )
-        return cls(**{name: value[name] for name in names})
+        return cls(**{each.name: value[each.name] for each in fields(cls) if each.name in value})
 
 
 def _parsed(text: str) -> Any:

@@ -94,6 +94,9 @@ class WaitSpec(TriggerSpec):
     end_from_trigger: bool
     reply: Reply
     logged_offsets: list[int]
+    request_topic: str
+    request_partition: int | None
+    request_offset: int | None
 
 
 @dataclass(frozen=True, slots=True)

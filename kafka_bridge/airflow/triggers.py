@@ -40,6 +40,10 @@ class KafkaJobTrigger(KillableTrigger):
     :param reply: how the service answers: ``"events"``, or ``"plain"``: only with the result
     :param logged_offsets: by partition, the end of those events that are in the task's log already;
         no value for a partition: none of its events are
+    :param request_topic: the topic of its request, of which the log says how many jobs are queued;
+        empty: the log says nothing of it
+    :param request_partition: the partition of its request; None: it is not known
+    :param request_offset: the offset of its request; None: it is not known
     """
 
     def __init__(
@@ -63,6 +67,9 @@ class KafkaJobTrigger(KillableTrigger):
         end_from_trigger: bool = False,
         reply: str = "events",
         logged_offsets: Sequence[int] = (),
+        request_topic: str = "",
+        request_partition: int | None = None,
+        request_offset: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.spec = WaitSpec(
@@ -84,6 +91,9 @@ class KafkaJobTrigger(KillableTrigger):
             end_from_trigger=end_from_trigger,
             reply=Reply(reply),
             logged_offsets=list(logged_offsets),
+            request_topic=request_topic,
+            request_partition=request_partition,
+            request_offset=request_offset,
         )
         self._fired = False
 

@@ -165,6 +165,9 @@ class WaitingOperator(BridgeOperator):
             end_from_trigger=self.end_from_trigger and self.deferrable,
             reply=Reply(job.reply),
             logged_offsets=[],
+            request_topic=job.request_topic,
+            request_partition=job.request_partition,
+            request_offset=job.request_offset,
         )
 
     def execute_complete(

@@ -22,6 +22,7 @@ from kafka_bridge.airflow.submit.requests import new_request
 from kafka_bridge.airflow.submit.submission import Submission, milliseconds
 from kafka_bridge.airflow.submit.submitter import Submitter
 from kafka_bridge.airflow.task_log import TaskLog
+from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.messages import JobState
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ class Attempts:
         last = self._last() if self._ti.try_number > 1 else None
         if last is None:
             return self._submit(attempt=1)
-        job_id, submission = last
-        job = self._handle_of(job_id, submission)
+        job_id, submission, _ = last
+        job = self._handle_of(*last)
         fate = fate_of(job, self._kafka, self._wait_spec and self._wait_spec(job))
         why = self._why_renewed(submission, fate)
         if why is not None:
@@ -103,9 +104,12 @@ class Attempts:
             self._kafka.cancel(job.correlation_id, f"{why}: another attempt follows")
         return self._submit(job.attempt + 1)
 
-    def _last(self) -> tuple[str, Submission] | None:
+    def _last(self) -> tuple[str, Submission, RecordLocation | None] | None:
         found = earlier_requests(self._kafka, self._spec.request_topic, self._context)
-        return found.submissions[-1] if found.submissions else None
+        if not found.submissions:
+            return None
+        job_id, submission = found.submissions[-1]
+        return job_id, submission, found.places.get(job_id)
 
     def _why_renewed(self, submission: Submission, fate: Fate) -> str | None:
         if (why := why_another_life(submission, self._context)) is not None:
@@ -137,14 +141,16 @@ class Attempts:
 
         submitter = Submitter(self._kafka.config, spec.encoding, spec.reply, spec.broker_timeout)
         submitted, location = submitter.submit(request, spec.request_topic, submission)
-        job = self._handle_of(request.correlation_id, submitted)
+        job = self._handle_of(request.correlation_id, submitted, location)
         self._log.info(
             "Published job %s (%s) as %s", job.correlation_id, request.job_type, location
         )
         job_metrics.submitted(request.job_type)
         return Begun(job)
 
-    def _handle_of(self, job_id: str, submission: Submission) -> JobHandle:
+    def _handle_of(
+        self, job_id: str, submission: Submission, place: RecordLocation | None
+    ) -> JobHandle:
         spec = self._spec
         return JobHandle(
             correlation_id=job_id,
@@ -157,4 +163,6 @@ class Attempts:
             start_offsets=submission.ends,
             submitted_at=submission.created_at / 1000,
             reply=spec.reply,
+            request_partition=place.partition if place else None,
+            request_offset=place.offset if place else None,
         )

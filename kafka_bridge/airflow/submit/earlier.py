@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from kafka_bridge.airflow.kafka_access import KafkaAccess
 from kafka_bridge.airflow.submit.requests import prefix_of
 from kafka_bridge.airflow.submit.submission import Life, Submission, milliseconds
 from kafka_bridge.kafka.lookups.job_lookup import requests_of
+from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.ids import correlation_id_from_key
 
 if TYPE_CHECKING:
@@ -21,11 +23,13 @@ class Earlier:
     """The requests of a task instance.
 
     ``submissions`` come with the correlation id of the request that says so, in the order in which
-    they were submitted. ``published`` are the ids of all requests: a batch has many.
+    they were submitted. ``published`` are the ids of all requests: a batch has many. ``places``
+    says by correlation id where the requests with a submission lie.
     """
 
     submissions: list[tuple[str, Submission]]
     published: frozenset[str]
+    places: Mapping[str, RecordLocation] = field(default_factory=dict)
 
 
 def earlier_requests(kafka: KafkaAccess, topic: str, context: Context) -> Earlier:
@@ -33,7 +37,7 @@ def earlier_requests(kafka: KafkaAccess, topic: str, context: Context) -> Earlie
 
     :raises KafkaError: the topic cannot be read
     """
-    found, published = dict[str, Submission](), set[str]()
+    found, places, published = dict[str, Submission](), dict[str, RecordLocation](), set[str]()
     prefix = prefix_of(context["ti"])
     for record in requests_of(kafka.config, topic, prefix, _since(context), kafka.timeout):
         job = correlation_id_from_key(record.key)
@@ -43,8 +47,9 @@ def earlier_requests(kafka: KafkaAccess, topic: str, context: Context) -> Earlie
         submission = Submission.of_headers(record.headers)
         if submission is not None:
             found[job] = submission
+            places.setdefault(job, record.location)
     ordered = sorted(found.items(), key=lambda each: each[1].order)
-    return Earlier(ordered, frozenset(published))
+    return Earlier(ordered, frozenset(published), places)
 
 
 def life_of(context: Context) -> Life:

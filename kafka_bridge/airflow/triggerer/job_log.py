@@ -121,6 +121,11 @@ class SparingLog:
         """Whether a line is kept."""
         return self._kept is not None
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the job and the process may log something now."""
+        return not (self._own.is_spent or self._budget.is_spent)
+
     def log(self, line: str, *, is_rare: bool = False) -> None:
         """Log a line, or keep it for later; it replaces a kept line.
 
@@ -133,7 +138,7 @@ class SparingLog:
         """Log the kept line if the limits allow it now."""
         if self._kept is None or not (self._is_rare or time.monotonic() >= self._next_at):
             return
-        if not (self._own.is_spent or self._budget.is_spent):
+        if self.has_room:
             self.flush()
 
     def flush(self) -> None:
@@ -169,6 +174,11 @@ class JobLog:
     def progress(self, line: str, *, is_rare: bool = False) -> None:
         """Log how far the job is."""
         self._progress.log(line, is_rare=is_rare)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the limits allow a line now. What is of no use later need not be logged."""
+        return self._progress.has_room
 
     def warning(self, line: str) -> None:
         """Log that something is wrong."""

@@ -10,10 +10,19 @@ from airflow.triggers.base import TriggerEvent
 
 from kafka_bridge.airflow.kafka_access import head_reader
 from kafka_bridge.airflow.limits import job_limits
-from kafka_bridge.airflow.progress_text import JobLines
-from kafka_bridge.airflow.specs import WaitSpec
+from kafka_bridge.airflow.progress_text import JobLines, duration
+from kafka_bridge.airflow.queue_text import queue_facts
+from kafka_bridge.airflow.specs import Reply, WaitSpec
 from kafka_bridge.airflow.task_log import TaskLog
-from kafka_bridge.airflow.triggerer.job_log import PROCESS_BUDGET, Allowance, JobLog
+from kafka_bridge.airflow.triggerer import queue_watch
+from kafka_bridge.airflow.triggerer.job_log import (
+    PROCESS_BUDGET,
+    WARNING_BYTES,
+    Allowance,
+    JobLog,
+)
+from kafka_bridge.airflow.triggerer.queue_watch import Look
+from kafka_bridge.airflow.triggerer.quiet_times import next_words_at
 from kafka_bridge.airflow.triggerer.shared_readers import join_hub
 from kafka_bridge.airflow.triggerer.timeouts import MARGIN_SECONDS, JobTimeouts
 from kafka_bridge.airflow.triggerer.trigger_events import (
@@ -31,6 +40,7 @@ from kafka_bridge.protocol.errors import (
 )
 from kafka_bridge.protocol.lifecycle import TERMINAL, Verdict
 from kafka_bridge.protocol.messages import StatusEvent
+from kafka_bridge.protocol.sanitize import one_line
 
 BURST_SECONDS = 2.0
 """A job that was quiet may have as many events read at once as otherwise in this time."""
@@ -38,6 +48,8 @@ EVENT_BYTES = 64 * 1024
 """Reading an event of this size takes a millisecond at most; a larger one counts as several."""
 STEPS = 100
 """How many notices are handled before other tasks of the event loop run."""
+_QUEUED = {Reply.EVENTS: "Queued", Reply.PLAIN: "No reply"}
+"""A service with plain replies does not say when it begins."""
 
 
 class JobWait:
@@ -45,6 +57,12 @@ class JobWait:
 
     :raises ConfigurationError: the configured limits are invalid
     """
+
+    # Of the class: for most of the tens of thousands of waiting jobs they never change.
+    _is_over = False
+    _asks = False
+    """Whether the queue watch is to answer."""
+    _said_why_unknown = False
 
     def __init__(self, spec: WaitSpec, log: TaskLog) -> None:
         self.end: Arrival | None = None
@@ -59,7 +77,9 @@ class JobWait:
         self._events = Allowance(rate, rate * BURST_SECONDS)
         self._leaves_events_out = False
         self._logged = dict(enumerate(spec.logged_offsets))
-        self._timeouts = JobTimeouts(spec, began=time.time())
+        self._said_at = began = time.time()
+        """When the log last said what the job waits for, or the wait began; seconds since 1970."""
+        self._timeouts = JobTimeouts(spec, began)
 
     @property
     def logged_offsets(self) -> list[int]:
@@ -89,6 +109,7 @@ class JobWait:
             try:
                 return await self._outcome(joined)
             finally:
+                self._is_over = True
                 self._log.close()
 
     async def _outcome(self, waiter: Waiter) -> dict[str, Any]:
@@ -101,14 +122,46 @@ class JobWait:
             deadline = timeouts.deadline()
             # If no timeout applies now, one may later, when the reader is live again.
             wake_at = time.time() + MARGIN_SECONDS if deadline is None else deadline.at
-            received = await waiter.next(wake_at)
+            received = await waiter.next(min(wake_at, self._next_words_at))
             if received is None:
                 timeouts.live_since = waiter.live_since
-                if (expired := timeouts.expired(time.time())) is not None:
+                now = time.time()
+                if (expired := timeouts.expired(now)) is not None:
                     return wait_failure(expired.reason.value, expired.message)
+                if now >= self._next_words_at:
+                    self._say_what_it_waits_for(now)
             elif (outcome := self._handle(received[1])) is not None:
                 return outcome
             self._log.log_kept()
+
+    @property
+    def _next_words_at(self) -> float:
+        has_queue = bool(self._spec.request_topic)
+        return next_words_at(self._timeouts, self._said_at, has_queue=has_queue)
+
+    def _say_what_it_waits_for(self, now: float) -> None:
+        self._said_at = now
+        if self._timeouts.queued_since is None:
+            if self._log.has_room:
+                self._log.warning(self._timeouts.silence(now))
+        elif not self._asks:
+            self._asks = True
+            queue_watch.ask(self._spec.kafka_config_id, self._spec.request_topic, self._say_queued)
+
+    def _say_queued(self, look: Look) -> bool:
+        """Log what a look has found; return False if that is not news of this job any more."""
+        self._asks = False
+        since, spec = self._timeouts.queued_since, self._spec
+        if since is None or self._is_over or not self._log.has_room:
+            return False
+        line = f"{_QUEUED[spec.reply]} for {duration(time.time() - since)}"
+        if look.queue.unknown is None or not self._said_why_unknown:
+            place = spec.request_partition, spec.request_offset
+            facts = queue_facts(look.queue, look.paces, *place)
+            line = line if facts is None else f"{line}: {facts}"
+        self._said_why_unknown = look.queue.unknown is not None
+        self._log.progress(one_line(line, WARNING_BYTES), is_rare=True)
+        return True
 
     def _handle(self, notice: Notice) -> dict[str, Any] | None:
         """Handle a notice; return the outcome if it is the job's terminal event.

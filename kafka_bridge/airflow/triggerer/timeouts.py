@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from kafka_bridge.airflow.progress_text import duration
 from kafka_bridge.airflow.specs import WaitSpec
 from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.lifecycle import JobHistory, Verdict
@@ -56,9 +57,13 @@ class Timeouts(ABC):
     def _deadlines(self) -> Iterator[Deadline]:
         """Give a deadline for each timeout that applies now."""
 
+    @property
+    def proves_something_at(self) -> float:
+        """Before this moment, that an event is missing proves nothing; infinite if never."""
+        return max(self._began, self.live_since) + MARGIN_SECONDS
+
     def _deadline(self, at: float, reason: ErrorType, message: str) -> Deadline:
-        earliest = max(self._began, self.live_since) + MARGIN_SECONDS
-        return Deadline(max(at, earliest), reason, message)
+        return Deadline(max(at, self.proves_something_at), reason, message)
 
 
 class JobTimeouts(Timeouts):
@@ -73,6 +78,27 @@ class JobTimeouts(Timeouts):
         self._queued_at = spec.submitted_at
         self._started_at: float | None = None
         self._worker = "the worker"
+
+    @property
+    def queued_since(self) -> float | None:
+        """Since when the job waits for a worker, seconds since 1970; None: a worker has it."""
+        return self._queued_at if self._started_at is None else None
+
+    @property
+    def silent_at(self) -> float:
+        """When half of the heartbeat timeout has passed without an event; infinite without one."""
+        limit = self._spec.heartbeat_timeout
+        if limit is None or self._started_at is None:
+            return math.inf
+        return max(self._last_event_at, self._began, self.live_since) + limit / 2
+
+    def silence(self, now: float) -> str:
+        """Return for the log how long the worker has published nothing."""
+        worker, silent = self._worker, duration(now - self._last_event_at)
+        return (
+            f"{worker[0].upper()}{worker[1:]} has published nothing for {silent}; "
+            f"the task gives up after {self._spec.heartbeat_timeout:g} s"
+        )
 
     def apply(self, event: StatusEvent | EventHead, now: float) -> Verdict:
         """Apply an event that arrived now; return whether it counts.

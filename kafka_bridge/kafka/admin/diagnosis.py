@@ -10,16 +10,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import confluent_kafka as ck
-from confluent_kafka.admin import AclOperation, AdminClient, ConsumerGroupDescription
+from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 
+from kafka_bridge.kafka.admin.groups import (
+    committed_by,
+    members_on,
+    sees_all_groups,
+    visible_groups,
+)
 from kafka_bridge.kafka.clients import make
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.error_translation import kafka_error
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.protocol.errors import KafkaBridgeError, TopicNotFound
-
-MOST_GROUPS = 200
-"""How many groups of a cluster are checked: each takes a request to its coordinator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +117,10 @@ def diagnose(config: KafkaConfig, topic: str, timeout: float) -> QueueReport:
     try:
         ends = end_offsets(config, [topic], timeout)[topic]
         admin = make(AdminClient, config.admin())
-        descriptions, hidden = _descriptions(admin, timeout)
-        groups = tuple(_groups(admin, descriptions, topic, ends, timeout))
-        sees_all = bool(groups) or _sees_all_groups(admin, timeout)
-        return QueueReport(topic, groups=groups, hidden=hidden, sees_all=sees_all)
+        visible = visible_groups(admin, timeout)
+        groups = tuple(_groups(admin, visible.descriptions, topic, ends, timeout))
+        sees_all = bool(groups) or sees_all_groups(admin, timeout)
+        return QueueReport(topic, groups=groups, hidden=visible.hidden, sees_all=sees_all)
     except TopicNotFound:
         return QueueReport(topic, exists=False)
     except ck.KafkaException as error:
@@ -135,64 +138,8 @@ def _groups(
 ) -> Iterator[GroupReport]:
     """Yield the groups that have members on a topic, or have committed offsets of it."""
     for description in descriptions:
-        members = sum(_has_part_of(topic, member) for member in description.members)
-        committed = _committed(admin, description.group_id, topic, len(ends), timeout)
+        members = members_on(topic, description)
+        committed = committed_by(admin, description.group_id, topic, range(len(ends)), timeout)
         if members or committed:
-            lag = sum(end - committed.get(number, 0) for number, end in enumerate(ends))
+            lag = sum(end - committed.get(number, (0, ""))[0] for number, end in enumerate(ends))
             yield GroupReport(description.group_id, members, lag if committed else None)
-
-
-def _descriptions(
-    admin: AdminClient, timeout: float
-) -> tuple[list[ConsumerGroupDescription], str | None]:
-    """Return the groups that may be seen, and in words which ones may not."""
-    listed = admin.list_consumer_groups(request_timeout=timeout).result()
-    names = sorted(group.group_id for group in listed.valid)
-    if not names and listed.errors:
-        raise ck.KafkaException(listed.errors[0])
-    found, refused = [], list[str]()
-    asked = names[:MOST_GROUPS]
-    answers = admin.describe_consumer_groups(asked, request_timeout=timeout) if asked else {}
-    for name, answer in answers.items():
-        try:
-            found.append(answer.result())
-        except ck.KafkaException as error:
-            if kafka_error(error).code() != ck.KafkaError.GROUP_AUTHORIZATION_FAILED:
-                raise
-            refused.append(name)
-    return found, _hidden(len(refused), len(names) - len(asked))
-
-
-def _hidden(refused: int, left_out: int) -> str | None:
-    if refused:
-        return f"{refused} other group{'' if refused == 1 else 's'} may not be described by it"
-    return f"{left_out} other groups were not checked" if left_out else None
-
-
-def _sees_all_groups(admin: AdminClient, timeout: float) -> bool:
-    """Return whether groups are listed that this client may not describe one by one."""
-    asked = admin.describe_cluster(include_authorized_operations=True, request_timeout=timeout)
-    try:
-        allowed = asked.result().authorized_operations
-    except ck.KafkaException:
-        return False
-    return AclOperation.DESCRIBE in (allowed or ())  # None where nothing is allowed
-
-
-def _has_part_of(topic: str, member) -> bool:  # type: ignore[no-untyped-def]
-    assignment = member.assignment
-    return assignment is not None and any(
-        part.topic == topic for part in assignment.topic_partitions
-    )
-
-
-def _committed(
-    admin: AdminClient, group: str, topic: str, partitions: int, timeout: float
-) -> dict[int, int]:
-    """Return a group's committed offsets, by partition, of those that it has committed."""
-    asked = ck.ConsumerGroupTopicPartitions(
-        group, [ck.TopicPartition(topic, number) for number in range(partitions)]
-    )
-    (answer,) = admin.list_consumer_group_offsets([asked], request_timeout=timeout).values()
-    found = answer.result().topic_partitions
-    return {each.partition: each.offset for each in found if each.offset >= 0}

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from kafka_bridge.kafka.consumer import Position
+from kafka_bridge.kafka.finished_runs import FinishedRuns
 from kafka_bridge.worker.monitoring.observer import Observer
-from kafka_bridge.worker.runtime.finished_runs import FinishedRuns
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
 from kafka_bridge.worker.runtime.in_flight import STARTABLE, InFlightJob, Phase
 from kafka_bridge.worker.runtime.partition import OffsetTracker, Partition

@@ -7,14 +7,17 @@ from collections.abc import Mapping
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.consumer import Position
+from kafka_bridge.kafka.finished_runs import ConsumedRecord, FinishedRuns, from_metadata
 from kafka_bridge.kafka.offsets import records_at
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.worker.runtime.finished_runs import ConsumedRecord, FinishedRuns, from_metadata
 
 _log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 3.0
 """How long the brokers may take to return a record of each partition."""
+WORTHWHILE = 1000
+"""Fewer finished requests are read again: to skip them by the ledger takes less time than to check
+whether the offsets still belong to the same records."""
 
 
 def finished_above(
@@ -22,11 +25,17 @@ def finished_above(
 ) -> dict[int, FinishedRuns]:
     """Return, by partition, what is finished above its committed offset, where that is known.
 
+    Partitions in which little is finished are left out.
+
     :param committed: by partition, what was committed last
     :param topic: the request topic
     """
     read = {number: from_metadata(*position) for number, position in committed.items()}
-    found = {number: each for number, each in read.items() if each is not None}
+    found = {
+        number: each
+        for number, each in read.items()
+        if each is not None and each.offsets >= WORTHWHILE
+    }
     if not found:
         return {}
     lasts = {number: each.last.offset for number, each in found.items()}

@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kafka_bridge.kafka.finished_runs import ConsumedRecord
 from kafka_bridge.kafka.records import Received
 from kafka_bridge.protocol.codec import detect
 from kafka_bridge.protocol.errors import RemoteProtocolError
@@ -18,7 +19,6 @@ from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.worker.runtime.admission import Admission
 from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.backlog import BACKLOG_RECORDS, SHARED, Backlog
-from kafka_bridge.worker.runtime.finished_runs import ConsumedRecord
 from kafka_bridge.worker.runtime.handover import HandoverHeartbeats
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
 from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot

@@ -9,14 +9,16 @@ from heapq import merge
 from itertools import chain, islice
 
 from kafka_bridge.kafka.consumer import Position
-from kafka_bridge.worker.runtime.finished_runs import (
-    WORTHWHILE,
+from kafka_bridge.kafka.finished_runs import (
     ConsumedRecord,
     FinishedRuns,
     Run,
     to_metadata,
 )
 
+LEAST_FINISHED = 10
+"""Of fewer finished offsets above the committed one nothing is written: quick jobs that run beside
+each other always leave some, and to write them costs time in each commit."""
 MOST_UNFINISHED = 20_000
 """Behind how many unfinished offsets a commit looks for finished ones: it takes a few ms."""
 SEEK_RECORDS = 10_000
@@ -181,7 +183,7 @@ class OffsetTracker:
         offset = self.position
         if offset is None:
             return None
-        finished = self.finished if self._finished_above(offset) >= WORTHWHILE else None
+        finished = self.finished if self._finished_above(offset) >= LEAST_FINISHED else None
         return Position(offset, "" if finished is None else to_metadata(offset, finished))
 
     def _finished_above(self, position: int) -> int:

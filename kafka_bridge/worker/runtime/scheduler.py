@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from kafka_bridge.kafka.finished_runs import FinishedRuns
 from kafka_bridge.kafka.records import Received
 from kafka_bridge.worker.cancellation import StopReason
 from kafka_bridge.worker.monitoring.observer import Observer
@@ -18,7 +19,6 @@ from kafka_bridge.worker.runtime.admission import Admission, DeadLetter, Decisio
 from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.backlog import Backlog
 from kafka_bridge.worker.runtime.capacity import Capacity
-from kafka_bridge.worker.runtime.finished_runs import FinishedRuns
 from kafka_bridge.worker.runtime.handover import HandoverHeartbeats
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
 from kafka_bridge.worker.runtime.in_flight import InFlightJob, Outcome, Phase

@@ -17,10 +17,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from kafka_bridge.worker import ApplicationError, Backoff, JobContext, Worker
-from kafka_bridge.worker.runtime import finished_runs, partition
+from kafka_bridge.worker.runtime import earlier_commits, partition
 
 # A test of a few thousand jobs sees what takes a few hundred thousand otherwise.
-finished_runs.WORTHWHILE = int(os.environ.get("WORTHWHILE", finished_runs.WORTHWHILE))
+earlier_commits.WORTHWHILE = int(os.environ.get("WORTHWHILE", earlier_commits.WORTHWHILE))
 partition.SEEK_RECORDS = int(os.environ.get("SEEK_RECORDS", partition.SEEK_RECORDS))
 
 worker = Worker.from_env()

@@ -31,7 +31,10 @@ def test_publish_operator_returns_a_handle_with_all_that_a_wait_needs(kafka: Kaf
     told = made.execute(context())
     (request,) = kafka.requests
     expected = handle(
-        correlation_id=request.correlation_id, submitted_at=request.created_at.timestamp()
+        correlation_id=request.correlation_id,
+        submitted_at=request.created_at.timestamp(),
+        request_partition=1,
+        request_offset=17,
     )
     assert told == expected.to_json()
     assert json.loads(json.dumps(told)) == told

@@ -341,6 +341,9 @@ def test_trigger_waits_for_this_job_under_the_tasks_timeouts(
         "end_from_trigger": True,
         "reply": "events",
         "logged_offsets": [],
+        "request_topic": "jobs.requests",
+        "request_partition": 1,
+        "request_offset": 17,
     }
     assert told.method_name == "execute_complete"
     assert told.kwargs is not None

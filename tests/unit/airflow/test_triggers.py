@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
@@ -27,6 +28,14 @@ def test_stored_arguments_make_the_same_trigger_again() -> None:
     assert arguments == ARGUMENTS
     stored = json.loads(json.dumps(arguments, allow_nan=False))
     assert KafkaJobTrigger(**stored).serialize() == (path, arguments)
+
+
+def test_trigger_that_an_earlier_version_has_stored_goes_on() -> None:
+    """Its arguments do not say where the request lies: the log says nothing of the queue."""
+    later = ("logged_offsets", "request_topic", "request_partition", "request_offset")
+    stored = {name: value for name, value in ARGUMENTS.items() if name not in later}
+    spec = KafkaJobTrigger(**stored).spec
+    assert (spec.request_topic, spec.request_partition, spec.request_offset) == ("", None, None)
 
 
 def test_stored_arguments_have_no_secret_and_no_payload(
@@ -64,7 +73,7 @@ async def test_event_is_held_longer_if_the_deferral_was_reported_late(
     One that begins a minute later or more belongs to a task that was deferred long ago. One that
     begins before the deferral has another clock than the worker.
     """
-    begun_late = {"not_before": T0 + 8 - late, "submitted_at": T0 - late}
+    begun_late: dict[str, Any] = {"not_before": T0 + 8 - late, "submitted_at": T0 - late}
     wait = await run(arrival(event(JobState.SUCCEEDED)), **begun_late)
     assert wait.events == [DONE]
     assert wait.clock.now == T0 + held

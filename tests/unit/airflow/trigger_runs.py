@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Self
@@ -43,6 +44,9 @@ ARGUMENTS: dict[str, Any] = {
     "end_from_trigger": False,
     "reply": "events",
     "logged_offsets": [],
+    "request_topic": "",
+    "request_partition": 3,
+    "request_offset": 17,
 }
 UNREADABLE = Undecodable("neither Avro nor JSON", RecordLocation(TOPIC, 2, 16))
 DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
@@ -132,6 +136,7 @@ class Runner:
         self,
         *script: Notice | tuple[float, Notice | None],
         live_since: float = 0.0,
+        budget: Callable[[], LogBudget] = LogBudget,
         **changes: Any,
     ) -> Wait:
         """Run one trigger to its end; a notice without a pause comes at once."""
@@ -143,7 +148,7 @@ class Runner:
         self._patch.setattr(resume_delay, "asyncio", SimpleNamespace(sleep=clock.async_sleep))
         self._patch.setattr(job_wait, "time", clock)
         self._patch.setattr(job_log, "time", clock)
-        self._patch.setattr(job_wait, "PROCESS_BUDGET", LogBudget())
+        self._patch.setattr(job_wait, "PROCESS_BUDGET", budget())
         self._patch.setattr(job_wait, "join_hub", reader.join_hub)
         self._patch.setattr(KafkaJobTrigger, "log", log)
         trigger = KafkaJobTrigger(**{**ARGUMENTS, **changes})

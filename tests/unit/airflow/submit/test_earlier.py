@@ -71,6 +71,7 @@ def test_submissions_are_in_their_order_and_others_count_as_published(topic: Top
     found = find()
     assert found.submissions == [(FIRST, submission()), (SECOND, submission(try_number=2))]
     assert found.published == {FIRST, SECOND, THIRD}
+    assert {job: place.offset for job, place in found.places.items()} == {SECOND: 0, FIRST: 2}
 
 
 def test_only_requests_of_the_task_instance_are_asked_for(topic: Topic) -> None:

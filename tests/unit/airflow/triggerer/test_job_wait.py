@@ -254,8 +254,7 @@ async def test_flood_of_events_is_decoded_only_up_to_the_limit(
     wait = await run(arrival(event(JobState.ACCEPTED)), *flood)
     assert decoded <= job_limits().events_per_second * 92 + 1
     warnings = [line for level, line in wait.log if level == "warning"]
-    assert len(warnings) == 1
-    assert "max_events_per_second" in warnings[0]
+    assert ["max_events_per_second" in line for line in warnings] == [True, False]
     assert wait.events[0]["error"] == "worker_lost"
     assert wait.clock.now == pytest.approx(T0 + 90 + 90)
 

@@ -7,10 +7,10 @@ import pytest
 from kafka_bridge.kafka import offsets
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.consumer import Position
+from kafka_bridge.kafka.finished_runs import ConsumedRecord, FinishedRuns, to_metadata
 from kafka_bridge.testing.fakes.clock import FakeClock
 from kafka_bridge.testing.fakes.consumer import FakeConsumer
 from kafka_bridge.worker.runtime.earlier_commits import finished_above
-from kafka_bridge.worker.runtime.finished_runs import ConsumedRecord, FinishedRuns, to_metadata
 
 CONFIG = KafkaConfig({"bootstrap.servers": "nobody"})
 TIME = 1_700_000_000_000
@@ -49,6 +49,14 @@ def test_metadata_does_not_count_where_no_broker_answers(client: FakeConsumer) -
     """The worker does not wait for long: to read everything is right, too."""
     assert finished_above({0: COMMITTED}, CONFIG, "requests") == {}
     assert client.closed
+
+
+def test_nothing_is_read_where_little_is_finished(client: FakeConsumer) -> None:
+    """To skip a few requests by the ledger takes less time."""
+    little = FinishedRuns(((3, 1_002),), ConsumedRecord.of(5_000, b"a-job", TIME))
+    client.add_record(b"", b"a-job", offset=5_000, timestamp_ms=TIME)
+    assert finished_above({0: Position(2, to_metadata(2, little))}, CONFIG, "requests") == {}
+    assert client.settings == {}
 
 
 def test_nothing_is_read_without_metadata(client: FakeConsumer) -> None:

@@ -18,6 +18,12 @@ from typing import Any
 import pytest
 
 from kafka_bridge.kafka.consumer import Position
+from kafka_bridge.kafka.finished_runs import (
+    ConsumedRecord,
+    FinishedRuns,
+    from_metadata,
+    to_metadata,
+)
 from kafka_bridge.protocol.codec import decode, encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import BrokerUnreachable, RecordTooLarge, TopicNotFound
@@ -26,15 +32,9 @@ from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer
-from kafka_bridge.worker.runtime import finished_runs, partition, reporter
+from kafka_bridge.worker.runtime import partition, reporter
 from kafka_bridge.worker.runtime.admission import Admission
 from kafka_bridge.worker.runtime.capacity import Capacity
-from kafka_bridge.worker.runtime.finished_runs import (
-    ConsumedRecord,
-    FinishedRuns,
-    from_metadata,
-    to_metadata,
-)
 from kafka_bridge.worker.runtime.in_flight import InFlightJob, Outcome
 from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot, Unfinished
 from kafka_bridge.worker.runtime.mailbox import Mailbox
@@ -455,7 +455,7 @@ class History:
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Retry at once, and log nothing: thousands of errors are made here."""
     monkeypatch.setattr(reporter, "RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(finished_runs, "WORTHWHILE", 1)
+    monkeypatch.setattr(partition, "LEAST_FINISHED", 1)
     monkeypatch.setattr(partition, "SEEK_RECORDS", 2)
     logging.disable(logging.CRITICAL)
     yield

@@ -6,7 +6,7 @@ from hypothesis import given, seed
 from hypothesis import strategies as st
 
 from kafka_bridge.kafka.consumer import Position
-from kafka_bridge.worker.runtime.finished_runs import (
+from kafka_bridge.kafka.finished_runs import (
     ConsumedRecord,
     FinishedRuns,
     Run,
@@ -245,3 +245,18 @@ def test_offsets_that_go_back_end_what_an_earlier_commit_has() -> None:
     positions = finished_before((5, 500))
     assert consume(positions, 4, 5) == [4]
     assert consume(positions, 2, 3, 6) == [2, 3, 6]
+
+
+def test_commit_says_from_ten_finished_requests_on_which_ones_they_are() -> None:
+    """Airflow tells by them how many jobs are before one that is queued."""
+    positions = OffsetTracker()
+    consume(positions, *range(12))
+    for offset in range(1, 10):
+        positions.finish(offset)
+    assert positions.moved() == Position(0)
+    positions.finish(10)
+    position = positions.moved()
+    assert position is not None
+    finished = from_metadata(*position)
+    assert finished is not None
+    assert (position.offset, finished.runs) == (0, ((1, 11),))

@@ -9,11 +9,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-import pytest
-
 from kafka_bridge.kafka.consumer import Position
-from kafka_bridge.worker.runtime import finished_runs
-from kafka_bridge.worker.runtime.finished_runs import (
+from kafka_bridge.kafka.finished_runs import (
     MOST_BYTES,
     ConsumedRecord,
     FinishedRuns,
@@ -180,11 +177,8 @@ class Takeovers:
         )
 
 
-def test_nothing_finished_runs_again_and_nothing_unfinished_is_skipped(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_nothing_finished_runs_again_and_nothing_unfinished_is_skipped() -> None:
     """Whatever is committed, by whom and when, and whatever the topic loses."""
-    monkeypatch.setattr(finished_runs, "WORTHWHILE", 1)
     did: Counter[str] = Counter()
     for seed in range(HISTORIES):
         history = Takeovers(seed)

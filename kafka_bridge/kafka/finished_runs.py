@@ -3,7 +3,8 @@
 The committed offset of a partition is that of its oldest unfinished request. What is finished above
 it is written beside it, as runs of offsets. A worker that takes the partition over need not read
 those requests again. Nothing depends on it: a worker that does not find the text, or cannot read
-it, reads the requests and finds in the ledger that their jobs are finished.
+it, reads the requests and finds in the ledger that their jobs are finished. Airflow counts with it
+how many jobs are before one that is queued.
 
 That an offset is finished stays true, so an old text is as true as a new one, and part of a text is
 as true as all of it. But the offsets may belong to other records by now: the topic was created
@@ -23,9 +24,6 @@ from typing import TypeAlias
 
 MOST_BYTES = 4096
 """The longest metadata that brokers accept, unless ``offset.metadata.max.bytes`` says otherwise."""
-WORTHWHILE = 1000
-"""Of fewer finished offsets nothing is written: to skip them by the ledger takes less time than to
-check whether the offsets still belong to the same records."""
 _TEXT = re.compile(r"kafka-bridge:1:([0-9]{1,19}(?:,[0-9]{1,19})+):([0-9a-f]{8})")
 """Version 1: numbers and their CRC-32. The numbers are the committed offset; how far above it the
 last consumed record lies, and its checksum; then for each run how many offsets before it are not
@@ -81,14 +79,12 @@ class FinishedRuns:
 
 
 def to_metadata(committed: int, finished: FinishedRuns, most_bytes: int = MOST_BYTES) -> str:
-    """Return the text to commit beside an offset; empty if too little is finished.
+    """Return the text to commit beside an offset; empty if nothing is finished.
 
     If there are too many runs, the shortest ones are left out.
 
     :param committed: the offset that is committed; no run begins before it
     """
-    if finished.offsets < WORTHWHILE:
-        return ""
     longest_first = sorted(finished.runs, key=lambda run: run[0] - run[1])
     while longest_first:
         text = _text(committed, finished.last, sorted(longest_first))
