@@ -25,7 +25,15 @@ class KafkaBridge(LazyGroup):
         "topics": CommandModule(
             "kafka_bridge.cli.topics", "Create and check the topics of a service; print its ACLs."
         ),
-        "jobs": CommandModule("kafka_bridge.cli.jobs", "Cancel jobs by their correlation ids."),
+        "jobs": CommandModule(
+            "kafka_bridge.cli.jobs", "List, show, watch, submit and cancel jobs."
+        ),
+        "queues": CommandModule(
+            "kafka_bridge.cli.queues", "Show how many jobs wait and run in each request topic."
+        ),
+        "workers": CommandModule(
+            "kafka_bridge.cli.workers", "List the workers and how many jobs they have."
+        ),
         "doctor": CommandModule(
             "kafka_bridge.cli.doctor", "Find out why jobs do not work. It changes nothing."
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import Any
 
 import typer
 
+from kafka_bridge.cli.excerpts import excerpt
 from kafka_bridge.cli.tables import print_rows
 from kafka_bridge.kafka.admin.dead_letter_topic import DeadLetter
 from kafka_bridge.kafka.admin.replay import REPLAYED
@@ -18,10 +18,7 @@ from kafka_bridge.protocol.headers import text_header
 from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.protocol.sanitize import ERROR_MESSAGE_BYTES, one_line
 
-EXCERPT_BYTES = 2_000
-HEX_BYTES = 512
 CELL_CHARACTERS = 300
-_ROW_BYTES = 16
 
 
 def print_table(letters: Iterable[DeadLetter]) -> None:
@@ -79,53 +76,19 @@ def _lines(letter: DeadLetter) -> Iterator[str]:
         yield f"  {name}: {_bytes_as_text(value)}"
     if letter.request is None:
         yield f"value       {len(record.value or b''):,} bytes, not readable: {letter.unreadable}"
-        yield from _excerpt(record.value)
+        yield from excerpt(record.value)
     else:
         yield "request"
         yield from _request(letter.request)
         size = len(letter.request.payload or b"")
         yield f"payload     {size:,} bytes, {letter.request.payload_type or 'none'}"
-        yield from _excerpt(letter.request.payload)
+        yield from excerpt(letter.request.payload)
 
 
 def _request(request: JobRequest) -> Iterator[str]:
     for name, value in asdict(request).items():
         if name not in {"payload", "payload_type"} and value not in (None, {}):
             yield f"  {name}: {_time(value) if isinstance(value, datetime) else value}"
-
-
-def _excerpt(data: bytes | None) -> Iterator[str]:
-    """Yield the beginning of the bytes, as text if they are printable UTF-8, else in hex."""
-    if not data:
-        return
-    shown = EXCERPT_BYTES
-    try:
-        lines = _as_text(data, shown).splitlines()
-    except ValueError:
-        shown = HEX_BYTES
-        lines = list(_hex_rows(data[:shown]))
-    yield from (f"  {line}" for line in lines)
-    if len(data) > shown:
-        yield f"  … and {len(data) - shown:,} more bytes"
-
-
-def _as_text(data: bytes, most: int) -> str:
-    """Return the first bytes as text.
-
-    :raises ValueError: they are not printable UTF-8
-    """
-    whole = len(data) <= most  # otherwise the last character may be cut in two
-    text = codecs.getincrementaldecoder("utf-8")().decode(data[:most], final=whole)
-    if not all(each.isprintable() or each.isspace() for each in text):
-        raise ValueError("control characters")
-    return text
-
-
-def _hex_rows(data: bytes) -> Iterator[str]:
-    for start in range(0, len(data), _ROW_BYTES):
-        row = data[start : start + _ROW_BYTES]
-        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-        yield f"{start:06x}  {row.hex(' '):<{3 * _ROW_BYTES}} {text}"
 
 
 def _bytes_as_text(data: bytes | None) -> str:

@@ -45,7 +45,7 @@ class JobTimeline:
     :ivar payload_type: their media type; None for a plain request, which does not say it
     :ivar events: its events, in the order in which they came
     :ivar unreadable: its records that cannot be decoded, with the reasons
-    :ivar failures: why topics could not be read
+    :ivar failures: by topic, why it could not be read
     """
 
     job: JobView
@@ -54,7 +54,7 @@ class JobTimeline:
     payload_type: str | None = None
     events: list[TimelineEvent] = field(default_factory=list)
     unreadable: list[RemoteProtocolError] = field(default_factory=list)
-    failures: list[KafkaError] = field(default_factory=list)
+    failures: dict[str, KafkaError] = field(default_factory=dict)
 
     @property
     def end(self) -> StatusEvent | None:
@@ -116,7 +116,7 @@ class _JobReading:
                 self.has_found = True
                 take(record, RecordLocation(topic, record.partition, record.offset))
         except KafkaError as error:
-            self.timeline.failures.append(error)
+            self.timeline.failures[topic] = error
 
     def _take_request(self, record: Received, location: RecordLocation) -> None:
         found, request = self.timeline, None

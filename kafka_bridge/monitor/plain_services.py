@@ -14,7 +14,7 @@ from kafka_bridge.protocol.headers import CORRELATION_ID, REPLY_TOPIC, text_head
 from kafka_bridge.protocol.ids import is_correlation_id
 from kafka_bridge.protocol.messages import StatusEvent
 from kafka_bridge.protocol.plain_replies import plain_end
-from kafka_bridge.protocol.sanitize import NAME_BYTES, one_line
+from kafka_bridge.protocol.sanitize import NAME_BYTES, one_line, sanitized
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -38,8 +38,12 @@ def plain_request_of(record: Received, location: RecordLocation) -> tuple[str, R
 
 
 def reply_of(record: Received) -> StatusEvent | None:
-    """Return a record as the end of its job, or None if it does not say which job that is."""
-    return plain_end(record.key, record.value, record.headers, _time_of(record))
+    """Return a record as the end of its job, or None if it does not say which job that is.
+
+    Its texts can be shown.
+    """
+    reply = plain_end(record.key, record.value, record.headers, _time_of(record))
+    return reply and sanitized(reply)
 
 
 def _time_of(record: Received) -> datetime:

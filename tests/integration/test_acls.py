@@ -313,7 +313,7 @@ def command_line(team: Team, user: str, monkeypatch: pytest.MonkeyPatch, *words:
 
 
 def operator_can(team: Team, user: str, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Tell whether a user can check topics, list and replay dead letters, and cancel a job."""
+    """Tell whether a user can check topics, replay dead letters, list jobs and cancel one."""
     names = team.names
     topics = ("--requests", names.requests, "--responses", names.responses)
     more = ("--control", names.control, "--dead-letters", names.dead_letters)
@@ -323,6 +323,7 @@ def operator_can(team: Team, user: str, monkeypatch: pytest.MonkeyPatch) -> bool
         ("topics", "check", *topics, *more, *others),
         ("dead-letters", "list", *letters),
         ("dead-letters", "replay", "--all", "--yes", *letters),
+        ("jobs", "list", *topics[1:], *more[:2]),
         ("jobs", "cancel", new_correlation_id(), "--control", names.control),
     ]
     return all(command_line(team, user, monkeypatch, *words) == 0 for words in commands)
@@ -333,7 +334,7 @@ def test_operators_can_do_their_work_and_need_each_permission(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The commands topics check, dead-letters and jobs cancel: without a permission, one fails."""
+    """The commands topics check, dead-letters and jobs: without a permission, one fails."""
     team = new_team()
     names = team.names
     with RecordProducer(team.owner) as producer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from kafka_bridge.airflow.progress_text import duration, pace
+from kafka_bridge.protocol.progress_text import duration, pace
 
 WINDOW_SECONDS = 60.0
 """The pace is that of the last minute: workers come and go."""

@@ -85,17 +85,17 @@ def worker_acls(
 def operator_acls(
     names: TopicNames, principal: str, reader_prefix: str = GROUP_PREFIX
 ) -> Iterable[Acl]:
-    """Return the ACLs of the command line: topics check, dead-letters, jobs cancel.
+    """Return the ACLs of the command line: topics check, dead-letters, jobs, queues, workers.
 
     Creating topics needs Create on each of them, once; an administrator does that.
 
     :param reader_prefix: as for :func:`airflow_acls`
     """
     read, write, settings = ("Read",), ("Write",), ("DescribeConfigs",)
-    replays = "dead-letters replay, topics check"
+    replays, jobs = "dead-letters replay, jobs, topics check", "jobs, topics check"
     yield Acl(principal, write + read + settings, "topic", names.requests, replays)
     yield Acl(principal, read + settings, "topic", names.responses, replays)
-    yield Acl(principal, write + settings, "topic", names.control, "jobs cancel, topics check")
+    yield Acl(principal, write + read + settings, "topic", names.control, jobs)
     yield Acl(principal, read + settings, "topic", names.dead_letters, "dead-letters, topics check")
     if names.callbacks is not None:
         yield Acl(principal, ("Describe", *settings), "topic", names.callbacks, "topics check")

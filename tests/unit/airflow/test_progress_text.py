@@ -6,8 +6,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from kafka_bridge.airflow.progress_text import JobLines, duration
+from kafka_bridge.airflow.progress_text import JobLines
 from kafka_bridge.protocol.messages import JobFailure, JobState, Progress, StatusEvent
+from kafka_bridge.protocol.progress_text import duration
 
 from .samples import event
 

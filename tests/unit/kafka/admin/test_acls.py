@@ -89,6 +89,7 @@ def test_operators_may_check_replay_and_cancel_only() -> None:
         ("Read", "topic", "q"),
         ("Write", "topic", "q"),
         ("Read", "topic", "a"),
+        ("Read", "topic", "c"),
         ("Write", "topic", "c"),
         ("Read", "topic", "d"),
         ("Describe", "group", GROUP_PREFIX),
