@@ -56,8 +56,7 @@ Since = Annotated[
     typer.Option(
         parser=moment,
         metavar="TIME",
-        help="Only jobs of which something was heard since then: 2h, 7d, or 2026-11-23T09:30 "
-        "(UTC).",
+        help="Only jobs with a request or an event since then: 2h, 7d, or 2026-11-23T09:30 (UTC).",
     ),
 ]
 AsJson = Annotated[

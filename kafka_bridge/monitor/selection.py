@@ -16,7 +16,7 @@ class JobSelection:
 
     In the names, ``*`` stands for any text.
 
-    :ivar changed_since: only jobs of which something was heard since then
+    :ivar changed_since: only jobs with a request or an event since then
     :ivar text: only jobs with this text in their id, their names, their message or their error;
         upper and lower case are the same
     """
