@@ -97,7 +97,7 @@ class JobTimeouts(Timeouts):
         worker, silent = self._worker, duration(now - self._last_event_at)
         return (
             f"{worker[0].upper()}{worker[1:]} has published nothing for {silent}; "
-            f"the task gives up after {self._spec.heartbeat_timeout:g} s"
+            f"the task stops waiting after {self._spec.heartbeat_timeout:g} s"
         )
 
     def apply(self, event: StatusEvent | EventHead, now: float) -> Verdict:

@@ -179,7 +179,7 @@ async def test_silent_worker_is_a_warning_after_half_of_the_heartbeat_timeout(
     wait = await run(
         arrival(event(JobState.ACCEPTED)), (45.0, None), (35.0, running(1)), request_topic="q"
     )
-    silence = "Worker w-1 has published nothing for 45 s; the task gives up after 90 s"
+    silence = "Worker w-1 has published nothing for 45 s; the task stops waiting after 90 s"
     assert wait.log == [
         ("info", "Accepted by worker w-1"),
         ("warning", silence),
