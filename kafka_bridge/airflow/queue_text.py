@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kafka_bridge.airflow.progress_text import duration
 from kafka_bridge.kafka.admin.queue_position import PartitionQueue, TopicQueue
+from kafka_bridge.protocol.progress_text import duration
 
 _GONE = (
     "its request is no longer in the topic, because the retention is too short or the topic was "

@@ -10,7 +10,7 @@ from airflow.triggers.base import TriggerEvent
 
 from kafka_bridge.airflow.kafka_access import head_reader
 from kafka_bridge.airflow.limits import job_limits
-from kafka_bridge.airflow.progress_text import JobLines, duration
+from kafka_bridge.airflow.progress_text import JobLines
 from kafka_bridge.airflow.queue_text import queue_facts
 from kafka_bridge.airflow.specs import Reply, WaitSpec
 from kafka_bridge.airflow.task_log import TaskLog
@@ -40,6 +40,7 @@ from kafka_bridge.protocol.errors import (
 )
 from kafka_bridge.protocol.lifecycle import TERMINAL, Verdict
 from kafka_bridge.protocol.messages import StatusEvent
+from kafka_bridge.protocol.progress_text import duration
 from kafka_bridge.protocol.sanitize import one_line
 
 BURST_SECONDS = 2.0

@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from kafka_bridge.airflow.progress_text import duration
 from kafka_bridge.airflow.specs import WaitSpec
 from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.lifecycle import JobHistory, Verdict
 from kafka_bridge.protocol.messages import ErrorType, StatusEvent
+from kafka_bridge.protocol.progress_text import duration
 
 MARGIN_SECONDS = 30.0
 """No timeout ends a wait earlier than this after the wait began, or after the reader became live:
