@@ -11,16 +11,12 @@ from kafka_bridge.kafka.records import Received
 from kafka_bridge.monitor.book import JobBook
 from kafka_bridge.monitor.plain_services import plain_request_of, reply_of
 from kafka_bridge.protocol.errors import RecordLocation, RemoteProtocolError
-from kafka_bridge.protocol.event_head import EventHead, read_head
-from kafka_bridge.protocol.ids import correlation_id_from_key
-from kafka_bridge.protocol.messages import JobCommand, JobRequest, JobState, StatusEvent
+from kafka_bridge.protocol.messages import JobCommand, JobRequest, StatusEvent
 
 _log = bounded_logger(__name__)
 
 MOST_TOPICS = 100
 """How many response topics that requests name are followed: any client may write requests."""
-FIRST_EVENTS = 4
-"""How many events of a job are never left out: ACCEPTED, and some with its first progress."""
 
 
 class TopicKind(StrEnum):
@@ -50,7 +46,6 @@ class Intake:
                 take = self._take_request
             case TopicKind.RESPONSES:
                 take = self._take_response
-                records = _without_replaced(records)
             case TopicKind.CONTROL:
                 take = self._take_command
         for record in records:
@@ -94,34 +89,3 @@ class Intake:
     def _take_command(self, record: Received, location: RecordLocation) -> None:  # noqa: ARG002
         if record.value is not None:
             self._book.take_command(record.decode(JobCommand))
-
-
-def _without_replaced(records: Sequence[Received]) -> list[Received]:
-    """Leave out RUNNING events that later events of the same job replace anyway.
-
-    Heartbeats and progress are most of a topic, and decoding one takes 40 times as long as this.
-    The first ones of each job stay: its rate is computed from them.
-    """
-    left = Counter(record.key for record in records)
-    highest: dict[bytes | None, int] = {}
-    kept = []
-    for record in reversed(records):
-        left[record.key] -= 1
-        head = _head_of(record)
-        if head is not None:
-            is_replaced = highest.get(record.key, 0) >= head.delivery
-            highest[record.key] = max(head.delivery, highest.get(record.key, 0))
-            if is_replaced and head.state is JobState.RUNNING and left[record.key] >= FIRST_EVENTS:
-                continue
-        kept.append(record)
-    return kept[::-1]
-
-
-def _head_of(record: Received) -> EventHead | None:
-    """Return the head of a status event whose key is its job, or None if the record is no such."""
-    if correlation_id_from_key(record.key) is None:
-        return None
-    try:
-        return read_head(record.value)
-    except RemoteProtocolError:
-        return None

@@ -106,8 +106,8 @@ def with_event(
     }
     if event.external_id is not None:
         changes["external_id"] = one_line(event.external_id, MESSAGE_BYTES)
-    if event.message is not None:
-        changes["message"] = one_line(event.message, MESSAGE_BYTES)
+    if event.message is not None or event.state in TERMINAL:
+        changes["message"] = one_line(event.message or "", MESSAGE_BYTES) or None
     if event.state in TERMINAL:
         changes |= {"ended_at": at, "error": event.error and _without_details(event.error)}
     elif event.state is JobState.RELEASED:

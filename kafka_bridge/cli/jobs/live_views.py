@@ -46,13 +46,14 @@ def one_job(job: JobView, now: datetime) -> RenderableType:
     worker = f" on {job.worker_id}" if job.worker_id else ""
     parts: list[RenderableType] = [head, Text(f"{job.state.lower()}{worker}{lasted}")]
     if job.progress is not None and job.progress.total:
-        parts.append(
-            ProgressBar(
-                total=job.progress.total,
-                completed=max(0.0, min(job.progress.completed, job.progress.total)),
-                width=BAR_WIDTH,
-            )
+        bar = ProgressBar(
+            total=job.progress.total,
+            completed=max(0.0, min(job.progress.completed, job.progress.total)),
+            width=BAR_WIDTH,
         )
+        line = Table.grid()
+        line.add_row(bar)  # a bar alone would not end its line
+        parts.append(line)
     if text := news(job):
         parts.append(Text(text))
     return Group(*parts)

@@ -118,6 +118,12 @@ def test_end_of_a_job() -> None:
     assert view.seconds_left is None
 
 
+def test_last_message_of_a_job_is_not_that_of_its_end() -> None:
+    """What it did before it ended is in its time line."""
+    view = after(happened(RUNNING, message="half"), happened(SUCCEEDED, 2))
+    assert view.message is None
+
+
 def test_first_terminal_event_wins() -> None:
     """What a worker that lost the job says afterwards changes nothing, and is counted."""
     book = new_book()

@@ -9,7 +9,7 @@ from kafka_bridge.kafka.records import Received
 from kafka_bridge.monitor.book import JobBook
 from kafka_bridge.monitor.intake import Intake, TopicKind
 from kafka_bridge.monitor.jobs import JobView, ShownState
-from kafka_bridge.protocol.messages import JobRequest, JobState, Progress
+from kafka_bridge.protocol.messages import JobRequest, JobState
 from kafka_bridge.protocol.plain_replies import NEST_ERROR, plain_request
 
 from ..protocol.strategies import repeatable
@@ -138,33 +138,3 @@ def test_request_of_a_later_version_is_no_plain_request() -> None:
     office.take(REQUESTS, received(b"\xc3\x01", JOB.encode(), [*headers, ("ce_type", b"x")]))
     assert office.book.job(JOB) is None
     assert office.intake.undecodable == {REQUESTS: 1}
-
-
-lives = st.lists(st.tuples(st.sampled_from(JobState), st.integers(1, 3)), min_size=1, max_size=12)
-
-
-@repeatable
-@given(lives)
-def test_batches_lose_nothing_that_counts(life: list[tuple[JobState, int]]) -> None:
-    """Heartbeats that are replaced within a batch are left out; the job is the same without."""
-    records = [
-        event(state, number, delivery=delivery, worker_id=f"w-{number}")
-        for number, (state, delivery) in enumerate(life)
-    ]
-    one_by_one, at_once = Office(), Office()
-    for each in records:
-        one_by_one.take(RESPONSES, written(each))
-    at_once.take(RESPONSES, *map(written, records))
-    for name in ("state", "delivery", "worker_id", "ended_at", "released_at", "last_event_at"):
-        assert getattr(at_once.job, name) == getattr(one_by_one.job, name), name
-
-
-def test_rate_is_known_after_one_batch() -> None:
-    """The first progress of a job is read, although later events replace it."""
-    office = Office()
-    events = [
-        event(JobState.RUNNING, number, progress=Progress(number * 2, 100)) for number in range(40)
-    ]
-    office.take(RESPONSES, written(event(JobState.ACCEPTED, 0)), *map(written, events))
-    assert office.job.rate == 2
-    assert office.job.seconds_left == 11
