@@ -34,6 +34,9 @@ class KafkaBridge(LazyGroup):
         "workers": CommandModule(
             "kafka_bridge.cli.workers", "List the workers and how many jobs they have."
         ),
+        "board": CommandModule(
+            "kafka_bridge.cli.board", "Show the jobs of services on a page.", extra="board"
+        ),
         "doctor": CommandModule(
             "kafka_bridge.cli.doctor", "Find out why jobs do not work. It changes nothing."
         ),

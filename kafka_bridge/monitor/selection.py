@@ -16,12 +16,14 @@ class JobSelection:
 
     In the names, ``*`` stands for any text.
 
+    :ivar topic: the request topic
     :ivar changed_since: only jobs with a request or an event since then
     :ivar text: only jobs with this text in their id, their names, their message or their error;
         upper and lower case are the same
     """
 
     states: frozenset[ShownState] = frozenset()
+    topic: str | None = None
     job_type: str | None = None
     dag_id: str | None = None
     run_id: str | None = None
@@ -34,6 +36,7 @@ class JobSelection:
         task = job.task
         return (
             (not self.states or job.state in self.states)
+            and _fits(self.topic, job.topic)
             and _fits(self.job_type, job.job_type)
             and _fits(self.dag_id, task.dag_id if task else None)
             and _fits(self.run_id, task.run_id if task else None)

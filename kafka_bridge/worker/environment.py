@@ -13,7 +13,12 @@ from kafka_bridge.protocol.sanitize import NAME_BYTES, one_line
 from kafka_bridge.worker.settings import VARIABLES, WorkerSettings, parsed
 
 PREFIX = "KAFKA_BRIDGE_"
-_OF_OTHERS = ("KAFKA_BRIDGE_CACHE", "KAFKA_BRIDGE_TEST_BOOTSTRAP", "KAFKA_BRIDGE_TEST_DEMO")
+_OF_OTHERS = (
+    "KAFKA_BRIDGE_BOARD_TOKEN",
+    "KAFKA_BRIDGE_CACHE",
+    "KAFKA_BRIDGE_TEST_BOOTSTRAP",
+    "KAFKA_BRIDGE_TEST_DEMO",
+)
 """Used by kafka_bridge.testing and by the tests."""
 KNOWN = (
     ENV_BOOTSTRAP,

@@ -15,10 +15,12 @@ from hatchling.builders.wheel import WheelBuilder
 from kafka_bridge import __version__
 
 ROOT = Path(__file__).parents[2]
+BOARD = ROOT / "kafka_bridge" / "board" / "static"
 NEEDED = [
     "kafka_bridge/py.typed",
     "kafka_bridge/schemas/golden/v1/cases.json",
     "kafka_bridge/testing/brokers/pom.xml",
+    *(f"kafka_bridge/board/static/{each.name}" for each in BOARD.iterdir()),
     *(f"kafka_bridge/schemas/{each.name}" for each in (ROOT / "schemas").glob("*.avsc")),
 ]
 

@@ -1,0 +1,195 @@
+"""The routes that only read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, TypeAlias
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Header, HTTPException, Query
+from fastapi.responses import Response, StreamingResponse
+from pydantic import AwareDatetime
+
+from kafka_bridge.board.access import Access
+from kafka_bridge.board.answers import (
+    QueuesAnswer,
+    WorkersAnswer,
+    data_answer,
+    timeline_answer,
+)
+from kafka_bridge.board.board import MOST_STREAMS, Board, TheBoard, Visitor, answer
+from kafka_bridge.board.queries import selected_jobs, status
+from kafka_bridge.board.stream import Shown, Wanted, events
+from kafka_bridge.monitor.jobs import JobView, ShownState
+from kafka_bridge.monitor.lookup import JobTimeline
+from kafka_bridge.monitor.selection import JobSelection
+from kafka_bridge.protocol.ids import is_correlation_id
+
+router = APIRouter()
+
+MOST_JOBS = 10_000
+"""How many jobs one answer has at most."""
+FILTER_LENGTH = 500
+"""Characters of a filter."""
+
+_Filter: TypeAlias = Annotated[str | None, Query(max_length=FILTER_LENGTH)]
+
+
+def _selection(
+    state: Annotated[list[ShownState], Query(max_length=len(ShownState))] = [],  # noqa: B006
+    topic: _Filter = None,
+    job_type: _Filter = None,
+    dag_id: _Filter = None,
+    run_id: _Filter = None,
+    worker_id: _Filter = None,
+    changed_since: AwareDatetime | None = None,
+    text: _Filter = None,
+) -> JobSelection:
+    return JobSelection(
+        states=frozenset(state),
+        topic=topic or None,
+        job_type=job_type or None,
+        dag_id=dag_id or None,
+        run_id=run_id or None,
+        worker_id=worker_id or None,
+        changed_since=changed_since,
+        text=text or None,
+    )
+
+
+_Selected: TypeAlias = Annotated[JobSelection, Depends(_selection)]
+
+
+@router.get("/queues")
+def queues(board: TheBoard, access: Visitor) -> Response:
+    """Return what the jobs say of each request topic."""
+    with board.source.visit() as jobs:
+        summary = board.summaries.of(jobs, access)
+        return answer(QueuesAnswer(status=status(jobs, summary.version), queues=summary.queues))
+
+
+@router.get("/workers")
+def workers(board: TheBoard, access: Visitor) -> Response:
+    """Return the workers of the jobs."""
+    with board.source.visit() as jobs:
+        summary = board.summaries.of(jobs, access)
+        found = WorkersAnswer(
+            status=status(jobs, summary.version),
+            workers=summary.workers,
+            total=summary.total_workers,
+        )
+        return answer(found)
+
+
+@router.get("/jobs")
+def jobs(
+    board: TheBoard,
+    access: Visitor,
+    selection: _Selected,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = 500,
+) -> Response:
+    """Return some of the jobs, those with the latest change first."""
+    with board.source.visit() as followed:
+        return answer(selected_jobs(followed, access, selection, offset, limit))
+
+
+@router.get("/jobs/{job}")
+async def job(job: str, board: TheBoard, access: Visitor) -> Response:
+    """Return everything about a job, except its payload and its result."""
+    found = await read_timeline(board, access, job)
+    return answer(
+        timeline_answer(
+            found,
+            may_see_payload=access.may_see_payload(found.job),
+            may_cancel=access.may_cancel(found.job),
+        )
+    )
+
+
+@router.get("/jobs/{job}/data")
+async def job_data(job: str, board: TheBoard, access: Visitor) -> Response:
+    """Return the payload and the result of a job."""
+    found = await read_timeline(board, access, job)
+    if not access.may_see_payload(found.job):
+        raise HTTPException(403, "You may see this job, but not its payload and its result")
+    return answer(data_answer(found))
+
+
+async def read_timeline(board: Board, access: Access, job: str) -> JobTimeline:
+    """Return what Kafka holds of a job, or else what is known of it without Kafka.
+
+    :raises HTTPException: 404: there is no such job that the visitor may see; 503: Kafka is away
+    """
+    if not is_correlation_id(job):
+        raise HTTPException(404, "This is not the id of a job: expected a UUID in lower case")
+    return await to_thread.run_sync(_timeline, board, access, job, limiter=board.lookups)
+
+
+def _timeline(board: Board, access: Access, job: str) -> JobTimeline:
+    with board.source.visit() as jobs:
+        known = jobs.book.job(job)
+        if known is not None and not access.may_see(known):
+            raise _unknown()
+        found = None
+        if not jobs.is_away:
+            found = board.source.timeline(job, known.requested_at if known else None)
+        problems = jobs.problems()
+    if found is not None and access.may_see(found.job):
+        return found
+    if found is None and known is not None:
+        return JobTimeline(known)
+    if found is None and problems:
+        raise HTTPException(503, f"The job cannot be read now. {problems[0]}")
+    raise _unknown()
+
+
+def _unknown() -> HTTPException:
+    return HTTPException(
+        404,
+        "There is no such job. Its records may have been removed by retention, or its request "
+        "topic is not one of this board's",
+    )
+
+
+@router.get("/events")
+def stream(
+    board: TheBoard,
+    access: Visitor,
+    selection: _Selected,
+    show: Annotated[list[Shown], Query(max_length=len(Shown))] = list(Shown),  # noqa: B006
+    since: Annotated[str | None, Query(max_length=100)] = None,
+    last_event_id: Annotated[str | None, Header(max_length=100)] = None,
+) -> Response:
+    """Return a stream of server-sent events with what changes."""
+    if board.streams >= MOST_STREAMS:
+        raise HTTPException(503, "Too many pages are open. Close some", {"Retry-After": "30"})
+    wanted = Wanted(access, frozenset(show), selection, last_event_id or since)
+    return StreamingResponse(
+        _counted(board, wanted),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},  # nginx would keep the messages
+    )
+
+
+async def _counted(board: Board, wanted: Wanted) -> AsyncIterator[str]:
+    board.streams += 1
+    try:
+        async for each in events(
+            board.source, wanted, board.summaries, board.stream_threads, board.is_ending
+        ):
+            yield each
+    finally:
+        board.streams -= 1
+
+
+def known_job(board: Board, access: Access, job: str) -> JobView:
+    """Return a job that is being followed.
+
+    :raises HTTPException: 404: there is no such job that the visitor may see
+    """
+    with board.source.visit() as jobs:
+        found = jobs.book.job(job)
+    if found is None or not access.may_see(found):
+        raise _unknown()
+    return found

@@ -1,0 +1,158 @@
+// Shows the view that the address names, and keeps it up to date.
+
+import { follow, get } from "./api.js";
+import { el, renewTimes } from "./dom.js";
+import { JobView } from "./job.js";
+import { JobsView } from "./jobs.js";
+import { showLogin } from "./login.js";
+import { SummaryView } from "./summaries.js";
+
+const main = document.getElementById("main");
+const search = document.getElementById("search");
+const banner = document.getElementById("banner");
+const SEARCH_MS = 250;
+
+let view = null;
+let stream = null;
+let asking = null;
+
+function route() {
+  return new URLSearchParams(location.search);
+}
+
+function viewName(of) {
+  if (of.has("job")) return "job";
+  const name = of.get("view");
+  return ["jobs", "workers"].includes(name) ? name : "queues";
+}
+
+/** Go to another view. With `replace`, the back button does not come here. */
+function go(query, { replace = false } = {}) {
+  const kept = Object.entries(query).filter(([, value]) => value);
+  history[replace ? "replaceState" : "pushState"](null, "", `?${new URLSearchParams(kept)}`);
+  show();
+}
+
+function show() {
+  leave();
+  const now = route();
+  const name = viewName(now);
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.dataset.view === (name === "job" ? "jobs" : name)) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = name === "job" ? "Job" : name[0].toUpperCase() + name.slice(1);
+  if (document.activeElement !== search) search.value = now.get("q") ?? "";
+  const context = { go, route: now };
+  if (name === "job") view = new JobView(main, context);
+  else if (name === "jobs") view = new JobsView(main, context);
+  else view = new SummaryView(name, main, context);
+  load(view);
+}
+
+function leave() {
+  asking?.abort();
+  stream?.close();
+  view?.close();
+  stream = null;
+}
+
+async function load(of) {
+  asking = new AbortController();
+  let since;
+  try {
+    const answer = await of.load(get, asking.signal);
+    if (of !== view) return;
+    of.take(answer);
+    since = answer.status?.version;
+    tell(answer.status);
+  } catch (error) {
+    if (of !== view || error.name === "AbortError") return;
+    fail(error);
+    if (error.status === 0 || error.status === 503) setTimeout(() => of === view && load(of), 5000);
+    return;
+  }
+  stream?.close();
+  stream = follow(of.query, since, {
+    changes(answer) {
+      if (of !== view) return;
+      tell(answer.status);
+      if (of.take(answer)) load(of);
+    },
+    lost: (text) => text && warn([text]),
+    refused: fail,
+  });
+}
+
+function fail(error) {
+  if (error.needsToken) {
+    leave();
+    showLogin(main, show);
+  } else if (error.status === 0) {
+    warn([error.message]);
+  } else {
+    main.replaceChildren(el("p", { class: "error", role: "alert" }, error.message));
+  }
+}
+
+function tell(status) {
+  if (status) warn(status.problems.length ? status.problems : status.is_reading ? ["Older jobs are still being read …"] : []);
+}
+
+function warn(texts) {
+  banner.hidden = texts.length === 0;
+  banner.replaceChildren(...texts.map((each) => el("p", { dir: "auto" }, each)));
+}
+
+let typing = 0;
+search.addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => {
+    const now = route();
+    const isJobs = viewName(now) === "jobs";
+    go({ view: "jobs", q: search.value.trim(), state: isJobs ? now.get("state") : null }, { replace: isJobs });
+  }, SEARCH_MS);
+});
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href^='?']");
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  go(Object.fromEntries(new URLSearchParams(link.getAttribute("href"))));
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  const isTyping = event.target.matches?.("input, textarea");
+  const rows = view?.rows;
+  if (event.key === "Escape") {
+    if (isTyping) event.target.blur();
+    else if (viewName(route()) === "job") back();
+    else if (route().get("q") || route().get("state")) go({ view: viewName(route()) });
+  } else if (isTyping) {
+    if (event.target === search && ["Enter", "ArrowDown"].includes(event.key)) {
+      search.blur();
+      rows?.element.focus();
+      rows?.move(0);
+    }
+  } else if (event.key === "/") {
+    event.preventDefault();
+    search.focus();
+    search.select();
+  } else if (rows && ["j", "ArrowDown"].includes(event.key)) {
+    event.preventDefault();
+    rows.move(1);
+  } else if (rows && ["k", "ArrowUp"].includes(event.key)) {
+    event.preventDefault();
+    rows.move(-1);
+  } else if (rows && event.key === "Enter" && !event.target.closest?.("a, button")) rows.openSelected();
+});
+
+function back() {
+  if (history.length > 1) history.back();
+  else go({ view: "jobs" });
+}
+
+addEventListener("popstate", show);
+setInterval(renewTimes, 5000);
+show();
