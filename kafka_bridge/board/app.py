@@ -67,7 +67,7 @@ def create_board(
 async def _invalid(_: Request, error: Exception) -> Response:
     """Say what is wrong with a request. FastAPI's own answer repeats what was sent."""
     problems = error.errors() if isinstance(error, RequestValidationError) else []
-    text = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in problems)
+    text = "; ".join(f"{each['loc'][:2][-1]}: {each['msg']}" for each in problems)
     return JSONResponse({"detail": one_line(text)}, 422)
 
 

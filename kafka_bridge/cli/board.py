@@ -28,7 +28,7 @@ from kafka_bridge.cli.command_group import App
 from kafka_bridge.cli.connection import BootstrapServers, kafka_config, port
 from kafka_bridge.cli.durations import duration
 from kafka_bridge.cli.logs import LogFormat, LogLevel, set_up_logging
-from kafka_bridge.monitor.reading import MonitoredTopics
+from kafka_bridge.cli.monitored import Control, Responses, Topics, monitored_topics
 from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.errors import ConfigurationError
 
@@ -41,23 +41,9 @@ STOP_SECONDS = 5
 
 @app.command()
 def board(
-    request_topics: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="REQUEST_TOPIC…", help="The request topics of the services.", show_default=False
-        ),
-    ],
-    responses: Annotated[
-        list[str],
-        typer.Option(
-            "--responses",
-            metavar="TOPIC",
-            help="A response topic. Those that requests name are read, too. Repeatable.",
-        ),
-    ] = [default.RESPONSE_TOPIC],  # noqa: B006
-    control: Annotated[
-        str, typer.Option("--control", metavar="TOPIC", help="The control topic.")
-    ] = default.CONTROL_TOPIC,
+    topics: Topics = None,
+    responses: Responses = None,
+    control: Control = default.CONTROL_TOPIC,
     since: Annotated[
         timedelta,
         typer.Option(parser=duration, metavar="DURATION", help="How far back jobs are read."),
@@ -99,8 +85,8 @@ def board(
     token = _token(token_file)
     access_of, hosts = _access(host, token, trust_proxy_auth=trust_proxy_auth)
     path = _path(prefix)
-    topics = MonitoredTopics(request_topics, responses, control)
-    source = KafkaJobs(kafka_config(bootstrap_servers), topics, since)
+    monitored = monitored_topics(topics, responses, control)
+    source = KafkaJobs(kafka_config(bootstrap_servers), monitored, since)
     application = create_board(
         source, access_of, path, hosts=hosts, is_ending=lambda: server.should_exit
     )

@@ -87,7 +87,7 @@ export function exact(iso) {
 
 function ago(at) {
   const seconds = (Date.now() - at.getTime()) / 1000;
-  return seconds < 1 ? "now" : `${duration(seconds)} ago`;
+  return seconds < 1 ? "now" : `${duration(Math.floor(seconds))} ago`;
 }
 
 /** Times that are shown grow older. */

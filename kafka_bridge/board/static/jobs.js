@@ -19,7 +19,7 @@ export class JobsView {
     this.total = 0;
     this.rows = new Rows("Jobs", { key: (each) => each.correlation_id, draw: row, open: (each) => go({ job: each.correlation_id }) });
     this.rows.element.classList.add("jobs");
-    this.hint = el("p", { class: "hint" });
+    this.hint = el("p", { class: "hint" }, "Loading …");
     this.number = el("span", { class: "number" });
     main.replaceChildren(
       el("h1", {}, "Jobs ", this.number),

@@ -14,7 +14,7 @@ export class SummaryView {
       draw: this.kind.draw,
       open: (item) => go({ view: "jobs", q: this.kind.search(item) }),
     });
-    this.hint = el("p", { class: "hint" });
+    this.hint = el("p", { class: "hint" }, "Loading …");
     main.replaceChildren(el("h1", {}, this.kind.title), this.hint, el("div", { class: `head ${kind}`, "aria-hidden": "true" }, ...this.kind.columns.map((each) => el("span", {}, each))), this.rows.element);
     this.rows.element.classList.add(kind);
   }
