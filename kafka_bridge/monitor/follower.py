@@ -25,7 +25,9 @@ from kafka_bridge.protocol.errors import KafkaBridgeError, KafkaError, ReaderClo
 _log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
-"""How long to wait before a topic that could not be read is tried again."""
+"""How long to wait before a topic that could not be read is tried again; then twice as long."""
+MOST_RETRY_SECONDS = 60.0
+"""Requests may name many response topics that do not exist: to try one takes time."""
 CLOCK_SKEW = timedelta(seconds=60)
 """A topic that could not be read for a while is read again from so long before its last record."""
 
@@ -52,7 +54,7 @@ class TopicStatus:
 class JobFollower:
     """Reads the topics from a time on, and then what comes, until it is closed.
 
-    A topic that is missing, or may not be read, is tried again every few seconds: :meth:`statuses`
+    A topic that is missing, or may not be read, is tried again from time to time: :meth:`statuses`
     says why it cannot be read. A topic that was deleted and created again is read from its
     beginning. The follower is in no consumer group of a service and commits nothing.
 
@@ -182,6 +184,7 @@ class _Followed:
         self.progress = TopicProgress(topic, kind)
         self.consumer: TopicConsumer | None = None
         self._retry_at = 0.0
+        self._pause = RETRY_SECONDS
         self._reported = ""
 
     @property
@@ -200,7 +203,7 @@ class _Followed:
         if progress.failure is not None:
             self._fail(progress.failure)
             return
-        self._reported = ""
+        self._reported, self._pause = "", RETRY_SECONDS
         self.consumer = TopicConsumer(config, progress.topic)
         self.consumer.open()
         self.consumer.assign(dict(enumerate(progress.ends)))
@@ -235,12 +238,12 @@ class _Followed:
 
     def _fail(self, failure: KafkaError) -> None:
         self.progress.failure = failure
-        self._retry_at = time.monotonic() + RETRY_SECONDS
+        self._retry_at = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, MOST_RETRY_SECONDS)
         if str(failure) != self._reported:
             self._reported = str(failure)
             _log.warning(
-                "Topic %s is tried again every %g s: %s",
-                *(self.progress.topic, RETRY_SECONDS, failure),
+                "Topic %s is not read, and is tried again later: %s", self.progress.topic, failure
             )
 
     def _look_at_topic(self, consumer: TopicConsumer) -> None:
