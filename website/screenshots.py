@@ -18,7 +18,6 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
-from rich.text import Text
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -27,6 +26,9 @@ QUIET = ["--no-first-run", "--disable-background-networking", "--disable-compone
 COLUMNS = 110
 PAGE_SECONDS = 60
 STOP_SECONDS = 60
+WEB_FONT = re.compile(r"@font-face \{.*?\n    \}\n", re.DOTALL)
+"""What Rich would load from another host; the reader's own font of equal widths does as well."""
+PRINTED_ROOT = "~/kafka-bridge"
 ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)/dags/(\w+)")
 LAST_LINE = "Ctrl-C"
 TASK = "audit"
@@ -52,14 +54,14 @@ def main() -> None:
 def running_demo() -> Iterator[str]:
     """Run the demo until its end, and give what it printed; Airflow runs on meanwhile."""
     command = ["make", "--no-print-directory", "demo", "KEEP=1"]
-    environment = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(COLUMNS)}
+    # In a pipe it prints lines and draws nothing again. A group of its own can be ended with make.
     demo = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, bufsize=1
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True
     )
     try:
         yield _until_last_line(demo)
     finally:
-        demo.send_signal(signal.SIGINT)
+        os.killpg(demo.pid, signal.SIGINT)
         demo.wait(STOP_SECONDS)
 
 
@@ -75,10 +77,11 @@ def _until_last_line(demo: subprocess.Popen[str]) -> str:
 
 
 def save_terminal(printed: str, file: Path) -> None:
-    """Save a picture of a terminal with this text, which may have colours."""
+    """Save a picture of a terminal with this text."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO())
-    console.print(Text.from_ansi(printed))
-    console.save_svg(str(file), title="make demo")
+    console.print(printed.replace(str(ROOT), PRINTED_ROOT), highlight=False, markup=False)
+    picture = console.export_svg(title="make demo")
+    file.write_text(WEB_FONT.sub("", picture), encoding="utf-8")
 
 
 def save_task_log(address: str, dag: str, file: Path) -> None:
@@ -87,7 +90,7 @@ def save_task_log(address: str, dag: str, file: Path) -> None:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=QUIET, chromium_sandbox=os.geteuid() != 0
         )
-        page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
+        page = browser.new_page(viewport={"width": 1280, "height": 770}, color_scheme="light")
         page.set_default_timeout(PAGE_SECONDS * 1000)
         page.goto(f"{address}/dags/{dag}")
         page.goto(f"{address}/dags/{dag}/runs/{_last_run(page, address, dag)}/tasks/{TASK}")
