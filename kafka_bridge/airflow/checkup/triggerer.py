@@ -69,7 +69,8 @@ def _status(health: Mapping[str, Any], component: str) -> tuple[str, str | None]
         return "unknown", None
     heartbeat = facts.get(f"latest_{component}_heartbeat")
     shown = None if heartbeat is None else one_line(str(heartbeat), NAME_BYTES)
-    return str(facts.get("status")), shown
+    status = facts.get("status")  # Airflow 3.4's own function returns a member of a string enum
+    return status if isinstance(status, str) else "unknown", shown
 
 
 def _from_api(seconds: float) -> dict[str, Any]:

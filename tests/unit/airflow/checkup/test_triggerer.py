@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,16 @@ def test_components_that_do_not_run(component: str, facts: object, words: str) -
     (finding,) = [each for each in found if each.level is Level.ERROR]
     assert words in finding.text
     assert f"`airflow {component}`" in finding.advice
+
+
+class Status(str, Enum):  # noqa: UP042  as Airflow 3.4 has it: its text is 'Status.HEALTHY'
+    """Health as Airflow's own function returns it since 3.4, while its API returns text."""
+
+    HEALTHY = "healthy"
+
+
+def test_health_may_be_a_member_of_an_enum() -> None:
+    """A machine that asks the database gets it from Airflow's own function."""
+    health = {name: {**facts, "status": Status.HEALTHY} for name, facts in HEALTHY.items()}
+    (finding,) = findings_about(health, Level.ERROR)
+    assert finding.text == f"healthy; its last heartbeat: {HEARTBEAT}"
