@@ -7,7 +7,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from kafka_bridge.board.access import Access
 from kafka_bridge.board.answers import (
@@ -25,7 +24,6 @@ from kafka_bridge.protocol.messages import utc_now
 
 MOST_WORKERS = 1_000
 """How many workers are shown: those with the latest events."""
-_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 def status(jobs: FollowedJobs, version: int) -> Status:
@@ -43,7 +41,7 @@ def selected_jobs(
     """Return some of the jobs that the visitor may see, those with the latest change first."""
     version = jobs.book.version
     chosen = [each for each in _seen(jobs, access) if selection.includes(each)]
-    chosen.sort(key=lambda each: each.changed_at or _EARLIEST, reverse=True)
+    chosen.sort(key=lambda each: each.change_order, reverse=True)
     return JobsAnswer(
         status=status(jobs, version),
         jobs=[job_answer(each) for each in chosen[offset : offset + limit]],

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.records import Received
@@ -28,8 +28,6 @@ RETRY_SECONDS = 5.0
 """How long to wait before a topic that could not be read is tried again; then twice as long."""
 MOST_RETRY_SECONDS = 60.0
 """Requests may name many response topics that do not exist: to try one takes time."""
-CLOCK_SKEW = timedelta(seconds=60)
-"""A topic that could not be read for a while is read again from so long before its last record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +149,7 @@ class JobFollower:
         by_since: dict[datetime, dict[str, TopicKind]] = {}
         for topic in topics:
             progress = self._followed[topic].progress
-            since = progress.continues_at(self._since, CLOCK_SKEW)
+            since = progress.continues_at(self._since)
             by_since.setdefault(since, {})[topic] = progress.kind
         for since, kinds in by_since.items():
             reading = HistoryReading(

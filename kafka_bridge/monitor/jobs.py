@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from kafka_bridge.protocol.errors import RecordLocation
@@ -155,6 +155,11 @@ class JobView:
         return self.last_event_at or self.requested_at
 
     @property
+    def change_order(self) -> datetime:
+        """What to sort jobs by, so that the last change is last; unknown changes come first."""
+        return self.changed_at or _LONG_AGO
+
+    @property
     def waited(self) -> timedelta | None:
         """How long the job waited until the first worker accepted it."""
         return _between(self.requested_at, self.accepted_at)
@@ -186,6 +191,7 @@ class JobView:
         return left if 0 <= left < _ETERNITY else None
 
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _ETERNITY = 100 * 365 * 86_400.0
 """Seconds. A job that needs longer at its rate has no rate worth showing."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW, JobEventScan
+from kafka_bridge.kafka.lookups.job_events import JobEventScan, with_skew
 from kafka_bridge.kafka.records import Received
 from kafka_bridge.monitor.jobs import JobView
 from kafka_bridge.monitor.plain_services import plain_request_of, reply_of
@@ -22,8 +22,6 @@ from kafka_bridge.monitor.transitions import (
 from kafka_bridge.protocol.errors import KafkaError, RecordLocation, RemoteProtocolError
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import Command, JobCommand, JobRequest, StatusEvent
-
-_EARLIEST = datetime.fromtimestamp(0, UTC) + CLOCK_SKEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ class _JobReading:
         self, topic: str, since: datetime | None, take: Callable[[Received, RecordLocation], None]
     ) -> None:
         """Take the job's records of a topic."""
-        start = () if since is None else max(since, _EARLIEST) - CLOCK_SKEW
+        start = () if since is None else with_skew(since)
         scan = JobEventScan(self._config, topic, start, self._timeout)
         try:
             for _, _, message in scan.events_of({self._key: self._key}):

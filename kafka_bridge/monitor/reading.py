@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.lookups.job_events import with_skew
 from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.records import Received
@@ -78,12 +79,15 @@ class TopicProgress:
         self.unreadable += before.unreadable
         self.time_ms = max(self.time_ms, before.time_ms)
 
-    def continues_at(self, since: datetime, skew: timedelta) -> datetime:
-        """Return from which time on to read what is new: not before ``since``."""
+    def continues_at(self, since: datetime) -> datetime:
+        """Return from which time on to read what is new: not before ``since``.
+
+        It is a bit before the last record: clocks differ.
+        """
         if self.time_ms < 0:
             return since
         try:
-            return max(since, datetime.fromtimestamp(self.time_ms / 1000, UTC) - skew)
+            return max(since, with_skew(datetime.fromtimestamp(self.time_ms / 1000, UTC)))
         except (OverflowError, ValueError, OSError):
             return since
 

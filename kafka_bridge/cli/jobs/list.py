@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -27,7 +27,6 @@ from kafka_bridge.protocol.messages import utc_now
 from kafka_bridge.protocol.topics import CONTROL_TOPIC
 
 DEFAULT_LIMIT = 100
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 app = App()
 
@@ -74,7 +73,7 @@ def list_jobs(
 
 
 def _changed_at(job: JobView) -> tuple[datetime, str]:
-    return job.changed_at or _LONG_AGO, job.correlation_id
+    return job.change_order, job.correlation_id
 
 
 def _no_jobs(topics: Sequence[str], since: datetime) -> str:

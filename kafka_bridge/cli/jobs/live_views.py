@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeAlias
 
 from rich.console import Group, RenderableType
@@ -27,7 +27,6 @@ COLOURS = {
 BAR_WIDTH = 40
 OTHER_LINES = 7
 """The lines of the screen that are no jobs: the counts, and the lines of the table."""
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 _Rank: TypeAlias = tuple[bool, datetime]
 
@@ -78,4 +77,4 @@ def many_jobs(jobs: Iterable[JobView], now: datetime, height: int) -> Renderable
 
 
 def _rank(job: JobView) -> _Rank:
-    return not job.state.is_end, job.changed_at or _LONG_AGO
+    return not job.state.is_end, job.change_order

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from kafka_bridge.cli.jobs.following import INTERRUPTED, exit_code, following
 from kafka_bridge.cli.monitored import Control
 from kafka_bridge.kafka.commands import cancel
 from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.lookups.job_events import with_skew
 from kafka_bridge.kafka.offsets import end_offsets, read_record
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.monitor.jobs import JobView
@@ -29,7 +29,6 @@ from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.media_types import JSON, from_json, is_json
 from kafka_bridge.protocol.messages import JobRequest, StatusEvent, utc_now
 
-CLOCK_SKEW = timedelta(seconds=60)
 STDIN = "-"
 
 app = App()
@@ -133,7 +132,7 @@ def _wait(
     """Print progress until the job has ended, and then its result; return the exit code."""
     job = request.correlation_id
     try:
-        with following(config, topics, request.created_at - CLOCK_SKEW) as jobs:
+        with following(config, topics, with_skew(request.created_at)) as jobs:
             for view in jobs.of(job):
                 typer.echo(job_line(view), err=True)
     except KeyboardInterrupt:

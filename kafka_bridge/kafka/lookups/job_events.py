@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from operator import methodcaller
 from typing import TypeVar
 
@@ -24,10 +24,16 @@ from kafka_bridge.protocol.messages import JobState
 CLOCK_SKEW = timedelta(seconds=60)
 """How far the clocks of Airflow, workers and brokers may differ. A lookup from a job's creation
 time on starts this much earlier. See docs/decisions/0033-clock-skew.md."""
+_EARLIEST = datetime.fromtimestamp(0, UTC) + CLOCK_SKEW
 
 J = TypeVar("J")
 JobEvent = tuple[J, EventHead | None, ck.Message]
 """A job, the head of one of its records (None where it cannot be read), and the record."""
+
+
+def with_skew(since: datetime) -> datetime:
+    """Return where to start for what happened since a time: clocks differ. Not before 1970."""
+    return max(since, _EARLIEST) - CLOCK_SKEW
 
 
 @dataclass(slots=True)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW, JobEventScan
+from kafka_bridge.kafka.lookups.job_events import JobEventScan, with_skew
 from kafka_bridge.kafka.lookups.scan import scan
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState
-
-_EARLIEST = datetime.fromtimestamp(0, UTC) + CLOCK_SKEW
 
 
 def requests_of(
@@ -28,7 +26,7 @@ def requests_of(
     :raises KafkaError: as :func:`kafka_bridge.kafka.lookups.scan.scan`
     """
     wanted = prefix.encode()
-    for messages in scan(config, topic, _with_skew(since), timeout=timeout):
+    for messages in scan(config, topic, with_skew(since), timeout=timeout):
         for message in messages:
             key = message.key()
             if isinstance(key, bytes) and key.startswith(wanted):
@@ -48,14 +46,10 @@ def terminal_states(
     :param timeout: the longest silence of the brokers, seconds
     :raises KafkaError: as :func:`kafka_bridge.kafka.lookups.scan.scan`
     """
-    start = () if since is None else _with_skew(since)
+    start = () if since is None else with_skew(since)
     found: dict[str, JobState] = {}
     scan = JobEventScan(config, topic, start, timeout)
     for job, head, _ in scan.keyed_events({job.encode() for job in jobs}):
         if head.state in TERMINAL:
             found.setdefault(job.decode(), head.state)
     return found
-
-
-def _with_skew(since: datetime) -> datetime:
-    return max(since, _EARLIEST) - CLOCK_SKEW

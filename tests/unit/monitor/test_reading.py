@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import confluent_kafka as ck
@@ -113,10 +113,9 @@ def test_response_topics_of_requests_are_read(topics: Topics) -> None:
 
 def test_reading_goes_on_a_little_before_the_last_record() -> None:
     """Clocks differ. A topic of which nothing was read is read from the time that was asked."""
-    skew = timedelta(seconds=60)
     progress = TopicProgress("t", next(iter(MonitoredTopics().kinds().values())))
-    assert progress.continues_at(NOW, skew) == NOW
+    assert progress.continues_at(NOW) == NOW
     progress.time_ms = int(seconds(600).timestamp() * 1000)
-    assert progress.continues_at(NOW, skew) == seconds(540)
+    assert progress.continues_at(NOW) == seconds(540)
     progress.time_ms = 2**62
-    assert progress.continues_at(NOW, skew) == NOW
+    assert progress.continues_at(NOW) == NOW
