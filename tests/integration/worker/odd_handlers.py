@@ -15,6 +15,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 from kafka_bridge.worker import ApplicationError, JobContext, Worker
@@ -50,18 +51,34 @@ def code_of(child: int) -> int:
     raise TimeoutError("the child stays")
 
 
+def end_of(child: ForkProcess) -> int:
+    """Wait for a child process; return its exit code.
+
+    A process that another thread starts looks after all children, too (``multiprocessing``'s
+    ``_cleanup``): for a moment, ``exitcode`` is None here although the child has ended.
+
+    :raises TimeoutError: it stays; it is killed
+    """
+    give_up = time.monotonic() + CHILD_SECONDS
+    while time.monotonic() < give_up:
+        child.join(1)
+        if child.exitcode is not None:
+            return child.exitcode
+        time.sleep(0.01)
+    child.kill()
+    raise TimeoutError("the child stays")
+
+
 @worker.job("child.terminated")
-def terminated(job: JobContext) -> list[int | None]:
+def terminated(job: JobContext) -> list[int]:
     """Terminate children as soon as they are started; return their exit codes."""
-    codes = []
+    codes = set()
     for _ in range(20):
         child = forking.Process(target=time.sleep, args=(60,))
         child.start()
         child.terminate()
-        child.join(CHILD_SECONDS)
-        codes.append(child.exitcode)
-        child.kill()
-    return sorted(set(codes), key=str)
+        codes.add(end_of(child))
+    return sorted(codes)
 
 
 def sleep_once(ready: Connection) -> None:
@@ -71,16 +88,14 @@ def sleep_once(ready: Connection) -> None:
 
 
 @worker.job("child.interrupted")
-def interrupted(job: JobContext) -> int | None:
+def interrupted(job: JobContext) -> int:
     """Send SIGINT to a child, as Ctrl-C does; return its exit code."""
     here, there = forking.Pipe()
     child = forking.Process(target=sleep_once, args=(there,))
     child.start()
     here.recv()
     os.kill(child.pid or 0, signal.SIGINT)
-    child.join(CHILD_SECONDS)
-    child.kill()
-    return child.exitcode
+    return end_of(child)
 
 
 @worker.job("child.pool")
