@@ -20,7 +20,11 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Access(Protocol):
-    """What one visitor may see and do. Equal visitors share their summaries: it is hashable."""
+    """What one visitor may see and do. Equal visitors share their summaries: it is hashable.
+
+    A dead letter counts as its job: who may see the job may see the letter. If the letter cannot be
+    read, that is a job whose request is None.
+    """
 
     def may_see(self, job: JobView) -> bool:
         """Return whether the visitor may see the job: its state, texts, errors and times."""
@@ -30,6 +34,9 @@ class Access(Protocol):
 
     def may_cancel(self, job: JobView) -> bool:
         """Return whether the visitor may cancel the job."""
+
+    def may_replay(self, job: JobView) -> bool:
+        """Return whether the visitor may send the dead letter of a job to its topic again."""
 
 
 AccessOf: TypeAlias = Callable[[HTTPConnection], Access | None]
@@ -49,6 +56,10 @@ class FullAccess:
         return True
 
     def may_cancel(self, job: JobView) -> bool:  # noqa: ARG002
+        """Return True."""
+        return True
+
+    def may_replay(self, job: JobView) -> bool:  # noqa: ARG002
         """Return True."""
         return True
 

@@ -94,7 +94,7 @@ class Source:
 
 @dataclass(frozen=True)
 class OnlyDag:
-    """A visitor that sees the jobs of one DAG, and not their payloads; cancels nothing."""
+    """A visitor that sees the jobs of one DAG, and not their payloads; changes nothing."""
 
     dag: str = "nightly"
 
@@ -105,6 +105,9 @@ class OnlyDag:
         return False
 
     def may_cancel(self, job: JobView) -> bool:  # noqa: ARG002
+        return False
+
+    def may_replay(self, job: JobView) -> bool:  # noqa: ARG002
         return False
 
 
