@@ -21,7 +21,7 @@ REASON_LENGTH = 500
 WRONG_TOKEN_SECONDS = 1.0
 
 
-def _only_from_board(request: Request) -> None:
+def only_from_board(request: Request) -> None:
     """Refuse what a page of another site may have sent.
 
     :raises HTTPException: 403 or 415
@@ -35,8 +35,8 @@ def _only_from_board(request: Request) -> None:
         raise HTTPException(415, "Send JSON, as Content-Type: application/json")
 
 
-router = APIRouter(dependencies=[Depends(_only_from_board)])
-login_router = APIRouter(dependencies=[Depends(_only_from_board)])
+router = APIRouter(dependencies=[Depends(only_from_board)])
+login_router = APIRouter(dependencies=[Depends(only_from_board)])
 
 
 class CancelRequest(BaseModel):

@@ -280,12 +280,13 @@ def data_answer(found: JobTimeline) -> JobDataAnswer:
     """Return the payload and the result of a job."""
     end = found.end
     return JobDataAnswer(
-        payload=_data(found.payload, found.payload_type),
-        result=_data(end.result, end.result_type) if end else None,
+        payload=data_of(found.payload, found.payload_type),
+        result=data_of(end.result, end.result_type) if end else None,
     )
 
 
-def _data(data: bytes | None, media_type: str | None) -> DataAnswer | None:
+def data_of(data: bytes | None, media_type: str | None) -> DataAnswer | None:
+    """Return bytes from outside as text that is safe to show; None if there are none."""
     if data is None:
         return None
     try:

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from kafka_bridge.board import action_routes, reading_routes
+from kafka_bridge.board import action_routes, letter_routes, reading_routes
 from kafka_bridge.board.access import AccessOf, TokenAccess
 from kafka_bridge.board.board import Board
 from kafka_bridge.board.guard import Guard
@@ -54,6 +54,7 @@ def create_board(
     api = APIRouter(prefix=f"{prefix}/api")
     api.include_router(reading_routes.router)
     api.include_router(action_routes.router)
+    api.include_router(letter_routes.router)
     if isinstance(access_of, TokenAccess):
         api.include_router(action_routes.login_router)
     app.include_router(api)

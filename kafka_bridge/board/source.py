@@ -11,9 +11,11 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from kafka_bridge.kafka.admin.dead_letter_topic import DeadLetter
 from kafka_bridge.kafka.commands import cancel
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.monitor.book import JobBook, Limits
+from kafka_bridge.monitor.dead_letters import DeadLetters, NewestLetters, Replayed
 from kafka_bridge.monitor.follower import JobFollower, TopicStatus
 from kafka_bridge.monitor.lookup import JobTimeline, read_job
 from kafka_bridge.monitor.reading import ANSWER_SECONDS, MonitoredTopics
@@ -92,8 +94,32 @@ class FollowedJobs:
         return bool(self.problems()) and not any(each.is_live for each in statuses)
 
 
+class LetterSource(Protocol):
+    """What the board needs of :class:`~kafka_bridge.monitor.dead_letters.DeadLetters`."""
+
+    def newest(self) -> NewestLetters:
+        """Return the newest dead letters."""
+
+    def letter(self, place: RecordLocation) -> DeadLetter | None:
+        """Return a dead letter; None if the place is in no dead-letter topic.
+
+        :raises KafkaError: it is not there, or cannot be read
+        """
+
+    def replay(self, letter: DeadLetter, *, as_new: bool) -> Replayed:
+        """Send a dead letter to its topic again.
+
+        :raises ReplayRefused: it would be useless or harmful
+        :raises KafkaError: the brokers do not have it
+        """
+
+
 class JobSource(Protocol):
     """Gives the board its jobs. Its methods may block: they are not called on an event loop."""
+
+    @property
+    def letters(self) -> LetterSource:
+        """The dead letters of the jobs."""
 
     def visit(self) -> AbstractContextManager[FollowedJobs]:
         """Return a context in which the jobs are followed. Entering it returns at once."""
@@ -137,6 +163,7 @@ class KafkaJobs:
         self._since = since
         self._idle = idle
         self._follow = follow
+        self.letters: LetterSource = DeadLetters(config, topics)
         self._lock = threading.Lock()
         self._visitors = 0
         self._jobs: FollowedJobs | None = None

@@ -28,7 +28,7 @@ from kafka_bridge.cli.command_group import App
 from kafka_bridge.cli.connection import BootstrapServers, kafka_config, port
 from kafka_bridge.cli.durations import duration
 from kafka_bridge.cli.logs import LogFormat, LogLevel, set_up_logging
-from kafka_bridge.cli.monitored import Control, Responses, Topics, monitored_topics
+from kafka_bridge.cli.monitored import Control, DeadLetters, Responses, Topics, monitored_topics
 from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.errors import ConfigurationError
 
@@ -44,6 +44,7 @@ def board(
     topics: Topics = None,
     responses: Responses = None,
     control: Control = default.CONTROL_TOPIC,
+    dead_letters: DeadLetters = None,
     since: Annotated[
         timedelta,
         typer.Option(parser=duration, metavar="DURATION", help="How far back jobs are read."),
@@ -78,14 +79,15 @@ def board(
 ) -> None:
     """Show the jobs of services on a page, until Ctrl-C.
 
-    On 127.0.0.1 there is no login: every user of this machine can see the jobs and cancel them. On
-    another address the page needs a token, or a proxy that asks for a login.
+    On 127.0.0.1 there is no login: every user of this machine can see the jobs, cancel them and
+    replay dead letters. On another address the page needs a token, or a proxy that asks for a
+    login.
     """
     set_up_logging(LogLevel.WARNING, LogFormat.TEXT)
     token = _token(token_file)
     access_of, hosts = _access(host, token, trust_proxy_auth=trust_proxy_auth)
     path = _path(prefix)
-    monitored = monitored_topics(topics, responses, control)
+    monitored = monitored_topics(topics, responses, control, dead_letters)
     source = KafkaJobs(kafka_config(bootstrap_servers), monitored, since)
     application = create_board(
         source, access_of, path, hosts=hosts, is_ending=lambda: server.should_exit

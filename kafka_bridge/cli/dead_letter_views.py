@@ -10,10 +10,10 @@ from typing import Any
 
 import typer
 
-from kafka_bridge.cli.excerpts import excerpt
 from kafka_bridge.cli.tables import print_rows
 from kafka_bridge.kafka.admin.dead_letter_topic import DeadLetter
 from kafka_bridge.kafka.admin.replay import REPLAYED
+from kafka_bridge.protocol.excerpts import excerpt
 from kafka_bridge.protocol.headers import text_header
 from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.protocol.sanitize import ERROR_MESSAGE_BYTES, one_line

@@ -172,7 +172,8 @@ def _no_letters(topic: str, selection: Selection) -> str:
 
 def _print_refusals(refusals: Iterable[Refusal]) -> None:
     for refusal in refusals:
-        typer.echo(f"{refusal.letter.record.location} not replayed: {refusal.reason}", err=True)
+        why = ": ".join(filter(None, (refusal.reason, refusal.advice)))
+        typer.echo(f"{refusal.letter.record.location} not replayed: {why}", err=True)
 
 
 def _send(config: KafkaConfig, replays: Sequence[Replay]) -> int:

@@ -51,6 +51,16 @@ Responses = Annotated[
     ),
 ]
 Control = Annotated[str, typer.Option("--control", metavar="TOPIC", help="The control topic.")]
+DeadLetters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dead-letters",
+        envvar="KAFKA_BRIDGE_DEAD_LETTER_TOPIC",
+        metavar="TOPIC",
+        help="A dead-letter topic; repeat the option for more.",
+        show_default=default.DEAD_LETTER_TOPIC,
+    ),
+]
 Since = Annotated[
     datetime,
     typer.Option(
@@ -65,11 +75,17 @@ AsJson = Annotated[
 
 
 def monitored_topics(
-    requests: Sequence[str] | None, responses: Sequence[str] | None, control: str
+    requests: Sequence[str] | None,
+    responses: Sequence[str] | None,
+    control: str,
+    dead_letters: Sequence[str] | None = None,
 ) -> MonitoredTopics:
     """Return the topics that the options name."""
     return MonitoredTopics(
-        requests or (default.REQUEST_TOPIC,), responses or (default.RESPONSE_TOPIC,), control
+        requests or (default.REQUEST_TOPIC,),
+        responses or (default.RESPONSE_TOPIC,),
+        control,
+        dead_letters or (default.DEAD_LETTER_TOPIC,),
     )
 
 

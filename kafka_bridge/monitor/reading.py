@@ -32,14 +32,16 @@ class MonitoredTopics:
     :ivar requests: request topics
     :ivar responses: response topics; those that requests name are read, too
     :ivar control: the control topic
+    :ivar dead_letters: dead-letter topics. They are shown, but say nothing of the jobs' states
     """
 
     requests: Sequence[str] = (default.REQUEST_TOPIC,)
     responses: Sequence[str] = (default.RESPONSE_TOPIC,)
     control: str = default.CONTROL_TOPIC
+    dead_letters: Sequence[str] = (default.DEAD_LETTER_TOPIC,)
 
     def kinds(self) -> dict[str, TopicKind]:
-        """Return all topics with what their records are."""
+        """Return the topics from which the jobs are known, with what their records are."""
         return {
             **dict.fromkeys(self.requests, TopicKind.REQUESTS),
             **dict.fromkeys(self.responses, TopicKind.RESPONSES),

@@ -27,7 +27,6 @@ MESSAGES = {"JobRequest", "StatusEvent", "JobCommand", "message_type"}
 NOT_SHOWN = {
     "airflow/batch/payloads.py": "a line of the author's own file, quoted by repr",
     "airflow/submit/submission.py": "numbers, an id, and a reply topic to read from",
-    "cli/excerpts.py": "text of printable characters alone; all other bytes are shown in hex",
     "gateway/callbacks/inbox.py": "the key of its own subscription",
     "gateway/callbacks/publisher.py": "a header that is compared, and no more",
     "gateway/callbacks/server.py": "a key that is looked up, and no more",
@@ -38,6 +37,7 @@ NOT_SHOWN = {
     "kafka/lookups/job_lookup.py": "keys that were found by equality with those asked for",
     "payloads.py": "payloads and results are data; what stores them checks them",
     "protocol/event_head.py": "state and delivery alone, which are no texts",
+    "protocol/excerpts.py": "text of printable characters alone; all other bytes are shown in hex",
     "protocol/ids.py": "a correlation id: it is one or it is refused",
     "protocol/media_types.py": "JSON documents are data",
     "protocol/plain_replies.py": "makes an event; airflow/outcomes.py cleans it",

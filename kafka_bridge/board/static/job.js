@@ -216,7 +216,7 @@ function unreadable({ unreadable: records }) {
   return [el("details", {}, el("summary", {}, `${count(records.length)} records of the job cannot be read`), ...records.map((each) => el("p", {}, outside(each))))];
 }
 
-function dataOf(name, data) {
+export function dataOf(name, data) {
   if (!data) return [];
   const head = el("h3", {}, `${name} (${bytes(data.size)}`, ...(data.media_type ? [", ", outside(data.media_type)] : []), ")");
   if (data.text === null) return [head, el("p", { class: "hint" }, "Binary data, which is not shown.")];

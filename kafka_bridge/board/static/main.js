@@ -1,9 +1,11 @@
 // Shows the view that the address names, and keeps it up to date.
 
 import { follow, get } from "./api.js";
+import { DeadLettersView } from "./dead_letters.js";
 import { el, renewTimes } from "./dom.js";
 import { JobView } from "./job.js";
 import { JobsView } from "./jobs.js";
+import { LetterView } from "./letter.js";
 import { showLogin } from "./login.js";
 import { SummaryView } from "./summaries.js";
 
@@ -11,6 +13,11 @@ const main = document.getElementById("main");
 const search = document.getElementById("search");
 const banner = document.getElementById("banner");
 const SEARCH_MS = 250;
+
+const VIEWS = { job: JobView, jobs: JobsView, letter: LetterView, "dead-letters": DeadLettersView };
+const TITLES = { queues: "Queues", jobs: "Jobs", workers: "Workers", "dead-letters": "Dead letters", job: "Job", letter: "Dead letter" };
+/** The pages of one thing, each with the list that it belongs to. */
+const LISTS = { job: "jobs", letter: "dead-letters" };
 
 let view = null;
 let stream = null;
@@ -21,9 +28,9 @@ function route() {
 }
 
 function viewName(of) {
-  if (of.has("job")) return "job";
+  for (const name of Object.keys(LISTS)) if (of.has(name)) return name;
   const name = of.get("view");
-  return ["jobs", "workers"].includes(name) ? name : "queues";
+  return ["jobs", "workers", "dead-letters"].includes(name) ? name : "queues";
 }
 
 /** Go to another view. With `replace`, the back button does not come here. */
@@ -38,15 +45,13 @@ function show() {
   const now = route();
   const name = viewName(now);
   for (const link of document.querySelectorAll("nav a")) {
-    if (link.dataset.view === (name === "job" ? "jobs" : name)) link.setAttribute("aria-current", "page");
+    if (link.dataset.view === (LISTS[name] ?? name)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.title = name === "job" ? "Job" : name[0].toUpperCase() + name.slice(1);
+  document.title = TITLES[name];
   if (document.activeElement !== search) search.value = now.get("q") ?? "";
-  const context = { go, route: now };
-  if (name === "job") view = new JobView(main, context);
-  else if (name === "jobs") view = new JobsView(main, context);
-  else view = new SummaryView(name, main, context);
+  const context = { go, route: now, again: (of) => of === view && load(of) };
+  view = name in VIEWS ? new VIEWS[name](main, context) : new SummaryView(name, main, context);
   load(view);
 }
 
@@ -73,6 +78,7 @@ async function load(of) {
     return;
   }
   stream?.close();
+  if (!of.query) return; // its records are not in the stream
   stream = follow(of.query, since, {
     changes(answer) {
       if (of !== view) return;
@@ -127,7 +133,7 @@ document.addEventListener("keydown", (event) => {
   const rows = view?.rows;
   if (event.key === "Escape") {
     if (isTyping) event.target.blur();
-    else if (viewName(route()) === "job") back();
+    else if (viewName(route()) in LISTS) back();
     else if (route().get("q") || route().get("state")) go({ view: viewName(route()) });
   } else if (isTyping) {
     if (event.target === search && ["Enter", "ArrowDown"].includes(event.key)) {
@@ -150,7 +156,7 @@ document.addEventListener("keydown", (event) => {
 
 function back() {
   if (history.length > 1) history.back();
-  else go({ view: "jobs" });
+  else go({ view: LISTS[viewName(route())] });
 }
 
 addEventListener("popstate", show);

@@ -10,7 +10,6 @@ import typer
 
 from kafka_bridge.cli.command_group import App
 from kafka_bridge.cli.connection import BootstrapServers, kafka_config
-from kafka_bridge.cli.excerpts import excerpt
 from kafka_bridge.cli.job_views import job_line
 from kafka_bridge.cli.jobs.following import INTERRUPTED, exit_code, following
 from kafka_bridge.cli.monitored import Control
@@ -24,6 +23,7 @@ from kafka_bridge.monitor.reading import ANSWER_SECONDS, MonitoredTopics
 from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.excerpts import excerpt
 from kafka_bridge.protocol.headers import request_headers
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.media_types import JSON, from_json, is_json

@@ -8,10 +8,10 @@ from typing import Any
 
 import typer
 
-from kafka_bridge.cli.excerpts import excerpt
 from kafka_bridge.cli.job_views import NOTHING, job_facts, shown_time, task_name
 from kafka_bridge.cli.tables import print_rows
 from kafka_bridge.monitor.lookup import JobTimeline, TimelineEvent
+from kafka_bridge.protocol.excerpts import excerpt
 from kafka_bridge.protocol.media_types import from_json, is_json
 from kafka_bridge.protocol.messages import JobFailure, StatusEvent
 from kafka_bridge.protocol.progress_text import duration, progress_text

@@ -156,6 +156,30 @@ def read_dead_letters(config: KafkaConfig, topic: str, selection: Selection) -> 
     return sorted(chosen, key=_age)
 
 
+def newest_dead_letters(
+    config: KafkaConfig, topic: str, ends: Sequence[int], most: int
+) -> Iterator[DeadLetter]:
+    """Yield the last dead letters of each partition, in no order. One at a time is in memory.
+
+    :param ends: by partition, where the topic ends
+    :param most: how many of each partition
+    :raises KafkaError: as in :func:`read_dead_letters`
+    """
+    yield from map(DeadLetter.of, _records(config, topic, [max(0, end - most) for end in ends]))
+
+
+def dead_letter_at(config: KafkaConfig, place: RecordLocation) -> DeadLetter:
+    """Return the dead letter at a place, without reading what is around it.
+
+    :raises RecordGone: there is no record
+    :raises KafkaError: as in :func:`read_dead_letters`
+    """
+    try:
+        return DeadLetter.of(read_record(config, place, ANSWER_SECONDS))
+    except RecordGone as error:
+        raise RecordGone(f"there is no record at {place}") from error
+
+
 def _age(letter: DeadLetter) -> tuple[int, int, int]:
     location = letter.record.location
     return letter.record.timestamp_ms, location.partition, location.offset

@@ -51,10 +51,14 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A dead letter that is not replayed, and why."""
+    """A dead letter that is not replayed, and why.
+
+    :ivar advice: what to do on the command line, if something helps there
+    """
 
     letter: DeadLetter
     reason: str
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ def _plan(
     letter: DeadLetter, target: str | None, states: _TerminalStates, *, as_new: bool
 ) -> Replay | Refusal:
     if target is None:
-        return Refusal(letter, "its headers do not say which topic it came from: use --to TOPIC")
+        return Refusal(letter, "its headers do not say which topic it came from", "use --to TOPIC")
     if target == letter.record.location.topic:
         return Refusal(letter, f"{target} is the dead-letter topic: no worker reads it")
     for topic in (target, letter.response_topic):
@@ -173,7 +177,7 @@ def _plan_finished(
             f"({letter.unreadable}): submit the work again where it came from",
         )
     if not as_new:
-        return Refusal(letter, f"{finished}: --as-new submits it under a new id")
+        return Refusal(letter, finished, "--as-new submits it under a new id")
     new = _submitted_anew(letter, letter.request)
     again = states.ended.get((letter.request.response_topic, new.correlation_id))
     if again is not None:

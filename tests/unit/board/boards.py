@@ -14,13 +14,19 @@ from kafka_bridge.board.access import AccessOf, full_access
 from kafka_bridge.board.app import create_board
 from kafka_bridge.board.guard import CUSTOM_HEADER
 from kafka_bridge.board.source import FollowedJobs
+from kafka_bridge.kafka.admin.dead_letter_topic import DeadLetter
+from kafka_bridge.kafka.records import Record
 from kafka_bridge.monitor.book import JobBook
+from kafka_bridge.monitor.dead_letters import NewestLetters, Replayed, letter_view
 from kafka_bridge.monitor.follower import TopicStatus
 from kafka_bridge.monitor.intake import TopicKind
 from kafka_bridge.monitor.jobs import JobView
 from kafka_bridge.monitor.lookup import JobTimeline
-from kafka_bridge.protocol.errors import KafkaError, RecordLocation
+from kafka_bridge.protocol.codec import encode
+from kafka_bridge.protocol.errors import KafkaBridgeError, KafkaError, RecordGone, RecordLocation
+from kafka_bridge.protocol.headers import Headers, dead_letter_headers
 from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.protocol.topics import DEAD_LETTER_TOPIC
 from unit.monitor.records import REQUESTS, event, job_id, place, request, seconds
 
 FROM_PAGE = {"Sec-Fetch-Site": "same-origin", CUSTOM_HEADER: "1"}
@@ -46,6 +52,47 @@ class Follower:
 
 
 @dataclass
+class Letters:
+    """Dead letters that a test writes; what is replayed."""
+
+    letters: dict[RecordLocation, DeadLetter] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    refusal: KafkaBridgeError | None = None
+    replayed: list[tuple[RecordLocation, bool]] = field(default_factory=list)
+
+    def newest(self) -> NewestLetters:
+        return NewestLetters([*map(letter_view, self.letters.values())], self.failures)
+
+    def letter(self, place: RecordLocation) -> DeadLetter | None:
+        if place.topic != DEAD_LETTER_TOPIC:
+            return None
+        if place not in self.letters:
+            raise RecordGone("gone")
+        return self.letters[place]
+
+    def replay(self, letter: DeadLetter, *, as_new: bool) -> Replayed:
+        if self.refusal is not None:
+            raise self.refusal
+        self.replayed.append((letter.record.location, as_new))
+        return Replayed(RecordLocation(REQUESTS, 0, 9), job_id(99) if as_new else None)
+
+    def set_aside(self, number: int = 1, **fields: Any) -> str:
+        """Write a dead letter of a job; return its path."""
+        value = encode(request(job_id(number), **fields))
+        return self.write(job_id(number).encode(), value, [("traceparent", b"00-aa")])
+
+    def write(
+        self, key: bytes | None, value: bytes | None, headers: Headers, error: str = "no disk"
+    ) -> str:
+        """Write any record as a dead letter; return its path."""
+        place = RecordLocation(DEAD_LETTER_TOPIC, 0, len(self.letters))
+        added = dead_letter_headers(RecordLocation(REQUESTS, 1, 41), 0, RuntimeError(error))
+        record = Record(place, key, value, [*headers, *added], int(seconds(5).timestamp() * 1000))
+        self.letters[place] = DeadLetter.of(record)
+        return f"/api/dead-letters/{place.topic}/{place.partition}/{place.offset}"
+
+
+@dataclass
 class Source:
     """Jobs that a test writes; what it is asked."""
 
@@ -54,6 +101,7 @@ class Source:
     timelines: dict[str, JobTimeline] = field(default_factory=dict)
     cancelled: list[tuple[str, str]] = field(default_factory=list)
     looked_up: list[str] = field(default_factory=list)
+    letters: Letters = field(default_factory=Letters)
     refusal: KafkaError | None = None
     visitors: int = 0
 

@@ -22,7 +22,7 @@ def excerpt(data: bytes | None, most: int = EXCERPT_BYTES) -> Iterator[str]:
         lines = _as_text(data, shown).splitlines()
     except ValueError:
         shown = HEX_BYTES
-        lines = list(_hex_rows(data[:shown]))
+        lines = list(hex_rows(data[:shown]))
     yield from (f"  {line}" for line in lines)
     if len(data) > shown:
         yield f"  … and {len(data) - shown:,} more bytes"
@@ -40,7 +40,8 @@ def _as_text(data: bytes, most: int) -> str:
     return text
 
 
-def _hex_rows(data: bytes) -> Iterator[str]:
+def hex_rows(data: bytes) -> Iterator[str]:
+    """Yield lines with the bytes in hex, and with those that are printable ASCII."""
     for start in range(0, len(data), _ROW_BYTES):
         row = data[start : start + _ROW_BYTES]
         text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
