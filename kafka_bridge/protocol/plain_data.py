@@ -26,20 +26,23 @@ M = TypeVar("M", bound=Message)
 
 DATA_FIELDS = (("payload", "payload_type"), ("result", "result_type"))
 """The fields with data, each with the field of its media type."""
-_PARTS: dict[str, Callable[..., Any]] = {
-    "payload_ref": Reference,
-    "result_ref": Reference,
-    "task": Task,
-    "progress": Progress,
-    "error": JobFailure,
+_PARTS: Mapping[type, Mapping[str, Callable[..., Any]]] = {
+    JobRequest: {"payload_ref": Reference, "task": Task},
+    StatusEvent: {
+        "progress": Progress,
+        "result_ref": Reference,
+        "error": JobFailure,
+        "state": JobState,
+    },
+    JobCommand: {"command": Command},
 }
+"""By message: the fields that are not plain data, and what makes their values from it."""
 _NAMES: dict[type, tuple[str, ...]] = {
     kind: tuple(field.name for field in fields(kind))
     for kind in (JobRequest, StatusEvent, JobCommand, Reference, Task, Progress, JobFailure)
 }
 _RICH = frozenset({Reference, Task, Progress, JobFailure})
 _ALREADY_PLAIN = frozenset({str, bytes, int, float, bool, type(None), datetime})
-_ENUMS: dict[str, type[Enum]] = {"state": JobState, "command": Command}
 
 
 def to_record(value: Any) -> dict[str, Any]:
@@ -66,12 +69,9 @@ def from_record(message_type: type[M], record: Any) -> M:
     :raises InvalidMessage: a field has a value that the protocol forbids
     """
     values = dict(record)
-    for name, part in _PARTS.items():
-        if values.get(name) is not None:
-            values[name] = part(**values[name])
-    for name, symbols in _ENUMS.items():
-        if values.get(name) is not None:
-            values[name] = symbols(values[name])
+    for name, part in _PARTS[message_type].items():
+        if (value := values.get(name)) is not None:
+            values[name] = part(**value) if part in _RICH else part(value)
     for data, media_type in DATA_FIELDS:
         if values.get(data) is None and values.get(media_type) is not None:
             values[data], values[media_type] = without_data(values[media_type])

@@ -1,4 +1,4 @@
-"""The last correlation ids of many, in 20 bytes each.
+"""The last correlation ids of many, in a megabyte and 20 bytes each.
 
 A set of them takes 150 bytes for each id, and a dictionary that drops its first key for each new
 one becomes slow: it looks for the first key behind all the places of those that it has dropped.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from binascii import unhexlify
 
 _BUCKETS = 1 << 12
+_MARKS = 1 << 19
 _ID_BYTES = 16
 _TEXT_BYTES = 36
 
@@ -23,8 +24,7 @@ class RecentIds:
 
     def __init__(self, most: int) -> None:
         self._half = max(1, most // 2)
-        self._newer, self._older = _buckets(), _buckets()
-        self._count = self._older_count = 0
+        self._newer, self._older = _Ids(), _Ids()
 
     def add(self, job: bytes) -> bool:
         """Add an id; tell whether older ones were dropped for it."""
@@ -32,37 +32,49 @@ class RecentIds:
         if not packed:
             return False
         had_older = False
-        if self._count >= self._half:
-            had_older = self._older_count > 0
-            self._newer, self._older = _buckets(), self._newer
-            self._count, self._older_count = 0, self._count
-        self._newer[hash(packed) % _BUCKETS].extend(packed)
-        self._count += 1
+        if self._newer.count >= self._half:
+            had_older = self._older.count > 0
+            self._newer, self._older = _Ids(), self._newer
+        self._newer.add(job, packed)
         return had_older
 
     def __contains__(self, job: bytes) -> bool:
-        # Asked several times for each job: each step that is left out counts.
-        if not self._count or not (packed := _packed(job)):
-            return False
-        place = hash(packed) % _BUCKETS
-        if _has(self._newer[place], packed):
-            return True
-        return self._older_count > 0 and _has(self._older[place], packed)
+        mark = hash(job) % _MARKS
+        newer, older = self._newer, self._older
+        if not newer.marks[mark] and not older.marks[mark]:
+            return False  # nearly always, and asked several times for each job
+        packed = _packed(job)
+        return bool(packed) and (newer.has(packed) or older.has(packed))
 
     def __len__(self) -> int:
-        return self._count + self._older_count
+        return self._newer.count + self._older.count
 
 
-def _buckets() -> list[bytearray]:
-    """Return an empty set of ids: those with the same last bits of their hash are in one array."""
-    return [bytearray() for _ in range(_BUCKETS)]
+class _Ids:
+    """A set of ids.
 
+    :ivar marks: by the last bits of an id's hash, whether such an id is held
+    """
 
-def _has(bucket: bytearray, packed: bytes) -> bool:
-    at = bucket.find(packed)
-    while at > 0 and at % _ID_BYTES:  # the end of one id and the beginning of the next
-        at = bucket.find(packed, at + 1)
-    return at >= 0
+    __slots__ = ("_buckets", "count", "marks")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.marks = bytearray(_MARKS)
+        # Those with the same last bits of their packed form's hash are in one array.
+        self._buckets = [bytearray() for _ in range(_BUCKETS)]
+
+    def add(self, job: bytes, packed: bytes) -> None:
+        self.count += 1
+        self.marks[hash(job) % _MARKS] = 1
+        self._buckets[hash(packed) % _BUCKETS].extend(packed)
+
+    def has(self, packed: bytes) -> bool:
+        bucket = self._buckets[hash(packed) % _BUCKETS]
+        at = bucket.find(packed)
+        while at > 0 and at % _ID_BYTES:  # the end of one id and the beginning of the next
+            at = bucket.find(packed, at + 1)
+        return at >= 0
 
 
 def _packed(job: bytes) -> bytes:

@@ -125,9 +125,12 @@ def sanitized(message: M) -> M:
 
 
 def _changed(value: object, fields: Mapping[str, _Cleaner]) -> dict[str, Any]:
-    texts = {name: getattr(value, name) for name in fields}
-    clean = {name: fields[name](text) for name, text in texts.items() if text is not None}
-    return {name: text for name, text in clean.items() if text != texts[name]}
+    changed: dict[str, Any] = {}
+    for name, cleaned in fields.items():
+        text = getattr(value, name)
+        if text is not None and (clean := cleaned(text)) != text:
+            changed[name] = clean
+    return changed
 
 
 _Cleaner: TypeAlias = Callable[[str], str]

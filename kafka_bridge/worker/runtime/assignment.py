@@ -82,7 +82,7 @@ class Assignment:
     def release(self, jobs: Iterable[InFlightJob], why: str) -> None:
         """Hand jobs back: others do them again. Those that are ending are left to end."""
         for job in jobs:
-            if job.is_owned:
+            if job.ownership.is_owned:
                 job.release(why, partial(self._release_settled, job))
             else:
                 self.abandon(job)
@@ -155,7 +155,7 @@ class Assignment:
         for number in gone:
             self.orphans.pop(number, None)
         for job in self.jobs_of(gone.values()):
-            job.is_owned = False
+            job.ownership.is_owned = False
             if job.phase in (Phase.REJECTING, Phase.DEAD_LETTERING):
                 self.abandon(job)
         return list(gone.values())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from kafka_bridge.kafka.records import Received
 from kafka_bridge.protocol.encodings import Encoding
@@ -16,7 +16,7 @@ from kafka_bridge.protocol.messages import JobFailure, JobRequest, JobState
 from kafka_bridge.worker.cancellation import StopReason, StopSignal
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer
-from kafka_bridge.worker.runtime.membership import Membership
+from kafka_bridge.worker.runtime.membership import Ownership
 from kafka_bridge.worker.runtime.partition import Partition
 from kafka_bridge.worker.runtime.reporter import JobReporter, Settled
 
@@ -86,6 +86,10 @@ class Outcome:
         return self.facts.get("message") if error is None else f"{error.type}: {error.message}"
 
 
+JobSettled: TypeAlias = Callable[["InFlightJob", BaseException | None], None]
+"""Called with a job once its terminal event is on record, or with the reason why it never will."""
+
+
 @dataclass(slots=True, eq=False)
 class InFlightJob:
     """One request that was consumed, and everything that this worker does for it.
@@ -94,8 +98,6 @@ class InFlightJob:
     the handler's thread. :meth:`enter` is for what must be possible; :meth:`try_enter` is for what
     another thread may have made impossible meanwhile.
 
-    :ivar is_owned: whether the group has not given the partition to another worker, as far as this
-        one knows. A job whose partition was lost runs on, silently: the group may give it back
     :ivar began_elsewhere: whether another worker had begun the job
     :ivar was_skipped: whether the request was read for the second time
     :ivar turn: orders the queued jobs
@@ -108,9 +110,8 @@ class InFlightJob:
     received: Received
     request: JobRequest
     encoding: Encoding
-    membership: Membership
+    ownership: Ownership
     phase: Phase = Phase.QUEUED
-    is_owned: bool = True
     began_elsewhere: bool = False
     was_skipped: bool = False
     turn: tuple[bool, int] = (True, 0)
@@ -120,7 +121,7 @@ class InFlightJob:
     handler: Handler = field(init=False)
     reporter: JobReporter = field(init=False)
     _observer: Observer = field(init=False)
-    _settled: Settled = field(init=False)
+    _settled: JobSettled = field(init=False)
     _began_at: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -176,19 +177,19 @@ class InFlightJob:
     # From the queue to the terminal event.
 
     def accept(
-        self, handler: Handler, reporter: JobReporter, observer: Observer, settled: Settled
+        self, handler: Handler, reporter: JobReporter, observer: Observer, settled: JobSettled
     ) -> None:
         """Give the job a handler.
 
-        :param settled: called once the terminal event is acknowledged, with None, or with the
-            reason why it never will be; never for a job that is released or lost
+        :param settled: called with the job once the terminal event is acknowledged, and None, or
+            with the reason why it never will be; never for a job that is released or lost
         """
         self.handler, self.reporter = handler, reporter
         self._observer, self._settled = observer, settled
         self.enter(Phase.ACCEPTING)
 
     def reject(
-        self, reporter: JobReporter, outcome: Outcome, observer: Observer, settled: Settled
+        self, reporter: JobReporter, outcome: Outcome, observer: Observer, settled: JobSettled
     ) -> None:
         """End the job without a start; the parameters are those of :meth:`accept`."""
         self.reporter, self._observer, self._settled = reporter, observer, settled
@@ -220,11 +221,11 @@ class InFlightJob:
         if error is None:
             self._observer.ended(self.request.job_type, state, seconds)
             self._observer.job_log.ended(self.request, state, seconds, reason)
-        self._settled(error)
+        self._settled(self, error)
 
     def fail_to_end(self, error: BaseException) -> None:
         """Note that the terminal event cannot even be made."""
-        self._settled(error)
+        self._settled(self, error)
 
     def note_retry(self, attempt: int, failed: JobFailure, seconds: float) -> None:
         """Publish that the handler failed and is called again after a pause."""
@@ -238,7 +239,7 @@ class InFlightJob:
 
     def may_publish(self) -> bool:
         """Tell whether events of the job may be published now."""
-        return self.is_owned and self.membership.may_publish()
+        return self.ownership.may_publish()
 
     def may_start(self) -> bool:
         """Tell whether events may be published, or the job has to end without a start.
@@ -300,6 +301,5 @@ class InFlightJob:
 
     def requeued(self) -> InFlightJob:
         """Return the same request as a job that nothing was done for."""
-        return InFlightJob(
-            self.partition, self.received, self.request, self.encoding, self.membership
-        )
+        ownership = Ownership(self.ownership.membership)
+        return InFlightJob(self.partition, self.received, self.request, self.encoding, ownership)

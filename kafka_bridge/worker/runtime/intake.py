@@ -22,7 +22,7 @@ from kafka_bridge.worker.runtime.backlog import BACKLOG_RECORDS, SHARED, Backlog
 from kafka_bridge.worker.runtime.handover import HandoverHeartbeats
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
 from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot
-from kafka_bridge.worker.runtime.membership import Membership
+from kafka_bridge.worker.runtime.membership import Membership, Ownership
 from kafka_bridge.worker.runtime.partition import Partition
 from kafka_bridge.worker.runtime.pending_dead_letters import PendingDeadLetters
 from kafka_bridge.worker.runtime.publishing import Publishing
@@ -83,7 +83,7 @@ class Intake:
             unreadable = type(error)(error.reason, error.location)
         else:
             return self.assignment.orphan(partition, offset) or InFlightJob(
-                partition, received, request, detect(received.value), self.membership
+                partition, received, request, detect(received.value), Ownership(self.membership)
             )
         # Not while the error is being handled: where confluent_kafka's produce() refuses a record
         # then, it keeps that error forever (2.16.1), and with it the request's value.

@@ -27,6 +27,7 @@ from kafka_bridge.protocol.messages import JobState, StatusEvent
 from kafka_bridge.protocol.recent_ids import RecentIds
 from kafka_bridge.protocol.sanitize import LINE_BYTES
 
+_SKEW_SECONDS = CLOCK_SKEW.total_seconds()
 SCAN_SECONDS = 60.0
 """How long the brokers may send nothing during a reading; an open transaction ends before."""
 FAILURE_SECONDS = 10.0
@@ -130,7 +131,7 @@ class LedgerSnapshot:
         """Tell whether it has all events for a request of this assignment."""
         if self.failure is not None:
             return not self.is_stale
-        is_recent = self.since <= created_at.timestamp() - CLOCK_SKEW.total_seconds()
+        is_recent = self.since <= created_at.timestamp() - _SKEW_SECONDS
         return self.epoch >= epoch and (is_recent or job in self.asked)
 
 

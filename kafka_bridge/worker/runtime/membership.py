@@ -7,6 +7,7 @@ partitions to other workers. It cannot know that, and its events might contradic
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 DOUBT_SHARE = 0.5
 """The share of the session after which membership is in doubt. The group counts from the last
@@ -54,3 +55,22 @@ class Membership:
         An assignment of partitions does not count: it may be from before the freeze.
         """
         self.in_doubt = False
+
+
+@dataclass(slots=True)
+class Ownership:
+    """Knows whether a job is this worker's, so that its events may be published.
+
+    The job and its reporter share it. If one referred to the other instead, each finished job would
+    stay in memory until the garbage collector finds the two.
+
+    :ivar is_owned: whether the group has not given the partition to another worker, as far as this
+        one knows. A job whose partition was lost runs on, silently: the group may give it back
+    """
+
+    membership: Membership
+    is_owned: bool = True
+
+    def may_publish(self) -> bool:
+        """Tell whether events of the job may be published now."""
+        return self.is_owned and self.membership.may_publish()

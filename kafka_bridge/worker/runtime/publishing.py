@@ -29,7 +29,7 @@ class Publishing:
             job.request,
             job.encoding,
             self.worker_id,
-            may_publish=job.may_publish,
+            may_publish=job.ownership.may_publish,
             delivery=delivery,
             external_id=external_id,
             new_event_id=self._event_ids,

@@ -70,16 +70,21 @@ class Sender(Protocol):
 class PendingEvent:
     """An event that is sent again until the brokers have it.
 
+    :ivar settled: called then; None after that
     :ivar due: when to send it next (monotonic seconds); infinite once it was sent
     """
 
     state: JobState
     value: bytes
     request: JobRequest
-    settled: Settled
+    settled: Settled | None
     access: TopicAccess
     due: float = 0.0
-    is_settled: bool = False
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the brokers have it, or never will."""
+        return self.settled is None
 
     def delivered(self, error: Exception | None) -> None:
         """Note whether the brokers have it; if they may accept it later, it is due again."""
@@ -100,8 +105,9 @@ class PendingEvent:
         else:
             if error is None:
                 self.access.used(topic)
-            self.is_settled = True
-            self.settled(error)
+            if (settled := self.settled) is not None:
+                self.settled = None  # it refers to the job, which refers to this event
+                settled(error)
 
     def _send_later(self, seconds: float, message: str, arguments: tuple[object, ...]) -> None:
         _delivery_log.error(message, *arguments, extra=job_fields(self.request))

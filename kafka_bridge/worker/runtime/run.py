@@ -16,6 +16,7 @@ from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.job_log import JobLog
 from kafka_bridge.worker.monitoring.observer import MetricSource, Observer, WorkerStatus
 from kafka_bridge.worker.monitoring.serving import monitored
+from kafka_bridge.worker.runtime.collector import start_left_out
 from kafka_bridge.worker.runtime.preflight import permissions_check, wait_for_brokers
 from kafka_bridge.worker.runtime.service import Service
 from kafka_bridge.worker.runtime.signals import stop_on_signals
@@ -91,7 +92,8 @@ class WorkerRun:
             settings.metrics_host,
             spec.metric_sources,
         )
-        with stop_on_signals(self._stopping, settings.grace), monitoring as observer:
+        stops = stop_on_signals(self._stopping, settings.grace)
+        with stops, start_left_out(), monitoring as observer:
             observer.job_log = JobLog(settings.job_log)
             wait_for_brokers(spec.kafka, spec.servers_from, self._stopping)
             with permissions_check(spec.kafka, spec.topics, settings.group_id):

@@ -21,13 +21,12 @@ from kafka_bridge.worker.runtime.backlog import Backlog
 from kafka_bridge.worker.runtime.capacity import Capacity
 from kafka_bridge.worker.runtime.handover import HandoverHeartbeats
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
-from kafka_bridge.worker.runtime.in_flight import InFlightJob, Outcome, Phase
+from kafka_bridge.worker.runtime.in_flight import InFlightJob, JobSettled, Outcome, Phase
 from kafka_bridge.worker.runtime.intake import Intake
 from kafka_bridge.worker.runtime.mailbox import Mailbox
 from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.pending_dead_letters import DeadLetterSink, PendingDeadLetters
 from kafka_bridge.worker.runtime.publishing import Publishing
-from kafka_bridge.worker.runtime.reporter import Settled
 
 
 @dataclass(slots=True)
@@ -131,7 +130,7 @@ class Scheduler:
             return False
         self.intake.handover.remove(job)
         reporter = self.publishing.reporter(job, start.delivery, start.external_id)
-        job.accept(start.handler, reporter, self.observer, self._when_settled(job))
+        job.accept(start.handler, reporter, self.observer, self._when_settled())
         self.assignment.add(job)
         reporter.accepted(partial(self._accepted, job))
         self.observer.accepted(
@@ -149,20 +148,20 @@ class Scheduler:
 
     def _not_accepted(self, job: InFlightJob, error: BaseException) -> None:
         self.capacity.slots.free(job)
-        self._settled(job, None, error)
+        self._settled(None, job, error)
 
     def _reject(self, job: InFlightJob, end: End) -> None:
         """End a job without a start."""
         reporter = self.publishing.reporter(job, end.delivery)
         outcome = Outcome(end.state, end.facts)
-        job.reject(reporter, outcome, self.observer, self._when_settled(job, end.poison))
+        job.reject(reporter, outcome, self.observer, self._when_settled(end.poison))
         self.assignment.add(job)
 
     def _reattach(self, job: InFlightJob, delivery: int) -> None:
         """Go on with a job whose partition was lost and has come back."""
         if delivery > job.reporter.delivery + 1:  # others have begun it meanwhile
             job.reporter.delivery = delivery
-        job.is_owned = True
+        job.ownership.is_owned = True
         self._stop_if_cancelled(job)
 
     def cancel(self, correlation_id: str) -> None:
@@ -184,11 +183,11 @@ class Scheduler:
         """Free the slot of a job whose handler has returned. Any thread may call this."""
         self.mailbox.call_soon(self.capacity.slots.free, job)
 
-    def _when_settled(self, job: InFlightJob, poison: BaseException | None = None) -> Settled:
-        return partial(self.mailbox.call_soon, self._settled, job, poison)
+    def _when_settled(self, poison: BaseException | None = None) -> JobSettled:
+        return partial(self.mailbox.call_soon, self._settled, poison)
 
     def _settled(
-        self, job: InFlightJob, poison: BaseException | None, error: BaseException | None
+        self, poison: BaseException | None, job: InFlightJob, error: BaseException | None
     ) -> None:
         """Finish a job whose terminal event is on record, or never will be.
 

@@ -15,7 +15,7 @@ from kafka_bridge.worker import Worker
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime.in_flight import InFlightJob, Phase
-from kafka_bridge.worker.runtime.membership import Membership
+from kafka_bridge.worker.runtime.membership import Membership, Ownership
 from kafka_bridge.worker.runtime.partition import Partition
 from kafka_bridge.worker.runtime.publishing import Publishing
 from kafka_bridge.worker.runtime.reporter import Settled
@@ -76,7 +76,7 @@ def queued_job(
         received,
         job or request(),
         Encoding.AVRO,
-        membership,
+        Ownership(membership),
         **fields,
     )
 
@@ -92,7 +92,8 @@ def accepted_job(
     """Return a job that is accepted and READY, with a function as its handler."""
     accepted = queued_job(job, may_publish=may_publish)
     reporter = Publishing(sender, "w-1").reporter(accepted, 1)
-    accepted.accept(Handler.of("a.job", function), reporter, Observer(), settled)
+    handler = Handler.of("a.job", function)
+    accepted.accept(handler, reporter, Observer(), lambda _, error: settled(error))
     reporter.accepted(lambda _: None)
     accepted.enter(Phase.READY)
     return accepted

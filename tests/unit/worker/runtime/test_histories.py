@@ -447,7 +447,7 @@ class History:
         return [
             each
             for each in self.assignment.in_flight.values()
-            if not each.is_owned and self._is_finished(each.offset)
+            if not each.ownership.is_owned and self._is_finished(each.offset)
         ]
 
 

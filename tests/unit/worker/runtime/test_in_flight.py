@@ -202,7 +202,8 @@ def test_rejected_job_has_a_terminal_event_and_no_handler() -> None:
     settled: list[BaseException | None] = []
     job = queued_job()
     reporter = Publishing(collector := Collector(), "w-1").reporter(job, 1)
-    job.reject(reporter, Outcome(S.CANCELLED, {"message": "why"}), Observer(), settled.append)
+    outcome = Outcome(S.CANCELLED, {"message": "why"})
+    job.reject(reporter, outcome, Observer(), lambda _, error: settled.append(error))
     assert (job.phase, settled) == (P.REJECTING, [None])
     assert [event.state for event in collector.events] == [S.CANCELLED]
     job.enter(P.DONE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -782,3 +783,29 @@ def test_end_acknowledged_after_the_dead_letter_of_its_request_changes_nothing(
     stage.scheduler.work()
     assert stage.assignment.positions() == {0: (1, "")}
     assert stage.brokers.states == [JobState.ACCEPTED, JobState.SUCCEEDED]
+
+
+@pytest.mark.parametrize("way", ["succeeds", "is cancelled", "is abandoned"])
+def test_job_that_is_over_is_freed_at_once(stage: Stage, way: str) -> None:
+    """It refers to nothing that refers to it: with its payload, it would wait for a collection."""
+    job = stage.request()
+    marker = job.correlation_id
+    gc.collect()
+    gc.disable()
+    try:
+        if way == "is cancelled":
+            stage.control.reasons[marker] = "not needed"
+        stage.arrives(job, 0)
+        if way == "succeeds":
+            stage.ends(job)
+        elif way == "is abandoned":
+            stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
+            stage.assignment.abandon(stage.assignment.in_flight[marker])
+        else:
+            stage.until(lambda: stage.brokers.states == [JobState.CANCELLED])
+        stage.brokers.acknowledge()
+        stage.until(lambda: not stage.assignment.in_flight)
+        left = [each for each in gc.get_objects() if isinstance(each, InFlightJob)]
+        assert [each for each in left if each.correlation_id == marker] == []
+    finally:
+        gc.enable()
