@@ -1,10 +1,10 @@
-"""CANCEL from Airflow's API server for the deferred tasks that a person marks.
+"""What the bridge adds to Airflow's API server: the board, and CANCEL for marked tasks.
 
-A trigger cancels its job itself, but a trigger that no triggerer has started yet cannot, and a
-running one starts only seconds later.
+CANCEL is for the deferred tasks that a person marks. A trigger cancels its job itself, but a
+trigger that no triggerer has started yet cannot, and a running one starts only seconds later.
 
-All processes of Airflow load this plugin, but only the API server listens: nothing large is
-imported at the top.
+All processes of Airflow load this plugin, but only the API server has the board and listens:
+nothing large is imported at the top.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
+from kafka_bridge.airflow.board.address import PREFIX, is_switched_on
 from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.ids import batch_job_ids
@@ -96,13 +97,27 @@ class KafkaBridgePlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """Register the listener in an API server only.
+        """Add the listener and the board, in an API server only.
 
         In a process that parses DAG files, Airflow refuses ``end_from_trigger=True`` if there is
         any listener.
         """
         if API_SERVER in sys.modules:
             cls.listeners = [MarkListener()]
+            try:
+                cls._add_board()
+            except Exception:  # the listener, and Airflow, work without it
+                log.exception("The board is not available")
+
+    @classmethod
+    def _add_board(cls) -> None:
+        if not is_switched_on():
+            return
+        # Not at the top: only an API server needs it, and has FastAPI.
+        from kafka_bridge.airflow.board.mount import board_app, board_views  # noqa: PLC0415
+
+        cls.fastapi_apps = [{"name": "Kafka jobs", "app": board_app(), "url_prefix": PREFIX}]
+        cls.external_views = board_views()
 
 
 def cancel_job_of(instance: Any) -> None:

@@ -99,14 +99,36 @@ OPTIONS = {
     "job_url": Option(
         "",
         "The address of a job's records, for the task's extra link. {correlation_id}, "
-        "{request_topic} and {response_topic} are filled in. Empty: no link.",
+        "{request_topic} and {response_topic} are filled in. Empty: the board's page of the job, "
+        "if there is a board.",
         "https://kafka-ui.example.com/topics/{response_topic}?key={correlation_id}",
     ),
     "batch_url": Option(
         "",
         "The address of a batch's requests, for the task's extra link. {batch_id}, "
-        "{request_topic} and {response_topic} are filled in. Empty: no link.",
+        "{request_topic} and {response_topic} are filled in. Empty: the board's list of its jobs, "
+        "if there is a board.",
         "https://kafka-ui.example.com/topics/{request_topic}?contains={batch_id}",
+    ),
+    "board": Option(
+        "True",
+        "Whether Airflow's API server has the page with the jobs. True or False.",
+        "False",
+    ),
+    "board_kafka_config_id": Option(
+        "",
+        "The connection with which the board reads and cancels. Empty: kafka_config_id.",
+        "kafka_read_only",
+    ),
+    "board_request_topics": Option(
+        "",
+        "The request topics whose jobs the board shows, with commas. Empty: request_topic.",
+        "images.requests,files.requests",
+    ),
+    "board_since": Option(
+        "86400",
+        "How far back the board reads the topics when the first visitor comes, in seconds.",
+        "604800",
     ),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -39,8 +39,17 @@ class Access(Protocol):
         """Return whether the visitor may send the dead letter of a job to its topic again."""
 
 
-AccessOf: TypeAlias = Callable[[HTTPConnection], Access | None]
-"""Returns what the sender of a request may do; None if the sender has to log in first."""
+AccessOf: TypeAlias = Callable[[HTTPConnection], Access | Awaitable[Access | None] | None]
+"""Returns what the sender of a request may do; None if the sender has to log in first.
+
+It is called on the event loop: for each request, and again while a stream is open.
+"""
+
+
+async def access_by(access_of: AccessOf, connection: HTTPConnection) -> Access | None:
+    """Return what the sender of a request may do."""
+    found = access_of(connection)
+    return await found if isinstance(found, Awaitable) else found
 
 
 @dataclass(frozen=True, slots=True)

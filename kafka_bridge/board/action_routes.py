@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from kafka_bridge.board.access import COOKIE, TokenAccess
-from kafka_bridge.board.board import TheBoard, Visitor, answer
+from kafka_bridge.board.access import COOKIE, Access, TokenAccess
+from kafka_bridge.board.board import Board, TheBoard, Visitor, answer
 from kafka_bridge.board.guard import CUSTOM_HEADER, is_from_board
 from kafka_bridge.board.reading_routes import known_job
-from kafka_bridge.protocol.errors import KafkaError
+from kafka_bridge.protocol.errors import KafkaBridgeError
 from kafka_bridge.protocol.sanitize import one_line
 
 REASON_LENGTH = 500
@@ -64,19 +64,24 @@ class Login(BaseModel):
 @router.post("/jobs/{job}/cancel")
 async def cancel(job: str, wanted: CancelRequest, board: TheBoard, access: Visitor) -> Response:
     """Send the command to cancel a job."""
+    reason = one_line(wanted.reason.strip()) or "cancelled on the board"
+    sent = answer(
+        await to_thread.run_sync(_send_cancel, board, access, job, reason, limiter=board.lookups)
+    )
+    sent.status_code = 202
+    return sent
+
+
+def _send_cancel(board: Board, access: Access, job: str, reason: str) -> CancelSent:
     view = known_job(board, access, job)
     if not access.may_cancel(view):
         raise HTTPException(403, "You may see this job, but not cancel it")
     if view.state.is_end:
         raise HTTPException(409, f"The job has already ended: it is {view.state}")
-    reason = one_line(wanted.reason.strip()) or "cancelled on the board"
     try:
-        location = await to_thread.run_sync(board.source.cancel, job, reason, limiter=board.lookups)
-    except KafkaError as error:
+        return CancelSent(location=str(board.source.cancel(job, reason)))
+    except KafkaBridgeError as error:
         raise HTTPException(503, f"The command was not sent: {error}") from error
-    sent = answer(CancelSent(location=str(location)))
-    sent.status_code = 202
-    return sent
 
 
 @login_router.post("/login")

@@ -9,19 +9,17 @@ from pathlib import Path
 from anyio import to_thread
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from kafka_bridge.board import action_routes, letter_routes, reading_routes
 from kafka_bridge.board.access import AccessOf, TokenAccess
 from kafka_bridge.board.board import Board
 from kafka_bridge.board.guard import Guard
+from kafka_bridge.board.page import OF_FILES, STATIC, AirflowPages, page_router
 from kafka_bridge.board.source import JobSource
 from kafka_bridge.protocol.sanitize import one_line
 
-STATIC = Path(__file__).parent / "static"
-_OF_FILES = {"Cache-Control": "no-cache"}
-"""The browser asks each time whether a file has changed."""
 _KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 """The types that a system's own table may have wrong: browsers refuse a module of another type."""
 
@@ -33,6 +31,7 @@ def create_board(
     *,
     hosts: Collection[str] | None = None,
     is_ending: Callable[[], bool] = lambda: False,
+    airflow: AirflowPages | None = None,
 ) -> FastAPI:
     """Return the board as an application. It closes the source when it shuts down.
 
@@ -40,6 +39,7 @@ def create_board(
     :param prefix: the path of the page, such as ``/board``, if it is not the root of the server
     :param hosts: the host names that requests may have, without ports; None: all
     :param is_ending: whether the server stops; streams of events end within a second
+    :param airflow: the Airflow whose API server has the board, if one has
     """
 
     @asynccontextmanager
@@ -60,7 +60,7 @@ def create_board(
     app.include_router(api)
     if prefix:
         app.add_api_route(prefix, _to_page, include_in_schema=False)
-    app.add_api_route(f"{prefix}/", _page, include_in_schema=False)
+    app.include_router(page_router(airflow), prefix=prefix)
     app.mount(f"{prefix}/static", _Files(directory=STATIC))
     return app
 
@@ -72,10 +72,6 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return JSONResponse({"detail": one_line(text)}, 422)
 
 
-def _page() -> Response:
-    return FileResponse(STATIC / "index.html", headers=_OF_FILES)
-
-
 def _to_page(request: Request) -> Response:
     """Add the slash without which the page's relative addresses lead elsewhere."""
     return RedirectResponse(f"{request.url.path.rpartition('/')[2]}/")
@@ -85,7 +81,7 @@ class _Files(StaticFiles):
     def file_response(self, *arguments: object, **options: object) -> Response:
         """Return a file, which the browser asks for each time."""
         response = super().file_response(*arguments, **options)  # type: ignore[arg-type]
-        response.headers.update(_OF_FILES)
+        response.headers.update(OF_FILES)
         kind = _KINDS.get(Path(str(arguments[0])).suffix)
         if kind is not None:
             response.headers["Content-Type"] = kind

@@ -11,7 +11,7 @@ from fastapi import Depends, HTTPException, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from kafka_bridge.board.access import Access, AccessOf, TokenAccess
+from kafka_bridge.board.access import Access, AccessOf, TokenAccess, access_by
 from kafka_bridge.board.queries import Summaries
 from kafka_bridge.board.source import JobSource
 
@@ -48,12 +48,12 @@ def board_of(request: Request) -> Board:
 TheBoard: TypeAlias = Annotated[Board, Depends(board_of)]
 
 
-def visitor(request: Request, board: TheBoard) -> Access:
-    """Return what the sender of a request may do. FastAPI calls it on a thread.
+async def visitor(request: Request, board: TheBoard) -> Access:
+    """Return what the sender of a request may do.
 
     :raises HTTPException: 401: the sender has to log in first
     """
-    access = board.access_of(request)
+    access = await access_by(board.access_of, request)
     if access is None:
         has_token = isinstance(board.access_of, TokenAccess)
         raise HTTPException(

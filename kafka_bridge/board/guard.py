@@ -26,7 +26,7 @@ CUSTOM_HEADER = "X-Kafka-Bridge"
 
 
 class Guard:
-    """Adds the headers of :data:`HEADERS` to each answer, and refuses other hosts.
+    """Adds the headers of :data:`HEADERS` to each answer, also to errors, and refuses other hosts.
 
     A page of another site can have a name of its own lead to 127.0.0.1 (DNS rebinding). Then the
     browser lets it read the answers. Its requests have that name as their host.
@@ -44,15 +44,24 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        has_begun = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         app = self._app if self._is_allowed(Headers(scope=scope).get("host", "")) else _refusal
-        await app(scope, receive, send_with_headers)
+        try:
+            await app(scope, receive, send_with_headers)
+        except Exception:
+            if not has_begun:  # else the browser sees that the answer is not whole
+                await _failure(scope, receive, send_with_headers)
+            raise  # the server logs it
 
     def _is_allowed(self, host: str) -> bool:
         return self._hosts is None or _without_port(host) in self._hosts
@@ -65,6 +74,8 @@ _refusal = JSONResponse(
     },
     400,
 )
+
+_failure = JSONResponse({"detail": "The board failed. The log of its server says why"}, 500)
 
 
 def _without_port(host: str) -> str:

@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict
 
 from kafka_bridge.board.access import Access
 from kafka_bridge.board.action_routes import only_from_board
+from kafka_bridge.board.answers import DataAnswer
 from kafka_bridge.board.board import Board, TheBoard, Visitor, answer
 from kafka_bridge.board.letter_answers import (
+    LetterDetailAnswer,
     LettersAnswer,
     ReplayedAnswer,
     letter_answer,
@@ -72,28 +74,35 @@ def _newest(board: Board, access: Access) -> LettersAnswer:
 @router.get("/{topic}/{partition}/{offset}")
 async def dead_letter(place: _Place, board: TheBoard, access: Visitor) -> Response:
     """Return everything about a dead letter, except its value."""
-    letter, job = await _read(board, access, place)
-    with board.source.visit() as jobs:
-        worker = _worker(jobs, access, job)
-    found = letter_detail(
-        letter,
-        worker,
-        may_see_value=access.may_see_payload(job),
-        may_replay=access.may_replay(job),
-    )
-    return answer(found)
+
+    def read() -> LetterDetailAnswer:
+        letter, job = _read(board, access, place)
+        with board.source.visit() as jobs:
+            worker = _worker(jobs, access, job)
+        return letter_detail(
+            letter,
+            worker,
+            may_see_value=access.may_see_payload(job),
+            may_replay=access.may_replay(job),
+        )
+
+    return answer(await to_thread.run_sync(read, limiter=board.lookups))
 
 
 @router.get("/{topic}/{partition}/{offset}/value")
 async def dead_letter_value(place: _Place, board: TheBoard, access: Visitor) -> Response:
     """Return the payload of a dead letter, or its value if that is no job request."""
-    letter, job = await _read(board, access, place)
-    if not access.may_see_payload(job):
-        raise HTTPException(403, "You may see this dead letter, but not its value")
-    found = letter_value(letter)
-    if found is None:
-        raise HTTPException(404, "This dead letter has no value")
-    return answer(found)
+
+    def read() -> DataAnswer:
+        letter, job = _read(board, access, place)
+        if not access.may_see_payload(job):
+            raise HTTPException(403, "You may see this dead letter, but not its value")
+        found = letter_value(letter)
+        if found is None:
+            raise HTTPException(404, "This dead letter has no value")
+        return found
+
+    return answer(await to_thread.run_sync(read, limiter=board.lookups))
 
 
 @router.post("/{topic}/{partition}/{offset}/replay", dependencies=[Depends(only_from_board)])
@@ -101,11 +110,11 @@ async def replay(
     place: _Place, wanted: ReplayRequest, board: TheBoard, access: Visitor
 ) -> Response:
     """Send a dead letter to its topic again."""
-    letter, job = await _read(board, access, place)
-    if not access.may_replay(job):
-        raise HTTPException(403, "You may see this dead letter, but not replay it")
 
     def send() -> ReplayedAnswer:
+        letter, job = _read(board, access, place)
+        if not access.may_replay(job):
+            raise HTTPException(403, "You may see this dead letter, but not replay it")
         replayed = board.source.letters.replay(letter, as_new=wanted.as_new)
         return ReplayedAnswer(location=str(replayed.location), new_job=replayed.new_job)
 
@@ -119,19 +128,15 @@ async def replay(
     return sent
 
 
-async def _read(board: Board, access: Access, place: RecordLocation) -> tuple[DeadLetter, JobView]:
-    """Return a dead letter that the visitor may see, and its job.
+def _read(board: Board, access: Access, place: RecordLocation) -> tuple[DeadLetter, JobView]:
+    """Return a dead letter that the visitor may see, and its job. It takes a while.
 
     :raises HTTPException: 404: there is no such letter that the visitor may see; 503: Kafka is away
     """
-
-    def read() -> DeadLetter | None:
+    try:
         with board.source.visit() as jobs:
             _check(jobs)
-            return board.source.letters.letter(place)
-
-    try:
-        letter = await to_thread.run_sync(read, limiter=board.lookups)
+            letter = board.source.letters.letter(place)
     except RecordGone:
         letter = None
     except KafkaError as error:

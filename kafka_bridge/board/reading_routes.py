@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator
 from typing import Annotated, TypeAlias
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Header, HTTPException, Query
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import AwareDatetime
+from starlette.requests import HTTPConnection
 
-from kafka_bridge.board.access import Access
+from kafka_bridge.board.access import Access, access_by
 from kafka_bridge.board.answers import (
+    JobDataAnswer,
     QueuesAnswer,
+    TimelineAnswer,
     WorkersAnswer,
     data_answer,
     timeline_answer,
@@ -41,6 +44,8 @@ def _selection(
     job_type: _Filter = None,
     dag_id: _Filter = None,
     run_id: _Filter = None,
+    task_id: _Filter = None,
+    map_index: Annotated[int | None, Query(ge=-1)] = None,
     worker_id: _Filter = None,
     changed_since: AwareDatetime | None = None,
     text: _Filter = None,
@@ -51,6 +56,8 @@ def _selection(
         job_type=job_type or None,
         dag_id=dag_id or None,
         run_id=run_id or None,
+        task_id=task_id or None,
+        map_index=map_index,
         worker_id=worker_id or None,
         changed_since=changed_since,
         text=text or None,
@@ -97,36 +104,40 @@ def jobs(
 @router.get("/jobs/{job}")
 async def job(job: str, board: TheBoard, access: Visitor) -> Response:
     """Return everything about a job, except its payload and its result."""
-    found = await read_timeline(board, access, job)
-    return answer(
-        timeline_answer(
+
+    def read() -> TimelineAnswer:
+        found = read_timeline(board, access, job)
+        return timeline_answer(
             found,
             may_see_payload=access.may_see_payload(found.job),
             may_cancel=access.may_cancel(found.job),
         )
-    )
+
+    return answer(await to_thread.run_sync(read, limiter=board.lookups))
 
 
 @router.get("/jobs/{job}/data")
 async def job_data(job: str, board: TheBoard, access: Visitor) -> Response:
     """Return the payload and the result of a job."""
-    found = await read_timeline(board, access, job)
-    if not access.may_see_payload(found.job):
-        raise HTTPException(403, "You may see this job, but not its payload and its result")
-    return answer(data_answer(found))
+
+    def read() -> JobDataAnswer:
+        found = read_timeline(board, access, job)
+        if not access.may_see_payload(found.job):
+            raise HTTPException(403, "You may see this job, but not its payload and its result")
+        return data_answer(found)
+
+    return answer(await to_thread.run_sync(read, limiter=board.lookups))
 
 
-async def read_timeline(board: Board, access: Access, job: str) -> JobTimeline:
+def read_timeline(board: Board, access: Access, job: str) -> JobTimeline:
     """Return what Kafka holds of a job, or else what is known of it without Kafka.
+
+    It takes a while: do not call it on an event loop.
 
     :raises HTTPException: 404: there is no such job that the visitor may see; 503: Kafka is away
     """
     if not is_correlation_id(job):
         raise HTTPException(404, "This is not the id of a job: expected a UUID in lower case")
-    return await to_thread.run_sync(_timeline, board, access, job, limiter=board.lookups)
-
-
-def _timeline(board: Board, access: Access, job: str) -> JobTimeline:
     with board.source.visit() as jobs:
         known = jobs.book.job(job)
         if known is not None and not access.may_see(known):
@@ -154,6 +165,7 @@ def _unknown() -> HTTPException:
 
 @router.get("/events")
 def stream(
+    request: Request,
     board: TheBoard,
     access: Visitor,
     selection: _Selected,
@@ -166,17 +178,24 @@ def stream(
         raise HTTPException(503, "Too many pages are open. Close some", {"Retry-After": "30"})
     wanted = Wanted(access, frozenset(show), selection, last_event_id or since)
     return StreamingResponse(
-        _counted(board, wanted),
+        _counted(board, wanted, request),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},  # nginx would keep the messages
     )
 
 
-async def _counted(board: Board, wanted: Wanted) -> AsyncIterator[str]:
+async def _counted(board: Board, wanted: Wanted, request: Request) -> AsyncIterator[str]:
+    # Without what others have noted about the request: the login itself is checked again.
+    again = HTTPConnection({**request.scope, "state": {}})
     board.streams += 1
     try:
         async for each in events(
-            board.source, wanted, board.summaries, board.stream_threads, board.is_ending
+            board.source,
+            wanted,
+            board.summaries,
+            board.stream_threads,
+            board.is_ending,
+            lambda: access_by(board.access_of, again),
         ):
             yield each
     finally:
@@ -184,7 +203,7 @@ async def _counted(board: Board, wanted: Wanted) -> AsyncIterator[str]:
 
 
 def known_job(board: Board, access: Access, job: str) -> JobView:
-    """Return a job that is being followed.
+    """Return a job that is being followed. Do not call it on an event loop.
 
     :raises HTTPException: 404: there is no such job that the visitor may see
     """

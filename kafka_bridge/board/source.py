@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from kafka_bridge.kafka.admin.dead_letter_topic import DeadLetter
 from kafka_bridge.kafka.commands import cancel
@@ -19,6 +19,7 @@ from kafka_bridge.monitor.dead_letters import DeadLetters, NewestLetters, Replay
 from kafka_bridge.monitor.follower import JobFollower, TopicStatus
 from kafka_bridge.monitor.lookup import JobTimeline, read_job
 from kafka_bridge.monitor.reading import ANSWER_SECONDS, MonitoredTopics
+from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import KafkaBridgeError, RecordLocation
 from kafka_bridge.protocol.messages import utc_now
 
@@ -133,36 +134,51 @@ class JobSource(Protocol):
     def cancel(self, job: str, reason: str) -> RecordLocation:
         """Send the command to cancel a job.
 
-        :raises KafkaError: the brokers do not have it
+        :raises KafkaBridgeError: the brokers do not have it
         """
 
     def close(self) -> None:
         """Stop following the jobs."""
 
 
+Follow: TypeAlias = Callable[
+    [Callable[[], KafkaConfig], MonitoredTopics, datetime, JobBook], Follower
+]
+
+
+def follow_at_once(
+    config: Callable[[], KafkaConfig], topics: MonitoredTopics, since: datetime, book: JobBook
+) -> Follower:
+    """Start a follower with settings that are known."""
+    return JobFollower(config(), topics, since, book)
+
+
 class KafkaJobs:
     """Follows topics of Kafka from the first visitor on, until the last one has gone for a while.
 
-    :param config: how to reach Kafka
+    :param config: returns how to reach Kafka; it may take a while, and fail
     :param since: how far back the jobs are read when the first visitor comes
     :param idle: how long to follow the jobs after the last visitor has gone
-    :param follow: starts a follower that fills a book
+    :param follow: starts a follower that fills a book; it returns at once
+    :param encoding: that of CANCEL commands
     """
 
     def __init__(
         self,
-        config: KafkaConfig,
+        config: Callable[[], KafkaConfig],
         topics: MonitoredTopics,
         since: timedelta,
         *,
         idle: timedelta = IDLE,
-        follow: Callable[[KafkaConfig, MonitoredTopics, datetime, JobBook], Follower] = JobFollower,
+        follow: Follow = follow_at_once,
+        encoding: Encoding = Encoding.AVRO,
     ) -> None:
         self._config = config
         self._topics = topics
         self._since = since
         self._idle = idle
         self._follow = follow
+        self._encoding = encoding
         self.letters: LetterSource = DeadLetters(config, topics)
         self._lock = threading.Lock()
         self._visitors = 0
@@ -216,11 +232,18 @@ class KafkaJobs:
 
     def timeline(self, job: str, since: datetime | None) -> JobTimeline | None:
         """Read everything that Kafka holds of a job."""
-        return read_job(self._config, job, self._topics, since)
+        return read_job(self._config(), job, self._topics, since)
 
     def cancel(self, job: str, reason: str) -> RecordLocation:
         """Send the command to cancel a job, and wait until the brokers have it."""
-        return cancel(self._config, self._topics.control, job, reason, timeout=ANSWER_SECONDS)
+        return cancel(
+            self._config(),
+            self._topics.control,
+            job,
+            reason,
+            encoding=self._encoding,
+            timeout=ANSWER_SECONDS,
+        )
 
     def close(self) -> None:
         """Stop following. It may take as long as Kafka may be silent."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,7 +22,9 @@ SUMMARY_SECONDS = 5.0
 HEARTBEAT_SECONDS = 15.0
 """A comment is sent after so much silence, so that no proxy closes the connection."""
 LONGEST_SECONDS = 600.0
-"""Then the browser connects again, and its login is checked again."""
+"""Then the browser connects again."""
+LOGIN_SECONDS = 30.0
+"""How long a stream goes on after the login of its visitor has ended."""
 RECONNECT_MS = 3_000
 MOST_CHANGES = 1_000
 """After more changes than that, the page asks for all jobs again."""
@@ -122,7 +124,8 @@ class ChangeReader:
         wanted = [each for each in seen if self._wanted.selection.includes(each)]
         others = {each.correlation_id for each in seen}
         others -= {each.correlation_id for each in wanted}
-        removed = [*others, *changes.removed]
+        gone = [each.correlation_id for each in changes.removed if access.may_see(each)]
+        removed = [*others, *gone]
         if not wanted and not removed:
             return changes.version, {}
         return changes.version, {"jobs": [job_answer(each) for each in wanted], "removed": removed}
@@ -144,19 +147,26 @@ async def events(
     summaries: Summaries,
     limiter: CapacityLimiter,
     is_ending: Callable[[], bool],
+    access_now: Callable[[], Awaitable[Access | None]],
     interval: float = INTERVAL_SECONDS,
 ) -> AsyncIterator[str]:
     """Yield the text of a stream of events: the first one at once, then what changes.
 
     :param limiter: how many streams may use a thread at the same time
     :param is_ending: whether the server stops; then the stream ends
+    :param access_now: what the visitor may do now; if it is not what it was, the stream ends, and
+        the browser connects again with the login that it has now
     :param interval: seconds between two messages
     """
     yield f"retry: {RECONNECT_MS}\n\n"
     with source.visit() as jobs:
         reader = ChangeReader(jobs, wanted, summaries)
-        began = sent = time.monotonic()
+        began = sent = checked = time.monotonic()
         while not is_ending() and time.monotonic() - began < LONGEST_SECONDS:
+            if time.monotonic() - checked >= LOGIN_SECONDS:
+                if await access_now() != wanted.access:
+                    return
+                checked = time.monotonic()
             changes = None
             if reader.is_due:
                 changes = await to_thread.run_sync(reader.read, limiter=limiter)

@@ -88,7 +88,8 @@ def board(
     access_of, hosts = _access(host, token, trust_proxy_auth=trust_proxy_auth)
     path = _path(prefix)
     monitored = monitored_topics(topics, responses, control, dead_letters)
-    source = KafkaJobs(kafka_config(bootstrap_servers), monitored, since)
+    config = kafka_config(bootstrap_servers)
+    source = KafkaJobs(lambda: config, monitored, since)
     application = create_board(
         source, access_of, path, hosts=hosts, is_ending=lambda: server.should_exit
     )

@@ -76,14 +76,14 @@ class Changes:
 
     :ivar version: ask for the changes since this one next
     :ivar jobs: the jobs that are new or have changed, the last change first
-    :ivar removed: the ids of the jobs that were dropped
+    :ivar removed: the jobs that were dropped: only their ids and their requests
     :ivar is_complete: False if the version is too old: ``jobs`` is then all there is, and what is
         not among them was dropped
     """
 
     version: int
     jobs: list[JobView]
-    removed: list[str]
+    removed: list[JobView]
     is_complete: bool
 
 
@@ -102,7 +102,7 @@ class JobBook:
         self._early_cancels = _Waiting[CancelView](MOST_EARLY)
         self._early_replies = _Waiting[tuple[StatusEvent, RecordLocation]](MOST_EARLY)
         self._workers: OrderedDict[str, datetime] = OrderedDict()
-        self._removals: deque[tuple[int, str]] = deque(maxlen=MOST_REMOVALS)
+        self._removals: deque[tuple[int, JobView]] = deque(maxlen=MOST_REMOVALS)
         self._stale = 0
         self._version = 0
         self._changed = threading.Condition()
@@ -219,7 +219,8 @@ class JobBook:
 
     def _note_removal(self, view: JobView) -> None:
         self._version += 1
-        self._removals.append((self._version, view.correlation_id))
+        short = JobView(correlation_id=view.correlation_id, request=view.request)
+        self._removals.append((self._version, short))
 
     # What is known.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -89,11 +89,12 @@ class ReplayRefused(KafkaBridgeError):
 class DeadLetters:
     """The dead letters of some topics. Its methods block; threads may share it.
 
+    :param config: returns how to reach Kafka
     :param topics: a replay goes to one of their request topics only: the letter's headers name the
         topic, and anybody who may write dead letters can write such headers
     """
 
-    def __init__(self, config: KafkaConfig, topics: MonitoredTopics) -> None:
+    def __init__(self, config: Callable[[], KafkaConfig], topics: MonitoredTopics) -> None:
         self._config = config
         self._topics = topics
         self._lock = threading.Lock()
@@ -113,9 +114,10 @@ class DeadLetters:
         return NewestLetters(sorted(letters, key=_age, reverse=True), failures)
 
     def _read_if_changed(self, topic: str) -> None:
-        ends = end_offsets(self._config, [topic], ANSWER_SECONDS)[topic]
+        config = self._config()
+        ends = end_offsets(config, [topic], ANSWER_SECONDS)[topic]
         if topic not in self._read or self._read[topic][0] != ends:
-            found = map(letter_view, newest_dead_letters(self._config, topic, ends, MOST))
+            found = map(letter_view, newest_dead_letters(config, topic, ends, MOST))
             self._read[topic] = ends, heapq.nlargest(MOST, found, key=_age)
 
     def letter(self, place: RecordLocation) -> DeadLetter | None:
@@ -126,7 +128,7 @@ class DeadLetters:
         """
         if place.topic not in self._topics.dead_letters:
             return None
-        return dead_letter_at(self._config, place)
+        return dead_letter_at(self._config(), place)
 
     def replay(self, letter: DeadLetter, *, as_new: bool) -> Replayed:
         """Send a dead letter to the topic that it came from, and wait until the brokers have it.
@@ -140,10 +142,11 @@ class DeadLetters:
             raise ReplayRefused(
                 f"it came from topic {original.topic!r}, which is not a request topic of this board"
             )
-        (plan,) = plan_replays(self._config, [letter], to=None, as_new=as_new)
+        config = self._config()
+        (plan,) = plan_replays(config, [letter], to=None, as_new=as_new)
         if isinstance(plan, Refusal):
             raise ReplayRefused(plan.reason)
-        with RecordProducer(self._config, ANSWER_SECONDS) as producer:
+        with RecordProducer(config, ANSWER_SECONDS) as producer:
             producer.connect(plan.topic)
             return Replayed(plan.send(producer).result(), plan.new_job)
 

@@ -17,6 +17,7 @@ class JobSelection:
     In the names, ``*`` stands for any text.
 
     :ivar topic: the request topic
+    :ivar map_index: of the task; -1 if it is not mapped
     :ivar changed_since: only jobs with a request or an event since then
     :ivar text: only jobs with this text in their id, their names, their message or their error;
         upper and lower case are the same
@@ -27,6 +28,8 @@ class JobSelection:
     job_type: str | None = None
     dag_id: str | None = None
     run_id: str | None = None
+    task_id: str | None = None
+    map_index: int | None = None
     worker_id: str | None = None
     changed_since: datetime | None = None
     text: str | None = None
@@ -40,6 +43,8 @@ class JobSelection:
             and _fits(self.job_type, job.job_type)
             and _fits(self.dag_id, task.dag_id if task else None)
             and _fits(self.run_id, task.run_id if task else None)
+            and _fits(self.task_id, task.task_id if task else None)
+            and self.map_index in (None, task.map_index if task else None)
             and _fits(self.worker_id, job.worker_id)
             and self._is_recent(job)
             and self._has_text(job)

@@ -196,7 +196,7 @@ class KafkaJobBatchOperator(BridgeOperator):
 
     @property
     def operator_extra_links(self) -> tuple[BaseOperatorLink, ...]:  # type: ignore[override]
-        """The link to a user interface of Kafka, if one is configured."""
+        """The link to the board, or to another page that is configured."""
         return BatchLink.where_configured()
 
     @property

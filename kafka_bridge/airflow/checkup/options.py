@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 from kafka_bridge.airflow import arguments
+from kafka_bridge.airflow.board.address import is_switched_on
 from kafka_bridge.airflow.compat import conf
 from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.links import BatchLink, JobLink
@@ -88,5 +89,7 @@ _LOOKS: tuple[Callable[[], object], ...] = (
     job_limits,
     lambda: _link(JobLink),
     lambda: _link(BatchLink),
+    is_switched_on,
+    lambda: arguments.seconds("board_since", CONFIGURED),
 )
 """Each raises a ConfigurationError about an invalid option."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from kafka_bridge.airflow.compat import conf
-from kafka_bridge.airflow.settings import configured
+from kafka_bridge.airflow.source import deployment_source
 from kafka_bridge.airflow.specs import JobSpec
 from kafka_bridge.airflow.submit.payload_model import PayloadModel
 from kafka_bridge.payloads import to_bytes
@@ -57,7 +56,7 @@ def _fitted(spec: JobSpec) -> Any:
 def task_of(ti: Any) -> Task:
     """Return the task instance as requests name it."""
     return Task(
-        source=configured("source") or conf.get("api", "base_url", fallback=None) or "airflow",
+        source=deployment_source(),
         dag_id=ti.dag_id,
         run_id=ti.run_id,
         task_id=ti.task_id,

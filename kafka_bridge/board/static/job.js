@@ -1,5 +1,6 @@
 // The page of one job: what is known of it, its time line, its payload and its result.
 
+import { taskPage } from "./airflow.js";
 import { get, post } from "./api.js";
 import { bytes, count, duration, el, exact, longText, moment, outside, state, viewLink, webLink } from "./dom.js";
 import { taskName } from "./jobs.js";
@@ -179,9 +180,9 @@ function eventLine(event) {
 function facts({ job, request_location: place, attempt }) {
   const { task } = job;
   const known = [
-    ["Task", task && (task.url ? webLink(task.url, taskName(job)) : outside(taskName(job)))],
+    ["Task", task && taskLink(job)],
     ["Run", task && viewLink({ view: "jobs", q: searchFor("run", task.run_id) }, outside(task.run_id))],
-    ["Attempt", attempt > 1 ? count(attempt) : null],
+    ["Attempt", attempt > 1 ? viewLink({ view: "jobs", q: ofTask(task) }, `${count(attempt)}: see all of the task`) : null],
     ["Topic", job.topic && viewLink({ view: "jobs", q: searchFor("topic", job.topic) }, outside(job.topic))],
     ["Record", place && outside(place)],
     ["Worker", job.worker_id && viewLink({ view: "jobs", q: searchFor("worker", job.worker_id) }, outside(job.worker_id))],
@@ -195,6 +196,17 @@ function facts({ job, request_location: place, attempt }) {
     ["Message", job.message && outside(job.message)],
   ];
   return el("dl", {}, ...known.filter(([, value]) => value).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+}
+
+/** A search for all jobs of a task. */
+function ofTask({ dag_id: dag, run_id: run, task_id: name }) {
+  return [["dag", dag], ["run", run], ["task", name]].map((each) => searchFor(...each)).join(" ");
+}
+
+function taskLink(job) {
+  const page = taskPage(job.task);
+  if (page !== null) return el("a", { href: page, target: "_top", title: "Open the task in Airflow" }, outside(taskName(job)), " ↗");
+  return job.task.url ? webLink(job.task.url, taskName(job)) : outside(taskName(job));
 }
 
 function errorOf({ job, events }) {

@@ -71,7 +71,7 @@ export class JobsView {
   emptyText() {
     if (this.isReading) return "Reading the topics …";
     if (this.search || this.states.length) return "No job fits this search. Press / to change it, or choose other states.";
-    return "No jobs in the time that is shown. Start the board with a longer --since, or check the names of the request topics.";
+    return "No jobs in the time that is shown. The board's settings say how far back it reads, and which request topics.";
   }
 
   close() {

@@ -1,5 +1,6 @@
 // Shows the view that the address names, and keeps it up to date.
 
+import { addWayBack, loginLink } from "./airflow.js";
 import { follow, get } from "./api.js";
 import { DeadLettersView } from "./dead_letters.js";
 import { el, renewTimes } from "./dom.js";
@@ -8,14 +9,15 @@ import { JobsView } from "./jobs.js";
 import { LetterView } from "./letter.js";
 import { showLogin } from "./login.js";
 import { SummaryView } from "./summaries.js";
+import { TaskView } from "./task.js";
 
 const main = document.getElementById("main");
 const search = document.getElementById("search");
 const banner = document.getElementById("banner");
 const SEARCH_MS = 250;
 
-const VIEWS = { job: JobView, jobs: JobsView, letter: LetterView, "dead-letters": DeadLettersView };
-const TITLES = { queues: "Queues", jobs: "Jobs", workers: "Workers", "dead-letters": "Dead letters", job: "Job", letter: "Dead letter" };
+const VIEWS = { job: JobView, jobs: JobsView, letter: LetterView, "dead-letters": DeadLettersView, task: TaskView };
+const TITLES = { queues: "Queues", jobs: "Jobs", workers: "Workers", "dead-letters": "Dead letters", job: "Job", letter: "Dead letter", task: "Jobs" };
 /** The pages of one thing, each with the list that it belongs to. */
 const LISTS = { job: "jobs", letter: "dead-letters" };
 
@@ -30,7 +32,7 @@ function route() {
 function viewName(of) {
   for (const name of Object.keys(LISTS)) if (of.has(name)) return name;
   const name = of.get("view");
-  return ["jobs", "workers", "dead-letters"].includes(name) ? name : "queues";
+  return ["jobs", "workers", "dead-letters", "task"].includes(name) ? name : "queues";
 }
 
 /** Go to another view. With `replace`, the back button does not come here. */
@@ -69,6 +71,7 @@ async function load(of) {
     const answer = await of.load(get, asking.signal);
     if (of !== view) return;
     of.take(answer);
+    if (of !== view) return;
     since = answer.status?.version;
     tell(answer.status);
   } catch (error) {
@@ -97,7 +100,7 @@ function fail(error) {
   } else if (error.status === 0) {
     warn([error.message]);
   } else {
-    main.replaceChildren(el("p", { class: "error", role: "alert" }, error.message));
+    main.replaceChildren(el("p", { class: "error", role: "alert" }, error.message, " ", error.status === 401 ? loginLink() : null));
   }
 }
 
@@ -159,6 +162,7 @@ function back() {
   else go({ view: LISTS[viewName(route())] });
 }
 
+addWayBack(document.querySelector("nav"));
 addEventListener("popstate", show);
 setInterval(renewTimes, 5000);
 show();

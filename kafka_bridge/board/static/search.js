@@ -1,7 +1,7 @@
 // What people write into the search field: text, and filters such as dag:nightly or run:"a b".
 
-const FILTERS = { dag: "dag_id", run: "run_id", type: "job_type", worker: "worker_id", topic: "topic" };
-const WORD = /(?:(dag|run|type|worker|topic):)?(?:"([^"]*)"|(\S+))/gi;
+const FILTERS = { dag: "dag_id", run: "run_id", task: "task_id", type: "job_type", worker: "worker_id", topic: "topic" };
+const WORD = /(?:(dag|run|task|type|worker|topic):)?(?:"([^"]*)"|(\S+))/gi;
 
 /** Returns the parameters of the server for a search. */
 export function filtersOf(search) {

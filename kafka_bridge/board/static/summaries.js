@@ -52,7 +52,7 @@ const KINDS = {
   queues: {
     title: "Queues",
     columns: ["request topic", "waiting", "running", "oldest", "ended / min", "failed / min", "waited p50 / p95", "ran p50 / p95"],
-    empty: "No jobs in the time that is shown. Start the board with a longer --since, or check the names of the request topics.",
+    empty: "No jobs in the time that is shown. The board's settings say how far back it reads, and which request topics.",
     key: (each) => each.topic,
     search: (each) => searchFor("topic", each.topic),
     draw: (each) => el("div", {},

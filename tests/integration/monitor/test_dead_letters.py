@@ -28,7 +28,7 @@ class Office:
     def __init__(self, config: KafkaConfig, producer: RecordProducer) -> None:
         self.config = config
         self.producer = producer
-        self.letters = DeadLetters(config, TOPICS)
+        self.letters = DeadLetters(lambda: config, TOPICS)
 
     def set_aside(self, value: bytes, key: str = "k", origin: str = "requests") -> RecordLocation:
         """Write a dead letter; return its place."""
@@ -75,7 +75,7 @@ def test_newest_dead_letters_come_first_and_older_ones_are_left_out(
 def test_missing_topic_is_a_failure_beside_the_others(office: Office) -> None:
     """It names the topic."""
     office.set_aside(b"\xff")
-    both = DeadLetters(office.config, MonitoredTopics(dead_letters=["letters", "nowhere"]))
+    both = DeadLetters(lambda: office.config, MonitoredTopics(dead_letters=["letters", "nowhere"]))
     found = both.newest()
     assert len(found.letters) == 1
     assert len(found.failures) == 1

@@ -15,6 +15,7 @@ from kafka_bridge.protocol.errors import ConfigurationError
 from .samples import JOB, handle
 
 JOB_URL = "AIRFLOW__KAFKA_BRIDGE__JOB_URL"
+BOARD = "AIRFLOW__KAFKA_BRIDGE__BOARD"
 
 
 def link(job: dict[str, Any] | None) -> str:
@@ -37,11 +38,27 @@ def test_link_is_empty_without_an_address_or_a_job(
 ) -> None:
     """Without an address, or without a job, there is nothing to lead to."""
     monkeypatch.setenv(JOB_URL, url)
+    monkeypatch.setenv(BOARD, "False")
     assert link(job) == ""
+
+
+def test_link_leads_to_the_board_if_nothing_else_is_configured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That of a batch leads to a list: the ids of its jobs begin like its own."""
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/team")
+    assert link(handle().to_json()) == f"https://airflow.example/team/kafka-bridge/?job={JOB}"
+    operator = KafkaJobBatchOperator(task_id="work", job_type="files.audit", payloads=[])
+    operator.batch = {"batch_id": JOB, "request_topic": "a", "response_topic": "b"}
+    assert BatchLink().get_link(operator, ti_key=None) == (
+        f"https://airflow.example/team/kafka-bridge/?view=jobs&q={JOB[:18]}"
+    )
+    assert [type(each) for each in operator.operator_extra_links] == [BatchLink]
 
 
 def test_task_has_no_link_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow would store an empty XCom for it; with an address, each kind has its own link."""
+    monkeypatch.setenv(BOARD, "False")
     single = KafkaJobPublishOperator(task_id="work", job_type="files.audit")
     batch = KafkaJobBatchOperator(task_id="work", job_type="files.audit", payloads=[])
     assert (single.operator_extra_links, batch.operator_extra_links) == ((), ())
@@ -54,6 +71,7 @@ def test_task_has_no_link_without_an_address(monkeypatch: pytest.MonkeyPatch) ->
 def test_dag_with_links_can_be_serialized(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """So can a mapped task, of which Airflow has only the class when it looks for links."""
     monkeypatch.setenv(JOB_URL, url)
+    monkeypatch.setenv(BOARD, "False")
     with DAG("linked", schedule=None) as dag:
         KafkaJobPublishOperator(task_id="one", job_type="files.audit")
         KafkaJobPublishOperator.partial(task_id="many", job_type="files.audit").expand(payload=[1])

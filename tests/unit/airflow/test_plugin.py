@@ -203,6 +203,7 @@ def test_task_that_is_not_deferred(begun: queue.Queue[Orders]) -> None:
 def test_only_an_api_server_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     """An API server does. Elsewhere a listener would forbid end_from_trigger=True in all DAGs."""
     monkeypatch.setattr(KafkaBridgePlugin, "listeners", [])
+    monkeypatch.setenv("AIRFLOW__KAFKA_BRIDGE__BOARD", "False")
     KafkaBridgePlugin.on_load()
     assert KafkaBridgePlugin.listeners == []
     monkeypatch.setitem(sys.modules, API_SERVER, SimpleNamespace())

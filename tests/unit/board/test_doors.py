@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
 from starlette.requests import HTTPConnection
 
 from kafka_bridge.board import action_routes
 from kafka_bridge.board.access import COOKIE, TokenAccess, is_loopback
+from kafka_bridge.board.app import create_board
 from kafka_bridge.board.guard import CSP
 from kafka_bridge.protocol.messages import JobState
 
@@ -91,6 +93,21 @@ async def test_every_answer_has_the_headers_of_a_careful_page(path: str) -> None
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["cache-control"] == ("no-store" if "api" in path else "no-cache")
+
+
+async def test_failure_of_the_board_has_these_headers_too() -> None:
+    """And says nothing of its cause, which the server logs."""
+    source = Source()
+
+    def fail(_: object) -> None:
+        raise RuntimeError("secret")
+
+    board = create_board(source, fail)
+    transport = httpx.ASGITransport(board, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://board") as visitor:
+        response = await visitor.get("/api/jobs")
+    assert (response.status_code, "secret" in response.text) == (500, False)
+    assert response.headers["content-security-policy"] == CSP
 
 
 @pytest.mark.parametrize(

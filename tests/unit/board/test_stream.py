@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,22 +11,26 @@ import pytest
 from anyio import CapacityLimiter
 
 from kafka_bridge.board import stream
-from kafka_bridge.board.access import FullAccess
+from kafka_bridge.board.access import Access, FullAccess
 from kafka_bridge.board.answers import Changes
 from kafka_bridge.board.queries import Summaries
 from kafka_bridge.board.source import PATIENCE_SECONDS, FollowedJobs, KafkaJobs
 from kafka_bridge.board.stream import ChangeReader, Shown, Wanted
 from kafka_bridge.kafka.config import KafkaConfig
-from kafka_bridge.monitor.book import JobBook
+from kafka_bridge.monitor.book import JobBook, Limits
 from kafka_bridge.monitor.jobs import ShownState
 from kafka_bridge.monitor.reading import MonitoredTopics
 from kafka_bridge.monitor.selection import JobSelection
 from kafka_bridge.protocol.messages import JobState
+from unit.monitor.records import seconds
 
 from .boards import Follower, OnlyDag, Source, client
 
 if TYPE_CHECKING:
     from conftest import Eventually
+
+
+FULL = FullAccess()
 
 
 class Clock:
@@ -110,6 +115,17 @@ def test_job_that_no_longer_fits_the_filter_is_removed() -> None:
     assert (found.jobs, found.removed) == ([], [mine])
 
 
+def test_dropped_jobs_are_named_only_to_those_that_may_see_them() -> None:
+    """The ids of other jobs are no news for this visitor."""
+    source = Source(JobBook(Limits(ended=1), now=lambda: seconds(3_600)))
+    mine, other = source.submit(1), source.submit(2, task=None)
+    changes = reader(source, access=OnlyDag())
+    changes.read()
+    for job in (mine, other, source.submit(3)):
+        source.report(job, JobState.SUCCEEDED)
+    assert changes.read().removed == [mine]
+
+
 def test_summaries_come_every_few_seconds() -> None:
     """Rates and silent workers change, even if nothing is published."""
     source, clock = Source(), Clock()
@@ -141,15 +157,28 @@ def test_kafka_that_goes_away_is_a_message() -> None:
     assert changes.read().status.problems == []
 
 
+def messages_of(
+    source: Source,
+    wanted: Wanted,
+    is_ending: Callable[[], bool] = lambda: False,
+    access_now: Access | None = FULL,
+) -> AsyncIterator[str]:
+    """Return a stream that does not pause."""
+
+    async def access() -> Access | None:
+        return access_now
+
+    limiter = CapacityLimiter(1)
+    return stream.events(source, wanted, Summaries(), limiter, is_ending, access, interval=0.0)
+
+
 async def test_stream_sends_a_change_and_ends_with_the_server() -> None:
     """In the form of server-sent events; the jobs are followed meanwhile."""
     source = Source()
     job = source.submit()
     wanted = Wanted(FullAccess(), frozenset({Shown.JOBS}), JobSelection())
     ending: list[bool] = []
-    messages = stream.events(
-        source, wanted, Summaries(), CapacityLimiter(1), lambda: bool(ending), interval=0.0
-    )
+    messages = messages_of(source, wanted, lambda: bool(ending))
     assert await anext(messages) == "retry: 3000\n\n"
     assert _changes(await anext(messages)).jobs is None
     assert source.visitors == 1
@@ -169,13 +198,23 @@ def _changes(text: str) -> Changes:
     return changes
 
 
+@pytest.mark.parametrize("access_now", [None, OnlyDag()])
+async def test_stream_ends_when_the_login_of_its_visitor_has_ended(
+    monkeypatch: pytest.MonkeyPatch, access_now: Access | None
+) -> None:
+    """Or when it is another one: the browser connects again with what it has now."""
+    wanted = Wanted(FULL, frozenset({Shown.JOBS}), JobSelection())
+    messages = messages_of(Source(), wanted, access_now=access_now)
+    assert len([await anext(messages) for _ in range(2)]) == 2
+    monkeypatch.setattr(stream, "LOGIN_SECONDS", 0.0)
+    assert [each async for each in messages] == []
+
+
 async def test_silent_stream_sends_comments(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy takes it for dead."""
     monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.0)
     wanted = Wanted(FullAccess(), frozenset({Shown.JOBS}), JobSelection())
-    messages = stream.events(
-        Source(), wanted, Summaries(), CapacityLimiter(1), lambda: False, interval=0.0
-    )
+    messages = messages_of(Source(), wanted)
     found = [await anext(messages) for _ in range(3)]
     await messages.aclose()  # type: ignore[attr-defined]
     assert found[2] == ": still connected\n\n"
@@ -198,7 +237,8 @@ def kafka_jobs(followers: list[Follower], idle: timedelta) -> KafkaJobs:
         return followers[-1]
 
     config = KafkaConfig({"bootstrap.servers": "127.0.0.1:1"})
-    return KafkaJobs(config, MonitoredTopics(), timedelta(days=30), idle=idle, follow=follow)
+    topics = MonitoredTopics()
+    return KafkaJobs(lambda: config, topics, timedelta(days=30), idle=idle, follow=follow)
 
 
 def test_all_visitors_share_one_follower() -> None:

@@ -306,7 +306,7 @@ def test_changes_since_a_version() -> None:
     book.take_event(event(SUCCEEDED, job=job_id(1)), place())
     changes = book.changes(before.version)
     assert [job.correlation_id for job in changes.jobs] == [job_id(1)]
-    assert changes.removed == [job_id(0)]
+    assert [each.correlation_id for each in changes.removed] == [job_id(0)]
     assert changes.is_complete
     assert changes.version == book.version > before.version
 

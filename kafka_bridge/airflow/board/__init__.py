@@ -1,0 +1,1 @@
+"""The board in Airflow's API server: only there, everything but ``address`` is imported."""
