@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from kafka_bridge.board.source import Follower
 from kafka_bridge.kafka.config import KafkaConfig
@@ -22,7 +23,7 @@ class ConnectionFollower:
 
     :param config: looks the connection up; it may ask a database, or a secrets backend
     :param since: records from this time on are read
-    :param follow: starts to follow the topics
+    :param follow: starts to follow the topics: called as :class:`JobFollower` is
     """
 
     def __init__(
@@ -32,12 +33,14 @@ class ConnectionFollower:
         since: datetime,
         book: JobBook,
         *,
-        follow: Callable[[KafkaConfig, MonitoredTopics, datetime, JobBook], Follower] = JobFollower,
+        follow: Callable[..., Follower] = JobFollower,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._config = config
         self._topics = topics
-        self._begin = lambda settings: follow(settings, topics, since, book)
+        self._begin: Callable[[KafkaConfig], Follower] = partial(
+            follow, topics=topics, since=since, book=book
+        )
         self._retry_seconds = retry_seconds
         self._follower: Follower | None = None
         self._failure: str | None = None

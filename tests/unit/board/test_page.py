@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from kafka_bridge.board.app import STATIC
+from kafka_bridge.board.page import STATIC
 
 FILES = sorted(STATIC.iterdir())
 TEXTS = {each.name: each.read_text(encoding="utf-8") for each in FILES}
@@ -53,7 +53,7 @@ def test_document_has_no_code_and_no_style(document: Document) -> None:
 
 def test_document_loads_only_files_that_are_there(document: Document) -> None:
     """By relative addresses, so that it works under any path."""
-    assert len(document.loaded) == 3
+    assert len(document.loaded) == 4
     assert [each for each in document.loaded if not each.startswith("static/")] == []
     assert [each for each in document.loaded if not (STATIC.parent / each).is_file()] == []
 

@@ -123,7 +123,7 @@ def test_missing_connection_is_a_problem_and_not_a_failure(eventually: Eventuall
         MonitoredTopics(),
         utc_now(),
         JobBook(),
-        follow=lambda *_: follower,
+        follow=lambda *_, **__: follower,
         retry_seconds=0.05,
     )
     eventually(lambda: following.statuses() == follower.statuses(), "it follows")
