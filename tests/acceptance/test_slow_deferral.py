@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from kafka_bridge.testing.freezing import freeze
 from kafka_bridge.testing.local_airflow import Component, LocalAirflow
 
 from .runs import Run
@@ -41,7 +42,7 @@ def test_task_is_not_resumed_before_its_first_process_is_reported(
     try:
         (tmp_path / "go").touch()
         run.eventually(lambda: is_waiting_for(airflow, supervisor), "the deferral is reported")
-        os.kill(supervisor, signal.SIGSTOP)  # and does not hear that this was heard
+        freeze(supervisor)  # and does not hear that this was heard
     finally:
         airflow.resume(Component.API_SERVER)
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from kafka_bridge.testing.brokers.base import Broker
 from kafka_bridge.testing.brokers.errors import BrokerError
 from kafka_bridge.testing.brokers.node import PORT_ATTEMPTS, BrokerNode, new_cluster_id
+from kafka_bridge.testing.freezing import freeze
 from kafka_bridge.testing.ports import free_port
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class ApacheKafka(Broker):
         self._server.stop()
 
     def pause(self) -> None:
-        """Send SIGSTOP: connections stay open, but nothing answers until `resume`."""
-        self._server.send(signal.SIGSTOP)
+        """Freeze it (SIGSTOP): connections stay open, but nothing answers until `resume`."""
+        freeze(self._server.pid)
 
     def resume(self) -> None:
         """Send SIGCONT."""

@@ -10,6 +10,7 @@ from kafka_bridge.testing.brokers import topics
 from kafka_bridge.testing.brokers.base import Broker
 from kafka_bridge.testing.brokers.errors import BrokerError
 from kafka_bridge.testing.brokers.node import PORT_ATTEMPTS, BrokerNode, new_cluster_id
+from kafka_bridge.testing.freezing import freeze
 from kafka_bridge.testing.ports import free_port
 
 if TYPE_CHECKING:
@@ -87,9 +88,9 @@ class KafkaCluster(Broker):
             self._server(number).stop()
 
     def pause(self, *numbers: int) -> None:
-        """Send SIGSTOP: connections stay open, but nothing answers until `resume`."""
+        """Freeze brokers (SIGSTOP): connections stay open, but none answers until `resume`."""
         for number in numbers:
-            self._server(number).send(signal.SIGSTOP)
+            freeze(self._server(number).pid)
 
     def resume(self, *numbers: int) -> None:
         """Send SIGCONT."""

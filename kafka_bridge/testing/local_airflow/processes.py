@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kafka_bridge.testing.freezing import freeze
 from kafka_bridge.testing.local_airflow import launcher
 from kafka_bridge.testing.local_airflow.errors import ComponentFailed
 
@@ -125,18 +127,20 @@ class ManagedProcess:
         self._process = None
 
     def pause(self) -> None:
-        """Send SIGSTOP to all processes except the launcher, which must be able to clean up."""
-        self._signal_descendants(signal.SIGSTOP)
+        """Freeze all processes except the launcher, which must be able to clean up."""
+        for pid in self._descendants():
+            with contextlib.suppress(ProcessLookupError):
+                freeze(pid)
 
     def resume(self) -> None:
         """Send SIGCONT to all processes; it does not affect those that are not frozen."""
-        self._signal_descendants(signal.SIGCONT)
+        launcher.signal_all(self._descendants(), signal.SIGCONT)
 
-    def _signal_descendants(self, signum: int) -> None:
+    def _descendants(self) -> list[int]:
         if self._process is None:
-            return
+            return []
         members = launcher.session_members(self._process.pid)
-        launcher.signal_all((pid for pid in members if pid != self._process.pid), signum)
+        return [pid for pid in members if pid != self._process.pid]
 
     def check(self) -> None:
         """Raise :class:`ComponentFailed` if it has ended without being stopped."""

@@ -18,6 +18,7 @@ from integration.worker.programs import Program, Stage
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.testing import ApacheKafka
+from kafka_bridge.testing.freezing import freeze
 
 if TYPE_CHECKING:
     from conftest import Eventually
@@ -87,11 +88,6 @@ def test_job_three_times_as_long_as_the_poll_interval_runs_once(
     assert "max.poll.interval" not in worker.said.lower()
 
 
-def freeze(program: Program) -> None:
-    """Stop a process where it stands."""
-    program.process.send_signal(signal.SIGSTOP)
-
-
 def thaw(program: Program) -> None:
     """Let it go on."""
     program.process.send_signal(signal.SIGCONT)
@@ -113,7 +109,7 @@ def test_frozen_worker_publishes_no_result_once_another_has_the_job(
     scene.publish(job)
     eventually(lambda: scene.noted("started") != [], "the job runs")
     (frozen,) = pids(scene, "started")
-    freeze(workers.pop(frozen))
+    freeze(workers.pop(frozen).process.pid)
     (other,) = workers
     eventually(lambda: pids(scene, "started") == [frozen, other], "another has taken it over")
     scene.gate.touch()
@@ -140,7 +136,7 @@ def test_frozen_worker_continues_jobs_that_no_other_worker_took_over(
     ends_meanwhile, goes_on = scene.request("block", 1.0), scene.request("wait")
     scene.publish(ends_meanwhile, goes_on)
     eventually(lambda: len(scene.noted("started")) == 2, "both run")
-    freeze(worker)
+    freeze(worker.process.pid)
     eventually(lambda: shares(scene) == [], "the group has given the worker up")
     thaw(worker)
     worker.until_said("Partitions lost (session expired)")

@@ -32,6 +32,7 @@ from kafka_bridge.kafka.responses.subscriptions import Arrival, Delivery, Notice
 from kafka_bridge.protocol.lifecycle import TERMINAL, JobHistory, Verdict
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent
 from kafka_bridge.testing import ApacheKafka
+from kafka_bridge.testing.freezing import freeze
 
 SEED = int(os.environ.get("CHAOS_SEED", "20261125"))
 WORKERS = 4
@@ -110,7 +111,7 @@ class Chaos:
 
     def _freeze(self, victim: Program) -> None:
         """Stop it for longer than its session lasts; others take over meanwhile."""
-        victim.process.send_signal(signal.SIGSTOP)
+        freeze(victim.process.pid)
         thaw = SESSION_SECONDS + self.chance.uniform(0.5, 2.0)
         self.running.remove(victim)
 
