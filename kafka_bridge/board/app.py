@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from kafka_bridge.board import action_routes, letter_routes, reading_routes
+from kafka_bridge.board import action_routes, letter_routes, metric_routes, reading_routes
 from kafka_bridge.board.access import AccessOf, TokenAccess
 from kafka_bridge.board.board import Board
 from kafka_bridge.board.guard import Guard
@@ -58,6 +58,7 @@ def create_board(
     if isinstance(access_of, TokenAccess):
         api.include_router(action_routes.login_router)
     app.include_router(api)
+    app.include_router(metric_routes.router, prefix=prefix)
     if prefix:
         app.add_api_route(prefix, _to_page, include_in_schema=False)
     app.include_router(page_router(airflow), prefix=prefix)

@@ -7,13 +7,13 @@ common order. The events of one job come in the order of their partition.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from kafka_bridge.monitor.jobs import CancelView, JobView, RequestView
+from kafka_bridge.monitor.jobs import CancelView, JobView, RequestView, ShownState
 from kafka_bridge.monitor.transitions import (
     cancel_view,
     request_view,
@@ -26,6 +26,12 @@ from kafka_bridge.protocol.messages import Command, JobCommand, JobRequest, Stat
 from kafka_bridge.protocol.recent_ids import RecentIds
 
 T = TypeVar("T")
+
+PLAIN = "(plain)"
+"""The job type of plain requests, which do not say theirs."""
+OTHERS = "(others)"
+"""The job type of what is not counted by its own: any client can invent job types."""
+MOST_COUNTS = 1_000
 
 MOST_REMOVALS = 10_000
 """How many removals are remembered for :meth:`JobBook.changes`."""
@@ -87,6 +93,29 @@ class Changes:
     is_complete: bool
 
 
+class Ended:
+    """Counts the jobs that have ended, for ever, while the jobs themselves are dropped."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, ShownState]] = Counter()
+
+    def note(self, view: JobView, before: JobView | None) -> None:
+        """Count a job that has ended, once. It has a topic when its request has been read.
+
+        :param before: the job before, if it had ended then
+        """
+        if view.topic is None or (before is not None and before.topic is not None):
+            return
+        key = view.topic, view.job_type or PLAIN, view.state
+        if key not in self._counts and len(self._counts) >= MOST_COUNTS:
+            key = view.topic, OTHERS, view.state
+        self._counts[key] += 1
+
+    def counts(self) -> dict[tuple[str, str, ShownState], int]:
+        """Return how many ended, by request topic, job type and state."""
+        return dict(self._counts)
+
+
 class JobBook:
     """The jobs, by correlation id. Safe to share between threads.
 
@@ -103,6 +132,7 @@ class JobBook:
         self._early_replies = _Waiting[tuple[StatusEvent, RecordLocation]](MOST_EARLY)
         self._workers: OrderedDict[str, datetime] = OrderedDict()
         self._removals: deque[tuple[int, JobView]] = deque(maxlen=MOST_REMOVALS)
+        self._ended_counts = Ended()
         self._stale = 0
         self._version = 0
         self._changed = threading.Condition()
@@ -202,6 +232,7 @@ class JobBook:
         self._version += 1
         job = view.correlation_id
         if view.state.is_end:
+            self._ended_counts.note(view, self._ended.get(job))
             self._live.remove(job)
             self._ended.put(self._version, view)
         else:
@@ -240,6 +271,14 @@ class JobBook:
                 dropped_ended=self._ended.dropped,
                 stale=self._stale,
             )
+
+    def ended_counts(self) -> Mapping[tuple[str, str, ShownState], int]:
+        """Return by request topic, job type and state how many jobs have ended, also dropped ones.
+
+        Job types of plain requests are :data:`PLAIN`; beyond many, new ones are :data:`OTHERS`.
+        """
+        with self._changed:
+            return self._ended_counts.counts()
 
     def job(self, correlation_id: str) -> JobView | None:
         """Return what is known of a job, or None."""

@@ -79,6 +79,39 @@ class _Tally:
         )
 
 
+@dataclass(slots=True)
+class TypeCounts:
+    """The jobs of one type in one request topic that have not ended.
+
+    :ivar oldest_queued_since: since when the longest waiting queued job waits
+    """
+
+    queued: int = 0
+    held: int = 0
+    oldest_queued_since: datetime | None = None
+
+    def add(self, job: JobView) -> None:
+        """Count a job."""
+        if job.state is ShownState.QUEUED:
+            self.queued += 1
+            if (at := job.queued_since) is not None:
+                self.oldest_queued_since = min(at, self.oldest_queued_since or at)
+        elif job.state.is_held:
+            self.held += 1
+
+
+def by_type(jobs: Iterable[JobView]) -> dict[tuple[str, str | None], TypeCounts]:
+    """Return by request topic and job type how many jobs wait and run.
+
+    Jobs whose request is unknown do not count.
+    """
+    found: defaultdict[tuple[str, str | None], TypeCounts] = defaultdict(TypeCounts)
+    for job in jobs:
+        if job.topic is not None:
+            found[job.topic, job.job_type].add(job)
+    return dict(found)
+
+
 def durations(seconds: list[float]) -> Durations | None:
     """Return the percentiles of some durations (nearest rank); None of none."""
     if not seconds:

@@ -17,7 +17,8 @@ from kafka_bridge.worker.environment import KNOWN
 from kafka_bridge.worker.monitoring.http import LIVE_SECONDS
 from kafka_bridge.worker.settings import VARIABLES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "operate-a-worker.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "how-to" / "operate-a-worker.md").read_text("utf-8")
 QUICKSTART = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text("utf-8")
 
 
@@ -46,9 +47,19 @@ def test_every_command_line_on_the_page_is_valid(line: str) -> None:
         assert option in said.output
 
 
+def test_the_rule_for_scaling_is_yaml_and_asks_for_metrics_that_exist() -> None:
+    """A rule on a metric that is not there would never scale."""
+    _, snippet = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    (trigger,) = yaml.safe_load(snippet)["spec"]["triggers"]
+    asked = set(re.findall(r"kafka_bridge_\w+", trigger["metadata"]["query"]))
+    reference = (DOCS / "reference" / "metrics.md").read_text("utf-8")
+    assert len(asked) == 2
+    assert asked <= set(re.findall(r"`(kafka_bridge_\w+)`", reference))
+
+
 def test_the_deployment_is_yaml_with_known_variables_and_the_log_line_is_json() -> None:
     """The deployment is YAML with the variables that exist; the log line is JSON."""
-    (snippet,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    snippet, _ = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
     pod: dict[str, Any] = yaml.safe_load(snippet)["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     environ = {each["name"]: each.get("value") for each in container["env"]}

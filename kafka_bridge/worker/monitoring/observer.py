@@ -6,8 +6,8 @@ computed from a :class:`WorkerStatus`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from kafka_bridge.protocol.messages import JobState
@@ -15,11 +15,24 @@ from kafka_bridge.worker.monitoring.job_log import JobLog
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """The requests of one job type that are in the process and have not started.
+
+    :param oldest_seconds: how long ago the oldest one was created
+    """
+
+    requests: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """A worker at one moment.
+    """A worker at one moment; without arguments, one that has not started.
 
     :param running: jobs whose handlers run
-    :param waiting: requests in the process that have not started
+    :param waiting: by job type, the requests in the process that have not started
+    :param slots: how many jobs may run at the same time
+    :param slots_free: how many of these slots no job has
     :param partitions: how many partitions of the request topic it has
     :param ready: whether it has joined its group and has read, for each of its partitions, which
         jobs are finished or cancelled
@@ -27,11 +40,13 @@ class WorkerStatus:
         healthy worker, whatever its handlers do
     """
 
-    running: int
-    waiting: int
-    partitions: int
-    ready: bool
-    seconds_since_poll: float
+    running: int = 0
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    slots: int = 0
+    slots_free: int = 0
+    partitions: int = 0
+    ready: bool = False
+    seconds_since_poll: float = 0.0
 
 
 class MetricSource(Protocol):

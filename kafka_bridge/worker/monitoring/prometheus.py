@@ -7,13 +7,13 @@ few: job types without a handler, which any sender can invent, share one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState
-from kafka_bridge.worker.monitoring.observer import Observer, WorkerStatus
+from kafka_bridge.worker.monitoring.observer import Observer, Waiting, WorkerStatus
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -119,7 +119,7 @@ class PrometheusObserver(Observer):
     @contextlib.contextmanager
     def exporting(self, status: Callable[[], WorkerStatus]) -> Iterator[None]:
         """Export the status of a worker, too, inside the block."""
-        gauges = _StatusCollector(status)
+        gauges = _StatusCollector(status, self._job_types)
         self.registry.register(gauges)
         try:
             yield
@@ -175,14 +175,17 @@ def _registry() -> CollectorRegistry:
 class _StatusCollector(Collector):
     """The gauges of a worker's status, read when Prometheus reads them."""
 
-    def __init__(self, status: Callable[[], WorkerStatus]) -> None:
+    def __init__(self, status: Callable[[], WorkerStatus], job_types: Collection[str]) -> None:
         self._status = status
+        self._job_types = job_types
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         now = self._status()
+        yield from self._waiting(now.waiting)
         for name, what, value in (
             ("jobs_running", "Jobs whose handlers run.", now.running),
-            ("requests_waiting", "Requests in the process that have not started.", now.waiting),
+            ("slots", "Jobs that may run at the same time.", now.slots),
+            ("slots_free", "Of these slots, those that no job has.", now.slots_free),
             ("partitions", "Partitions that the worker has.", now.partitions),
             ("ready", "1 when the worker accepts jobs, else 0.", now.ready),
             (
@@ -192,3 +195,27 @@ class _StatusCollector(Collector):
             ),
         ):
             yield GaugeMetricFamily(f"{PREFIX}_{name}", what, value=value)
+
+    def _waiting(self, waiting: Mapping[str, Waiting]) -> Iterator[GaugeMetricFamily]:
+        number = GaugeMetricFamily(
+            f"{PREFIX}_requests_waiting",
+            "Requests in the process that have not started.",
+            labels=("job_type",),
+        )
+        age = GaugeMetricFamily(
+            f"{PREFIX}_oldest_waiting_seconds",
+            "Of these requests, the age of the oldest one.",
+            labels=("job_type",),
+        )
+        unknown = [each for name, each in waiting.items() if name not in self._job_types]
+        by_label = {
+            **{name: waiting.get(name, Waiting(0, 0.0)) for name in sorted(self._job_types)},
+            UNKNOWN_JOB_TYPE: Waiting(
+                sum(each.requests for each in unknown),
+                max((each.oldest_seconds for each in unknown), default=0.0),
+            ),
+        }
+        for label, each in by_label.items():
+            number.add_metric((label,), each.requests)
+            age.add_metric((label,), each.oldest_seconds)
+        yield from (number, age)

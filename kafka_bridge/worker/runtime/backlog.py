@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import chain
 
 from kafka_bridge.worker.handlers import Handler
@@ -104,6 +105,22 @@ class Backlog:
     def __iter__(self) -> Iterator[InFlightJob]:
         lanes = (each for lane in self._lanes for each in (lane.begun, lane.fresh))
         return chain(self.undecided, *lanes)
+
+    def waiting(self) -> dict[str, tuple[int, datetime]]:
+        """Return by job type how many jobs wait, and when the oldest of them was created.
+
+        Any thread may ask: the queues are copied, each at once.
+        """
+        queues = [
+            self.undecided,
+            *(each for lane in self._lanes for each in (lane.begun, lane.fresh)),
+        ]
+        found: dict[str, tuple[int, datetime]] = {}
+        for job in chain.from_iterable([each.copy() for each in queues]):
+            request = job.request
+            number, oldest = found.get(request.job_type, (0, request.created_at))
+            found[request.job_type] = number + 1, min(oldest, request.created_at)
+        return found
 
     def lane_of(self, job: InFlightJob) -> Lane:
         """Return the lane of a job."""

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 """The pause before another attempt to start, after brokers became silent during the start."""
-STARTING = WorkerStatus(0, 0, 0, ready=False, seconds_since_poll=0.0)
+STARTING = WorkerStatus()
 
 
 @dataclass(frozen=True, slots=True)

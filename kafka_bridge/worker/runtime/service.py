@@ -19,8 +19,9 @@ from kafka_bridge.kafka.offsets import end_offsets
 from kafka_bridge.kafka.producer import DELIVERY_TIMEOUT, RecordProducer
 from kafka_bridge.kafka.rereader import RequestRereader
 from kafka_bridge.kafka.unreadable import SkippedBatches
+from kafka_bridge.protocol.messages import utc_now
 from kafka_bridge.worker.handlers import Handler
-from kafka_bridge.worker.monitoring.observer import Observer, WorkerStatus
+from kafka_bridge.worker.monitoring.observer import Observer, Waiting, WorkerStatus
 from kafka_bridge.worker.runtime.admission import Admission
 from kafka_bridge.worker.runtime.allocator import release_large_blocks
 from kafka_bridge.worker.runtime.capacity import Capacity
@@ -159,11 +160,18 @@ class Service:
     def status(self) -> WorkerStatus:
         """The state of the worker at this moment. Any thread may ask."""
         if not self._started:
-            return WorkerStatus(0, 0, 0, ready=False, seconds_since_poll=0.0)
+            return WorkerStatus()
         scheduler = self._scheduler
+        slots, now = self._settings.concurrency, utc_now()
         return WorkerStatus(
             running=scheduler.capacity.executor.running,
-            waiting=len(scheduler.intake.backlog),
+            waiting={
+                job_type: Waiting(number, max(0.0, (now - oldest).total_seconds()))
+                for job_type, (number, oldest) in scheduler.intake.backlog.waiting().items()
+            },
+            slots=slots,
+            # Quick jobs are accepted ahead of a slot.
+            slots_free=max(0, slots - scheduler.capacity.slots.taken),
             partitions=len(scheduler.assignment.partitions),
             ready=self._joined and not self._ledger.is_reading,
             seconds_since_poll=self._membership.seconds_since_poll,

@@ -10,8 +10,14 @@ from unittest import mock
 
 from kafka_bridge.airflow import job_metrics
 from kafka_bridge.airflow.triggerer import reader_metrics
+from kafka_bridge.board.metrics import JobCollector
 from kafka_bridge.gateway.metrics import CallbackCounter, UnknownStateCounter
 from kafka_bridge.kafka.responses.dispatcher import ReaderCounts
+from kafka_bridge.monitor.book import JobBook
+from kafka_bridge.monitor.jobs import RequestView
+from kafka_bridge.protocol.errors import RecordLocation
+from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
 from kafka_bridge.worker.monitoring.observer import WorkerStatus
 from kafka_bridge.worker.monitoring.prometheus import PREFIX, PrometheusObserver
 
@@ -25,6 +31,7 @@ def metrics() -> Tables:
     return {
         "Of a worker": _of_worker(),
         "Of a gateway": _of_gateway(),
+        "Of the board": _of_board(),
         "Of jobs, from Airflow": _from_airflow(_report_a_job),
         "Of the response reader, from Airflow": _from_airflow(_report_a_reader),
     }
@@ -32,7 +39,7 @@ def metrics() -> Tables:
 
 def _of_worker() -> Table:
     observer = PrometheusObserver(["a.job"])
-    status = WorkerStatus(0, 0, 0, ready=False, seconds_since_poll=0.0)
+    status = WorkerStatus()
     observer.dead_letter("an_error")  # its label has no value before the first one
     with observer.exporting(lambda: status):
         families = list(observer.registry.collect())
@@ -43,6 +50,27 @@ def _of_gateway() -> Table:
     states = UnknownStateCounter()
     states.count("a.job")
     return _prometheus([*CallbackCounter().collect(), *states.collect()])
+
+
+def _of_board() -> Table:
+    book, job = JobBook(), new_correlation_id()
+    request = RequestView(
+        location=RecordLocation("a.topic", 0, 0), requested_at=utc_now(), response_topic="b.topic"
+    )
+    book.take_plain_request(job, request)
+    event = StatusEvent(
+        correlation_id=job,
+        event_id="e",
+        sequence=0,
+        state=JobState.FAILED,
+        occurred_at=utc_now(),
+        worker_id="w-1",
+    )
+    book.take_event(event, RecordLocation("b.topic", 0, 0))
+    jobs: Any = SimpleNamespace(
+        book=book, is_reading=False, problems=list, follower=SimpleNamespace(statuses=list)
+    )
+    return _prometheus(JobCollector(jobs).collect())
 
 
 def _prometheus(families: Iterable[Any]) -> Table:

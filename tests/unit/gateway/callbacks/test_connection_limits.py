@@ -146,7 +146,7 @@ from kafka_bridge.worker.monitoring.http import serve
 from kafka_bridge.worker.monitoring.observer import WorkerStatus
 from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver
 from unit.gateway.callbacks.test_connection_limits import application
-status = WorkerStatus(0, 0, 0, ready=True, seconds_since_poll=0.0)
+status = WorkerStatus(ready=True)
 with (
     socket.create_server(("127.0.0.1", 0)) as listening,
     server._serving(application(), listening),

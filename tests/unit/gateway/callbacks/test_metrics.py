@@ -15,7 +15,7 @@ from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver
 from kafka_bridge.worker.monitoring.serving import monitored
 from unit.gateway.callbacks.conftest import Callbacks, callback_job
 
-IDLE = WorkerStatus(0, 0, 0, ready=True, seconds_since_poll=0.0)
+IDLE = WorkerStatus(ready=True)
 
 
 def test_callbacks_are_counted_by_outcome() -> None:

@@ -20,14 +20,22 @@ from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.testing import FakeClock
 from kafka_bridge.worker.monitoring import http
 from kafka_bridge.worker.monitoring.http import CLIENT_SECONDS, LIVE_SECONDS, MAX_CONNECTIONS, serve
-from kafka_bridge.worker.monitoring.observer import WorkerStatus
+from kafka_bridge.worker.monitoring.observer import Waiting, WorkerStatus
 from kafka_bridge.worker.monitoring.prometheus import PrometheusObserver
 
 if TYPE_CHECKING:
     from conftest import Eventually
 
 HERE = "127.0.0.1"
-HEALTHY = WorkerStatus(running=2, waiting=3, partitions=4, ready=True, seconds_since_poll=0.25)
+HEALTHY = WorkerStatus(
+    running=2,
+    waiting={"a.job": Waiting(3, 7.5)},
+    slots=8,
+    slots_free=6,
+    partitions=4,
+    ready=True,
+    seconds_since_poll=0.25,
+)
 
 
 class Watched:
@@ -124,10 +132,29 @@ def test_unknown_job_types_share_a_label(watched: Watched) -> None:
 
 def test_gauges_are_read_at_each_scrape(watched: Watched) -> None:
     """Each scrape asks the worker anew."""
-    gauges = ("jobs_running", "requests_waiting", "partitions", "ready", "last_poll_age_seconds")
-    assert [watched.metrics()[name] for name in gauges] == [2, 3, 4, 1, 0.25]
-    watched.status = WorkerStatus(0, 0, 0, ready=False, seconds_since_poll=1.5)
-    assert [watched.metrics()[name] for name in gauges] == [0, 0, 0, 0, 1.5]
+    gauges = (
+        "jobs_running",
+        "slots",
+        "slots_free",
+        "partitions",
+        "ready",
+        "last_poll_age_seconds",
+        'requests_waiting{job_type="a.job"}',
+        'oldest_waiting_seconds{job_type="a.job"}',
+        'requests_waiting{job_type="b.job"}',
+    )
+    assert [watched.metrics()[name] for name in gauges] == [2, 8, 6, 4, 1, 0.25, 3, 7.5, 0]
+    watched.status = WorkerStatus(seconds_since_poll=1.5)
+    assert [watched.metrics()[name] for name in gauges] == [0, 0, 0, 0, 0, 1.5, 0, 0, 0]
+
+
+def test_waiting_requests_of_unknown_job_types_share_a_label(watched: Watched) -> None:
+    """The oldest of them tells the age."""
+    waiting = {f"type.{each}": Waiting(1, float(each)) for each in range(5)}
+    watched.status = WorkerStatus(waiting=waiting)
+    metrics = watched.metrics()
+    assert metrics['requests_waiting{job_type="(unknown)"}'] == 5
+    assert metrics['oldest_waiting_seconds{job_type="(unknown)"}'] == 4
 
 
 def test_process_metrics_are_served(watched: Watched) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from kafka_bridge.worker.handlers import Handler
@@ -30,6 +31,16 @@ def backlog_of(*jobs: InFlightJob) -> Backlog:
     for each in jobs:
         backlog.add(each)
     return backlog
+
+
+def test_waiting_jobs_are_counted_by_type_with_the_oldest() -> None:
+    """In all lanes, and those that are not decided yet."""
+    found = backlog_of(job(1), job(2, "narrow"), job(3))
+    late = job(4)
+    late.request = replace(late.request, created_at=late.request.created_at - timedelta(hours=1))
+    found.undecided.append(late)
+    usual = job(5).request.created_at
+    assert found.waiting() == {"a.job": (3, usual - timedelta(hours=1)), "narrow": (1, usual)}
 
 
 def offsets(backlog: Backlog) -> list[int]:
