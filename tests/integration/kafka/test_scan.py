@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -86,3 +87,31 @@ def test_broker_that_finds_nothing_by_time_is_read_from_the_beginning() -> None:
         fill(broker, "t", 20)
         config = config_of(broker.bootstrap_servers)
         assert len(values(config, "t", datetime.fromtimestamp(0, UTC))) == 20
+
+
+def test_scan_from_a_time_waits_for_a_transaction_that_is_open(
+    real_broker: Broker, topics: TopicFactory
+) -> None:
+    """It begins before the records that the transaction holds back, and yields them once it ends.
+
+    A reader of committed records that asks for the first one since a time is told of none there:
+    the question has to be that of a reader of all records.
+    """
+    config, topic = config_of(real_broker.bootstrap_servers), topics(partitions=1)
+    plain = ck.Producer({"bootstrap.servers": real_broker.bootstrap_servers})
+    plain.produce(topic, b"old", timestamp=1_000)
+    plain.flush(WAIT_SECONDS)
+    since = datetime.fromtimestamp(4, UTC)
+    theirs = ck.Producer({**config.producer(30), "transactional.id": topic})
+    theirs.init_transactions(WAIT_SECONDS)
+    theirs.begin_transaction()
+    theirs.produce(topic, b"theirs", timestamp=5_000)
+    theirs.flush(WAIT_SECONDS)
+    plain.produce(topic, b"ours", timestamp=6_000)
+    plain.flush(WAIT_SECONDS)
+    with pytest.raises(BrokerUnreachable, match=r"was not reached .*an open transaction holds"):
+        values(config, topic, since, timeout=0.5)
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(values, config, topic, since, WAIT_SECONDS)
+        theirs.commit_transaction(WAIT_SECONDS)
+        assert found.result() == [b"theirs", b"ours"]
