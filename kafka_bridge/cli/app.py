@@ -43,6 +43,9 @@ class KafkaBridge(LazyGroup):
         "dead-letters": CommandModule(
             "kafka_bridge.cli.dead_letters", "List, show and replay dead letters."
         ),
+        "conformance": CommandModule(
+            "kafka_bridge.cli.conformance", "Test whether a worker follows the protocol."
+        ),
         "broker": CommandModule(
             "kafka_bridge.cli.broker", "Run a temporary Kafka broker for demos and tests."
         ),

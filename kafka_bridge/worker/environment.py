@@ -16,10 +16,12 @@ PREFIX = "KAFKA_BRIDGE_"
 _OF_OTHERS = (
     "KAFKA_BRIDGE_BOARD_TOKEN",
     "KAFKA_BRIDGE_CACHE",
+    "KAFKA_BRIDGE_CONFORMANCE_ENCODING",
+    "KAFKA_BRIDGE_CONFORMANCE_NOTES",
     "KAFKA_BRIDGE_TEST_BOOTSTRAP",
     "KAFKA_BRIDGE_TEST_DEMO",
 )
-"""Used by kafka_bridge.testing and by the tests."""
+"""Used by the board, by kafka_bridge.testing, kafka_bridge.conformance and the tests."""
 KNOWN = (
     ENV_BOOTSTRAP,
     ENV_READER_PREFIX,

@@ -260,6 +260,23 @@ def _was_created(config: KafkaConfig, name: str, answer) -> bool:  # type: ignor
     return True
 
 
+def delete_topics(config: KafkaConfig, names: Iterable[str]) -> None:
+    """Delete topics; missing ones are ignored.
+
+    :raises KafkaError: the cluster refused or did not answer
+    """
+    admin = make(AdminClient, config.admin())  # must outlive the futures that it gives
+    answers = admin.delete_topics(list(names), request_timeout=ANSWER_SECONDS)
+    for name, answer in answers.items():
+        try:
+            answer.result()
+        except ck.KafkaException as error:
+            if kafka_error(error).code() != ck.KafkaError.UNKNOWN_TOPIC_OR_PART:
+                servers = config.bootstrap_servers
+                doing = f"deleting topic {name!r}"
+                raise translate(error, doing=doing, servers=servers, topic=name) from error
+
+
 @dataclass(frozen=True, slots=True)
 class TopicReport:
     """What a topic is like. It loses no jobs where ``problems`` and ``unsafe`` are empty.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kafka_bridge.airflow.provider import get_provider_info
 from kafka_bridge.airflow.settings import OPTIONS
 from kafka_bridge.cli.logs import LogFormat, LogLevel
+from kafka_bridge.conformance import job_types
 from kafka_bridge.kafka.config import (
     ENV_BOOTSTRAP,
     ENV_PREFIX,
@@ -20,6 +21,7 @@ from .tables import Table, Tables, code
 
 LOG_LEVEL = "KAFKA_BRIDGE_LOG_LEVEL"
 LOG_FORMAT = "KAFKA_BRIDGE_LOG_FORMAT"
+TEST_VARIABLES = (CACHE_VARIABLE, VARIABLE, job_types.NOTES, job_types.ENCODING)
 FIRST_VARIABLES = {
     ENV_BOOTSTRAP: "required",
     f"{ENV_PREFIX}…": "",
@@ -35,7 +37,9 @@ def settings() -> Tables:
         "The connection": _connection(),
         "Variables of a worker": _variables(),
         "Variables of tests": Table(
-            ("variable", "meaning"), [(code(CACHE_VARIABLE),), (code(VARIABLE),)], [("",), ("",)]
+            ("variable", "meaning"),
+            [(code(each),) for each in TEST_VARIABLES],
+            [("",)] * len(TEST_VARIABLES),
         ),
     }
 

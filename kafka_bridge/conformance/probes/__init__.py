@@ -1,0 +1,17 @@
+"""The probes, by subject. Importing this package registers all of them."""
+
+from kafka_bridge.conformance.probes import (  # noqa: F401
+    data,
+    dead_letters,
+    deliveries,
+    duplicates,
+    failures,
+    ledger,
+    live,
+    membership,
+    outage,
+    replies,
+    stopping,
+    takeover,
+    time_limits,
+)

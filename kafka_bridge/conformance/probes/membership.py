@@ -1,0 +1,93 @@
+"""Partitions that come and go while jobs run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kafka_bridge.conformance.events import Event, in_words
+from kafka_bridge.conformance.job_types import ECHO, SLEEP
+from kafka_bridge.conformance.probe import alone
+from kafka_bridge.conformance.probes.takeover import check_second, long_job
+from kafka_bridge.conformance.stage import Stage
+from kafka_bridge.conformance.unmet import expect
+from kafka_bridge.kafka.config import ENV_PREFIX
+from kafka_bridge.protocol.messages import JobState
+
+
+@alone("L3-LONG-JOB", "A job may take longer than max.poll.interval.ms: its worker stays a member.")
+def long(stage: Stage) -> None:
+    """A job of twice that time."""
+    limit = stage.patience.session
+    stage.start_worker(**{f"{ENV_PREFIX}MAX_POLL_INTERVAL_MS": str(int(limit * 1000))})
+    job = stage.request(SLEEP, {"seconds": 2 * limit})
+    stage.publish(job)
+    end = stage.ends_as(job, JobState.SUCCEEDED, stage.patience.start + 3 * limit)
+    events = stage.events(job)
+    expect(end.delivery == 1, "one delivery", in_words(events), end.record)
+    later = stage.request_beside(job, ECHO, "later")
+    stage.outcome(later, JobState.SUCCEEDED)
+    ends = [each for each in stage.events(job) if each.is_terminal]
+    expect(len(ends) == 1, "one terminal event", in_words(events), ends[-1].record)
+
+
+@alone(
+    "L3-REBALANCE",
+    "A worker that has lost a partition publishes nothing more for its jobs; each has one end.",
+)
+def rebalance(stage: Stage) -> None:
+    """A second worker joins while jobs of all partitions run or wait."""
+    stage.start_worker()
+    jobs = [long_job(stage) for _ in range(2 * stage.partitions)]
+    for job in jobs:
+        stage.publish(job)
+    stage.responses.until(lambda: any(map(stage.started, jobs)) or None, stage.patience.start)
+    stage.start_worker()
+    seconds = stage.patience.takeover + len(jobs) * stage.patience.seconds(4.0)
+    for job in jobs:
+        stage.ends_as(job, JobState.SUCCEEDED, seconds)
+    stage.silent()
+    for job in jobs:
+        events = stage.events(job)
+        ends = [each for each in events if each.is_terminal]
+        expect(len(ends) == 1, "one terminal event", in_words(events), ends[-1].record)
+        check_successor(events)
+
+
+def check_successor(events: Sequence[Event]) -> None:
+    """Check that a worker is silent about a job from the moment that another worker has it."""
+    highest, owner = 0, ""
+    for each in sorted(events, key=lambda event: event.record.location.offset):
+        expect(
+            each.delivery >= highest or each.status.worker_id == owner,
+            "no event of the worker that has lost the job",
+            f"{each} of {each.status.worker_id} follows; {in_words(events)}",
+            each.record,
+        )
+        if each.delivery > highest:
+            highest, owner = each.delivery, each.status.worker_id
+
+
+@alone(
+    "L3-ZOMBIE",
+    "A worker that was frozen for longer than its session publishes nothing more for a job that "
+    "another worker has.",
+)
+def zombie(stage: Stage) -> None:
+    """SIGSTOP while a job runs, another worker finishes the job, SIGCONT."""
+    first = stage.start_worker()
+    job = long_job(stage)
+    stage.publish(job)
+    stage.running(job, stage.patience.start)
+    first.freeze()
+    try:
+        stage.start_worker()
+        check_second(stage, job)
+        before = len(stage.events(job))
+    finally:
+        first.thaw()
+    stage.silent(stage.patience.seconds(5.0))
+    after = stage.events(job)
+    came = in_words(after[before:])
+    record = after[-1].record
+    expect(len(after) == before, "no event of the frozen worker when it continues", came, record)
+    expect(stage.ended(job) >= 1, "the job to have ended", "no handler has returned")
