@@ -7,6 +7,9 @@ comma := ,
 # The site has an environment of its own: it needs no Airflow, and the tests do not need MkDocs.
 DOCS_VENV := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
+# The tests of the board need Playwright, which is large, and no Airflow.
+BROWSER_VENV := .venv-browser
+BROWSER_READY := $(BROWSER_VENV)/.ready
 # The newest installed Python, at least 3.11. PYTHON=… selects another one.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -25,8 +28,8 @@ FUZZ_SECONDS ?= 600
 FUZZ_SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-airflow test-all chaos fuzz bench lint format docs screenshots reference \
-	requirements clean
+.PHONY: help setup demo test test-unit test-airflow test-browser test-all chaos fuzz bench lint format docs \
+	screenshots reference requirements clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,13 +60,19 @@ $(DOCS_READY): requirements/docs.txt
 	$(call set-up,$(DOCS_VENV),$<,MkDocs)
 	@touch $@
 
-demo: $(READY)  ## Run an Airflow task on a worker. KEEP=1 keeps Airflow running; BROKER=kafka uses a real Kafka; DAG=three_patterns.
+$(BROWSER_READY): requirements/browser.txt pyproject.toml
+	$(call set-up,$(BROWSER_VENV),$<,Playwright$(comma) without a browser)
+	@$(call INSTALL_PROJECT,$(BROWSER_VENV))
+	@touch $@
+
+demo: $(READY)  ## Run an Airflow task on a worker. KEEP=1 starts the board, too, and keeps all running; BROKER=kafka uses a real Kafka; DAG=three_patterns.
 	@$(BIN)/python -m demo --broker $(BROKER) --dag $(DAG) $(if $(filter-out 0,$(KEEP)),--keep)
 
 test: $(READY)  ## Run the tests, except long ones (TESTS=tests/unit selects some).
 	@# Both parts run even if the first fails; 5 is pytest's code for a part without tests.
-	@$(UNIT) $(TESTS); unit=$$?; \
-	$(PROGRAMS) -m "not unit and not long" $(TESTS); rest=$$?; \
+	@# `make test-browser` runs the tests in tests/browser, in an environment of their own.
+	@$(UNIT) --ignore tests/browser $(TESTS); unit=$$?; \
+	$(PROGRAMS) --ignore tests/browser -m "not unit and not long" $(TESTS); rest=$$?; \
 	if [ $$unit = 5 ]; then exit $$rest; elif [ $$rest = 5 ]; then exit $$unit; fi; \
 	[ $$unit = 0 ] && exit $$rest; exit $$unit
 
@@ -79,8 +88,11 @@ test-airflow: $(AIRFLOW_READY)  ## Run the tests that matter on another version 
 	@$(subst $(BIN),$(AIRFLOW_BIN),$(UNIT)) -q --hypothesis-profile everyday tests/unit/airflow
 	@$(AIRFLOW_BIN)/python -m pytest -m "airflow_versions and not long" tests/acceptance
 
-test-all: $(READY)  ## Run all tests, including long ones.
-	@$(BIN)/python -m pytest $(TESTS)
+test-browser: $(BROWSER_READY)  ## Run the tests of the board in Chromium, which has to be installed (CHROMIUM=/path/to/it).
+	@$(BROWSER_VENV)/bin/python -m pytest tests/browser
+
+test-all: $(READY)  ## Run all tests, including long ones, except those in a browser.
+	@$(BIN)/python -m pytest --ignore tests/browser $(TESTS)
 
 chaos: $(READY)  ## Kill, freeze and restart workers and a broker for two minutes; check that no job is lost.
 	@$(BIN)/python -m pytest -m long -s tests/integration/worker/test_chaos.py
@@ -106,8 +118,8 @@ docs: $(DOCS_READY)  ## Build the documentation site into build/site. A warning 
 	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build
 	@echo "Open build/site/index.html. For the search: $(PYTHON) -m http.server --directory build/site"
 
-screenshots: $(READY) $(DOCS_READY)  ## Take the pictures of the demo and of Airflow's pages again (needs Chromium).
-	@$(DOCS_VENV)/bin/python -m website.screenshots
+screenshots: $(READY) $(BROWSER_READY)  ## Take the pictures of the demo, the board and Airflow's pages again (needs Chromium).
+	@$(BROWSER_VENV)/bin/python -m website.screenshots
 
 reference: $(READY)  ## Write the facts of the source into the pages of docs/reference.
 	@$(BIN)/python -m tests.contract.reference
@@ -128,6 +140,8 @@ requirements: $(READY)  ## Pin the requirements again, for Python 3.11 and newer
 	@printf 'apache-airflow>=3.4.0b1,<3.5\n$(PRE_RELEASES)' | $(PIN_ALL) --group test --constraint - \
 		--output-file requirements/airflow-3.4.txt
 	@$(PIN) --group docs --output-file requirements/docs.txt
+	@$(PIN) pyproject.toml --extra board --group browser --constraint requirements/dev.txt \
+		--output-file requirements/browser.txt
 
 # Without our upper bound: it shows whether the next Airflow works, too.
 .PHONY: requirements/airflow-newest.txt

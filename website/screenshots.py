@@ -1,7 +1,7 @@
-"""Takes the pictures of the demo and of its task's log in Airflow: ``make screenshots``.
+"""Takes the pictures of the demo, of its task's log in Airflow and of the board.
 
-It runs ``make demo KEEP=1`` as a user would, and opens Airflow's pages in the Chromium of the
-system (``CHROMIUM`` names another one).
+``make screenshots`` runs ``make demo KEEP=1`` as a user would, and opens pages in the Chromium of
+the system. ``python -m website.screenshots board`` takes those of the board only.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
+
+from website.board_scene import board_scene
+from website.chromium import launch
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-QUIET = ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
 COLUMNS = 110
 PAGE_SECONDS = 60
 STOP_SECONDS = 60
@@ -38,16 +39,23 @@ class DemoFailed(Exception):
     """The demo ended before Airflow could be looked at. The text is what it printed."""
 
 
-def main() -> None:
-    """Run the demo, and write one picture of its output and one of its task's log.
+def main(pictures: Collection[str] = ("demo", "board")) -> None:
+    """Take the pictures.
 
+    :param pictures: ``demo``: its output and its task's log; ``board``: a list and a failed job
     :raises DemoFailed: the demo did not run to its end
     """
-    with running_demo() as printed:
-        save_terminal(printed, IMAGES / "demo.svg")
-        found = ADDRESS.search(printed)
-        assert found is not None  # noqa: S101  running_demo has waited for it
-        save_task_log(found[1], found[2], IMAGES / "task-log.png")
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        if "demo" in pictures:
+            with running_demo() as printed:
+                save_terminal(printed, IMAGES / "demo.svg")
+                found = ADDRESS.search(printed)
+                assert found is not None  # noqa: S101  running_demo has waited for it
+                save_task_log(browser, found[1], found[2], IMAGES / "task-log.png")
+        if "board" in pictures:
+            save_board(browser)
+        browser.close()
 
 
 @contextlib.contextmanager
@@ -84,19 +92,32 @@ def save_terminal(printed: str, file: Path) -> None:
     file.write_text(WEB_FONT.sub("", picture), encoding="utf-8")
 
 
-def save_task_log(address: str, dag: str, file: Path) -> None:
+def save_task_log(browser: Browser, address: str, dag: str, file: Path) -> None:
     """Save a picture of the page in Airflow that has the log of the DAG's last task."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=QUIET, chromium_sandbox=os.geteuid() != 0
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 770}, color_scheme="light")
-        page.set_default_timeout(PAGE_SECONDS * 1000)
-        page.goto(f"{address}/dags/{dag}")
-        page.goto(f"{address}/dags/{dag}/runs/{_last_run(page, address, dag)}/tasks/{TASK}")
-        page.get_by_text("SUCCEEDED").first.wait_for()
-        page.screenshot(path=file)
-        browser.close()
+    page = _page(browser, 770)
+    page.goto(f"{address}/dags/{dag}")
+    page.goto(f"{address}/dags/{dag}/runs/{_last_run(page, address, dag)}/tasks/{TASK}")
+    page.get_by_text("SUCCEEDED").first.wait_for()
+    page.screenshot(path=file)
+
+
+def save_board(browser: Browser) -> None:
+    """Save pictures of the board: its list of jobs, and a job that has failed."""
+    with board_scene() as scene:
+        page = _page(browser, 720)
+        page.goto(f"{scene.address}?view=jobs")
+        page.get_by_text("files.audit").wait_for()
+        page.screenshot(path=IMAGES / "board-jobs.png")
+        page.goto(f"{scene.address}?job={scene.failed_job}")
+        page.get_by_text("Traceback").wait_for()
+        page.screenshot(path=IMAGES / "board-job.png")
+
+
+def _page(browser: Browser, height: int) -> Page:
+    viewport = {"width": 1280, "height": height}
+    page = browser.new_page(viewport=viewport, color_scheme="light", locale="en-GB")
+    page.set_default_timeout(PAGE_SECONDS * 1000)
+    return page
 
 
 def _last_run(page: Page, address: str, dag: str) -> str:
@@ -106,4 +127,4 @@ def _last_run(page: Page, address: str, dag: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or ("demo", "board"))

@@ -179,6 +179,7 @@ class EventAnswer(Answer):
 class TimelineAnswer(Answer):
     """Everything about one job, except its payload and its result.
 
+    :ivar waiting_before: jobs of its topic that have waited longer; None if it does not wait
     :ivar left_out: how many events in the middle are not in ``events``
     :ivar unreadable: its records that cannot be decoded, with the reasons
     :ivar failures: why topics could not be read
@@ -189,6 +190,7 @@ class TimelineAnswer(Answer):
     attempt: int | None
     payload_type: str | None
     payload_size: int | None
+    waiting_before: int | None
     events: list[EventAnswer]
     left_out: int
     unreadable: list[str]
@@ -235,7 +237,7 @@ def job_answer(view: JobView) -> JobAnswer:
 
 
 def timeline_answer(
-    found: JobTimeline, *, may_see_payload: bool, may_cancel: bool
+    found: JobTimeline, waiting_before: int | None, *, may_see_payload: bool, may_cancel: bool
 ) -> TimelineAnswer:
     """Return everything about a job."""
     events, left_out = found.events, max(0, len(found.events) - MOST_EVENTS)
@@ -248,6 +250,7 @@ def timeline_answer(
         attempt=request.attempt if request else None,
         payload_type=found.payload_type,
         payload_size=None if found.payload is None else len(found.payload),
+        waiting_before=waiting_before,
         events=[_event(each) for each in events],
         left_out=left_out,
         unreadable=[block(str(each), 1_000) for each in found.unreadable[:100]],

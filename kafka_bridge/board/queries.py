@@ -49,6 +49,17 @@ def selected_jobs(
     )
 
 
+def waiting_before(jobs: FollowedJobs, job: JobView) -> int | None:
+    """Return how many jobs of its request topic have waited for longer; None if it does not wait.
+
+    They are those of all visitors: the worker runs them, too.
+    """
+    if (since := job.queued_since) is None:
+        return None
+    others = (each for each in jobs.book.live_jobs() if each.topic == job.topic)
+    return sum(at < since for each in others if (at := each.queued_since) is not None)
+
+
 def _seen(jobs: FollowedJobs, access: Access) -> Iterator[JobView]:
     return (each for each in jobs.book.jobs() if access.may_see(each))
 

@@ -21,7 +21,7 @@ from kafka_bridge.board.answers import (
     timeline_answer,
 )
 from kafka_bridge.board.board import MOST_STREAMS, Board, TheBoard, Visitor, answer
-from kafka_bridge.board.queries import selected_jobs, status
+from kafka_bridge.board.queries import selected_jobs, status, waiting_before
 from kafka_bridge.board.stream import Shown, Wanted, events
 from kafka_bridge.monitor.jobs import JobView, ShownState
 from kafka_bridge.monitor.lookup import JobTimeline
@@ -107,8 +107,11 @@ async def job(job: str, board: TheBoard, access: Visitor) -> Response:
 
     def read() -> TimelineAnswer:
         found = read_timeline(board, access, job)
+        with board.source.visit() as jobs:
+            before = waiting_before(jobs, found.job)
         return timeline_answer(
             found,
+            before,
             may_see_payload=access.may_see_payload(found.job),
             may_cancel=access.may_cancel(found.job),
         )

@@ -1,7 +1,7 @@
 // Asks the server. All addresses are relative, so the page works under any path.
 
 const HEADER = { "X-Kafka-Bridge": "1" };
-const AGAIN_MS = 5000;
+const AGAIN_MS = 3000;
 
 export class ApiError extends Error {
   constructor(text, status, needsToken) {
@@ -65,13 +65,13 @@ export function follow(query, since, { changes, lost, refused }) {
       changes(JSON.parse(message.data));
     });
     source.addEventListener("error", () => {
-      if (source.readyState !== EventSource.CLOSED) return;
       stop();
       timer = setTimeout(check, AGAIN_MS);
     });
   }
 
-  // An event source does not say why it was refused; an ordinary question does.
+  // An event source does not say why it ended or was refused, and asks a server that is gone again
+  // and again in silence. An ordinary question has an answer.
   async function check() {
     try {
       await get("jobs", { limit: 1 });

@@ -177,7 +177,7 @@ function eventLine(event) {
       el("span", { class: "sub" }, event.delivery > 1 ? `delivery ${event.delivery} · ` : "", outside(event.worker_id))));
 }
 
-function facts({ job, request_location: place, attempt }) {
+function facts({ job, request_location: place, attempt, waiting_before: before }) {
   const { task } = job;
   const known = [
     ["Task", task && taskLink(job)],
@@ -189,6 +189,7 @@ function facts({ job, request_location: place, attempt }) {
     ["Job of the worker's system", job.external_id && outside(job.external_id)],
     ["Deliveries", job.delivery > 1 ? count(job.delivery) : null],
     ["Requested", job.requested_at && moment(job.requested_at)],
+    ["Waits behind", before === null ? null : viewLink({ view: "jobs", q: searchFor("topic", job.topic), state: "QUEUED" }, before === 1 ? "1 job" : `${count(before)} jobs`)],
     ["Waited", job.waited === null ? null : duration(job.waited)],
     ["Ended", job.ended_at && moment(job.ended_at)],
     ["Ran", job.ran === null ? null : duration(job.ran)],

@@ -12,7 +12,7 @@ from kafka_bridge.monitor.jobs import JobView
 from kafka_bridge.monitor.lookup import JobTimeline, TimelineEvent
 from kafka_bridge.protocol.errors import KafkaError
 from kafka_bridge.protocol.messages import JobFailure, JobState, Progress, Task
-from unit.monitor.records import JOB, event, place
+from unit.monitor.records import JOB, event, job_id, place, seconds
 
 from .boards import Follower, OnlyDag, Source, client, get
 
@@ -96,6 +96,18 @@ async def test_queues_and_workers_are_summarised(source: Source) -> None:
     workers = await get(source, "/api/workers")
     assert {each["worker_id"]: each["held"] for each in workers["workers"]} == {"w-1": 1, "w-2": 0}
     assert workers["total"] == 2
+
+
+async def test_waiting_job_says_how_many_have_waited_longer(source: Source) -> None:
+    """Of its request topic only. A job that a worker has does not wait."""
+    first, second = (source.submit(each, created_at=seconds(each)) for each in (5, 6))
+    running = job_id(2)
+    for job in (first, second, running):
+        known = source.book.job(job)
+        assert known is not None
+        source.timelines[job] = JobTimeline(known)
+    found = [await get(source, f"/api/jobs/{each}") for each in (first, second, running)]
+    assert [each["waiting_before"] for each in found] == [1, 2, None]
 
 
 async def test_visitor_sees_only_what_the_access_policy_allows(source: Source) -> None:
