@@ -27,10 +27,11 @@ from kafka_bridge.protocol.messages import (
     Task,
     utc_now,
 )
-from kafka_bridge.protocol.topics import CONTROL_TOPIC, RESPONSE_TOPIC
+from kafka_bridge.protocol.topics import CONTROL_TOPIC, DEAD_LETTER_TOPIC, RESPONSE_TOPIC
 from kafka_bridge.testing import EmbeddedBroker
 
 REQUEST_TOPICS = ["audits.requests", "thumbs.requests"]
+TOPICS = [RESPONSE_TOPIC, CONTROL_TOPIC, DEAD_LETTER_TOPIC]
 IMAGES = 60
 TRACEBACK = """\
 Traceback (most recent call last):
@@ -53,7 +54,7 @@ class Scene:
 @contextmanager
 def board_scene() -> Iterator[Scene]:
     """Run a broker with the jobs, and a board that shows them."""
-    with EmbeddedBroker([*REQUEST_TOPICS, RESPONSE_TOPIC, CONTROL_TOPIC]) as broker:
+    with EmbeddedBroker([*REQUEST_TOPICS, *TOPICS]) as broker:
         with RecordProducer(KafkaConfig({"bootstrap.servers": broker.bootstrap_servers})) as sender:
             failed = _write(_Writer(sender, utc_now()))
         process = subprocess.Popen(

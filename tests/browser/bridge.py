@@ -86,6 +86,15 @@ class Kafka:
         """Publish an event, as a worker in any language may write it."""
         self.producer.publish(RESPONSE_TOPIC, job.encode(), encode(event(job, state, **fields)), [])
 
+    def bury(self, reason: str) -> None:
+        """Publish a dead letter whose request cannot be read."""
+        headers = [
+            ("kafka_dlt-original-topic", REQUEST_TOPIC.encode()),
+            ("kafka_dlt-exception-fqcn", reason.encode()),
+            ("kafka_dlt-exception-message", reason.encode()),
+        ]
+        self.producer.publish(DEAD_LETTER_TOPIC, reason.encode(), reason.encode(), headers)
+
 
 @contextmanager
 def kafka(servers: str) -> Iterator[Kafka]:

@@ -14,7 +14,7 @@ from kafka_bridge.testing import EmbeddedBroker
 from website.chromium import CHROMIUM, launch
 
 if TYPE_CHECKING:
-    from browser.sync_api import Browser, Page
+    from browser.sync_api import Browser, Dialog, Page
 
 PATIENCE_MS = 60_000.0
 """How long a page may take for what it must show."""
@@ -32,7 +32,11 @@ class Faults:
         """Collect the faults of a page."""
         page.on("console", lambda each: self._take(each.type, each.text))
         page.on("pageerror", lambda error: self.found.append(f"pageerror: {error}"))
-        page.on("dialog", lambda dialog: (self._take("error", dialog.message), dialog.dismiss()))
+        page.on("dialog", self._dismiss)
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.found.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def _take(self, kind: str, text: str) -> None:
         if kind in {"error", "warning"}:

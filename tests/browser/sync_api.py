@@ -8,6 +8,6 @@ from conftest import in_ci
 if not in_ci():
     pytest.importorskip("playwright.sync_api", reason="`make test-browser` runs these tests")
 
-from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, expect, sync_playwright
 
-__all__ = ["Browser", "Error", "Locator", "Page", "expect", "sync_playwright"]
+__all__ = ["Browser", "Dialog", "Page", "expect", "sync_playwright"]

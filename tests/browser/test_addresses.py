@@ -100,12 +100,14 @@ def test_unknown_job_says_why_it_may_be_missing(page: Page, address: str, faults
     """An old bookmark is no dead end."""
     page.goto(f"{address}?job={UNKNOWN_JOB}")
     expect(page.get_by_role("alert")).to_contain_text("There is no such job")
-    page.get_by_role("link", name="Jobs").click()
+    page.get_by_role("link", name="See all jobs").click()
     expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
     faults.forgive_refusals()
 
 
 def test_search_without_a_match_says_what_to_do(page: Page, address: str, dag: str) -> None:
-    """It names the key that helps."""
+    """It names the key that helps, and has a link."""
     page.goto(f"{address}?view=jobs&q=dag:no-such-dag")
     expect(page.locator("main")).to_contain_text("No job fits this search. Press / to change it")
+    page.get_by_role("link", name="see all jobs").click()
+    expect(page.locator(".row").first).to_be_visible()

@@ -77,8 +77,9 @@ def views(jobs: Kafka) -> list[str]:
             error=error if state is JobState.FAILED else None,
         )
         jobs.report(job, JobState.RUNNING, sequence=2, message="x" * 300)
-    pages = [f"?job={each}" for each in shown]
-    return ["?view=queues", "?view=jobs&q=images", "?view=workers", "?view=jobs&q=nothing", *pages]
+    jobs.bury("unreadable")
+    lists = ["queues", "jobs&q=images", "workers", "dead-letters", "jobs&q=nothing"]
+    return [*(f"?view={each}" for each in lists), *(f"?job={each}" for each in shown)]
 
 
 def show(page: Page, address: str) -> None:

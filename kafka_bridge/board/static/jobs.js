@@ -64,14 +64,14 @@ export class JobsView {
     if (jobs.length < this.jobs.size) this.jobs = new Map(jobs.map((each) => [each.correlation_id, each]));
     this.number.textContent = this.total > jobs.length ? `${count(jobs.length)} of ${count(this.total)}: search to see others` : count(this.total);
     this.hint.hidden = jobs.length > 0;
-    this.hint.textContent = this.emptyText();
+    this.hint.replaceChildren(...this.emptyText());
     this.rows.set(jobs);
   }
 
   emptyText() {
-    if (this.isReading) return "Reading the topics …";
-    if (this.search || this.states.length) return "No job fits this search. Press / to change it, or choose other states.";
-    return "No jobs in the time that is shown. The board's settings say how far back it reads, and which request topics.";
+    if (this.isReading) return ["Reading the topics …"];
+    if (this.search || this.states.length) return ["No job fits this search. Press / to change it, or ", viewLink({ view: "jobs" }, "see all jobs"), "."];
+    return ["No jobs in the time that is shown. The board's settings say how far back it reads, and which request topics."];
   }
 
   close() {
@@ -106,6 +106,7 @@ function what(job) {
   if (job.error !== null) {
     return [el("span", { class: "bad" }, outside(`${job.error.type}: ${job.error.message.split("\n")[0].slice(0, 300)}`))];
   }
+  if (job.state === "QUEUED") return [el("span", { class: "sub" }, job.delivery ? "waits for another worker" : "waits for a worker")];
   const message = job.message === null ? null : el("span", { class: "sub" }, outside(job.message));
   if (job.progress !== null && job.state === "RUNNING") {
     return [el("span", { class: "line" }, bar(job.progress), words(job.progress, job.seconds_left)), message];

@@ -3,7 +3,7 @@
 import { addWayBack, loginLink } from "./airflow.js";
 import { follow, get } from "./api.js";
 import { DeadLettersView } from "./dead_letters.js";
-import { el, renewTimes } from "./dom.js";
+import { el, renewTimes, viewLink } from "./dom.js";
 import { JobView } from "./job.js";
 import { JobsView } from "./jobs.js";
 import { LetterView } from "./letter.js";
@@ -100,7 +100,9 @@ function fail(error) {
   } else if (error.status === 0) {
     warn([error.message]);
   } else {
-    main.replaceChildren(el("p", { class: "error", role: "alert" }, error.message, " ", error.status === 401 ? loginLink() : null));
+    const list = LISTS[viewName(route())];
+    const way = list ? [el("p", {}, viewLink({ view: list }, `See all ${TITLES[list].toLowerCase()}`))] : [];
+    main.replaceChildren(el("p", { class: "error", role: "alert" }, error.message, " ", error.status === 401 ? loginLink() : null), ...way);
   }
 }
 

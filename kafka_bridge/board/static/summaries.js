@@ -40,6 +40,16 @@ function cell(label, ...children) {
   return el("span", { class: "cell", "data-label": label }, ...children);
 }
 
+/** Jobs that wait while no worker has one: perhaps no worker reads the topic. */
+function waiting({ queued, held }) {
+  const found = cell("waiting", count(queued));
+  if (queued && !held) {
+    found.classList.add("waits");
+    found.title = "No worker has a job of this topic. Does one read it?";
+  }
+  return found;
+}
+
 function times(durations) {
   return durations === null ? "–" : `${duration(durations.p50)} / ${duration(durations.p95)}`;
 }
@@ -57,7 +67,7 @@ const KINDS = {
     search: (each) => searchFor("topic", each.topic),
     draw: (each) => el("div", {},
       el("span", { class: "cell name" }, viewLink({ view: "jobs", q: searchFor("topic", each.topic) }, outside(each.topic))),
-      cell("waiting", count(each.queued)),
+      waiting(each),
       cell("running", count(each.held)),
       cell("oldest", moment(each.oldest_queued_since)),
       cell("ended / min", perMinute(each.ended_per_minute)),

@@ -188,7 +188,7 @@ def test_of_very_many_events_the_first_and_the_last_are_shown() -> None:
         TimelineEvent(event(JobState.RUNNING, number), place(), is_stale=False)
         for number in range(MOST_EVENTS + 10)
     ]
-    answer = timeline_answer(found, may_see_payload=True, may_cancel=True)
+    answer = timeline_answer(found, None, may_see_payload=True, may_cancel=True)
     assert (len(answer.events), answer.left_out) == (MOST_EVENTS, 10)
     assert answer.events[-1].occurred_at - answer.events[0].occurred_at == timedelta(
         seconds=MOST_EVENTS + 9
