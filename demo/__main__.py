@@ -28,7 +28,7 @@ def main(
         typer.Option(help="embedded needs nothing installed; kafka is a real Apache Kafka."),
     ] = BrokerChoice.EMBEDDED,
     dag: Annotated[Dag, typer.Option(help="Which DAG to run.")] = Dag.AUDIT_FILES,
-    keep: Annotated[bool, typer.Option(help="Keep Airflow running until Ctrl-C.")] = False,
+    keep: Annotated[bool, typer.Option(help="Start the board, too, and keep all running.")] = False,
 ) -> None:
     """Run a DAG from start to end."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -51,7 +51,7 @@ def main(
     console.print("\n[bold green]Done.[/] Everything that was started is stopped.")
     if not keep:
         which = "" if dag is Dag.AUDIT_FILES else f" DAG={dag.value}"
-        console.print(f"To look around in Airflow's web pages: [bold]make demo{which} KEEP=1[/]")
+        console.print(f"To look around in Airflow and the board: [bold]make demo{which} KEEP=1[/]")
 
 
 def _words(error: Exception) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from demo.board import Board
 from demo.gateway import CALLBACK_TOPIC, GATEWAY_TOPIC, gateway, http_service
 from demo.steps import Steps
 from kafka_bridge.kafka.admin.topics import TopicNames
@@ -58,9 +59,9 @@ class Scene:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as started:
             self.broker = started.enter_context(self._start_broker())
-            processes = [self._start_worker(started)]
+            processes = []
             if self._dag is Dag.THREE_PATTERNS:
-                processes += self._start_gateway(started)
+                processes = [self._start_worker(started), *self._start_gateway(started)]
             self.airflow = self._start_airflow(started)
             for process in processes:
                 process.check()
@@ -93,8 +94,13 @@ class Scene:
                 broker.create_topic(name, PARTITIONS)
         return broker
 
-    def _start_worker(self, started: contextlib.ExitStack) -> ManagedProcess:
-        """Start the example service, which does not depend on Airflow."""
+    def start_worker(self, text: str = "") -> None:
+        """Start the example service, which does not depend on Airflow; say so and ``text``."""
+        self._start_worker(self._cleanup, text, apart=True)
+
+    def _start_worker(
+        self, started: contextlib.ExitStack, text: str = "", *, apart: bool = False
+    ) -> ManagedProcess:
         worker = ManagedProcess(
             "worker",
             [sys.executable, "-m", "kafka_bridge", "worker", "run", "file_auditor:worker"],
@@ -103,9 +109,10 @@ class Scene:
             log_path=HOME / "worker.log",
         )
         _start(worker, started)
-        self._say(
+        self._steps.say(
             "A worker is running: examples/file_auditor.py,\n"
-            "  a program of its own, without Airflow.",
+            f"  a program of its own, without Airflow.{text}",
+            apart=apart,
         )
         return worker
 
@@ -144,9 +151,14 @@ class Scene:
         return airflow
 
     def keep(self) -> None:
-        """Keep Airflow running until Ctrl-C."""
+        """Start the board, and keep everything running until Ctrl-C."""
+        board = Board(HOME, self.broker.bootstrap_servers)
+        with self._console.status("Starting the board …"):
+            _start(board.process, self._cleanup)
+            board.wait_until_up()
         self._console.print(
             f"\nAirflow keeps running: [bold]{self.airflow.base_url}/dags/{self._dag.value}[/]\n"
+            f"The board shows the jobs: [bold]{board.address}[/]\n"
             f"Kafka is at {self.broker.bootstrap_servers}. "
             "[bold]Ctrl-C[/] stops everything."
         )
@@ -155,6 +167,7 @@ class Scene:
             signal.signal(number, lambda *_: stop.set())
         while not stop.wait(0.5):
             self.airflow.check()
+            board.process.check()
 
 
 def _start(process: ManagedProcess, started: contextlib.ExitStack) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from demo.board import print_queues
 from demo.follow import JOB_SECONDS, follow
 from demo.job_feed import jobs_of_run
 from demo.reports import DemoFailed, count_again, print_log, print_report
@@ -15,6 +16,7 @@ class Show:
     """Runs the DAG and prints what happens."""
 
     def __init__(self, scene: Scene, steps: Steps) -> None:
+        self._scene = scene
         self._airflow = scene.airflow
         self._servers = scene.broker.bootstrap_servers
         self._steps = steps
@@ -31,9 +33,11 @@ class Show:
             (request,) = jobs_of_run(self._servers, run_id, JOB_SECONDS)
         steps.say(
             f"Its task `audit` published a job request to Kafka ({request.job_type}, id "
-            f"{request.correlation_id[:8]}…)\n  and released its slot in Airflow. "
-            "These are the worker's events on the response topic:",
+            f"{request.correlation_id[:8]}…)\n  and released its slot in Airflow. No worker runs "
+            "yet: `kafka-bridge queues list` shows that it waits.",
         )
+        print_queues(steps, self._servers)
+        self._scene.start_worker(" These are its events on the response topic:")
         follow(steps, self._servers, {request.correlation_id: ""})
         with steps.console.status("The task reads its result and passes it to the next one …"):
             state = self._airflow.wait_for_run(DAG_ID, run_id, JOB_SECONDS)

@@ -25,10 +25,12 @@ MARK = "KAFKA_BRIDGE_TEST_DEMO"
 
 STEPS = [
     "1 A Kafka broker is up at 127.0.0.1:",
-    "2 A worker is running: examples/file_auditor.py,",
-    "3 Airflow is up at http://127.0.0.1:",
-    "4 Airflow runs the DAG audit_files",
-    "5 Its task `audit` published a job request to Kafka (files.audit, ",
+    "2 Airflow is up at http://127.0.0.1:",
+    "3 Airflow runs the DAG audit_files",
+    "4 Its task `audit` published a job request to Kafka (files.audit, ",
+    "  queue          queued  oldest  running ",
+    "  jobs.requests  1       ",
+    "5 A worker is running: examples/file_auditor.py,",
     "  ACCEPTED\n",
     "  RUNNING ",
     "  SUCCEEDED ",
@@ -215,7 +217,7 @@ def test_demo_of_three_patterns_shows_progress_and_equal_results(
 def test_interrupted_demo_leaves_nothing_running(start_demo: StartDemo, checkout: Path) -> None:
     """Ctrl-C while Airflow and the worker run stops all of them, and the demo says so."""
     demo = start_demo(checkout)
-    demo.wait_until_printed("\n3 Airflow is up", 240)
+    demo.wait_until_printed("\n5 A worker is running", 240)
     assert len(demo.processes()) > 5  # itself, the worker, and Airflow's four
     demo.interrupt()
     assert demo.process.wait(60) == 130
@@ -225,20 +227,29 @@ def test_interrupted_demo_leaves_nothing_running(start_demo: StartDemo, checkout
 
 
 @pytest.mark.long
-def test_kept_demo_serves_airflows_pages(start_demo: StartDemo, checkout: Path) -> None:
-    """With --keep, Airflow answers at the address that is printed, until Ctrl-C."""
+def test_kept_demo_serves_airflows_pages_and_the_board(
+    start_demo: StartDemo, checkout: Path
+) -> None:
+    """With --keep, Airflow and the board answer at the printed addresses, until Ctrl-C."""
     demo = start_demo(checkout, "--keep")
     address = demo.wait_until_printed(r"Airflow keeps running: (http://127\.0\.0\.1:\S+)\n", 240)[1]
     assert address.endswith("/dags/audit_files")
-    page = httpx.get(address, trust_env=False, timeout=30)
-    assert page.status_code == 200
-    assert page.headers["content-type"].startswith("text/html")
+    board = demo.wait_until_printed(r"The board shows the jobs: (http://127\.0\.0\.1:\S+/)\n", 10)[
+        1
+    ]
+    for each in (address, board):
+        page = httpx.get(each, trust_env=False, timeout=30)
+        assert page.status_code == 200
+        assert page.headers["content-type"].startswith("text/html")
+    (job,) = httpx.get(f"{board}api/jobs", trust_env=False, timeout=30).json()["jobs"]
+    assert (job["job_type"], job["state"]) == ("files.audit", "SUCCEEDED")
     demo.interrupt()
     assert demo.process.wait(60) == 0
     assert demo.processes() == []
     assert demo.output().endswith("Done. Everything that was started is stopped.\n")
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(address, trust_env=False, timeout=5)
+    for each in (address, board):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(each, trust_env=False, timeout=5)
 
 
 def test_demo_whose_airflow_cannot_start_says_why_and_stops_its_worker(
@@ -254,7 +265,7 @@ def test_demo_whose_airflow_cannot_start_says_why_and_stops_its_worker(
     in_the_way = folder / ".demo" / "airflow"
     in_the_way.parent.mkdir()
     in_the_way.write_text("no folder")
-    demo = start_demo(folder)
+    demo = start_demo(folder, "--dag", "three_patterns")
     assert demo.process.wait(30) == 1
     assert demo.processes() == []
     assert f"\nThe demo failed: {in_the_way}: File exists\n" in demo.output()
