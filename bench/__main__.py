@@ -33,6 +33,7 @@ ROWS = (
     "patterns",
     "quick",
     "imports",
+    "board",
 )
 
 
