@@ -25,7 +25,7 @@ from kafka_bridge.board.access import (
 from kafka_bridge.board.app import create_board
 from kafka_bridge.board.source import KafkaJobs
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.connection import BootstrapServers, kafka_config, port
+from kafka_bridge.cli.connection import BootstrapServers, ConfigFile, kafka_config, port
 from kafka_bridge.cli.durations import duration
 from kafka_bridge.cli.logs import LogFormat, LogLevel, set_up_logging
 from kafka_bridge.cli.monitored import Control, DeadLetters, Responses, Topics, monitored_topics
@@ -76,6 +76,7 @@ def board(
         ),
     ] = False,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """Show the jobs of services on a page, until Ctrl-C.
 
@@ -88,7 +89,7 @@ def board(
     access_of, hosts = _access(host, token, trust_proxy_auth=trust_proxy_auth)
     path = _path(prefix)
     monitored = monitored_topics(topics, responses, control, dead_letters)
-    config = kafka_config(bootstrap_servers)
+    config = kafka_config(bootstrap_servers, config_file)
     source = KafkaJobs(lambda: config, monitored, since)
     application = create_board(
         source, access_of, path, hosts=hosts, is_ending=lambda: server.should_exit

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.connection import BootstrapServers, kafka_config
+from kafka_bridge.cli.connection import BootstrapServers, ConfigFile, kafka_config
 from kafka_bridge.conformance.kit import OwnBroker, Plan, own_broker, selected
 from kafka_bridge.conformance.patience import Patience
 from kafka_bridge.conformance.probe import ENCODINGS, LEVELS
@@ -79,6 +79,7 @@ def conformance(
         ),
     ] = False,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
     broker: Annotated[
         OwnBroker | None,
         typer.Option(
@@ -146,7 +147,7 @@ def conformance(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(stderr=as_json)
     results = []
-    with _quiet(), _broker(bootstrap_servers, broker) as (config, own):
+    with _quiet(), _broker(bootstrap_servers, config_file, broker) as (config, own):
         for each in plan.results(target, config, own, Patience(patience)):
             results.append(each)
             print_result(console, each)
@@ -179,11 +180,11 @@ def _target(command: str | None, running: RunningWorker | None) -> Target:
 
 @contextmanager
 def _broker(
-    servers: str | None, kind: OwnBroker | None
+    servers: str | None, file: Path | None, kind: OwnBroker | None
 ) -> Iterator[tuple[KafkaConfig, Broker | None]]:
     """Give the broker that was asked for; by default the embedded one."""
-    if servers is not None and kind is None:
-        yield kafka_config(servers), None
+    if kind is None and (servers is not None or file is not None):
+        yield kafka_config(servers, file), None
         return
     with own_broker(kind or OwnBroker.EMBEDDED) as (config, own):
         yield config, own

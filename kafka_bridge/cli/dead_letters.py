@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.connection import BootstrapServers, kafka_config
+from kafka_bridge.cli.connection import BootstrapServers, ConfigFile, kafka_config
 from kafka_bridge.cli.dead_letter_views import print_json, print_letter, print_table
 from kafka_bridge.cli.durations import moment
 from kafka_bridge.kafka.admin.dead_letter_topic import (
@@ -80,10 +80,11 @@ def list_(
         bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")
     ] = False,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """List dead letters, oldest first, with their origin and their error."""
     selection = _selection(since, job_type, correlation_id, limit)
-    letters = read_dead_letters(kafka_config(bootstrap_servers), topic, selection)
+    letters = read_dead_letters(kafka_config(bootstrap_servers, config_file), topic, selection)
     if as_json:
         print_json(letters)
     elif letters:
@@ -99,9 +100,10 @@ def show(
     location: Annotated[str, typer.Argument(metavar="LOCATION", help=LOCATION)],
     topic: Topic = default.DEAD_LETTER_TOPIC,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """Show one dead letter: its headers, its request and the beginning of its payload."""
-    config = kafka_config(bootstrap_servers)
+    config = kafka_config(bootstrap_servers, config_file)
     (letter,) = dead_letters_at(config, [parse_location(location, topic)])
     print_letter(letter)
 
@@ -119,6 +121,7 @@ def replay(
     as_new: AsNew = False,
     yes: Yes = False,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """Send dead letters back to their original topic, unchanged.
 
@@ -126,7 +129,7 @@ def replay(
     workers would skip it. With --as-new it is submitted once as a new job, which no task waits for.
     """
     selection = _selection(since, job_type, correlation_id, limit)
-    config = kafka_config(bootstrap_servers)
+    config = kafka_config(bootstrap_servers, config_file)
     letters = _selected(config, locations or [], topic, selection, every=every)
     if not letters:
         typer.echo(_no_letters(topic, selection), err=True)

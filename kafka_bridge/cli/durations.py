@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+_DURATION = re.compile(r"(\d{1,8}(?:\.\d+)?)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -18,14 +19,14 @@ def duration(text: str) -> timedelta:
 
     :raises typer.BadParameter: the text has another form
     """
-    match = re.fullmatch(r"(\d{1,8}(?:\.\d+)?)([smhd])", text)
+    match = _DURATION.fullmatch(text)
     if match is None:
         raise typer.BadParameter(f"{text!r} is not a duration. Examples: 90s, 30m, 12h, 7d")
     return timedelta(**{_UNITS[match[2]]: float(match[1])})
 
 
 def seconds(least: float) -> Callable[[str], float]:
-    """Return a parser for a finite number of seconds that is at least ``least``.
+    """Return a parser for a number of seconds that is at least ``least``, or a duration like 2m.
 
     The parser of typer accepts ``inf`` and ``nan`` as numbers.
     """
@@ -34,10 +35,11 @@ def seconds(least: float) -> Callable[[str], float]:
         try:
             number = float(text)
         except ValueError:
-            number = math.nan
+            number = duration(text).total_seconds() if _DURATION.fullmatch(text) else math.nan
         if not least <= number < math.inf:
             raise typer.BadParameter(
-                f"expected a number of seconds, at least {least:g}, not {text!r}"
+                f"expected a number of seconds, at least {least:g}, or a duration such as 2m, "
+                f"not {text!r}"
             )
         return number
 
@@ -49,12 +51,8 @@ def moment(text: str) -> datetime:
 
     :raises typer.BadParameter: the text has another form
     """
-    try:
-        named = datetime.fromisoformat(text)
-    except ValueError:
-        pass
-    else:
-        return named if named.tzinfo is not None else named.replace(tzinfo=UTC)
+    if (named := _named(text)) is not None:
+        return named
     try:
         return datetime.now(UTC) - duration(text)
     except (typer.BadParameter, OverflowError):
@@ -62,6 +60,33 @@ def moment(text: str) -> datetime:
             f"{text!r} is not a time. Write how long ago, for example 90s, 30m, 12h or 7d, or a "
             "date and time such as 2026-11-23T09:30"
         ) from None
+
+
+def later(text: str) -> datetime:
+    """Parse a time in the future: an ISO 8601 time (UTC by default), or a duration from now on.
+
+    :raises typer.BadParameter: the text has another form, or the time has passed
+    """
+    now = datetime.now(UTC)
+    try:
+        found = _named(text) or now + duration(text)
+    except (typer.BadParameter, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is not a time. Write in how long, for example 90s, 30m, 12h or 7d, or a "
+            "date and time such as 2026-11-23T09:30"
+        ) from None
+    if found <= now:
+        raise typer.BadParameter(f"{text!r} has passed. Times without a zone are in UTC")
+    return found.replace(microsecond=found.microsecond // 1000 * 1000)  # as in a message
+
+
+def _named(text: str) -> datetime | None:
+    """Return the time that a text names, in UTC by default; None if it is something else."""
+    try:
+        named = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return named if named.tzinfo is not None else named.replace(tzinfo=UTC)
 
 
 LongestWait = Annotated[

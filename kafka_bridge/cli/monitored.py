@@ -29,12 +29,18 @@ _ANY_AGE = timedelta(days=36_500)
 
 Topics = Annotated[
     list[str] | None,
-    typer.Argument(metavar="TOPIC", help="The request topics.", show_default=default.REQUEST_TOPIC),
+    typer.Argument(
+        metavar="TOPIC",
+        envvar="KAFKA_BRIDGE_REQUEST_TOPIC",
+        help="The request topics.",
+        show_default=default.REQUEST_TOPIC,
+    ),
 ]
 Requests = Annotated[
     list[str] | None,
     typer.Option(
         "--requests",
+        envvar="KAFKA_BRIDGE_REQUEST_TOPIC",
         metavar="TOPIC",
         help="A request topic; repeat the option for more.",
         show_default=default.REQUEST_TOPIC,
@@ -44,13 +50,22 @@ Responses = Annotated[
     list[str] | None,
     typer.Option(
         "--responses",
+        envvar="KAFKA_BRIDGE_RESPONSE_TOPIC",
         metavar="TOPIC",
         help="A response topic; repeat the option for more. Those that requests name are read, "
         "too.",
         show_default=default.RESPONSE_TOPIC,
     ),
 ]
-Control = Annotated[str, typer.Option("--control", metavar="TOPIC", help="The control topic.")]
+Control = Annotated[
+    str,
+    typer.Option(
+        "--control",
+        envvar="KAFKA_BRIDGE_CONTROL_TOPIC",
+        metavar="TOPIC",
+        help="The control topic.",
+    ),
+]
 DeadLetters = Annotated[
     list[str] | None,
     typer.Option(

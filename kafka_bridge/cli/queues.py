@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.connection import BootstrapServers, kafka_config
+from kafka_bridge.cli.connection import BootstrapServers, ConfigFile, kafka_config
 from kafka_bridge.cli.job_views import print_json, print_services, service_facts
 from kafka_bridge.cli.monitored import (
     AsJson,
@@ -34,6 +34,7 @@ def list_(
     responses: Responses = None,
     control: Control = CONTROL_TOPIC,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """Show for each request topic how many jobs wait and run, and how fast they end.
 
@@ -41,7 +42,7 @@ def list_(
     of the time that jobs waited for a worker, and of the time that they ran.
     """
     monitored = monitored_topics(topics, responses, control)
-    book = read_book(kafka_config(bootstrap_servers), monitored, since)
+    book = read_book(kafka_config(bootstrap_servers, config_file), monitored, since)
     now = utc_now()
     found = services(book.jobs(), now, monitored.requests)
     if as_json:

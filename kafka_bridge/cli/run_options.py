@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from kafka_bridge.cli.connection import port
+from kafka_bridge.cli.connection import port, settings_with
 from kafka_bridge.cli.durations import seconds
 from kafka_bridge.cli.logs import LogFormat, LogLevel
-from kafka_bridge.kafka.config import ENV_BOOTSTRAP
+from kafka_bridge.kafka.config import ENV_BOOTSTRAP, environment_settings
 from kafka_bridge.worker import Worker
 
 Concurrency = Annotated[
@@ -28,7 +29,7 @@ Grace = Annotated[
         parser=seconds(0),
         metavar="SECONDS",
         envvar="KAFKA_BRIDGE_GRACE_SECONDS",
-        help="The time that running jobs have to finish after SIGTERM or Ctrl-C, in seconds.",
+        help="The time that running jobs have to finish after SIGTERM or Ctrl-C: seconds, or 2m.",
     ),
 ]
 MetricsPort = Annotated[
@@ -68,11 +69,18 @@ Format = Annotated[
 ]
 
 
-def override(worker: Worker, bootstrap_servers: str | None, **settings: Any) -> None:
+def override(
+    worker: Worker, bootstrap_servers: str | None, config_file: Path | None, **settings: Any
+) -> None:
     """Change settings of a worker; a value of None leaves the setting as it is.
 
     :raises ConfigurationError: the settings are invalid
     """
+    if config_file is not None:
+        others = environment_settings(os.environ) if worker.kafka is None else worker.kafka
+        worker.kafka = settings_with(config_file, bootstrap_servers, others)
+        worker.kafka_from = f"--config {config_file}"
+        bootstrap_servers = None
     if bootstrap_servers is not None:
         os.environ[ENV_BOOTSTRAP] = bootstrap_servers
         if worker.kafka is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.connection import BootstrapServers, kafka_config
+from kafka_bridge.cli.connection import BootstrapServers, ConfigFile, kafka_config
 from kafka_bridge.cli.durations import LongestWait, duration
 from kafka_bridge.cli.tables import print_rows
 from kafka_bridge.kafka.admin.acls import airflow_acls, operator_acls, worker_acls
@@ -53,12 +53,20 @@ def _principal(text: str) -> str:
     return text
 
 
-Requests = Annotated[str, typer.Option("--requests", metavar="TOPIC", help="The request topic.")]
-Responses = Annotated[str, typer.Option("--responses", metavar="TOPIC", help="The response topic.")]
-Control = Annotated[str, typer.Option("--control", metavar="TOPIC", help="The control topic.")]
-DeadLetters = Annotated[
-    str, typer.Option("--dead-letters", metavar="TOPIC", help="The dead-letter topic.")
-]
+def _topic(option: str, kind: str) -> Any:
+    """Return the option for a topic; its variable is that of workers."""
+    return typer.Option(
+        option,
+        envvar=f"KAFKA_BRIDGE_{kind.upper().replace('-', '_')}_TOPIC",
+        metavar="TOPIC",
+        help=f"The {kind} topic.",
+    )
+
+
+Requests = Annotated[str, _topic("--requests", "request")]
+Responses = Annotated[str, _topic("--responses", "response")]
+Control = Annotated[str, _topic("--control", "control")]
+DeadLetters = Annotated[str, _topic("--dead-letters", "dead-letter")]
 Callbacks = Annotated[
     str | None,
     typer.Option(
@@ -161,6 +169,7 @@ def create(
     longest_job: LongestJob = "7d",  # type: ignore[assignment]
     longest_wait: LongestWait = "7d",  # type: ignore[assignment]
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """Create missing topics, with retention for the longest job and the longest wait.
 
@@ -177,7 +186,7 @@ def create(
         max_message_bytes=max_message_bytes,
         compression=compression_type,
     )
-    config = kafka_config(bootstrap_servers)
+    config = kafka_config(bootstrap_servers, config_file)
     cluster = describe_cluster(config)
     if cluster.is_embedded:
         _print_created(create_embedded_topics(config, names))
@@ -202,6 +211,7 @@ def check(
     longest_job: LongestJob = "7d",  # type: ignore[assignment]
     longest_wait: LongestWait = "7d",  # type: ignore[assignment]
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """Check the settings of the topics. The exit code is 1 if a topic could lose jobs."""
     plans = plan_topics(
@@ -211,7 +221,7 @@ def check(
         longest_wait=longest_wait,
         max_message_bytes=max_message_bytes,
     )
-    config = kafka_config(bootstrap_servers)
+    config = kafka_config(bootstrap_servers, config_file)
     if describe_cluster(config).is_embedded:
         raise TopicMisconfigured(
             f"{EMBEDDED.format(config.bootstrap_servers)}. There is nothing to check. For "
@@ -271,13 +281,14 @@ def acls(
     group: Group = "my-service",
     reader_group_prefix: ReaderGroupPrefix = GROUP_PREFIX,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
     command_config: CommandConfig = None,
 ) -> None:
     """Print the minimal ACLs of Airflow, the workers and the operators, as kafka-acls commands.
 
     The commands of each side follow a comment with its name, and can be run on their own.
     """
-    servers = kafka_config(bootstrap_servers).bootstrap_servers
+    servers = kafka_config(bootstrap_servers, config_file).bootstrap_servers
     names = TopicNames(requests, responses, control, dead_letters, callbacks)
     prefix = reader_group_prefix
     for side, needed in (

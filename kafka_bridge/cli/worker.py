@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.connection import BootstrapServers
+from kafka_bridge.cli.connection import BootstrapServers, ConfigFile
 from kafka_bridge.cli.logs import LogFormat, LogLevel, set_up_logging
 from kafka_bridge.cli.run_options import (
     Concurrency,
@@ -49,6 +49,7 @@ AppDir = Annotated[
 def run(
     target: Target,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
     concurrency: Concurrency = None,
     grace: Grace = None,
     metrics_port: MetricsPort = None,
@@ -66,6 +67,7 @@ def run(
     override(
         worker,
         bootstrap_servers,
+        config_file,
         concurrency=concurrency,
         grace=grace,
         metrics_port=metrics_port,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.connection import BootstrapServers, kafka_config
+from kafka_bridge.cli.connection import BootstrapServers, ConfigFile, kafka_config
 from kafka_bridge.cli.job_views import print_json, print_workers, worker_facts
 from kafka_bridge.cli.monitored import (
     AsJson,
@@ -36,6 +36,7 @@ def list_(
     responses: Responses = None,
     control: Control = CONTROL_TOPIC,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """List the workers that have published events, with the number of their jobs.
 
@@ -43,7 +44,7 @@ def list_(
     has no jobs: workers publish nothing then, so it may have stopped.
     """
     monitored = monitored_topics(topics, responses, control)
-    book = read_book(kafka_config(bootstrap_servers), monitored, since)
+    book = read_book(kafka_config(bootstrap_servers, config_file), monitored, since)
     now = utc_now()
     found = workers(book.live_jobs(), book.worker_times(), now)
     if as_json:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient
 
+from kafka_bridge.kafka.config import READER_PREFIX, KafkaConfig
 from kafka_bridge.kafka.error_translation import is_silence, kafka_error, refused, translate
 from kafka_bridge.kafka.forks import keep_in_children
 from kafka_bridge.kafka.refusals import explain, is_refusal
@@ -151,6 +152,18 @@ def make(kind: type[C], settings: Mapping[str, Any]) -> C:
     cast(_Watched, client).connection_watch = watch
     keep_in_children(client)
     return client
+
+
+def check_properties(config: KafkaConfig) -> None:
+    """Check that librdkafka knows all properties and takes their values. No broker is asked.
+
+    :raises ConfigurationError: it does not; the text shows no secret
+    """
+    settings = {name: value for name, value in config.settings.items() if name != READER_PREFIX}
+    try:
+        make(AdminClient, settings)
+    except ConfigurationError as error:
+        raise ConfigurationError(config.masked(str(error))) from error
 
 
 def watch_of(client: Any) -> ConnectionWatch:

@@ -121,6 +121,20 @@ def _property(name: str) -> str:
     return "log_level" if name == "LOG_LEVEL" else name.lower().replace("_", ".")
 
 
+def environment_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the properties that an environment sets, as :meth:`KafkaConfig.from_env` says."""
+    settings = {
+        _property(name.removeprefix(ENV_PREFIX)): value
+        for name, value in environ.items()
+        if name.startswith(ENV_PREFIX)
+    }
+    if servers := environ.get(ENV_BOOTSTRAP):
+        settings["bootstrap.servers"] = servers
+    if prefix := environ.get(ENV_READER_PREFIX):
+        settings[READER_PREFIX] = prefix
+    return settings
+
+
 @dataclass(frozen=True, repr=False)
 class KafkaConfig:
     """How to reach a Kafka cluster: ``settings`` maps librdkafka's property names to values."""
@@ -149,16 +163,7 @@ class KafkaConfig:
         :param environ: the process's own by default
         :raises ConfigurationError: no bootstrap servers are set
         """
-        environ = os.environ if environ is None else environ
-        settings = {
-            _property(name.removeprefix(ENV_PREFIX)): value
-            for name, value in environ.items()
-            if name.startswith(ENV_PREFIX)
-        }
-        if servers := environ.get(ENV_BOOTSTRAP):
-            settings["bootstrap.servers"] = servers
-        if prefix := environ.get(ENV_READER_PREFIX):
-            settings[READER_PREFIX] = prefix
+        settings = environment_settings(os.environ if environ is None else environ)
         if not settings.get("bootstrap.servers"):
             raise ConfigurationError(
                 f"no Kafka brokers are configured: set {ENV_BOOTSTRAP}, for example "

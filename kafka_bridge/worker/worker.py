@@ -68,6 +68,7 @@ class Worker:
         permissions on this one when it starts, and waits for them if they are missing
     :param job_log: whether the start and the end of each job are logged; by default they are
     :ivar kafka: the properties that the program gave; None if the environment's are used
+    :ivar kafka_from: where these properties come from, for errors
     :ivar callback_topic: the topic where a gateway keeps callbacks; the worker checks its
         permissions on this one, too
     :ivar metric_sources: other sources of metrics, served together with the worker's own
@@ -127,6 +128,7 @@ class Worker:
         self.handlers: dict[str, Handler] = {}
         self._stopping = threading.Event()
         self.kafka = kafka
+        self.kafka_from = "kafka=… in the program"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Worker:
@@ -235,7 +237,7 @@ class Worker:
         given = self.kafka or {}
         is_given = "bootstrap.servers" in given
         is_same = given.get("bootstrap.servers") == os.environ.get(ENV_BOOTSTRAP)
-        return "kafka=… in the program" if is_given and not is_same else ENV_BOOTSTRAP
+        return self.kafka_from if is_given and not is_same else ENV_BOOTSTRAP
 
     def stop(self) -> None:
         """Make :meth:`run` stop as after SIGTERM; return at once. Any thread may call this.

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.connection import BootstrapServers
+from kafka_bridge.cli.connection import BootstrapServers, ConfigFile
 from kafka_bridge.cli.doctor.options import AsJson, LongestJob, Timeout
 from kafka_bridge.cli.doctor.report import report
 from kafka_bridge.cli.doctor.worker import worker_checks
@@ -23,6 +23,7 @@ app = App()
 def check(
     file: Annotated[Path, typer.Argument(help="The gateway's YAML file.", metavar="FILE")],
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
     longest_job: LongestJob = "7d",  # type: ignore[assignment]
     longest_wait: LongestWait = "7d",  # type: ignore[assignment]
     timeout: Timeout = 30.0,
@@ -34,6 +35,10 @@ def check(
     file, and changes nothing. The exit code is 1 if a finding is an error.
     """
     checks = worker_checks(
-        lambda: Gateway(load(file)).worker, bootstrap_servers, longest_job, longest_wait
+        lambda: Gateway(load(file)).worker,
+        bootstrap_servers,
+        config_file,
+        longest_job,
+        longest_wait,
     )
     report(checks, timeout, as_json=as_json)

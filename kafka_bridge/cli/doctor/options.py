@@ -20,7 +20,9 @@ LongestJob = Annotated[
 Timeout = Annotated[
     float,
     typer.Option(
-        parser=seconds(1), metavar="SECONDS", help="The time for all checks together, in seconds."
+        parser=seconds(1),
+        metavar="SECONDS",
+        help="The time for all checks: seconds, or 2m.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")]

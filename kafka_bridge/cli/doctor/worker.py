@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.connection import BootstrapServers
+from kafka_bridge.cli.connection import BootstrapServers, ConfigFile, kafka_config
 from kafka_bridge.cli.doctor.options import AsJson, LongestJob, Timeout
 from kafka_bridge.cli.doctor.report import report
 from kafka_bridge.cli.durations import LongestWait
@@ -50,6 +50,7 @@ def check(
         ),
     ] = None,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
     app_dir: AppDir = Path(),
     longest_job: LongestJob = "7d",  # type: ignore[assignment]
     longest_wait: LongestWait = "7d",  # type: ignore[assignment]
@@ -62,13 +63,14 @@ def check(
     if a finding is an error.
     """
     make = None if target is None else partial(load_worker, target, app_dir)
-    checks = worker_checks(make, bootstrap_servers, longest_job, longest_wait)
+    checks = worker_checks(make, bootstrap_servers, config_file, longest_job, longest_wait)
     report(checks, timeout, as_json=as_json)
 
 
 def worker_checks(
     make: Callable[[], Worker] | None,
     bootstrap_servers: str | None,
+    config_file: Path | None,
     longest_job: timedelta,
     longest_wait: timedelta,
 ) -> Iterator[Check]:
@@ -76,12 +78,13 @@ def worker_checks(
 
     :param make: makes the worker; None if only the environment is known
     :param bootstrap_servers: what overrides the program and the environment; None if nothing does
+    :param config_file: a file of properties that does, too
     """
     environ = {**os.environ, ENV_BOOTSTRAP: bootstrap_servers or ""}
     yield Check("versions", versions)
     facts = WorkerFacts.from_env(environ)
     if make is not None:
-        made, findings = _program(make, bootstrap_servers)
+        made, findings = _program(make, bootstrap_servers, config_file)
         facts = made or facts
         yield Check("program", lambda _: findings)
     elif facts.settings.group_id == UNKNOWN_GROUP:
@@ -89,7 +92,9 @@ def worker_checks(
     yield Check("variables", lambda _: environment(facts, environ))
     try:
         given = facts.kafka
-        config = KafkaConfig.from_env(environ) if given is None else KafkaConfig(given)
+        config = (
+            kafka_config(bootstrap_servers, config_file) if given is None else KafkaConfig(given)
+        )
         needs = worker_needs(facts, config, longest_job, longest_wait)
     except ConfigurationError as failure:
         problem = failed(failure)
@@ -99,12 +104,12 @@ def worker_checks(
 
 
 def _program(
-    make: Callable[[], Worker], bootstrap_servers: str | None
+    make: Callable[[], Worker], bootstrap_servers: str | None, config_file: Path | None
 ) -> tuple[WorkerFacts | None, list[Finding]]:
     """Return what a program sets, None if it cannot be loaded, and what was found."""
     try:
         worker = make()
-        facts = _facts(worker, bootstrap_servers)
+        facts = _facts(worker, bootstrap_servers, config_file)
     except typer.BadParameter:
         raise
     except ConfigurationError as failure:  # a gateway's file may have several faults
@@ -115,7 +120,7 @@ def _program(
     return facts, [ok(f"group {worker.group_id!r}, job types: {types}")]
 
 
-def _facts(worker: Worker, bootstrap_servers: str | None) -> WorkerFacts:
+def _facts(worker: Worker, bootstrap_servers: str | None, config_file: Path | None) -> WorkerFacts:
     """Return what a worker's program sets, as `worker run` would change it."""
     variables = {name: VARIABLES[name][0] for name in RUN_OPTIONS}
     options = {
@@ -123,5 +128,5 @@ def _facts(worker: Worker, bootstrap_servers: str | None) -> WorkerFacts:
         for name, variable in variables.items()
         if os.environ.get(variable)
     }
-    override(worker, bootstrap_servers, **options)
+    override(worker, bootstrap_servers, config_file, **options)
     return WorkerFacts(worker.settings(), worker.kafka, worker.callback_topic, is_program=True)

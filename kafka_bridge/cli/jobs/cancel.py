@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.connection import BootstrapServers, kafka_config
+from kafka_bridge.cli.connection import BootstrapServers, ConfigFile, kafka_config
 from kafka_bridge.cli.durations import seconds
 from kafka_bridge.cli.job_views import print_jobs
 from kafka_bridge.cli.jobs.filters import (
@@ -73,10 +73,11 @@ def cancel_jobs(
         typer.Option(
             parser=seconds(0.1),
             metavar="SECONDS",
-            help="The time that the brokers have to acknowledge the commands, in seconds.",
+            help="The time that the brokers have to acknowledge the commands: seconds, or 2m.",
         ),
     ] = 30.0,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """Send workers the command to cancel jobs, whether they run or are still queued.
 
@@ -93,7 +94,7 @@ def cancel_jobs(
         )
     if dry_run and not has_filters:
         raise ConfigurationError("--dry-run can be used with filters only")
-    config = kafka_config(bootstrap_servers)
+    config = kafka_config(bootstrap_servers, config_file)
     jobs = correlation_ids or []
     if has_filters:
         book = read_book(config, monitored_topics(requests, responses, control), since)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.connection import BootstrapServers, kafka_config
+from kafka_bridge.cli.connection import BootstrapServers, ConfigFile, kafka_config
 from kafka_bridge.cli.job_views import job_facts, print_jobs, print_json
 from kafka_bridge.cli.jobs.filters import Dag, JobType, Run, States, Text, Worker, selection
 from kafka_bridge.cli.monitored import (
@@ -48,6 +48,7 @@ def list_jobs(
     responses: Responses = None,
     control: Control = CONTROL_TOPIC,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """List the jobs of the last day, those that changed last at the end.
 
@@ -55,7 +56,7 @@ def list_jobs(
     """
     wanted = replace(selection(states, job_type, dag, run, worker, text), changed_since=since)
     monitored = monitored_topics(topics, responses, control)
-    book = read_book(kafka_config(bootstrap_servers), monitored, since)
+    book = read_book(kafka_config(bootstrap_servers, config_file), monitored, since)
     found = sorted(filter(wanted.includes, book.jobs()), key=_changed_at)
     shown = found[-limit:]
     if as_json:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.connection import BootstrapServers, kafka_config
+from kafka_bridge.cli.connection import BootstrapServers, ConfigFile, kafka_config
 from kafka_bridge.cli.durations import moment
 from kafka_bridge.cli.job_views import print_json
 from kafka_bridge.cli.jobs.filters import correlation_id
@@ -50,13 +50,14 @@ def show_job(
     responses: Responses = None,
     control: Control = CONTROL_TOPIC,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """Show everything that the topics hold of one job: its request, its events and its end.
 
     An event that changed nothing is marked as stale: it is of an older delivery, or came after the
     end. The exit code is 1 if nothing is known of the job.
     """
-    config = kafka_config(bootstrap_servers)
+    config = kafka_config(bootstrap_servers, config_file)
     topics = monitored_topics(requests, responses, control)
     require_topics(config, topics)
     found = read_job(config, job, topics, since)

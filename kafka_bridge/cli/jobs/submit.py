@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.connection import BootstrapServers, kafka_config
+from kafka_bridge.cli.connection import BootstrapServers, ConfigFile, kafka_config
+from kafka_bridge.cli.durations import later
 from kafka_bridge.cli.job_views import job_line
 from kafka_bridge.cli.jobs.following import INTERRUPTED, exit_code, following
 from kafka_bridge.cli.monitored import Control
@@ -22,7 +24,7 @@ from kafka_bridge.monitor.jobs import JobView
 from kafka_bridge.monitor.reading import ANSWER_SECONDS, MonitoredTopics
 from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.codec import encode
-from kafka_bridge.protocol.encodings import Encoding
+from kafka_bridge.protocol.encodings import CONTENT_TYPES, Encoding
 from kafka_bridge.protocol.excerpts import excerpt
 from kafka_bridge.protocol.headers import request_headers
 from kafka_bridge.protocol.ids import new_correlation_id
@@ -50,6 +52,13 @@ def _payload(text: str) -> bytes:
         raise typer.BadParameter(f"{name!r} cannot be read: {error.strerror}") from error
 
 
+def _encoding(text: str) -> Encoding:
+    written = {str(each): each for each in CONTENT_TYPES}
+    if text not in written:
+        raise typer.BadParameter(f"expected {' or '.join(written)}, not {text!r}")
+    return written[text]
+
+
 @app.command()
 def submit_job(
     job_type: Annotated[
@@ -67,12 +76,48 @@ def submit_job(
     payload_type: Annotated[
         str, typer.Option(metavar="TYPE", help="The media type of the payload.")
     ] = JSON,
-    topic: Annotated[str, typer.Option(metavar="TOPIC", help="The request topic.")] = (
-        default.REQUEST_TOPIC
-    ),
+    topic: Annotated[
+        str,
+        typer.Option(
+            envvar="KAFKA_BRIDGE_REQUEST_TOPIC", metavar="TOPIC", help="The request topic."
+        ),
+    ] = default.REQUEST_TOPIC,
     responses: Annotated[
-        str, typer.Option("--responses", metavar="TOPIC", help="The response topic of the job.")
+        str,
+        typer.Option(
+            "--responses",
+            envvar="KAFKA_BRIDGE_RESPONSE_TOPIC",
+            metavar="TOPIC",
+            help="The response topic of the job.",
+        ),
     ] = default.RESPONSE_TOPIC,
+    expires: Annotated[
+        datetime | None,
+        typer.Option(
+            "--expires",
+            parser=later,
+            metavar="TIME",
+            help="The job fails if it has not started by then: 2h (from now), or "
+            "2026-11-23T09:30 (UTC).",
+        ),
+    ] = None,
+    deadline: Annotated[
+        datetime | None,
+        typer.Option(
+            "--deadline",
+            parser=later,
+            metavar="TIME",
+            help="The worker stops the job then if it has not ended; the same forms.",
+        ),
+    ] = None,
+    encoding: Annotated[
+        Encoding,
+        typer.Option(
+            parser=_encoding,
+            metavar="ENCODING",
+            help="How the request is written: avro or json. Workers answer in the same encoding.",
+        ),
+    ] = "avro",  # type: ignore[assignment]
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the job has ended, and print its result.")
     ] = False,
@@ -82,6 +127,7 @@ def submit_job(
     ] = False,
     control: Control = default.CONTROL_TOPIC,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """Submit a job without Airflow, and print its correlation id.
 
@@ -90,7 +136,7 @@ def submit_job(
     """
     if not job_type:
         raise typer.BadParameter("the job type must not be empty", param_hint="TYPE")
-    config = kafka_config(bootstrap_servers)
+    config = kafka_config(bootstrap_servers, config_file)
     request = JobRequest(
         correlation_id=new_correlation_id(),
         job_type=job_type,
@@ -98,9 +144,11 @@ def submit_job(
         payload_type=None if payload is None else payload_type,
         response_topic=responses,
         created_at=utc_now(),
+        expires_at=expires,
+        deadline=deadline,
     )
     end_offsets(config, {topic, responses}, ANSWER_SECONDS)  # a missing topic is found before
-    _publish(config, topic, request)
+    _publish(config, topic, request, encoding)
     typer.echo(request.correlation_id, err=wait)
     if wait:
         topics = MonitoredTopics([topic], [responses], control)
@@ -119,11 +167,11 @@ def _checked(payload: bytes | None, payload_type: str) -> bytes | None:
     return payload
 
 
-def _publish(config: KafkaConfig, topic: str, request: JobRequest) -> None:
+def _publish(config: KafkaConfig, topic: str, request: JobRequest, encoding: Encoding) -> None:
     with RecordProducer(config) as producer:
         producer.connect(topic)
-        key, value = request.correlation_id.encode(), encode(request)
-        producer.publish(topic, key, value, request_headers(request, Encoding.AVRO))
+        key, value = request.correlation_id.encode(), encode(request, encoding)
+        producer.publish(topic, key, value, request_headers(request, encoding))
 
 
 def _wait(

@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from kafka_bridge.cli.command_group import App
-from kafka_bridge.cli.connection import BootstrapServers, kafka_config
+from kafka_bridge.cli.connection import BootstrapServers, ConfigFile, kafka_config
 from kafka_bridge.cli.job_views import job_facts, job_line, print_json
 from kafka_bridge.cli.jobs.filters import (
     Dag,
@@ -68,6 +68,7 @@ def watch_jobs(
     responses: Responses = None,
     control: Control = CONTROL_TOPIC,
     bootstrap_servers: BootstrapServers = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """Watch one job until it has ended, or all jobs until Ctrl-C.
 
@@ -76,7 +77,10 @@ def watch_jobs(
     filters are for all jobs.
     """
     wanted = selection(states, job_type, dag, run, worker, text)
-    config, topics = kafka_config(bootstrap_servers), monitored_topics(requests, responses, control)
+    config, topics = (
+        kafka_config(bootstrap_servers, config_file),
+        monitored_topics(requests, responses, control),
+    )
     require_topics(config, topics)
     console = Console(highlight=False)
     is_drawn = console.is_terminal and not as_json

@@ -23,6 +23,8 @@ with code 2. An option overrides its variable. Every other property of librdkafk
 too: see [Settings](settings.md#variables-of-a-worker).
 """
 OF_EVERY_COMMAND = {"--help"}
+MANY_COMMANDS = 2
+"""An option of more groups of commands is named without them."""
 
 
 def page() -> str:
@@ -39,20 +41,30 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def options_by_variable() -> dict[str, list[str]]:
-    """Return the options that each environment variable sets, with the command if only one has it.
+    """Return the options and arguments that each environment variable sets, with their commands.
 
-    An option of ``worker run`` and ``gateway run`` is named without a command.
+    Those of ``worker run`` and ``gateway run``, and those of many commands, are named without them.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, list[str]]] = {}
     for path, command in commands():
         for option in command.params:
+            is_option = option.param_type_name == "option"
+            name = max(option.opts, key=len) if is_option else option.metavar.strip("[].")
+            group = "" if path.endswith(" run") else " ".join(path.split()[1:2])
             for variable in _variables(option):
-                name = max(option.opts, key=len)
-                if not path.endswith(" run") and name != "--bootstrap-servers":
-                    name = f"{name}` of `{path.split()[1]}"
-                if name not in found.setdefault(variable, []):
-                    found[variable].append(name)
-    return found
+                groups = found.setdefault(variable, {}).setdefault(name, [])
+                if group not in groups:
+                    groups.append(group)
+    return {
+        variable: [each for name, groups in by_name.items() for each in _named(name, groups)]
+        for variable, by_name in found.items()
+    }
+
+
+def _named(name: str, groups: list[str]) -> list[str]:
+    if "" in groups or len(groups) > MANY_COMMANDS:
+        return [name]
+    return [f"{name}` of `{group}" for group in groups]
 
 
 def _with_children(path: str, command: Any) -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 
-from kafka_bridge.cli.durations import duration, moment
+from kafka_bridge.cli.durations import duration, later, moment, seconds
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,34 @@ def test_other_times_are_refused_with_examples(text: str) -> None:
     words = f"{text!r} is not a time. Write how long ago, for example 90s, 30m, 12h or 7d, or a"
     with pytest.raises(typer.BadParameter, match=re.escape(words)):
         moment(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90.0), ("0.5", 0.5), ("90s", 90.0), ("2m", 120.0), ("1d", 86_400)]
+)
+def test_seconds_may_have_a_unit(text: str, expected: float) -> None:
+    """A number alone is seconds."""
+    assert seconds(0)(text) == expected
+
+
+@pytest.mark.parametrize("text", ["inf", "nan", "-1", "2w", "", "0.5s"])
+def test_other_seconds_are_refused_with_an_example(text: str) -> None:
+    """Also those that are too few."""
+    with pytest.raises(typer.BadParameter, match="or a duration such as 2m"):
+        seconds(1)(text)
+
+
+def test_duration_means_a_time_after_now() -> None:
+    """An ISO time is that time."""
+    assert abs(later("2h") - datetime.now(UTC) - timedelta(hours=2)) < timedelta(seconds=30)
+    assert later("2999-01-01") == datetime(2999, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("soon", "is not a time"), ("2020-01-01", "has passed"), ("0s", "has passed")],
+)
+def test_time_that_has_passed_is_refused(text: str, words: str) -> None:
+    """The job would fail at once."""
+    with pytest.raises(typer.BadParameter, match=words):
+        later(text)

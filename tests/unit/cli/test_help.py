@@ -83,6 +83,23 @@ def test_every_command_that_connects_has_the_same_option_for_the_brokers(name: s
     ]
     assert found.envvar == "KAFKA_BRIDGE_BOOTSTRAP_SERVERS"
     assert (found.envvar, found.metavar, found.help) == (first.envvar, first.metavar, first.help)
+    assert [each for each in options(COMMANDS[name]) if "--config" in each.opts]
+
+
+TOPIC_VARIABLES = {
+    "--requests": "KAFKA_BRIDGE_REQUEST_TOPIC",
+    "--responses": "KAFKA_BRIDGE_RESPONSE_TOPIC",
+    "--control": "KAFKA_BRIDGE_CONTROL_TOPIC",
+    "--dead-letters": "KAFKA_BRIDGE_DEAD_LETTER_TOPIC",
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_for_a_topic_has_the_variable_of_workers(name: str) -> None:
+    """Who has set it for a worker need not name the topic again."""
+    for option in options(COMMANDS[name]):
+        for spelled in option.opts:
+            assert option.envvar == TOPIC_VARIABLES.get(spelled, option.envvar)
 
 
 def test_version_is_printed() -> None:

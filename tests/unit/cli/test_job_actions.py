@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from kafka_bridge.cli.jobs.following import FollowedJobs
 from kafka_bridge.kafka import producer as producer_module
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.monitor.book import JobBook
-from kafka_bridge.protocol.codec import decode, encode
+from kafka_bridge.protocol.codec import decode, detect, encode
 from kafka_bridge.protocol.errors import ConfigurationError, RecordGone, RecordLocation
 from kafka_bridge.protocol.messages import JobFailure, JobRequest, JobState, Progress, utc_now
 
@@ -165,6 +166,28 @@ def test_submit_publishes_a_job_and_prints_its_id(
         "application/json",
     )
     assert request.response_topic == RESPONSES
+
+
+@pytest.mark.parametrize("encoding", ["avro", "json"])
+def test_submitted_job_has_its_limits_and_encoding(
+    follower: Follower, sent: Sent, encoding: str
+) -> None:
+    """Limits are times, or durations from now on."""
+    limits = ("--expires", "2h", "--deadline", "2999-01-01")
+    result = run("submit", "files.audit", "--encoding", encoding, *limits)
+    assert result.exit_code == 0, result.output
+    job = sent.request
+    assert job.expires_at is not None
+    assert abs(job.expires_at - job.created_at - timedelta(hours=2)) < timedelta(seconds=30)
+    assert job.deadline == datetime(2999, 1, 1, tzinfo=UTC)
+    assert detect(sent.records[0][2]) == encoding
+
+
+def test_submit_refuses_an_encoding_that_it_cannot_write(follower: Follower, sent: Sent) -> None:
+    """The error says which ones it can."""
+    result = run("submit", "files.audit", "--encoding", "registry")
+    assert (result.exit_code, sent.records) == (2, [])
+    assert "expected avro or json, not 'registry'" in plain(result.output)
 
 
 @pytest.mark.parametrize(

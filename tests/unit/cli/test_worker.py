@@ -94,9 +94,18 @@ def test_each_invalid_target_has_its_own_error_and_no_traceback(
         (("--log-level", "loud"), "'loud' is not one of 'debug', 'info', 'warning', 'error'"),
         (("--log-format", "xml"), "'xml' is not one of 'text', 'json'"),
         (("--metrics-port", "65536"), "expected a port from 0 to 65535"),
-        (("--grace", "-1"), "expected a number of seconds, at least 0, not '-1'"),
-        (("--grace", "inf"), "expected a number of seconds, at least 0, not 'inf'"),
-        (("--grace", "nan"), "expected a number of seconds, at least 0, not 'nan'"),
+        (
+            ("--grace", "-1"),
+            "at least 0, or a duration such as 2m, not '-1'",
+        ),
+        (
+            ("--grace", "inf"),
+            "at least 0, or a duration such as 2m, not 'inf'",
+        ),
+        (
+            ("--grace", "nan"),
+            "at least 0, or a duration such as 2m, not 'nan'",
+        ),
         (("--concurrency", "0"), "--concurrency"),
         (("--app-dir", "no_worker.py"), "is a file"),
     ],
@@ -144,7 +153,7 @@ def test_option_for_the_brokers_overrides_the_program_and_keeps_its_other_proper
     monkeypatch.setenv("KAFKA_BRIDGE_KAFKA_SASL_USERNAME", "environments")
     own = Worker("g", kafka={"bootstrap.servers": "program:1", "sasl.username": "programs"})
     for worker, user in ((own, "programs"), (Worker("g"), "environments")):
-        override(worker, "option:1")
+        override(worker, "option:1", None)
         assert worker.kafka_config().settings == {
             "bootstrap.servers": "option:1",
             "sasl.username": user,
