@@ -83,13 +83,20 @@ def conformance(
     broker: Annotated[
         OwnBroker | None,
         typer.Option(
+            metavar="KIND",
             help="Start a broker for the test. embedded, the default without "
             "--bootstrap-servers: the mock cluster of librdkafka. apache: Apache Kafka, needs a "
-            "JDK 17 or newer."
+            "JDK 17 or newer.",
         ),
     ] = None,
     level: Annotated[
-        int, typer.Option(min=LEVELS[0], max=LEVELS[-1], help="The highest level to test.")
+        int,
+        typer.Option(
+            min=LEVELS[0],
+            max=LEVELS[-1],
+            metavar="LEVEL",
+            help="The highest level to test: 1 to 3.",
+        ),
     ] = LEVELS[-1],
     encoding: Annotated[
         str, typer.Option(metavar="ENCODING,…", help="The encodings to test.")
