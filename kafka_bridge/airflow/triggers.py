@@ -10,7 +10,7 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from kafka_bridge.airflow.compat import KillableTrigger
 from kafka_bridge.airflow.resume_delay import until_resumable
-from kafka_bridge.airflow.specs import Reply, WaitSpec
+from kafka_bridge.airflow.specs import Reply, WaitSpec, plain
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.topics import CONTROL_TOPIC
 
@@ -100,12 +100,12 @@ class KafkaJobTrigger(KillableTrigger):
     @classmethod
     def of(cls, spec: WaitSpec) -> Self:
         """Return the trigger of a spec."""
-        return cls(**spec.to_json())
+        return cls(**plain(spec._asdict()))
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow stores: plain JSON, without secrets and without the payload."""
         path = f"{KafkaJobTrigger.__module__}.{KafkaJobTrigger.__qualname__}"
-        return path, self.spec.to_json()
+        return path, plain(self.spec._asdict())
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event when the job, or the wait for it, has ended."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -123,7 +122,7 @@ class WaitingOperator(BridgeOperator):
             timeout = max(timeout - waited, timedelta(0))
         spec = self.wait_spec(job, usual_resume_delay())
         self.defer(
-            trigger=KafkaJobTrigger.of(replace(spec, logged_offsets=list(logged_offsets))),
+            trigger=KafkaJobTrigger.of(spec._replace(logged_offsets=list(logged_offsets))),
             method_name="execute_complete",
             kwargs={"job": job.to_json()},
             timeout=timeout,

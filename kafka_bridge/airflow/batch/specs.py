@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from kafka_bridge.airflow.specs import Reply, ResultSpec, TriggerSpec
+from kafka_bridge.airflow.specs import Reply, ResultSpec
 from kafka_bridge.protocol.encodings import Encoding
 
 
@@ -56,7 +56,7 @@ class BatchSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchWaitSpec(TriggerSpec):
+class BatchWaitSpec:
     """What a batch's trigger waits for. :class:`KafkaJobBatchTrigger` explains its arguments.
 
     No secret, no payload and no list of jobs: Airflow stores it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow.triggers.base import TriggerEvent
@@ -11,7 +12,7 @@ from airflow.triggers.base import TriggerEvent
 from kafka_bridge.airflow.batch.specs import BatchWaitSpec, OnFailure
 from kafka_bridge.airflow.compat import KillableTrigger
 from kafka_bridge.airflow.resume_delay import until_resumable
-from kafka_bridge.airflow.specs import Reply
+from kafka_bridge.airflow.specs import Reply, plain
 from kafka_bridge.protocol.encodings import Encoding
 
 if TYPE_CHECKING:
@@ -93,12 +94,12 @@ class KafkaJobBatchTrigger(KillableTrigger):
     @classmethod
     def of(cls, spec: BatchWaitSpec) -> Self:
         """Return the trigger of a spec."""
-        return cls(**spec.to_json())
+        return cls(**plain(asdict(spec)))
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow stores: plain JSON, no secret, no payload, no list of jobs."""
         path = f"{KafkaJobBatchTrigger.__module__}.{KafkaJobBatchTrigger.__qualname__}"
-        return path, self.spec.to_json()
+        return path, plain(asdict(self.spec))
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event when the batch has finished, or the wait for it has ended."""
