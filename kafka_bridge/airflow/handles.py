@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.ids import is_correlation_id
 from kafka_bridge.protocol.media_types import from_json
 
 
-@dataclass(frozen=True, slots=True)
-class JobHandle:
+class JobHandle(NamedTuple):
     """Everything that is needed to wait for a job.
 
     ``attempt`` counts the submissions of the task that published the job, and ``try_number`` is
@@ -38,7 +36,7 @@ class JobHandle:
 
     def to_json(self) -> dict[str, Any]:
         """Return the value of the XCom."""
-        return asdict(self)
+        return self._asdict()
 
     def described(self) -> dict[str, Any]:
         """Return the facts for the rendered view and the link: plain JSON."""
@@ -60,7 +58,7 @@ class JobHandle:
         """
         if isinstance(value, str):
             value = _parsed(value)
-        required = {field.name for field in fields(cls) if field.default is MISSING}
+        required = set(cls._fields) - cls._field_defaults.keys()
         if (
             not isinstance(value, Mapping)
             or required - value.keys()
@@ -70,7 +68,7 @@ class JobHandle:
                 "job must be what KafkaJobPublishOperator returns, as it is, or as JSON text "
                 f"(in a template: `| tojson`), not {value!r:.100}"
             )
-        return cls(**{each.name: value[each.name] for each in fields(cls) if each.name in value})
+        return cls(**{name: value[name] for name in cls._fields if name in value})
 
 
 def _parsed(text: str) -> Any:

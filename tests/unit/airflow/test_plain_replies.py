@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,7 +79,7 @@ def resumed(
     record = Record(location, None, value, headers, int(T0 * 1000))
     monkeypatch.setattr(kafka, "read_record", lambda *_: record)
     monkeypatch.setattr("kafka_bridge.airflow.submit.completion.read_record", lambda *_: record)
-    job = replace(handle(), reply="plain").to_json()
+    job = handle()._replace(reply="plain").to_json()
     return operator().execute_complete(context(), ENDED, job=job)
 
 
@@ -117,7 +116,7 @@ def test_missing_plain_reply_fails_the_task_and_sends_no_cancel(kafka: Kafka) ->
     event = {"error": "not_started", "message": "no worker accepted the job within 60 s"}
     with pytest.raises(KafkaJobTimedOut) as caught:
         operator().execute_complete(
-            context(), event, job=replace(handle(), reply="plain").to_json()
+            context(), event, job=handle()._replace(reply="plain").to_json()
         )
     assert str(caught.value) == (
         "not_started: no reply came in time. Topic 'jobs.requests' does not exist any more: "
