@@ -94,6 +94,14 @@ test-browser: $(BROWSER_READY)  ## Run the tests of the board in Chromium, which
 test-all: $(READY)  ## Run all tests, including long ones, except those in a browser.
 	@$(BIN)/python -m pytest --ignore tests/browser $(TESTS)
 
+# Each folder in workers/ has a makefile with the targets lint, test and conformance.
+LANGUAGE ?= $(notdir $(wildcard workers/*))
+
+test-workers: $(READY)  ## Test the workers in other languages (LANGUAGE=go selects one).
+	@for language in $(LANGUAGE); do \
+		$(MAKE) --no-print-directory -C workers/$$language lint test conformance \
+			KAFKA_BRIDGE=$(abspath $(BIN))/kafka-bridge || exit 1; done
+
 chaos: $(READY)  ## Kill, freeze and restart workers and a broker for two minutes; check that no job is lost.
 	@$(BIN)/python -m pytest -m long -s tests/integration/worker/test_chaos.py
 
