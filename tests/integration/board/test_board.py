@@ -1,4 +1,4 @@
-"""``kafka-bridge board`` in a process of its own, with a worker, on a broker that goes and comes."""
+"""``kafka-bridge board`` and a worker as processes, on a broker that goes and comes back."""
 
 from __future__ import annotations
 
@@ -124,24 +124,23 @@ def test_page_and_stream_show_a_job_from_its_request_to_its_end(
     """With its progress; then its result, and the numbers for Prometheus."""
     assert "<title>Jobs</title>" in site.board.get("").text
     eventually(lambda: not site.get("api/jobs")["status"]["is_reading"], "the board has read all")
-    states: list[tuple[str, Any]] = []
+    messages: list[dict[str, Any]] = []
+    site.follow(messages.append)
+    eventually(lambda: messages, "the stream is open")
 
-    def seen(changes: dict[str, Any]) -> None:
-        for job in changes["jobs"] or []:
-            states.append((job["state"], job["progress"]))
+    def states() -> list[tuple[str, Any]]:
+        jobs = (job for each in messages for job in each["jobs"] or ())
+        return [(job["state"], job["progress"]) for job in jobs]
 
-    site.follow(seen)
     job = site.submit(tmp_path / "go")
     half = {"completed": 1.0, "total": 2.0, "unit": "files"}
-    eventually(lambda: ("RUNNING", half) in states, "the stream has the progress")
+    eventually(lambda: ("RUNNING", half) in states(), "the stream has the progress")
     shown = site.get(f"api/jobs/{job}")
     assert (shown["job"]["worker_id"], shown["job"]["progress"]) == ("w-1", half)
-    running = (
-        f'kafka_bridge_board_jobs_running{{job_type="files.audit",topic="{REQUEST_TOPIC}"}} 1.0'
-    )
-    assert running in site.board.get("metrics").text
+    labels = f'job_type="files.audit",topic="{REQUEST_TOPIC}"'
+    assert f"_jobs_running{{{labels}}} 1.0" in site.board.get("metrics").text
     (tmp_path / "go").touch()
-    eventually(lambda: states[-1][0] == "SUCCEEDED", "the stream has the end")
+    eventually(lambda: states()[-1][0] == "SUCCEEDED", "the stream has the end")
     assert site.get(f"api/jobs/{job}/data")["result"]["text"] == '"audited"'
     assert site.get("api/dead-letters")["letters"] == []
 
