@@ -101,7 +101,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
             process.wait(STOP_SECONDS)
 
 
-@pytest.mark.parametrize("broker", ["embedded", "apache"])
+@pytest.mark.parametrize("broker", ["embedded", pytest.param("apache", marks=pytest.mark.long)])
 @pytest.mark.timeout(SECONDS + 60)
 def test_commands_of_the_quickstart_run_a_job(
     broker: str, folder: Path, request: pytest.FixtureRequest

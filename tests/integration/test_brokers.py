@@ -255,6 +255,7 @@ def test_no_java_process_outlives_a_killed_command(
         eventually(lambda: gone(java.pid), "the Java process ends")
 
 
+@pytest.mark.long
 def test_data_and_address_survive_a_kill(
     private_broker: ApacheKafka, unique_name: UniqueName
 ) -> None:
@@ -292,6 +293,7 @@ def test_a_paused_broker_hangs_and_a_stopped_one_refuses(
     assert answers(address)
 
 
+@pytest.mark.long
 def test_a_taken_port_is_no_obstacle(
     private_broker: ApacheKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,6 +156,7 @@ def test_failing_task_shows_its_error(airflow: LocalAirflow) -> None:
         airflow.xcom("harness_failing", run_id, "fail")
 
 
+@pytest.mark.long
 def test_mapped_tasks_all_run(airflow: LocalAirflow) -> None:
     """Forty mapped tasks get through, more than run at once; each one's XCom can be read."""
     run_id = airflow.trigger("harness_mapped")
@@ -166,6 +167,7 @@ def test_mapped_tasks_all_run(airflow: LocalAirflow) -> None:
     assert task["map_index"] == 39
 
 
+@pytest.mark.long
 def test_killed_triggerer_resumes_its_triggers(airflow: LocalAirflow, tmp_path: Path) -> None:
     """A task that is deferred while the triggerer is killed completes with the next triggerer."""
     ready = tmp_path / "ready"
@@ -200,6 +202,7 @@ def test_every_component_listens_on_loopback_only(airflow: LocalAirflow) -> None
     assert {s.laddr.ip for s in sockets} == {config.LOOPBACK}
 
 
+@pytest.mark.long
 def test_component_that_dies_by_itself_is_an_error(airflow: LocalAirflow, tmp_path: Path) -> None:
     """A wait does not go on when a component has died: it names the component and its log."""
     ready = tmp_path / "ready"

@@ -1,6 +1,6 @@
 """Odd records on every topic and odd calls on the callback port, beside honest jobs.
 
-A minute of it belongs to every test run; ``make fuzz`` does ten (``FUZZ_SECONDS``, ``FUZZ_SEED``).
+Half a minute of it belongs to every test run; ``make fuzz`` does ten (``FUZZ_SECONDS``, ``FUZZ_SEED``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .attacker import Attacker
 from .caller import OddCaller
 
 HERE = Path(__file__).parent
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "60"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "30"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 HONEST_SECONDS = 120.0
 """How long a run of honest jobs may take on a busy machine; quiet, it takes 15 s."""
