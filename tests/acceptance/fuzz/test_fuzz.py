@@ -1,6 +1,7 @@
 """Odd records on every topic and odd calls on the callback port, beside honest jobs.
 
-Half a minute of it belongs to every test run; ``make fuzz`` does ten (``FUZZ_SECONDS``, ``FUZZ_SEED``).
+Half a minute of it belongs to every test run. ``make fuzz`` does ten (``FUZZ_SECONDS``,
+``FUZZ_SEED``).
 """
 
 from __future__ import annotations
