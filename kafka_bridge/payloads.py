@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
@@ -15,6 +15,13 @@ BYTES = "application/octet-stream"
 
 MOST_PARTS = 100
 """How many faulty parts are searched for the one to name: each search writes the part as JSON."""
+
+
+class Encoded(NamedTuple):
+    """A value that :func:`to_bytes` has made already, elsewhere."""
+
+    data: bytes | None
+    media_type: str | None
 
 
 def to_bytes(value: Any, what: str) -> tuple[bytes | None, str | None]:
@@ -28,6 +35,8 @@ def to_bytes(value: Any, what: str) -> tuple[bytes | None, str | None]:
     """
     if value is None:
         return None, None
+    if type(value) is Encoded:
+        return value
     if isinstance(value, bytes):
         return value, BYTES
     try:

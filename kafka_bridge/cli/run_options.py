@@ -23,6 +23,15 @@ Concurrency = Annotated[
         help="The number of jobs that this process runs at the same time.",
     ),
 ]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        envvar="KAFKA_BRIDGE_PROCESSES",
+        metavar="N",
+        help="The number of jobs that run at the same time in child processes (process=True).",
+    ),
+]
 Grace = Annotated[
     float | None,
     typer.Option(

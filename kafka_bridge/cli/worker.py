@@ -6,6 +6,7 @@ import importlib
 import logging
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -22,10 +23,12 @@ from kafka_bridge.cli.run_options import (
     Level,
     MetricsHost,
     MetricsPort,
+    Processes,
     override,
 )
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker import Worker
+from kafka_bridge.worker.processes.address import WorkerAddress
 
 app = App()
 
@@ -51,6 +54,7 @@ def run(
     bootstrap_servers: BootstrapServers = None,
     config_file: ConfigFile = None,
     concurrency: Concurrency = None,
+    processes: Processes = None,
     grace: Grace = None,
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = None,
@@ -69,21 +73,29 @@ def run(
         bootstrap_servers,
         config_file,
         concurrency=concurrency,
+        processes=processes,
         grace=grace,
         metrics_port=metrics_port,
         metrics_host=metrics_host,
     )
+    worker.child_set_up = partial(set_up_logging, log_level, log_format)
     log = logging.getLogger("kafka_bridge.worker")
     log.info(
-        "Worker %s of group %s: job types %s from topic %s, concurrency %d",
+        "Worker %s of group %s: job types %s from topic %s, concurrency %d%s",
         worker.worker_id,
         worker.group_id,
         ", ".join(sorted(worker.handlers)) or "(none)",
         worker.request_topic,
         worker.concurrency,
+        _processes(worker),
     )
     worker.run(on_ready=lambda: log.info("Ready for jobs"))
     log.info("Stopped")
+
+
+def _processes(worker: Worker) -> str:
+    has_any = any(handler.in_process for handler in worker.handlers.values())
+    return f", processes {worker.processes}" if has_any else ""
 
 
 def load_worker(target: str, app_dir: Path) -> Worker:
@@ -105,6 +117,7 @@ def load_worker(target: str, app_dir: Path) -> Worker:
         raise ConfigurationError(
             f"{target} is a {type(found).__name__}, not a kafka_bridge.worker.Worker"
         )
+    found.address = WorkerAddress(module_name, attribute)
     return found
 
 

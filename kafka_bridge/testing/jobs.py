@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from kafka_bridge.kafka.records import Received, Record
@@ -25,10 +25,11 @@ from kafka_bridge.protocol.messages import (
 )
 from kafka_bridge.protocol.topics import RESPONSE_TOPIC
 from kafka_bridge.worker import Worker
+from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime.admission import Admission
-from kafka_bridge.worker.runtime.capacity import Capacity
-from kafka_bridge.worker.runtime.executor import Executor, event_loop
+from kafka_bridge.worker.runtime.capacity import capacity_for
+from kafka_bridge.worker.runtime.executor import event_loop
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
 from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot, Unfinished
 from kafka_bridge.worker.runtime.mailbox import Mailbox
@@ -36,7 +37,7 @@ from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.publishing import Publishing
 from kafka_bridge.worker.runtime.reporter import Sender
 from kafka_bridge.worker.runtime.scheduler import assemble
-from kafka_bridge.worker.runtime.slots import Slots
+from kafka_bridge.worker.settings import WorkerSettings
 
 POLL_SECONDS = 0.02
 
@@ -158,12 +159,17 @@ def do_job(
     :raises TimeoutError: the job did not end in time
     """
     cancels, unpublished = _Cancels(), _Unpublished()
-    with contextlib.closing(Heartbeats()) as heartbeats, event_loop() as loop:
-        executor = Executor(1, loop)
+    settings = replace(worker.settings(), concurrency=1, processes=1)
+    with (
+        _handlers(worker, request.job_type, settings) as handlers,
+        contextlib.closing(Heartbeats()) as heartbeats,
+        event_loop() as loop,
+    ):
+        capacity = capacity_for(settings, handlers, loop)
         scheduler = assemble(
-            Admission(worker.handlers, worker.max_deliveries, _Ledger(external_id), cancels),
+            Admission(handlers, worker.max_deliveries, _Ledger(external_id), cancels),
             Publishing(sender, worker.worker_id),
-            Capacity(Slots(1), executor),
+            capacity,
             unpublished,
             heartbeats,
             Membership(math.inf),
@@ -179,12 +185,25 @@ def do_job(
                 job = f"{request.correlation_id} ({request.job_type})"
                 raise TimeoutError(f"job {job} did not end within {timeout:g} s")
             scheduler.work()
-            executor.start_waiting()
+            capacity.start_waiting()
             if time.monotonic() >= cancel_at and not cancels.reasons:
                 cancels.reasons[request.correlation_id] = "the test cancelled it"
                 scheduler.cancel(request.correlation_id)
             scheduler.mailbox.wait(POLL_SECONDS)
     return unpublished.error
+
+
+@contextlib.contextmanager
+def _handlers(
+    worker: Worker, job_type: str, settings: WorkerSettings
+) -> Iterator[Mapping[str, Handler]]:
+    """Give the handlers for a job; one with ``process=True`` has a process."""
+    handler = worker.handlers.get(job_type)
+    if handler is None or not handler.in_process:
+        yield worker.handlers
+        return
+    with worker.serving(settings) as served:
+        yield served.handlers
 
 
 class _Given:

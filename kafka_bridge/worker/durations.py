@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import TypeAlias
+
+from kafka_bridge.protocol.errors import ConfigurationError
 
 Duration: TypeAlias = timedelta | float
 """A timedelta, or seconds."""
@@ -12,3 +15,14 @@ Duration: TypeAlias = timedelta | float
 def in_seconds(duration: Duration) -> float:
     """Return a duration in seconds."""
     return duration.total_seconds() if isinstance(duration, timedelta) else duration
+
+
+def kill_seconds(duration: Duration) -> float:
+    """Return ``kill_after`` in seconds.
+
+    :raises ConfigurationError: it is negative or infinite
+    """
+    seconds = in_seconds(duration)
+    if not 0 <= seconds < math.inf:
+        raise ConfigurationError(f"kill_after must be 0 s or more, and finite, not {seconds} s")
+    return seconds

@@ -17,6 +17,7 @@ from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.media_types import is_json
 from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.worker.context import JobContext
+from kafka_bridge.worker.durations import Duration, kill_seconds
 from kafka_bridge.worker.errors import ApplicationError, invalid_payload
 from kafka_bridge.worker.retries import RetryPolicy
 
@@ -28,6 +29,10 @@ class Handler:
     :param payload: validates its payload; None if it has no payload parameter
     :param concurrency: how many jobs of the type run at a time in a process; None: only the
         worker's own limit applies
+    :param in_process: whether it runs in a child process of the worker
+    :param kill_after: seconds from a stop request until its process is killed; None: as the worker
+        says
+    :param elsewhere: runs its jobs in its place, as ``runtime.calls.call_handler`` does here
     """
 
     job_type: str
@@ -37,6 +42,9 @@ class Handler:
     is_async: bool
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     concurrency: int | None = None
+    in_process: bool = False
+    kill_after: float | None = None
+    elsewhere: Callable[..., Any] | None = None
 
     @classmethod
     def of(
@@ -45,14 +53,22 @@ class Handler:
         function: Callable[..., Any],
         retry: RetryPolicy | None = None,
         concurrency: int | None = None,
+        *,
+        in_process: bool = False,
+        kill_after: Duration | None = None,
     ) -> Handler:
         """Return a handler for a function, by its signature.
 
-        :raises ConfigurationError: it cannot be a handler, or ``concurrency`` is below 1
+        :raises ConfigurationError: it cannot be a handler, ``concurrency`` is below 1, or
+            ``kill_after`` is negative or is given without ``in_process``
         """
         if concurrency is not None and concurrency < 1:
             raise ConfigurationError(
                 f"the concurrency of {job_type!r} must be at least 1, not {concurrency}"
+            )
+        if kill_after is not None and not in_process:
+            raise ConfigurationError(
+                f"kill_after of {job_type!r} needs process=True: only a process can be killed"
             )
         positional = _parameters(job_type, function)
         wanted = None if len(positional) == 1 else _annotation(function, positional[1].name)
@@ -64,6 +80,8 @@ class Handler:
             is_async=inspect.iscoroutinefunction(_called(function)),
             retry=retry or RetryPolicy(),
             concurrency=concurrency,
+            in_process=in_process,
+            kill_after=None if kill_after is None else kill_seconds(kill_after),
         )
 
     def arguments(self, request: JobRequest) -> tuple[Any, ...]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ByteSize, TypeAdapter
+
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.topics import (
     CONTROL_TOPIC,
@@ -15,11 +17,13 @@ from kafka_bridge.protocol.topics import (
     REQUEST_TOPIC,
     RESPONSE_TOPIC,
 )
-from kafka_bridge.worker.durations import in_seconds
+from kafka_bridge.worker.durations import in_seconds, kill_seconds
 
 GRACE_SECONDS = 30.0
 MAX_DELIVERIES = 5
 """A job that this many workers started without finishing it probably kills them."""
+KILL_AFTER_SECONDS = 10.0
+"""How long a handler in a process may take to stop before its process is killed."""
 ALL_INTERFACES = "0.0.0.0"  # noqa: S104  probes and scrapes come from other hosts
 HIGHEST_PORT = 65_535
 
@@ -34,6 +38,11 @@ class WorkerSettings:
     :param metrics_host: the address that the port is opened on
     :param response_topic: where most events of this service go; each request names its own topic
     :param job_log: whether the start and the end of each job are logged
+    :param processes: how many jobs run at a time in child processes, of handlers with
+        ``process=True``
+    :param kill_after: seconds from a stop request until the process of a handler is killed
+    :param max_jobs_per_process: a child process is replaced after so many jobs
+    :param max_memory_per_process: bytes, or text such as ``2GiB``, that a child process may hold
     :raises ConfigurationError: a value is not possible
     """
 
@@ -49,6 +58,10 @@ class WorkerSettings:
     metrics_host: str = ALL_INTERFACES
     response_topic: str = RESPONSE_TOPIC
     job_log: bool = True
+    processes: int = 1
+    kill_after: float = KILL_AFTER_SECONDS
+    max_jobs_per_process: int | None = None
+    max_memory_per_process: int | None = None
 
     def __post_init__(self) -> None:
         if not self.group_id:
@@ -65,16 +78,31 @@ class WorkerSettings:
         ):
             if not getattr(self, name):
                 raise ConfigurationError(f"{name} must not be empty")
-        for name in ("concurrency", "max_deliveries"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} must be at least 1, not {getattr(self, name)}")
+        self._check_numbers()
         object.__setattr__(self, "grace", in_seconds(self.grace))
         if not 0 <= self.grace < math.inf:
             raise ConfigurationError(f"grace must be 0 s or more, and finite, not {self.grace} s")
+        object.__setattr__(self, "kill_after", kill_seconds(self.kill_after))
+        self._convert_memory(self.max_memory_per_process)
         if self.metrics_port is not None and not 0 <= self.metrics_port <= HIGHEST_PORT:
             raise ConfigurationError(
                 f"metrics_port must be between 0 and {HIGHEST_PORT}, not {self.metrics_port}"
             )
+
+    def _check_numbers(self) -> None:
+        for name in ("concurrency", "max_deliveries", "processes", "max_jobs_per_process"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise ConfigurationError(f"{name} must be at least 1, not {number}")
+
+    def _convert_memory(self, value: int | str | None) -> None:
+        try:
+            size = None if value is None else _size(value)
+            object.__setattr__(self, "max_memory_per_process", size)
+        except ValueError:
+            raise ConfigurationError(
+                f"max_memory_per_process must be {_SIZE}, not {value!r:.100}"
+            ) from None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> WorkerSettings:
@@ -110,6 +138,20 @@ class WorkerSettings:
         return cls(**({"group_id": ""} | values))
 
 
+_SIZE = "a number of bytes, or text such as 512MiB or 2GiB"
+
+
+def _size(value: Any) -> int:
+    """Return a number of bytes, or a text such as ``2GiB``, as a number.
+
+    :raises ValueError: it is neither, or below 1
+    """
+    found = TypeAdapter(ByteSize).validate_python(value)  # a ValidationError is a ValueError
+    if found < 1:
+        raise ValueError(value)
+    return int(found)
+
+
 def _whole_number(text: str) -> int:
     return int(text)
 
@@ -138,6 +180,10 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "metrics_host": ("KAFKA_BRIDGE_METRICS_HOST", str),
     "response_topic": ("KAFKA_BRIDGE_RESPONSE_TOPIC", str),
     "job_log": ("KAFKA_BRIDGE_JOB_LOG", _switch),
+    "processes": ("KAFKA_BRIDGE_PROCESSES", _whole_number),
+    "kill_after": ("KAFKA_BRIDGE_KILL_AFTER_SECONDS", _number),
+    "max_jobs_per_process": ("KAFKA_BRIDGE_MAX_JOBS_PER_PROCESS", _whole_number),
+    "max_memory_per_process": ("KAFKA_BRIDGE_MAX_MEMORY_PER_PROCESS", _size),
 }
 """For each setting, its variable and the function that converts the variable's text."""
 
@@ -145,6 +191,7 @@ _EXPECTED: Mapping[Callable[[str], Any], str] = {
     _whole_number: "a whole number",
     _number: "a number",
     _switch: "on or off",
+    _size: _SIZE,
 }
 
 

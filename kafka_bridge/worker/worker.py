@@ -19,6 +19,9 @@ from kafka_bridge.worker.durations import Duration
 from kafka_bridge.worker.environment import unused_variables
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import MetricSource
+from kafka_bridge.worker.processes.address import WorkerAddress, address_of
+from kafka_bridge.worker.processes.role import refuse_in_child
+from kafka_bridge.worker.processes.serving import Serving, serving
 from kafka_bridge.worker.retries import Backoff, RetryPolicy
 from kafka_bridge.worker.runtime.run import WorkerRun, WorkerSpec
 from kafka_bridge.worker.settings import WorkerSettings
@@ -67,6 +70,14 @@ class Worker:
         ``jobs.responses``. Each request names its own response topic. The worker checks its
         permissions on this one when it starts, and waits for them if they are missing
     :param job_log: whether the start and the end of each job are logged; by default they are
+    :param processes: how many jobs of handlers with ``process=True`` run at a time, each in a child
+        process; by default 1. They do not count against ``concurrency``
+    :param kill_after: how long such a handler may go on after a stop request, a timedelta or
+        seconds; then its process is killed. By default 10 s
+    :param max_jobs_per_process: after so many jobs a child process is replaced; by default never
+    :param max_memory_per_process: a job whose child process holds more memory fails, and the
+        process is replaced: bytes, or text such as ``2GiB``. By default there is no limit. Only on
+        Linux
     :ivar kafka: the properties that the program gave; None if the environment's are used
     :ivar kafka_from: where these properties come from, for errors
     :ivar callback_topic: the topic where a gateway keeps callbacks; the worker checks its
@@ -74,6 +85,8 @@ class Worker:
     :ivar metric_sources: other sources of metrics, served together with the worker's own
     :ivar lifespan: makes a context that is entered when a broker has answered, before the worker
         consumes, and exited after its last job; by default an empty one
+    :ivar address: where child processes find this worker; by default it is searched for
+    :ivar child_set_up: called in each child process before it imports the program
     :raises ConfigurationError: a value is not possible
     """
 
@@ -93,6 +106,10 @@ class Worker:
         metrics_host: str | None = None,
         response_topic: str | None = None,
         job_log: bool | None = None,
+        processes: int | None = None,
+        kill_after: Duration | None = None,
+        max_jobs_per_process: int | None = None,
+        max_memory_per_process: int | str | None = None,
     ) -> None:
         settings = WorkerSettings.given(
             {
@@ -108,6 +125,10 @@ class Worker:
                 "metrics_host": metrics_host,
                 "response_topic": response_topic,
                 "job_log": job_log,
+                "processes": processes,
+                "kill_after": kill_after,
+                "max_jobs_per_process": max_jobs_per_process,
+                "max_memory_per_process": max_memory_per_process,
             }
         )
         self.group_id = settings.group_id
@@ -122,6 +143,12 @@ class Worker:
         self.metrics_host = settings.metrics_host
         self.response_topic = settings.response_topic
         self.job_log = settings.job_log
+        self.processes = settings.processes
+        self.kill_after: Duration = settings.kill_after
+        self.max_jobs_per_process = settings.max_jobs_per_process
+        self.max_memory_per_process: int | str | None = settings.max_memory_per_process
+        self.address: WorkerAddress | None = None
+        self.child_set_up: Callable[[], None] | None = None
         self.callback_topic: str | None = None
         self.metric_sources: list[MetricSource] = []
         self.lifespan: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
@@ -155,6 +182,8 @@ class Worker:
         backoff: Backoff | None = None,
         non_retryable_errors: tuple[type[Exception], ...] = (),
         concurrency: int | None = None,
+        process: bool = False,
+        kill_after: Duration | None = None,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Make the decorated function, sync or async, the handler of a job type.
 
@@ -170,6 +199,10 @@ class Worker:
             Airflow task may still retry, unless it is ``ApplicationError(retryable=False)``
         :param concurrency: how many jobs of this type run at a time in this process, within the
             worker's own limit
+        :param process: whether the handler runs in a child process, for work that needs a
+            processor for itself, or that may crash or hang
+        :param kill_after: how long it may go on after a stop request, a timedelta or seconds; then
+            its process is killed. By default the worker's
         :raises ConfigurationError: the job type has a handler already, the function cannot be a
             handler, or a number is not possible
         """
@@ -178,7 +211,14 @@ class Worker:
         def register(function: Callable[P, R]) -> Callable[P, R]:
             if job_type in self.handlers:
                 raise ConfigurationError(f"job type {job_type!r} already has a handler")
-            self.handlers[job_type] = Handler.of(job_type, function, retry, concurrency)
+            self.handlers[job_type] = Handler.of(
+                job_type,
+                function,
+                retry,
+                concurrency,
+                in_process=process,
+                kill_after=kill_after,
+            )
             return function
 
         return register
@@ -210,28 +250,43 @@ class Worker:
         does, or until it is told to stop.
 
         :param on_ready: called once, when the first partitions are assigned
-        :raises ConfigurationError: no handler is registered, or Kafka is not configured
+        :raises ConfigurationError: no handler is registered, Kafka is not configured, or child
+            processes cannot run the handlers with ``process=True``
         :raises KafkaError: Kafka cannot be used, and waiting would not help
         """
         if not self.handlers:
             raise ConfigurationError(
                 "the worker has no handler: decorate a function with @worker.job(…)"
             )
+        refuse_in_child()
         for unused in unused_variables(self.settings(), self.kafka, os.environ):
             _log.warning("%s", unused)
-        spec = WorkerSpec(
-            self.settings(),
-            self.handlers,
-            self.kafka_config(),
-            self._servers_from(),
-            self.callback_topic,
-            self.metric_sources,
-            self.lifespan,
-        )
+        kafka = self.kafka_config()
         try:
-            WorkerRun(spec, on_ready, self._stopping).run()
+            with self.serving(self.settings()) as served:
+                spec = WorkerSpec(
+                    self.settings(),
+                    served.handlers,
+                    kafka,
+                    self._servers_from(),
+                    self.callback_topic,
+                    [*self.metric_sources, *served.metrics],
+                    self.lifespan,
+                )
+                WorkerRun(spec, on_ready, self._stopping).run()
         finally:
             self._stopping.clear()
+
+    def serving(self, settings: WorkerSettings) -> AbstractContextManager[Serving]:
+        """Return a context with the child processes of handlers with ``process=True``, if any.
+
+        :param settings: say how many there are, and when one is replaced
+        :raises ConfigurationError: on entry: the processes cannot run, or do not find the handlers
+        """
+        return serving(self.handlers, settings, self._address, self.child_set_up)
+
+    def _address(self) -> WorkerAddress:
+        return self.address or address_of(self, self.handlers.values())
 
     def _servers_from(self) -> str:
         given = self.kafka or {}

@@ -49,6 +49,11 @@ class Lane:
         return len(self.begun) + len(self.fresh)
 
     @property
+    def is_in_processes(self) -> bool:
+        """Whether its jobs run in child processes."""
+        return self.handler is not None and self.handler.in_process
+
+    @property
     def has_room(self) -> bool:
         """Whether another job may be queued here."""
         return len(self.begun) + len(self.fresh) < self.limit
@@ -96,6 +101,8 @@ class Backlog:
             if handler.concurrency is not None
         }
         self._lanes = [self._shared, *self._own.values()]
+        self._in_threads = [each for each in self._lanes if not each.is_in_processes]
+        self._in_processes = [each for each in self._lanes if each.is_in_processes]
         self._arrivals = 0
         self._is_full = False
 
@@ -165,18 +172,33 @@ class Backlog:
         :param until: called before each: whether to stop
         :param is_open: called for a type with a lane of its own: whether a job of it could start
         """
+        self._sift(self._in_threads, goes, until, is_open)
+
+    def sift_processes(
+        self, goes: Callable[[InFlightJob], bool], *, is_open: Callable[[Handler], bool]
+    ) -> None:
+        """Do the same with the job types that run in child processes: their slots are others."""
+        self._sift(self._in_processes, goes, lambda: False, is_open)
+
+    def _sift(
+        self,
+        lanes: list[Lane],
+        goes: Callable[[InFlightJob], bool],
+        until: Callable[[], bool],
+        is_open: Callable[[Handler], bool],
+    ) -> None:
         kept: dict[Lane, list[InFlightJob]] = {}
-        while not until() and (lane := self._next(is_open)) is not None:
+        while not until() and (lane := self._next(lanes, is_open)) is not None:
             job = lane.pop()
             if not goes(job):
                 kept.setdefault(lane, []).append(job)
         for lane, jobs in kept.items():
             lane.put_back(jobs)
 
-    def _next(self, is_open: Callable[[Handler], bool]) -> Lane | None:
+    def _next(self, lanes: list[Lane], is_open: Callable[[Handler], bool]) -> Lane | None:
         """Return the lane of the next job."""
         chosen, turn = None, (True, self._arrivals + 1)
-        for lane in self._lanes:
+        for lane in lanes:
             first = lane.first()
             if first is None or first.turn >= turn:
                 continue

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Mapping
+
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.runtime.executor import Executor
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
-from kafka_bridge.worker.runtime.slots import Slots
+from kafka_bridge.worker.runtime.slots import ProcessSlots, Slots
+from kafka_bridge.worker.settings import WorkerSettings
 
 GIVE_WAY_SECONDS = 0.02
 """How long accepted jobs may keep the polling thread from accepting new ones: a fifth of the time
@@ -13,16 +17,58 @@ for which jobs are accepted ahead, so that these never run out meanwhile."""
 
 
 class Capacity:
-    """Slots for accepted jobs, and the executor that runs them. For the polling thread alone."""
+    """Slots for accepted jobs, and the executors that run them. For the polling thread alone.
 
-    def __init__(self, slots: Slots, executor: Executor) -> None:
+    :param in_processes: the executor of jobs that run in child processes; None if there are none
+    """
+
+    def __init__(
+        self, slots: Slots, executor: Executor, in_processes: Executor | None = None
+    ) -> None:
         self.slots = slots
         self.executor = executor
+        self.in_processes = in_processes
         self._suspect: InFlightJob | None = None
+
+    @property
+    def running(self) -> int:
+        """How many jobs run."""
+        others = self.in_processes
+        return self.executor.running + (0 if others is None else others.running)
+
+    @property
+    def most(self) -> int:
+        """How many jobs may run at a time."""
+        others = self.slots.in_processes
+        return self.slots.concurrency + (0 if others is None else others.concurrency)
+
+    @property
+    def taken(self) -> int:
+        """How many slots are in use."""
+        others = self.slots.in_processes
+        return self.slots.taken + (0 if others is None else others.taken)
+
+    def submit(self, job: InFlightJob) -> None:
+        """Give an accepted job to its executor."""
+        others = self.in_processes
+        executor = self.executor if others is None or not job.handler.in_process else others
+        executor.submit(job)
+
+    def start_waiting(self) -> None:
+        """Start accepted jobs."""
+        self.executor.start_waiting()
+        if self.in_processes is not None:
+            self.in_processes.start_waiting()
+
+    def when_ended(self, ended: Callable[[InFlightJob], None]) -> None:
+        """Have this called on any thread when a handler has ended, in whatever way."""
+        self.executor.ended = ended
+        if self.in_processes is not None:
+            self.in_processes.ended = ended
 
     def work(self) -> None:
         """Start accepted jobs, and see how quick they are."""
-        self.executor.start_waiting()
+        self.start_waiting()
         self.executor.give_way(GIVE_WAY_SECONDS)
         self.slots.look(self.executor.started)
 
@@ -44,3 +90,18 @@ class Capacity:
             self._suspect = job
         self.slots.reserve(job, handler)
         return True
+
+
+def capacity_for(
+    settings: WorkerSettings, handlers: Mapping[str, Handler], loop: asyncio.AbstractEventLoop
+) -> Capacity:
+    """Return the capacity of a worker with these handlers, by job type.
+
+    :param loop: runs the coroutines
+    """
+    slots, executor = Slots(settings.concurrency), Executor(settings.concurrency, loop)
+    in_processes = frozenset(name for name, handler in handlers.items() if handler.in_process)
+    if not in_processes:
+        return Capacity(slots, executor)
+    slots.in_processes = ProcessSlots(settings.processes, in_processes)
+    return Capacity(slots, executor, Executor(settings.processes, loop))

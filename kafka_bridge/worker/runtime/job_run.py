@@ -6,13 +6,16 @@ import asyncio
 from typing import Any
 
 from kafka_bridge.payloads import to_bytes
-from kafka_bridge.protocol.errors import PayloadNotSerialisable
-from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobState, utc_now
+from kafka_bridge.protocol.messages import ErrorType, JobState, utc_now
 from kafka_bridge.worker.cancellation import JobStopped, StopReason, StopSignal
-from kafka_bridge.worker.context import JobContext
-from kafka_bridge.worker.errors import errors_in, failure, failure_of, is_stop
+from kafka_bridge.worker.errors import failure, is_stop
 from kafka_bridge.worker.logs import job_logging
-from kafka_bridge.worker.runtime import children
+from kafka_bridge.worker.runtime.calls import (
+    call_async_handler,
+    call_handler,
+    failure_in,
+    stop_message,
+)
 from kafka_bridge.worker.runtime.expiry import too_late
 from kafka_bridge.worker.runtime.in_flight import InFlightJob, Outcome
 
@@ -68,35 +71,14 @@ def _begin(job: InFlightJob) -> Outcome | None:
 
 def _call(job: InFlightJob) -> Any:
     handler = job.handler
-    context, arguments = _context(job), handler.arguments(job.request)
-
-    def call() -> Any:
-        with children.ending():
-            return handler.collected(handler.function(context, *arguments))
-
-    return handler.retry.call(call, job.stop.wait, _retry_notes(job))
+    call = handler.elsewhere or call_handler
+    return call(handler, job.request, job.reporter, job.stop, job.note_retry)
 
 
 async def _call_async(job: InFlightJob) -> Any:
-    handler = job.handler
-    context, arguments = _context(job), handler.arguments(job.request)
-
-    async def call() -> Any:
-        with children.ending():
-            return handler.collected(await handler.function(context, *arguments))
-
-    return await handler.retry.call_async(call, _retry_notes(job))
-
-
-def _context(job: InFlightJob) -> JobContext:
-    return JobContext(job.request, job.reporter, job.stop)
-
-
-def _retry_notes(job: InFlightJob) -> Any:
-    def note(attempt: int, error: BaseException, seconds: float) -> None:
-        job.note_retry(attempt, failure_of(error, job.handler.retry.non_retryable_errors), seconds)
-
-    return note
+    return await call_async_handler(
+        job.handler, job.request, job.reporter, job.stop, job.note_retry
+    )
 
 
 def _succeeded(job: InFlightJob, value: Any) -> Outcome:
@@ -110,14 +92,8 @@ def _succeeded(job: InFlightJob, value: Any) -> Outcome:
 def _failed(job: InFlightJob, error: BaseException) -> Outcome:
     if job.stop.reason is not None and is_stop(error):
         return _stopped(job.stop, error)
-    facts = {"error": _failure(job, error)} | _stop_requested(job.stop)
+    facts = {"error": failure_in(job.handler, error)} | _stop_requested(job.stop)
     return Outcome(JobState.FAILED, facts)
-
-
-def _failure(job: InFlightJob, error: BaseException) -> JobFailure:
-    if isinstance(error, PayloadNotSerialisable):
-        return failure("result_not_serialisable", str(error), retryable=False)
-    return failure_of(error, job.handler.retry.non_retryable_errors)
 
 
 def _stop_requested(stop: StopSignal) -> dict[str, Any]:
@@ -129,8 +105,7 @@ def _stop_requested(stop: StopSignal) -> dict[str, Any]:
 
 def _stopped(stop: StopSignal, error: BaseException) -> Outcome:
     """Return the outcome of a job that stopped as asked, with the handler's own message."""
-    messages = (str(each) for each in errors_in(error) if isinstance(each, JobStopped))
-    message = next(messages, stop.message)
+    message = stop_message(error, stop.message)
     if stop.reason is StopReason.DEADLINE:
         reason = failure(ErrorType.DEADLINE_EXCEEDED, f"stopped: {message}", retryable=True)
         return Outcome(JobState.FAILED, {"error": reason})

@@ -59,6 +59,10 @@ class Scheduler:
             until=lambda: not everyone and not slots.any_free(),
             is_open=lambda handler: everyone or slots.free_for(handler),
         )
+        if slots.in_processes is not None:
+            self.intake.backlog.sift_processes(
+                self._leaves_queue, is_open=lambda handler: everyone or slots.free_for(handler)
+            )
 
     def drain(self) -> None:
         """Do what a worker does that is stopping: accept nothing.
@@ -144,7 +148,7 @@ class Scheduler:
         if error is not None:
             self.mailbox.call_soon(self._not_accepted, job, error)
         elif job.try_enter(Phase.READY):
-            self.capacity.executor.submit(job)
+            self.capacity.submit(job)
 
     def _not_accepted(self, job: InFlightJob, error: BaseException) -> None:
         self.capacity.slots.free(job)
@@ -239,5 +243,5 @@ def assemble(
         membership,
     )
     scheduler = Scheduler(admission, assignment, intake, capacity, publishing, mailbox, observer)
-    capacity.executor.ended = scheduler.handler_ended
+    capacity.when_ended(scheduler.handler_ended)
     return scheduler

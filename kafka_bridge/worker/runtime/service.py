@@ -24,10 +24,10 @@ from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer, Waiting, WorkerStatus
 from kafka_bridge.worker.runtime.admission import Admission
 from kafka_bridge.worker.runtime.allocator import release_large_blocks
-from kafka_bridge.worker.runtime.capacity import Capacity
+from kafka_bridge.worker.runtime.capacity import capacity_for
 from kafka_bridge.worker.runtime.dead_letters import DeadLetters
 from kafka_bridge.worker.runtime.earlier_commits import finished_above
-from kafka_bridge.worker.runtime.executor import Executor, event_loop
+from kafka_bridge.worker.runtime.executor import event_loop
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
 from kafka_bridge.worker.runtime.ledger import Ledger
 from kafka_bridge.worker.runtime.mailbox import Mailbox
@@ -35,7 +35,6 @@ from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.publishing import Publishing
 from kafka_bridge.worker.runtime.scheduler import Scheduler, assemble
 from kafka_bridge.worker.runtime.skipped_requests import SkippedRequests
-from kafka_bridge.worker.runtime.slots import Slots
 from kafka_bridge.worker.runtime.topic_access import TopicAccess
 from kafka_bridge.worker.settings import WorkerSettings
 
@@ -123,11 +122,11 @@ class Service:
         settings, config, mailbox = self._settings, self._config, self._mailbox
         heartbeats = stack.enter_context(contextlib.closing(Heartbeats()))
         loop = stack.enter_context(event_loop())
-        executor = Executor(settings.concurrency, loop)
+        capacity = capacity_for(settings, self._handlers, loop)
         # No longer than the session: what was sent before a freeze must not go out after it.
         delivery_timeout = min(DELIVERY_TIMEOUT, config.session_timeout)
         self._producer = stack.enter_context(
-            RecordProducer(config, delivery_timeout, served=executor.start_waiting)
+            RecordProducer(config, delivery_timeout, served=capacity.start_waiting)
         )
         self._control = stack.enter_context(contextlib.closing(self._control_reader(observer)))
         access = TopicAccess([settings.response_topic])
@@ -135,7 +134,7 @@ class Service:
         return assemble(
             Admission(self._handlers, settings.max_deliveries, self._ledger, self._control),
             Publishing(self._producer, self._worker_id, access),
-            Capacity(Slots(settings.concurrency), executor),
+            capacity,
             DeadLetters(self._producer, settings.dead_letter_topic, self._worker_id, observer),
             heartbeats,
             self._membership,
@@ -162,16 +161,16 @@ class Service:
         if not self._started:
             return WorkerStatus()
         scheduler = self._scheduler
-        slots, now = self._settings.concurrency, utc_now()
+        capacity, now = scheduler.capacity, utc_now()
         return WorkerStatus(
-            running=scheduler.capacity.executor.running,
+            running=capacity.running,
             waiting={
                 job_type: Waiting(number, max(0.0, (now - oldest).total_seconds()))
                 for job_type, (number, oldest) in scheduler.intake.backlog.waiting().items()
             },
-            slots=slots,
+            slots=capacity.most,
             # Quick jobs are accepted ahead of a slot.
-            slots_free=max(0, slots - scheduler.capacity.slots.taken),
+            slots_free=max(0, capacity.most - capacity.taken),
             partitions=len(scheduler.assignment.partitions),
             ready=self._joined and not self._ledger.is_reading,
             seconds_since_poll=self._membership.seconds_since_poll,

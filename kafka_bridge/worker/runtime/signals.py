@@ -61,6 +61,22 @@ def stop_on_signals(stopping: threading.Event, grace: float) -> Iterator[None]:
         last_resort.call_off()
 
 
+def leave_signals_to_parent() -> None:
+    """Have this process ignore SIGTERM and SIGINT: its parent decides when it ends.
+
+    Programs and forked children that it starts handle both as usual. Call it on the main thread.
+    """
+    owner = os.getpid()
+
+    def ignore(number: int, _: FrameType | None) -> None:
+        if os.getpid() != owner:  # a child that has not reached _after_fork() yet
+            _restore()
+            os.kill(os.getpid(), number)
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        _replaced[each] = (ignore, signal.signal(each, ignore))
+
+
 def _restore() -> None:
     for number, (own, replaced) in _replaced.items():
         if signal.getsignal(number) is own:

@@ -21,11 +21,13 @@ class Slots:
     may still run. Each starts within about that time. Slow jobs are never accepted
     ahead: a reader of ACCEPTED expects the job to begin.
 
+    :ivar in_processes: the slots of jobs that run in child processes; None if there are none
     :ivar promised: how many slots are kept for jobs that go first
     """
 
     def __init__(self, concurrency: int) -> None:
-        self._concurrency = concurrency
+        self.in_processes: ProcessSlots | None = None
+        self.concurrency = concurrency
         self._holders: dict[InFlightJob, Handler] = {}
         self._by_type: Counter[str] = Counter()
         self._promised: Counter[str] = Counter()
@@ -46,13 +48,15 @@ class Slots:
 
         They are for jobs that go first, once it is known that they may start.
         """
+        if self.in_processes is not None:
+            by_type = self.in_processes.promise_own(by_type)
         self._promised, self.promised = by_type, by_type.total()
 
     def look(self, started: int) -> None:
         """Follow how many jobs were started so far."""
         now = time.monotonic()
         if now >= self._window_ends:
-            quick = max(0, started - self._started - self._concurrency)
+            quick = max(0, started - self._started - self.concurrency)
             self._ahead = min(quick, MOST_AHEAD)
             self._started, self._window_ends = started, now + WINDOW_SECONDS
 
@@ -62,7 +66,7 @@ class Slots:
         Once all that may be accepted ahead are, some have to start before more are accepted: many
         at once cost less than one by one.
         """
-        limit = self._concurrency + self._ahead
+        limit = self.concurrency + self._ahead
         if self._is_full:
             limit -= self._ahead // REFILL_SHARE
         self._is_full = self.taken + self.promised >= limit
@@ -76,15 +80,20 @@ class Slots:
         """
         if handler.concurrency is None:
             return self.any_free()
+        if handler.in_process and self.in_processes is not None:
+            return self.in_processes.free_for(handler)
         job_type = handler.job_type
         return (
             self._by_type[job_type] + self._promised[job_type] < handler.concurrency
-            and self._limited < self._concurrency
+            and self._limited < self.concurrency
             and self.any_free()
         )
 
     def reserve(self, job: InFlightJob, handler: Handler) -> None:
         """Reserve a slot for a job."""
+        if handler.in_process and self.in_processes is not None:
+            self.in_processes.reserve(job, handler)
+            return
         self._holders[job] = handler
         self._by_type[handler.job_type] += 1
         self._limited += handler.concurrency is not None
@@ -95,3 +104,22 @@ class Slots:
         if handler is not None:
             self._by_type[handler.job_type] -= 1
             self._limited -= handler.concurrency is not None
+        elif self.in_processes is not None:
+            self.in_processes.free(job)
+
+
+class ProcessSlots(Slots):
+    """The slots of jobs that run in child processes: one for each process, and none ahead.
+
+    :param job_types: the job types that run there; each has a concurrency
+    """
+
+    def __init__(self, processes: int, job_types: frozenset[str]) -> None:
+        super().__init__(processes)
+        self._job_types = job_types
+
+    def promise_own(self, by_type: Counter[str]) -> Counter[str]:
+        """Promise slots of these job types; return the others."""
+        own = {each: number for each, number in by_type.items() if each in self._job_types}
+        self.promise(Counter(own))
+        return by_type - Counter(own)

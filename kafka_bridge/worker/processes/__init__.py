@@ -1,0 +1,1 @@
+"""Child processes of a worker that run handlers with ``process=True``."""

@@ -1,0 +1,208 @@
+"""A child process: it loads the program and runs one job after the other, on its main thread.
+
+Another thread talks to the worker. It passes on stop requests and the latest reports while a
+handler works, and ends the process when the worker has gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Mapping
+from contextvars import Context
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any, NoReturn
+
+from kafka_bridge.payloads import to_bytes
+from kafka_bridge.worker.cancellation import StopSignal
+from kafka_bridge.worker.errors import is_stop
+from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.logs import job_logging
+from kafka_bridge.worker.processes import role
+from kafka_bridge.worker.processes.messages import (
+    End,
+    Failed,
+    NotReady,
+    Program,
+    Quit,
+    Ready,
+    RunJob,
+    StopJob,
+    Stopped,
+    Succeeded,
+)
+from kafka_bridge.worker.processes.reports import REPORT_SECONDS, Reports
+from kafka_bridge.worker.runtime.calls import (
+    call_async_handler,
+    call_handler,
+    failure_in,
+    stop_message,
+)
+from kafka_bridge.worker.runtime.signals import leave_signals_to_parent
+
+
+def run(connection: Connection) -> None:
+    """Load the program that the worker names, and run its jobs until told to end."""
+    role.become_child()
+    leave_signals_to_parent()
+    link = Link(connection)
+    program = link.receive()
+    assert isinstance(program, Program)  # noqa: S101
+    try:
+        handlers = load(program)
+    except BaseException as error:
+        link.send(NotReady(_words(program, error)))
+        return
+    link.send(Ready())
+    inbox = Inbox(link)
+    while (job := inbox.next()) is not None:
+        end = Context().run(run_job, handlers, job)
+        inbox.ended()
+        link.send(end)
+
+
+def load(program: Program) -> Mapping[str, Handler]:
+    """Import the program; return its worker's handlers by job type.
+
+    :raises LookupError: it is another program than the worker's
+    """
+    if program.set_up is not None:
+        program.set_up()
+    worker = getattr(importlib.import_module(program.module), program.attribute, None)
+    handlers: dict[str, Handler] = getattr(worker, "handlers", {})
+    missing = [each for each in sorted(program.job_types) if each not in handlers]
+    if missing:
+        raise LookupError(
+            f"{program.module}:{program.attribute} has no handler for {', '.join(missing)} there: "
+            "register all handlers when the module is imported"
+        )
+    return handlers
+
+
+def _words(program: Program, error: BaseException) -> str:
+    trace = "".join(traceback.format_exception(error))
+    return f"{program.module} cannot be imported there: {type(error).__name__}: {error}\n{trace}"
+
+
+class Link:
+    """The connection to the worker. Any thread may send; the process ends if the worker is gone."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def send(self, message: object) -> None:
+        """Send a message."""
+        with self._lock:
+            try:
+                self._connection.send(message)
+            except OSError:
+                end_all()
+
+    def receive(self, seconds: float | None = None) -> object:
+        """Return the next message; None if there is none in this time."""
+        try:
+            return self._connection.recv() if self._connection.poll(seconds) else None
+        except (EOFError, OSError):
+            end_all()
+
+
+def end_all() -> NoReturn:
+    """End this process, and all that its handlers have started."""
+    os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+@dataclass(slots=True)
+class Running:
+    """The job of this process."""
+
+    job: RunJob
+    reports: Reports
+    stop: StopSignal = field(default_factory=StopSignal)
+
+
+class Inbox:
+    """Receives messages on a thread of its own, which takes care of the running job."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._jobs: SimpleQueue[Running | None] = SimpleQueue()
+        self._running: Running | None = None
+        threading.Thread(target=self._receive, name="kafka-bridge-link", daemon=True).start()
+
+    def next(self) -> Running | None:
+        """Wait for a job and return it; None: the process is to end."""
+        return self._jobs.get()
+
+    def ended(self) -> None:
+        """Note that the job has ended. Its stop requests are ignored from now on."""
+        self._running = None
+
+    def _receive(self) -> None:
+        try:
+            self._receive_all()
+        except BaseException:  # without this thread the process is deaf
+            traceback.print_exc()
+            os._exit(1)
+
+    def _receive_all(self) -> NoReturn:
+        while True:
+            match self._link.receive(None if self._running is None else REPORT_SECONDS):
+                case RunJob() as job:
+                    self._running = Running(job, Reports(job, self._link.send))
+                    self._jobs.put(self._running)
+                case StopJob() as request:
+                    self._stop(request)
+                case Quit():
+                    self._jobs.put(None)
+            if (running := self._running) is not None:
+                running.reports.send_due()
+
+    def _stop(self, request: StopJob) -> None:
+        running = self._running
+        if running is not None and running.job.number == request.number:
+            running.stop.set(request.reason, request.message)
+
+
+def run_job(handlers: Mapping[str, Handler], running: Running) -> End:
+    """Run a job on this thread; return how it ended."""
+    request = running.job.request
+    handler = handlers[request.job_type]
+    with job_logging(request):
+        try:
+            end: End = Succeeded(*to_bytes(_call(handler, running), "result"))
+        except BaseException as error:
+            if running.stop.reason is not None and is_stop(error):
+                end = Stopped(stop_message(error, running.stop.message))
+            else:
+                end = Failed(failure_in(handler, error))
+    running.reports.send_unsent()
+    return end
+
+
+def _call(handler: Handler, running: Running) -> Any:
+    reports, stop = running.reports, running.stop
+    given = (handler, running.job.request, reports, stop, reports.note_retry)
+    if not handler.is_async:
+        return call_handler(*given)
+
+    async def call() -> Any:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101
+
+        def cancel() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the job has ended
+                loop.call_soon_threadsafe(task.cancel)
+
+        stop.listen(cancel)
+        return await call_async_handler(*given)
+
+    return asyncio.run(call())

@@ -1,0 +1,94 @@
+"""What a handler in a child process reports, on its way to the worker."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from kafka_bridge.protocol.headers import RawHeaders
+from kafka_bridge.protocol.messages import JobFailure, Progress
+from kafka_bridge.worker.logs import job_fields
+from kafka_bridge.worker.processes.messages import Named, Reported, Retried, RunJob
+from kafka_bridge.worker.runtime import report_values
+
+_log = logging.getLogger(__name__)
+
+REPORT_SECONDS = 0.1
+"""The shortest time between two reports to the worker, which publishes at most two a second."""
+
+
+class Reports:
+    """Sends the reports of one job, the latest at most ten times a second.
+
+    :param send: sends a message to the worker
+    """
+
+    def __init__(self, job: RunJob, send: Callable[[object], None]) -> None:
+        self._job = job
+        self._send = send
+        self.delivery = job.delivery
+        self.external_id = job.external_id
+        self.request_headers: RawHeaders = job.headers
+        self._unsent: tuple[Progress | None, str | None] | None = None
+        self._last_sent = 0.0
+        self._complaints: frozenset[str] = frozenset()
+        self._lock = threading.RLock()
+
+    def progress(
+        self, completed: object, total: object, unit: object, message: object = None
+    ) -> None:
+        """Report progress, with a message."""
+        progress = report_values.progress(completed, total, unit, self.complain)
+        text = None if message is None else report_values.message(message, self.complain)
+        self._report(progress, text)
+
+    def message(self, text: object) -> None:
+        """Report a line for the task's log."""
+        self._report(None, report_values.message(text, self.complain))
+
+    def _report(self, progress: Progress | None, message: str | None) -> None:
+        with self._lock:
+            before = self._unsent or (None, None)
+            self._unsent = (progress or before[0], message or before[1])
+        self.send_due()
+
+    def send_due(self) -> None:
+        """Send the latest report, if the one before is long enough ago."""
+        if time.monotonic() - self._last_sent >= REPORT_SECONDS:
+            self.send_unsent()
+
+    def send_unsent(self) -> None:
+        """Send the latest report now."""
+        with self._lock:
+            if self._unsent is not None:
+                (progress, message), self._unsent = self._unsent, None
+                self._last_sent = time.monotonic()
+                self._send(Reported(progress, message))
+
+    def set_external_id(self, name: str) -> None:
+        """Report the external id.
+
+        :raises InvalidMessage: it is not text
+        """
+        self.external_id = report_values.external_id(name, self.complain)
+        self._send(Named(self.external_id))
+
+    def note_retry(self, attempt: int, failure: JobFailure, seconds: float) -> None:
+        """Report that the handler failed and is called again."""
+        self.send_unsent()
+        self._send(Retried(attempt, failure, seconds))
+
+    def complain(self, field: str, fault: str) -> None:
+        """Log what is not sent; once for each field of a job."""
+        if field not in self._complaints:
+            self._complaints |= {field}
+            request = self._job.request
+            _log.warning(
+                "Job %s (%s): %s",
+                request.correlation_id,
+                request.job_type,
+                fault,
+                extra=job_fields(request),
+            )

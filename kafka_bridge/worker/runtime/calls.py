@@ -1,0 +1,76 @@
+"""Calls a handler, with its retries, and turns what it raises into a failure.
+
+The same code runs in the worker and in the child processes of :mod:`kafka_bridge.worker.processes`:
+a job reads the same, wherever its handler runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from kafka_bridge.protocol.errors import PayloadNotSerialisable
+from kafka_bridge.protocol.messages import JobFailure, JobRequest
+from kafka_bridge.worker.cancellation import JobStopped, StopSignal
+from kafka_bridge.worker.context import JobContext, JobEvents
+from kafka_bridge.worker.errors import errors_in, failure, failure_of
+from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.retries import OnRetry
+from kafka_bridge.worker.runtime import children
+
+NoteRetry: TypeAlias = Callable[[int, JobFailure, float], None]
+"""Gets the number of the failed call, from 1, what failed, and the seconds until the next call."""
+
+
+def call_handler(
+    handler: Handler,
+    request: JobRequest,
+    events: JobEvents,
+    stop: StopSignal,
+    note_retry: NoteRetry,
+) -> Any:
+    """Call a handler on this thread; return its result."""
+    context, arguments = JobContext(request, events, stop), handler.arguments(request)
+
+    def call() -> Any:
+        with children.ending():
+            return handler.collected(handler.function(context, *arguments))
+
+    return handler.retry.call(call, stop.wait, _on_retry(handler, note_retry))
+
+
+async def call_async_handler(
+    handler: Handler,
+    request: JobRequest,
+    events: JobEvents,
+    stop: StopSignal,
+    note_retry: NoteRetry,
+) -> Any:
+    """Do the same with a handler that is a coroutine function."""
+    context, arguments = JobContext(request, events, stop), handler.arguments(request)
+
+    async def call() -> Any:
+        with children.ending():
+            return handler.collected(await handler.function(context, *arguments))
+
+    return await handler.retry.call_async(call, _on_retry(handler, note_retry))
+
+
+def _on_retry(handler: Handler, note_retry: NoteRetry) -> OnRetry:
+    def note(attempt: int, error: BaseException, seconds: float) -> None:
+        note_retry(attempt, failure_in(handler, error), seconds)
+
+    return note
+
+
+def failure_in(handler: Handler, error: BaseException) -> JobFailure:
+    """Return the failure that an exception of a handler, or of its result, becomes."""
+    if isinstance(error, PayloadNotSerialisable):
+        return failure("result_not_serialisable", str(error), retryable=False)
+    return failure_of(error, handler.retry.non_retryable_errors)
+
+
+def stop_message(error: BaseException, default: str) -> str:
+    """Return the message of a job that stopped as asked: the handler's own, if it has one."""
+    messages = (str(each) for each in errors_in(error) if isinstance(each, JobStopped))
+    return next(messages, default)
