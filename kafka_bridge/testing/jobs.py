@@ -27,6 +27,7 @@ from kafka_bridge.protocol.topics import RESPONSE_TOPIC
 from kafka_bridge.worker import Worker
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer
+from kafka_bridge.worker.processes.serving import serving
 from kafka_bridge.worker.runtime.admission import Admission
 from kafka_bridge.worker.runtime.capacity import capacity_for
 from kafka_bridge.worker.runtime.executor import event_loop
@@ -202,7 +203,7 @@ def _handlers(
     if handler is None or not handler.in_process:
         yield worker.handlers
         return
-    with worker.serving(settings) as served:
+    with serving(worker, settings) as served:
         yield served.handlers
 
 

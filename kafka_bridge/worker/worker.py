@@ -19,9 +19,9 @@ from kafka_bridge.worker.durations import Duration
 from kafka_bridge.worker.environment import unused_variables
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import MetricSource
-from kafka_bridge.worker.processes.address import WorkerAddress, address_of
+from kafka_bridge.worker.processes.address import WorkerAddress
 from kafka_bridge.worker.processes.role import refuse_in_child
-from kafka_bridge.worker.processes.serving import Serving, serving
+from kafka_bridge.worker.processes.serving import serving
 from kafka_bridge.worker.retries import Backoff, RetryPolicy
 from kafka_bridge.worker.runtime.run import WorkerRun, WorkerSpec
 from kafka_bridge.worker.settings import WorkerSettings
@@ -263,7 +263,7 @@ class Worker:
             _log.warning("%s", unused)
         kafka = self.kafka_config()
         try:
-            with self.serving(self.settings()) as served:
+            with serving(self, self.settings()) as served:
                 spec = WorkerSpec(
                     self.settings(),
                     served.handlers,
@@ -276,17 +276,6 @@ class Worker:
                 WorkerRun(spec, on_ready, self._stopping).run()
         finally:
             self._stopping.clear()
-
-    def serving(self, settings: WorkerSettings) -> AbstractContextManager[Serving]:
-        """Return a context with the child processes of handlers with ``process=True``, if any.
-
-        :param settings: say how many there are, and when one is replaced
-        :raises ConfigurationError: on entry: the processes cannot run, or do not find the handlers
-        """
-        return serving(self.handlers, settings, self._address, self.child_set_up)
-
-    def _address(self) -> WorkerAddress:
-        return self.address or address_of(self, self.handlers.values())
 
     def _servers_from(self) -> str:
         given = self.kafka or {}

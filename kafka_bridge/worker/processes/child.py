@@ -17,10 +17,12 @@ from collections.abc import Mapping
 from contextvars import Context
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.spawn import prepare
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
 from kafka_bridge.payloads import to_bytes
+from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker.cancellation import StopSignal
 from kafka_bridge.worker.errors import is_stop
 from kafka_bridge.worker.handlers import Handler
@@ -75,20 +77,26 @@ def load(program: Program) -> Mapping[str, Handler]:
     """
     if program.set_up is not None:
         program.set_up()
+    prepare(dict(program.main))
     worker = getattr(importlib.import_module(program.module), program.attribute, None)
     handlers: dict[str, Handler] = getattr(worker, "handlers", {})
     missing = [each for each in sorted(program.job_types) if each not in handlers]
     if missing:
         raise LookupError(
-            f"{program.module}:{program.attribute} has no handler for {', '.join(missing)} there: "
-            "register all handlers when the module is imported"
+            f"{program.attribute} has no handler for {', '.join(missing)} there: register all "
+            "handlers when the module is imported"
         )
     return handlers
 
 
 def _words(program: Program, error: BaseException) -> str:
-    trace = "".join(traceback.format_exception(error))
-    return f"{program.module} cannot be imported there: {type(error).__name__}: {error}\n{trace}"
+    what = f"{program.module} cannot be imported in a child process"
+    trace = "" if isinstance(error, LookupError | ConfigurationError) else _trace(error)
+    return f"{what}: {type(error).__name__}: {error}{trace}"
+
+
+def _trace(error: BaseException) -> str:
+    return "\n" + "".join(traceback.format_exception(error))
 
 
 class Link:

@@ -13,7 +13,7 @@ _HINTS = {
     signal.SIGBUS: "native code has crashed",
     signal.SIGILL: "native code has crashed",
     signal.SIGFPE: "native code has crashed",
-    signal.SIGABRT: "native code has given up",
+    signal.SIGABRT: "native code has ended it",
     signal.SIGKILL: "by a person, or by the system because memory ran out: its log says that",
     signal.SIGXCPU: "its limit of processor time",
 }
@@ -44,7 +44,7 @@ class ProcessEnd:
         if self.code is None:
             return "has ended, for a reason that is not known"
         if self.code >= 0:
-            return f"exited with code {self.code}; {memory}"
+            return f"exited with code {self.code} before the handler returned; {memory}"
         try:
             number = signal.Signals(-self.code)
         except ValueError:

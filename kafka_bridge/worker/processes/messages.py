@@ -6,15 +6,16 @@ the child alone, and a payload is validated there as it would be here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from kafka_bridge.protocol.headers import RawHeaders
 from kafka_bridge.protocol.messages import JobFailure, JobRequest, Progress
 from kafka_bridge.worker.cancellation import StopReason
 
-# To the child. The first message is the preparation of multiprocessing, a dictionary.
+# To the child. The first message is what multiprocessing tells a process that it spawns: a
+# dictionary.
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,14 @@ class Program:
     :param attribute: the worker's name there
     :param job_types: of the handlers that the child must have
     :param set_up: called before the module is imported
+    :param main: where the main module of the worker is, if that is the module
     """
 
     module: str
     attribute: str
     job_types: frozenset[str]
     set_up: Callable[[], None] | None = None
+    main: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

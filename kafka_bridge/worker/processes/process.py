@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import weakref
+from dataclasses import replace
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.spawn import get_executable, get_preparation_data
 from pathlib import Path
@@ -60,8 +61,10 @@ class ChildProcess:
                 "lower the number of processes"
             ) from error
         _open.add(self)
-        self.send(_preparation(program))
-        self.send(program)
+        preparation = get_preparation_data("kafka-bridge-worker")
+        self.send(_parts(preparation, "name", "sys_path", "sys_argv", "orig_dir"))
+        main = _parts(preparation, "init_main_from_name", "init_main_from_path")
+        self.send(replace(program, main=main) if program.module == "__main__" else program)
 
     @property
     def pid(self) -> int:
@@ -167,13 +170,8 @@ def _python() -> list[str]:
     return [os.fsdecode(get_executable() or sys.executable), *flags, "-P"]
 
 
-def _preparation(program: Program) -> dict[str, Any]:
-    """Return what multiprocessing tells a process that it spawns: paths, and the main module."""
-    data: dict[str, Any] = get_preparation_data("kafka-bridge-worker")
-    left_out = {"authkey", "dir", "log_to_stderr", "log_level", "start_method"}
-    if program.module != "__main__":
-        left_out |= {"init_main_from_name", "init_main_from_path"}
-    return {name: value for name, value in data.items() if name not in left_out}
+def _parts(preparation: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: preparation[name] for name in names if name in preparation}
 
 
 def _reap(pid: int) -> ProcessEnd | None:

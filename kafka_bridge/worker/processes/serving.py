@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import MetricSource
-from kafka_bridge.worker.processes.address import WorkerAddress
+from kafka_bridge.worker.processes.address import WorkerAddress, address_of
 from kafka_bridge.worker.processes.messages import Program
 from kafka_bridge.worker.processes.metrics import PoolMetrics
 from kafka_bridge.worker.processes.pool import Pool, PoolLimits
@@ -30,27 +31,30 @@ class Serving:
     metrics: tuple[MetricSource, ...] = ()
 
 
-@contextlib.contextmanager
-def serving(
-    handlers: Mapping[str, Handler],
-    settings: WorkerSettings,
-    address: Callable[[], WorkerAddress],
-    set_up: Callable[[], None] | None,
-) -> Iterator[Serving]:
-    """Keep the child processes that these handlers need, if any, inside the block.
+class Service(Protocol):
+    """What the processes need of a worker; its attributes have the explanations."""
 
-    :param address: says where the processes find the worker
-    :param set_up: called in each process before it imports the program
+    handlers: dict[str, Handler]
+    address: WorkerAddress | None
+    child_set_up: Callable[[], None] | None
+
+
+@contextlib.contextmanager
+def serving(worker: Service, settings: WorkerSettings) -> Iterator[Serving]:
+    """Keep the child processes that a worker's handlers need, if any, inside the block.
+
+    :param settings: say how many there are, and when one is replaced
     :raises ConfigurationError: the processes cannot run, or cannot find the handlers
     """
+    handlers = worker.handlers
     theirs = {name: each for name, each in handlers.items() if each.in_process}
     if not theirs:
         yield Serving(handlers)
         return
-    where = address()
-    pool = Pool(
-        Program(where.module, where.attribute, frozenset(theirs), set_up), _limits(settings)
-    )
+    limits = _limits(settings)
+    where = worker.address or address_of(worker, theirs.values())
+    set_up = worker.child_set_up
+    pool = Pool(Program(where.module, where.attribute, frozenset(theirs), set_up), limits)
     patience = max((each.kill_after or settings.kill_after) for each in theirs.values())
     try:
         pool.start()

@@ -20,6 +20,9 @@ from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
 from kafka_bridge.worker.monitoring.observer import WorkerStatus
 from kafka_bridge.worker.monitoring.prometheus import PREFIX, PrometheusObserver
+from kafka_bridge.worker.processes.messages import Program
+from kafka_bridge.worker.processes.metrics import PoolMetrics
+from kafka_bridge.worker.processes.pool import Pool, PoolLimits
 
 from .tables import Table, Tables, code, plain
 
@@ -30,6 +33,7 @@ def metrics() -> Tables:
     """Return the tables of the page."""
     return {
         "Of a worker": _of_worker(),
+        "Of child processes": _of_child_processes(),
         "Of a gateway": _of_gateway(),
         "Of the board": _of_board(),
         "Of jobs, from Airflow": _from_airflow(_report_a_job),
@@ -44,6 +48,11 @@ def _of_worker() -> Table:
     with observer.exporting(lambda: status):
         families = list(observer.registry.collect())
     return _prometheus(each for each in families if each.name.startswith(PREFIX))
+
+
+def _of_child_processes() -> Table:
+    pool = Pool(Program("a_module", "worker", frozenset()), PoolLimits(1))
+    return _prometheus(PoolMetrics(pool).collect())
 
 
 def _of_gateway() -> Table:

@@ -30,9 +30,14 @@ def test_every_setting_has_its_variable() -> None:
         "KAFKA_BRIDGE_METRICS_HOST": "::1",
         "KAFKA_BRIDGE_RESPONSE_TOPIC": "r",
         "KAFKA_BRIDGE_JOB_LOG": "off",
+        "KAFKA_BRIDGE_PROCESSES": "6",
+        "KAFKA_BRIDGE_KILL_AFTER_SECONDS": "1.5",
+        "KAFKA_BRIDGE_MAX_JOBS_PER_PROCESS": "100",
+        "KAFKA_BRIDGE_MAX_MEMORY_PER_PROCESS": "2GiB",
     }
     assert WorkerSettings.from_env(environ) == WorkerSettings(
-        "auditors", "q", "d", "c", 4, 2.5, 3, "w-7", 9000, "::1", "r", False
+        *("auditors", "q", "d", "c", 4, 2.5, 3, "w-7", 9000, "::1", "r", False),
+        *(6, 1.5, 100, 2 * 1024**3),
     )
 
 
@@ -57,6 +62,13 @@ def test_empty_variables_are_ignored() -> None:
         ({"MAX_DELIVERIES": "0"}, "max_deliveries must be at least 1, not 0"),
         ({"METRICS_PORT": "65536"}, "metrics_port must be between 0 and 65535, not 65536"),
         ({"METRICS_PORT": "http"}, "KAFKA_BRIDGE_METRICS_PORT must be a whole number, not 'http'"),
+        ({"PROCESSES": "0"}, "processes must be at least 1, not 0"),
+        ({"KILL_AFTER_SECONDS": "-1"}, "kill_after must be 0 s or more, and finite, not -1.0 s"),
+        ({"MAX_JOBS_PER_PROCESS": "0"}, "max_jobs_per_process must be at least 1, not 0"),
+        (
+            {"MAX_MEMORY_PER_PROCESS": "much"},
+            "MAX_MEMORY_PER_PROCESS must be a number of bytes, or text such as 512MiB or 2GiB",
+        ),
         ({"JOB_LOG": "maybe"}, "KAFKA_BRIDGE_JOB_LOG must be on or off, not 'maybe'"),
         ({"METRICS_PORT": "tcp://10.0.0.1:9"}, "Kubernetes sets such variables for a Service"),
     ],

@@ -805,7 +805,7 @@ def test_job_that_is_over_is_freed_at_once(stage: Stage, way: str) -> None:
             stage.until(lambda: stage.brokers.states == [JobState.CANCELLED])
         stage.brokers.acknowledge()
         stage.until(lambda: not stage.assignment.in_flight)
-        left = [each for each in gc.get_objects() if isinstance(each, InFlightJob)]
+        left = [each for each in gc.get_objects() if type(each) is InFlightJob]
         assert [each for each in left if each.correlation_id == marker] == []
     finally:
         gc.enable()
