@@ -114,5 +114,5 @@ function facts({ letter, key, unreadable, left_out: leftOut }) {
 function headers({ headers: all }) {
   if (!all.length) return [];
   const lines = all.map(({ name, value }) => el("div", {}, el("dt", {}, outside(name)), el("dd", {}, outside(value))));
-  return [el("details", {}, el("summary", {}, `${count(all.length)} headers`), el("dl", {}, ...lines))];
+  return [el("details", {}, el("summary", {}, all.length === 1 ? "1 header" : `${count(all.length)} headers`), el("dl", {}, ...lines))];
 }
