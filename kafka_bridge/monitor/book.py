@@ -32,6 +32,7 @@ PLAIN = "(plain)"
 OTHERS = "(others)"
 """The job type of what is not counted by its own: any client can invent job types."""
 MOST_COUNTS = 1_000
+"""How many combinations of topic, job type and state are counted apart."""
 
 MOST_REMOVALS = 10_000
 """How many removals are remembered for :meth:`JobBook.changes`."""
