@@ -33,8 +33,8 @@ class Show:
             (request,) = jobs_of_run(self._servers, run_id, JOB_SECONDS)
         steps.say(
             f"Its task `audit` published a job request to Kafka ({request.job_type}, id "
-            f"{request.correlation_id[:8]}…)\n  and released its slot in Airflow. No worker runs "
-            "yet: `kafka-bridge queues list` shows that it waits.",
+            f"{request.correlation_id[:8]}…)\n  and released its slot in Airflow. "
+            "No worker runs yet.\n  `kafka-bridge queues list` shows that the job waits:",
         )
         print_queues(steps, self._servers)
         self._scene.start_worker(" These are its events on the response topic:")

@@ -35,7 +35,6 @@ from kafka_bridge.testing import (
     find_broker,
 )
 from kafka_bridge.testing.brokers import jars
-from kafka_bridge.testing.local_airflow import PostgresMissing, postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -122,6 +121,9 @@ def skip_or_fail(reason: str) -> NoReturn:
 @contextlib.contextmanager
 def airflow_database() -> Iterator[str | None]:
     """Give the URL of a new Postgres for Airflow, or None for SQLite. CI needs a Postgres."""
+    # Here, because it loads packages of Airflow: the tests in a browser run without them.
+    from kafka_bridge.testing.local_airflow import PostgresMissing, postgres
+
     with contextlib.ExitStack() as stack:
         try:
             url = stack.enter_context(postgres())
