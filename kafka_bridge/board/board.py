@@ -17,7 +17,9 @@ from kafka_bridge.board.source import JobSource
 
 MOST_LOOKUPS = 4
 """How many jobs are read from Kafka at the same time: each takes connections of its own."""
-MOST_STREAM_THREADS = 4
+MOST_QUERIES = 4
+"""How many answers about many jobs are made at the same time. More would not be faster, and the
+other threads are those of the application that has the board."""
 MOST_STREAMS = 200
 
 
@@ -34,9 +36,7 @@ class Board:
     is_ending: Callable[[], bool] = lambda: False
     summaries: Summaries = field(default_factory=Summaries)
     lookups: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_LOOKUPS))
-    stream_threads: CapacityLimiter = field(
-        default_factory=lambda: CapacityLimiter(MOST_STREAM_THREADS)
-    )
+    queries: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_QUERIES))
     streams: int = 0
 
 

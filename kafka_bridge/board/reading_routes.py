@@ -68,28 +68,36 @@ _Selected: TypeAlias = Annotated[JobSelection, Depends(_selection)]
 
 
 @router.get("/queues")
-def queues(board: TheBoard, access: Visitor) -> Response:
+async def queues(board: TheBoard, access: Visitor) -> Response:
     """Return what the jobs say of each request topic."""
-    with board.source.visit() as jobs:
-        summary = board.summaries.of(jobs, access)
-        return answer(QueuesAnswer(status=status(jobs, summary.version), queues=summary.queues))
+
+    def read() -> Response:
+        with board.source.visit() as jobs:
+            summary = board.summaries.of(jobs, access)
+            return answer(QueuesAnswer(status=status(jobs, summary.version), queues=summary.queues))
+
+    return await to_thread.run_sync(read, limiter=board.queries)
 
 
 @router.get("/workers")
-def workers(board: TheBoard, access: Visitor) -> Response:
+async def workers(board: TheBoard, access: Visitor) -> Response:
     """Return the workers of the jobs."""
-    with board.source.visit() as jobs:
-        summary = board.summaries.of(jobs, access)
-        found = WorkersAnswer(
-            status=status(jobs, summary.version),
-            workers=summary.workers,
-            total=summary.total_workers,
-        )
-        return answer(found)
+
+    def read() -> Response:
+        with board.source.visit() as jobs:
+            summary = board.summaries.of(jobs, access)
+            found = WorkersAnswer(
+                status=status(jobs, summary.version),
+                workers=summary.workers,
+                total=summary.total_workers,
+            )
+            return answer(found)
+
+    return await to_thread.run_sync(read, limiter=board.queries)
 
 
 @router.get("/jobs")
-def jobs(
+async def jobs(
     board: TheBoard,
     access: Visitor,
     selection: _Selected,
@@ -97,8 +105,12 @@ def jobs(
     limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = 500,
 ) -> Response:
     """Return some of the jobs, those with the latest change first."""
-    with board.source.visit() as followed:
-        return answer(selected_jobs(followed, access, selection, offset, limit))
+
+    def read() -> Response:
+        with board.source.visit() as followed:
+            return answer(selected_jobs(followed, access, selection, offset, limit))
+
+    return await to_thread.run_sync(read, limiter=board.queries)
 
 
 @router.get("/jobs/{job}")
@@ -167,7 +179,7 @@ def _unknown() -> HTTPException:
 
 
 @router.get("/events")
-def stream(
+async def stream(
     request: Request,
     board: TheBoard,
     access: Visitor,
@@ -196,7 +208,7 @@ async def _counted(board: Board, wanted: Wanted, request: Request) -> AsyncItera
             board.source,
             wanted,
             board.summaries,
-            board.stream_threads,
+            board.queries,
             board.is_ending,
             lambda: access_by(board.access_of, again),
         ):

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -51,12 +50,14 @@ class ApiServer:
 
     def user(self, name: str | None = None) -> httpx.Client:
         """Return a client of the board, logged in to Airflow."""
-        client = httpx.Client(base_url=f"{self.url}/kafka-bridge", timeout=60, trust_env=False)
+        cookies = {}
         if name is not None:
             login = {"username": name, "password": PASSWORDS[name]}
-            answer = client.post(f"{self.url}/auth/token", json=login).raise_for_status()
-            client.cookies.set("_token", answer.json()["access_token"])
-        return client
+            url = f"{self.url}/auth/token"
+            answer = httpx.post(url, json=login, timeout=60, trust_env=False).raise_for_status()
+            cookies["_token"] = answer.json()["access_token"]
+        board = f"{self.url}/kafka-bridge"
+        return httpx.Client(base_url=board, cookies=cookies, timeout=60, trust_env=False)
 
     def submit(self, task: Task | None) -> str:
         """Publish a request for a job that runs until it is stopped; return its id."""
@@ -79,7 +80,7 @@ class ApiServer:
         return request.correlation_id
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def broker() -> Iterator[EmbeddedBroker]:
     """Run a broker, and a worker whose jobs wait to be stopped."""
     with EmbeddedBroker() as broker:
@@ -97,20 +98,22 @@ def broker() -> Iterator[EmbeddedBroker]:
             worker.wait()
 
 
-@pytest.fixture
-def server(broker: EmbeddedBroker, tmp_path: Path, eventually: Eventually) -> Iterator[ApiServer]:
+@pytest.fixture(scope="module")
+def server(
+    broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory, eventually: Eventually
+) -> Iterator[ApiServer]:
     """Run an API server whose address has a path, as behind a proxy."""
-    port = config.free_port()
+    home, port = tmp_path_factory.mktemp("airflow"), config.free_port()
     url = f"http://127.0.0.1:{port}/team"
-    passwords = tmp_path / "passwords.json"
+    passwords = home / "passwords.json"
     passwords.write_text(json.dumps(PASSWORDS))
-    (tmp_path / "dags").mkdir()
+    (home / "dags").mkdir()
     env = config.component_environment(
-        tmp_path,
-        tmp_path / "dags",
+        home,
+        home / "dags",
         port=port,
         parallelism=1,
-        database_url=config.sqlite_url(tmp_path),
+        database_url=config.sqlite_url(home),
     )
     env |= {
         "AIRFLOW__API__BASE_URL": url,
@@ -131,8 +134,8 @@ def server(broker: EmbeddedBroker, tmp_path: Path, eventually: Eventually) -> It
 
     def process(name: str, *arguments: str) -> ManagedProcess:
         command = [sys.executable, "-P", "-m", "airflow", *arguments]
-        log = tmp_path / "logs" / f"{name}.log"
-        return ManagedProcess(name, command, env=env, cwd=tmp_path, log_path=log)
+        log = home / "logs" / f"{name}.log"
+        return ManagedProcess(name, command, env=env, cwd=home, log_path=log)
 
     migration = process("db_migrate", "db", "migrate")
     migration.start()
@@ -195,7 +198,7 @@ def test_page_has_its_places_in_airflow(server: ApiServer) -> None:
 
 
 def test_api_server_stops_while_a_page_is_open(server: ApiServer) -> None:
-    """Its stream of events ends, for which the server would wait."""
+    """Its stream of events ends, for which the server would wait. It is the last of these tests."""
     with server.user("ann") as admin, admin.stream("GET", "/api/events") as stream:
         lines = stream.iter_lines()
         assert next(lines) == "retry: 3000"

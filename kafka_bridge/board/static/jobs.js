@@ -99,7 +99,8 @@ function row(job) {
 export function taskName({ task, correlation_id: id }) {
   if (task === null) return id;
   const index = task.map_index >= 0 ? `[${task.map_index}]` : "";
-  return `${task.dag_id} · ${task.task_id}${index}`;
+  const again = task.try_number > 1 ? ` · try ${task.try_number}` : "";
+  return `${task.dag_id} · ${task.task_id}${index}${again}`;
 }
 
 function what(job) {
