@@ -26,7 +26,7 @@ from kafka_bridge.board.source import FollowedJobs
 from kafka_bridge.kafka.admin.dead_letter_topic import DeadLetter
 from kafka_bridge.monitor.dead_letters import ReplayRefused, letter_view
 from kafka_bridge.monitor.jobs import JobView
-from kafka_bridge.protocol.errors import KafkaError, RecordGone, RecordLocation
+from kafka_bridge.protocol.errors import KafkaBridgeError, RecordGone, RecordLocation
 
 router = APIRouter(prefix="/dead-letters")
 
@@ -122,7 +122,7 @@ async def replay(
         sent = answer(await to_thread.run_sync(send, limiter=board.lookups))
     except ReplayRefused as error:
         raise HTTPException(409, f"Not replayed: {error}") from error
-    except KafkaError as error:
+    except KafkaBridgeError as error:
         raise HTTPException(503, f"Not replayed: {error}") from error
     sent.status_code = 202
     return sent
@@ -139,7 +139,7 @@ def _read(board: Board, access: Access, place: RecordLocation) -> tuple[DeadLett
             letter = board.source.letters.letter(place)
     except RecordGone:
         letter = None
-    except KafkaError as error:
+    except KafkaBridgeError as error:
         raise HTTPException(503, f"The dead letter cannot be read now: {error}") from error
     if letter is not None:
         job = letter_view(letter).job

@@ -26,6 +26,7 @@ from kafka_bridge.board.stream import Shown, Wanted, events
 from kafka_bridge.monitor.jobs import JobView, ShownState
 from kafka_bridge.monitor.lookup import JobTimeline
 from kafka_bridge.monitor.selection import JobSelection
+from kafka_bridge.protocol.errors import KafkaBridgeError
 from kafka_bridge.protocol.ids import is_correlation_id
 
 router = APIRouter()
@@ -159,7 +160,10 @@ def read_timeline(board: Board, access: Access, job: str) -> JobTimeline:
             raise _unknown()
         found = None
         if not jobs.is_away:
-            found = board.source.timeline(job, known.requested_at if known else None)
+            try:
+                found = board.source.timeline(job, known.requested_at if known else None)
+            except KafkaBridgeError as error:
+                raise HTTPException(503, f"The job cannot be read now: {error}") from error
         problems = jobs.problems()
     if found is not None and access.may_see(found.job):
         return found

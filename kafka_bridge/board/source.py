@@ -129,6 +129,7 @@ class JobSource(Protocol):
         """Return everything that Kafka holds of a job, or None.
 
         :param since: records before this time are not read; None: all are
+        :raises KafkaBridgeError: it is not known how to reach Kafka
         """
 
     def cancel(self, job: str, reason: str) -> RecordLocation:

@@ -20,7 +20,7 @@ from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.monitor.jobs import JobView
 from kafka_bridge.monitor.reading import ANSWER_SECONDS, MonitoredTopics
 from kafka_bridge.monitor.transitions import ERROR_BYTES, request_view
-from kafka_bridge.protocol.errors import KafkaBridgeError, KafkaError, RecordLocation
+from kafka_bridge.protocol.errors import KafkaBridgeError, RecordLocation
 from kafka_bridge.protocol.sanitize import block
 
 MOST = 500
@@ -108,7 +108,7 @@ class DeadLetters:
             for topic in self._topics.dead_letters:
                 try:
                     self._read_if_changed(topic)
-                except KafkaError as error:
+                except KafkaBridgeError as error:
                     failures.append(str(error))
                 letters += self._read[topic][1] if topic in self._read else []
         return NewestLetters(sorted(letters, key=_age, reverse=True), failures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -13,6 +14,8 @@ from kafka_bridge.monitor.book import JobBook
 from kafka_bridge.monitor.follower import JobFollower, TopicStatus
 from kafka_bridge.monitor.reading import MonitoredTopics
 from kafka_bridge.protocol.errors import KafkaBridgeError
+
+_log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 10.0
 """How long to wait before a connection that cannot be used is looked up again."""
@@ -54,8 +57,12 @@ class ConnectionFollower:
                 self._follower = self._begin(self._config())
             except KafkaBridgeError as error:
                 self._failure = str(error)
-            except Exception as error:  # a secrets backend raises what it wants
-                self._failure = f"the connection to Kafka cannot be looked up: {error!r}"
+            except Exception as error:  # a secrets backend raises what it wants, perhaps secrets
+                _log.exception("The board's connection to Kafka cannot be looked up")
+                self._failure = (
+                    f"the connection to Kafka cannot be looked up ({type(error).__name__}): the "
+                    "log of Airflow's API server says why"
+                )
             else:
                 return
             self._stopping.wait(self._retry_seconds)

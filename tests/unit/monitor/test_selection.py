@@ -18,7 +18,7 @@ from .records import JOB, event, place, request, seconds
 def job() -> JobView:
     """Give a job that has failed."""
     book = JobBook(now=lambda: seconds(1000))
-    task = Task("production", "nightly", "manual[1]", "audit")
+    task = Task("production", "nightly", "manual[1]", "audit", map_index=2)
     book.take_request(request(task=task), place())
     error = JobFailure("disk_full", "No Space left")
     book.take_event(event(JobState.FAILED, 10, error=error), place())
@@ -41,6 +41,9 @@ def job() -> JobView:
         ({"run_id": "manual[1]"}, True),
         ({"run_id": "manual*"}, True),
         ({"run_id": "manual1"}, False),
+        ({"task_id": "audit", "map_index": 2}, True),
+        ({"task_id": "audit", "map_index": -1}, False),
+        ({"task_id": "other"}, False),
         ({"worker_id": "w-1"}, True),
         ({"worker_id": "w-2"}, False),
         ({"changed_since": seconds(10)}, True),
@@ -65,3 +68,4 @@ def test_what_is_unknown_fits_no_name() -> None:
     assert JobSelection().includes(job)
     assert not JobSelection(job_type="*").includes(job)
     assert not JobSelection(dag_id="*").includes(job)
+    assert not JobSelection(map_index=-1).includes(job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -45,6 +46,21 @@ def test_api_server_has_the_board(plugin: type[KafkaBridgePlugin]) -> None:
     assert isinstance(mounted["app"], FastAPI)
     assert mounted["url_prefix"] == "/kafka-bridge"
     assert [each["destination"] for each in plugin.external_views] == ["nav", "task_instance"]
+
+
+@pytest.mark.slow
+def test_other_processes_load_nothing_of_the_board() -> None:
+    """The scheduler, the triggerer and each task load the plugin, too."""
+    code = (
+        "import sys\n"
+        "from kafka_bridge.airflow.plugin import KafkaBridgePlugin\n"
+        "KafkaBridgePlugin.on_load()\n"
+        "heavy = ('kafka_bridge.board', 'kafka_bridge.monitor', 'confluent_kafka', 'fastavro')\n"
+        "print([each for each in heavy if each in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert printed.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +148,8 @@ def test_missing_connection_is_a_problem_and_not_a_failure(eventually: Eventuall
     assert follower.is_closed
     assert seen == [
         "there is no connection",
-        "the connection to Kafka cannot be looked up: RuntimeError('x')",
+        "the connection to Kafka cannot be looked up (RuntimeError): the log of Airflow's API "
+        "server says why",
     ]
 
 
