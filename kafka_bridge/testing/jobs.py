@@ -25,7 +25,7 @@ from kafka_bridge.protocol.messages import (
 )
 from kafka_bridge.protocol.topics import RESPONSE_TOPIC
 from kafka_bridge.worker import Worker
-from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.handlers import Handler, with_time_limit
 from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.processes.serving import serving
 from kafka_bridge.worker.runtime.admission import Admission
@@ -201,7 +201,7 @@ def _handlers(
     """Give the handlers for a job; one with ``process=True`` has a process."""
     handler = worker.handlers.get(job_type)
     if handler is None or not handler.in_process:
-        yield worker.handlers
+        yield with_time_limit(worker.handlers, settings.time_limit)
         return
     with serving(worker, settings) as served:
         yield served.handlers

@@ -16,6 +16,8 @@ class StopReason(StrEnum):
     """The task was cleared, killed, marked or timed out, or a person cancelled the job."""
     DEADLINE = "deadline"
     """The request's ``deadline`` has passed."""
+    TIME_LIMIT = "time_limit"
+    """The handler has run for its ``time_limit``."""
     RELEASED = "released"
     """This worker shuts down or has to release the job: another delivery does it from the start."""
     LOST = "lost"

@@ -17,6 +17,19 @@ def in_seconds(duration: Duration) -> float:
     return duration.total_seconds() if isinstance(duration, timedelta) else duration
 
 
+def limit_seconds(duration: Duration | None) -> float | None:
+    """Return a ``time_limit`` in seconds; None for no limit.
+
+    :raises ConfigurationError: it is not greater than 0
+    """
+    if duration is None:
+        return None
+    seconds = in_seconds(duration)
+    if not seconds > 0:
+        raise ConfigurationError(f"time_limit must be greater than 0 s, not {seconds} s")
+    return seconds
+
+
 def kill_seconds(duration: Duration) -> float:
     """Return ``kill_after`` in seconds.
 

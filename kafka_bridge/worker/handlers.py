@@ -6,8 +6,8 @@ import asyncio
 import functools
 import inspect
 import typing
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
@@ -17,7 +17,7 @@ from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.media_types import is_json
 from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.worker.context import JobContext
-from kafka_bridge.worker.durations import Duration, kill_seconds
+from kafka_bridge.worker.durations import Duration, kill_seconds, limit_seconds
 from kafka_bridge.worker.errors import ApplicationError, invalid_payload
 from kafka_bridge.worker.retries import RetryPolicy
 
@@ -32,6 +32,8 @@ class Handler:
     :param in_process: whether it runs in a child process of the worker
     :param kill_after: seconds from a stop request until its process is killed; None: as the worker
         says
+    :param time_limit: seconds that one of its jobs may run, retries included; None: as the worker
+        says
     :param elsewhere: runs its jobs in its place, as ``runtime.calls.call_handler`` does here
     """
 
@@ -44,6 +46,7 @@ class Handler:
     concurrency: int | None = None
     in_process: bool = False
     kill_after: float | None = None
+    time_limit: float | None = None
     elsewhere: Callable[..., Any] | None = None
 
     @classmethod
@@ -56,11 +59,13 @@ class Handler:
         *,
         in_process: bool = False,
         kill_after: Duration | None = None,
+        time_limit: Duration | None = None,
     ) -> Handler:
         """Return a handler for a function, by its signature.
 
         :raises ConfigurationError: it cannot be a handler, ``concurrency`` is below 1, or
-            ``kill_after`` is negative or is given without ``in_process``
+            ``kill_after`` is negative or is given without ``in_process``, or ``time_limit`` is not
+            greater than 0
         """
         if concurrency is not None and concurrency < 1:
             raise ConfigurationError(
@@ -82,6 +87,7 @@ class Handler:
             concurrency=concurrency,
             in_process=in_process,
             kill_after=None if kill_after is None else kill_seconds(kill_after),
+            time_limit=limit_seconds(time_limit),
         )
 
     def arguments(self, request: JobRequest) -> tuple[Any, ...]:
@@ -124,6 +130,17 @@ class Handler:
             details="",
             retryable=False,
         )
+
+
+def with_time_limit(handlers: Mapping[str, Handler], default: float | None) -> dict[str, Handler]:
+    """Return handlers of which those without a time limit have this one.
+
+    :param default: seconds
+    """
+    return {
+        name: replace(each, time_limit=default) if each.time_limit is None else each
+        for name, each in handlers.items()
+    }
 
 
 _NEVER_RUN = (CoroutineType, AsyncGeneratorType, asyncio.Future)

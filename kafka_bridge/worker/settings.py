@@ -17,7 +17,7 @@ from kafka_bridge.protocol.topics import (
     REQUEST_TOPIC,
     RESPONSE_TOPIC,
 )
-from kafka_bridge.worker.durations import in_seconds, kill_seconds
+from kafka_bridge.worker.durations import in_seconds, kill_seconds, limit_seconds
 
 GRACE_SECONDS = 30.0
 MAX_DELIVERIES = 5
@@ -43,6 +43,7 @@ class WorkerSettings:
     :param kill_after: seconds from a stop request until the process of a handler is killed
     :param max_jobs_per_process: a child process is replaced after so many jobs
     :param max_memory_per_process: bytes, or text such as ``2GiB``, that a child process may hold
+    :param time_limit: seconds that a job may run, unless its handler says otherwise
     :raises ConfigurationError: a value is not possible
     """
 
@@ -62,6 +63,7 @@ class WorkerSettings:
     kill_after: float = KILL_AFTER_SECONDS
     max_jobs_per_process: int | None = None
     max_memory_per_process: int | None = None
+    time_limit: float | None = None
 
     def __post_init__(self) -> None:
         if not self.group_id:
@@ -83,6 +85,7 @@ class WorkerSettings:
         if not 0 <= self.grace < math.inf:
             raise ConfigurationError(f"grace must be 0 s or more, and finite, not {self.grace} s")
         object.__setattr__(self, "kill_after", kill_seconds(self.kill_after))
+        object.__setattr__(self, "time_limit", limit_seconds(self.time_limit))
         self._convert_memory(self.max_memory_per_process)
         if self.metrics_port is not None and not 0 <= self.metrics_port <= HIGHEST_PORT:
             raise ConfigurationError(
@@ -184,6 +187,7 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "kill_after": ("KAFKA_BRIDGE_KILL_AFTER_SECONDS", _number),
     "max_jobs_per_process": ("KAFKA_BRIDGE_MAX_JOBS_PER_PROCESS", _whole_number),
     "max_memory_per_process": ("KAFKA_BRIDGE_MAX_MEMORY_PER_PROCESS", _size),
+    "time_limit": ("KAFKA_BRIDGE_TIME_LIMIT_SECONDS", _number),
 }
 """For each setting, its variable and the function that converts the variable's text."""
 

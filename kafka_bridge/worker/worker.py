@@ -78,6 +78,8 @@ class Worker:
     :param max_memory_per_process: a job whose child process holds more memory fails, and the
         process is replaced: bytes, or text such as ``2GiB``. By default there is no limit. Only on
         Linux
+    :param time_limit: how long a job may run, a timedelta or seconds, unless its handler says
+        otherwise; by default there is no limit
     :ivar kafka: the properties that the program gave; None if the environment's are used
     :ivar kafka_from: where these properties come from, for errors
     :ivar callback_topic: the topic where a gateway keeps callbacks; the worker checks its
@@ -110,6 +112,7 @@ class Worker:
         kill_after: Duration | None = None,
         max_jobs_per_process: int | None = None,
         max_memory_per_process: int | str | None = None,
+        time_limit: Duration | None = None,
     ) -> None:
         settings = WorkerSettings.given(
             {
@@ -129,6 +132,7 @@ class Worker:
                 "kill_after": kill_after,
                 "max_jobs_per_process": max_jobs_per_process,
                 "max_memory_per_process": max_memory_per_process,
+                "time_limit": time_limit,
             }
         )
         self.group_id = settings.group_id
@@ -147,6 +151,7 @@ class Worker:
         self.kill_after: Duration = settings.kill_after
         self.max_jobs_per_process = settings.max_jobs_per_process
         self.max_memory_per_process: int | str | None = settings.max_memory_per_process
+        self.time_limit: Duration | None = settings.time_limit
         self.address: WorkerAddress | None = None
         self.child_set_up: Callable[[], None] | None = None
         self.callback_topic: str | None = None
@@ -184,6 +189,7 @@ class Worker:
         concurrency: int | None = None,
         process: bool = False,
         kill_after: Duration | None = None,
+        time_limit: Duration | None = None,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Make the decorated function, sync or async, the handler of a job type.
 
@@ -203,6 +209,10 @@ class Worker:
             processor for itself, or that may crash or hang
         :param kill_after: how long it may go on after a stop request, a timedelta or seconds; then
             its process is killed. By default the worker's
+        :param time_limit: how long a job may run on this worker, with its retries, a timedelta or
+            seconds; then it is asked to stop and fails as ``time_limit_exceeded``. A coroutine is
+            cancelled, a process that does not stop is killed, a thread cannot be killed. By default
+            the worker's; ``math.inf`` for no limit
         :raises ConfigurationError: the job type has a handler already, the function cannot be a
             handler, or a number is not possible
         """
@@ -218,6 +228,7 @@ class Worker:
                 concurrency,
                 in_process=process,
                 kill_after=kill_after,
+                time_limit=time_limit,
             )
             return function
 

@@ -210,7 +210,8 @@ class HttpHandler(GatewayHandler):
 
         :raises JobStopped: the reason, with the outcome of the cancel
         """
-        if job.stop_reason not in {StopReason.CANCELLED, StopReason.DEADLINE}:
+        stopped_by = {StopReason.CANCELLED, StopReason.DEADLINE, StopReason.TIME_LIMIT}
+        if job.stop_reason not in stopped_by:
             return
         try:
             job.raise_if_stopped()

@@ -79,6 +79,9 @@ class Observer:
     def retried(self, job_type: str) -> None:
         """Note that a handler failed and this worker retries it."""
 
+    def time_limit_exceeded(self, job_type: str) -> None:
+        """Note that a handler has run for its time limit, and is asked to stop."""
+
     def skipped(self) -> None:
         """Note that a request was skipped because its job is finished."""
 

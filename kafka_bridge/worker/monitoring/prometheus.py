@@ -72,6 +72,9 @@ class PrometheusObserver(Observer):
         self._retried = self._counter(
             "job_retries", "Handlers that failed and were retried in the worker", "job_type"
         )
+        self._time_limits = self._counter(
+            "job_time_limits_exceeded", "Jobs that have run for their time limit", "job_type"
+        )
         self._skipped = self._counter(
             "requests_skipped", "Requests skipped because their job was finished"
         )
@@ -102,7 +105,10 @@ class PrometheusObserver(Observer):
     def _start_at_zero(self) -> None:
         """Export every series from the start: a rate cannot show one that begins at 1."""
         for job_type in self._job_types:
-            for metric in (self._accepted, self._redelivered, self._abandoned, self._retried):
+            for metric in (
+                *(self._accepted, self._redelivered, self._abandoned),
+                *(self._retried, self._time_limits),
+            ):
                 metric.labels(job_type)
             self._queued.labels(job_type)
             for state in (*TERMINAL, JobState.RELEASED):
@@ -145,6 +151,10 @@ class PrometheusObserver(Observer):
     def retried(self, job_type: str) -> None:
         """Note that a handler is retried."""
         self._retried.labels(self._label(job_type)).inc()
+
+    def time_limit_exceeded(self, job_type: str) -> None:
+        """Note that a handler has run for its time limit."""
+        self._time_limits.labels(self._label(job_type)).inc()
 
     def skipped(self) -> None:
         """Note that a request was skipped."""

@@ -16,6 +16,7 @@ from kafka_bridge.protocol.messages import JobFailure, JobRequest, JobState
 from kafka_bridge.worker.cancellation import StopReason, StopSignal
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer
+from kafka_bridge.worker.runtime import time_limits
 from kafka_bridge.worker.runtime.membership import Ownership
 from kafka_bridge.worker.runtime.partition import Partition
 from kafka_bridge.worker.runtime.reporter import JobReporter, Settled
@@ -261,7 +262,15 @@ class InFlightJob:
             self.ask_to_stop(
                 StopReason.DEADLINE, f"its deadline, {deadline.isoformat()}, has passed"
             )
+        if self.phase is Phase.RUNNING and self.handler.time_limit is not None:
+            self._check_time_limit(self.handler.time_limit)
         self.reporter.tick()
+
+    def _check_time_limit(self, limit: float) -> None:
+        if self.stop.reason is None and self.seconds > limit:
+            self._observer.time_limit_exceeded(self.request.job_type)
+            self.reporter.publish_message(time_limits.warning(self.request, self.handler))
+            self.ask_to_stop(StopReason.TIME_LIMIT, time_limits.reason(self.handler))
 
     def ask_to_stop(self, reason: StopReason, message: str) -> None:
         """Ask the handler to stop; until it does, heartbeats state that it still runs."""

@@ -18,6 +18,7 @@ from kafka_bridge.worker.runtime.calls import (
 )
 from kafka_bridge.worker.runtime.expiry import too_late
 from kafka_bridge.worker.runtime.in_flight import InFlightJob, Outcome
+from kafka_bridge.worker.runtime.time_limits import TIME_LIMIT_EXCEEDED
 
 DOUBT_SECONDS = 0.05
 """How often a job that has a thread checks whether its events may be published again."""
@@ -108,5 +109,8 @@ def _stopped(stop: StopSignal, error: BaseException) -> Outcome:
     message = stop_message(error, stop.message)
     if stop.reason is StopReason.DEADLINE:
         reason = failure(ErrorType.DEADLINE_EXCEEDED, f"stopped: {message}", retryable=True)
+        return Outcome(JobState.FAILED, {"error": reason})
+    if stop.reason is StopReason.TIME_LIMIT:
+        reason = failure(TIME_LIMIT_EXCEEDED, f"stopped: {message}", retryable=True)
         return Outcome(JobState.FAILED, {"error": reason})
     return Outcome(JobState.CANCELLED, {"message": message})

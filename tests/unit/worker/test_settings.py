@@ -34,10 +34,11 @@ def test_every_setting_has_its_variable() -> None:
         "KAFKA_BRIDGE_KILL_AFTER_SECONDS": "1.5",
         "KAFKA_BRIDGE_MAX_JOBS_PER_PROCESS": "100",
         "KAFKA_BRIDGE_MAX_MEMORY_PER_PROCESS": "2GiB",
+        "KAFKA_BRIDGE_TIME_LIMIT_SECONDS": "90",
     }
     assert WorkerSettings.from_env(environ) == WorkerSettings(
         *("auditors", "q", "d", "c", 4, 2.5, 3, "w-7", 9000, "::1", "r", False),
-        *(6, 1.5, 100, 2 * 1024**3),
+        *(6, 1.5, 100, 2 * 1024**3, 90.0),
     )
 
 
@@ -64,6 +65,8 @@ def test_empty_variables_are_ignored() -> None:
         ({"METRICS_PORT": "http"}, "KAFKA_BRIDGE_METRICS_PORT must be a whole number, not 'http'"),
         ({"PROCESSES": "0"}, "processes must be at least 1, not 0"),
         ({"KILL_AFTER_SECONDS": "-1"}, "kill_after must be 0 s or more, and finite, not -1.0 s"),
+        ({"TIME_LIMIT_SECONDS": "0"}, "time_limit must be greater than 0 s, not 0.0 s"),
+        ({"TIME_LIMIT_SECONDS": "nan"}, "time_limit must be greater than 0 s, not nan s"),
         ({"MAX_JOBS_PER_PROCESS": "0"}, "max_jobs_per_process must be at least 1, not 0"),
         (
             {"MAX_MEMORY_PER_PROCESS": "much"},

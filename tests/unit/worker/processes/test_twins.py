@@ -82,3 +82,14 @@ def test_cancel_reads_the_same(warm: Worker, job_type: str) -> None:
 def test_run_job_starts_a_process() -> None:
     """A test of a service needs nothing more than for a thread."""
     assert run_job(worker, "multiply" + PROCESS, {"number": 4}).result == {"product": 8}
+
+
+def test_process_that_hangs_is_killed_after_its_time_limit() -> None:
+    """Whatever it hangs in; the error says so, and a retry may help."""
+    outcome = run_job(worker, "stuck" + PROCESS)
+    assert outcome.error is not None
+    assert (outcome.error.type, outcome.error.retryable) == ("time_limit_exceeded", True)
+    assert outcome.error.message == (
+        "stopped: its time limit, 0.3 s, has passed; the handler did not stop within 0.2 s, and "
+        "its process was killed"
+    )

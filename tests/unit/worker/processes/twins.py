@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import math
 import sys
 from collections.abc import Callable
@@ -122,3 +123,9 @@ async def waits_async(job: JobContext) -> None:
     """Wait for a stop request in a coroutine."""
     job.message("waiting")
     await asyncio.sleep(60)
+
+
+@worker.job("stuck" + PROCESS, process=True, time_limit=0.3, kill_after=0.2)
+def stuck(job: JobContext) -> None:
+    """Hang in native code: no other thread of the process runs meanwhile."""
+    ctypes.PyDLL(None).sleep(600)
