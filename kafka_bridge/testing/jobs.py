@@ -30,7 +30,7 @@ from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.processes.serving import serving
 from kafka_bridge.worker.runtime.admission import Admission
 from kafka_bridge.worker.runtime.capacity import capacity_for
-from kafka_bridge.worker.runtime.executor import event_loop
+from kafka_bridge.worker.runtime.event_loop import event_loop
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
 from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot, Unfinished
 from kafka_bridge.worker.runtime.mailbox import Mailbox

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import inspect
-import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.media_types import is_json
 from kafka_bridge.protocol.messages import JobRequest
-from kafka_bridge.worker.context import JobContext
 from kafka_bridge.worker.durations import Duration, kill_seconds, limit_seconds
 from kafka_bridge.worker.errors import ApplicationError, invalid_payload
 from kafka_bridge.worker.retries import RetryPolicy
+from kafka_bridge.worker.signatures import (
+    is_coroutine_function,
+    label,
+    payload_adapter,
+    payload_parameter,
+    payload_type,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +78,15 @@ class Handler:
             raise ConfigurationError(
                 f"kill_after of {job_type!r} needs process=True: only a process can be killed"
             )
-        positional = _parameters(job_type, function)
-        wanted = None if len(positional) == 1 else _annotation(function, positional[1].name)
+        name = f"the handler of {job_type!r}, {label(function)},"
+        parameter = payload_parameter(name, function)
+        wanted = None if parameter is None else payload_type(name, function, parameter)
         return cls(
             job_type,
             function,
-            payload=None if len(positional) == 1 else _adapter(function, wanted),
+            payload=None if parameter is None else payload_adapter(name, wanted),
             takes_bytes=wanted is bytes,
-            is_async=inspect.iscoroutinefunction(_called(function)),
+            is_async=is_coroutine_function(function),
             retry=retry or RetryPolicy(),
             concurrency=concurrency,
             in_process=in_process,
@@ -114,17 +118,15 @@ class Handler:
 
         Call this where the handler was called: a generator runs the handler's own code.
 
-        :raises ApplicationError: ``result_not_serialisable``: it is a coroutine that was not
-            awaited, for example of a lambda or a decorator around a coroutine function
+        :raises ApplicationError: ``result_not_serialisable``: it is asynchronous and no coroutine,
+            so that nobody knows which event loop it belongs to
         """
         if isinstance(value, GeneratorType):
             return list(value)
         if not isinstance(value, _NEVER_RUN):
             return value
-        if isinstance(value, CoroutineType):
-            value.close()  # or Python warns that it was never awaited
         raise ApplicationError(
-            f"the handler of {self.job_type!r}, {_label(self.function)}, returned a "
+            f"the handler of {self.job_type!r}, {label(self.function)}, returned a "
             f"{type(value).__name__} that is not awaited: write 'async def' and await it there",
             type="result_not_serialisable",
             details="",
@@ -143,102 +145,7 @@ def with_time_limit(handlers: Mapping[str, Handler], default: float | None) -> d
     }
 
 
-_NEVER_RUN = (CoroutineType, AsyncGeneratorType, asyncio.Future)
-
-
-def _called(function: Callable[..., Any]) -> Any:
-    """Return the function that a call runs; for an instance, its ``__call__``."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return function if inspect.isroutine(function) else getattr(function, "__call__", None)  # noqa: B004
-
-
-def _label(function: Any) -> str:
-    return str(getattr(function, "__qualname__", None) or repr(function))
-
-
-def _parameters(job_type: str, function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """Return the one or two parameters of a handler.
-
-    :raises ConfigurationError: the function cannot be a handler
-    """
-    name = f"the handler of {job_type!r}, {_label(function)},"
-    if (why := _why_not(function)) is not None:
-        raise ConfigurationError(f"{name} {why}")
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        raise ConfigurationError(f"{name} has no signature: wrap it in a function") from None
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if len(positional) not in (1, 2) or len(positional) != len(parameters):
-        raise ConfigurationError(f"{name} must take (job) or (job, payload) and nothing else")
-    if positional[0].name in ("self", "cls"):
-        raise ConfigurationError(
-            f"{name} is a method without its object: register the method of an instance, "
-            f"worker.job({job_type!r})(instance.method)"
-        )
-    if not _takes_job(function, positional[0]):
-        raise ConfigurationError(
-            f"{name} gets the JobContext as its first parameter, but {positional[0].name!r} is "
-            f"annotated {positional[0].annotation!r}: write (job: JobContext, payload: …)"
-        )
-    return positional
-
-
-def _why_not(function: Any) -> str | None:
-    """Return why an object cannot be a handler, apart from its parameters; None if it can."""
-    if inspect.isclass(function):
-        return "is a class: decorate a function, or register a method of an instance"
-    if not callable(function):
-        return "cannot be called: decorate a function"
-    called = _called(function)
-    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
-        return (
-            "is a generator (it has a yield): a handler returns its result once. Collect the "
-            "items in a list and return that; report steps with job.progress()"
-        )
-    return None
-
-
-def _takes_job(function: Callable[..., Any], parameter: inspect.Parameter) -> bool:
-    """Tell whether the annotation of the first parameter allows a JobContext."""
-    annotation = parameter.annotation
-    if isinstance(annotation, str):
-        try:
-            annotation = typing.get_type_hints(_hinted(function)).get(parameter.name)
-        except Exception:  # JobContext itself is often imported for type checkers only
-            return True
-    if annotation in (parameter.empty, Any) or not isinstance(annotation, type):
-        return True
-    if getattr(annotation, "_is_protocol", False):
-        return True
-    return issubclass(JobContext, annotation) or issubclass(annotation, JobContext)
-
-
-def _hinted(function: Callable[..., Any]) -> Any:
-    """Return the function with the annotations; for a callable object, its method."""
-    called = _called(function)
-    return inspect.unwrap(called) if inspect.isroutine(called) else function
-
-
-def _annotation(function: Callable[..., Any], name: str) -> Any:
-    try:
-        return typing.get_type_hints(_hinted(function), include_extras=True).get(name, Any)
-    except NameError as error:
-        raise ConfigurationError(
-            f"the annotations of {_label(function)} cannot be read: {error}. Payload types "
-            "must be importable where the handler is defined."
-        ) from error
-
-
-def _adapter(function: Callable[..., Any], wanted: Any) -> TypeAdapter[Any]:
-    try:
-        return TypeAdapter(wanted)
-    except PydanticUserError as error:
-        raise ConfigurationError(
-            f"{_label(function)} cannot be given a payload of type {wanted!r}: use a pydantic "
-            "model, a dataclass, a TypedDict, dict, list, str, bytes or a number"
-        ) from error
+_NEVER_RUN = (AsyncGeneratorType, asyncio.Future)
 
 
 def _words(job_type: str, error: ValidationError) -> str:

@@ -7,7 +7,6 @@ handler works, and ends the process when the worker has gone.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import os
 import signal
@@ -47,6 +46,8 @@ from kafka_bridge.worker.runtime.calls import (
     failure_in,
     stop_message,
 )
+from kafka_bridge.worker.runtime.event_loop import event_loop
+from kafka_bridge.worker.runtime.job_thread import JobThread
 from kafka_bridge.worker.runtime.signals import leave_signals_to_parent
 
 
@@ -64,10 +65,11 @@ def run(connection: Connection) -> None:
         return
     link.send(Ready())
     inbox = Inbox(link)
-    while (job := inbox.next()) is not None:
-        end = Context().run(run_job, handlers, job)
-        inbox.ended()
-        link.send(end)
+    with event_loop() as loop:
+        while (job := inbox.next()) is not None:
+            end = Context().run(run_job, handlers, job, loop)
+            inbox.ended()
+            link.send(end)
 
 
 def load(program: Program) -> Mapping[str, Handler]:
@@ -180,13 +182,18 @@ class Inbox:
             running.stop.set(request.reason, request.message)
 
 
-def run_job(handlers: Mapping[str, Handler], running: Running) -> End:
-    """Run a job on this thread; return how it ended."""
+def run_job(
+    handlers: Mapping[str, Handler], running: Running, loop: asyncio.AbstractEventLoop
+) -> End:
+    """Run a job on this thread; return how it ended.
+
+    :param loop: on another thread; runs the coroutines of all jobs
+    """
     request = running.job.request
     handler = handlers[request.job_type]
     with job_logging(request):
         try:
-            end: End = Succeeded(*to_bytes(_call(handler, running), "result"))
+            end: End = Succeeded(*to_bytes(_call(handler, running, loop), "result"))
         except BaseException as error:
             if running.stop.reason is not None and is_stop(error):
                 end = Stopped(stop_message(error, running.stop.message))
@@ -196,21 +203,9 @@ def run_job(handlers: Mapping[str, Handler], running: Running) -> End:
     return end
 
 
-def _call(handler: Handler, running: Running) -> Any:
+def _call(handler: Handler, running: Running, loop: asyncio.AbstractEventLoop) -> Any:
     reports, stop = running.reports, running.stop
     given = (handler, running.job.request, reports, stop, reports.note_retry)
     if not handler.is_async:
-        return call_handler(*given)
-
-    async def call() -> Any:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None  # noqa: S101
-
-        def cancel() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the job has ended
-                loop.call_soon_threadsafe(task.cancel)
-
-        stop.listen(cancel)
-        return await call_async_handler(*given)
-
-    return asyncio.run(call())
+        return call_handler(*given, loop)
+    return JobThread(loop, stop).run(call_async_handler(*given))

@@ -6,7 +6,9 @@ a job reads the same, wherever its handler runs.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any, TypeAlias
 
 from kafka_bridge.protocol.errors import PayloadNotSerialisable
@@ -17,6 +19,7 @@ from kafka_bridge.worker.errors import errors_in, failure, failure_of
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.retries import OnRetry
 from kafka_bridge.worker.runtime import children
+from kafka_bridge.worker.runtime.job_thread import JobThread
 
 NoteRetry: TypeAlias = Callable[[int, JobFailure, float], None]
 """Gets the number of the failed call, from 1, what failed, and the seconds until the next call."""
@@ -28,13 +31,21 @@ def call_handler(
     events: JobEvents,
     stop: StopSignal,
     note_retry: NoteRetry,
+    loop: asyncio.AbstractEventLoop,
 ) -> Any:
-    """Call a handler on this thread; return its result."""
+    """Call a handler on this thread; return its result.
+
+    :param loop: on another thread; it runs the coroutine that a function returns which is not a
+        coroutine function itself, for example a decorator's
+    """
     context, arguments = JobContext(request, events, stop), handler.arguments(request)
 
     def call() -> Any:
         with children.ending():
-            return handler.collected(handler.function(context, *arguments))
+            value = handler.function(context, *arguments)
+            while isinstance(value, CoroutineType):
+                value = JobThread(loop, stop).run(value)
+            return handler.collected(value)
 
     return handler.retry.call(call, stop.wait, _on_retry(handler, note_retry))
 
@@ -51,7 +62,10 @@ async def call_async_handler(
 
     async def call() -> Any:
         with children.ending():
-            return handler.collected(await handler.function(context, *arguments))
+            value = await handler.function(context, *arguments)
+            while isinstance(value, CoroutineType):
+                value = await value
+            return handler.collected(value)
 
     return await handler.retry.call_async(call, _on_retry(handler, note_retry))
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures.thread  # noqa: F401  imported later, while a handler forks, it breaks
-import contextlib
 import functools
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import Context
 from queue import SimpleQueue
@@ -21,8 +20,6 @@ from kafka_bridge.worker.runtime.job_run import run, run_async
 
 _log = logging.getLogger(__name__)
 _thread_log = bounded_logger(f"{__name__}.threads")
-
-LOOP_STOP_SECONDS = 1.0
 
 
 class Executor:
@@ -144,7 +141,7 @@ class Executor:
     def _run(self, job: InFlightJob) -> None:
         failure: BaseException | None = None
         try:
-            Context().run(run, job)
+            Context().run(run, job, self._loop)
         except BaseException as error:
             failure = error
         self._end(job, failure)
@@ -170,27 +167,3 @@ class Executor:
         with self._lock:
             self.running -= 1
         self.ended(job)
-
-
-@contextlib.contextmanager
-def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """Run an event loop on a thread of its own, for handlers that are coroutines."""
-    loop = asyncio.new_event_loop()
-    stopping = threading.Event()
-
-    def run() -> None:
-        while not stopping.is_set():
-            # asyncio lets these two through where a task of a handler's own raises them.
-            with contextlib.suppress(SystemExit, KeyboardInterrupt):
-                loop.run_forever()
-
-    thread = threading.Thread(target=run, name="kafka-bridge-async", daemon=True)
-    thread.start()
-    try:
-        yield loop
-    finally:
-        stopping.set()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(LOOP_STOP_SECONDS)
-        if not thread.is_alive():  # else a handler blocks it, and that must not hold up the end
-            loop.close()

@@ -24,13 +24,16 @@ DOUBT_SECONDS = 0.05
 """How often a job that has a thread checks whether its events may be published again."""
 
 
-def run(job: InFlightJob) -> None:
-    """Run a job on this thread, from READY to ENDING."""
+def run(job: InFlightJob, loop: asyncio.AbstractEventLoop) -> None:
+    """Run a job on this thread, from READY to ENDING.
+
+    :param loop: on another thread, for the coroutines of the job
+    """
     with job_logging(job.request):
         try:
             while not job.may_start():
                 job.stop.wait(DOUBT_SECONDS)
-            outcome = _begin(job) or _succeeded(job, _call(job))
+            outcome = _begin(job) or _succeeded(job, _call(job, loop))
         except BaseException as error:
             # SystemExit too: a handler that calls sys.exit() ends its job, not the worker.
             outcome = _failed(job, error)
@@ -70,10 +73,10 @@ def _begin(job: InFlightJob) -> Outcome | None:
     return None
 
 
-def _call(job: InFlightJob) -> Any:
+def _call(job: InFlightJob, loop: asyncio.AbstractEventLoop) -> Any:
     handler = job.handler
-    call = handler.elsewhere or call_handler
-    return call(handler, job.request, job.reporter, job.stop, job.note_retry)
+    given = (handler, job.request, job.reporter, job.stop, job.note_retry)
+    return call_handler(*given, loop) if handler.elsewhere is None else handler.elsewhere(*given)
 
 
 async def _call_async(job: InFlightJob) -> Any:

@@ -27,7 +27,7 @@ from kafka_bridge.worker.runtime.allocator import release_large_blocks
 from kafka_bridge.worker.runtime.capacity import capacity_for
 from kafka_bridge.worker.runtime.dead_letters import DeadLetters
 from kafka_bridge.worker.runtime.earlier_commits import finished_above
-from kafka_bridge.worker.runtime.executor import event_loop
+from kafka_bridge.worker.runtime.event_loop import event_loop
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
 from kafka_bridge.worker.runtime.ledger import Ledger
 from kafka_bridge.worker.runtime.mailbox import Mailbox

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from kafka_bridge.worker import Worker
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime.in_flight import InFlightJob, Phase
+from kafka_bridge.worker.runtime.job_run import run
 from kafka_bridge.worker.runtime.membership import Membership, Ownership
 from kafka_bridge.worker.runtime.partition import Partition
 from kafka_bridge.worker.runtime.publishing import Publishing
@@ -119,3 +121,11 @@ def run_job(
     if error is not None:
         raise error
     return collector.events
+
+
+_NO_LOOP = asyncio.new_event_loop()
+
+
+def run_here(job: InFlightJob) -> None:
+    """Run a job without coroutines on this thread, from READY to ENDING."""
+    run(job, _NO_LOOP)

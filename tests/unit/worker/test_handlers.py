@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import pytest
 from pydantic import BaseModel
 
 from kafka_bridge.protocol.errors import ConfigurationError
-from kafka_bridge.protocol.messages import ErrorType
+from kafka_bridge.protocol.messages import ErrorType, JobState
 from kafka_bridge.worker import ApplicationError, JobContext, Worker
 from kafka_bridge.worker.handlers import Handler
 
@@ -169,25 +170,64 @@ def swapped(payload: Model, job: JobContext) -> None:
     """Take both in the wrong order."""
 
 
+class Incomplete(BaseModel):
+    """A model that refers to nothing."""
+
+    other: Missing  # type: ignore[name-defined]  # noqa: F821
+
+
+def only_payload(payload: Model | None) -> None:
+    """Take a payload and no job."""
+
+
+def only_list(paths: list[str]) -> None:
+    """Take a payload and no job."""
+
+
+def nothing_known(job: Any, payload: Missing) -> None:  # type: ignore[name-defined]  # noqa: F821
+    """Take what is not defined anywhere."""
+
+
+def no_expression(job: Any, payload: Any) -> None:
+    """Take what the annotation cannot say."""
+
+
+no_expression.__annotations__["payload"] = "dict[str, "
+
+
+def incomplete(job: Any, payload: list[Incomplete]) -> None:
+    """Take models that refer to nothing."""
+
+
+def stored(job: Any, payload: Model, *, store: str) -> None:
+    """Take more than a worker has."""
+
+
 SHAPE = "must take \\(job\\) or \\(job, payload\\) and nothing else"
+NOT_THE_JOB = r"is annotated .*: write \(job: JobContext, payload: …\)"
 BAD: list[tuple[Any, str]] = [
     (lambda: None, f"the handler of 'a.job', .*<lambda>, {SHAPE}"),
     (lambda _job, _payload, _more: None, SHAPE),
     (lambda _job, _payload, _more=1: None, SHAPE),
-    (lambda *_jobs: None, SHAPE),
-    (lambda _job, **_more: None, SHAPE),
-    (lambda _job, *, _payload: None, SHAPE),
+    (lambda *_jobs: None, rf"takes \*_jobs, and {SHAPE}. In a decorator, put functools.wraps"),
+    (lambda _job, **_more: None, r"takes \*\*_more"),
+    (stored, "stored, has the parameter 'store', which has no value: give it a default"),
     (generator, "generator, is a generator .* return that; report steps with job.progress"),
     (async_generator, "async_generator, is a generator"),
     (functools.partial(generator), "is a generator"),
     (Service().steps, "Service.steps, is a generator"),
     (Service, "Service, is a class: decorate a function"),
     (Point, "Point, is a class"),
-    (Service.method, r"a method without its object: .*worker\.job\('a\.job'\)\(instance\.method"),
+    (Service.method, r"a method without its object: .*worker\.job\(…\)\(instance\.method"),
     (Service.__dict__, "cannot be called"),
-    (print, SHAPE),
-    (swapped, r"'payload' is annotated .*: write \(job: JobContext, payload: …\)"),
-    (local_annotation(), "annotations of .*handler cannot be read: name 'Local' is not defined"),
+    (print, r"takes \*args"),
+    (swapped, f"'payload' {NOT_THE_JOB}"),
+    (only_payload, f"'payload' {NOT_THE_JOB}"),
+    (only_list, f"'paths' {NOT_THE_JOB}"),
+    (local_annotation(), "annotations of .*handler, cannot be read: name 'Local' is not defined"),
+    (nothing_known, "nothing_known, cannot be read: name 'Missing' is not defined. Define or im"),
+    (no_expression, "no_expression, cannot be read: "),
+    (incomplete, "incomplete, cannot be read: .*Incomplete.* refers to 'Missing', which is not d"),
 ]
 
 
@@ -204,11 +244,23 @@ def test_payload_type_without_json_form_is_refused_at_start() -> None:
     def handler(job: Any, payload: Opaque) -> None:
         """Take what cannot be."""
 
-    with pytest.raises(ConfigurationError, match=r"handler cannot be .*Opaque.*: use a pydantic"):
+    with pytest.raises(ConfigurationError, match=r"handler, cannot be .*Opaque.*: use a pydantic"):
         Handler.of("a.job", handler)
 
 
-@pytest.mark.parametrize("late", ["JobContext", "NeverImported", JobContext, object, Any])
+@pytest.mark.parametrize(
+    "late",
+    [
+        "JobContext",
+        "NeverImported",
+        JobContext,
+        JobContext | None,
+        Annotated[JobContext, "ours"],
+        TypeVar("T"),
+        object,
+        Any,
+    ],
+)
 def test_annotation_of_the_job_may_be_anything_that_it_is(late: Any) -> None:
     """Also a name that only type checkers import."""
 
@@ -225,7 +277,7 @@ def test_methods_and_callable_objects_can_be_handlers() -> None:
     handler = Handler.of("a.job", Service())
     assert handler.is_async
     assert handler.arguments(request(b'{"path": "/"}')) == (Model(path="/"),)
-    with pytest.raises(ConfigurationError, match=r"Service object .*cannot be given .*Opaque"):
+    with pytest.raises(ConfigurationError, match=r"_with_opaque.*cannot be given .*Opaque"):
         Handler.of("a.job", functools.partial(_with_opaque, Service()))
 
 
@@ -233,15 +285,66 @@ def _with_opaque(service: Service, job: Any, payload: Opaque) -> None:
     """Take what has no JSON form."""
 
 
+async def adds(job: JobContext, payload: int = 1, *, more: int = 0) -> int:
+    """Return the payload and more, from the event loop."""
+    await asyncio.sleep(0)
+    return payload + more
+
+
+class Adds:
+    """A service that is a handler itself, and a coroutine."""
+
+    async def __call__(self, job: JobContext, payload: int) -> int:
+        """Return the payload."""
+        return await adds(job, payload)
+
+
+def undeclared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a function, as many libraries do: with a plain function around it."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return call
+
+
 @pytest.mark.parametrize(
     "function",
     [
-        lambda job: a_coroutine(job, Model(path="/")),
-        lambda job: (each async for each in async_generator(job)),
+        lambda job, payload: adds(job, payload + 0),
+        undeclared(adds),
+        undeclared(undeclared(adds)),
+        functools.partial(adds, more=0),
+        functools.partial(undeclared(adds), more=0),
+        Adds(),
+        Adds().__call__,
+        undeclared(Adds()),
     ],
 )
-def test_coroutine_that_is_not_awaited_fails_its_job_with_advice(function: Any) -> None:
+def test_coroutine_is_awaited_whatever_is_around_it(function: Any) -> None:
+    """Also if only the call shows that there is one: of a lambda, or of a decorator."""
+    assert run_job(Handler.of("a.job", function), request(b"7"))[-1].result == b"7"
+
+
+def test_coroutine_of_a_decorator_can_be_stopped() -> None:
+    """It gets the CancelledError of any other coroutine, and may clean up."""
+    cleaned_up: list[str] = []
+
+    async def waits(job: JobContext) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cleaned_up.append(str(job.stop_reason))
+
+    ended = run_job(Handler.of("a.job", undeclared(waits)), cancel_after=0)[-1]
+    assert ended.state == JobState.CANCELLED
+    assert cleaned_up in ([], ["cancelled"])  # a cancel may come before the start
+
+
+def test_asynchronous_generator_that_is_returned_fails_its_job_with_advice() -> None:
     """Only its call shows that a lambda returns one: the job says what to write instead."""
+    function = lambda job: (each async for each in async_generator(job))  # noqa: E731
     error = run_job(Handler.of("a.job", function))[-1].error
     assert error is not None
     assert (error.type, error.retryable) == ("result_not_serialisable", False)
@@ -256,6 +359,12 @@ def test_generator_that_is_returned_runs_as_part_of_the_handler() -> None:
     assert error is not None
     assert (error.type, error.retryable) == ("ZeroDivisionError", True)
     assert "Traceback" in (error.details or "")
+
+
+def test_parameter_that_a_partial_has_filled_is_kept() -> None:
+    """A worker fills the job and the payload; what has a value by its name keeps it."""
+    handler = Handler.of("a.job", functools.partial(adds, more=2))
+    assert run_job(handler, request(b"5"))[-1].result == b"7"
 
 
 def test_job_type_has_one_handler() -> None:

@@ -13,11 +13,10 @@ from kafka_bridge.worker import JobContext, StopReason
 from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime.assignment import Assignment
 from kafka_bridge.worker.runtime.in_flight import Phase
-from kafka_bridge.worker.runtime.job_run import run
 from kafka_bridge.worker.runtime.publishing import Publishing
 from kafka_bridge.worker.runtime.slots import Slots
 
-from ..samples import Collector, accepted_job, queued_job
+from ..samples import Collector, accepted_job, queued_job, run_here
 
 P = Phase
 
@@ -118,7 +117,7 @@ def test_slot_of_a_running_job_is_kept_until_its_handler_returns(assignment: Ass
         may_end.wait(30)
 
     job = add(assignment, work)
-    thread = threading.Thread(target=run, args=(job,))
+    thread = threading.Thread(target=run_here, args=(job,))
     thread.start()
     assert has_begun.wait(30)
     assignment.release([job], "shutting down")
@@ -140,7 +139,7 @@ def test_only_jobs_that_did_not_start_are_released_at_first(assignment: Assignme
 def test_finished_job_may_be_committed(assignment: Assignment) -> None:
     """Its offset is finished and it is no longer in flight."""
     job = add(assignment)
-    run(job)
+    run_here(job)
     assignment.finish(job)
     assert (job.phase, assignment.in_flight, assignment.positions()) == (P.DONE, {}, {0: (5, "")})
 
@@ -213,6 +212,6 @@ def test_partition_goes_on_behind_what_cannot_be_read(assignment: Assignment) ->
     assignment.jump(0, 9)
     assignment.jump(7, 9)
     assert assignment.positions() == {0: (4, "")}
-    run(job)
+    run_here(job)
     assignment.finish(job)
     assert assignment.positions() == {0: (9, "")}

@@ -13,11 +13,12 @@ import pytest
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
 from kafka_bridge.worker import StopReason
-from kafka_bridge.worker.runtime.executor import Executor, event_loop
+from kafka_bridge.worker.runtime.event_loop import event_loop
+from kafka_bridge.worker.runtime.executor import Executor
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
-from kafka_bridge.worker.runtime.job_run import run, run_async
+from kafka_bridge.worker.runtime.job_run import run_async
 
-from ..samples import Collector, accepted_job
+from ..samples import Collector, accepted_job, run_here
 
 if TYPE_CHECKING:
     from conftest import Eventually
@@ -169,7 +170,7 @@ def turn_in_doubt(hall: Hall, function: Callable[..., Any]) -> tuple[InFlightJob
     if job.handler.is_async:
         asyncio.run_coroutine_threadsafe(run_async(job), hall.loop)
     else:
-        threading.Thread(target=run, args=(job,), daemon=True).start()
+        threading.Thread(target=run_here, args=(job,), daemon=True).start()
     return job, may_publish
 
 

@@ -20,10 +20,9 @@ from kafka_bridge.worker.runtime.in_flight import (
     Outcome,
     Phase,
 )
-from kafka_bridge.worker.runtime.job_run import run
 from kafka_bridge.worker.runtime.publishing import Publishing
 
-from ..samples import Collector, accepted_job, queued_job
+from ..samples import Collector, accepted_job, queued_job, run_here
 
 P = Phase
 S = JobState
@@ -82,7 +81,7 @@ def test_job_that_succeeds_goes_through_running_and_ending() -> None:
         phases.append(job.phase)
 
     job = accepted_job(work, collector := Collector(), settled=settled.append)
-    run(job)
+    run_here(job)
     assert (phases, job.phase, settled) == ([P.RUNNING], P.ENDING, [None])
     assert [event.state for event in collector.events] == [S.ACCEPTED, S.SUCCEEDED]
 
@@ -91,7 +90,7 @@ def test_job_that_is_cancelled_before_it_starts_is_never_running() -> None:
     """From READY it goes to ENDING: its handler is not called, and no time is counted."""
     job = accepted_job(lambda _: pytest.fail("it was begun"), collector := Collector())
     job.ask_to_stop(StopReason.CANCELLED, "not needed")
-    run(job)
+    run_here(job)
     assert (job.phase, job.has_begun, job.seconds) == (P.ENDING, False, 0.0)
     assert collector.events[-1].state is S.CANCELLED
     job.ask_to_stop(StopReason.DEADLINE, "late")
@@ -113,7 +112,7 @@ def test_job_that_is_released_while_it_runs_publishes_no_end() -> None:
     ended: list[JobState] = []
     observer: Any = job._observer
     observer.ended = lambda _job_type, state, _seconds: ended.append(state)
-    run(job)
+    run_here(job)
     assert (job.phase, job.stop.reason, released) == (P.RELEASING, StopReason.RELEASED, [None])
     assert ended == [S.RELEASED], "metrics count it"
     assert [event.state for event in collector.events] == [S.ACCEPTED, S.RELEASED]
@@ -122,7 +121,7 @@ def test_job_that_is_released_while_it_runs_publishes_no_end() -> None:
 def test_job_that_is_ending_is_not_released() -> None:
     """Its terminal event is on its way: another worker will find it in the ledger."""
     job = accepted_job(lambda _: None, collector := Collector())
-    run(job)
+    run_here(job)
     assert not job.release("shutting down", lambda _: pytest.fail("it was released"))
     assert [event.state for event in collector.events] == [S.ACCEPTED, S.SUCCEEDED]
 
@@ -139,7 +138,7 @@ def test_job_that_is_abandoned_publishes_nothing_more_and_is_asked_to_stop() -> 
     job = accepted_job(
         work, collector := Collector(), settled=lambda _: pytest.fail("it has no end")
     )
-    run(job)
+    run_here(job)
     job.tick()
     assert (job.phase, job.stop.reason) == (P.LOST, StopReason.LOST)
     assert [event.state for event in collector.events] == [S.ACCEPTED]
@@ -150,7 +149,7 @@ def test_job_that_was_released_as_its_turn_came_is_not_begun() -> None:
     job = accepted_job(lambda _: pytest.fail("it was begun"), Collector())
     assert job.try_enter(P.RELEASING)
     assert not job.begin()
-    run(job)
+    run_here(job)
     assert (job.phase, job.has_begun) == (P.RELEASING, False)
 
 
@@ -172,7 +171,7 @@ def test_end_that_cannot_be_published_is_settled_with_the_reason() -> None:
         Collector(lambda event: error if event.state is S.SUCCEEDED else None),
         settled=settled.append,
     )
-    run(job)
+    run_here(job)
     assert (job.phase, settled) == (P.ENDING, [error])
     job.enter(P.DEAD_LETTERING)
     job.enter(P.DONE)
@@ -190,7 +189,7 @@ def test_end_that_is_not_acknowledged_is_published_again(monkeypatch: pytest.Mon
         ),
         settled=settled.append,
     )
-    run(job)
+    run_here(job)
     assert (job.phase, settled, job.has_published_end) == (P.ENDING, [], False)
     job.tick()
     assert (job.phase, settled, job.has_published_end) == (P.ENDING, [None], True)

@@ -30,7 +30,8 @@ from kafka_bridge.protocol.sanitize import LINE_BYTES, UNIT_BYTES
 from kafka_bridge.worker import ApplicationError, JobContext
 from kafka_bridge.worker.cancellation import StopSignal
 from kafka_bridge.worker.handlers import Handler
-from kafka_bridge.worker.runtime.executor import Executor, event_loop
+from kafka_bridge.worker.runtime.event_loop import event_loop
+from kafka_bridge.worker.runtime.executor import Executor
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
 from kafka_bridge.worker.runtime.reporter import JobReporter
 

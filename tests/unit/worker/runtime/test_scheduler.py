@@ -29,7 +29,6 @@ from kafka_bridge.worker.runtime.admission import Admission
 from kafka_bridge.worker.runtime.backlog import BACKLOG_RECORDS
 from kafka_bridge.worker.runtime.capacity import Capacity
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
-from kafka_bridge.worker.runtime.job_run import run as run_handler
 from kafka_bridge.worker.runtime.ledger import Ledger
 from kafka_bridge.worker.runtime.ledger_snapshot import (
     LedgerSnapshot,
@@ -41,6 +40,8 @@ from kafka_bridge.worker.runtime.publishing import Publishing
 from kafka_bridge.worker.runtime.scheduler import assemble
 from kafka_bridge.worker.runtime.skipped_requests import SkippedRequests
 from kafka_bridge.worker.runtime.slots import Slots
+
+from ..samples import run_here
 
 Delivered = Callable[[Exception | None], None]
 
@@ -184,7 +185,7 @@ class Stage:
         self._until_submitted()
         (run,) = [each for each in self.submitted if each.request == job]
         self.submitted.remove(run)
-        run_handler(run)
+        run_here(run)
         self.scheduler.handler_ended(run)
         self.brokers.acknowledge()
 
@@ -283,7 +284,7 @@ def test_job_dead_lettered_while_its_partition_was_lost_is_decided_again(stage: 
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.brokers.acknowledge()
     run = stage.submitted.pop()
-    run_handler(run)
+    run_here(run)
     stage.scheduler.handler_ended(run)
     stage.scheduler.lost([0])
     stage.scheduler.assigned([0])
@@ -609,7 +610,7 @@ def test_own_terminal_event_in_the_ledger_does_not_abandon_the_job(stage: Stage)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.brokers.acknowledge()
     run = stage.submitted.pop()
-    run_handler(run)
+    run_here(run)
     stage.finished.add(job.correlation_id.encode())
     stage.scheduler.assigned([1])
     stage.arrives(stage.request(), 0, partition=1)
@@ -772,7 +773,7 @@ def test_end_acknowledged_after_the_dead_letter_of_its_request_changes_nothing(
     stage.arrives(job, 0)
     stage.until(lambda: stage.brokers.states == [JobState.ACCEPTED])
     stage.brokers.acknowledge()
-    run_handler(stage.submitted[0])
+    run_here(stage.submitted[0])
     stage.scheduler.lost([0])
     stage.scheduler.assigned([0])
     stage.unreadable["answers"] = TopicNotFound("no topic 'answers'")
