@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from kafka_bridge.payloads import Encoded
 from kafka_bridge.protocol.messages import JobRequest
@@ -35,6 +35,14 @@ LOOK_SECONDS = 0.1
 _numbers = itertools.count(1)
 
 
+class OwnedEvents(JobEvents, Protocol):
+    """The events of a job that this worker may lose."""
+
+    @property
+    def may_publish(self) -> Callable[[], bool]:
+        """Tells whether events of the job may be published now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Remote:
     """Runs the jobs of handlers in the processes of a pool.
@@ -60,11 +68,14 @@ class Remote:
         self,
         handler: Handler,
         request: JobRequest,
-        events: JobEvents,
+        events: OwnedEvents,
         stop: StopSignal,
         note_retry: NoteRetry,
     ) -> Encoded:
         """Run a job in a process; return its result.
+
+        A process may have to be started first. If this worker was frozen meanwhile, another one may
+        have done the job: the handler is called only when its events may be published.
 
         :raises ApplicationError: the handler failed, or its process died
         :raises JobStopped: the job stopped as asked, or its process was killed for that
@@ -72,6 +83,8 @@ class Remote:
         kill_after = self.kill_after if handler.kill_after is None else handler.kill_after
         try:
             with self.pool.process(stop.check) as process:
+                while not events.may_publish():
+                    stop.wait(LOOK_SECONDS)
                 work = _Work(process, events, stop, note_retry, kill_after)
                 return work.run(request, self.pool.limits.most_memory)
         except NotStarted as error:

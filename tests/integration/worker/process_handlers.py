@@ -136,6 +136,14 @@ async def patient_async(job: JobContext) -> None:
         note(f"stopped-{job.stop_reason}", job, os.getpid())
 
 
+@worker.job("work.process", process=True)
+def work(job: JobContext, payload: int) -> int:
+    """Take so many milliseconds; say when it began."""
+    note(f"began-at-{time.time_ns() // 1_000_000}", job, os.getpid())
+    time.sleep(payload / 1000)
+    return payload
+
+
 @worker.job("gated", process=True)
 def gated(job: JobContext) -> str:
     """Wait for the gate, whatever signal comes."""

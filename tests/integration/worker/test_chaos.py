@@ -44,6 +44,9 @@ VERY_LONG, VERY_LONG_MS = 12, 8_000
 SMALL = {"WORTHWHILE": "20", "SEEK_RECORDS": "20", "KAFKA_BRIDGE_MAX_DELIVERIES": "1000"}
 """From how many finished requests on a commit names them, and a worker seeks over them. Of the
 workers that die, many die while they run the same long job: that is not its fault."""
+PROCESS_JOBS = int(os.environ.get("CHAOS_PROCESS_JOBS", "3000"))
+PROCESS_SECONDS = float(os.environ.get("CHAOS_PROCESS_SECONDS", "60"))
+"""The form with handlers in child processes; smaller numbers for a first look."""
 PUBLISH_SECONDS = 300.0
 """The broker is restarted meanwhile, which takes long on a busy machine."""
 STEP_SECONDS = 90.0
@@ -84,6 +87,8 @@ class Chaos:
             self.stage.start(
                 "--concurrency",
                 str(CONCURRENCY),
+                "--processes",
+                "2",
                 ready=False,
                 KAFKA_BRIDGE_GRACE_SECONDS="1",
                 KAFKA_BRIDGE_KAFKA_SESSION_TIMEOUT_MS=str(int(SESSION_SECONDS * 1000)),
@@ -184,7 +189,12 @@ class Chaos:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("jobs", "seconds"), [(1_000, 10.0), pytest.param(6_000, 120.0, marks=pytest.mark.long)]
+    ("jobs", "seconds", "job_type"),
+    [
+        (1_000, 10.0, "work"),
+        pytest.param(6_000, 120.0, "work", marks=pytest.mark.long),
+        pytest.param(PROCESS_JOBS, PROCESS_SECONDS, "work.process", marks=pytest.mark.long),
+    ],
 )
 def test_every_job_ends_once_whatever_dies(
     quick_broker: ApacheKafka,
@@ -192,6 +202,7 @@ def test_every_job_ends_once_whatever_dies(
     tmp_path: Path,
     jobs: int,
     seconds: float,
+    job_type: str,
 ) -> None:
     """Every job ends and none is started once its end is on record; a waiting task hears the first.
 
@@ -202,8 +213,10 @@ def test_every_job_ends_once_whatever_dies(
     with RecordProducer(config, PUBLISH_SECONDS) as producer:
         stage = _stage(quick_broker, producer, unique_name, tmp_path)
         requests = [
-            request("work", stage.responses, number % (LONGEST_MS + 1)) for number in range(jobs)
+            request(job_type, stage.responses, number % (LONGEST_MS + 1)) for number in range(jobs)
         ]
+        if job_type == "work.process":
+            stage.runs = ("worker", "run", "process_handlers:worker")
         chaos = Chaos(stage, quick_broker, random.Random(SEED))
         reader, heard = _reader(stage, requests)
         try:

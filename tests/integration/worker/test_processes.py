@@ -218,6 +218,7 @@ def test_process_is_replaced_after_its_jobs(processes: Stage, eventually: Eventu
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3_600)
 def test_a_thousand_processes_do_a_thousand_jobs(processes: Stage) -> None:
     """Each job has a process of its own; no process is left, and no job is lost."""
     program = processes.start("--processes", "2", KAFKA_BRIDGE_MAX_JOBS_PER_PROCESS="1")
