@@ -24,6 +24,7 @@ ROWS = (
     "steady",
     "triggerer",
     "worker",
+    "processes",
     "restart",
     "rolling",
     "gateway",

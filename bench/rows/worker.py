@@ -47,6 +47,7 @@ PROGRAMS = {
     "ours": "bench.peers.noop_worker",
     "handwritten": "bench.peers.handwritten",
     "faststream": "bench.peers.faststream_loop",
+    "processes": "bench.peers.process_worker",
 }
 
 
