@@ -31,7 +31,7 @@ def celery_in(folder: Path) -> Celery:
 app = celery_in(Path(os.environ["BENCH_CELERY_FOLDER"]))
 
 
-@app.task(name="work")
+@app.task(name="work")  # type: ignore[untyped-decorator]
 def work() -> float:
     """Keep a processor busy."""
     return burn()
