@@ -268,9 +268,9 @@ class InFlightJob:
 
     def _check_time_limit(self, limit: float) -> None:
         if self.stop.reason is None and self.seconds > limit:
-            self._observer.time_limit_exceeded(self.request.job_type)
             self.reporter.publish_message(time_limits.warning(self.request, self.handler))
             self.ask_to_stop(StopReason.TIME_LIMIT, time_limits.reason(self.handler))
+            self._observer.time_limit_exceeded(self.request.job_type)
 
     def ask_to_stop(self, reason: StopReason, message: str) -> None:
         """Ask the handler to stop; until it does, heartbeats state that it still runs."""
