@@ -55,7 +55,7 @@ class Gateway:
         if config.callbacks is not None and self._channel is not None:
             self.worker.callback_topic = config.callbacks.topic
             self.worker.metric_sources.append(self._callback_counts)
-            self.worker.lifespan = partial(self._receive_callbacks, self._channel)
+            self.worker.lifespan.context = partial(self._receive_callbacks, self._channel)
         for job_type, job in config.jobs.items():
             if isinstance(job, HttpJob):
                 self._serve(job_type, job)
@@ -89,7 +89,9 @@ class Gateway:
         """
         self.worker.run(on_ready=on_ready)
 
-    def _receive_callbacks(self, channel: CallbackChannel) -> AbstractContextManager[int]:
+    def _receive_callbacks(
+        self, channel: CallbackChannel, _worker: Worker
+    ) -> AbstractContextManager[int]:
         return channel.open(
             self.worker.kafka_config(), self._callback_counts.count, self.worker.stop
         )

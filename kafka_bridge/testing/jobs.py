@@ -38,6 +38,7 @@ from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.publishing import Publishing
 from kafka_bridge.worker.runtime.reporter import Sender
 from kafka_bridge.worker.runtime.scheduler import assemble
+from kafka_bridge.worker.runtime.surroundings import Surroundings
 from kafka_bridge.worker.settings import WorkerSettings
 
 POLL_SECONDS = 0.02
@@ -165,8 +166,9 @@ def do_job(
         _handlers(worker, request.job_type, settings) as handlers,
         contextlib.closing(Heartbeats()) as heartbeats,
         event_loop() as loop,
+        worker.lifespan.entered(worker, loop, ended=worker.stop) as state,
     ):
-        capacity = capacity_for(settings, handlers, loop)
+        capacity = capacity_for(settings, handlers, Surroundings(loop, state))
         scheduler = assemble(
             Admission(handlers, worker.max_deliveries, _Ledger(external_id), cancels),
             Publishing(sender, worker.worker_id),

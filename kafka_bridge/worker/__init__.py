@@ -11,6 +11,7 @@ from kafka_bridge.protocol.errors import (
 from kafka_bridge.worker.cancellation import JobStopped, StopReason
 from kafka_bridge.worker.context import JobContext
 from kafka_bridge.worker.errors import ApplicationError
+from kafka_bridge.worker.lifespan import StartupFailed
 from kafka_bridge.worker.retries import Backoff
 from kafka_bridge.worker.worker import Worker
 
@@ -25,6 +26,7 @@ __all__ = [
     "KafkaBridgeError",
     "KafkaError",
     "PayloadNotSerialisable",
+    "StartupFailed",
     "StopReason",
     "Worker",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Protocol, SupportsFloat, SupportsIndex
+from typing import Any, Protocol, SupportsFloat, SupportsIndex
 
 from kafka_bridge.kafka.forks import generation
 from kafka_bridge.protocol.headers import RawHeaders
@@ -56,11 +56,22 @@ class JobContext:
     are not sent, and requests to stop do not arrive.
     """
 
-    def __init__(self, request: JobRequest, events: JobEvents, stop: StopSignal) -> None:
+    def __init__(
+        self, request: JobRequest, events: JobEvents, stop: StopSignal, state: Any = None
+    ) -> None:
         self.request = request
+        self._state = state
         self._events = events
         self._stop = stop
         self._made_in = generation()
+
+    @property
+    def state(self) -> Any:
+        """What the worker's lifespan gives, such as a connection pool; None without a lifespan.
+
+        It is the same object for all jobs of a process.
+        """
+        return self._state
 
     @property
     def correlation_id(self) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import socket
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import asdict, fields
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from kafka_bridge.kafka.config import ENV_BOOTSTRAP, KafkaConfig
@@ -18,6 +17,7 @@ from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker.durations import Duration
 from kafka_bridge.worker.environment import unused_variables
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.lifespan import Hook, Lifespan, LifespanContext, checked_hook
 from kafka_bridge.worker.monitoring.observer import MetricSource
 from kafka_bridge.worker.processes.address import WorkerAddress
 from kafka_bridge.worker.processes.role import refuse_in_child
@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
+H = TypeVar("H", bound=Hook)
 
 
 class Worker:
@@ -80,13 +81,14 @@ class Worker:
         Linux
     :param time_limit: how long a job may run, a timedelta or seconds, unless its handler says
         otherwise; by default there is no limit
+    :param lifespan: gets the worker and returns a context manager, sync or async. It is entered in
+        each process when a broker has answered, before the worker consumes, and exited after the
+        last job. What it gives is ``job.state``
     :ivar kafka: the properties that the program gave; None if the environment's are used
     :ivar kafka_from: where these properties come from, for errors
     :ivar callback_topic: the topic where a gateway keeps callbacks; the worker checks its
         permissions on this one, too
     :ivar metric_sources: other sources of metrics, served together with the worker's own
-    :ivar lifespan: makes a context that is entered when a broker has answered, before the worker
-        consumes, and exited after its last job; by default an empty one
     :ivar address: where child processes find this worker; by default it is searched for
     :ivar child_set_up: called in each child process before it imports the program
     :raises ConfigurationError: a value is not possible
@@ -113,6 +115,7 @@ class Worker:
         max_jobs_per_process: int | None = None,
         max_memory_per_process: int | str | None = None,
         time_limit: Duration | None = None,
+        lifespan: Callable[[Worker], LifespanContext] | None = None,
     ) -> None:
         settings = WorkerSettings.given(
             {
@@ -156,7 +159,7 @@ class Worker:
         self.child_set_up: Callable[[], None] | None = None
         self.callback_topic: str | None = None
         self.metric_sources: list[MetricSource] = []
-        self.lifespan: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
+        self.lifespan: Lifespan[Worker] = Lifespan(lifespan)
         self.handlers: dict[str, Handler] = {}
         self._stopping = threading.Event()
         self.kafka = kafka
@@ -234,6 +237,28 @@ class Worker:
 
         return register
 
+    def on_startup(self, function: H) -> H:
+        """Make the decorated function, sync or async, run once before the first job.
+
+        Several run in the order of their registration, inside the lifespan. If one fails, the
+        worker does not start. Each child process runs them, too.
+
+        :raises ConfigurationError: it has parameters, or it is a generator
+        """
+        self.lifespan.startup.append(checked_hook("on_startup", function))
+        return function
+
+    def on_shutdown(self, function: H) -> H:
+        """Make the decorated function, sync or async, run once after the last job.
+
+        Several run in the opposite order, before the lifespan ends. If one fails, that is logged,
+        and the others run.
+
+        :raises ConfigurationError: it has parameters, or it is a generator
+        """
+        self.lifespan.shutdown.append(checked_hook("on_shutdown", function))
+        return function
+
     def kafka_config(self) -> KafkaConfig:
         """Return how this worker reaches Kafka.
 
@@ -264,6 +289,7 @@ class Worker:
         :raises ConfigurationError: no handler is registered, Kafka is not configured, or child
             processes cannot run the handlers with ``process=True``
         :raises KafkaError: Kafka cannot be used, and waiting would not help
+        :raises StartupFailed: the lifespan or an ``on_startup`` function failed
         """
         if not self.handlers:
             raise ConfigurationError(
@@ -282,7 +308,7 @@ class Worker:
                     self._servers_from(),
                     self.callback_topic,
                     [*self.metric_sources, *served.metrics],
-                    self.lifespan,
+                    partial(self.lifespan.entered, self, ended=self.stop),
                 )
                 WorkerRun(spec, on_ready, self._stopping).run()
         finally:

@@ -6,7 +6,7 @@ handler works, and ends the process when the worker has gone.
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import importlib
 import os
 import signal
@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.spawn import prepare
 from queue import SimpleQueue
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from kafka_bridge.payloads import to_bytes
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker.cancellation import StopSignal
 from kafka_bridge.worker.errors import is_stop
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.lifespan import Lifespan, StartupFailed
 from kafka_bridge.worker.logs import job_logging
 from kafka_bridge.worker.processes import role
 from kafka_bridge.worker.processes.messages import (
@@ -49,6 +50,7 @@ from kafka_bridge.worker.runtime.calls import (
 from kafka_bridge.worker.runtime.event_loop import event_loop
 from kafka_bridge.worker.runtime.job_thread import JobThread
 from kafka_bridge.worker.runtime.signals import leave_signals_to_parent
+from kafka_bridge.worker.runtime.surroundings import Surroundings
 
 
 def run(connection: Connection) -> None:
@@ -58,29 +60,39 @@ def run(connection: Connection) -> None:
     link = Link(connection)
     program = link.receive()
     assert isinstance(program, Program)  # noqa: S101
-    try:
-        handlers = load(program)
-    except BaseException as error:
-        link.send(NotReady(_words(program, error)))
-        return
-    link.send(Ready())
-    inbox = Inbox(link)
-    with event_loop() as loop:
+    with contextlib.ExitStack() as stack:
+        try:
+            worker = load(program)
+            loop = stack.enter_context(event_loop())
+            life = worker.lifespan.entered(worker, loop, ended=lambda: None)
+            surroundings = Surroundings(loop, stack.enter_context(life))
+        except BaseException as error:
+            link.send(NotReady(_words(program, error)))
+            return
+        link.send(Ready())
+        inbox = Inbox(link)
         while (job := inbox.next()) is not None:
-            end = Context().run(run_job, handlers, job, loop)
+            end = Context().run(run_job, worker.handlers, job, surroundings)
             inbox.ended()
             link.send(end)
 
 
-def load(program: Program) -> Mapping[str, Handler]:
-    """Import the program; return its worker's handlers by job type.
+class Loaded(Protocol):
+    """What a child needs of its worker."""
+
+    handlers: Mapping[str, Handler]
+    lifespan: Lifespan[Any]
+
+
+def load(program: Program) -> Loaded:
+    """Import the program; return its worker.
 
     :raises LookupError: it is another program than the worker's
     """
     if program.set_up is not None:
         program.set_up()
     prepare(dict(program.main))
-    worker = getattr(importlib.import_module(program.module), program.attribute, None)
+    worker: Any = getattr(importlib.import_module(program.module), program.attribute, None)
     handlers: dict[str, Handler] = getattr(worker, "handlers", {})
     missing = [each for each in sorted(program.job_types) if each not in handlers]
     if missing:
@@ -88,10 +100,13 @@ def load(program: Program) -> Mapping[str, Handler]:
             f"{program.attribute} has no handler for {', '.join(missing)} there: register all "
             "handlers when the module is imported"
         )
-    return handlers
+    loaded: Loaded = worker
+    return loaded
 
 
 def _words(program: Program, error: BaseException) -> str:
+    if isinstance(error, StartupFailed):
+        return f"in a child process, {error}"
     what = f"{program.module} cannot be imported in a child process"
     trace = "" if isinstance(error, LookupError | ConfigurationError) else _trace(error)
     return f"{what}: {type(error).__name__}: {error}{trace}"
@@ -182,18 +197,13 @@ class Inbox:
             running.stop.set(request.reason, request.message)
 
 
-def run_job(
-    handlers: Mapping[str, Handler], running: Running, loop: asyncio.AbstractEventLoop
-) -> End:
-    """Run a job on this thread; return how it ended.
-
-    :param loop: on another thread; runs the coroutines of all jobs
-    """
+def run_job(handlers: Mapping[str, Handler], running: Running, surroundings: Surroundings) -> End:
+    """Run a job on this thread; return how it ended."""
     request = running.job.request
     handler = handlers[request.job_type]
     with job_logging(request):
         try:
-            end: End = Succeeded(*to_bytes(_call(handler, running, loop), "result"))
+            end: End = Succeeded(*to_bytes(_call(handler, running, surroundings), "result"))
         except BaseException as error:
             if running.stop.reason is not None and is_stop(error):
                 end = Stopped(stop_message(error, running.stop.message))
@@ -203,9 +213,9 @@ def run_job(
     return end
 
 
-def _call(handler: Handler, running: Running, loop: asyncio.AbstractEventLoop) -> Any:
+def _call(handler: Handler, running: Running, surroundings: Surroundings) -> Any:
     reports, stop = running.reports, running.stop
-    given = (handler, running.job.request, reports, stop, reports.note_retry)
+    given = (handler, running.job.request, reports, stop, reports.note_retry, surroundings)
     if not handler.is_async:
-        return call_handler(*given, loop)
-    return JobThread(loop, stop).run(call_async_handler(*given))
+        return call_handler(*given)
+    return JobThread(surroundings.loop, stop).run(call_async_handler(*given))

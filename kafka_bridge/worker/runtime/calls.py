@@ -6,7 +6,6 @@ a job reads the same, wherever its handler runs.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from types import CoroutineType
 from typing import Any, TypeAlias
@@ -20,6 +19,7 @@ from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.retries import OnRetry
 from kafka_bridge.worker.runtime import children
 from kafka_bridge.worker.runtime.job_thread import JobThread
+from kafka_bridge.worker.runtime.surroundings import Surroundings
 
 NoteRetry: TypeAlias = Callable[[int, JobFailure, float], None]
 """Gets the number of the failed call, from 1, what failed, and the seconds until the next call."""
@@ -31,20 +31,21 @@ def call_handler(
     events: JobEvents,
     stop: StopSignal,
     note_retry: NoteRetry,
-    loop: asyncio.AbstractEventLoop,
+    surroundings: Surroundings,
 ) -> Any:
     """Call a handler on this thread; return its result.
 
-    :param loop: on another thread; it runs the coroutine that a function returns which is not a
-        coroutine function itself, for example a decorator's
+    A coroutine that a function returns which is not a coroutine function itself, for example a
+    decorator's, runs on the event loop.
     """
-    context, arguments = JobContext(request, events, stop), handler.arguments(request)
+    context = JobContext(request, events, stop, surroundings.state)
+    arguments = handler.arguments(request)
 
     def call() -> Any:
         with children.ending():
             value = handler.function(context, *arguments)
             while isinstance(value, CoroutineType):
-                value = JobThread(loop, stop).run(value)
+                value = JobThread(surroundings.loop, stop).run(value)
             return handler.collected(value)
 
     return handler.retry.call(call, stop.wait, _on_retry(handler, note_retry))
@@ -56,9 +57,11 @@ async def call_async_handler(
     events: JobEvents,
     stop: StopSignal,
     note_retry: NoteRetry,
+    surroundings: Surroundings,
 ) -> Any:
-    """Do the same with a handler that is a coroutine function."""
-    context, arguments = JobContext(request, events, stop), handler.arguments(request)
+    """Do the same with a handler that is a coroutine function, in a task of the event loop."""
+    context = JobContext(request, events, stop, surroundings.state)
+    arguments = handler.arguments(request)
 
     async def call() -> Any:
         with children.ending():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.runtime.executor import Executor
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
 from kafka_bridge.worker.runtime.slots import ProcessSlots, Slots
+from kafka_bridge.worker.runtime.surroundings import Surroundings
 from kafka_bridge.worker.settings import WorkerSettings
 
 GIVE_WAY_SECONDS = 0.02
@@ -93,15 +93,12 @@ class Capacity:
 
 
 def capacity_for(
-    settings: WorkerSettings, handlers: Mapping[str, Handler], loop: asyncio.AbstractEventLoop
+    settings: WorkerSettings, handlers: Mapping[str, Handler], surroundings: Surroundings
 ) -> Capacity:
-    """Return the capacity of a worker with these handlers, by job type.
-
-    :param loop: runs the coroutines
-    """
-    slots, executor = Slots(settings.concurrency), Executor(settings.concurrency, loop)
+    """Return the capacity of a worker with these handlers, by job type."""
+    slots, executor = Slots(settings.concurrency), Executor(settings.concurrency, surroundings)
     in_processes = frozenset(name for name, handler in handlers.items() if handler.in_process)
     if not in_processes:
         return Capacity(slots, executor)
     slots.in_processes = ProcessSlots(settings.processes, in_processes)
-    return Capacity(slots, executor, Executor(settings.processes, loop))
+    return Capacity(slots, executor, Executor(settings.processes, surroundings))

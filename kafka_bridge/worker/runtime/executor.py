@@ -17,6 +17,7 @@ from kafka_bridge.bounded_log import bounded_logger
 from kafka_bridge.worker.logs import job_fields
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
 from kafka_bridge.worker.runtime.job_run import run, run_async
+from kafka_bridge.worker.runtime.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
 _thread_log = bounded_logger(f"{__name__}.threads")
@@ -39,13 +40,13 @@ class Executor:
     def __init__(
         self,
         concurrency: int,
-        loop: asyncio.AbstractEventLoop,
+        surroundings: Surroundings,
         ended: Callable[[InFlightJob], None] = lambda _: None,
     ) -> None:
         self.running = 0
         self.started = 0
         self._concurrency = concurrency
-        self._loop = loop
+        self._surroundings = surroundings
         self.ended = ended
         self._waiting: deque[InFlightJob] = deque()
         self._lock = threading.Lock()
@@ -121,7 +122,9 @@ class Executor:
                     self._all_begun.notify_all()
             if not job.handler.is_async:
                 return job
-            future = Context().run(asyncio.run_coroutine_threadsafe, run_async(job), self._loop)
+            coroutine = run_async(job, self._surroundings)
+            loop = self._surroundings.loop
+            future = Context().run(asyncio.run_coroutine_threadsafe, coroutine, loop)
             future.add_done_callback(functools.partial(self._end_async, job))
 
     def give_way(self, seconds: float) -> None:
@@ -141,7 +144,7 @@ class Executor:
     def _run(self, job: InFlightJob) -> None:
         failure: BaseException | None = None
         try:
-            Context().run(run, job, self._loop)
+            Context().run(run, job, self._surroundings)
         except BaseException as error:
             failure = error
         self._end(job, failure)

@@ -18,29 +18,27 @@ from kafka_bridge.worker.runtime.calls import (
 )
 from kafka_bridge.worker.runtime.expiry import too_late
 from kafka_bridge.worker.runtime.in_flight import InFlightJob, Outcome
+from kafka_bridge.worker.runtime.surroundings import Surroundings
 from kafka_bridge.worker.runtime.time_limits import TIME_LIMIT_EXCEEDED
 
 DOUBT_SECONDS = 0.05
 """How often a job that has a thread checks whether its events may be published again."""
 
 
-def run(job: InFlightJob, loop: asyncio.AbstractEventLoop) -> None:
-    """Run a job on this thread, from READY to ENDING.
-
-    :param loop: on another thread, for the coroutines of the job
-    """
+def run(job: InFlightJob, surroundings: Surroundings) -> None:
+    """Run a job on this thread, from READY to ENDING."""
     with job_logging(job.request):
         try:
             while not job.may_start():
                 job.stop.wait(DOUBT_SECONDS)
-            outcome = _begin(job) or _succeeded(job, _call(job, loop))
+            outcome = _begin(job) or _succeeded(job, _call(job, surroundings))
         except BaseException as error:
             # SystemExit too: a handler that calls sys.exit() ends its job, not the worker.
             outcome = _failed(job, error)
         job.end(outcome)
 
 
-async def run_async(job: InFlightJob) -> None:
+async def run_async(job: InFlightJob, surroundings: Surroundings) -> None:
     """Run a job as a task of the event loop, which is cancelled when the job has to stop."""
     task = asyncio.current_task()
     loop = asyncio.get_running_loop()
@@ -54,7 +52,7 @@ async def run_async(job: InFlightJob) -> None:
         try:
             while not job.may_start():  # noqa: ASYNC110  the polling thread changes it
                 await asyncio.sleep(DOUBT_SECONDS)
-            outcome = _begin(job) or _succeeded(job, await _call_async(job))
+            outcome = _begin(job) or _succeeded(job, await _call_async(job, surroundings))
         except BaseException as error:
             outcome = _failed(job, error)
         job.end(outcome)
@@ -73,15 +71,17 @@ def _begin(job: InFlightJob) -> Outcome | None:
     return None
 
 
-def _call(job: InFlightJob, loop: asyncio.AbstractEventLoop) -> Any:
+def _call(job: InFlightJob, surroundings: Surroundings) -> Any:
     handler = job.handler
     given = (handler, job.request, job.reporter, job.stop, job.note_retry)
-    return call_handler(*given, loop) if handler.elsewhere is None else handler.elsewhere(*given)
+    if handler.elsewhere is not None:
+        return handler.elsewhere(*given)
+    return call_handler(*given, surroundings)
 
 
-async def _call_async(job: InFlightJob) -> Any:
+async def _call_async(job: InFlightJob, surroundings: Surroundings) -> Any:
     return await call_async_handler(
-        job.handler, job.request, job.reporter, job.stop, job.note_retry
+        job.handler, job.request, job.reporter, job.stop, job.note_retry, surroundings
     )
 
 

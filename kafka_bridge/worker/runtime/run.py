@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from kafka_bridge.kafka.admin.topics import TopicNames
 from kafka_bridge.kafka.config import KafkaConfig
@@ -17,9 +19,11 @@ from kafka_bridge.worker.monitoring.job_log import JobLog
 from kafka_bridge.worker.monitoring.observer import MetricSource, Observer, WorkerStatus
 from kafka_bridge.worker.monitoring.serving import monitored
 from kafka_bridge.worker.runtime.collector import start_left_out
+from kafka_bridge.worker.runtime.event_loop import event_loop
 from kafka_bridge.worker.runtime.preflight import permissions_check, wait_for_brokers
 from kafka_bridge.worker.runtime.service import Service
 from kafka_bridge.worker.runtime.signals import stop_on_signals
+from kafka_bridge.worker.runtime.surroundings import Surroundings
 from kafka_bridge.worker.settings import WorkerSettings
 
 _log = logging.getLogger(__name__)
@@ -27,6 +31,8 @@ _log = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
 """The pause before another attempt to start, after brokers became silent during the start."""
 STARTING = WorkerStatus()
+
+Life: TypeAlias = Callable[[asyncio.AbstractEventLoop], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,9 @@ class WorkerSpec:
     :param servers_from: what sets the brokers' addresses, for the log
     :param callback_topic: the topic of a gateway's callbacks; None for other workers
     :param metric_sources: other sources of metrics, served together with the worker's own
-    :param lifespan: entered when a broker has answered, before the worker consumes; exited after
-        its last job. If it raises BrokerUnreachable at the start, it is entered again
+    :param lifespan: gets the event loop. Entered when a broker has answered, before the worker
+        consumes; exited after its last job. If it raises BrokerUnreachable at the start, it is
+        entered again
     """
 
     settings: WorkerSettings
@@ -49,7 +56,7 @@ class WorkerSpec:
     servers_from: str
     callback_topic: str | None = None
     metric_sources: Sequence[MetricSource] = ()
-    lifespan: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
+    lifespan: Life = contextlib.nullcontext
 
     @property
     def topics(self) -> TopicNames:
@@ -105,18 +112,20 @@ class WorkerRun:
     def _serve(self, observer: Observer) -> None:
         """Run the service; start it again where the brokers become silent before it has joined."""
         while not self._stopping.is_set():
-            self._service = Service(
-                self._spec.settings,
-                self._spec.handlers,
-                self._spec.kafka,
-                on_ready=self._on_ready,
-                stopping=self._stopping,
-            )
+            service = None
             try:
-                with self._spec.lifespan():
-                    self._service.run(observer)
+                with event_loop() as loop, self._spec.lifespan(loop) as state:
+                    service = self._service = Service(
+                        self._spec.settings,
+                        self._spec.handlers,
+                        self._spec.kafka,
+                        on_ready=self._on_ready,
+                        stopping=self._stopping,
+                        surroundings=Surroundings(loop, state),
+                    )
+                    service.run(observer)
             except BrokerUnreachable as error:
-                if self._service.has_joined:
+                if service is not None and service.has_joined:
                     raise
                 _log.warning("The worker could not start; trying again: %s", error)
                 self._stopping.wait(RETRY_SECONDS)

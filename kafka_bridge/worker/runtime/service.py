@@ -27,7 +27,6 @@ from kafka_bridge.worker.runtime.allocator import release_large_blocks
 from kafka_bridge.worker.runtime.capacity import capacity_for
 from kafka_bridge.worker.runtime.dead_letters import DeadLetters
 from kafka_bridge.worker.runtime.earlier_commits import finished_above
-from kafka_bridge.worker.runtime.event_loop import event_loop
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
 from kafka_bridge.worker.runtime.ledger import Ledger
 from kafka_bridge.worker.runtime.mailbox import Mailbox
@@ -35,6 +34,7 @@ from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.publishing import Publishing
 from kafka_bridge.worker.runtime.scheduler import Scheduler, assemble
 from kafka_bridge.worker.runtime.skipped_requests import SkippedRequests
+from kafka_bridge.worker.runtime.surroundings import Surroundings
 from kafka_bridge.worker.runtime.topic_access import TopicAccess
 from kafka_bridge.worker.settings import WorkerSettings
 
@@ -59,6 +59,7 @@ class Service:
     :param handlers: by job type
     :param on_ready: called once, when the first partitions are assigned
     :param stopping: set when the worker has to leave its group
+    :param surroundings: what all jobs share
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Service:
         *,
         on_ready: Callable[[], None],
         stopping: threading.Event,
+        surroundings: Surroundings,
     ) -> None:
         self._settings = settings
         self._worker_id = str(settings.worker_id)
@@ -77,6 +79,7 @@ class Service:
         self._started = False
         self._on_ready = on_ready
         self._stopping = stopping
+        self._surroundings = surroundings
         self._mailbox = Mailbox()
         self._joined = False
         self._next_commit = 0.0
@@ -121,8 +124,7 @@ class Service:
         """Return a scheduler with its threads and clients, which end with the stack."""
         settings, config, mailbox = self._settings, self._config, self._mailbox
         heartbeats = stack.enter_context(contextlib.closing(Heartbeats()))
-        loop = stack.enter_context(event_loop())
-        capacity = capacity_for(settings, self._handlers, loop)
+        capacity = capacity_for(settings, self._handlers, self._surroundings)
         # No longer than the session: what was sent before a freeze must not go out after it.
         delivery_timeout = min(DELIVERY_TIMEOUT, config.session_timeout)
         self._producer = stack.enter_context(

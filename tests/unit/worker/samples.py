@@ -21,6 +21,7 @@ from kafka_bridge.worker.runtime.membership import Membership, Ownership
 from kafka_bridge.worker.runtime.partition import Partition
 from kafka_bridge.worker.runtime.publishing import Publishing
 from kafka_bridge.worker.runtime.reporter import Settled
+from kafka_bridge.worker.runtime.surroundings import Surroundings
 
 JOB = "0d3b9a52-61f4-4c0e-9b7d-3f2a1c5e7d01"
 JSON = "application/json"
@@ -123,9 +124,9 @@ def run_job(
     return collector.events
 
 
-_NO_LOOP = asyncio.new_event_loop()
+NO_LOOP = asyncio.new_event_loop()
 
 
 def run_here(job: InFlightJob) -> None:
     """Run a job without coroutines on this thread, from READY to ENDING."""
-    run(job, _NO_LOOP)
+    run(job, Surroundings(NO_LOOP))

@@ -24,7 +24,7 @@ FACTS = ("state", "message", "progress", "external_id", "result", "result_type",
 def warm() -> Iterator[Worker]:
     """Give the worker with one process for all tests."""
     with serving(worker, worker.settings()) as served:
-        warm = Worker("twins", worker_id="w-1")
+        warm = Worker("twins", worker_id="w-1", lifespan=worker.lifespan.context)
         # They have a process already.
         warm.handlers.update(
             {name: replace(each, in_process=False) for name, each in served.handlers.items()}
@@ -48,6 +48,7 @@ def facts(event: StatusEvent) -> list[Any]:
         ("multiply", b"\xff"),
         ("raw", b"abc"),
         ("nothing", None),
+        ("state", None),
         ("fails", None),
         ("chooses", None),
         ("final", None),

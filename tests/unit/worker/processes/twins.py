@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,7 +15,14 @@ from pydantic import BaseModel
 
 from kafka_bridge.worker import ApplicationError, Backoff, JobContext, Worker
 
-worker = Worker("twins", worker_id="w-1", kill_after=0.5)
+
+@contextlib.asynccontextmanager
+async def lifespan(_: Worker) -> AsyncIterator[asyncio.AbstractEventLoop]:
+    """Give what belongs to this process, as a pool of connections does."""
+    yield asyncio.get_running_loop()
+
+
+worker = Worker("twins", worker_id="w-1", kill_after=0.5, lifespan=lifespan)
 QUICK = Backoff(initial=0.01, jitter=0)
 F = TypeVar("F", bound=Callable[..., Any])
 THREAD, PROCESS = ".thread", ".process"
@@ -56,6 +64,12 @@ def multiply(job: JobContext, payload: Order) -> Product:
 def raw(job: JobContext, payload: bytes) -> bytes:
     """Return bytes."""
     return payload[::-1]
+
+
+@both("state")
+async def state(job: JobContext) -> bool:
+    """Use what the lifespan has opened."""
+    return job.state is asyncio.get_running_loop()
 
 
 @both("nothing")

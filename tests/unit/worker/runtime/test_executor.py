@@ -17,6 +17,7 @@ from kafka_bridge.worker.runtime.event_loop import event_loop
 from kafka_bridge.worker.runtime.executor import Executor
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
 from kafka_bridge.worker.runtime.job_run import run_async
+from kafka_bridge.worker.runtime.surroundings import Surroundings
 
 from ..samples import Collector, accepted_job, run_here
 
@@ -35,7 +36,7 @@ class Hall:
         self.gate = threading.Event()
         self.collector = Collector()
         self.ended: list[InFlightJob] = []
-        self.executor = Executor(1, loop, self.ended.append)
+        self.executor = Executor(1, Surroundings(loop), self.ended.append)
         self.first = self.submit(lambda _: self.gate.wait(WAIT_SECONDS))
 
     def accept(
@@ -168,7 +169,7 @@ def turn_in_doubt(hall: Hall, function: Callable[..., Any]) -> tuple[InFlightJob
     job = hall.accept(function, may_publish.is_set)
     may_publish.clear()
     if job.handler.is_async:
-        asyncio.run_coroutine_threadsafe(run_async(job), hall.loop)
+        asyncio.run_coroutine_threadsafe(run_async(job, Surroundings(hall.loop)), hall.loop)
     else:
         threading.Thread(target=run_here, args=(job,), daemon=True).start()
     return job, may_publish
@@ -212,7 +213,7 @@ def test_job_without_a_thread_waits_until_the_system_has_one(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The limit of threads costs no job and no place; the log says what to do."""
-    executor, ended = Executor(2, hall.loop), list[InFlightJob]()
+    executor, ended = Executor(2, Surroundings(hall.loop)), list[InFlightJob]()
     executor.ended = ended.append
     jobs = [hall.accept(lambda _: None) for _ in range(3)]
     for job in jobs:

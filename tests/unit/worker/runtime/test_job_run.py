@@ -34,6 +34,7 @@ from kafka_bridge.worker.runtime.event_loop import event_loop
 from kafka_bridge.worker.runtime.executor import Executor
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
 from kafka_bridge.worker.runtime.reporter import JobReporter
+from kafka_bridge.worker.runtime.surroundings import Surroundings
 
 from ..samples import JOB, Collector, accepted_job, request, run_job
 
@@ -309,7 +310,7 @@ def test_context_variables_of_one_job_are_not_seen_by_the_next() -> None:
     runs = [make(work), make(work), make(work_async), make(work_async), make(work)]
     with event_loop() as loop:
         ended = threading.Semaphore(0)
-        executor = Executor(1, loop, lambda _: ended.release())
+        executor = Executor(1, Surroundings(loop), lambda _: ended.release())
         for run in runs:
             executor.submit(run)
         executor.start_waiting()

@@ -56,7 +56,7 @@ class Run:
         return FakeService()
 
     @contextlib.contextmanager
-    def _lifespan(self) -> Iterator[None]:
+    def _lifespan(self, _: object) -> Iterator[None]:
         self._entries += 1
         self.enter(self._entries)
         self.log.append("entered")

@@ -13,7 +13,10 @@ from kafka_bridge.testing import FakeClock
 from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.runtime import service as service_module
 from kafka_bridge.worker.runtime.service import Service
+from kafka_bridge.worker.runtime.surroundings import Surroundings
 from kafka_bridge.worker.settings import WorkerSettings
+
+from ..samples import NO_LOOP
 
 
 def make_service() -> Service:
@@ -24,6 +27,7 @@ def make_service() -> Service:
         KafkaConfig({"bootstrap.servers": "nobody"}),
         on_ready=lambda: None,
         stopping=threading.Event(),
+        surroundings=Surroundings(NO_LOOP),
     )
 
 
