@@ -154,7 +154,7 @@ def conformance(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(stderr=as_json)
     results = []
-    with _quiet(), _broker(bootstrap_servers, config_file, broker) as (config, own):
+    with _quiet(), _broker(bootstrap_servers, config_file, broker, target) as (config, own):
         for each in plan.results(target, config, own, Patience(patience)):
             results.append(each)
             print_result(console, each)
@@ -187,10 +187,14 @@ def _target(command: str | None, running: RunningWorker | None) -> Target:
 
 @contextmanager
 def _broker(
-    servers: str | None, file: Path | None, kind: OwnBroker | None
+    servers: str | None, file: Path | None, kind: OwnBroker | None, target: Target
 ) -> Iterator[tuple[KafkaConfig, Broker | None]]:
-    """Give the broker that was asked for; by default the embedded one."""
-    if kind is None and (servers is not None or file is not None):
+    """Give the broker that was asked for; by default the embedded one.
+
+    :raises ConfigurationError: a running worker is on a broker that was not named
+    """
+    is_named = servers is not None or file is not None
+    if kind is None and (is_named or not target.is_started):
         yield kafka_config(servers, file), None
         return
     with own_broker(kind or OwnBroker.EMBEDDED) as (config, own):

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from kafka_bridge.conformance.events import Event, events_of, in_words
 from kafka_bridge.conformance.job_types import ECHO
-from kafka_bridge.conformance.murmur2 import partition_of
 from kafka_bridge.conformance.notes import ENDED, STARTED, Notes
+from kafka_bridge.conformance.publisher import Publisher
 from kafka_bridge.conformance.setup import Setup
 from kafka_bridge.conformance.topic_log import ANSWER_SECONDS, TopicLog
 from kafka_bridge.conformance.unmet import NotTested, Unmet, expect
@@ -21,32 +21,13 @@ from kafka_bridge.kafka.admin.groups import committed_by
 from kafka_bridge.kafka.offsets import TopicOffsets
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import RecordLocation
-from kafka_bridge.protocol.headers import (
-    Headers,
-    command_headers,
-    event_headers,
-    request_headers,
-)
-from kafka_bridge.protocol.ids import new_correlation_id, new_event_id
-from kafka_bridge.protocol.media_types import JSON, to_json
-from kafka_bridge.protocol.messages import (
-    Command,
-    JobCommand,
-    JobRequest,
-    JobState,
-    Message,
-    StatusEvent,
-    utc_now,
-)
-
-FOREIGN_WORKER = "conformance-other-worker"
-"""The worker in whose name the kit publishes events."""
+from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.messages import JobRequest, JobState
 
 
-class Stage:
-    """Publishes as Airflow does, reads what the worker publishes, and starts workers.
+class Stage(Publisher):
+    """Publishes, reads what the worker publishes, and starts workers.
 
     :param start: starts a process of the worker with more variables; None if it runs already
     :raises KafkaError: the topics cannot be read
@@ -58,21 +39,17 @@ class Stage:
         notes: Notes,
         start: Callable[[Mapping[str, str]], WorkerProcess] | None,
     ) -> None:
+        self._stack = ExitStack()
+        self._offsets = TopicOffsets(setup.config)
+        partitions = len(self._offsets.partitions(setup.names.requests, ANSWER_SECONDS))
+        super().__init__(setup, self._stack.enter_context(RecordProducer(setup.config)), partitions)
         self.setup = setup
-        self.encoding = setup.encoding
         self.patience = setup.patience
-        self.names = setup.names
         self.notes = notes
         self.workers: list[WorkerProcess] = []
-        self.own_records: set[RecordLocation] = set()
-        """Of the response topic: what the kit has published there."""
         self._start = start
-        self._stack = ExitStack()
-        self._producer = self._stack.enter_context(RecordProducer(setup.config))
         self.responses = self.follow(setup.names.responses)
         self.dead_letters = self.follow(setup.names.dead_letters)
-        self._offsets = TopicOffsets(setup.config)
-        self.partitions = len(self._offsets.partitions(setup.names.requests, ANSWER_SECONDS))
 
     def __enter__(self) -> Self:
         return self
@@ -101,93 +78,6 @@ class Stage:
             raise NotTested("the kit does not start the worker")
         self.workers.append(self._start(environ))
         return self.workers[-1]
-
-    # Requests and commands.
-
-    def request(self, job_type: str, payload: Any = None, **fields: Any) -> JobRequest:
-        """Return a request for a new job.
-
-        :param payload: becomes JSON; None is no payload
-        :param fields: others of the request
-        """
-        defaults: dict[str, Any] = {
-            "correlation_id": new_correlation_id(),
-            "payload": None if payload is None else to_json(payload),
-            "payload_type": None if payload is None else JSON,
-            "response_topic": self.names.responses,
-            "created_at": utc_now(),
-        }
-        return JobRequest(job_type=job_type, **(defaults | fields))
-
-    def request_beside(self, other: JobRequest, job_type: str, payload: Any = None) -> JobRequest:
-        """Return a request for a new job that goes to the same partition as another one."""
-        wanted = self._partition(other)
-        while True:
-            request = self.request(job_type, payload)
-            if self._partition(request) == wanted:
-                return request
-
-    def _partition(self, request: JobRequest) -> int:
-        return partition_of(request.correlation_id.encode(), self.partitions)
-
-    def encoded(self, message: Message) -> bytes:
-        """Return a message in the stage's encoding."""
-        return encode(message, self.encoding)
-
-    def headers(self, request: JobRequest) -> Headers:
-        """Return the headers that Airflow gives to a request."""
-        return request_headers(request, self.encoding)
-
-    def publish(self, request: JobRequest, headers: Headers | None = None) -> RecordLocation:
-        """Publish a request as Airflow does.
-
-        :param headers: by default those of Airflow
-        """
-        headers = self.headers(request) if headers is None else headers
-        return self.publish_bytes(request.correlation_id, self.encoded(request), headers)
-
-    def publish_bytes(self, key: str, value: bytes | None, headers: Headers) -> RecordLocation:
-        """Publish any record on the request topic."""
-        return self._producer.publish(self.names.requests, key.encode(), value, headers)
-
-    def cancel(self, request: JobRequest, reason: str | None = None) -> None:
-        """Publish a CANCEL for a job."""
-        command = JobCommand(
-            correlation_id=request.correlation_id,
-            command=Command.CANCEL,
-            reason=reason,
-            issued_at=utc_now(),
-        )
-        self.command(
-            command.correlation_id, self.encoded(command), command_headers(command, self.encoding)
-        )
-
-    def command(self, key: str, value: bytes | None, headers: Headers) -> None:
-        """Publish any record on the control topic."""
-        self._producer.publish(self.names.control, key.encode(), value, headers)
-
-    def event(self, request: JobRequest, state: JobState, **fields: Any) -> StatusEvent:
-        """Return an event of a job in the name of another worker."""
-        defaults: dict[str, Any] = {
-            "correlation_id": request.correlation_id,
-            "event_id": new_event_id(),
-            "sequence": 0,
-            "state": state,
-            "occurred_at": utc_now(),
-            "worker_id": FOREIGN_WORKER,
-        }
-        return StatusEvent(**(defaults | fields))
-
-    def tell(self, request: JobRequest, state: JobState, **fields: Any) -> None:
-        """Publish an event of a job in the name of another worker."""
-        self.respond(request.correlation_id, self.encoded(self.event(request, state, **fields)))
-
-    def respond(self, key: str, value: bytes | None) -> None:
-        """Publish any record on the response topic, in the name of another worker."""
-        headers = event_headers(key.encode(), self.encoding, ())
-        self.own_records.add(
-            self._producer.publish(self.names.responses, key.encode(), value, headers)
-        )
 
     # What the worker does.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from kafka_bridge.conformance.events import Event, in_words
@@ -9,25 +10,41 @@ from kafka_bridge.conformance.job_types import ECHO, SLEEP
 from kafka_bridge.conformance.probe import alone
 from kafka_bridge.conformance.probes.takeover import check_second, long_job
 from kafka_bridge.conformance.stage import Stage
-from kafka_bridge.conformance.unmet import expect
+from kafka_bridge.conformance.unmet import Unmet, expect
 from kafka_bridge.kafka.config import ENV_PREFIX
 from kafka_bridge.protocol.messages import JobState
 
 
 @alone("L3-LONG-JOB", "A job may take longer than max.poll.interval.ms: its worker stays a member.")
 def long(stage: Stage) -> None:
-    """A job of twice that time."""
+    """A job of twice that time; another worker would take it over."""
     limit = stage.patience.session
-    stage.start_worker(**{f"{ENV_PREFIX}MAX_POLL_INTERVAL_MS": str(int(limit * 1000))})
+    for _ in range(2):
+        stage.start_worker(**{f"{ENV_PREFIX}MAX_POLL_INTERVAL_MS": str(int(limit * 1000))})
+    _both_work(stage)
     job = stage.request(SLEEP, {"seconds": 2 * limit})
-    stage.publish(job)
-    end = stage.ends_as(job, JobState.SUCCEEDED, stage.patience.start + 3 * limit)
+    end = stage.outcome(job, JobState.SUCCEEDED, stage.patience.start + 3 * limit)
+    stage.overtaken(job)
     events = stage.events(job)
-    expect(end.delivery == 1, "one delivery", in_words(events), end.record)
-    later = stage.request_beside(job, ECHO, "later")
-    stage.outcome(later, JobState.SUCCEEDED)
-    ends = [each for each in stage.events(job) if each.is_terminal]
+    expect({each.delivery for each in events} == {1}, "one delivery", in_words(events), end.record)
+    ends = [each for each in events if each.is_terminal]
     expect(len(ends) == 1, "one terminal event", in_words(events), ends[-1].record)
+
+
+def _both_work(stage: Stage) -> None:
+    """Wait until two workers have jobs.
+
+    :raises Unmet: only one has
+    """
+    deadline = time.monotonic() + stage.patience.start
+    workers: set[str] = set()
+    while len(workers) < 2:
+        if time.monotonic() > deadline:
+            raise Unmet("two workers of one group to share the partitions", "only one has jobs")
+        jobs = [stage.request(ECHO, "both") for _ in range(2 * stage.partitions)]
+        for job in jobs:
+            stage.publish(job)
+        workers = {stage.end_of(job, stage.patience.start).status.worker_id for job in jobs}
 
 
 @alone(

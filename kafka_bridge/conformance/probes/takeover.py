@@ -135,30 +135,30 @@ def release(stage: Stage) -> None:
     "slot, it publishes RUNNING for them, with the delivery that was interrupted.",
 )
 def handover(stage: Stage) -> None:
-    """Two interrupted jobs and a new one before them, for a worker that runs one at a time."""
+    """Two interrupted jobs behind three new ones, for a worker that runs one at a time.
+
+    One new job may start first: it may arrive before all others.
+    """
     interval = stage.patience.seconds(1.0)
-    payload = {"seconds": 3 * interval}
-
-    def request() -> JobRequest:
-        return stage.request(SLEEP, payload, heartbeat_interval_ms=int(interval * 1000))
-
-    new, interrupted = request(), [request(), request()]
-    for job in (new, *interrupted):
+    payload, beats = {"seconds": 2 * interval}, int(interval * 1000)
+    jobs = [stage.request(SLEEP, payload, heartbeat_interval_ms=beats) for _ in range(5)]
+    new, interrupted = jobs[:3], jobs[3:]
+    for job in jobs:
         stage.publish(job)
     for job in interrupted:
         stage.tell(job, JobState.ACCEPTED)
     stage.start_worker(KAFKA_BRIDGE_CONCURRENCY="1")
-    for job in interrupted:
-        stage.ends_as(job, JobState.SUCCEEDED, stage.patience.start + 9 * interval)
+    for job in jobs:
+        stage.ends_as(job, JobState.SUCCEEDED, stage.patience.start + len(jobs) * 2 * interval)
     later = max(interrupted, key=lambda each: _accepted_at(stage, each))
-    stage.until(new, bool, "the new job to be accepted")
-    expect(
-        _accepted_at(stage, new) >= _accepted_at(stage, later),
-        "the interrupted jobs to start before the new one",
-        "the new one was accepted before one of them",
-        stage.events(new)[0].record,
-    )
+    before = sum(_accepted_at(stage, each) < _accepted_at(stage, later) for each in new)
     first = stage.events(later)[0]
+    expect(
+        before <= 1,
+        "the interrupted jobs to start before new ones",
+        f"{before} new jobs were accepted before one of them",
+        first.record,
+    )
     expect(
         first.state is JobState.RUNNING and first.delivery == 1,
         "RUNNING with delivery 1 while an interrupted job waits for a slot",

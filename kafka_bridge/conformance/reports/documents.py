@@ -7,12 +7,14 @@ from typing import Any
 
 from kafka_bridge.conformance.results import Result, Verdict
 from kafka_bridge.kafka.records import Record
-from kafka_bridge.protocol.codec import detect
+from kafka_bridge.protocol.codec import decode, detect, encode
 from kafka_bridge.protocol.encodings import Encoding
-from kafka_bridge.protocol.errors import Undecodable
+from kafka_bridge.protocol.errors import InvalidMessage, RemoteProtocolError
+from kafka_bridge.protocol.messages import StatusEvent
 from kafka_bridge.protocol.sanitize import one_line
 
-VALUE_BYTES = 600
+VALUE_BYTES = 1_000
+HEX_BYTES = 200
 """How much of a record's value is shown."""
 
 
@@ -28,17 +30,16 @@ def record_document(record: Record) -> dict[str, Any]:
 
 
 def value_text(value: bytes | None) -> str | None:
-    """Return a value to be shown: JSON as it is, everything else in hexadecimal."""
+    """Return a value to be shown: a status event and JSON as JSON, all else in hexadecimal."""
     if value is None:
         return None
     try:
         is_json = detect(value) is Encoding.JSON
-    except Undecodable:
-        is_json = False
-    if is_json:
-        return one_line(value.decode("utf-8", "replace"), VALUE_BYTES)
-    more = "" if len(value) <= VALUE_BYTES // 3 else f" … ({len(value):,} bytes in all)"
-    return value[: VALUE_BYTES // 3].hex(" ") + more
+        text = value if is_json else encode(decode(StatusEvent, value), Encoding.JSON)
+    except (RemoteProtocolError, InvalidMessage):
+        more = "" if len(value) <= HEX_BYTES else f" … ({len(value):,} bytes in all)"
+        return value[:HEX_BYTES].hex(" ") + more
+    return one_line(text.decode("utf-8", "replace"), VALUE_BYTES)
 
 
 def _bytes(value: bytes | None) -> str | None:

@@ -42,6 +42,7 @@ def test_wrong_options_are_usage_errors(arguments: tuple[str, ...], words: str) 
         (("--command", ""), "--command is empty: write how the worker is started"),
         (("--command", "w 'x"), "--command cannot be split"),
         (("--command", "w", "--probe", "L1-NONE"), "there is no probe L1-NONE"),
+        (("--running", "--group-id", "g"), "no Kafka brokers are configured: set KAFKA_BRIDGE_"),
         (("--command", "/no/such/worker"), "the worker '/no/such/worker' cannot be started"),
         (("--command", "false"), "the worker ended with exit code 1 before it published anything"),
     ],
