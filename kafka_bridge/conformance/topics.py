@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
 from kafka_bridge.kafka.admin.topics import (
     Copies,
     TopicNames,
@@ -17,12 +19,16 @@ from kafka_bridge.kafka.admin.topics import (
     plan_topics,
 )
 from kafka_bridge.kafka.config import KafkaConfig
+from kafka_bridge.kafka.offsets import end_offsets
+from kafka_bridge.protocol.errors import TopicNotFound
 
 PARTITIONS = 4
 """Of the topics for requests and responses: as many as the embedded broker gives to each topic."""
 PREFIX = "kafka-bridge-conformance"
 BROKERS_DEFAULT = Copies(-1, None)
 KEPT = timedelta(hours=1)
+KNOWN_SECONDS = 30.0
+"""How long it may take until all brokers know a new topic."""
 
 
 def fresh_name() -> str:
@@ -55,7 +61,19 @@ def fresh_topics(config: KafkaConfig) -> Iterator[TopicNames]:
                 longest_wait=KEPT,
             )
             create_topics(config, plans)
+            _until_known(config, names)
         yield names
     finally:
         if not is_embedded:
             delete_topics(config, names)
+
+
+@retry(
+    retry=retry_if_exception_type(TopicNotFound),
+    wait=wait_fixed(0.1),
+    stop=stop_after_delay(KNOWN_SECONDS),
+    reraise=True,
+)
+def _until_known(config: KafkaConfig, names: TopicNames) -> None:
+    """Wait until the brokers know new topics, with the leaders of their partitions."""
+    end_offsets(config, names, KNOWN_SECONDS)
