@@ -20,7 +20,7 @@ from kafka_bridge.conformance.target_facts import GRACE_SECONDS, SLOTS
 from kafka_bridge.conformance.topics import fresh_name, fresh_topics
 from kafka_bridge.conformance.worker_process import WorkerProcess
 from kafka_bridge.kafka.admin.topics import TopicNames
-from kafka_bridge.kafka.config import ENV_BOOTSTRAP, ENV_PREFIX, KafkaConfig
+from kafka_bridge.kafka.config import ENV_BOOTSTRAP, ENV_PREFIX, READER_PREFIX, KafkaConfig
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.testing.brokers.base import Broker
@@ -98,12 +98,15 @@ class RunningWorker:
 def variables(setup: Setup, notes: Path) -> dict[str, str]:
     """Return the environment of a worker: the kit's own, with what the worker has to know."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
-    if setup.broker is None:  # credentials are for that broker, not for one of the kit's own
-        inherited |= {
-            name: value for name, value in os.environ.items() if name.startswith(ENV_PREFIX)
-        }
+    properties = {
+        f"{ENV_PREFIX}{name.replace('.', '_').upper()}": str(value)
+        for name, value in setup.config.settings.items()
+        if name not in ("bootstrap.servers", READER_PREFIX)
+    }
     session = int(setup.patience.session * 1000)
-    return inherited | {
+    return {
+        **inherited,
+        **properties,
         ENV_BOOTSTRAP: setup.config.bootstrap_servers,
         "KAFKA_BRIDGE_GROUP_ID": setup.group,
         "KAFKA_BRIDGE_REQUEST_TOPIC": setup.names.requests,
