@@ -86,7 +86,7 @@ def _with_slips(stage: Stage, job: JobRequest) -> bytes:
 
 @alone(
     "L3-LEDGER-ODD",
-    "What is not a status event, or not a command, does not keep a worker from reading on.",
+    "A worker reads on behind records that are not status events or commands.",
 )
 def odd(stage: Stage) -> None:
     """Tombstones and garbage in the response topic and in the control topic, before what counts."""

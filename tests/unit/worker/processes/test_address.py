@@ -27,6 +27,7 @@ def test_worker_is_found_in_the_program(monkeypatch: pytest.MonkeyPatch) -> None
     """A script that imports its handlers."""
     main = sys.modules["__main__"]
     monkeypatch.setattr(main, "elsewhere", elsewhere, raising=False)
+    monkeypatch.setattr(main, "__file__", "program.py", raising=False)  # xdist's has none
     assert address_of(elsewhere, elsewhere.handlers.values()) == WorkerAddress(
         "__main__", "elsewhere"
     )
