@@ -169,6 +169,9 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
     :param heartbeat_timeout: without any event for this long, the worker counts as lost. It must be
         longer than Kafka needs to move a dead worker's job to another one (the session timeout,
         30 s by default)
+    :param progress_timeout: the job may report nothing new for this long: no other progress, no
+        other message. Then the task cancels it and fails. Heartbeats do not count: they prove that
+        the worker's process lives, not that the job gets on. None: no limit
     :param progress_log_interval: the shortest time between two progress lines in the task's log
     :param result_handler: called with the result; the task's XCom is what it returns. If it fails,
         a retry calls it again and does not run the job again
@@ -195,6 +198,7 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         heartbeat_timeout: Duration | Setting = CONFIGURED,
         schedule_to_start_timeout: Duration | Setting | None = CONFIGURED,
         start_to_close_timeout: Duration | Setting | None = CONFIGURED,
+        progress_timeout: Duration | None = None,
         reply: str = "events",
         on_retry: str = "reattach",
         result_handler: Callable[[Any], Any] | None = None,

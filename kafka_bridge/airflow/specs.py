@@ -73,6 +73,7 @@ class WaitSpec(NamedTuple):
     schedule_to_start_timeout: float | None
     heartbeat_timeout: float | None
     start_to_close_timeout: float | None
+    progress_timeout: float | None
     progress_log_interval: float
     not_before: float
     resume_delay: float

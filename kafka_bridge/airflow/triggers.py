@@ -29,6 +29,7 @@ class KafkaJobTrigger(KillableTrigger):
     :param schedule_to_start_timeout: seconds until a worker must have accepted the job
     :param heartbeat_timeout: seconds without any event after which the worker counts as lost
     :param start_to_close_timeout: seconds that an accepted job may run
+    :param progress_timeout: seconds without anything new about an accepted job
     :param progress_log_interval: seconds between two progress lines in the task's log
     :param not_before: do not resume the task before this moment, seconds since 1970
     :param resume_delay: seconds from the deferral to that moment
@@ -57,6 +58,7 @@ class KafkaJobTrigger(KillableTrigger):
         schedule_to_start_timeout: float | None = None,
         heartbeat_timeout: float | None = None,
         start_to_close_timeout: float | None = None,
+        progress_timeout: float | None = None,
         progress_log_interval: float = 5.0,
         not_before: float = 0.0,
         resume_delay: float = 0.0,
@@ -84,6 +86,7 @@ class KafkaJobTrigger(KillableTrigger):
             schedule_to_start_timeout=schedule_to_start_timeout,
             heartbeat_timeout=heartbeat_timeout,
             start_to_close_timeout=start_to_close_timeout,
+            progress_timeout=progress_timeout,
             progress_log_interval=progress_log_interval,
             not_before=not_before,
             resume_delay=resume_delay,

@@ -40,6 +40,7 @@ class WaitingOperator(BridgeOperator):
         self,
         *,
         heartbeat_timeout: Duration | Setting = CONFIGURED,
+        progress_timeout: Duration | None = None,
         progress_log_interval: Duration = 5.0,
         result_handler: Callable[[Any], Any] | None = None,
         deferrable: bool | None = None,
@@ -49,6 +50,7 @@ class WaitingOperator(BridgeOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.heartbeat_timeout = arguments.seconds("heartbeat_timeout", heartbeat_timeout)
+        self.progress_timeout = arguments.limit("progress_timeout", progress_timeout)
         self.progress_log_interval = arguments.seconds(
             "progress_log_interval", progress_log_interval
         )
@@ -142,9 +144,10 @@ class WaitingOperator(BridgeOperator):
         """
         start, close = self.schedule_to_start_timeout, self.start_to_close_timeout
         heartbeat: float | None = self.heartbeat_timeout
+        progress = self.progress_timeout
         if job.reply == Reply.PLAIN:
             start = None if start is None or close is None else start + close
-            heartbeat = close = None
+            heartbeat = progress = close = None
         return WaitSpec(
             correlation_id=job.correlation_id,
             job_type=job.job_type,
@@ -157,6 +160,7 @@ class WaitingOperator(BridgeOperator):
             schedule_to_start_timeout=start,
             heartbeat_timeout=heartbeat,
             start_to_close_timeout=close,
+            progress_timeout=progress,
             progress_log_interval=self.progress_log_interval,
             not_before=time.time() + resume_delay,
             resume_delay=resume_delay,

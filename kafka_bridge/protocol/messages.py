@@ -54,6 +54,7 @@ class ErrorType(StrEnum):
     UNSUPPORTED_REFERENCE = "unsupported_reference"
     TOO_MANY_DELIVERIES = "too_many_deliveries"
     WORKER_LOST = "worker_lost"
+    NO_PROGRESS = "no_progress"
     NOT_STARTED = "not_started"
 
 

@@ -7,7 +7,14 @@ from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.kafka.admin.diagnosis import diagnose
 from kafka_bridge.protocol.messages import ErrorType
 
-TIMEOUTS = frozenset({ErrorType.NOT_STARTED, ErrorType.WORKER_LOST, ErrorType.DEADLINE_EXCEEDED})
+TIMEOUTS = frozenset(
+    {
+        ErrorType.NOT_STARTED,
+        ErrorType.WORKER_LOST,
+        ErrorType.NO_PROGRESS,
+        ErrorType.DEADLINE_EXCEEDED,
+    }
+)
 """The errors with which a timeout ends a wait."""
 
 _WORKER_LOST = (
@@ -18,6 +25,12 @@ _WORKER_LOST = (
 _DEADLINE_EXCEEDED = (
     "The progress lines above show how far the work had come. To allow more time, increase "
     "{time_limit}."
+)
+_NO_PROGRESS = (
+    "The worker's process lives, since its heartbeats arrive, but the handler may hang: look at "
+    "its last progress line above and at the worker's log. A handler that is only slow has to "
+    "report progress, or progress_timeout has to be longer. A time_limit and process=True on the "
+    "handler end one that hangs."
 )
 _SPRING = (
     "A Spring listener that throws sends no reply: give it an errorHandler that returns one "
@@ -35,6 +48,8 @@ def timeout_advice(
     """
     if timeout is ErrorType.WORKER_LOST:
         return _WORKER_LOST
+    if timeout is ErrorType.NO_PROGRESS:
+        return _NO_PROGRESS
     if timeout is ErrorType.DEADLINE_EXCEEDED:
         return _DEADLINE_EXCEEDED.format(time_limit=time_limit)
     report = diagnose(kafka.config, request_topic, kafka.timeout)

@@ -6,11 +6,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from kafka_bridge.airflow.specs import WaitSpec
 from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.lifecycle import JobHistory, Verdict
-from kafka_bridge.protocol.messages import ErrorType, StatusEvent
+from kafka_bridge.protocol.messages import ErrorType, JobState, Progress, StatusEvent
 from kafka_bridge.protocol.progress_text import duration
 
 MARGIN_SECONDS = 30.0
@@ -66,10 +67,20 @@ class Timeouts(ABC):
         return Deadline(max(at, self.proves_something_at), reason, message)
 
 
+class _News(NamedTuple):
+    """What was said last about one delivery of a job."""
+
+    delivery: int
+    state: JobState | None = None
+    progress: Progress | None = None
+    message: str | None = None
+    external_id: str | None = None
+
+
 class JobTimeouts(Timeouts):
     """The timeouts of one job."""
 
-    __slots__ = ("_queued_at", "_spec", "_started_at", "_worker", "history")
+    __slots__ = ("_moved_at", "_news", "_queued_at", "_spec", "_started_at", "_worker", "history")
 
     def __init__(self, spec: WaitSpec, began: float) -> None:
         super().__init__(began)
@@ -78,6 +89,8 @@ class JobTimeouts(Timeouts):
         self._queued_at = spec.submitted_at
         self._started_at: float | None = None
         self._worker = "the worker"
+        self._moved_at = began
+        self._news: _News | None = None
 
     @property
     def queued_since(self) -> float | None:
@@ -116,7 +129,28 @@ class JobTimeouts(Timeouts):
             self._queued_at, self._started_at = now, None
         elif self._started_at is None:
             self._started_at = self._start(event, now)
+        if self._spec.progress_timeout is not None and self._says_something_new(event):
+            self._moved_at = now
         return verdict
+
+    def _says_something_new(self, event: StatusEvent | EventHead) -> bool:
+        """Tell whether an event is more than a heartbeat: some workers repeat their last report.
+
+        Of a worker that publishes more events than are read, only heads are known: it does work.
+        """
+        if not isinstance(event, StatusEvent):
+            return True
+        before = self._news
+        if before is None or before.delivery != event.delivery:
+            before = _News(event.delivery)
+        self._news = _News(
+            event.delivery,
+            event.state,
+            event.progress or before.progress,
+            event.message or before.message,
+            event.external_id or before.external_id,
+        )
+        return self._news != before
 
     def _start(self, event: StatusEvent | EventHead, now: float) -> float:
         """Return when the job started: the worker's clock may be wrong, but only within bounds."""
@@ -133,6 +167,9 @@ class JobTimeouts(Timeouts):
         if (limit := self._spec.heartbeat_timeout) is not None:
             message = f"{self._worker} has published nothing for {limit:g} s"
             yield self._deadline(self._last_event_at + limit, ErrorType.WORKER_LOST, message)
+        if (limit := self._spec.progress_timeout) is not None:
+            message = f"{self._worker} lives, but has reported nothing new for {limit:g} s"
+            yield self._deadline(self._moved_at + limit, ErrorType.NO_PROGRESS, message)
         if (limit := self._spec.start_to_close_timeout) is not None:
             message = f"the job ran longer than {limit:g} s on {self._worker}"
             yield self._deadline(self._started_at + limit, ErrorType.DEADLINE_EXCEEDED, message)

@@ -43,6 +43,7 @@ DURATIONS = [
     "heartbeat_timeout",
     "schedule_to_start_timeout",
     "start_to_close_timeout",
+    "progress_timeout",
     "broker_timeout",
     "progress_log_interval",
 ]
@@ -310,6 +311,7 @@ def test_trigger_waits_for_this_job_under_the_tasks_timeouts(
         start_to_close_timeout=60,
         schedule_to_start_timeout=None,
         heartbeat_timeout=70,
+        progress_timeout=40,
         control_topic="c",
         encoding="json",
         cancel_on_kill=False,
@@ -336,6 +338,7 @@ def test_trigger_waits_for_this_job_under_the_tasks_timeouts(
         "schedule_to_start_timeout": None,
         "heartbeat_timeout": 70.0,
         "start_to_close_timeout": 60.0,
+        "progress_timeout": 40.0,
         "progress_log_interval": 5.0,
         "cancel_on_kill": False,
         "end_from_trigger": True,

@@ -34,6 +34,7 @@ ARGUMENTS: dict[str, Any] = {
     "schedule_to_start_timeout": 100.0,
     "heartbeat_timeout": 90.0,
     "start_to_close_timeout": 1000.0,
+    "progress_timeout": None,
     "progress_log_interval": 5.0,
     "not_before": T0 + 8,
     "resume_delay": 8.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 
 from kafka_bridge.airflow.triggerer.timeouts import MARGIN_SECONDS, Deadline, JobTimeouts
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
+from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.lifecycle import TERMINAL, Verdict
-from kafka_bridge.protocol.messages import ErrorType, JobState
+from kafka_bridge.protocol.messages import ErrorType, JobState, Progress
 from unit.examples_count import examples
 
 from ..samples import JOB, T0, TOPIC, event
@@ -68,6 +70,40 @@ def test_heartbeats_do_not_extend_start_to_close() -> None:
     job.apply(event(JobState.RUNNING, at=950), T0 + 951)
     words = "the job ran longer than 1000 s on worker w-1"
     assert ends(job) == (1005, ErrorType.DEADLINE_EXCEEDED, words)
+
+
+def test_job_that_reports_nothing_new_ends_as_no_progress() -> None:
+    """Heartbeats do not count, nor does a report that is repeated; each new one does."""
+    job = timeouts({"heartbeat_timeout": 90, "progress_timeout": 200})
+    words = "worker w-1 lives, but has reported nothing new for 200 s"
+
+    def after(at: int, **facts: Any) -> float:
+        job.apply(event(JobState.RUNNING, at=at, **facts), T0 + at)
+        for heartbeat in range(at + 50, at + 200, 50):
+            job.apply(event(JobState.RUNNING, at=heartbeat), T0 + heartbeat)
+        ended, reason, said = ends(job)
+        assert (reason, said) == (ErrorType.NO_PROGRESS, words)
+        return ended
+
+    job.apply(event(JobState.ACCEPTED, at=5), T0 + 5)
+    assert after(10) == 205 + 5, "running is news"
+    half = Progress(1, 2)
+    assert after(200, progress=half) == 400
+    assert after(390, progress=half) == 400, "the same as before"
+    assert after(395, progress=half, message="copying") == 595
+    assert after(590, external_id="batch-7") == 790
+    job.apply(EventHead(1, JobState.RUNNING), T0 + 780)
+    assert ends(job)[0] == 870, "too many events to read: it does work, and the heartbeats count"
+
+
+def test_second_delivery_has_the_whole_time_for_its_progress() -> None:
+    """What the worker before had reported does not count."""
+    job = timeouts({"progress_timeout": 200})
+    job.apply(event(JobState.RUNNING, at=5, message="copying"), T0 + 5)
+    job.apply(event(JobState.RELEASED, at=100), T0 + 100)
+    assert job.deadline() is None
+    job.apply(event(JobState.ACCEPTED, at=180, delivery=2), T0 + 180)
+    assert ends(job)[:2] == (380, ErrorType.NO_PROGRESS)
 
 
 @pytest.mark.parametrize(
