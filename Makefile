@@ -7,7 +7,7 @@ comma := ,
 # The site has an environment of its own: it needs no Airflow, and the tests do not need MkDocs.
 DOCS_VENV := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
-# The tests of the board need Playwright, which is large, and no Airflow.
+# The tests of the board need Playwright, which is large. Their Airflow runs in processes of $(VENV).
 BROWSER_VENV := .venv-browser
 BROWSER_READY := $(BROWSER_VENV)/.ready
 # The newest installed Python, at least 3.11. PYTHON=… selects another one.
@@ -88,8 +88,8 @@ test-airflow: $(AIRFLOW_READY)  ## Run the tests that matter on another version 
 	@$(subst $(BIN),$(AIRFLOW_BIN),$(UNIT)) -q --hypothesis-profile everyday tests/unit/airflow
 	@$(AIRFLOW_BIN)/python -m pytest -m "airflow_versions and not long" tests/acceptance
 
-test-browser: $(BROWSER_READY)  ## Run the tests of the board in Chromium, which has to be installed (CHROMIUM=/path/to/it).
-	@$(BROWSER_VENV)/bin/python -m pytest tests/browser
+test-browser: $(READY) $(BROWSER_READY)  ## Run the tests of the board in Chromium, which has to be installed (CHROMIUM=/path/to/it).
+	@AIRFLOW_PYTHON=$(abspath $(BIN))/python $(BROWSER_VENV)/bin/python -m pytest tests/browser
 
 test-all: $(READY)  ## Run all tests, including long ones, except those in a browser.
 	@$(BIN)/python -m pytest --ignore tests/browser $(TESTS)

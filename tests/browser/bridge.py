@@ -50,6 +50,10 @@ def steps(job: JobContext, payload: None) -> None:
         job.progress(done % 1000, total=1000, unit="files", message="hashing")
         job.sleep(0.2)
 
+@worker.job("echo")
+def echo(job: JobContext, payload: str) -> str:
+    return payload
+
 @worker.job("fail")
 def fail(job: JobContext, payload: str) -> None:
     raise OSError(payload)

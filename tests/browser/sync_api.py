@@ -8,6 +8,26 @@ from conftest import in_ci
 if not in_ci():
     pytest.importorskip("playwright.sync_api", reason="`make test-browser` runs these tests")
 
-from playwright.sync_api import Browser, Dialog, Page, expect, sync_playwright
+from playwright.sync_api import (
+    APIRequestContext,
+    Browser,
+    ConsoleMessage,
+    Dialog,
+    Error,
+    FrameLocator,
+    Page,
+    expect,
+    sync_playwright,
+)
 
-__all__ = ["Browser", "Dialog", "Page", "expect", "sync_playwright"]
+__all__ = [
+    "APIRequestContext",
+    "Browser",
+    "ConsoleMessage",
+    "Dialog",
+    "Error",
+    "FrameLocator",
+    "Page",
+    "expect",
+    "sync_playwright",
+]

@@ -20,10 +20,14 @@ def path(*parts: str | int) -> str:
 
 
 class AirflowApi:
-    """Requests to ``/api/v2``; made for SimpleAuthManager with all users as admins."""
+    """Requests to ``/api/v2``, made for SimpleAuthManager.
 
-    def __init__(self, base_url: str) -> None:
+    :param user: who logs in, with the name as the password; None if everybody is an administrator
+    """
+
+    def __init__(self, base_url: str, user: str | None = None) -> None:
         self.base_url = base_url
+        self._user = user
         self._client: httpx.Client | None = None
 
     def get(self, url: str, **params: Any) -> Any:
@@ -85,8 +89,12 @@ class AirflowApi:
         # trust_env=False: no proxy and no netrc between us and loopback.
         client = httpx.Client(base_url=self.base_url, timeout=REQUEST_SECONDS, trust_env=False)
         try:
-            answer = client.get("/auth/token")
-            self._check(answer, "GET /auth/token")
+            if self._user is None:
+                answer = client.get("/auth/token")
+            else:
+                login = {"username": self._user, "password": self._user}
+                answer = client.post("/auth/token", json=login)
+            self._check(answer, "/auth/token")
         except BaseException:
             client.close()
             raise

@@ -162,3 +162,31 @@ def connection_variables(connections: Mapping[str, str | Mapping[str, object]]) 
         f"AIRFLOW_CONN_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in connections.items()
     }
+
+
+def administrator(users: Mapping[str, str]) -> str:
+    """Return the first user that has the role ``admin``.
+
+    :param users: roles by name
+    :raises ValueError: there is none, or a name or a role cannot be written in Airflow's option
+    """
+    if odd := [each for each in (*users, *users.values()) if not each.isidentifier()]:
+        raise ValueError(f"Names and roles of users must be words of letters, not {odd}")
+    admins = [name for name, role in users.items() if role == "admin"]
+    if not admins:
+        raise ValueError(f"One of the users needs the role 'admin'; there are {dict(users)}")
+    return admins[0]
+
+
+def user_variables(home: Path, users: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings for users that log in; write their passwords, which are their names.
+
+    :param users: roles by name
+    """
+    passwords = home / "passwords.json"
+    passwords.write_text(json.dumps({name: name for name in users}), encoding="utf-8")
+    return {
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(map(":".join, users.items())),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+    }

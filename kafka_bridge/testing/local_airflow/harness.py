@@ -43,6 +43,10 @@ class LocalAirflow(DagRuns):
     the number of tasks that run at once. ``database_url``: None for SQLite inside ``home``.
     ``port`` is used if it is free; otherwise, and by default, any free port.
 
+    ``users`` maps names to roles of SimpleAuthManager, with at least one ``admin``: they log in,
+    each with the name as the password. Without users, everybody is an administrator.
+    Components in ``without`` are not started; the API server always is.
+
     Everything is written to ``home``, which may be used again: DAG runs are kept. Servers listen
     on loopback only. Entering raises :class:`ComponentFailed`, :class:`DagImportFailed` or
     :class:`WaitTimedOut`; whatever happens, nothing keeps running after leaving.
@@ -59,12 +63,17 @@ class LocalAirflow(DagRuns):
         database_url: str | None = None,
         start_timeout: float = START_SECONDS,
         port: int | None = None,
+        users: Mapping[str, str] | None = None,
+        without: Collection[Component] = (),
     ) -> None:
         self.home = Path(home).resolve()
         self.dags = Path(dags).resolve()
         self.base_url = ""
-        self.api = AirflowApi(self.base_url)
+        self._users = dict(users or {})
+        self._admin = config.administrator(self._users) if self._users else None
+        self.api = AirflowApi(self.base_url, self._admin)
         self._extra = {**config.connection_variables(connections or {}), **(env or {})}
+        self._components = [c for c in Component if c is Component.API_SERVER or c not in without]
         self._parallelism = parallelism
         self._database_url = database_url
         self._start_timeout = start_timeout
@@ -73,6 +82,8 @@ class LocalAirflow(DagRuns):
 
     def __enter__(self) -> Self:
         self.home.mkdir(parents=True, exist_ok=True)
+        if self._users:
+            self._extra = {**config.user_variables(self.home, self._users), **self._extra}
         try:
             for attempts_left in reversed(range(PORT_ATTEMPTS)):
                 self._choose_port()
@@ -138,15 +149,16 @@ class LocalAirflow(DagRuns):
             process.check()
 
     def component_report(self) -> str:
-        """Return the end of the scheduler's log."""
-        process = self._processes[Component.SCHEDULER]
+        """Return the end of the scheduler's log, or else of the API server's."""
+        server = self._processes[Component.API_SERVER]
+        process = self._processes.get(Component.SCHEDULER, server)
         return f"The end of {process.log_path}:\n{process.tail()}"
 
     def _choose_port(self) -> None:
         usual = self._port
         port = usual if usual is not None and is_free(usual) else config.free_port()
         self.base_url = f"http://{config.LOOPBACK}:{port}"
-        self.api = AirflowApi(self.base_url)
+        self.api = AirflowApi(self.base_url, self._admin)
         self._env = config.component_environment(
             self.home,
             self.dags,
@@ -186,13 +198,14 @@ class LocalAirflow(DagRuns):
     def _start_all(self, *, may_give_up: bool) -> bool:
         """Start the components and wait for them; False if another process uses the port."""
         begin = time.monotonic()
-        self._processes = {c: self._process(c, *ARGUMENTS[c]) for c in Component}
+        self._processes = {c: self._process(c, *ARGUMENTS[c]) for c in self._components}
         watch = DagFolderWatch(self.api, self.dags, since=time.time())
         try:
             for process in self._processes.values():
                 process.start()
-            self._wait_healthy(list(Component), self._start_timeout)
-            self._wait_parsed(watch)
+            self._wait_healthy(self._components, self._start_timeout)
+            if Component.DAG_PROCESSOR in self._components:
+                self._wait_parsed(watch)
         except ComponentFailed:
             server = self._processes[Component.API_SERVER]
             if may_give_up and PORT_TAKEN in server.tail():
