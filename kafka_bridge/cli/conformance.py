@@ -161,7 +161,7 @@ def conformance(
     levels = plan.levels(results)
     print_counts(console, results)
     if not plan.names:  # some probes of a level do not tell that it is reached
-        print_levels(console, levels, level)
+        print_levels(console, results, levels, level)
     if as_json:
         typer.echo(json.dumps(run_document(results, levels), indent=2))
     if junit_file is not None:

@@ -51,15 +51,19 @@ def print_counts(console: Console, results: Iterable[Result]) -> None:
     _print(console, Text(", ".join(f"{counts[each]} {each}" for each in Verdict)))
 
 
-def print_levels(console: Console, levels: Mapping[Encoding, int], wanted: int) -> None:
-    """Print the level that was reached, by encoding.
+def print_levels(
+    console: Console, results: Iterable[Result], levels: Mapping[Encoding, int], wanted: int
+) -> None:
+    """Print the level that was reached, by encoding, and how many probes do not count.
 
     :param wanted: the level that was asked for
     """
+    skipped = Counter(each.encoding for each in results if each.verdict is Verdict.SKIPPED)
     for encoding, level in levels.items():
         style = "green" if level >= wanted else "bold red"
         text = f"level {level}" if level else "no level"
-        _print(console, Text(f"{encoding}: {text} reached, of {wanted}", style))
+        limits = f", without {skipped[encoding]} skipped probes" if skipped[encoding] else ""
+        _print(console, Text(f"{encoding}: {text} reached, of {wanted}{limits}", style))
 
 
 def _detail(console: Console, name: str, text: str) -> None:

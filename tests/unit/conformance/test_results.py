@@ -71,13 +71,13 @@ def test_report_for_people_shows_the_record_and_no_control_characters() -> None:
     for each in results:
         print_result(console, each)
     print_counts(console, results)
-    print_levels(console, {Encoding.AVRO: 0}, wanted=3)
+    print_levels(console, results, {Encoding.AVRO: 0}, wanted=3)
     shown = text.getvalue()
     assert "expected an end" in shown
     assert "t[1]@7" in shown
     assert "no JDK" in shown
     assert "0 ok, 1 failed, 1 skipped" in shown
-    assert "avro: no level reached, of 3" in shown
+    assert "avro: no level reached, of 3, without 1 skipped probes" in shown
     assert not {"\x1b", "\x00"} & set(shown)
 
 
