@@ -168,7 +168,9 @@ def do_job(
         event_loop() as loop,
         worker.lifespan.entered(worker, loop, ended=worker.stop) as state,
     ):
-        capacity = capacity_for(settings, handlers, Surroundings(loop, state))
+        capacity = capacity_for(
+            settings, handlers, Surroundings(loop, state, tuple(worker.middlewares))
+        )
         scheduler = assemble(
             Admission(handlers, worker.max_deliveries, _Ledger(external_id), cancels),
             Publishing(sender, worker.worker_id),

@@ -161,7 +161,9 @@ def _traceback(error: BaseException) -> str | None:
 
 def _is_plumbing(module: str) -> bool:
     """Tell whether a frame belongs to this package, or to a library that calls the handler."""
-    return f"{module}.".startswith((f"{__package__}.", "tenacity.", "concurrent.futures."))
+    return f"{module}.".startswith(
+        (f"{__package__}.", "tenacity.", "concurrent.futures.", "contextlib.", "asyncio.")
+    )
 
 
 def _text(value: object) -> str:

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.media_types import is_json
 from kafka_bridge.protocol.messages import JobRequest
+from kafka_bridge.worker.dependencies import Dependencies, dependencies_of
 from kafka_bridge.worker.durations import Duration, kill_seconds, limit_seconds
 from kafka_bridge.worker.errors import ApplicationError, invalid_payload
 from kafka_bridge.worker.retries import RetryPolicy
@@ -22,6 +23,7 @@ from kafka_bridge.worker.signatures import (
     payload_adapter,
     payload_parameter,
     payload_type,
+    refuse,
 )
 
 
@@ -37,6 +39,7 @@ class Handler:
         says
     :param time_limit: seconds that one of its jobs may run, retries included; None: as the worker
         says
+    :param dependencies: what it asks for by annotation, by parameter
     :param elsewhere: runs its jobs in its place, as ``runtime.calls.call_handler`` does here
     """
 
@@ -51,6 +54,7 @@ class Handler:
     kill_after: float | None = None
     time_limit: float | None = None
     elsewhere: Callable[..., Any] | None = None
+    dependencies: Dependencies = ()
 
     @classmethod
     def of(
@@ -79,7 +83,9 @@ class Handler:
                 f"kill_after of {job_type!r} needs process=True: only a process can be killed"
             )
         name = f"the handler of {job_type!r}, {label(function)},"
-        parameter = payload_parameter(name, function)
+        refuse(name, function)
+        dependencies = dependencies_of(name, function)
+        parameter = payload_parameter(name, function, [each for each, _ in dependencies])
         wanted = None if parameter is None else payload_type(name, function, parameter)
         return cls(
             job_type,
@@ -87,6 +93,7 @@ class Handler:
             payload=None if parameter is None else payload_adapter(name, wanted),
             takes_bytes=wanted is bytes,
             is_async=is_coroutine_function(function),
+            dependencies=dependencies,
             retry=retry or RetryPolicy(),
             concurrency=concurrency,
             in_process=in_process,

@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any
 
 from pydantic import PydanticUserError, TypeAdapter
@@ -15,7 +15,7 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker.context import JobContext
 
-SHAPE = "must take (job) or (job, payload) and nothing else"
+SHAPE = "must take (job) or (job, payload), and beyond that only what is Annotated[…, Depends(…)]"
 
 
 def label(function: Any) -> str:
@@ -25,22 +25,41 @@ def label(function: Any) -> str:
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
     """Tell whether a call returns a coroutine, as far as the function itself says so."""
-    return inspect.iscoroutinefunction(_called(function))
+    return inspect.iscoroutinefunction(called(function))
 
 
-def payload_parameter(name: str, function: Callable[..., Any]) -> str | None:
-    """Return the name of a handler's payload parameter; None if it takes the job only.
+def refuse(name: str, function: Any) -> None:
+    """Return if an object can be a handler, as far as its parameters do not say otherwise.
 
     :param name: what the handler is called in an error
-    :raises ConfigurationError: the function cannot be a handler
+    :raises ConfigurationError: it cannot
     """
     if (why := _why_not(function)) is not None:
         raise ConfigurationError(f"{name} {why}")
+
+
+def parameters_of(name: str, function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Return the parameters of a function.
+
+    :raises ConfigurationError: nobody knows them
+    """
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        return list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         raise ConfigurationError(f"{name} has no signature: wrap it in a function") from None
-    positional = _positional(name, parameters)
+
+
+def payload_parameter(
+    name: str, function: Callable[..., Any], filled: Collection[str] = ()
+) -> str | None:
+    """Return the name of a handler's payload parameter; None if it has none.
+
+    :param filled: the parameters that dependencies fill
+    :raises ConfigurationError: the parameters are not those of a handler
+    """
+    positional = _positional(name, function, filled)
+    if len(positional) not in (1, 2):
+        raise ConfigurationError(f"{name} {SHAPE}")
     if positional[0].name in ("self", "cls"):
         raise ConfigurationError(
             f"{name} is a method without its object: register the method of an instance, "
@@ -54,16 +73,42 @@ def payload_parameter(name: str, function: Callable[..., Any]) -> str | None:
     return positional[1].name if len(positional) == 2 else None
 
 
+def job_parameter(name: str, function: Callable[..., Any], filled: Collection[str]) -> str | None:
+    """Return the name of the parameter by which a dependency takes the job; None if it does not.
+
+    :param filled: the parameters that other dependencies fill
+    :raises ConfigurationError: it has other parameters
+    """
+    positional = [
+        each for each in _positional(name, function, filled) if each.default is each.empty
+    ]
+    if not positional:
+        return None
+    if len(positional) > 1 or not _takes_job(function, positional[0]):
+        raise ConfigurationError(
+            f"{name} must take (job: JobContext) or nothing, and beyond that only what is "
+            "Annotated[…, Depends(…)] or has a default"
+        )
+    return positional[0].name
+
+
 def payload_type(name: str, function: Callable[..., Any], parameter: str) -> Any:
     """Return the annotation of a payload parameter; Any if it has none.
 
     :raises ConfigurationError: it cannot be read
     """
+    return hints_of(name, function).get(parameter, Any)
+
+
+def hints_of(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of a function.
+
+    :raises ConfigurationError: they cannot be read
+    """
     try:
-        hints = typing.get_type_hints(_hinted(function), include_extras=True)
+        return typing.get_type_hints(_hinted(function), include_extras=True)
     except Exception as error:  # whatever the evaluation of a text may raise
         raise _unreadable(name, error) from error
-    return hints.get(parameter, Any)
 
 
 def payload_adapter(name: str, wanted: Any) -> TypeAdapter[Any]:
@@ -93,30 +138,39 @@ def _unreadable(name: str, why: object) -> ConfigurationError:
     )
 
 
-def _positional(name: str, parameters: list[inspect.Parameter]) -> list[inspect.Parameter]:
-    """Return the one or two parameters that a worker fills.
+def _positional(
+    name: str, function: Callable[..., Any], filled: Collection[str]
+) -> list[inspect.Parameter]:
+    """Return the positional parameters that dependencies do not fill.
 
-    :raises ConfigurationError: there are others, which it could not fill
+    :raises ConfigurationError: there are others without a value
     """
     positional = []
-    for each in parameters:
+    dependency: inspect.Parameter | None = None
+    for each in parameters_of(name, function):
+        if each.name in filled:
+            dependency = each
+            continue
         if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
             raise ConfigurationError(
                 f"{name} takes {each}, and {SHAPE}. In a decorator, put functools.wraps(…) on the "
                 "function that it returns"
             )
         if each.kind is not each.KEYWORD_ONLY:
+            if dependency is not None:
+                raise ConfigurationError(
+                    f"{name} has {each.name!r} after {dependency.name!r}: what Depends(…) fills "
+                    "comes last"
+                )
             positional.append(each)
         elif each.default is each.empty:  # functools.partial sets a default
             raise ConfigurationError(
                 f"{name} has the parameter {each.name!r}, which has no value: give it a default"
             )
-    if len(positional) not in (1, 2):
-        raise ConfigurationError(f"{name} {SHAPE}")
     return positional
 
 
-def _called(function: Callable[..., Any]) -> Any:
+def called(function: Callable[..., Any]) -> Any:
     """Return the function that a call runs; for an instance, its ``__call__``."""
     while isinstance(function, functools.partial):
         function = function.func
@@ -125,10 +179,10 @@ def _called(function: Callable[..., Any]) -> Any:
 
 def _hinted(function: Callable[..., Any]) -> Any:
     """Return the function with the annotations; for a callable object, its method."""
-    called = _called(function)
-    while (inner := inspect.unwrap(called)) is not called:  # a decorator around what can be called
-        called = _called(inner)
-    return called if inspect.isroutine(called) else function
+    code = called(function)
+    while (inner := inspect.unwrap(code)) is not code:  # a decorator around what can be called
+        code = called(inner)
+    return code if inspect.isroutine(code) else function
 
 
 def _why_not(function: Any) -> str | None:
@@ -137,8 +191,8 @@ def _why_not(function: Any) -> str | None:
         return "is a class: decorate a function, or register a method of an instance"
     if not callable(function):
         return "cannot be called: decorate a function"
-    called = _called(function)
-    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+    code = called(function)
+    if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
         return (
             "is a generator (it has a yield): a handler returns its result once. Collect the "
             "items in a list and return that; report steps with job.progress()"

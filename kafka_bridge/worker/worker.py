@@ -14,10 +14,12 @@ from typing import Any, ParamSpec, TypeVar
 
 from kafka_bridge.kafka.config import ENV_BOOTSTRAP, KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.worker.context import JobContext
 from kafka_bridge.worker.durations import Duration
 from kafka_bridge.worker.environment import unused_variables
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.lifespan import Hook, Lifespan, LifespanContext, checked_hook
+from kafka_bridge.worker.middleware import CallNext, Middleware
 from kafka_bridge.worker.monitoring.observer import MetricSource
 from kafka_bridge.worker.processes.address import WorkerAddress
 from kafka_bridge.worker.processes.role import refuse_in_child
@@ -31,6 +33,7 @@ _log = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 H = TypeVar("H", bound=Hook)
+M = TypeVar("M", bound=Callable[[JobContext, CallNext], Any])
 
 
 class Worker:
@@ -160,6 +163,7 @@ class Worker:
         self.callback_topic: str | None = None
         self.metric_sources: list[MetricSource] = []
         self.lifespan: Lifespan[Worker] = Lifespan(lifespan)
+        self.middlewares: list[Middleware] = []
         self.handlers: dict[str, Handler] = {}
         self._stopping = threading.Event()
         self.kafka = kafka
@@ -237,6 +241,18 @@ class Worker:
 
         return register
 
+    def middleware(self, function: M) -> M:
+        """Make the decorated function, sync or async, a middleware around each job of this worker.
+
+        It gets the job and ``call_next``, which runs the job with all its retries and returns its
+        result or raises its error. What the middleware returns is the result. The first one that is
+        registered is the outermost. In an async middleware, ``call_next`` is awaited.
+
+        :raises ConfigurationError: it does not take ``(job, call_next)``
+        """
+        self.middlewares.append(Middleware.of(function))
+        return function
+
     def on_startup(self, function: H) -> H:
         """Make the decorated function, sync or async, run once before the first job.
 
@@ -309,6 +325,7 @@ class Worker:
                     self.callback_topic,
                     [*self.metric_sources, *served.metrics],
                     partial(self.lifespan.entered, self, ended=self.stop),
+                    tuple(self.middlewares),
                 )
                 WorkerRun(spec, on_ready, self._stopping).run()
         finally:

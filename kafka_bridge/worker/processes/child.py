@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -27,6 +27,7 @@ from kafka_bridge.worker.errors import is_stop
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.lifespan import Lifespan, StartupFailed
 from kafka_bridge.worker.logs import job_logging
+from kafka_bridge.worker.middleware import Middleware
 from kafka_bridge.worker.processes import role
 from kafka_bridge.worker.processes.messages import (
     End,
@@ -65,7 +66,7 @@ def run(connection: Connection) -> None:
             worker = load(program)
             loop = stack.enter_context(event_loop())
             life = worker.lifespan.entered(worker, loop, ended=lambda: None)
-            surroundings = Surroundings(loop, stack.enter_context(life))
+            surroundings = Surroundings(loop, stack.enter_context(life), tuple(worker.middlewares))
         except BaseException as error:
             link.send(NotReady(_words(program, error)))
             return
@@ -82,6 +83,7 @@ class Loaded(Protocol):
 
     handlers: Mapping[str, Handler]
     lifespan: Lifespan[Any]
+    middlewares: Sequence[Middleware]
 
 
 def load(program: Program) -> Loaded:
@@ -216,6 +218,6 @@ def run_job(handlers: Mapping[str, Handler], running: Running, surroundings: Sur
 def _call(handler: Handler, running: Running, surroundings: Surroundings) -> Any:
     reports, stop = running.reports, running.stop
     given = (handler, running.job.request, reports, stop, reports.note_retry, surroundings)
-    if not handler.is_async:
+    if surroundings.needs_thread(handler):
         return call_handler(*given)
     return JobThread(surroundings.loop, stop).run(call_async_handler(*given))

@@ -7,7 +7,6 @@ a job reads the same, wherever its handler runs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import CoroutineType
 from typing import Any, TypeAlias
 
 from kafka_bridge.protocol.errors import PayloadNotSerialisable
@@ -18,7 +17,9 @@ from kafka_bridge.worker.errors import errors_in, failure, failure_of
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.retries import OnRetry
 from kafka_bridge.worker.runtime import children
+from kafka_bridge.worker.runtime.invocation import call_here, call_on_loop, in_any_thread
 from kafka_bridge.worker.runtime.job_thread import JobThread
+from kafka_bridge.worker.runtime.layers import around, around_on_loop
 from kafka_bridge.worker.runtime.surroundings import Surroundings
 
 NoteRetry: TypeAlias = Callable[[int, JobFailure, float], None]
@@ -35,20 +36,24 @@ def call_handler(
 ) -> Any:
     """Call a handler on this thread; return its result.
 
-    A coroutine that a function returns which is not a coroutine function itself, for example a
-    decorator's, runs on the event loop.
+    What is async of it, of its dependencies or of the middleware runs on the event loop meanwhile.
     """
     context = JobContext(request, events, stop, surroundings.state)
-    arguments = handler.arguments(request)
+    thread = JobThread(surroundings.loop, stop)
 
-    def call() -> Any:
-        with children.ending():
-            value = handler.function(context, *arguments)
-            while isinstance(value, CoroutineType):
-                value = JobThread(surroundings.loop, stop).run(value)
-            return handler.collected(value)
+    def tries() -> Any:
+        arguments = handler.arguments(request)
 
-    return handler.retry.call(call, stop.wait, _on_retry(handler, note_retry))
+        def call() -> Any:
+            with children.ending():
+                return call_here(handler, context, arguments, thread)
+
+        return handler.retry.call(call, stop.wait, _on_retry(handler, note_retry))
+
+    if not surroundings.middlewares:
+        return tries()
+    with children.ending():
+        return around(surroundings.middlewares, context, tries, thread)
 
 
 async def call_async_handler(
@@ -59,18 +64,22 @@ async def call_async_handler(
     note_retry: NoteRetry,
     surroundings: Surroundings,
 ) -> Any:
-    """Do the same with a handler that is a coroutine function, in a task of the event loop."""
+    """Do the same in a task of the event loop, where the handler and all middleware are async."""
     context = JobContext(request, events, stop, surroundings.state)
-    arguments = handler.arguments(request)
 
-    async def call() -> Any:
-        with children.ending():
-            value = await handler.function(context, *arguments)
-            while isinstance(value, CoroutineType):
-                value = await value
-            return handler.collected(value)
+    async def tries() -> Any:
+        arguments = handler.arguments(request)
 
-    return await handler.retry.call_async(call, _on_retry(handler, note_retry))
+        async def call() -> Any:
+            with children.ending():
+                return await call_on_loop(handler, context, arguments, in_any_thread)
+
+        return await handler.retry.call_async(call, _on_retry(handler, note_retry))
+
+    if not surroundings.middlewares:
+        return await tries()
+    with children.ending():
+        return await around_on_loop(surroundings.middlewares, context, tries)
 
 
 def _on_retry(handler: Handler, note_retry: NoteRetry) -> OnRetry:

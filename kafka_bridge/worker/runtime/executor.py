@@ -120,7 +120,7 @@ class Executor:
                 self.started += 1
                 if not self._waiting:
                     self._all_begun.notify_all()
-            if not job.handler.is_async:
+            if self._surroundings.needs_thread(job.handler):
                 return job
             coroutine = run_async(job, self._surroundings)
             loop = self._surroundings.loop

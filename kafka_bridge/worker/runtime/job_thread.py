@@ -103,12 +103,12 @@ class _Running:
         self._waits_for_thread = True
         self._todo.put(run)
         try:
-            return await _uninterrupted(asyncio.wrap_future(done))
+            return await uninterrupted(asyncio.wrap_future(done))
         finally:
             self._waits_for_thread = False
 
 
-async def _uninterrupted(future: asyncio.Future[Any]) -> Any:
+async def uninterrupted(future: asyncio.Future[Any]) -> Any:
     """Wait for a future; a cancel is passed on when it is done, and if it has no error itself."""
     cancelled: asyncio.CancelledError | None = None
     while not future.done():

@@ -15,6 +15,7 @@ from kafka_bridge.kafka.admin.topics import TopicNames
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import BrokerUnreachable
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.middleware import Middleware
 from kafka_bridge.worker.monitoring.job_log import JobLog
 from kafka_bridge.worker.monitoring.observer import MetricSource, Observer, WorkerStatus
 from kafka_bridge.worker.monitoring.serving import monitored
@@ -48,6 +49,7 @@ class WorkerSpec:
     :param lifespan: gets the event loop. Entered when a broker has answered, before the worker
         consumes; exited after its last job. If it raises BrokerUnreachable at the start, it is
         entered again
+    :param middlewares: around each job, the outermost first
     """
 
     settings: WorkerSettings
@@ -57,6 +59,7 @@ class WorkerSpec:
     callback_topic: str | None = None
     metric_sources: Sequence[MetricSource] = ()
     lifespan: Life = contextlib.nullcontext
+    middlewares: tuple[Middleware, ...] = ()
 
     @property
     def topics(self) -> TopicNames:
@@ -121,7 +124,7 @@ class WorkerRun:
                         self._spec.kafka,
                         on_ready=self._on_ready,
                         stopping=self._stopping,
-                        surroundings=Surroundings(loop, state),
+                        surroundings=Surroundings(loop, state, self._spec.middlewares),
                     )
                     service.run(observer)
             except BrokerUnreachable as error:

@@ -13,7 +13,7 @@ from kafka_bridge import testing
 from kafka_bridge.airflow.decorators import kafka_job_task
 from kafka_bridge.airflow.settings import CONFIGURED, OPTIONS
 from kafka_bridge.testing import fakes
-from kafka_bridge.worker import ApplicationError, Backoff, JobContext, StopReason, Worker
+from kafka_bridge.worker import ApplicationError, Backoff, Depends, JobContext, StopReason, Worker
 
 from .tables import Table, Tables, code, plain
 
@@ -47,6 +47,7 @@ def worker() -> Tables:
         "Worker": parameters(Worker),
         "Methods of Worker": members(Worker),
         "Worker.job": parameters(Worker.job),
+        "Depends": parameters(Depends),
         "JobContext": members(JobContext),
         "Backoff": parameters(Backoff),
         "StopReason": Table(

@@ -203,13 +203,13 @@ def stored(job: Any, payload: Model, *, store: str) -> None:
     """Take more than a worker has."""
 
 
-SHAPE = "must take \\(job\\) or \\(job, payload\\) and nothing else"
+SHAPE = r"must take \(job\) or \(job, payload\), and beyond that only what is Annotated"
 NOT_THE_JOB = r"is annotated .*: write \(job: JobContext, payload: …\)"
 BAD: list[tuple[Any, str]] = [
     (lambda: None, f"the handler of 'a.job', .*<lambda>, {SHAPE}"),
     (lambda _job, _payload, _more: None, SHAPE),
     (lambda _job, _payload, _more=1: None, SHAPE),
-    (lambda *_jobs: None, rf"takes \*_jobs, and {SHAPE}. In a decorator, put functools.wraps"),
+    (lambda *_jobs: None, rf"takes \*_jobs, and {SHAPE}.*\. In a decorator, put functools.wraps"),
     (lambda _job, **_more: None, r"takes \*\*_more"),
     (stored, "stored, has the parameter 'store', which has no value: give it a default"),
     (generator, "generator, is a generator .* return that; report steps with job.progress"),
