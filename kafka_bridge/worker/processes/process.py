@@ -94,6 +94,7 @@ class ChildProcess:
                 case Ready():
                     self.is_ready = True
                 case NotReady(words):
+                    self.kill()
                     raise NotStarted(words)
                 case None if self.has_ended():
                     raise NotStarted(f"a child process has ended while it started: it {self.end}")
