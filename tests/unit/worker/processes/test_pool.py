@@ -192,6 +192,8 @@ def test_metrics_count_processes_and_their_ends() -> None:
 def test_process_knows_its_memory() -> None:
     """Read from /proc."""
     child = ChildProcess(program())
+    while not child.wait_until_ready(1.0):
+        pass
     assert 1_000_000 < child.memory() < 10**9
     child.kill()
     assert child.memory() == 0
