@@ -119,7 +119,10 @@ def test_run_without_brokers_names_the_variable_to_set(run: Run) -> None:
     ("options", "words"),
     [
         (("--concurrency", "0"), "--concurrency"),
-        (("--grace", "-1"), "expected a number of seconds, at least 0, or a duration such as 2m, not '-1'"),
+        (
+            ("--grace", "-1"),
+            "expected a number of seconds, at least 0, or a duration such as 2m, not '-1'",
+        ),
         (("--metrics-port", "65536"), "expected a port from 0 to 65535"),
         (("--log-format", "xml"), "'xml' is not one of 'text', 'json'"),
     ],
