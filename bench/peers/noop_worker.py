@@ -21,4 +21,4 @@ def noop(job: JobContext, payload: int) -> int:
 
 if __name__ == "__main__":
     worker.concurrency = int(os.environ.get("KAFKA_BRIDGE_CONCURRENCY", "1"))
-    worker.run()
+    worker.run(configure_logging=False)

@@ -18,4 +18,4 @@ def work(_: JobContext) -> float:
 
 
 if __name__ == "__main__":
-    worker.run()
+    worker.run(configure_logging=False)

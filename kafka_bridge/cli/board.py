@@ -27,8 +27,8 @@ from kafka_bridge.board.source import KafkaJobs
 from kafka_bridge.cli.command_group import App
 from kafka_bridge.cli.connection import BootstrapServers, ConfigFile, kafka_config, port
 from kafka_bridge.cli.durations import duration
-from kafka_bridge.cli.logs import LogFormat, LogLevel, set_up_logging
 from kafka_bridge.cli.monitored import Control, DeadLetters, Responses, Topics, monitored_topics
+from kafka_bridge.logs import LogFormat, LogLevel, set_up_logging
 from kafka_bridge.protocol import topics as default
 from kafka_bridge.protocol.errors import ConfigurationError
 

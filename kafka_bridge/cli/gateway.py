@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,6 @@ import typer
 from kafka_bridge.cli.command_group import App
 from kafka_bridge.cli.connection import BootstrapServers, ConfigFile
 from kafka_bridge.cli.gateway_views import print_config
-from kafka_bridge.cli.logs import LogFormat, LogLevel, set_up_logging
 from kafka_bridge.cli.run_options import (
     Concurrency,
     Format,
@@ -25,6 +23,7 @@ from kafka_bridge.gateway.config import GatewayConfig
 from kafka_bridge.gateway.gateway import Gateway
 from kafka_bridge.gateway.outbound import mask_logs
 from kafka_bridge.gateway.yaml_file import load
+from kafka_bridge.logs import LogFormat, LogLevel, set_up_logging
 from kafka_bridge.protocol.errors import ConfigurationError
 
 app = App()
@@ -64,17 +63,7 @@ def run(
         metrics_port=metrics_port,
         metrics_host=metrics_host,
     )
-    log = logging.getLogger("kafka_bridge.gateway")
-    log.info(
-        "Gateway %s of group %s: job types %s from topic %s, concurrency %d",
-        worker.worker_id,
-        worker.group_id,
-        ", ".join(sorted(worker.handlers)),
-        worker.request_topic,
-        worker.concurrency,
-    )
-    gateway.run(on_ready=lambda: log.info("Ready for jobs"))
-    log.info("Stopped")
+    gateway.run(configure_logging=False)
 
 
 @app.command()

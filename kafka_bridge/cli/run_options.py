@@ -10,8 +10,8 @@ import typer
 
 from kafka_bridge.cli.connection import port, settings_with
 from kafka_bridge.cli.durations import seconds
-from kafka_bridge.cli.logs import LogFormat, LogLevel
 from kafka_bridge.kafka.config import ENV_BOOTSTRAP, environment_settings
+from kafka_bridge.logs import LogFormat, LogLevel
 from kafka_bridge.worker import Worker
 
 Concurrency = Annotated[

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import sys
 import traceback
 from functools import partial
@@ -15,7 +14,6 @@ import typer
 
 from kafka_bridge.cli.command_group import App
 from kafka_bridge.cli.connection import BootstrapServers, ConfigFile
-from kafka_bridge.cli.logs import LogFormat, LogLevel, set_up_logging
 from kafka_bridge.cli.run_options import (
     Concurrency,
     Format,
@@ -26,6 +24,7 @@ from kafka_bridge.cli.run_options import (
     Processes,
     override,
 )
+from kafka_bridge.logs import LogFormat, LogLevel, set_up_logging
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker import Worker
 from kafka_bridge.worker.processes.address import WorkerAddress
@@ -79,23 +78,7 @@ def run(
         metrics_host=metrics_host,
     )
     worker.child_set_up = partial(set_up_logging, log_level, log_format)
-    log = logging.getLogger("kafka_bridge.worker")
-    log.info(
-        "Worker %s of group %s: job types %s from topic %s, concurrency %d%s",
-        worker.worker_id,
-        worker.group_id,
-        ", ".join(sorted(worker.handlers)) or "(none)",
-        worker.request_topic,
-        worker.concurrency,
-        _processes(worker),
-    )
-    worker.run(on_ready=lambda: log.info("Ready for jobs"))
-    log.info("Stopped")
-
-
-def _processes(worker: Worker) -> str:
-    has_any = any(handler.in_process for handler in worker.handlers.values())
-    return f", processes {worker.processes}" if has_any else ""
+    worker.run(configure_logging=False)
 
 
 def load_worker(target: str, app_dir: Path) -> Worker:

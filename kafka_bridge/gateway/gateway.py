@@ -79,7 +79,9 @@ class Gateway:
             text = mask.text(text)
         return text
 
-    def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
+    def run(
+        self, *, on_ready: Callable[[], None] = lambda: None, configure_logging: bool = True
+    ) -> None:
         """Run until stopped; see :meth:`kafka_bridge.worker.Worker.run`.
 
         :raises ConfigurationError: the port for callbacks cannot be opened, or Kafka is not
@@ -87,7 +89,7 @@ class Gateway:
         :raises KafkaError: Kafka cannot be used, and waiting would not help
         :raises RuntimeError: the callback server stopped unexpectedly
         """
-        self.worker.run(on_ready=on_ready)
+        self.worker.run(on_ready=on_ready, configure_logging=configure_logging)
 
     def _receive_callbacks(
         self, channel: CallbackChannel, _worker: Worker

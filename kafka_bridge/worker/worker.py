@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from kafka_bridge.kafka.config import ENV_BOOTSTRAP, KafkaConfig
+from kafka_bridge.logs import logging_of_environment
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker.context import JobContext
 from kafka_bridge.worker.durations import Duration
@@ -25,10 +26,12 @@ from kafka_bridge.worker.processes.address import WorkerAddress
 from kafka_bridge.worker.processes.role import refuse_in_child
 from kafka_bridge.worker.processes.serving import serving
 from kafka_bridge.worker.retries import Backoff, RetryPolicy
+from kafka_bridge.worker.runtime.own_thread import run_on_thread
 from kafka_bridge.worker.runtime.run import WorkerRun, WorkerSpec
+from kafka_bridge.worker.runtime.signals import stop_on_signals
 from kafka_bridge.worker.settings import WorkerSettings
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("kafka_bridge.worker")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -291,7 +294,9 @@ class Worker:
             **{field.name: getattr(self, field.name) for field in fields(WorkerSettings)}
         )
 
-    def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
+    def run(
+        self, *, on_ready: Callable[[], None] = lambda: None, configure_logging: bool = True
+    ) -> None:
         """Run jobs until SIGTERM, SIGINT or :meth:`stop`; then finish the running ones.
 
         Running jobs get ``grace`` to finish. Then the worker releases them, and they are delivered
@@ -302,6 +307,9 @@ class Worker:
         does, or until it is told to stop.
 
         :param on_ready: called once, when the first partitions are assigned
+        :param configure_logging: whether to log to standard error as ``kafka-bridge worker run``
+            does, if the program has no log handler. ``KAFKA_BRIDGE_LOG_LEVEL`` and
+            ``KAFKA_BRIDGE_LOG_FORMAT`` apply
         :raises ConfigurationError: no handler is registered, Kafka is not configured, or child
             processes cannot run the handlers with ``process=True``
         :raises KafkaError: Kafka cannot be used, and waiting would not help
@@ -312,6 +320,11 @@ class Worker:
                 "the worker has no handler: decorate a function with @worker.job(…)"
             )
         refuse_in_child()
+        if configure_logging:
+            set_up = logging_of_environment(os.environ)
+            set_up()
+            self.child_set_up = self.child_set_up or set_up
+        self._log_start()
         for unused in unused_variables(self.settings(), self.kafka, os.environ):
             _log.warning("%s", unused)
         kafka = self.kafka_config()
@@ -327,9 +340,41 @@ class Worker:
                     partial(self.lifespan.entered, self, ended=self.stop),
                     tuple(self.middlewares),
                 )
-                WorkerRun(spec, on_ready, self._stopping).run()
+                WorkerRun(spec, partial(_ready, on_ready), self._stopping).run()
         finally:
             self._stopping.clear()
+        _log.info("Stopped")
+
+    async def run_async(
+        self, *, on_ready: Callable[[], None] = lambda: None, configure_logging: bool = True
+    ) -> None:
+        """Do the same as :meth:`run` in a program that has an event loop.
+
+        The worker has threads of its own, and an event loop of its own for handlers: what belongs
+        to the program's loop cannot be used in them. If this task is cancelled, the worker stops as
+        after SIGTERM, and the cancel is passed on when it has stopped.
+
+        :param on_ready: as for :meth:`run`; it is called on another thread
+        :param configure_logging: as for :meth:`run`
+        :raises ConfigurationError: as for :meth:`run`
+        :raises KafkaError: as for :meth:`run`
+        :raises StartupFailed: as for :meth:`run`
+        """
+        run = partial(self.run, on_ready=on_ready, configure_logging=configure_logging)
+        with stop_on_signals(self._stopping, self.settings().grace):
+            await run_on_thread(run, stop=self.stop)
+
+    def _log_start(self) -> None:
+        has_processes = any(each.in_process for each in self.handlers.values())
+        _log.info(
+            "Worker %s of group %s: job types %s from topic %s, concurrency %d%s",
+            self.worker_id,
+            self.group_id,
+            ", ".join(sorted(self.handlers)),
+            self.request_topic,
+            self.concurrency,
+            f", processes {self.processes}" if has_processes else "",
+        )
 
     def _servers_from(self) -> str:
         given = self.kafka or {}
@@ -343,6 +388,11 @@ class Worker:
         If the worker does not run yet, it stops as soon as it does.
         """
         self._stopping.set()
+
+
+def _ready(on_ready: Callable[[], None]) -> None:
+    _log.info("Ready for jobs")
+    on_ready()
 
 
 def _default_worker_id() -> str:

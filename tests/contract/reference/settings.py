@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kafka_bridge.airflow.provider import get_provider_info
 from kafka_bridge.airflow.settings import OPTIONS
-from kafka_bridge.cli.logs import LogFormat, LogLevel
 from kafka_bridge.conformance import job_types
 from kafka_bridge.kafka.config import (
     ENV_BOOTSTRAP,
@@ -12,6 +11,7 @@ from kafka_bridge.kafka.config import (
     ENV_READER_PREFIX,
     GROUP_PREFIX,
 )
+from kafka_bridge.logs import LogFormat, LogLevel
 from kafka_bridge.testing.brokers.external import VARIABLE
 from kafka_bridge.testing.brokers.jars import CACHE_VARIABLE
 from kafka_bridge.worker.settings import VARIABLES, WorkerSettings

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import math
+import os
 import pydoc
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -192,3 +197,71 @@ def test_errors_that_an_author_meets_are_exported() -> None:
     """One import is enough, and every name in ``__all__`` exists."""
     assert {"ApplicationError", "ConfigurationError", "JobStopped"} <= set(public.__all__)
     assert all(hasattr(public, name) for name in public.__all__)
+
+
+NOBODY = {"bootstrap.servers": "127.0.0.1:9"}
+PROGRAM = """
+import sys
+from kafka_bridge.worker import Worker
+worker = Worker("a-group", kafka={"bootstrap.servers": "127.0.0.1:9"}, worker_id="w-7")
+worker.job("a.job")(lambda job: None)
+worker.stop()
+worker.run(configure_logging=sys.argv[1] == "yes")
+"""
+
+
+def said_by_program(choice: str, **variables: str) -> list[str]:
+    """Return what a program logs that runs its worker, and stops it at once."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, choice],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stderr.splitlines()
+
+
+@pytest.mark.slow
+def test_program_logs_as_the_command_line_does_unless_told_not_to() -> None:
+    """By the same variables."""
+    start, end = said_by_program("yes", KAFKA_BRIDGE_LOG_FORMAT="json")
+    assert json.loads(start)["message"].startswith("Worker w-7 of group a-group: job types a.job")
+    assert json.loads(end)["message"] == "Stopped"
+    assert said_by_program("yes", KAFKA_BRIDGE_LOG_LEVEL="error") == []
+    assert said_by_program("no") == []
+
+
+def test_impossible_log_level_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it can be."""
+    monkeypatch.setenv("KAFKA_BRIDGE_LOG_LEVEL", "loud")
+    worker = Worker("g", kafka=NOBODY)
+    worker.job("a.job")(lambda _: None)
+    with pytest.raises(ConfigurationError, match=r"LOG_LEVEL must be one of debug.*, not 'loud'"):
+        worker.run()
+
+
+async def test_worker_stops_when_the_task_that_runs_it_is_cancelled() -> None:
+    """The cancel is passed on when it has stopped."""
+    worker, log = Worker("g", kafka=NOBODY), list[str]()
+    worker.job("a.job")(lambda _: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "run", lambda **_: log.append("stopped") if wait(worker) else None)
+        task = asyncio.create_task(worker.run_async())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert log == ["stopped"]
+
+
+def wait(worker: Worker) -> bool:
+    """Run until the worker is told to stop."""
+    return worker._stopping.wait(30)
+
+
+async def test_error_of_a_worker_is_that_of_its_task() -> None:
+    """As of run()."""
+    with pytest.raises(ConfigurationError, match="the worker has no handler"):
+        await Worker("g", kafka=NOBODY).run_async()

@@ -6,13 +6,18 @@ import io
 import json
 import logging
 import sys
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, TextIO
+from functools import partial
+from typing import Any, TextIO, TypeVar
 
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
+from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.sanitize import UNSHOWN, block, one_line
+
+C = TypeVar("C", bound=StrEnum)
 
 
 class LogFormat(StrEnum):
@@ -62,6 +67,36 @@ def set_up_logging(level: LogLevel, log_format: LogFormat) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def logging_of_environment(environ: Mapping[str, str]) -> Callable[[], None]:
+    """Return what sets logging up as the command line does, by the same variables.
+
+    It can be pickled, so that it can be called in a child process, too. It changes nothing if the
+    process has a log handler already.
+
+    :param environ: may have ``KAFKA_BRIDGE_LOG_LEVEL`` and ``KAFKA_BRIDGE_LOG_FORMAT``
+    :raises ConfigurationError: one of them is not possible
+    """
+    level = _choice(LogLevel, environ, "KAFKA_BRIDGE_LOG_LEVEL", LogLevel.INFO)
+    log_format = _choice(LogFormat, environ, "KAFKA_BRIDGE_LOG_FORMAT", LogFormat.TEXT)
+    return partial(_set_up_if_nothing_has, level, log_format)
+
+
+def _set_up_if_nothing_has(level: LogLevel, log_format: LogFormat) -> None:
+    if not logging.getLogger().handlers:
+        set_up_logging(level, log_format)
+
+
+def _choice(kind: type[C], environ: Mapping[str, str], name: str, default: C) -> C:
+    text = environ.get(name)
+    if not text:
+        return default
+    try:
+        return kind(text.lower())
+    except ValueError:
+        choices = ", ".join(kind)
+        raise ConfigurationError(f"{name} must be one of {choices}, not {text!r}") from None
 
 
 def formatter(log_format: LogFormat) -> logging.Formatter:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from kafka_bridge.cli.logs import LogFormat, formatter
+from kafka_bridge.logs import LogFormat, formatter
 from kafka_bridge.protocol.messages import JobRequest, utc_now
 from kafka_bridge.worker.logs import job_fields, job_logging
 
@@ -145,7 +145,7 @@ def test_traceback_shows_no_local_variables(log_format: LogFormat) -> None:
 PROGRAM = """
 import logging, warnings
 import structlog
-from kafka_bridge.cli.logs import LogFormat, LogLevel, set_up_logging
+from kafka_bridge.logs import LogFormat, LogLevel, set_up_logging
 set_up_logging(LogLevel.INFO, LogFormat.JSON)
 logging.getLogger("standard").info("one")
 logging.getLogger("standard").debug("not this one")
