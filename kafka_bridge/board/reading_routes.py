@@ -14,10 +14,12 @@ from starlette.requests import HTTPConnection
 from kafka_bridge.board.access import Access, access_by
 from kafka_bridge.board.answers import (
     JobDataAnswer,
+    JobsAnswer,
     QueuesAnswer,
     TimelineAnswer,
     WorkersAnswer,
     data_answer,
+    job_answer,
     timeline_answer,
 )
 from kafka_bridge.board.board import MOST_STREAMS, Board, TheBoard, Visitor, answer
@@ -28,6 +30,7 @@ from kafka_bridge.monitor.lookup import JobTimeline
 from kafka_bridge.monitor.selection import JobSelection
 from kafka_bridge.protocol.errors import KafkaBridgeError
 from kafka_bridge.protocol.ids import is_correlation_id
+from kafka_bridge.protocol.messages import INT_MAX, Task
 
 router = APIRouter()
 
@@ -37,6 +40,7 @@ FILTER_LENGTH = 500
 """Characters of a filter."""
 
 _Filter: TypeAlias = Annotated[str | None, Query(max_length=FILTER_LENGTH)]
+_Name: TypeAlias = Annotated[str, Query(max_length=FILTER_LENGTH)]
 
 
 def _selection(
@@ -112,6 +116,39 @@ async def jobs(
             return answer(selected_jobs(followed, access, selection, offset, limit))
 
     return await to_thread.run_sync(read, limiter=board.queries)
+
+
+@router.get("/task/jobs")
+async def jobs_of_task(
+    board: TheBoard,
+    access: Visitor,
+    source: _Name,
+    dag_id: _Name,
+    run_id: _Name,
+    task_id: _Name,
+    since: AwareDatetime,
+    map_index: Annotated[int, Query(ge=-1, le=INT_MAX)] = -1,
+) -> Response:
+    """Return the jobs of an Airflow task that began then, however long ago."""
+    task = Task(source, dag_id, run_id, task_id, map_index)
+
+    def read() -> JobsAnswer:
+        with board.source.visit() as followed:
+            now = status(followed, followed.book.version)
+            try:
+                found = board.source.jobs_of_task(task, since)
+            except KafkaBridgeError as error:
+                raise HTTPException(503, f"The jobs cannot be read now: {error}") from error
+        seen = [each for each in found.jobs.values() if access.may_see(each)]
+        seen.sort(key=lambda each: each.change_order, reverse=True)
+        problems = list(dict.fromkeys([*now.problems, *map(str, found.failures.values())]))
+        return JobsAnswer(
+            status=now.model_copy(update={"problems": problems}),
+            jobs=[job_answer(each) for each in seen[:MOST_JOBS]],
+            total=len(seen),
+        )
+
+    return answer(await to_thread.run_sync(read, limiter=board.lookups))
 
 
 @router.get("/jobs/{job}")

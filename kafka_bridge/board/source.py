@@ -19,9 +19,10 @@ from kafka_bridge.monitor.dead_letters import DeadLetters, NewestLetters, Replay
 from kafka_bridge.monitor.follower import JobFollower, TopicStatus
 from kafka_bridge.monitor.lookup import JobTimeline, read_job
 from kafka_bridge.monitor.reading import ANSWER_SECONDS, MonitoredTopics
+from kafka_bridge.monitor.task_lookup import JobsOfTask, read_jobs_of_task
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import KafkaBridgeError, RecordLocation
-from kafka_bridge.protocol.messages import utc_now
+from kafka_bridge.protocol.messages import Task, utc_now
 
 _log = logging.getLogger(__name__)
 
@@ -132,6 +133,12 @@ class JobSource(Protocol):
         :raises KafkaBridgeError: it is not known how to reach Kafka
         """
 
+    def jobs_of_task(self, task: Task, since: datetime) -> JobsOfTask:
+        """Return what Kafka holds of the jobs of a task that began then.
+
+        :raises KafkaBridgeError: it is not known how to reach Kafka
+        """
+
     def cancel(self, job: str, reason: str) -> RecordLocation:
         """Send the command to cancel a job.
 
@@ -234,6 +241,10 @@ class KafkaJobs:
     def timeline(self, job: str, since: datetime | None) -> JobTimeline | None:
         """Read everything that Kafka holds of a job."""
         return read_job(self._config(), job, self._topics, since)
+
+    def jobs_of_task(self, task: Task, since: datetime) -> JobsOfTask:
+        """Read the jobs of a task."""
+        return read_jobs_of_task(self._config(), task, self._topics, since)
 
     def cancel(self, job: str, reason: str) -> RecordLocation:
         """Send the command to cancel a job, and wait until the brokers have it."""

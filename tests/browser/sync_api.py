@@ -16,6 +16,7 @@ from playwright.sync_api import (
     Error,
     FrameLocator,
     Page,
+    Route,
     expect,
     sync_playwright,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "Error",
     "FrameLocator",
     "Page",
+    "Route",
     "expect",
     "sync_playwright",
 ]

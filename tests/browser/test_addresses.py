@@ -78,6 +78,21 @@ def test_keyboard_alone_finds_opens_and_leaves_a_job(page: Page, address: str, d
     expect(page.locator(".row")).to_have_count(3)
 
 
+def test_job_that_is_opened_while_a_search_is_typed_stays_open(
+    page: Page, address: str, dag: str
+) -> None:
+    """The search begins a moment after the last key. It does not begin any more."""
+    page.clock.install()
+    page.goto(f"{address}?view=jobs&q=dag:{dag}")
+    expect(page.locator(".row")).to_have_count(3)
+    page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 1)
+    page.get_by_role("searchbox").fill("reports")
+    page.locator(".row a").first.evaluate("(link) => link.click()")
+    page.clock.run_for(1_000)
+    expect(page).to_have_url(re.compile(r"\?job="))
+    expect(page.locator("h1")).to_have_text("reports.make")
+
+
 def test_tab_reaches_the_views_the_search_and_the_rows(page: Page, address: str, dag: str) -> None:
     """In the order in which they are read, each with a visible focus."""
     page.goto(f"{address}?view=jobs&q=dag:{dag}")

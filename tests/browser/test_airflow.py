@@ -19,7 +19,7 @@ from browser.airflow_pages import (
 )
 from browser.bridge import Kafka
 from browser.conftest import Faults, watched_page
-from browser.sync_api import Browser, FrameLocator, Page, expect
+from browser.sync_api import Browser, FrameLocator, Page, Route, expect
 from kafka_bridge.testing import EmbeddedBroker
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ def test_navigation_leads_to_the_board_and_its_task_link_out_of_the_frame(
     board = framed(ann, NAVIGATION)
     expect(board.get_by_role("heading", name="Queues")).to_be_visible()
     board.get_by_role("searchbox").fill(job)
-    board.locator(".row a").click()
+    expect(board.get_by_role("heading", name="Jobs")).to_be_visible()
+    board.get_by_role("link", name="steps", exact=True).click()
     board.get_by_title("Open the task in Airflow").click()
     expect(ann).to_have_url(airflow.task_page("steps", RUN))
     expect(ann.get_by_role("link", name=TASK, exact=True)).to_be_visible()
@@ -167,6 +168,21 @@ def test_tab_of_a_failed_task_lists_its_attempts_with_their_tracebacks(
     failure = board.locator(".failure")
     expect(failure).to_contain_text("No space left on /data")
     expect(failure).to_contain_text("Traceback (most recent call last)")
+
+
+def test_tab_finds_jobs_that_the_board_does_not_follow(ann: Page, airflow: Airflow) -> None:
+    """As those of a task that ended before the time from which the board reads."""
+    airflow.until_task_is("failed", "fails", RUN)
+    nothing = {"jobs": [], "total": 0}
+
+    def forget(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), **nothing})
+
+    ann.route("**/kafka-bridge/api/jobs?*", forget)
+    board = open_tab(ann, airflow, "fails", RUN)
+    expect(board.locator(".row")).to_have_count(2)
+    expect(board.locator(".row").last).to_contain_text("OSError: No space left on /data")
 
 
 def test_extra_link_of_a_finished_task_leads_to_its_job(ann: Page, airflow: Airflow) -> None:

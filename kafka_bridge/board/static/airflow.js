@@ -13,6 +13,17 @@ export function taskPage(task) {
   return `${root}dags/${dag}/runs/${run}/tasks/${name}${index}`;
 }
 
+/** When the first try of one of this Airflow's tasks began, with the task's own source; null: unknown. */
+export async function beginOf({ dag_id: dag, run_id: run, task_id: name, map_index: index = -1 }, signal) {
+  if (root === undefined) return null;
+  const [ofDag, ofRun, ofTask] = [dag, run, name].map(encodeURIComponent);
+  const instance = `${root}api/v2/dags/${ofDag}/dagRuns/${ofRun}/taskInstances/${ofTask}`;
+  const response = await fetch(`${instance}${index >= 0 ? `/${index}` : ""}/tries`, { signal, credentials: "same-origin" });
+  if (!response.ok) return null;
+  const begins = (await response.json()).task_instances.map((each) => each.start_date).filter(Boolean);
+  return begins.length ? { source, since: begins.sort((one, other) => Date.parse(one) - Date.parse(other))[0] } : null;
+}
+
 /** Links back to Airflow, if the board has the whole window. */
 export function addWayBack(nav) {
   if (root !== undefined && !isFramed) nav.prepend(el("a", { href: root }, "‹ Airflow"));

@@ -24,6 +24,7 @@ const LISTS = { job: "jobs", letter: "dead-letters" };
 let view = null;
 let stream = null;
 let asking = null;
+let typing = 0;
 
 function route() {
   return new URLSearchParams(location.search);
@@ -43,6 +44,7 @@ function go(query, { replace = false } = {}) {
 }
 
 function show() {
+  clearTimeout(typing); // a search that has not begun would lead away again
   leave();
   const now = route();
   const name = viewName(now);
@@ -115,7 +117,6 @@ function warn(texts) {
   banner.replaceChildren(...texts.map((each) => el("p", { dir: "auto" }, each)));
 }
 
-let typing = 0;
 search.addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(() => {

@@ -1,5 +1,6 @@
 // The jobs of one Airflow task: of all its attempts, and of its batch. A single job is opened at once.
 
+import { beginOf } from "./airflow.js";
 import { JobsView } from "./jobs.js";
 
 export class TaskView extends JobsView {
@@ -12,17 +13,33 @@ export class TaskView extends JobsView {
     main.querySelector(".chips").remove();
   }
 
+  /** The jobs that are followed, or else those that Kafka still has from the task's beginning. */
+  async load(get, signal) {
+    const answer = await super.load(get, signal);
+    if (answer.total || answer.status.is_reading) return answer;
+    this.hasLookedFurther = true;
+    const begin = await beginOf(this.filters, signal).catch(() => null);
+    return begin === null ? answer : get("task/jobs", { ...this.filters, ...begin }, signal);
+  }
+
   take(answer) {
     if (answer.total === 1 && !answer.status.is_reading) {
       this.go({ job: answer.jobs[0].correlation_id }, { replace: true });
       return false;
     }
-    return super.take(answer);
+    const isToAskAgain = super.take(answer);
+    const isEmpty = !this.isReading && this.jobs.size === 0;
+    return isToAskAgain || (isEmpty && !this.hasLookedFurther);
+  }
+
+  /** What is removed is no longer followed, or was never: a job remains one of its task. */
+  merge({ jobs }) {
+    super.merge({ jobs, removed: [] });
   }
 
   emptyText() {
     if (this.isReading) return "Reading the topics …";
-    return "No job of this task. It has not published one, or that was before the time that is shown, or on a request topic that is not shown.";
+    return "No job of this task. It has not published one, or its records have been removed by retention, or its request topic is not shown.";
   }
 }
 

@@ -18,10 +18,11 @@ from kafka_bridge.monitor.follower import JobFollower
 from kafka_bridge.monitor.jobs import ShownState
 from kafka_bridge.monitor.lookup import read_job
 from kafka_bridge.monitor.reading import MonitoredTopics
+from kafka_bridge.monitor.task_lookup import read_jobs_of_task
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import RecordLocation
-from kafka_bridge.protocol.ids import new_correlation_id
-from kafka_bridge.protocol.messages import JobState, Progress, utc_now
+from kafka_bridge.protocol.ids import new_correlation_id, new_job_id, task_prefix
+from kafka_bridge.protocol.messages import JobState, Progress, Task, utc_now
 from kafka_bridge.testing import EmbeddedBroker
 
 if TYPE_CHECKING:
@@ -165,3 +166,31 @@ def test_one_job_is_looked_up(service: Service) -> None:
 def test_unknown_job_is_none(service: Service) -> None:
     """Nothing is known of it."""
     assert read_job(service.config, new_correlation_id(), TOPICS) is None
+
+
+def test_jobs_of_a_task_are_looked_up(service: Service) -> None:
+    """Of all its tries, with their states; not those that only have such an id."""
+    task = Task("production", "nightly", "run", "audit", 4, try_number=2, url="https://airflow/")
+    prefix = task_prefix("production", "nightly", "run", "audit", 4)
+    tries = [new_job_id(prefix) for _ in range(2)]
+    for number, job in enumerate(tries, start=1):
+        service.submit(
+            "team.responses",
+            correlation_id=job,
+            task=Task("production", "nightly", "run", "audit", 4, try_number=number),
+        )
+    service.report(tries[0], JobState.FAILED, "team.responses")
+    service.report(tries[1], JobState.RUNNING, "team.responses")
+    service.write("team.responses", tries[1], b"no event")
+    service.submit(task=task)
+    service.submit(correlation_id=new_job_id(prefix), task=Task("elsewhere", "nightly", "r", "a"))
+    service.submit(correlation_id=new_job_id(prefix))
+    service.write("requests", new_job_id(prefix), b"no request")
+    since = utc_now() - timedelta(minutes=1)
+    topics = MonitoredTopics(["no.such.topic", "requests"])
+    found = read_jobs_of_task(service.config, task, topics, since)
+    assert {job: view.state for job, view in found.jobs.items()} == {
+        tries[0]: ShownState.FAILED,
+        tries[1]: ShownState.RUNNING,
+    }
+    assert set(found.failures) == {"no.such.topic"}

@@ -22,10 +22,11 @@ from kafka_bridge.monitor.follower import TopicStatus
 from kafka_bridge.monitor.intake import TopicKind
 from kafka_bridge.monitor.jobs import JobView
 from kafka_bridge.monitor.lookup import JobTimeline
+from kafka_bridge.monitor.task_lookup import JobsOfTask
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import KafkaBridgeError, KafkaError, RecordGone, RecordLocation
 from kafka_bridge.protocol.headers import Headers, dead_letter_headers
-from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.protocol.messages import JobState, Task
 from kafka_bridge.protocol.topics import DEAD_LETTER_TOPIC
 from unit.monitor.records import REQUESTS, event, job_id, place, request, seconds
 
@@ -101,6 +102,8 @@ class Source:
     timelines: dict[str, JobTimeline] = field(default_factory=dict)
     cancelled: list[tuple[str, str]] = field(default_factory=list)
     looked_up: list[str] = field(default_factory=list)
+    of_task: JobsOfTask = field(default_factory=JobsOfTask)
+    looked_up_tasks: list[tuple[Task, datetime]] = field(default_factory=list)
     letters: Letters = field(default_factory=Letters)
     refusal: KafkaError | None = None
     visitors: int = 0
@@ -119,6 +122,12 @@ class Source:
     def timeline(self, job: str, since: datetime | None) -> JobTimeline | None:  # noqa: ARG002
         self.looked_up.append(job)
         return self.timelines.get(job)
+
+    def jobs_of_task(self, task: Task, since: datetime) -> JobsOfTask:
+        self.looked_up_tasks.append((task, since))
+        if self.refusal is not None:
+            raise self.refusal
+        return self.of_task
 
     def cancel(self, job: str, reason: str) -> RecordLocation:
         if self.refusal is not None:

@@ -10,6 +10,7 @@ import pytest
 from kafka_bridge.board.answers import DATA_BYTES, MOST_EVENTS, data_answer, timeline_answer
 from kafka_bridge.monitor.jobs import JobView
 from kafka_bridge.monitor.lookup import JobTimeline, TimelineEvent
+from kafka_bridge.monitor.task_lookup import JobsOfTask
 from kafka_bridge.protocol.errors import KafkaError
 from kafka_bridge.protocol.messages import JobFailure, JobState, Progress, Task
 from unit.monitor.records import JOB, event, job_id, place, seconds
@@ -127,6 +128,53 @@ async def test_visitor_sees_only_what_the_access_policy_allows(source: Source) -
         response = await board.get(f"/api/jobs/{hidden.correlation_id}")
     assert response.status_code == 404
     assert source.looked_up == []
+
+
+OF_TASK: dict[str, Any] = {
+    "source": "production",
+    "dag_id": "nightly",
+    "run_id": "run+1",
+    "task_id": "audit",
+    "since": "2026-03-01T12:00:00Z",
+}
+
+
+async def test_jobs_of_an_old_task_are_looked_up_in_kafka(source: Source) -> None:
+    """Those that the visitor may see, the latest first; with why topics could not be read."""
+    jobs = {each.correlation_id: each for each in source.book.jobs()}
+    source.of_task = JobsOfTask(jobs, {"gone": KafkaError("topic 'gone' does not exist")})
+    async with client(source, lambda _: OnlyDag()) as board:
+        response = await board.get("/api/task/jobs", params={**OF_TASK, "map_index": 3})
+    found = response.raise_for_status().json()
+    assert [each["state"] for each in found["jobs"]] == ["RUNNING", "QUEUED"]
+    assert found["total"] == 2
+    assert found["status"]["problems"] == ["topic 'gone' does not exist"]
+    assert source.looked_up_tasks == [
+        (Task("production", "nightly", "run+1", "audit", 3), seconds(0))
+    ]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"since": "yesterday"}, {"since": "2026-03-01"}, {"map_index": 2**31}, {"task_id": "x" * 501}],
+)
+async def test_invalid_question_for_a_task_is_refused(
+    source: Source, query: dict[str, Any]
+) -> None:
+    """Kafka is not asked."""
+    async with client(source) as board:
+        response = await board.get("/api/task/jobs", params={**OF_TASK, **query})
+    assert response.status_code == 422
+    assert source.looked_up_tasks == []
+
+
+async def test_jobs_of_a_task_need_a_way_to_kafka(source: Source) -> None:
+    """Without one, the answer says why."""
+    source.refusal = KafkaError("there is no connection 'kafka_default'")
+    async with client(source) as board:
+        response = await board.get("/api/task/jobs", params=OF_TASK)
+    assert response.status_code == 503
+    assert "kafka_default" in response.json()["detail"]
 
 
 def timeline(**fields: Any) -> JobTimeline:
