@@ -16,7 +16,7 @@ class KafkaBridge(LazyGroup):
     """``kafka-bridge``. Each command's module imports what it needs, such as the Kafka client."""
 
     modules: ClassVar = {
-        "worker": CommandModule("kafka_bridge.cli.worker", "Run a worker."),
+        "worker": CommandModule("kafka_bridge.cli.worker", "Run a worker, or check it."),
         "gateway": CommandModule(
             "kafka_bridge.cli.gateway",
             "Run jobs on the HTTP services and programs that a YAML file describes.",

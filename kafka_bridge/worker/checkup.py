@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +14,11 @@ from kafka_bridge.kafka.admin.checkup.sequence import UNKNOWN_GROUP, Needs, on_k
 from kafka_bridge.kafka.admin.topics import TopicNames, plan_topics
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
+from kafka_bridge.worker.context import JobContext
 from kafka_bridge.worker.environment import PREFIX, unused_variables
+from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.settings import VARIABLES, WorkerSettings, parsed
+from kafka_bridge.worker.signatures import label
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class WorkerFacts:
     :ivar settings: its settings; a group that only the program sets is :data:`UNKNOWN_GROUP`
     :ivar kafka: the properties that its program gives; None if they are the environment's
     :ivar callback_topic: of a gateway that is called back
+    :ivar handlers: of its program
     :ivar is_program: whether this is what a program set, and not only the environment
     """
 
@@ -31,6 +36,7 @@ class WorkerFacts:
     kafka: Mapping[str, Any] | None = None
     callback_topic: str | None = None
     is_program: bool = False
+    handlers: tuple[Handler, ...] = ()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> WorkerFacts:
@@ -57,6 +63,52 @@ def environment(facts: WorkerFacts, environ: Mapping[str, str]) -> Iterator[Find
     if not found:
         count = sum(name.startswith(PREFIX) and bool(text) for name, text in environ.items())
         yield ok(f"{count} variable{'' if count == 1 else 's'} of kafka-bridge, each has an effect")
+
+
+def handlers_of(facts: WorkerFacts) -> Iterator[Finding]:
+    """Yield each handler of a program, with its payload and its limits."""
+    for each in sorted(facts.handlers, key=lambda handler: handler.job_type):
+        yield ok(f"{each.job_type}: {_signature(each)}, {', '.join(_limits(each))}")
+    if not facts.handlers:
+        yield error("there is no handler: decorate a function with @worker.job(…)")
+
+
+def _signature(handler: Handler) -> str:
+    signature = str(inspect.signature(handler.function)).replace("'", "")
+    return label(handler.function) + signature.replace(f"{JobContext.__module__}.", "")
+
+
+def _limits(handler: Handler) -> Iterator[str]:
+    if handler.in_process:
+        yield "in a child process"
+    else:
+        yield "on the event loop" if handler.is_async else "on a thread"
+    if handler.concurrency is not None:
+        yield f"concurrency {handler.concurrency}"
+    if handler.retry.retries:
+        yield f"{handler.retry.retries} retries in the worker"
+    if handler.time_limit is not None:
+        yield f"time limit {handler.time_limit:g} s"
+
+
+def settings_of(facts: WorkerFacts, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield each setting of a program that has a value, and what sets it.
+
+    :param environ: the process's variables
+    """
+    defaults = {each.name: each.default for each in fields(WorkerSettings)}
+    for name, (variable, _) in VARIABLES.items():
+        value = getattr(facts.settings, name)
+        if value is None:
+            continue
+        from_variable, _ = _look_at(name, environ)
+        if value == from_variable:
+            source = variable
+        elif name == "worker_id":
+            source = "the program, or new at each start"
+        else:
+            source = "default" if value == defaults[name] else "the program"
+        yield ok(f"{name} = {value} ({source})")
 
 
 def worker_needs(

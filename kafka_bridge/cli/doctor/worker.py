@@ -16,15 +16,21 @@ from kafka_bridge.cli.connection import BootstrapServers, ConfigFile, kafka_conf
 from kafka_bridge.cli.doctor.options import AsJson, LongestJob, Timeout
 from kafka_bridge.cli.doctor.report import report
 from kafka_bridge.cli.durations import LongestWait
+from kafka_bridge.cli.program import AppDir, load_worker
 from kafka_bridge.cli.run_options import override
-from kafka_bridge.cli.worker import AppDir, load_worker
 from kafka_bridge.findings import Check, Finding, error, failed, ok, warning
 from kafka_bridge.kafka.admin.checkup.sequence import UNKNOWN_GROUP, kafka_checks
 from kafka_bridge.kafka.admin.checkup.versions import versions
 from kafka_bridge.kafka.config import ENV_BOOTSTRAP, KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.worker import Worker
-from kafka_bridge.worker.checkup import WorkerFacts, environment, worker_needs
+from kafka_bridge.worker.checkup import (
+    WorkerFacts,
+    environment,
+    handlers_of,
+    settings_of,
+    worker_needs,
+)
 from kafka_bridge.worker.settings import GROUP, VARIABLES, parsed
 
 app = App()
@@ -36,7 +42,7 @@ NO_GROUP = warning(
 ENVIRONMENT_INSTEAD = warning(
     "the topics and the group of the environment are checked in place of the program's"
 )
-RUN_OPTIONS = ("concurrency", "grace", "metrics_port", "metrics_host")
+RUN_OPTIONS = ("concurrency", "processes", "grace", "metrics_port", "metrics_host")
 """The settings whose variables override the program, because `worker run` has options for them."""
 
 
@@ -73,12 +79,15 @@ def worker_checks(
     config_file: Path | None,
     longest_job: timedelta,
     longest_wait: timedelta,
+    *,
+    in_full: bool = False,
 ) -> Iterator[Check]:
     """Yield the checks of a worker's side. Run each one before the next one is taken.
 
     :param make: makes the worker; None if only the environment is known
     :param bootstrap_servers: what overrides the program and the environment; None if nothing does
     :param config_file: a file of properties that does, too
+    :param in_full: whether each handler and each setting of the worker is listed, too
     """
     environ = {**os.environ, ENV_BOOTSTRAP: bootstrap_servers or ""}
     yield Check("versions", versions)
@@ -87,6 +96,9 @@ def worker_checks(
         made, findings = _program(make, bootstrap_servers, config_file)
         facts = made or facts
         yield Check("program", lambda _: findings)
+        if in_full and made is not None:
+            yield Check("handlers", lambda _: handlers_of(facts))
+            yield Check("settings", lambda _: settings_of(facts, environ))
     elif facts.settings.group_id == UNKNOWN_GROUP:
         yield Check("program", lambda _: [NO_GROUP])
     yield Check("variables", lambda _: environment(facts, environ))
@@ -129,4 +141,10 @@ def _facts(worker: Worker, bootstrap_servers: str | None, config_file: Path | No
         if os.environ.get(variable)
     }
     override(worker, bootstrap_servers, config_file, **options)
-    return WorkerFacts(worker.settings(), worker.kafka, worker.callback_topic, is_program=True)
+    return WorkerFacts(
+        worker.settings(),
+        worker.kafka,
+        worker.callback_topic,
+        is_program=True,
+        handlers=tuple(worker.handlers.values()),
+    )

@@ -19,7 +19,8 @@ async def run_on_thread(function: Callable[[], None], stop: Callable[[], None]) 
 
     def run() -> None:
         try:
-            ended.set_result(function())
+            function()
+            ended.set_result(None)
         except BaseException as error:
             ended.set_exception(error)
 

@@ -229,6 +229,30 @@ def test_settings_of_the_program_are_checked(program: Path) -> None:
     assert "Connection refused" in out
 
 
+def test_check_of_a_worker_also_lists_its_handlers_and_what_sets_each_setting(
+    program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All in one place, without a job."""
+    for name, value in (
+        ("BOOTSTRAP_SERVERS", f"127.0.0.1:{free_port()}"),
+        ("GRACE_SECONDS", "7"),
+    ):
+        monkeypatch.setenv(f"KAFKA_BRIDGE_{name}", value)
+    result = CliRunner().invoke(
+        app, ["worker", "check", "doctored_service:worker", "--app-dir", str(program)]
+    )
+    assert result.exit_code == 1  # there is no broker
+    for line in (
+        "handlers: images.thumbnail: thumbnail(job, payload), on a thread",
+        "settings: group_id = thumbnailers (the program)",
+        "settings: request_topic = images.requests (the program)",
+        "settings: grace = 7.0 (KAFKA_BRIDGE_GRACE_SECONDS)",
+        "settings: max_deliveries = 5 (default)",
+    ):
+        assert f"ok      {line}" in result.stdout
+    assert "error   bootstrap servers: " in result.stdout
+
+
 def test_program_that_cannot_be_loaded_does_not_end_the_checks(program: Path) -> None:
     """The environment is checked in its place."""
     result = run(
