@@ -29,36 +29,39 @@ OnRetry: TypeAlias = Callable[[int, BaseException, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait before a retry: timedeltas, or seconds.
+    """How long to wait before a retry: timedeltas, or seconds. The names are Temporal's.
 
-    Before the nth retry: ``initial`` * ``factor`` ** (n - 1), at most ``maximum``, plus the jitter.
+    Before the nth retry: ``initial_interval`` * ``backoff_coefficient`` ** (n - 1), at most
+    ``maximum_interval``, plus the jitter.
 
-    :param initial: the pause before the first retry
-    :param factor: each further pause is this many times as long
-    :param maximum: no pause is longer than this
+    :param initial_interval: the pause before the first retry
+    :param backoff_coefficient: each further pause is this many times as long
+    :param maximum_interval: no pause is longer than this
     :param jitter: up to this much is added at random, so that jobs that failed together are not
         retried together
-    :raises ConfigurationError: a duration is negative or infinite, or ``factor`` is below 1
+    :raises ConfigurationError: a duration is negative or infinite, or
+        ``backoff_coefficient`` is below 1
     """
 
-    initial: Duration = 1.0
-    factor: float = 2.0
-    maximum: Duration = 60.0
+    initial_interval: Duration = 1.0
+    backoff_coefficient: float = 2.0
+    maximum_interval: Duration = 60.0
     jitter: Duration = 1.0
 
     def __post_init__(self) -> None:
-        durations = [in_seconds(each) for each in (self.initial, self.maximum, self.jitter)]
-        if not (all(0 <= each < math.inf for each in durations) and 1 <= self.factor < math.inf):
+        given = (self.initial_interval, self.maximum_interval, self.jitter)
+        are_possible = all(0 <= in_seconds(each) < math.inf for each in given)
+        if not (are_possible and 1 <= self.backoff_coefficient < math.inf):
             raise ConfigurationError(
-                f"invalid {self}: durations must be finite and not negative, factor must be "
-                "finite and at least 1"
+                f"invalid {self}: durations must be finite and not negative, backoff_coefficient "
+                "must be finite and at least 1"
             )
 
     def wait(self) -> wait_base:
         """Return the same rule as an object of tenacity."""
-        initial, maximum = in_seconds(self.initial), in_seconds(self.maximum)
+        initial, maximum = in_seconds(self.initial_interval), in_seconds(self.maximum_interval)
         jitter = wait_random(0, in_seconds(self.jitter))
-        return wait_exponential(initial, maximum, self.factor) + jitter
+        return wait_exponential(initial, maximum, self.backoff_coefficient) + jitter
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,7 @@ def few(job: JobContext) -> None:
     note("done", job)
 
 
-SOON = Backoff(initial=0.1, jitter=0)
+SOON = Backoff(initial_interval=0.1, jitter=0)
 
 
 def _fail_at_first(job: JobContext, times: int) -> str:
@@ -250,7 +250,7 @@ def hopeless(job: JobContext) -> None:
     raise ApplicationError("no such table", type="table_missing", retryable=False)
 
 
-@worker.job("slow.retries", retries=2, backoff=Backoff(initial=60))
+@worker.job("slow.retries", retries=2, backoff=Backoff(initial_interval=60))
 def slow_retries(job: JobContext) -> None:
     """Fail, to be tried again in a minute."""
     note("tried", job)

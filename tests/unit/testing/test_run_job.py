@@ -45,7 +45,7 @@ async def double_async(job: JobContext, payload: Order) -> dict[str, int]:
     return {"double": payload.number * 2}
 
 
-@worker.job("refuse", retries=1, backoff=Backoff(initial=0, jitter=0))
+@worker.job("refuse", retries=1, backoff=Backoff(initial_interval=0, jitter=0))
 def refuse(job: JobContext) -> None:
     """Fail with an error type, also in the retry."""
     raise ApplicationError("no such table", type="table_missing")

@@ -122,7 +122,7 @@ def test_dependency_sees_the_failure_of_the_handler(function: Callable[..., Any]
 def test_each_try_has_dependencies_of_its_own() -> None:
     """A session that has failed is not used again."""
     worker = Worker("g")
-    worker.job("a.job", retries=1, backoff=Backoff(initial=0.01, jitter=0))(uses)
+    worker.job("a.job", retries=1, backoff=Backoff(initial_interval=0.01, jitter=0))(uses)
     assert run_job(worker, "a.job", -1).error is not None
     assert LOG == ["number", "open", "handler", "rollback ValueError"] * 2
 

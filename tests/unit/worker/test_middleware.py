@@ -25,7 +25,7 @@ class Log:
         self.worker = Worker("g")
         self.lines: list[str] = []
         for kind in KINDS:
-            self.worker.job(kind, retries=1, backoff=Backoff(initial=0, jitter=0))(
+            self.worker.job(kind, retries=1, backoff=Backoff(initial_interval=0, jitter=0))(
                 self.coroutine if kind == "async" else self.function
             )
 

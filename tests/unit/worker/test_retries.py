@@ -51,7 +51,7 @@ def calls_of(
 def test_last_error_passes_once_no_retry_is_left(is_async: bool) -> None:
     """Two retries are three calls; the first two failures are reported."""
     errors = [ValueError(str(number)) for number in range(3)]
-    policy = RetryPolicy(2, Backoff(initial=0.001, jitter=0))
+    policy = RetryPolicy(2, Backoff(initial_interval=0.001, jitter=0))
     calls, reported, _, error = calls_of(policy, *errors, is_async=is_async)
     assert (calls, error) == (3, errors[2])
     assert reported == [(1, "0", 0.001), (2, "1", 0.002)]
@@ -74,7 +74,7 @@ def test_last_error_passes_once_no_retry_is_left(is_async: bool) -> None:
 )
 def test_non_retryable_error_passes_at_once(error: BaseException, is_async: bool) -> None:
     """Named exceptions and subclasses, ApplicationErrors that say so, and requests to stop."""
-    policy = RetryPolicy(3, Backoff(initial=0.001), (LookupError,))
+    policy = RetryPolicy(3, Backoff(initial_interval=0.001), (LookupError,))
     assert calls_of(policy, error, is_async=is_async) == (1, [], [], error)
 
 
@@ -82,14 +82,16 @@ def test_non_retryable_error_passes_at_once(error: BaseException, is_async: bool
 def test_group_of_retryable_errors_is_retried(is_async: bool) -> None:
     """A group is not itself a reason to stop."""
     group = ExceptionGroup("g", [ValueError("passes"), ExceptionGroup("g", [OSError("too")])])
-    policy = RetryPolicy(1, Backoff(initial=0.001, jitter=0), (LookupError,))
+    policy = RetryPolicy(1, Backoff(initial_interval=0.001, jitter=0), (LookupError,))
     calls, *_, error = calls_of(policy, group, is_async=is_async)
     assert (calls, error) == (2, None)
 
 
 def test_pauses_grow_to_their_limit() -> None:
     """Each is the one before times the factor, at most the maximum."""
-    policy = RetryPolicy(5, Backoff(initial=1, factor=3, maximum=20, jitter=0))
+    policy = RetryPolicy(
+        5, Backoff(initial_interval=1, backoff_coefficient=3, maximum_interval=20, jitter=0)
+    )
     pauses = calls_of(policy, *[ValueError()] * 5, is_async=False)[2]
     assert pauses == [1, 3, 9, 20, 20]
 
@@ -99,12 +101,12 @@ def test_backoff_takes_timedeltas() -> None:
     backoff = Backoff(timedelta(seconds=2), 3, timedelta(seconds=5), timedelta(0))
     assert calls_of(RetryPolicy(3, backoff), *[ValueError()] * 3, is_async=False)[2] == [2, 5, 5]
     with pytest.raises(ConfigurationError, match="durations must be finite and not negative"):
-        Backoff(initial=timedelta(seconds=-1))
+        Backoff(initial_interval=timedelta(seconds=-1))
 
 
 def test_jitter_is_added_to_the_pause() -> None:
     """Jobs that failed together are not retried together, and never too early."""
-    policy = RetryPolicy(30, Backoff(initial=1, factor=1, jitter=0.5))
+    policy = RetryPolicy(30, Backoff(initial_interval=1, backoff_coefficient=1, jitter=0.5))
     pauses = calls_of(policy, *[ValueError()] * 30, is_async=False)[2]
     assert all(1 <= pause <= 1.5 for pause in pauses)
     assert len(set(pauses)) > 10
@@ -130,13 +132,22 @@ def test_stop_request_during_a_pause_ends_the_job() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Backoff(initial=-1), "durations must be finite and not negative"),
-        (lambda: Backoff(maximum=-0.1), "Backoff(initial=1.0, factor=2.0, maximum=-0.1"),
+        (lambda: Backoff(initial_interval=-1), "durations must be finite and not negative"),
+        (
+            lambda: Backoff(maximum_interval=-0.1),
+            "Backoff(initial_interval=1.0, backoff_coefficient=2.0, maximum_interval=-0.1",
+        ),
         (lambda: Backoff(jitter=-1), "durations must be finite and not negative"),
-        (lambda: Backoff(initial=math.nan), "durations must be finite and not negative"),
-        (lambda: Backoff(maximum=math.inf), "durations must be finite and not negative"),
-        (lambda: Backoff(factor=0.9), "factor must be finite and at least 1"),
-        (lambda: Backoff(factor=math.nan), "factor must be finite and at least 1"),
+        (lambda: Backoff(initial_interval=math.nan), "durations must be finite and not negative"),
+        (lambda: Backoff(maximum_interval=math.inf), "durations must be finite and not negative"),
+        (
+            lambda: Backoff(backoff_coefficient=0.9),
+            "backoff_coefficient must be finite and at least 1",
+        ),
+        (
+            lambda: Backoff(backoff_coefficient=math.nan),
+            "backoff_coefficient must be finite and at least 1",
+        ),
         (lambda: RetryPolicy(-1), "retries must be 0 or more, not -1"),
         (lambda: RetryPolicy(non_retryable_errors=(1,)), "must contain exception classes, not 1"),  # type: ignore[arg-type]
         (

@@ -50,7 +50,7 @@ def fails(job: JobContext) -> None:
         (awaits, {}),
         (awaits, {"time_limit": timedelta(milliseconds=100)}),
         (looks, {}),
-        (fails, {"retries": 1, "backoff": Backoff(initial=60)}),
+        (fails, {"retries": 1, "backoff": Backoff(initial_interval=60)}),
     ],
 )
 def test_handler_that_stops_at_its_limit_fails_with_it(

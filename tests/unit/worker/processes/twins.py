@@ -23,7 +23,7 @@ async def lifespan(_: Worker) -> AsyncIterator[asyncio.AbstractEventLoop]:
 
 
 worker = Worker("twins", worker_id="w-1", kill_after=0.5, lifespan=lifespan)
-QUICK = Backoff(initial=0.01, jitter=0)
+QUICK = Backoff(initial_interval=0.01, jitter=0)
 F = TypeVar("F", bound=Callable[..., Any])
 THREAD, PROCESS = ".thread", ".process"
 
