@@ -29,6 +29,7 @@ class JobThread:
         self._loop = loop
         self._stop = stop
         self._coroutines: list[_Running] = []
+        self._listens = False
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the event loop until it ends; return its result.
@@ -38,8 +39,11 @@ class JobThread:
         """
         running = _Running(self._loop, coroutine)
         self._coroutines.append(running)
-        if len(self._coroutines) == 1:
+        if not self._listens:
+            self._listens = True
             self._stop.listen(self._cancel)
+        elif self._stop.reason is not None:
+            running.cancel()
         try:
             return running.result()
         finally:
@@ -70,6 +74,7 @@ class _Running:
         self._todo: SimpleQueue[_Next] = SimpleQueue()
         self._task: asyncio.Task[Any] | None = None
         self._waits_for_thread = False
+        self._is_cancelled = False
 
     def result(self) -> Any:
         self._loop.call_soon_threadsafe(self._start)
@@ -81,13 +86,18 @@ class _Running:
     def _start(self) -> None:
         self._task = self._loop.create_task(self._coroutine)
         self._task.add_done_callback(lambda _: self._todo.put(None))
+        if self._is_cancelled:
+            self._task.cancel()
 
     def cancel(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended
             self._loop.call_soon_threadsafe(self._cancel_on_loop)
 
     def _cancel_on_loop(self) -> None:
-        if self._task is not None and not self._waits_for_thread:
+        if self._is_cancelled or self._waits_for_thread:
+            return  # once: what a coroutine awaits to clean up is not interrupted
+        self._is_cancelled = True
+        if self._task is not None:
             self._task.cancel()
 
     async def call(self, function: Callable[[], Any]) -> Any:

@@ -25,6 +25,7 @@ def warm() -> Iterator[Worker]:
     """Give the worker with one process for all tests."""
     with serving(worker, worker.settings()) as served:
         warm = Worker("twins", worker_id="w-1", lifespan=worker.lifespan.context)
+        warm.middlewares.extend(worker.middlewares)
         # They have a process already.
         warm.handlers.update(
             {name: replace(each, in_process=False) for name, each in served.handlers.items()}
@@ -49,6 +50,7 @@ def facts(event: StatusEvent) -> list[Any]:
         ("raw", b"abc"),
         ("nothing", None),
         ("state", None),
+        ("surrounded", None),
         ("fails", None),
         ("chooses", None),
         ("final", None),
@@ -94,3 +96,8 @@ def test_process_that_hangs_is_killed_after_its_time_limit() -> None:
         "stopped: its time limit, 0.3 s, has passed; the handler did not stop within 0.2 s, and "
         "its process was killed"
     )
+
+
+def test_middleware_and_dependencies_run_in_the_process(warm: Worker) -> None:
+    """Around its handlers, as around those of a thread."""
+    assert run_job(warm, "surrounded" + PROCESS).result == "session of ours"

@@ -7,13 +7,14 @@ import contextlib
 import ctypes
 import math
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel
 
-from kafka_bridge.worker import ApplicationError, Backoff, JobContext, Worker
+from kafka_bridge.worker import ApplicationError, Backoff, CallNext, Depends, JobContext, Worker
 
 
 @contextlib.asynccontextmanager
@@ -25,6 +26,7 @@ async def lifespan(_: Worker) -> AsyncIterator[asyncio.AbstractEventLoop]:
 worker = Worker("twins", worker_id="w-1", kill_after=0.5, lifespan=lifespan)
 QUICK = Backoff(initial_interval=0.01, jitter=0)
 F = TypeVar("F", bound=Callable[..., Any])
+TENANT: ContextVar[str] = ContextVar("TENANT", default="nobody")
 THREAD, PROCESS = ".thread", ".process"
 
 
@@ -64,6 +66,24 @@ def multiply(job: JobContext, payload: Order) -> Product:
 def raw(job: JobContext, payload: bytes) -> bytes:
     """Return bytes."""
     return payload[::-1]
+
+
+@worker.middleware
+async def tenant(job: JobContext, call_next: CallNext) -> object:
+    """Set what handlers see."""
+    TENANT.set("ours")
+    return await call_next()
+
+
+def session(job: JobContext) -> Iterator[str]:
+    """Open and close what a handler asks for."""
+    yield f"session of {TENANT.get()}"
+
+
+@both("surrounded")
+def surrounded(job: JobContext, session: Annotated[str, Depends(session)]) -> str:
+    """Use what middleware and dependencies give."""
+    return session
 
 
 @both("state")
