@@ -324,14 +324,15 @@ class Worker:
             set_up = logging_of_environment(os.environ)
             set_up()
             self.child_set_up = self.child_set_up or set_up
-        self._log_start()
-        for unused in unused_variables(self.settings(), self.kafka, os.environ):
+        settings = self.settings()
+        self._log_start(settings)
+        for unused in unused_variables(settings, self.kafka, os.environ):
             _log.warning("%s", unused)
         kafka = self.kafka_config()
         try:
-            with serving(self, self.settings()) as served:
+            with serving(self, settings) as served:
                 spec = WorkerSpec(
-                    self.settings(),
+                    settings,
                     served.handlers,
                     kafka,
                     self._servers_from(),
@@ -364,16 +365,16 @@ class Worker:
         with stop_on_signals(self._stopping, self.settings().grace):
             await run_on_thread(run, stop=self.stop)
 
-    def _log_start(self) -> None:
+    def _log_start(self, settings: WorkerSettings) -> None:
         has_processes = any(each.in_process for each in self.handlers.values())
         _log.info(
             "Worker %s of group %s: job types %s from topic %s, concurrency %d%s",
-            self.worker_id,
-            self.group_id,
+            settings.worker_id,
+            settings.group_id,
             ", ".join(sorted(self.handlers)),
-            self.request_topic,
-            self.concurrency,
-            f", processes {self.processes}" if has_processes else "",
+            settings.request_topic,
+            settings.concurrency,
+            f", processes {settings.processes}" if has_processes else "",
         )
 
     def _servers_from(self) -> str:
