@@ -34,9 +34,9 @@ def site_path(path: str) -> str:
         return "index.md"
     if path.startswith(DOCS):
         return path.removeprefix(DOCS)
-    if path.endswith(".md"):
-        return f"project/{posixpath.basename(path).lower()}"
-    return f"repository/{path}.md"
+    if not path.endswith(".md"):
+        return f"repository/{path}.md"
+    return f"project/{path.lower()}" if "/" not in path else f"repository/{path}"
 
 
 def links(markdown: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from website.repository import for_site, links, site_path, source_page
         ("README.md", "index.md"),
         ("docs/how-to/batches.md", "how-to/batches.md"),
         ("CHANGELOG.md", "project/changelog.md"),
+        ("workers/java/README.md", "repository/workers/java/README.md"),
         ("dags/map_jobs.py", "repository/dags/map_jobs.py.md"),
         ("dags", "repository/dags.md"),
     ],
