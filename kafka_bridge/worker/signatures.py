@@ -208,19 +208,19 @@ def _takes_job(function: Callable[..., Any], parameter: inspect.Parameter) -> bo
             annotation = typing.get_type_hints(_hinted(function)).get(parameter.name)
         except Exception:  # JobContext itself is often imported for type checkers only
             return True
-    return annotation is parameter.empty or allows_job(annotation)
+    return annotation is parameter.empty or _allows_job(annotation)
 
 
-def allows_job(annotation: Any) -> bool:
+def _allows_job(annotation: Any) -> bool:
     """Tell whether a JobContext may be passed where this annotation stands.
 
     What cannot be looked at, such as a type variable, is given the benefit of the doubt.
     """
     origin = typing.get_origin(annotation)
     if origin is Annotated:
-        return allows_job(typing.get_args(annotation)[0])
+        return _allows_job(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
-        return any(allows_job(each) for each in typing.get_args(annotation))
+        return any(_allows_job(each) for each in typing.get_args(annotation))
     kind = annotation if origin is None else origin
     if kind is Any or not isinstance(kind, type):
         return origin is not typing.Literal
