@@ -227,7 +227,7 @@ def test_slow_clients_have_few_threads_and_probes_are_answered(
     for path in ("/health/live", "/health/ready", "/metrics"):
         started = time.monotonic()
         assert watched.get(path)[0] == 200
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 60  # a tenth of what a client may take
     # The thread of a connection that was closed ends as soon as it gets the processor.
     eventually(
         lambda: threading.active_count() - before <= MAX_CONNECTIONS + 1, "few threads are left"
