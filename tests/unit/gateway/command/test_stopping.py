@@ -190,6 +190,7 @@ async def test_program_does_not_outlive_its_guard(tmp_path: Path, sh: Script) ->
     job = started({"command": sh("sleep 100 & echo Waiting >&2; echo $$ > pid; wait")})
     program, guard = await running(tmp_path / "pid")
     relatives = [program, *program.children()]
+    await job.has_published(messages=1)  # so the gateway knows the program's process group
     guard.kill()
     words = "the guard process of sh ended unexpectedly, so sh was killed: Waiting"
     with pytest.raises(ApplicationError, match=words) as failed:
