@@ -40,6 +40,7 @@ class BridgeOperator(BaseOperator):
         reply: str = "events",
         schedule_to_start_timeout: Duration | Setting | None = CONFIGURED,
         start_to_close_timeout: Duration | Setting | None = CONFIGURED,
+        schedule_to_close_timeout: Duration | Setting | None = CONFIGURED,
         broker_timeout: Duration = 30.0,
         cancel_on_kill: bool = True,
         **kwargs: Any,
@@ -54,6 +55,9 @@ class BridgeOperator(BaseOperator):
         )
         self.start_to_close_timeout = arguments.limit(
             "start_to_close_timeout", start_to_close_timeout
+        )
+        self.schedule_to_close_timeout = arguments.limit(
+            "schedule_to_close_timeout", schedule_to_close_timeout
         )
         self.broker_timeout = arguments.seconds("broker_timeout", broker_timeout)
         self.cancel_on_kill = cancel_on_kill

@@ -92,6 +92,7 @@ def _signature(  # type: ignore[empty-body]
     heartbeat_timeout: Duration | Setting = CONFIGURED,
     schedule_to_start_timeout: Duration | Setting | None = CONFIGURED,
     start_to_close_timeout: Duration | Setting | None = CONFIGURED,
+    schedule_to_close_timeout: Duration | Setting | None = CONFIGURED,
     progress_timeout: Duration | None = None,
     reply: str = "events",
     on_retry: str = "reattach",

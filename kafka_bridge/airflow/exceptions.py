@@ -42,6 +42,12 @@ class KafkaJobTimedOut(JobTimedOut, AirflowException):
         self.rule = rule
 
 
+class KafkaJobTimedOutNonRetryable(KafkaJobTimedOut, AirflowFailException):
+    """``schedule_to_close_timeout`` has passed: no retries, for which no time is left."""
+
+    retryable = False
+
+
 class KafkaJobKilled(JobCancelled, AirflowException):
     """The job was cancelled because its task's process was killed; the task's retries apply."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
@@ -18,7 +19,8 @@ class JobHandle(NamedTuple):
     Airflow's at that submission. ``start_offsets`` are, by partition, the ends of the response
     topic before it. ``submitted_at`` is the time of the publish, in seconds since 1970. ``reply``
     is ``"events"`` or ``"plain"``. ``request_partition`` and ``request_offset`` are the place of
-    the request in its topic; None in the handles of earlier versions.
+    the request in its topic. ``first_submitted_at`` is the time of the first submission since the
+    task was cleared, or began. All three are None in the handles of earlier versions.
     """
 
     correlation_id: str
@@ -33,6 +35,17 @@ class JobHandle(NamedTuple):
     reply: str
     request_partition: int | None = None
     request_offset: int | None = None
+    first_submitted_at: float | None = None
+
+    @property
+    def limited_since(self) -> float:
+        """From when on ``schedule_to_close_timeout`` counts, in seconds since 1970."""
+        return self.submitted_at if self.first_submitted_at is None else self.first_submitted_at
+
+    def closes_at(self, schedule_to_close_timeout: float | None) -> float:
+        """Return when that timeout passes, in seconds since 1970; infinite without one."""
+        limit = schedule_to_close_timeout
+        return math.inf if limit is None else self.limited_since + limit
 
     def to_json(self) -> dict[str, Any]:
         """Return the value of the XCom."""

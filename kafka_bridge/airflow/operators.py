@@ -56,6 +56,9 @@ class KafkaJobPublishOperator(BridgeOperator):
     :param schedule_to_start_timeout: how long the job may wait for a worker, a timedelta or
         seconds; None: forever
     :param start_to_close_timeout: how long the job may run; None: as long as its worker is alive
+    :param schedule_to_close_timeout: how long the job may take in all, from its task's first
+        submission on, with the jobs of all retries. After that it is not retried. Clearing the task
+        begins this time again. None: no limit
     :param broker_timeout: how long the brokers may take for each look-up and each publish
     :param cancel_on_kill: cancel the job when its task is marked failed or succeeded, cleared or
         killed, and when a timeout ends the wait
@@ -90,6 +93,7 @@ class KafkaJobPublishOperator(BridgeOperator):
         encoding: str | Setting = CONFIGURED,
         schedule_to_start_timeout: Duration | Setting | None = CONFIGURED,
         start_to_close_timeout: Duration | Setting | None = CONFIGURED,
+        schedule_to_close_timeout: Duration | Setting | None = CONFIGURED,
         broker_timeout: Duration = 30.0,
         cancel_on_kill: bool = True,
         **kwargs: Any,
@@ -101,6 +105,7 @@ class KafkaJobPublishOperator(BridgeOperator):
             reply=reply,
             schedule_to_start_timeout=schedule_to_start_timeout,
             start_to_close_timeout=start_to_close_timeout,
+            schedule_to_close_timeout=schedule_to_close_timeout,
             broker_timeout=broker_timeout,
             cancel_on_kill=cancel_on_kill,
             **kwargs,
@@ -131,6 +136,7 @@ class KafkaJobPublishOperator(BridgeOperator):
         :raises InvalidPayload: the payload does not match its model
         :raises PayloadNotSerialisable: the payload has no JSON form
         :raises KafkaError: a topic is missing, or the brokers did not accept the request
+        :raises KafkaJobTimedOutNonRetryable: a retry has no time left for another job
         """
         job = self.attempts(context).begin().job
         self.job = job.described()
@@ -198,6 +204,7 @@ class KafkaJobOperator(WaitingOperator, KafkaJobPublishOperator):
         heartbeat_timeout: Duration | Setting = CONFIGURED,
         schedule_to_start_timeout: Duration | Setting | None = CONFIGURED,
         start_to_close_timeout: Duration | Setting | None = CONFIGURED,
+        schedule_to_close_timeout: Duration | Setting | None = CONFIGURED,
         progress_timeout: Duration | None = None,
         reply: str = "events",
         on_retry: str = "reattach",

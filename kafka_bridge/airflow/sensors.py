@@ -86,6 +86,7 @@ class KafkaJobSensor(WaitingOperator, BaseSensorOperator):
         heartbeat_timeout: Duration | Setting = CONFIGURED,
         schedule_to_start_timeout: Duration | Setting | None = CONFIGURED,
         start_to_close_timeout: Duration | Setting | None = CONFIGURED,
+        schedule_to_close_timeout: Duration | Setting | None = CONFIGURED,
         progress_timeout: Duration | None = None,
         result_handler: Callable[[Any], Any] | None = None,
         progress_log_interval: Duration = 5.0,

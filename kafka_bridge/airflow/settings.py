@@ -60,6 +60,11 @@ OPTIONS = {
     "start_to_close_timeout": Option(
         "", "Seconds that a job may run. Empty: as long as its worker is alive.", "7200"
     ),
+    "schedule_to_close_timeout": Option(
+        "",
+        "Seconds that a task's job may take in all, with the jobs of its retries. Empty: no limit.",
+        "86400",
+    ),
     "wait_before_deferring": Option(
         "1.5",
         "Seconds that a deferrable task waits in its own process, before it defers. 0: it defers "

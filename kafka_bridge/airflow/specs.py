@@ -50,6 +50,7 @@ class JobSpec(NamedTuple):
     heartbeat_interval: float
     schedule_to_start_timeout: float | None
     start_to_close_timeout: float | None
+    schedule_to_close_timeout: float | None
     broker_timeout: float
     on_retry: OnRetry
 
@@ -70,9 +71,11 @@ class WaitSpec(NamedTuple):
     encoding: Encoding
     start_offsets: list[int]
     submitted_at: float
+    first_submitted_at: float
     schedule_to_start_timeout: float | None
     heartbeat_timeout: float | None
     start_to_close_timeout: float | None
+    schedule_to_close_timeout: float | None
     progress_timeout: float | None
     progress_log_interval: float
     not_before: float

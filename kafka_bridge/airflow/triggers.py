@@ -29,6 +29,7 @@ class KafkaJobTrigger(KillableTrigger):
     :param schedule_to_start_timeout: seconds until a worker must have accepted the job
     :param heartbeat_timeout: seconds without any event after which the worker counts as lost
     :param start_to_close_timeout: seconds that an accepted job may run
+    :param schedule_to_close_timeout: seconds from the first submission to the job's end
     :param progress_timeout: seconds without anything new about an accepted job
     :param progress_log_interval: seconds between two progress lines in the task's log
     :param not_before: do not resume the task before this moment, seconds since 1970
@@ -45,6 +46,8 @@ class KafkaJobTrigger(KillableTrigger):
         empty: the log says nothing of it
     :param request_partition: the partition of its request; None: it is not known
     :param request_offset: the offset of its request; None: it is not known
+    :param first_submitted_at: when the task submitted its first job, seconds since 1970; None: this
+        is the first one
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class KafkaJobTrigger(KillableTrigger):
         schedule_to_start_timeout: float | None = None,
         heartbeat_timeout: float | None = None,
         start_to_close_timeout: float | None = None,
+        schedule_to_close_timeout: float | None = None,
         progress_timeout: float | None = None,
         progress_log_interval: float = 5.0,
         not_before: float = 0.0,
@@ -72,6 +76,7 @@ class KafkaJobTrigger(KillableTrigger):
         request_topic: str = "",
         request_partition: int | None = None,
         request_offset: int | None = None,
+        first_submitted_at: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.spec = WaitSpec(
@@ -83,9 +88,11 @@ class KafkaJobTrigger(KillableTrigger):
             encoding=Encoding(encoding),
             start_offsets=list(start_offsets),
             submitted_at=submitted_at,
+            first_submitted_at=submitted_at if first_submitted_at is None else first_submitted_at,
             schedule_to_start_timeout=schedule_to_start_timeout,
             heartbeat_timeout=heartbeat_timeout,
             start_to_close_timeout=start_to_close_timeout,
+            schedule_to_close_timeout=schedule_to_close_timeout,
             progress_timeout=progress_timeout,
             progress_log_interval=progress_log_interval,
             not_before=not_before,

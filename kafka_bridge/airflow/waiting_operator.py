@@ -138,7 +138,8 @@ class WaitingOperator(BridgeOperator):
         """Return what a trigger, or this process, waits for.
 
         A plain reply is the only response, so one timeout bounds it: the sum of both. If one of
-        the two is None, the sum is. A service with plain replies reads no CANCEL.
+        the two is None, the sum is. ``schedule_to_close_timeout`` bounds it as well. A service with
+        plain replies reads no CANCEL.
 
         :param resume_delay: seconds before which Airflow must not resume the task
         """
@@ -157,9 +158,11 @@ class WaitingOperator(BridgeOperator):
             encoding=self.encoding,
             start_offsets=job.start_offsets,
             submitted_at=job.submitted_at,
+            first_submitted_at=job.limited_since,
             schedule_to_start_timeout=start,
             heartbeat_timeout=heartbeat,
             start_to_close_timeout=close,
+            schedule_to_close_timeout=self.schedule_to_close_timeout,
             progress_timeout=progress,
             progress_log_interval=self.progress_log_interval,
             not_before=time.time() + resume_delay,
@@ -190,6 +193,7 @@ class WaitingOperator(BridgeOperator):
         :raises KafkaJobFailedNonRetryable: the worker failed it with a non-retryable error
         :raises KafkaJobCancelled: it was cancelled
         :raises KafkaJobTimedOut: a timeout ended the wait
+        :raises KafkaJobTimedOutNonRetryable: ``schedule_to_close_timeout`` ended it
         :raises ResultTooLarge: its result is larger than an XCom may be
         :raises RecordGone: the terminal record is no longer in the topic
         :raises ResultUnreadable: the result does not match its media type
@@ -201,7 +205,10 @@ class WaitingOperator(BridgeOperator):
         handle = JobHandle.from_json(job) if job else self.known_job(context)
         self.in_flight = None  # it has ended; after a timeout, it is cancelled here
         spec = ResultSpec(self.result_handler, self.do_xcom_push, self.multiple_outputs)
-        completion = JobCompletion(handle, spec, self.kafka, self.log, self.cancel_on_kill)
+        closes_at = handle.closes_at(self.schedule_to_close_timeout)
+        completion = JobCompletion(
+            handle, spec, self.kafka, self.log, self.cancel_on_kill, closes_at
+        )
         return completion.xcom(event, wait.end if wait is not None else None)
 
 

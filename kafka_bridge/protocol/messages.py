@@ -56,6 +56,7 @@ class ErrorType(StrEnum):
     WORKER_LOST = "worker_lost"
     NO_PROGRESS = "no_progress"
     NOT_STARTED = "not_started"
+    NOT_FINISHED = "not_finished"
 
 
 def utc_now() -> datetime:

@@ -32,6 +32,9 @@ _REFUSED = {
     "start_to_close_timeout": (
         "a batch has no start_to_close_timeout: set timeout, for all of its jobs together"
     ),
+    "schedule_to_close_timeout": (
+        "a batch has no schedule_to_close_timeout: set timeout, for all of its jobs together"
+    ),
     "progress_timeout": (
         "a batch has no progress_timeout: set heartbeat_timeout, or a time_limit on the handler"
     ),

@@ -85,6 +85,7 @@ _LOOKS: tuple[Callable[[], object], ...] = (
     _heartbeats,
     lambda: arguments.limit("schedule_to_start_timeout", CONFIGURED),
     lambda: arguments.limit("start_to_close_timeout", CONFIGURED),
+    lambda: arguments.limit("schedule_to_close_timeout", CONFIGURED),
     lambda: arguments.seconds("wait_before_deferring", CONFIGURED, may_be_0=True),
     job_limits,
     lambda: _link(JobLink),

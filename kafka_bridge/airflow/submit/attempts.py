@@ -8,11 +8,13 @@ the job of an earlier try ended CANCELLED, the task was cleared.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kafka_bridge.airflow import job_metrics
+from kafka_bridge.airflow.exceptions import KafkaJobTimedOutNonRetryable
 from kafka_bridge.airflow.handles import JobHandle
 from kafka_bridge.airflow.kafka_access import KafkaAccess
 from kafka_bridge.airflow.specs import JobSpec, OnRetry, WaitSpec
@@ -21,9 +23,11 @@ from kafka_bridge.airflow.submit.fate import Fate, JobEnd, fate_of
 from kafka_bridge.airflow.submit.requests import new_request
 from kafka_bridge.airflow.submit.submission import Submission, milliseconds
 from kafka_bridge.airflow.submit.submitter import Submitter
+from kafka_bridge.airflow.submit.timeout_advice import NO_TIME_LEFT
 from kafka_bridge.airflow.task_log import TaskLog
+from kafka_bridge.airflow.triggerer.timeouts import not_finished
 from kafka_bridge.protocol.errors import RecordLocation
-from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.protocol.messages import ErrorType, JobState
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -68,18 +72,20 @@ class Attempts:
         """Return the job to wait for, published.
 
         :raises KafkaError: the brokers did not answer, or refused the request
+        :raises KafkaJobTimedOutNonRetryable: no time is left for another job
         """
         last = self._last() if self._ti.try_number > 1 else None
         if last is None:
             return self._submit(attempt=1)
-        job_id, submission, _ = last
-        job = self._handle_of(*last)
+        submission, job = last
         fate = fate_of(job, self._kafka, self._wait_spec and self._wait_spec(job))
-        why = self._why_renewed(submission, fate)
-        if why is not None:
+        if (why := why_another_life(submission, self._context)) is not None:
+            self._give_up(job, why, cancel=fate.end is None)
+            return self._submit(job.attempt + 1)
+        if (why := self._why_renewed(fate)) is not None:
             return self.renew(job, why, cancel=fate.end is None)
-        self._on_job(job_id)
-        self._log.info("Reattached to job %s of an earlier try", job_id)
+        self._on_job(job.correlation_id)
+        self._log.info("Reattached to job %s of an earlier try", job.correlation_id)
         return Begun(job, fate.end)
 
     def last(self) -> JobHandle | None:
@@ -88,32 +94,41 @@ class Attempts:
         :raises KafkaError: the brokers did not answer
         """
         last = self._last()
-        return None if last is None else self._handle_of(*last)
+        return None if last is None else last[1]
 
     def renew(self, job: JobHandle, why: str, *, cancel: bool) -> Begun:
-        """Submit the next attempt.
+        """Submit the next attempt of the same life.
 
         :param job: the attempt before
         :param cancel: cancel that one, which may still run
         :raises KafkaError: the brokers did not answer, or refused the request
+        :raises KafkaJobTimedOutNonRetryable: no time is left for another job
         """
+        limit = self._spec.schedule_to_close_timeout
+        if limit is not None and time.time() >= job.closes_at(limit):
+            self._give_up(job, why, cancel=cancel, follows="no time is left for another attempt")
+            raise _out_of_time(limit)
+        self._give_up(job, why, cancel=cancel)
+        return self._submit(job.attempt + 1, job.limited_since)
+
+    def _give_up(
+        self, job: JobHandle, why: str, *, cancel: bool, follows: str = "another attempt follows"
+    ) -> None:
         self._log.info(
             "Job %s was attempt %d of this task; %s", job.correlation_id, job.attempt, why
         )
         if cancel:
-            self._kafka.cancel(job.correlation_id, f"{why}: another attempt follows")
-        return self._submit(job.attempt + 1)
+            self._kafka.cancel(job.correlation_id, f"{why}: {follows}")
 
-    def _last(self) -> tuple[str, Submission, RecordLocation | None] | None:
+    def _last(self) -> tuple[Submission, JobHandle] | None:
         found = earlier_requests(self._kafka, self._spec.request_topic, self._context)
         if not found.submissions:
             return None
-        job_id, submission = found.submissions[-1]
-        return job_id, submission, found.places.get(job_id)
+        job_id, last = found.submissions[-1]
+        first = min(each.created_at for _, each in found.submissions if each.life == last.life)
+        return last, self._handle_of(job_id, last, found.places.get(job_id), first / 1000)
 
-    def _why_renewed(self, submission: Submission, fate: Fate) -> str | None:
-        if (why := why_another_life(submission, self._context)) is not None:
-            return why
+    def _why_renewed(self, fate: Fate) -> str | None:
         if self._wait_spec and fate.end and fate.end.state is not JobState.SUCCEEDED:
             return f"it ended as {fate.end.state}"
         if fate.expired is not None:
@@ -122,9 +137,9 @@ class Attempts:
             return "on_retry is 'resubmit'"
         return None
 
-    def _submit(self, attempt: int) -> Begun:
+    def _submit(self, attempt: int, first_submitted_at: float | None = None) -> Begun:
         spec = self._spec
-        request = new_request(spec, self._ti, attempt)
+        request = new_request(spec, self._ti, attempt, first_submitted_at)
         self._on_job(request.correlation_id)
         run_began, max_tries = life_of(self._context)
 
@@ -141,7 +156,8 @@ class Attempts:
 
         submitter = Submitter(self._kafka.config, spec.encoding, spec.reply, spec.broker_timeout)
         submitted, location = submitter.submit(request, spec.request_topic, submission)
-        job = self._handle_of(request.correlation_id, submitted, location)
+        first = submitted.created_at / 1000 if first_submitted_at is None else first_submitted_at
+        job = self._handle_of(request.correlation_id, submitted, location, first)
         self._log.info(
             "Published job %s (%s) as %s", job.correlation_id, request.job_type, location
         )
@@ -149,7 +165,7 @@ class Attempts:
         return Begun(job)
 
     def _handle_of(
-        self, job_id: str, submission: Submission, place: RecordLocation | None
+        self, job_id: str, submission: Submission, place: RecordLocation | None, first: float
     ) -> JobHandle:
         spec = self._spec
         return JobHandle(
@@ -165,4 +181,11 @@ class Attempts:
             reply=spec.reply,
             request_partition=place.partition if place else None,
             request_offset=place.offset if place else None,
+            first_submitted_at=first,
         )
+
+
+def _out_of_time(limit: float) -> KafkaJobTimedOutNonRetryable:
+    rule = ErrorType.NOT_FINISHED
+    text = f"{rule}: {not_finished(limit)}. {NO_TIME_LEFT}"
+    return KafkaJobTimedOutNonRetryable(text, rule)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from kafka_bridge.airflow import exceptions, job_metrics
@@ -36,6 +37,8 @@ class JobCompletion:
 
     :param spec: what becomes of the job's result
     :param cancel_on_timeout: cancel the job when a timeout ended the wait
+    :param closes_at: when ``schedule_to_close_timeout`` passes, seconds since 1970: after that, no
+        failure is retried. Infinite without that timeout
     """
 
     job: JobHandle
@@ -43,6 +46,7 @@ class JobCompletion:
     kafka: KafkaAccess
     log: TaskLog
     cancel_on_timeout: bool
+    closes_at: float
 
     def xcom(self, event: Mapping[str, Any], arrival: Arrival | None = None) -> Any:
         """Return the task's XCom: the job's result, or what ``result_handler`` makes of it.
@@ -75,7 +79,23 @@ class JobCompletion:
         job_metrics.completed(self.job.job_type, ended.state, duration)
         if self.spec.handler is None and self.spec.do_xcom_push and is_stored_by_airflow():
             require_fit(ended, location)
-        return result_of(ended, location)
+        return result_of(self._without_late_retry(ended), location)
+
+    @property
+    def _is_out_of_time(self) -> bool:
+        return time.time() >= self.closes_at
+
+    def _without_late_retry(self, ended: StatusEvent) -> StatusEvent:
+        """Return an end that is not retried, if no time is left for a retry.
+
+        Often the worker has stopped the job itself, since the request's deadline is the same time.
+        """
+        error = ended.error
+        if error is None or not error.retryable or not self._is_out_of_time:
+            return ended
+        words = "Job %s is not retried: schedule_to_close_timeout has passed"
+        self.log.error(words, ended.correlation_id)
+        return replace(ended, error=replace(error, retryable=False))
 
     def _log_end(self, ended: StatusEvent) -> None:
         job, limits = ended.correlation_id, job_limits()
@@ -113,7 +133,9 @@ class JobCompletion:
         )
         if self.cancel_on_timeout:
             self.kafka.cancel(self.job.correlation_id, text)
-        raise exceptions.KafkaJobTimedOut(f"{text}. {advice}", timeout)
+        is_last = timeout is ErrorType.NOT_FINISHED or self._is_out_of_time
+        kind = exceptions.KafkaJobTimedOutNonRetryable if is_last else exceptions.KafkaJobTimedOut
+        raise kind(f"{text}. {advice}", timeout)
 
 
 def terminal_event(record: Record, job: JobHandle) -> StatusEvent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kafka_bridge.airflow.source import deployment_source
@@ -13,19 +13,29 @@ from kafka_bridge.protocol.ids import new_job_id, task_prefix
 from kafka_bridge.protocol.messages import JobRequest, Task, utc_now, whole_milliseconds
 
 
-def new_request(spec: JobSpec, ti: Any, attempt: int) -> JobRequest:
+def new_request(
+    spec: JobSpec, ti: Any, attempt: int, first_submitted_at: float | None = None
+) -> JobRequest:
     """Return a request with a new correlation id, created now.
 
     It expires after ``schedule_to_start_timeout``: a job must not start later. Its deadline is
-    ``start_to_close_timeout`` after that.
+    ``start_to_close_timeout`` after that, or when ``schedule_to_close_timeout`` passes, if that is
+    earlier.
 
+    :param first_submitted_at: when the task submitted its first job, seconds since 1970; None: this
+        is the first one
     :raises InvalidPayload: the payload does not match ``payload_model``
     :raises PayloadNotSerialisable: the payload has no JSON form
     :raises InvalidMessage: a field breaks the protocol
     """
     payload, payload_type = to_bytes(_fitted(spec), "payload")
     now = utc_now()
+    first = now if first_submitted_at is None else datetime.fromtimestamp(first_submitted_at, UTC)
     expires_at = _later(now, spec.schedule_to_start_timeout)
+    ends = (
+        _later(expires_at, spec.start_to_close_timeout),
+        _later(first, spec.schedule_to_close_timeout),
+    )
     return JobRequest(
         correlation_id=new_job_id(prefix_of(ti)),
         attempt=attempt,
@@ -35,7 +45,7 @@ def new_request(spec: JobSpec, ti: Any, attempt: int) -> JobRequest:
         response_topic=spec.response_topic,
         created_at=now,
         expires_at=expires_at,
-        deadline=_later(expires_at, spec.start_to_close_timeout),
+        deadline=min((end for end in ends if end is not None), default=None),
         heartbeat_interval_ms=max(1, int(spec.heartbeat_interval * 1000)),  # 0 would mean none
         task=task_of(ti),
     )

@@ -10,6 +10,7 @@ from kafka_bridge.protocol.messages import ErrorType
 TIMEOUTS = frozenset(
     {
         ErrorType.NOT_STARTED,
+        ErrorType.NOT_FINISHED,
         ErrorType.WORKER_LOST,
         ErrorType.NO_PROGRESS,
         ErrorType.DEADLINE_EXCEEDED,
@@ -32,6 +33,11 @@ _NO_PROGRESS = (
     "report progress, or progress_timeout has to be longer. A time_limit and process=True on the "
     "handler end one that hangs."
 )
+NO_TIME_LEFT = (
+    "schedule_to_close_timeout bounds the jobs of all tries together, so the task is not retried. "
+    "The lines above, and the logs of earlier tries, show where the time went. To allow more, "
+    "increase it. Then clear the task: its time begins again."
+)
 _SPRING = (
     "A Spring listener that throws sends no reply: give it an errorHandler that returns one "
     "(@KafkaListener(errorHandler = …))."
@@ -50,6 +56,8 @@ def timeout_advice(
         return _WORKER_LOST
     if timeout is ErrorType.NO_PROGRESS:
         return _NO_PROGRESS
+    if timeout is ErrorType.NOT_FINISHED:
+        return NO_TIME_LEFT
     if timeout is ErrorType.DEADLINE_EXCEEDED:
         return _DEADLINE_EXCEEDED.format(time_limit=time_limit)
     report = diagnose(kafka.config, request_topic, kafka.timeout)

@@ -77,6 +77,14 @@ class _News(NamedTuple):
     external_id: str | None = None
 
 
+def not_finished(limit: float) -> str:
+    """Return what has happened when ``schedule_to_close_timeout`` has passed.
+
+    :param limit: the timeout in seconds
+    """
+    return f"the job has not finished within {limit:g} s of its task's first submission"
+
+
 class JobTimeouts(Timeouts):
     """The timeouts of one job."""
 
@@ -159,6 +167,9 @@ class JobTimeouts(Timeouts):
         return min(max(event.occurred_at.timestamp(), self._spec.submitted_at), now)
 
     def _deadlines(self) -> Iterator[Deadline]:
+        if (limit := self._spec.schedule_to_close_timeout) is not None:  # of two, the first counts
+            at = self._spec.first_submitted_at + limit
+            yield self._deadline(at, ErrorType.NOT_FINISHED, not_finished(limit))
         if self._started_at is None:
             if (limit := self._spec.schedule_to_start_timeout) is not None:
                 message = f"no worker accepted the job within {limit:g} s"

@@ -37,7 +37,8 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     monkeypatch.setattr(kafka_access, "cancel", stand_in.cancel)
     monkeypatch.setattr(attempts, "earlier_requests", stand_in.earlier_requests)
     monkeypatch.setattr(fate, "JobEventScan", stand_in.scan)
-    monkeypatch.setattr(fate, "time", stand_in)
+    for module in (attempts, completion, fate):
+        monkeypatch.setattr(module, "time", stand_in)
     monkeypatch.setattr(completion, "read_record", stand_in.read_record)
     monkeypatch.setattr(timeout_advice, "diagnose", stand_in.diagnose)
     monkeypatch.setattr(task_state, "is_in_state", stand_in.is_in_state)

@@ -35,6 +35,7 @@ def test_publish_operator_returns_a_handle_with_all_that_a_wait_needs(kafka: Kaf
         submitted_at=request.created_at.timestamp(),
         request_partition=1,
         request_offset=17,
+        first_submitted_at=request.created_at.timestamp(),
     )
     assert told == expected.to_json()
     assert json.loads(json.dumps(told)) == told

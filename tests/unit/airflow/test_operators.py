@@ -43,6 +43,7 @@ DURATIONS = [
     "heartbeat_timeout",
     "schedule_to_start_timeout",
     "start_to_close_timeout",
+    "schedule_to_close_timeout",
     "progress_timeout",
     "broker_timeout",
     "progress_log_interval",
@@ -115,6 +116,7 @@ def test_defaults_let_a_job_wait_a_day_and_run_while_its_worker_lives() -> None:
     assert (made.encoding, made.kafka_config_id) == (Encoding.AVRO, "kafka_default")
     assert (made.heartbeat_interval, made.heartbeat_timeout) == (10, 90)
     assert (made.schedule_to_start_timeout, made.start_to_close_timeout) == (86_400, None)
+    assert made.schedule_to_close_timeout is None
 
 
 def test_job_type_payload_and_topics_are_templates() -> None:
@@ -288,6 +290,31 @@ def test_timeouts_become_expiry_and_deadline_of_the_request(
     assert after(request.deadline) == stops_after
 
 
+@pytest.mark.parametrize(
+    ("start", "close", "whole", "stops_after"),
+    [
+        (60, 60, 100, 100),
+        (60, 60, 200, 120),
+        (60, None, 100, 100),
+        (None, None, 100, 100),
+        (200, None, 100, 100),
+    ],
+)
+def test_deadline_of_the_request_is_the_earlier_of_both_rules(
+    kafka: Kafka, start: float | None, close: float | None, whole: float, stops_after: float
+) -> None:
+    """The worker stops a job when schedule_to_close_timeout passes, without any trigger."""
+    deferred(
+        operator(
+            schedule_to_start_timeout=start,
+            start_to_close_timeout=close,
+            schedule_to_close_timeout=whole,
+        )
+    )
+    (request,) = kafka.requests
+    assert request.deadline == request.created_at + timedelta(seconds=stops_after)
+
+
 @pytest.mark.parametrize("seconds", [0.0004, 1.2345, 1 / 3])
 def test_expiry_and_deadline_are_whole_milliseconds(kafka: Kafka, seconds: float) -> None:
     """Any timeouts give a request that the protocol allows."""
@@ -311,6 +338,7 @@ def test_trigger_waits_for_this_job_under_the_tasks_timeouts(
         start_to_close_timeout=60,
         schedule_to_start_timeout=None,
         heartbeat_timeout=70,
+        schedule_to_close_timeout=600,
         progress_timeout=40,
         control_topic="c",
         encoding="json",
@@ -324,6 +352,7 @@ def test_trigger_waits_for_this_job_under_the_tasks_timeouts(
     _, arguments = told.trigger.serialize()
     submitted_at, not_before = arguments.pop("submitted_at"), arguments.pop("not_before")
     assert before - 0.001 <= submitted_at <= after
+    assert arguments.pop("first_submitted_at") == submitted_at
     assert arguments.pop("resume_delay") == 4 + 1.5 + LOOP_SECONDS
     assert before <= not_before - 4 - 1.5 - LOOP_SECONDS <= after
     job = kafka.requests[0].correlation_id
@@ -338,6 +367,7 @@ def test_trigger_waits_for_this_job_under_the_tasks_timeouts(
         "schedule_to_start_timeout": None,
         "heartbeat_timeout": 70.0,
         "start_to_close_timeout": 60.0,
+        "schedule_to_close_timeout": 600.0,
         "progress_timeout": 40.0,
         "progress_log_interval": 5.0,
         "cancel_on_kill": False,

@@ -16,6 +16,7 @@ from kafka_bridge.airflow.exceptions import (
     KafkaJobFailed,
     KafkaJobFailedNonRetryable,
     KafkaJobTimedOut,
+    KafkaJobTimedOutNonRetryable,
     KafkaJobWaitFailed,
     ResultNotStorable,
 )
@@ -24,10 +25,10 @@ from kafka_bridge.kafka.admin.diagnosis import QueueReport
 from kafka_bridge.kafka.records import Record
 from kafka_bridge.protocol import errors
 from kafka_bridge.protocol.codec import encode
-from kafka_bridge.protocol.errors import RecordLocation
+from kafka_bridge.protocol.errors import JobFailed, RecordLocation
 from kafka_bridge.protocol.messages import JobFailure, JobState, StatusEvent
 
-from .samples import JOB, OTHER_JOB, TOPIC, context, event, handle, submission
+from .samples import JOB, OTHER_JOB, T0, TOPIC, context, event, handle, submission
 from .stand_ins import Kafka, Log
 
 ENDED = {"state": "SUCCEEDED", "partition": 2, "offset": 17}
@@ -275,6 +276,50 @@ def test_timeout_fails_the_task_with_advice_and_cancels_the_job(kafka: Kafka, er
     assert not isinstance(raised, AirflowFailException)
     assert kafka.cancelled == [(JOB, f"{error}: in words")]
     assert ("diagnosed jobs.requests" in kafka.journal) == (error == "not_started")
+
+
+def test_job_that_has_used_all_its_time_fails_without_retries(kafka: Kafka) -> None:
+    """A retry would end at once. Whoever catches timeouts catches this one, too."""
+    raised = wait_failed("not_finished")
+    assert type(raised) is KafkaJobTimedOutNonRetryable
+    assert isinstance(raised, KafkaJobTimedOut)
+    assert isinstance(raised, AirflowFailException)
+    assert (raised.rule, raised.retryable) == ("not_finished", False)
+    assert str(raised).startswith(
+        "not_finished: in words. schedule_to_close_timeout bounds the jobs of all tries together, "
+    )
+    assert kafka.cancelled == [(JOB, "not_finished: in words")]
+
+
+@pytest.mark.parametrize("now", [99, 100])
+def test_failure_is_retried_only_while_time_is_left(
+    complete: Complete, kafka: Kafka, log: Log, now: int
+) -> None:
+    """The worker may stop the job before the trigger does: both have the same deadline."""
+    kafka.now = T0 + now
+    with pytest.raises(JobFailed, match="disk_full: No space left") as caught:
+        complete(failure(retryable=True), schedule_to_close_timeout=100)
+    kind = KafkaJobFailed if now < 100 else KafkaJobFailedNonRetryable
+    assert type(caught.value) is kind
+    line = f"Job {JOB} is not retried: schedule_to_close_timeout has passed"
+    assert (line in log.lines) == (now >= 100)
+
+
+@pytest.mark.parametrize("now", [99, 100])
+def test_timeout_is_retried_only_while_time_is_left(kafka: Kafka, now: int) -> None:
+    """Whichever timeout it is."""
+    kafka.now = T0 + now
+    raised = wait_failed("worker_lost", schedule_to_close_timeout=100)
+    assert isinstance(raised, KafkaJobTimedOut)
+    assert raised.rule == "worker_lost"
+    assert isinstance(raised, AirflowFailException) == (now >= 100)
+
+
+def test_result_that_comes_too_late_is_the_tasks_result(complete: Complete, kafka: Kafka) -> None:
+    """The work is done: nobody gains from losing it."""
+    kafka.now = T0 + 1000
+    ended = event(JobState.SUCCEEDED, result=b"7", result_type="application/json")
+    assert complete(ended, schedule_to_close_timeout=100) == 7
 
 
 def test_job_that_did_not_start_is_diagnosed(kafka: Kafka) -> None:

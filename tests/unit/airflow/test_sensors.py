@@ -16,7 +16,7 @@ from kafka_bridge.airflow.exceptions import KafkaJobKilled, KafkaJobTimedOut, Ka
 from kafka_bridge.protocol.errors import ConfigurationError, RecordGone
 from kafka_bridge.protocol.messages import JobFailure, JobState
 
-from .samples import JOB, OTHER_JOB, context, event, handle
+from .samples import JOB, OTHER_JOB, T0, context, event, handle
 from .stand_ins import Kafka, TaskReader
 
 WHAT_A_HANDLE_IS = (
@@ -225,6 +225,23 @@ def test_sensor_cancels_the_job_only_with_cancel_on_kill(kafka: Kafka, cancel: b
         made.execute_complete(context(), {"error": "worker_lost", "message": "silent"})
     reasons = ["the task was killed", "worker_lost: silent"]
     assert kafka.cancelled == ([(JOB, reason) for reason in reasons] if cancel else [])
+
+
+def test_sensor_counts_the_whole_time_from_the_publishers_first_submission(kafka: Kafka) -> None:
+    """Whatever the tries of the sensor itself are."""
+    job = handle(first_submitted_at=T0 - 50).to_json()
+    made = KafkaJobSensor(task_id="s", job=job, schedule_to_close_timeout=100)
+    _, arguments = wait(made).serialize()
+    assert arguments["schedule_to_close_timeout"] == 100
+    assert (arguments["submitted_at"], arguments["first_submitted_at"]) == (T0, T0 - 50)
+
+
+def test_job_of_an_earlier_version_counts_as_the_first_submission(kafka: Kafka) -> None:
+    """Its handle knows no other one."""
+    job = handle().to_json()
+    del job["first_submitted_at"]
+    _, arguments = wait(KafkaJobSensor(task_id="s", job=job)).serialize()
+    assert arguments["first_submitted_at"] == T0
 
 
 def test_sensor_can_be_mapped_over_handles() -> None:

@@ -39,6 +39,7 @@ def test_options_are_the_defaults_of_arguments(monkeypatch: pytest.MonkeyPatch) 
         heartbeat_timeout="7",
         schedule_to_start_timeout="8",
         start_to_close_timeout="9",
+        schedule_to_close_timeout="10",
     )
     made = operator()
     assert made.kafka_config_id == "theirs"
@@ -46,6 +47,7 @@ def test_options_are_the_defaults_of_arguments(monkeypatch: pytest.MonkeyPatch) 
     assert made.encoding is Encoding.JSON
     assert (made.heartbeat_interval, made.heartbeat_timeout) == (1.5, 7)
     assert (made.schedule_to_start_timeout, made.start_to_close_timeout) == (8, 9)
+    assert made.schedule_to_close_timeout == 10
 
 
 def test_arguments_of_a_dag_win_over_options(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,11 +31,22 @@ def test_stored_arguments_make_the_same_trigger_again() -> None:
 
 
 def test_trigger_that_an_earlier_version_has_stored_goes_on() -> None:
-    """Its arguments do not say where the request lies: the log says nothing of the queue."""
-    later = ("logged_offsets", "request_topic", "request_partition", "request_offset")
+    """Its arguments do not say where the request lies: the log says nothing of the queue.
+
+    Nor do they say when the task submitted its first job: this one counts as the first.
+    """
+    later = (
+        "logged_offsets",
+        "request_topic",
+        "request_partition",
+        "request_offset",
+        "schedule_to_close_timeout",
+        "first_submitted_at",
+    )
     stored = {name: value for name, value in ARGUMENTS.items() if name not in later}
     spec = KafkaJobTrigger(**stored).spec
     assert (spec.request_topic, spec.request_partition, spec.request_offset) == ("", None, None)
+    assert (spec.schedule_to_close_timeout, spec.first_submitted_at) == (None, T0)
 
 
 def test_stored_arguments_have_no_secret_and_no_payload(

@@ -34,6 +34,7 @@ ARGUMENTS: dict[str, Any] = {
     "schedule_to_start_timeout": 100.0,
     "heartbeat_timeout": 90.0,
     "start_to_close_timeout": 1000.0,
+    "schedule_to_close_timeout": None,
     "progress_timeout": None,
     "progress_log_interval": 5.0,
     "not_before": T0 + 8,
@@ -48,6 +49,7 @@ ARGUMENTS: dict[str, Any] = {
     "request_topic": "",
     "request_partition": 3,
     "request_offset": 17,
+    "first_submitted_at": T0 - 60,
 }
 UNREADABLE = Undecodable("neither Avro nor JSON", RecordLocation(TOPIC, 2, 16))
 DONE = {"state": "SUCCEEDED", "partition": 2, "offset": 17}

@@ -70,6 +70,10 @@ BAD_FORMS: list[tuple[dict[str, Any], str]] = [
         {"start_to_close_timeout": 5},
         "a batch has no start_to_close_timeout: set timeout, for all of its jobs together",
     ),
+    (
+        {"schedule_to_close_timeout": 5},
+        "a batch has no schedule_to_close_timeout: set timeout, for all of its jobs together",
+    ),
     ({"payload": 1}, "a batch has no payload: set payloads, with one payload for each job"),
     (
         {"on_retry": "resubmit"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import confluent_kafka as ck
@@ -10,7 +11,11 @@ from airflow.exceptions import TaskDeferred
 
 from kafka_bridge.airflow import KafkaJobOperator, KafkaJobPublishOperator
 from kafka_bridge.airflow.compat import AirflowException, AirflowFailException
-from kafka_bridge.airflow.exceptions import KafkaJobCancelled, KafkaJobKilled
+from kafka_bridge.airflow.exceptions import (
+    KafkaJobCancelled,
+    KafkaJobKilled,
+    KafkaJobTimedOutNonRetryable,
+)
 from kafka_bridge.airflow.submit.submission import Submission
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import BrokerUnreachable
@@ -178,6 +183,120 @@ def test_resubmit_cancels_the_job_and_submits_another(kafka: Kafka) -> None:
     assert only(kafka).attempt == 2
 
 
+FIRST = {OTHER_JOB: submission(), JOB: submission(attempt=2, created_at=int(T0 * 1000) + 300_000)}
+"""The jobs of two tries; the second one was submitted 300 s after the first."""
+
+
+def test_retry_bounds_its_job_by_the_time_since_the_first_submission(kafka: Kafka) -> None:
+    """The worker and the trigger have the time that the earlier jobs have left."""
+    kafka.earlier, kafka.events = FIRST, [said(JobState.FAILED, 310)]
+    kafka.now = T0 + 320
+    with pytest.raises(TaskDeferred) as caught:
+        operator(schedule_to_close_timeout=600).execute(context(3))
+    (request,) = kafka.requests
+    assert request.deadline == datetime.fromtimestamp(T0 + 600, UTC)
+    _, arguments = caught.value.trigger.serialize()
+    assert arguments["first_submitted_at"] == T0
+    assert caught.value.kwargs is not None
+    assert caught.value.kwargs["job"]["first_submitted_at"] == T0
+
+
+def test_retry_that_reattaches_counts_from_the_first_submission(kafka: Kafka) -> None:
+    """The job of the second try goes on, within the time of both."""
+    kafka.earlier, kafka.events = FIRST, [said(JobState.ACCEPTED, 310)]
+    kafka.now = T0 + 320
+    with pytest.raises(TaskDeferred) as caught:
+        operator(schedule_to_close_timeout=600).execute(context(3))
+    _, arguments = caught.value.trigger.serialize()
+    assert (arguments["correlation_id"], arguments["first_submitted_at"]) == (JOB, T0)
+
+
+OUT_OF_TIME = (
+    "not_finished: the job has not finished within 600 s of its task's first submission. "
+    "schedule_to_close_timeout bounds the jobs of all tries together, so the task is not retried. "
+)
+NO_TIME_LEFT = (
+    "the job has not finished within 600 s of its task's first submission: "
+    "no time is left for another attempt"
+)
+
+
+@pytest.mark.parametrize(
+    ("events", "cancelled"),
+    [
+        ([said(JobState.FAILED, 310)], []),
+        ([said(JobState.ACCEPTED, 590)], [(JOB, NO_TIME_LEFT)]),
+    ],
+)
+def test_retry_without_time_left_submits_nothing(
+    kafka: Kafka, events: list[ck.Message], cancelled: list[tuple[str, str]]
+) -> None:
+    """It fails without more retries, and a job that still runs is cancelled."""
+    kafka.earlier, kafka.events = FIRST, events
+    kafka.now = T0 + 600
+    with pytest.raises(KafkaJobTimedOutNonRetryable) as caught:
+        operator(schedule_to_close_timeout=600).execute(context(3))
+    assert str(caught.value).startswith(OUT_OF_TIME)
+    assert caught.value.rule == "not_finished"
+    assert kafka.published == []
+    assert kafka.cancelled == cancelled
+
+
+def test_publish_operator_without_time_left_resubmits_nothing(kafka: Kafka) -> None:
+    """Its request would be too late for every worker."""
+    kafka.earlier, kafka.now = FIRST, T0 + 600
+    made = KafkaJobPublishOperator(
+        task_id="work",
+        job_type="files.audit",
+        on_retry="resubmit",
+        schedule_to_close_timeout=600,
+    )
+    with pytest.raises(KafkaJobTimedOutNonRetryable):
+        made.execute(context(3))
+    assert kafka.published == []
+
+
+def test_job_that_succeeded_before_the_retry_is_returned_however_late(kafka: Kafka) -> None:
+    """The work is done."""
+    kafka.earlier, kafka.events = FIRST, [said(JobState.SUCCEEDED, 310)]
+    kafka.ended = event(JobState.SUCCEEDED, result=b"7", result_type="application/json")
+    kafka.now = T0 + 10_000
+    assert operator(schedule_to_close_timeout=600).execute(context(3)) == 7
+
+
+def test_cleared_task_has_its_whole_time_again(kafka: Kafka) -> None:
+    """The jobs of its earlier life do not count."""
+    kafka.earlier, kafka.events = FIRST, [said(JobState.FAILED, 310)]
+    kafka.now = T0 + 10_000
+    with pytest.raises(TaskDeferred) as caught:
+        operator(schedule_to_close_timeout=600).execute(context(3, max_tries=5))
+    (request,) = kafka.requests
+    _, arguments = caught.value.trigger.serialize()
+    assert request.deadline == request.created_at + timedelta(seconds=600)
+    assert arguments["first_submitted_at"] == request.created_at.timestamp()
+
+
+def test_only_submissions_of_the_present_life_count(kafka: Kafka) -> None:
+    """A retry after a clear counts from the first job after the clear."""
+    second = submission(attempt=2, max_tries=5, created_at=int(T0 * 1000) + 300_000)
+    kafka.earlier = {OTHER_JOB: submission(), JOB: second}
+    with pytest.raises(TaskDeferred) as caught:
+        operator(schedule_to_close_timeout=600).execute(context(4, max_tries=5))
+    _, arguments = caught.value.trigger.serialize()
+    assert arguments["first_submitted_at"] == T0 + 300
+
+
+def test_job_that_was_cancelled_as_it_ran_has_no_successor_without_time(kafka: Kafka) -> None:
+    """Clearing a task while its process runs leaves no trace: it counts as a retry."""
+    kafka.ended = event(JobState.CANCELLED)
+    kafka.now = T0 + 600
+    with pytest.raises(KafkaJobTimedOutNonRetryable):
+        operator(schedule_to_close_timeout=600).execute_complete(
+            context(2), CANCELLED, job=handle().to_json()
+        )
+    assert kafka.published == []
+
+
 CLEARED, BEGAN_AGAIN = "the task was cleared", "the DAG run began again"
 
 
@@ -311,7 +430,7 @@ def test_publish_operator_keeps_its_job_even_a_failed_one(kafka: Kafka) -> None:
     kafka.events = [said(JobState.FAILED)]
     kafka.now = T0 + 10_000_000
     made = KafkaJobPublishOperator(task_id="work", job_type="files.audit")
-    assert made.execute(context(2)) == handle().to_json()
+    assert made.execute(context(2)) == handle(first_submitted_at=T0).to_json()
     assert kafka.published == []
 
 

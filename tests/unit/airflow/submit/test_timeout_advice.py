@@ -46,6 +46,11 @@ def test_kafka_is_asked_only_if_no_worker_started(kafka: Kafka) -> None:
     assert kafka.journal == ["diagnosed jobs.requests"]
 
 
+def test_advice_on_a_job_that_has_used_all_its_time_is_to_clear_the_task(kafka: Kafka) -> None:
+    """No retry follows; a person decides whether it gets its time again."""
+    assert "increase it. Then clear the task" in advice(ErrorType.NOT_FINISHED)
+
+
 def test_plain_reply_that_did_not_come_may_be_an_exception_in_spring(kafka: Kafka) -> None:
     """Such a listener sends no reply unless it has an errorHandler."""
     assert "errorHandler" in advice(ErrorType.NOT_STARTED, Reply.PLAIN)

@@ -136,6 +136,14 @@ TIME_OUTS = [
 ]
 
 
+async def test_wait_ends_when_the_time_of_all_tries_has_passed(run: Runner) -> None:
+    """It counts from the first submission of the task, not of this job."""
+    wait = await run(schedule_to_close_timeout=120.0, first_submitted_at=T0 - 60)
+    words = "the job has not finished within 120 s of its task's first submission"
+    assert wait.events == [{"error": "not_finished", "message": words}]
+    assert wait.clock.now == T0 + 60
+
+
 @pytest.mark.parametrize(("states", "error", "words", "at"), TIME_OUTS)
 async def test_timeouts_end_the_wait(
     run: Runner, states: list[JobState], error: str, words: str, at: float

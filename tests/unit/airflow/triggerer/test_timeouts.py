@@ -106,6 +106,31 @@ def test_second_delivery_has_the_whole_time_for_its_progress() -> None:
     assert ends(job)[:2] == (380, ErrorType.NO_PROGRESS)
 
 
+WHOLE = {"schedule_to_close_timeout": 200, "first_submitted_at": T0 - 50}
+NOT_FINISHED = "the job has not finished within 200 s of its task's first submission"
+
+
+def test_schedule_to_close_counts_from_the_tasks_first_submission() -> None:
+    """Whether the job is queued, runs or was released: nothing that arrives extends it."""
+    job = timeouts({**LIMITS, **WHOLE, "schedule_to_start_timeout": 1000})
+    assert ends(job) == (150, ErrorType.NOT_FINISHED, NOT_FINISHED)
+    job.apply(event(JobState.ACCEPTED, at=140), T0 + 140)
+    assert ends(job) == (150, ErrorType.NOT_FINISHED, NOT_FINISHED)
+    job.apply(event(JobState.RELEASED, at=145), T0 + 145)
+    assert ends(job) == (150, ErrorType.NOT_FINISHED, NOT_FINISHED)
+
+
+def test_another_timeout_that_passes_earlier_ends_the_wait() -> None:
+    """The longest time in all shortens no other timeout."""
+    assert ends(timeouts({**LIMITS, **WHOLE}))[:2] == (100, ErrorType.NOT_STARTED)
+
+
+def test_of_two_timeouts_that_have_passed_the_one_without_a_retry_counts() -> None:
+    """A wait that begins late finds both: a retry would end at once."""
+    job = timeouts({**LIMITS, **WHOLE}, began=500)
+    assert ends(job)[:2] == (500 + MARGIN_SECONDS, ErrorType.NOT_FINISHED)
+
+
 @pytest.mark.parametrize(
     ("limits", "states"),
     [
