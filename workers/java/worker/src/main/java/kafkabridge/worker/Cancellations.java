@@ -181,7 +181,6 @@ final class Cancellations implements AutoCloseable {
 
   @Override
   public void close() {
-    isClosed = true;
-    thread.interrupt();
+    isClosed = true; // the thread looks at it after each poll, and does not keep the process alive
   }
 }

@@ -1,6 +1,7 @@
 package kafkabridge.worker;
 
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -51,11 +52,15 @@ final class Delivery {
                     () -> {
                       if (error == null) {
                         onAcknowledged.run();
-                      } else if (error instanceof RetriableException) {
-                        LOG.warn("Published again, because it was not acknowledged: {}", error);
+                        return;
+                      }
+                      Throwable cause =
+                          error instanceof CompletionException ? error.getCause() : error;
+                      if (cause instanceof RetriableException) {
+                        LOG.warn("Published again, because it was not acknowledged", cause);
                         later(again);
                       } else {
-                        onRefused.accept(error);
+                        onRefused.accept(cause);
                       }
                     }));
   }

@@ -62,6 +62,14 @@ final class Job {
     return incoming.request();
   }
 
+  /** When the request was created: the earlier one of what it says and what Kafka says. */
+  Instant createdAt() {
+    Instant said = request().createdAt();
+    long written = incoming.record().timestamp();
+    boolean isLater = written >= 0 && said.toEpochMilli() > written;
+    return isLater ? Instant.ofEpochMilli(written) : said;
+  }
+
   String id() {
     return incoming.request().correlationId();
   }
@@ -89,6 +97,24 @@ final class Job {
   boolean isReleased() {
     StopReason reason = execution == null ? null : execution.stopReason().orElse(null);
     return reason == StopReason.RELEASED || (report != null && !report.state().isTerminal());
+  }
+
+  /** Whether the run of a job that was lost may go on, after what other workers have done. */
+  boolean continuesAfter(JobHistory now) {
+    return events != null && events.delivery() >= now.delivery() && !isReleased();
+  }
+
+  /** Whether no earlier run of it is under way in this worker. */
+  boolean isAlone() {
+    return predecessor == null || !predecessor.hasSlot;
+  }
+
+  /** Publish other events from now on. */
+  void report(JobEvents newEvents) {
+    if (events != null) {
+      events.close();
+    }
+    events = newEvents;
   }
 
   /** Publish heartbeats from now on, in place of those before. */

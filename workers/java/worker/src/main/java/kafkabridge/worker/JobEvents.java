@@ -128,6 +128,11 @@ final class JobEvents {
     tell();
   }
 
+  /** Publish nothing more. */
+  synchronized void close() {
+    isClosed = true;
+  }
+
   synchronized String externalId() {
     return externalId;
   }

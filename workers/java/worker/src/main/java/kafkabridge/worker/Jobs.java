@@ -33,6 +33,9 @@ final class Jobs implements AutoCloseable {
   private static final int MOST_FINISHED = 100_000;
   private static final long SWEEP_NANOS = 100_000_000;
 
+  /** Quick jobs do not wait for the acknowledgement of the one before. */
+  private static final int MOST_AHEAD = 500;
+
   private final WorkerSettings settings;
   private final String workerId;
   private final Map<String, RegisteredHandler> handlers;
@@ -45,8 +48,12 @@ final class Jobs implements AutoCloseable {
   private final Set<Job> arrived = new LinkedHashSet<>();
   private final Deque<Job> resumed = new ArrayDeque<>();
   private final Deque<Job> fresh = new ArrayDeque<>();
+  private final Set<Job> ready = new LinkedHashSet<>();
   private final Set<String> finished = Collections.newSetFromMap(new RecentJobs<>(MOST_FINISHED));
   private int slots;
+  private int running;
+  private int endedInSweep;
+  private int ahead;
   private boolean isStopping;
   private long sweptAt = System.nanoTime();
 
@@ -120,6 +127,9 @@ final class Jobs implements AutoCloseable {
   }
 
   private static void stop(Job job, StopReason reason, String why) {
+    if (job.execution.stopRequested()) {
+      return;
+    }
     job.execution.stop(reason);
     job.events.stopping("the job " + why + " and was asked to stop; it still runs");
   }
@@ -132,6 +142,8 @@ final class Jobs implements AutoCloseable {
     long now = System.nanoTime();
     if (now - sweptAt > SWEEP_NANOS) {
       sweptAt = now;
+      ahead = Math.max(0, Math.min(MOST_AHEAD, endedInSweep - settings.concurrency()));
+      endedInSweep = 0;
       new ArrayList<>(jobs.values()).forEach(each -> sweep(each, now));
     }
     startJobs();
@@ -242,7 +254,7 @@ final class Jobs implements AutoCloseable {
   /** Publish heartbeats of the delivery that was interrupted, until there is a free slot. */
   private void handOver(Job job) {
     if (job.request().heartbeatIntervalMs() > 0) {
-      job.events = events(job, job.history.delivery(), job.history.sequence() + 1);
+      job.report(events(job, job.history.delivery(), job.history.sequence() + 1));
       job.beat(lookAfter(job));
       if (slots <= 0 || resumed.peek() != job) {
         job.events.tell();
@@ -267,7 +279,7 @@ final class Jobs implements AutoCloseable {
     if (history.isFinished()) {
       abandon(job);
       job.places.forEach(services.assignment()::finished);
-    } else if (history.delivery() > job.events.delivery() || job.isReleased()) {
+    } else if (!job.continuesAfter(history)) {
       abandon(job);
       Job next = new Job(job.incoming);
       next.places.addAll(job.places);
@@ -295,7 +307,8 @@ final class Jobs implements AutoCloseable {
       return;
     }
     boolean mayStartFresh = !fresh.isEmpty() && services.assignment().isRead();
-    while (slots > 0) {
+    // As many as have just ended within a sweep: so each starts within about that time.
+    while (slots + ahead > 0) {
       Job job = next(resumed);
       if (job == null && mayStartFresh) {
         job = next(fresh);
@@ -325,7 +338,7 @@ final class Jobs implements AutoCloseable {
     job.phase = Job.Phase.ACCEPTING;
     job.hasSlot = true;
     slots--;
-    job.events = events(job, job.history.delivery() + 1, 0);
+    job.report(events(job, job.history.delivery() + 1, 0));
     ProducerRecord<byte[], byte[]> accepted = job.events.accepted();
     job.beat(lookAfter(job));
     deliver(job, accepted, () -> wasAccepted(job), error -> unanswerable(job, error));
@@ -344,7 +357,16 @@ final class Jobs implements AutoCloseable {
       end(job, tooLate);
     } else if (isStopping || job.isLeaving) {
       end(job, Report.released());
-    } else if (mayPublish(job) && (job.predecessor == null || !job.predecessor.hasSlot)) {
+    } else if (mayPublish(job) && job.isAlone()) {
+      start(job);
+    }
+  }
+
+  private void start(Job job) {
+    if (running >= settings.concurrency()) {
+      ready.add(job);
+    } else {
+      running++;
       job.phase = Job.Phase.RUNNING;
       job.execution =
           new Execution(
@@ -361,6 +383,19 @@ final class Jobs implements AutoCloseable {
   // Ending.
 
   private void ended(Job job, Ending ending) {
+    running--;
+    endedInSweep++;
+    wasEnded(job, ending);
+    while (running < settings.concurrency() && !ready.isEmpty()) {
+      Job next = ready.iterator().next();
+      ready.remove(next);
+      if (next.phase == Job.Phase.ACCEPTED) {
+        run(next);
+      }
+    }
+  }
+
+  private void wasEnded(Job job, Ending ending) {
     if (job.phase != Job.Phase.RUNNING) {
       freeSlot(job); // another worker has the job, or it was released
       return;
@@ -402,7 +437,7 @@ final class Jobs implements AutoCloseable {
     }
     job.stopHeartbeats();
     if (!job.isAccepted()) {
-      job.events = events(job, job.history.delivery() + 1, 0);
+      job.report(events(job, job.history.delivery() + 1, 0));
     }
     job.phase = Job.Phase.ENDING;
     deliver(job, last(job, report), () -> hasEnded(job), error -> refused(job, error));

@@ -39,8 +39,7 @@ final class Ledger {
   /** The history of a job, if a snapshot covers it. */
   Optional<JobHistory> history(Job job, long assignedIn) {
     LedgerSnapshot snapshot = snapshots.get(job.request().responseTopic());
-    boolean isCovered =
-        snapshot != null && snapshot.covers(job.id(), job.request().createdAt(), assignedIn);
+    boolean isCovered = snapshot != null && snapshot.covers(job.id(), job.createdAt(), assignedIn);
     return isCovered ? Optional.of(snapshot.of(job.id())) : Optional.empty();
   }
 
@@ -60,11 +59,7 @@ final class Ledger {
     if (!inProgress.add(topic)) {
       return;
     }
-    Instant oldest =
-        jobs.stream()
-            .map(each -> each.request().createdAt())
-            .min(Comparator.naturalOrder())
-            .orElseThrow();
+    Instant oldest = jobs.stream().map(Job::createdAt).min(Comparator.naturalOrder()).orElseThrow();
     Set<String> ids = jobs.stream().map(Job::id).collect(Collectors.toSet());
     reader
         .read(topic, oldest.minus(MARGIN), epoch, ids)

@@ -22,6 +22,10 @@ final class Poller implements Runnable, ConsumerRebalanceListener {
   private static final Duration POLL = Duration.ofMillis(100);
   private static final Duration CLOSE = Duration.ofSeconds(5);
   private static final long COMMIT_NANOS = 50_000_000;
+
+  /** A poll costs as much as some mail, so there is not one after each. */
+  private static final long BUSY_NANOS = 5_000_000;
+
   private static final long PAUSE_MS = 500;
   private static final long STEP_MS = 5;
 
@@ -33,6 +37,7 @@ final class Poller implements Runnable, ConsumerRebalanceListener {
   private boolean isCommitting;
   private boolean isClosing;
   private long committedAt = System.nanoTime();
+  private long polledAt = System.nanoTime();
   private long lookedAt = System.nanoTime();
 
   Poller(Consumer<byte[], byte[]> consumer, WorkerSettings settings, Services services, Jobs jobs) {
@@ -93,6 +98,11 @@ final class Poller implements Runnable, ConsumerRebalanceListener {
 
   private void poll() {
     boolean isIdle = services.mailbox().startWaiting();
+    if (!isIdle && System.nanoTime() - polledAt < BUSY_NANOS) {
+      services.mailbox().stopWaiting();
+      return;
+    }
+    polledAt = System.nanoTime();
     try {
       for (ConsumerRecord<byte[], byte[]> record : consumer.poll(isIdle ? POLL : Duration.ZERO)) {
         jobs.arrived(record);

@@ -33,6 +33,7 @@ public final class Worker implements AutoCloseable {
   private final String workerId = newWorkerId();
   private final CountDownLatch ended = new CountDownLatch(1);
   private Poller poller;
+  private volatile Throwable failure;
 
   private Worker(Builder builder) {
     this.settings = builder.settings;
@@ -74,14 +75,18 @@ public final class Worker implements AutoCloseable {
       poller.run();
     } catch (RuntimeException | Error error) {
       LOG.error("The worker ends because of an error", error);
-      throw error;
+      failure = error;
     } finally {
       runtime.close();
       ended.countDown();
     }
   }
 
-  /** Start, and return when the worker has ended. SIGTERM and SIGINT stop it in good order. */
+  /**
+   * Start, and return when the worker has ended. SIGTERM and SIGINT stop it in good order.
+   *
+   * @throws IllegalStateException the worker has ended because of an error
+   */
   public void run() {
     java.lang.Runtime.getRuntime().addShutdownHook(new Thread(this::close, "kafka-bridge-stop"));
     start();
@@ -90,6 +95,9 @@ public final class Worker implements AutoCloseable {
     } catch (InterruptedException interrupted) {
       close();
       Thread.currentThread().interrupt();
+    }
+    if (failure != null) {
+      throw new IllegalStateException("the worker has ended because of an error", failure);
     }
   }
 
