@@ -147,7 +147,7 @@ final class Cancellations implements AutoCloseable {
           topic,
           record.partition(),
           record.offset(),
-          error.getMessage());
+          Texts.line(error.getMessage()));
       return;
     }
     if (command.command() == JobCommand.Command.CANCEL) {

@@ -50,7 +50,7 @@ final class DeadLetters {
         record.topic(),
         record.partition(),
         record.offset(),
-        reason);
+        Texts.line(reason));
     delivery.deliver(
         () -> publisher.deadLetter(record, error.getClass().getName(), reason),
         membership::isSure,

@@ -55,8 +55,8 @@ final class Execution implements Runnable, JobContext<Object> {
       }
       thread = Thread.currentThread();
     }
-    MDC.put("job_id", correlationId());
-    MDC.put("job_type", request().jobType());
+    MDC.put("job_id", Texts.line(correlationId()));
+    MDC.put("job_type", Texts.line(request().jobType()));
     try {
       onEnd.accept(call());
     } finally {

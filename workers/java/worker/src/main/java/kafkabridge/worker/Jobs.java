@@ -287,7 +287,7 @@ final class Jobs implements AutoCloseable {
       jobs.put(next.id(), next);
       decide(next, history);
     } else {
-      LOG.info("The job {} is this worker's again, and continues", job.id());
+      LOG.info("The job {} is this worker's again, and continues", Texts.line(job.id()));
       job.found();
     }
   }
@@ -539,7 +539,9 @@ final class Jobs implements AutoCloseable {
   void releaseRunning() {
     for (Job job : all()) {
       if (job.phase == Job.Phase.RUNNING) {
-        LOG.warn("The job {} does not stop; it is released, and ends with the process", job.id());
+        LOG.warn(
+            "The job {} does not stop; it is released, and ends with the process",
+            Texts.line(job.id()));
         end(job, Report.released());
       }
     }

@@ -73,7 +73,7 @@ final class Ledger {
       Throwable error,
       Consumer<String> onMissing) {
     if (error != null) {
-      LOG.warn("The response topic {} cannot be read, and is tried again: {}", topic, error);
+      LOG.warn("A response topic cannot be read, and is tried again: {}", Texts.line(topic), error);
       timer.later(() -> mailbox.post(() -> inProgress.remove(topic)), RETRY_MS);
       return;
     }

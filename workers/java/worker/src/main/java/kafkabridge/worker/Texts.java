@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 /** Texts in events: valid Unicode, and not too long. */
 final class Texts {
   static final int MESSAGE_BYTES = 2_000;
+  static final int LINE_BYTES = 300;
   static final int ERROR_BYTES = 4_000;
   static final int DETAILS_BYTES = 32_000;
 
@@ -26,6 +27,11 @@ final class Texts {
         .onMalformedInput(CodingErrorAction.REPLACE)
         .encode(CharBuffer.wrap(text), bytes, true);
     return new String(bytes.array(), 0, bytes.position(), StandardCharsets.UTF_8);
+  }
+
+  /** A text from Kafka for the log: one line, not too long, without control characters. */
+  static String line(String text) {
+    return cut(text, LINE_BYTES).replaceAll("[\\p{Cntrl}\\u2028\\u2029\\u202a-\\u202e]", "?");
   }
 
   static String stackTrace(Throwable error) {

@@ -43,4 +43,9 @@ class EndingTest {
     assertEquals("a?", Texts.cut("a\ud800", 10));
     assertNull(Texts.cut(null, 10));
   }
+
+  @Test
+  void textsFromKafkaAreOneLineInTheLog() {
+    assertEquals("a?ERROR forged?[0m", Texts.line("a\nERROR forged\u001b[0m"));
+  }
 }
