@@ -62,7 +62,7 @@ func (l *loop) isDrained(d *drain, now time.Time) bool {
 			if j.phase == phaseRunning && now.After(d.askAt) {
 				j.ask(&Stop{Kind: StopReleased})
 			}
-			if j.phase == phaseRunning && now.After(d.releaseAt) {
+			if j.phase == phaseReady || j.phase == phaseRunning && now.After(d.releaseAt) {
 				l.release(j)
 			}
 			isDrained = false

@@ -29,6 +29,8 @@ type stage struct {
 	handlers  map[string]*Handler
 	member    atomic.Bool
 	failWith  atomic.Pointer[error] // of the next records
+	onFailure func()
+	onPublish func()
 	offset    int64
 	stop      context.CancelFunc
 	ended     chan struct{}
@@ -99,12 +101,18 @@ func (s *stage) TryProduce(ctx context.Context, record *kgo.Record, promise func
 			return
 		}
 		if err := s.failWith.Load(); err != nil && record.Topic == responses {
+			if s.onFailure != nil {
+				s.onFailure()
+			}
 			promise(record, *err)
 			return
 		}
 		s.mu.Lock()
 		s.published = append(s.published, record)
 		s.mu.Unlock()
+		if s.onPublish != nil {
+			s.onPublish()
+		}
 		promise(record, nil)
 	}()
 }

@@ -41,6 +41,9 @@ func (l *loop) consume(record *kgo.Record) {
 
 // admit makes a request a job that waits for the ledger, unless the same job is here already.
 func (l *loop) admit(j *job) {
+	if j.partition.leaving {
+		return // the next owner of the partition has it
+	}
 	if l.finished.has(j.id) {
 		j.partition.offsets.finish(j.record.Offset)
 		return

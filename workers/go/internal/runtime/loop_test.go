@@ -297,3 +297,46 @@ func TestAJobTypeHasItsOwnConcurrency(t *testing.T) {
 		s.wantStates(other, accepted)
 	})
 }
+
+func TestAJobThatWasAcceptedInDoubtStartsLater(t *testing.T) {
+	onStage(t, 1, func(s *stage) {
+		calls := 0
+		s.handlers["t"] = &Handler{Run: func(context.Context, *Call) Outcome { calls++; return Outcome{} }}
+		s.onPublish = func() { s.member.Store(false) } // frozen when ACCEPTED was acknowledged
+		id := s.submit("t")
+		s.wantStates(id, accepted)
+		if calls != 0 {
+			t.Error("the job has started")
+		}
+		s.onPublish = nil
+		s.member.Store(true)
+		s.settle()
+		s.wantStates(id, accepted, succeeded)
+	})
+}
+
+func TestAResultThatIsTooLargeFailsTheJob(t *testing.T) {
+	onStage(t, 1, func(s *stage) {
+		s.handlers["t"] = &Handler{Run: func(context.Context, *Call) Outcome {
+			var tooLarge error = kerr.MessageTooLarge
+			s.failWith.Store(&tooLarge)
+			return Outcome{Result: []byte("{}"), ResultType: protocol.MediaTypeJSON}
+		}}
+		s.onFailure = func() { s.failWith.Store(nil) }
+		id := s.submit("t")
+		s.wantStates(id, accepted, failure)
+		if kind := s.events(id)[1].Error.Type; kind != "result_too_large" {
+			t.Errorf("the error is %s", kind)
+		}
+	})
+}
+
+func TestAResultThatIsNoJSONFailsTheJobInJSON(t *testing.T) {
+	onStage(t, 1, func(s *stage) {
+		s.handlers["t"] = &Handler{Run: func(context.Context, *Call) Outcome {
+			return Outcome{Result: []byte(`{"half":`), ResultType: protocol.MediaTypeJSON}
+		}}
+		id := s.submit("t")
+		s.wantStates(id, accepted, failure)
+	})
+}

@@ -3,7 +3,9 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"kafkabridge/internal/protocol"
@@ -69,8 +71,9 @@ func (l *loop) accepted(j *job, err error) {
 
 // startReady starts accepted jobs that had to wait until the group confirmed the membership.
 func (l *loop) startReady() {
-	for j := range l.ready {
-		delete(l.ready, j)
+	waiting := slices.Collect(maps.Keys(l.ready))
+	clear(l.ready)
+	for _, j := range waiting {
 		if j.phase == phaseReady {
 			l.start(j)
 		}
@@ -79,7 +82,7 @@ func (l *loop) startReady() {
 
 // start calls the handler of an accepted job, unless it has ended while it waited.
 func (l *loop) start(j *job) {
-	if !l.services.lease.IsValid() {
+	if !j.reporter.mayPublish() {
 		l.ready[j] = struct{}{} // later, or never: the group may have given the job to another worker
 		return
 	}
@@ -104,14 +107,30 @@ func (l *loop) start(j *job) {
 	l.log.Info("Job started", "job", j.request.CorrelationID, "job_type", j.request.JobType, "delivery", call.Delivery)
 	timer := l.watchDeadline(j)
 	go func() {
+		defer timer.Stop()
+		if !call.reporter.mayPublish() { // the process may have been frozen since the check above
+			l.mailbox.post(func() { l.postpone(j) })
+			return
+		}
 		began := time.Now()
 		outcome := run(ctx, handler, call)
-		timer.Stop()
 		l.mailbox.post(func() {
 			l.returned(j, outcome, time.Since(began))
 			cancel(nil)
 		})
 	}()
+}
+
+// postpone takes back that a job has started: its handler was not called.
+func (l *loop) postpone(j *job) {
+	j.cancel(nil)
+	j.cancel, j.stop = nil, nil
+	if j.phase != phaseRunning {
+		l.slots.free(j) // it is given back or abandoned
+		return
+	}
+	j.phase = phaseReady
+	l.ready[j] = struct{}{}
 }
 
 func (l *loop) watchDeadline(j *job) *time.Timer {
