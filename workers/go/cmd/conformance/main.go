@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"kafkabridge"
 )
 
@@ -44,6 +46,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	settings.Kafka = append(settings.Kafka, kgo.Balancers(unhurried{kgo.CooperativeStickyBalancer()}))
 	worker, err := kafkabridge.New(settings)
 	if err != nil {
 		log.Fatal(err)

@@ -96,7 +96,7 @@ func (s *service) options(connected <-chan struct{}) []kgo.Opt {
 			then(partitions[topic])
 		}
 	}
-	return append(s.kafka.Options[:len(s.kafka.Options):len(s.kafka.Options)],
+	return append([]kgo.Opt{
 		kgo.ConsumerGroup(s.kafka.Group),
 		kgo.ConsumeTopics(topic),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
@@ -115,7 +115,7 @@ func (s *service) options(connected <-chan struct{}) []kgo.Opt {
 		kgo.OnPartitionsLost(callback(func(p []int32) { s.loop.lost(p) })),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // murmur2, as Java's client
 		kgo.ProducerLinger(0),
-	)
+	}, s.kafka.Options...)
 }
 
 // TryProduce publishes a record.
