@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 import java.util.function.BooleanSupplier;
+import java.util.function.LongSupplier;
 import kafkabridge.protocol.Encoding;
 import kafkabridge.protocol.JobRequest;
 import kafkabridge.protocol.JobState;
@@ -30,11 +31,12 @@ final class JobEvents {
   private final int delivery;
   private final Publisher publisher;
   private final BooleanSupplier mayPublish;
+  private final LongSupplier nanoTime;
   private final byte[] key;
   private final long heartbeatNanos;
 
   private long sequence;
-  private long sentAt = System.nanoTime();
+  private long sentAt;
   private String externalId;
   private Progress progress;
   private String message;
@@ -55,7 +57,8 @@ final class JobEvents {
       long sequence,
       String externalId,
       Publisher publisher,
-      BooleanSupplier mayPublish) {
+      BooleanSupplier mayPublish,
+      LongSupplier nanoTime) {
     this.request = incoming.request();
     this.encoding = incoming.encoding();
     this.trace = incoming.trace();
@@ -65,6 +68,8 @@ final class JobEvents {
     this.externalId = externalId;
     this.publisher = publisher;
     this.mayPublish = mayPublish;
+    this.nanoTime = nanoTime;
+    this.sentAt = nanoTime.getAsLong();
     this.key = request.correlationId().getBytes(StandardCharsets.UTF_8);
     // Half of the interval, looked at in each quarter (Heartbeats): no gap is longer than three.
     this.heartbeatNanos = request.heartbeatIntervalMs() * 1_000_000L / 2;
@@ -96,7 +101,7 @@ final class JobEvents {
 
   /** Publish RUNNING, if the last event is not a recent one. */
   synchronized void heartbeat() {
-    boolean isDue = heartbeatNanos > 0 && System.nanoTime() - sentAt >= heartbeatNanos;
+    boolean isDue = heartbeatNanos > 0 && nanoTime.getAsLong() - sentAt >= heartbeatNanos;
     if (isDue || isReportDue()) {
       tell();
     }
@@ -110,7 +115,7 @@ final class JobEvents {
   }
 
   private boolean isReportDue() {
-    return hasReport && System.nanoTime() - sentAt >= REPORT_NANOS;
+    return hasReport && nanoTime.getAsLong() - sentAt >= REPORT_NANOS;
   }
 
   /** Note a report; it is published now, or with the next event if the last one is recent. */
@@ -169,7 +174,7 @@ final class JobEvents {
       throws UnreadableMessageException {
     byte[] value = MessageCodec.STATUS_EVENT.encode(event, encoding);
     sequence++;
-    sentAt = System.nanoTime();
+    sentAt = nanoTime.getAsLong();
     return Publisher.event(request.responseTopic(), key, value, encoding, trace);
   }
 

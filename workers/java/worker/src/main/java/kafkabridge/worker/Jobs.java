@@ -583,7 +583,8 @@ final class Jobs implements AutoCloseable {
         sequence,
         job.history.externalId(),
         services.publisher(),
-        () -> mayPublish(job));
+        () -> mayPublish(job),
+        System::nanoTime);
   }
 
   private ScheduledFuture<?> lookAfter(Job job) {

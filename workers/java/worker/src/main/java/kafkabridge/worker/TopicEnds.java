@@ -25,7 +25,7 @@ final class TopicEnds {
   /** The partitions of a topic; empty if it does not exist. */
   Set<TopicPartition> partitions(String topic) throws InterruptedException {
     try {
-      var description = wait(admin.describeTopics(Set.of(topic)).topicNameValues().get(topic));
+      var description = answerOf(admin.describeTopics(Set.of(topic)).topicNameValues().get(topic));
       return description.partitions().stream()
           .map(each -> new TopicPartition(topic, each.partition()))
           .collect(Collectors.toSet());
@@ -68,7 +68,7 @@ final class TopicEnds {
   private Map<TopicPartition, Long> offsets(Set<TopicPartition> partitions, OffsetSpec spec)
       throws InterruptedException {
     var answer =
-        wait(
+        answerOf(
             admin
                 .listOffsets(partitions.stream().collect(Collectors.toMap(p -> p, p -> spec)))
                 .all());
@@ -77,7 +77,7 @@ final class TopicEnds {
     return offsets;
   }
 
-  private static <T> T wait(KafkaFuture<T> future) throws InterruptedException {
+  private static <T> T answerOf(KafkaFuture<T> future) throws InterruptedException {
     try {
       return future.get();
     } catch (ExecutionException error) {

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
 import kafkabridge.protocol.Encoding;
 import kafkabridge.protocol.JobRequest;
 import kafkabridge.protocol.JobState;
@@ -27,6 +28,7 @@ class JobEventsTest {
       new MockProducer<>(true, null, new ByteArraySerializer(), new ByteArraySerializer());
   private final Publisher publisher = new Publisher(producer, "dead-letters");
   private final AtomicBoolean mayPublish = new AtomicBoolean(true);
+  private final AtomicLong now = new AtomicLong();
 
   private JobEvents events(Encoding encoding) throws Exception {
     JobRequest request =
@@ -48,7 +50,8 @@ class JobEventsTest {
         new ConsumerRecord<>(
             "requests", 0, 0, request.correlationId().getBytes(StandardCharsets.UTF_8), value);
     record.headers().add("traceparent", "00-1-2-01".getBytes(StandardCharsets.UTF_8));
-    return new JobEvents(Incoming.of(record), "worker", 1, 0, null, publisher, mayPublish::get);
+    return new JobEvents(
+        Incoming.of(record), "worker", 1, 0, null, publisher, mayPublish::get, now::get);
   }
 
   private List<StatusEvent> published() throws Exception {
@@ -98,6 +101,28 @@ class JobEventsTest {
     mayPublish.set(true);
     events.tell();
     assertEquals("batch-1", published().get(0).externalId());
+  }
+
+  @Test
+  void heartbeatsComeAfterHalfAnInterval() throws Exception {
+    JobEvents events = events(Encoding.AVRO);
+    now.addAndGet(4_999_000_000L);
+    events.heartbeat();
+    assertTrue(producer.history().isEmpty());
+    now.addAndGet(1_000_000);
+    events.heartbeat();
+    assertEquals(JobState.RUNNING, published().get(0).state());
+  }
+
+  @Test
+  void reportsAreSentTwiceASecond() throws Exception {
+    JobEvents events = events(Encoding.AVRO);
+    for (int done = 1; done <= 10; done++) {
+      now.addAndGet(100_000_000);
+      events.report(new Progress(done, 10.0, null), null);
+    }
+    assertEquals(
+        List.of(5.0, 10.0), published().stream().map(each -> each.progress().completed()).toList());
   }
 
   @Test
