@@ -38,7 +38,7 @@ from .caller import OddCaller
 HERE = Path(__file__).parent
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "30"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
-HONEST_SECONDS = 120.0
+HONEST_SECONDS = 300.0
 """How long a run of honest jobs may take on a busy machine; quiet, it takes 15 s."""
 ODD_SECONDS = 180.0
 """How long tasks may take whose end cannot be read: their time-outs, and a margin."""
