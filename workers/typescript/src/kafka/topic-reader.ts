@@ -26,11 +26,14 @@ interface Bounds {
 /** A consumer that is assigned the partitions of one topic at a time. */
 export class TopicReader {
   readonly #consumer: Kafka.KafkaConsumer;
+  /** Asks for offsets: a client that is `read_committed` would hear of the last stable ones. */
+  readonly #asking: Kafka.KafkaConsumer;
   /** By partition, the offset up to which all was read. */
   readonly #positions = new Map<number, number>();
 
-  private constructor(consumer: Kafka.KafkaConsumer) {
+  private constructor(consumer: Kafka.KafkaConsumer, asking: Kafka.KafkaConsumer) {
     this.#consumer = consumer;
+    this.#asking = asking;
     consumer.on("partition.eof", ({ partition, offset }) => {
       this.#reached(partition, offset);
     });
@@ -45,9 +48,13 @@ export class TopicReader {
     const consumer = new Kafka.KafkaConsumer(readerProperties(properties, name), {
       "auto.offset.reset": "earliest",
     });
-    await connect(consumer);
+    const asking = new Kafka.KafkaConsumer(
+      { ...readerProperties(properties, name), "isolation.level": "read_uncommitted" },
+      {},
+    );
+    await Promise.all([connect(consumer), connect(asking)]);
     waitForFirst(consumer, WAIT_MS);
-    return new TopicReader(consumer);
+    return new TopicReader(consumer, asking);
   }
 
   #reached(partition: number, offset: number): void {
@@ -85,7 +92,7 @@ export class TopicReader {
   }
 
   async #allBounds(topic: string): Promise<Map<number, Bounds>> {
-    const count = await partitionCount(this.#consumer, topic);
+    const count = await partitionCount(this.#asking, topic);
     if (count === 0) throw new TopicMissingError(`there is no topic ${topic}`);
     const bounds = Array.from({ length: count }, (_, partition) => this.#bounds(topic, partition));
     return new Map((await Promise.all(bounds)).entries());
@@ -93,7 +100,7 @@ export class TopicReader {
 
   async #bounds(topic: string, partition: number): Promise<Bounds> {
     return await new Promise((resolve, reject) => {
-      this.#consumer.queryWatermarkOffsets(topic, partition, ANSWER_MS, (error, offsets) => {
+      this.#asking.queryWatermarkOffsets(topic, partition, ANSWER_MS, (error, offsets) => {
         if (error as unknown) reject(kafkaError(error));
         else resolve({ first: offsets.lowOffset, end: offsets.highOffset });
       });
@@ -128,7 +135,7 @@ export class TopicReader {
   ): Promise<Map<number, number>> {
     const asked = partitions.map((partition) => ({ topic, partition, offset: time }));
     const found = await new Promise<Kafka.TopicPartitionOffset[]>((resolve, reject) => {
-      this.#consumer.offsetsForTimes(asked, ANSWER_MS, (error, offsets) => {
+      this.#asking.offsetsForTimes(asked, ANSWER_MS, (error, offsets) => {
         if (error as unknown) reject(kafkaError(error));
         else resolve(offsets);
       });
@@ -156,7 +163,7 @@ export class TopicReader {
 
   /** Follows all partitions of a topic, also those that it has got meanwhile. */
   async #assignAll(topic: string): Promise<void> {
-    const count = await partitionCount(this.#consumer, topic);
+    const count = await partitionCount(this.#asking, topic);
     if (count === 0) throw new TopicMissingError(`there is no topic ${topic}`);
     this.#consumer.assign(
       Array.from({ length: count }, (_, partition) => ({
@@ -182,7 +189,7 @@ export class TopicReader {
 
   /** Disconnects. */
   async close(): Promise<void> {
-    await disconnect(this.#consumer);
+    await Promise.all([disconnect(this.#consumer), disconnect(this.#asking)]);
   }
 }
 
