@@ -165,6 +165,7 @@ def _is_passing(error: ck.KafkaError) -> bool:
         ck.KafkaError.LEADER_NOT_AVAILABLE,
         ck.KafkaError.FENCED_LEADER_EPOCH,
         ck.KafkaError.UNKNOWN_LEADER_EPOCH,
+        ck.KafkaError._NOENT,  # noqa: SLF001  "No leaders found": no partition of them has one
     }
 
 

@@ -56,6 +56,7 @@ def ends(monkeypatch: pytest.MonkeyPatch, *failures: int) -> list[int]:
     [
         ck.KafkaError.NOT_LEADER_FOR_PARTITION,
         ck.KafkaError.LEADER_NOT_AVAILABLE,
+        ck.KafkaError._NOENT,
         ck.KafkaError.FENCED_LEADER_EPOCH,
         ck.KafkaError.UNKNOWN_LEADER_EPOCH,
     ],
