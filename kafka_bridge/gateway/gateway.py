@@ -55,7 +55,6 @@ class Gateway:
         if config.callbacks is not None and self._channel is not None:
             self.worker.callback_topic = config.callbacks.topic
             self.worker.metric_sources.append(self._callback_counts)
-            self.worker.lifespan.context = partial(self._receive_callbacks, self._channel)
         for job_type, job in config.jobs.items():
             if isinstance(job, HttpJob):
                 self._serve(job_type, job)
@@ -89,6 +88,8 @@ class Gateway:
         :raises KafkaError: Kafka cannot be used, and waiting would not help
         :raises RuntimeError: the callback server stopped unexpectedly
         """
+        if self._channel is not None:  # not before: run_job() has no callbacks
+            self.worker.lifespan.context = partial(self._receive_callbacks, self._channel)
         self.worker.run(on_ready=on_ready, configure_logging=configure_logging)
 
     def _receive_callbacks(
