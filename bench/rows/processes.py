@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.measure import Result, Round, Scale
 from bench.peers.cpu_work import SECONDS
-from bench.rows.worker import Stage, environment
+from bench.rows.worker import Stage, end_program, environment
 from bench.traffic import job_ids
 
 JOBS = 4
@@ -82,12 +82,7 @@ def _celery_worker(processes: int) -> Iterator[None]:
     try:
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_program(process)
 
 
 def _celery_times(app: Any, count: int) -> list[float]:

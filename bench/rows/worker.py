@@ -59,6 +59,16 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
     return [*quick, _memory(servers, scale, say), _old_records(servers, scale, say)]
 
 
+def end_program(process: subprocess.Popen[bytes]) -> None:
+    """Send SIGTERM to a program, and SIGKILL if it goes on for 20 s."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class Stage:
     """Topics for one process, and the process."""
 
@@ -119,12 +129,7 @@ class Stage:
         try:
             yield psutil.Process(process.pid)
         finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end_program(process)
 
     def ends(self, count: int, *, any_reply: bool = False) -> list[ck.Message]:
         """Return the first event, and then the terminal events of ``count`` jobs as they arrive.

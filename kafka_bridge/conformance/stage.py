@@ -149,6 +149,15 @@ class Stage(Publisher):
             raise Unmet(f"the job to end as {state}", in_words(self.events(request)), end.record)
         return end
 
+    def ended_once(self, request: JobRequest) -> None:
+        """Check that a job that has ended has one terminal event.
+
+        :raises Unmet: it has more
+        """
+        events = self.events(request)
+        ends = [each for each in events if each.is_terminal]
+        expect(len(ends) == 1, "one terminal event", in_words(events), ends[-1].record)
+
     def running(self, request: JobRequest, seconds: float | None = None) -> None:
         """Wait until the handler of a job was called, as far as one can see.
 

@@ -1,4 +1,4 @@
-"""Who asks the board: the user that is logged in to Airflow."""
+"""The visitor of the board is the user that is logged in to Airflow."""
 
 from __future__ import annotations
 

@@ -71,16 +71,13 @@ class Executor:
             with self._lock:
                 is_idle = self._idle_threads > 0
                 self._idle_threads -= is_idle
-            if is_idle:
-                self._for_idle_threads.put(job)
-            elif not self._start_thread(job):
+            if not is_idle and not self._start_thread(job):
                 return
+            self._for_idle_threads.put(job)
 
     def _start_thread(self, job: InFlightJob) -> bool:
         # Daemon threads: a handler that never returns must not keep the process alive.
-        thread = threading.Thread(
-            target=self._work, args=(job,), name="kafka-bridge-job", daemon=True
-        )
+        thread = threading.Thread(target=self._work, name="kafka-bridge-job", daemon=True)
         try:
             thread.start()
         except RuntimeError as error:
@@ -136,10 +133,18 @@ class Executor:
         with self._lock:
             self._all_begun.wait_for(lambda: not self._waiting, seconds)
 
-    def _work(self, job: InFlightJob) -> None:
-        while True:
+    def _work(self) -> None:
+        while True:  # without a name for the job: a thread that waits keeps none alive
+            self._run_from(self._for_idle_threads.get())
+            with self._lock:
+                self._idle_threads += 1
+
+    def _run_from(self, first: InFlightJob) -> None:
+        job: InFlightJob | None = first
+        del first
+        while job is not None:
             self._run(job)
-            job = self._next() or self._wait_for_job()
+            job = self._next()
 
     def _run(self, job: InFlightJob) -> None:
         failure: BaseException | None = None
@@ -148,11 +153,6 @@ class Executor:
         except BaseException as error:
             failure = error
         self._end(job, failure)
-
-    def _wait_for_job(self) -> InFlightJob:
-        with self._lock:
-            self._idle_threads += 1
-        return self._for_idle_threads.get()
 
     def _end_async(self, job: InFlightJob, done: Future[None]) -> None:
         self._end(job, done.exception())

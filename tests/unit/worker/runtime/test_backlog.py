@@ -35,12 +35,13 @@ def backlog_of(*jobs: InFlightJob) -> Backlog:
 
 def test_waiting_jobs_are_counted_by_type_with_the_oldest() -> None:
     """In all lanes, and those that are not decided yet."""
-    found = backlog_of(job(1), job(2, "narrow"), job(3))
-    late = job(4)
-    late.request = replace(late.request, created_at=late.request.created_at - timedelta(hours=1))
+    narrow, late = job(2, "narrow"), job(4)
+    found = backlog_of(job(1), narrow, job(3))
+    hour_ago = late.request.created_at - timedelta(hours=1)
+    late.request = replace(late.request, created_at=hour_ago)
     found.undecided.append(late)
-    usual = job(5).request.created_at
-    assert found.waiting() == {"a.job": (3, usual - timedelta(hours=1)), "narrow": (1, usual)}
+    made = narrow.request.created_at
+    assert found.waiting() == {"a.job": (3, hour_ago), "narrow": (1, made)}
 
 
 def offsets(backlog: Backlog) -> list[int]:

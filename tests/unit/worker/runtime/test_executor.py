@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -230,3 +231,22 @@ def test_job_without_a_thread_waits_until_the_system_has_one(
     executor.start_waiting()
     eventually(lambda: len(ended) == len(jobs), "all have ended")
     assert [hall.end_of(job).state for job in jobs] == [S.SUCCEEDED] * 3
+
+
+def test_thread_that_waits_keeps_no_job_alive(hall: Hall, eventually: Eventually) -> None:
+    """Neither its last job, with the payload, nor the one that it was started with."""
+    ids = [hall.first.correlation_id, hall.submit(lambda _: None).correlation_id]
+    hall.gate.set()
+    eventually(lambda: len(hall.ended) == 2, "both jobs have ended")
+    del hall.first
+    hall.ended.clear()
+
+    def is_free() -> bool:
+        left = [each for each in gc.get_objects() if isinstance(each, InFlightJob)]
+        return not [each for each in left if each.correlation_id in ids]
+
+    gc.disable()
+    try:
+        eventually(is_free, "both jobs are freed")
+    finally:
+        gc.enable()
