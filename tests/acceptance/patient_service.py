@@ -61,3 +61,11 @@ def first_fails(job: JobContext) -> int:
     if job.attempt == 1:
         raise ApplicationError("the disk is full", type="disk_full", retryable=True)
     return job.attempt
+
+
+@worker.job("patient.waits_at_last")
+def waits_at_last(job: JobContext) -> None:
+    """Fail at the first attempt, and wait to be stopped at the next one."""
+    if job.attempt == 1:
+        raise ApplicationError("the disk is full", type="disk_full", retryable=True)
+    job.sleep(LONGEST)

@@ -5,6 +5,7 @@ All runs begin at once: each waits for something else, and most wait most of the
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ import pytest
 from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.codec import encode
+from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobState, StatusEvent, utc_now
 from kafka_bridge.protocol.topics import RESPONSE_TOPIC
 from kafka_bridge.testing.local_airflow import Component, LocalAirflow
@@ -28,7 +30,7 @@ GIVEN_UP = "Trigger reassigned to another triggerer"
 """What Airflow says since 3.4, and then does not ask the trigger."""
 UNHEARD = ("silent", "nobody")
 """What these ask for, no worker takes."""
-TIMED_OUT = ("overdue", *UNHEARD)
+TIMED_OUT = ("overdue", "stalled", "out_of_time", *UNHEARD)
 DAGS = (
     *TIMED_OUT,  # they take longest
     "dies_before_deferral",
@@ -252,6 +254,34 @@ def test_job_that_runs_too_long_is_cancelled_and_fails_its_task(runs: dict[str, 
     (reason,) = run.reasons(request)
     assert reason is not None
     assert reason.startswith("deadline_exceeded: the job ran longer than 5 s")
+
+
+def test_job_that_reports_nothing_new_is_cancelled_and_fails_its_task(runs: dict[str, Run]) -> None:
+    """Its worker's heartbeats arrive, but prove no progress."""
+    run = runs["stalled"]
+    request = run.until_at_work()
+    assert run.wait() == "failed"
+    words = r"no_progress: worker \S+ lives, but has reported nothing new for 2 s"
+    assert re.search(f"KafkaJobTimedOut: {words}", run.log())
+    assert run.until_ended(request) is JobState.CANCELLED
+    (reason,) = run.reasons(request)
+    assert re.fullmatch(words, str(reason))
+
+
+def test_time_of_all_tries_bounds_a_retry_and_ends_the_retries(
+    runs: dict[str, Run], airflow: LocalAirflow
+) -> None:
+    """The second job has only the time that the first has left, and no third one follows."""
+    run = runs["out_of_time"]
+    assert run.wait() == "failed"
+    first, second = run.requests()
+    assert first.deadline == second.deadline is not None
+    (end,) = [event for event in run.events(second) if event.state in TERMINAL]
+    assert (end.state, end.error and end.error.type) == (JobState.FAILED, "deadline_exceeded")
+    words = f"Job {second.correlation_id} is not retried: schedule_to_close_timeout has passed"
+    assert words in run.log(2)
+    (task,) = airflow.task_instances(run.dag_id, run.run_id)
+    assert task["try_number"] == 2
 
 
 def test_task_of_a_silent_worker_fails_and_its_job_is_cancelled(runs: dict[str, Run]) -> None:

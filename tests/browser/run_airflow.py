@@ -11,18 +11,23 @@ from pathlib import Path
 from kafka_bridge.testing.local_airflow import Component, LocalAirflow
 
 SOURCE = "browser-tests"
-USERS = {"ann": "admin", "vic": "viewer"}
+USERS = {"ann": "admin", "vic": "viewer", "tim": "user"}
 
 
 def run(home: Path, servers: str) -> None:
     """Run it in a new folder, with a connection to these brokers."""
+    here = Path(__file__).parent
     airflow = LocalAirflow(
         home,
-        Path(__file__).parent / "dags",
+        here / "dags",
         connections={
             "kafka_default": {"conn_type": "kafka", "extra": {"bootstrap.servers": servers}}
         },
-        env={"AIRFLOW__KAFKA_BRIDGE__SOURCE": SOURCE},
+        env={
+            "AIRFLOW__KAFKA_BRIDGE__SOURCE": SOURCE,
+            "AIRFLOW__CORE__AUTH_MANAGER": "team_auth_manager.TeamAuthManager",
+            "PYTHONPATH": str(here),
+        },
         users=USERS,
         without=[Component.TRIGGERER],
     )

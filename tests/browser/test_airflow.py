@@ -46,8 +46,8 @@ def url(broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def logins(chromium: Browser, url: str) -> dict[str, Any]:
-    """Log two users in."""
-    return {user: login_of(chromium, url, user) for user in ("ann", "vic")}
+    """Log three users in."""
+    return {user: login_of(chromium, url, user) for user in ("ann", "vic", "tim")}
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,13 @@ def ann(chromium: Browser, faults: Faults, logins: dict[str, Any]) -> Iterator[P
 def vic(chromium: Browser, faults: Faults, logins: dict[str, Any]) -> Iterator[Page]:
     """Give a new page of a user that may read everything of DAGs, and change nothing."""
     with watched_page(chromium, faults, storage_state=logins["vic"]) as found:
+        yield found
+
+
+@pytest.fixture
+def tim(chromium: Browser, faults: Faults, logins: dict[str, Any]) -> Iterator[Page]:
+    """Give a new page of a user that may change DAGs, except one: that is another team's."""
+    with watched_page(chromium, faults, storage_state=logins["tim"]) as found:
         yield found
 
 
@@ -207,6 +214,27 @@ def test_viewer_sees_a_job_without_a_button_and_is_refused(
     expect(board.get_by_role("button", name="Cancel the job …")).to_have_count(0)
     assert board.locator("body").evaluate(CANCEL, job) == 403
     expect(board.locator(".title .state")).to_have_text("running")
+    faults.forgive_refusals()
+
+
+def test_user_without_permission_for_a_dag_sees_and_changes_nothing_of_it(
+    tim: Page, airflow: Airflow, faults: Faults
+) -> None:
+    """On the page and in the API, a job of another team's DAG is as one that does not exist."""
+    hidden = airflow.until_job_runs("steps", RUN)
+    airflow.until_task_is("success", "echo", RUN)
+    board = f"{airflow.url}/kafka-bridge"
+    tim.goto(f"{board}/?view=jobs")
+    expect(tim.locator(".row", has_text="echo").first).to_be_visible()
+    expect(tim.locator(".row", has_text="steps")).to_have_count(0)
+    listed = tim.request.get(f"{board}/api/jobs").json()["jobs"]
+    assert {each["task"]["dag_id"] for each in listed} == {"echo", "fails"}
+    assert tim.request.get(f"{board}/api/jobs/{hidden}").status == 404
+    assert tim.locator("body").evaluate(CANCEL, hidden) == 404
+    tim.goto(f"{board}/?job={hidden}")
+    expect(tim.get_by_role("alert")).to_contain_text("There is no such job")
+    expect(tim.get_by_role("button", name="Cancel the job …")).to_have_count(0)
+    assert airflow.until_job_runs("steps", RUN) == hidden
     faults.forgive_refusals()
 
 
