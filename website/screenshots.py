@@ -1,4 +1,4 @@
-"""Takes the pictures of the demo, of its task's log in Airflow and of the board.
+"""Takes the pictures of the demo, of its task in Airflow and of the board.
 
 ``make screenshots`` runs ``make demo KEEP=1`` as a user would, and opens pages in the Chromium of
 the system. ``python -m website.screenshots board`` takes those of the board only.
@@ -33,6 +33,7 @@ PRINTED_ROOT = "~/kafka-bridge"
 ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)/dags/(\w+)")
 LAST_LINE = "Ctrl-C"
 TASK = "audit"
+TAB = "Kafka job"
 
 
 class DemoFailed(Exception):
@@ -42,7 +43,7 @@ class DemoFailed(Exception):
 def main(pictures: Collection[str] = ("demo", "board")) -> None:
     """Take the pictures.
 
-    :param pictures: ``demo``: its output and its task's log; ``board``: a list and a failed job
+    :param pictures: ``demo``: its output, its task's log and job; ``board``: a list and a failed job
     :raises DemoFailed: the demo did not run to its end
     """
     with sync_playwright() as playwright:
@@ -52,7 +53,9 @@ def main(pictures: Collection[str] = ("demo", "board")) -> None:
                 save_terminal(printed, IMAGES / "demo.svg")
                 found = ADDRESS.search(printed)
                 assert found is not None  # noqa: S101  running_demo has waited for it
-                save_task_log(browser, found[1], found[2], IMAGES / "task-log.png")
+                task = _task_page(browser, found[1], found[2])
+                save_task_log(task, IMAGES / "task-log.png")
+                save_tab(task, IMAGES / "board-in-airflow.png")
         if "board" in pictures:
             save_board(browser)
         browser.close()
@@ -92,13 +95,17 @@ def save_terminal(printed: str, file: Path) -> None:
     file.write_text(WEB_FONT.sub("", picture), encoding="utf-8")
 
 
-def save_task_log(browser: Browser, address: str, dag: str, file: Path) -> None:
-    """Save a picture of the page in Airflow that has the log of the DAG's last task."""
-    page = _page(browser, 770)
-    page.goto(f"{address}/dags/{dag}")
-    page.goto(f"{address}/dags/{dag}/runs/{_last_run(page, address, dag)}/tasks/{TASK}")
-    page.get_by_text("SUCCEEDED").first.wait_for()
-    page.screenshot(path=file)
+def save_task_log(task: Page, file: Path) -> None:
+    """Save a picture of Airflow's page of a task: its log."""
+    task.get_by_text("SUCCEEDED").first.wait_for()
+    task.screenshot(path=file)
+
+
+def save_tab(task: Page, file: Path) -> None:
+    """Save a picture of the tab that the board has at Airflow's page of a task."""
+    task.get_by_role("link", name=TAB, exact=True).click()
+    task.frame_locator(f"iframe[title='{TAB}']").get_by_text("succeeded").first.wait_for()
+    task.screenshot(path=file)
 
 
 def save_board(browser: Browser) -> None:
@@ -117,6 +124,14 @@ def _page(browser: Browser, height: int) -> Page:
     viewport = {"width": 1280, "height": height}
     page = browser.new_page(viewport=viewport, color_scheme="light", locale="en-GB")
     page.set_default_timeout(PAGE_SECONDS * 1000)
+    return page
+
+
+def _task_page(browser: Browser, address: str, dag: str) -> Page:
+    """Open Airflow's page of the task in the DAG's last run."""
+    page = _page(browser, 770)
+    page.goto(f"{address}/dags/{dag}")
+    page.goto(f"{address}/dags/{dag}/runs/{_last_run(page, address, dag)}/tasks/{TASK}")
     return page
 
 
