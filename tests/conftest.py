@@ -54,7 +54,7 @@ settings.register_profile("any-machine", deadline=None)
 settings.register_profile("everyday", deadline=None, max_examples=20)
 settings.load_profile("any-machine")
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 240.0
 """How long a test waits for what must happen: long, because a busy machine is no fault."""
 REAL_BROKER_FIXTURES = {"real_broker", "private_broker", "kafka_jars"}
 UNIT_FOLDERS = [Path(__file__).parent / name for name in ("unit", "contract")]

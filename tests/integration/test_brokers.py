@@ -156,7 +156,7 @@ def test_the_command_prints_its_address_and_ends_cleanly(number: signal.Signals)
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize("kind", ["embedded", "apache"])
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("apache", marks=pytest.mark.long)])
 def test_the_command_listens_on_the_port_that_was_chosen(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
@@ -242,6 +242,7 @@ def test_the_command_outlives_the_shell_that_started_it(eventually: Eventually) 
         eventually(lambda: gone(pid), "the broker ends by SIGTERM")
 
 
+@pytest.mark.long
 def test_no_java_process_outlives_a_killed_command(
     kafka_jars: None, eventually: Eventually
 ) -> None:
@@ -274,6 +275,7 @@ def test_data_and_address_survive_a_kill(
     assert sorted(consume(address, topic, unique_name("group"), 2)) == ["after", "before"]
 
 
+@pytest.mark.long
 def test_a_paused_broker_hangs_and_a_stopped_one_refuses(
     private_broker: ApacheKafka, eventually: Eventually
 ) -> None:

@@ -122,6 +122,7 @@ def family(tmp_path: Path) -> ManagedProcess:
     )
 
 
+@pytest.mark.long
 def test_task_reads_connection_and_returns_xcom(airflow: LocalAirflow, tmp_path: Path) -> None:
     """Tasks and triggers see the connections handed in; XComs and logs come back as written."""
     ready = tmp_path / "ready"
@@ -141,6 +142,7 @@ def test_task_reads_connection_and_returns_xcom(airflow: LocalAirflow, tmp_path:
     assert f"Waiting for {ready}" in waited, "a trigger's lines belong to its task's log"
 
 
+@pytest.mark.long
 def test_failing_task_shows_its_error(airflow: LocalAirflow) -> None:
     """A task's exception and its cause can be read from its log."""
     run_id = airflow.trigger("harness_failing")
@@ -183,6 +185,7 @@ def test_killed_triggerer_resumes_its_triggers(airflow: LocalAirflow, tmp_path: 
     assert airflow.xcom("harness", run_id, "wait")["text"] == "after the crash"
 
 
+@pytest.mark.long
 def test_frozen_scheduler_continues_when_it_is_thawed(airflow: LocalAirflow) -> None:
     """A frozen scheduler starts nothing; the wait says what it waited for; thawed, it goes on."""
     airflow.pause(Component.SCHEDULER)
@@ -195,6 +198,7 @@ def test_frozen_scheduler_continues_when_it_is_thawed(airflow: LocalAirflow) -> 
     assert airflow.wait_for_run("harness_failing", run_id, RUN_SECONDS) == "failed"
 
 
+@pytest.mark.long
 def test_every_component_listens_on_loopback_only(airflow: LocalAirflow) -> None:
     """No process of Airflow has a socket that can be reached from outside."""
     members = [p for c in Component for p in living_members(airflow.session(c))]

@@ -217,6 +217,7 @@ def test_programs_end_with_the_fault_as_one_line(broker: SecuredKafka, command: 
             process.kill()
 
 
+@pytest.mark.long
 def test_too_few_in_sync_replicas_are_named(
     kafka_cluster: KafkaCluster, unique_name: Callable[[str], str]
 ) -> None:

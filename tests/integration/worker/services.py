@@ -157,7 +157,7 @@ def patient(job: JobContext) -> None:
     """Sleep until told to stop; note why."""
     note("started", job)
     try:
-        job.sleep(120)
+        job.sleep(3600)
     finally:
         note(f"stopped-{job.stop_reason}", job)
 
@@ -179,7 +179,7 @@ async def patient_async(job: JobContext) -> None:
     """Await until cancelled; note why."""
     note("started", job)
     try:
-        await asyncio.sleep(120)
+        await asyncio.sleep(3600)
     finally:
         note(f"stopped-{job.stop_reason}", job)
 
