@@ -49,9 +49,9 @@ class HandoverHeartbeats:
         return len(self._by_job)
 
     def add(self, job: InFlightJob, reporter: JobReporter) -> None:
-        """Publish heartbeats of a job from now on."""
-        if job.correlation_id in self._by_job:
-            return  # its request was published twice
+        """Publish heartbeats of a job from now on, if its sender wants any."""
+        if not job.request.heartbeat_interval_ms or job.correlation_id in self._by_job:
+            return  # in the second case, its request was published twice
         each = self._by_job[job.correlation_id] = _Handover(job, reporter, self._message)
         each.tick()
         self._heartbeats.add(each)

@@ -42,9 +42,9 @@ class Stage:
         """Look at it no more."""
         self.ticking.remove(ticking)
 
-    def job(self, partition: int = 0) -> InFlightJob:
+    def job(self, partition: int = 0, interval: float = INTERVAL) -> InFlightJob:
         """Return a job that waits for a slot."""
-        asked = request(heartbeat_interval_ms=int(INTERVAL * 1000))
+        asked = request(heartbeat_interval_ms=int(interval * 1000))
         return queued_job(
             replace(asked, correlation_id=new_correlation_id()),
             partition=Partition(partition, 1),
@@ -100,6 +100,12 @@ def test_task_gets_an_event_at_once_and_then_in_each_interval(
     clock.advance(0.2)
     stage.tick()
     assert stage.told[1:] == [(JobState.RUNNING, 2, 9, "x-1")]
+
+
+def test_job_whose_sender_wants_no_heartbeats_gets_none(stage: Stage) -> None:
+    """Not even the first one."""
+    stage.begin(stage.job(interval=0))
+    assert (stage.told, stage.ticking, len(stage.handover)) == ([], [], 0)
 
 
 def test_first_event_waits_until_membership_is_certain(stage: Stage, clock: FakeClock) -> None:

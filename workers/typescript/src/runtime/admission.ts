@@ -59,15 +59,15 @@ function failed(error: JobFailure, poison?: Error): Rejection {
 }
 
 function lateness({ expires_at, deadline }: JobRequest, now: number): JobFailure | undefined {
+  if (expires_at !== null && now > expires_at) {
+    return failure(ErrorType.expired, `${since("expiry", expires_at)} before a start`, true);
+  }
   if (deadline !== null && now > deadline) {
     return failure(
       ErrorType.deadlineExceeded,
       `${since("deadline", deadline)} before a start`,
       true,
     );
-  }
-  if (expires_at !== null && now > expires_at) {
-    return failure(ErrorType.expired, `${since("expiry", expires_at)} before a start`, true);
   }
   return undefined;
 }

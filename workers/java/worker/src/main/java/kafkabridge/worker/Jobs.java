@@ -230,15 +230,15 @@ final class Jobs implements AutoCloseable {
 
   private void admit(Job job) {
     Report refusal = job.tooLate();
-    if (refusal == null && job.request().payloadRef() != null) {
-      refusal =
-          Report.failed(
-              ErrorType.UNSUPPORTED_REFERENCE, "this worker does not fetch references", false);
-    }
     if (refusal == null && !handlers.containsKey(job.request().jobType())) {
       String known = handlers.keySet().stream().sorted().collect(Collectors.joining(", "));
       String message = "no handler of " + job.request().jobType() + "; there are " + known;
       refusal = Report.failed(ErrorType.UNKNOWN_JOB_TYPE, message, false);
+    }
+    if (refusal == null && job.request().payloadRef() != null) {
+      refusal =
+          Report.failed(
+              ErrorType.UNSUPPORTED_REFERENCE, "this worker does not fetch references", false);
     }
     if (refusal != null) {
       end(job, refusal);
