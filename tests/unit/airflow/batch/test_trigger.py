@@ -15,7 +15,7 @@ import pytest
 from kafka_bridge.airflow import KafkaJobBatchTrigger, kafka_access, resume_delay
 from kafka_bridge.airflow.batch import trigger as trigger_module
 from kafka_bridge.airflow.batch import wait as wait_module
-from kafka_bridge.airflow.triggerer import cancel, job_log
+from kafka_bridge.airflow.triggerer import cancel, job_log, log_budget
 from kafka_bridge.airflow.triggerer.timeouts import MARGIN_SECONDS
 from kafka_bridge.airflow.triggerer.waiter import JobNotice, Waiter
 from kafka_bridge.kafka.config import KafkaConfig
@@ -145,7 +145,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     for module in (wait_module, resume_delay):
         monkeypatch.setattr(module, "asyncio", threads)
     monkeypatch.setattr(job_log, "time", stand_in)
-    monkeypatch.setattr(wait_module, "PROCESS_BUDGET", job_log.LogBudget())
+    monkeypatch.setattr(log_budget, "time", stand_in)
+    monkeypatch.setattr(wait_module, "PROCESS_BUDGET", log_budget.LogBudget())
     monkeypatch.setattr(wait_module, "join_hub", stand_in.join_hub)
     monkeypatch.setattr(kafka_access, "kafka_config", {"mine": CONFIG}.get)
     monkeypatch.setattr(kafka_access, "cancel_all", stand_in.cancel_all)

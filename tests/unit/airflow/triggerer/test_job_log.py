@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kafka_bridge.airflow.triggerer import job_log
-from kafka_bridge.airflow.triggerer.job_log import (
-    ENVELOPE_BYTES,
-    JOB_BURST_SECONDS,
-    WARNING_BYTES,
-    JobLog,
-    LogBudget,
-)
+from kafka_bridge.airflow.triggerer import job_log, log_budget
+from kafka_bridge.airflow.triggerer.job_log import JOB_BURST_SECONDS, WARNING_BYTES, JobLog
+from kafka_bridge.airflow.triggerer.log_budget import ENVELOPE_BYTES, LogBudget
 from kafka_bridge.testing.fakes import FakeClock
 
 RATE = 1000.0
@@ -23,6 +18,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """Give the clock that the logs read."""
     clock = FakeClock()
     monkeypatch.setattr(job_log, "time", clock)
+    monkeypatch.setattr(log_budget, "time", clock)
     return clock
 
 
