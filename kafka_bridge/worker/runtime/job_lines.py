@@ -31,6 +31,7 @@ LINE_BYTES = 1_000
 """A longer line is cut."""
 RECORD_CHARACTERS = 8_000
 """Of one call of a logger, no more is forwarded: a message of many lines, a traceback."""
+RECORD_LINES = 100
 TAIL_LINES = 20
 """How many of the last lines the error of a failed job has, forwarded or not."""
 LOG_SECONDS = 1.0
@@ -210,10 +211,9 @@ def _error(record: logging.LogRecord) -> BaseException | None:
 
 def _lines(text: str) -> Iterator[str]:
     """Give a text as harmless lines; the further ones are indented."""
-    cut = len(text) > RECORD_CHARACTERS
     parts = [each for each in text[:RECORD_CHARACTERS].splitlines() if each.strip()] or [""]
     yield one_line(parts[0].expandtabs(4), LINE_BYTES)
-    for each in parts[1:]:
+    for each in parts[1:RECORD_LINES]:
         yield one_line(INDENT + each.expandtabs(4), LINE_BYTES)
-    if cut:
+    if len(text) > RECORD_CHARACTERS or len(parts) > RECORD_LINES:
         yield f"{INDENT}… (cut, {len(text):,} characters in all)"

@@ -34,7 +34,7 @@ def test_lines_are_read_as_they_were_written() -> None:
         ("", []),
         ("no level", [LogLine("INFO", "no level")]),
         ("ERROR\ninfo x", [LogLine("ERROR", ""), LogLine("INFO", "info x")]),
-        ("INFO \x1b[31mred\r\x00", [LogLine("INFO", r"\x1b[31mred\x0d\x00")]),
+        ("INFO \x1b[31mred\r\x00", [LogLine("INFO", r"\x1b[31mred\r\x00")]),
         ("INFO ::group::x", [LogLine("INFO", ": :group::x")]),
     ],
 )

@@ -30,9 +30,9 @@ def _root() -> Iterator[None]:
     assert (root.level, root.handlers) == before
 
 
-def worker_of(function: Any, forward_logs: str | None = "INFO", **options: Any) -> Worker:
+def worker_of(function: Any, level: str | None = "INFO", **options: Any) -> Worker:
     """Return a worker that forwards what a function logs."""
-    worker = Worker("g", forward_logs=forward_logs)
+    worker = Worker("g", forward_logs=level)
     worker.job("a.job", **options)(function)
     return worker
 
@@ -76,7 +76,7 @@ def test_level_that_does_not_exist_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match=words):
         Worker("g", forward_logs=wrong)
     with pytest.raises(ConfigurationError, match=words):
-        worker_of(print, forward_logs=wrong)
+        worker_of(lambda _: None, forward_logs=wrong)
 
 
 def test_threads_that_carry_the_context_of_the_job_log_for_it() -> None:
@@ -134,7 +134,7 @@ def test_jobs_side_by_side_have_their_own_lines(caplog: pytest.LogCaptureFixture
 def test_lines_of_structlog_are_forwarded() -> None:
     """If it logs through the standard library, rendered or not."""
     make = structlog.stdlib.LoggerFactory()
-    renderers = [
+    renderers: list[Any] = [
         structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         structlog.processors.KeyValueRenderer(key_order=["event"]),
     ]

@@ -62,9 +62,13 @@ async def test_lines_over_the_limits_are_counted(run: Runner) -> None:
 
 async def test_lines_of_many_jobs_share_the_budget_of_the_process(run: Runner) -> None:
     """What is left out is said at the end, in any case."""
-    spent = LogBudget(lines=1, burst_lines=1)
-    spent.spend(1)
-    wait = await run(logged("ERROR one"), END, budget=lambda: spent)
+
+    def spent() -> LogBudget:
+        budget = LogBudget(lines=1, burst_lines=1)
+        budget.spend(1)
+        return budget
+
+    wait = await run(logged("ERROR one"), END, budget=spent)
     ((level, words),) = wait.log
     assert (level, words[:43]) == ("info", "… 1 more log line of the job was left out h")
 
@@ -84,7 +88,7 @@ async def test_lines_that_were_logged_before_the_task_deferred_are_not_logged_ag
     [
         ("", []),
         ("no level", [("info", "no level")]),
-        ("ERROR \x1b[31mred\r", [("error", r"\x1b[31mred\x0d")]),
+        ("ERROR \x1b[31mred\r", [("error", r"\x1b[31mred\r")]),
         ("INFO %s %d", [("info", "%s %d")]),
     ],
 )

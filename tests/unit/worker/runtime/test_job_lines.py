@@ -108,7 +108,7 @@ def test_huge_line_is_cut() -> None:
     assert len(long) <= LINE_BYTES + len("INFO ")
     cut = shown(record("x\n" * RECORD_CHARACTERS))
     assert cut[-1] == f"INFO     … (cut, {2 * RECORD_CHARACTERS:,} characters in all)"
-    assert sum(map(len, cut)) < 2 * EVENT_BYTES
+    assert sum(map(len, cut)) < EVENT_BYTES
 
 
 def test_lines_over_the_budget_are_counted(clock: FakeClock) -> None:
@@ -125,7 +125,7 @@ def test_lines_over_the_budget_are_counted(clock: FakeClock) -> None:
     for number in range(1_000):
         lines.add(record(line(number)))
     *forwarded, _ = lines.drain()
-    assert len(forwarded) == pytest.approx(BYTES_PER_SECOND / SIZE, abs=2)
+    assert len(forwarded) == pytest.approx(BYTES_PER_SECOND / SIZE, abs=5)
     assert not lines.has_lines
 
 
