@@ -69,6 +69,14 @@ def set_up_logging(level: LogLevel, log_format: LogFormat) -> None:
     )
 
 
+def level_of_environment(environ: Mapping[str, str]) -> LogLevel:
+    """Return the lowest level that is logged, by ``KAFKA_BRIDGE_LOG_LEVEL``.
+
+    :raises ConfigurationError: it is not possible
+    """
+    return _choice(LogLevel, environ, "KAFKA_BRIDGE_LOG_LEVEL", LogLevel.INFO)
+
+
 def logging_of_environment(environ: Mapping[str, str]) -> Callable[[], None]:
     """Return what sets logging up as the command line does, by the same variables.
 
@@ -78,7 +86,7 @@ def logging_of_environment(environ: Mapping[str, str]) -> Callable[[], None]:
     :param environ: may have ``KAFKA_BRIDGE_LOG_LEVEL`` and ``KAFKA_BRIDGE_LOG_FORMAT``
     :raises ConfigurationError: one of them is not possible
     """
-    level = _choice(LogLevel, environ, "KAFKA_BRIDGE_LOG_LEVEL", LogLevel.INFO)
+    level = level_of_environment(environ)
     log_format = _choice(LogFormat, environ, "KAFKA_BRIDGE_LOG_FORMAT", LogFormat.TEXT)
     return partial(_set_up_if_nothing_has, level, log_format)
 

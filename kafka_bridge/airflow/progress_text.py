@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 
+from kafka_bridge.protocol.log_lines import LOG_LINES, LogLine, log_lines
 from kafka_bridge.protocol.messages import JobState, Progress, StatusEvent
 from kafka_bridge.protocol.progress_text import progress_text
 from kafka_bridge.protocol.sanitize import one_line
@@ -61,10 +62,17 @@ class JobLines:
         """Return the line of an event that says how far the job is, or None if it has no news."""
         if event.state is not JobState.RUNNING:
             return None
-        parts = [self._message(event)]
+        # The message of an event with log lines is for readers that do not know them.
+        parts = [] if event.attributes.get(LOG_LINES) else [self._message(event)]
         if event.progress is not None:
             parts.insert(0, progress_text(event.progress, self._rate(event, event.progress)))
         return " – ".join(filter(None, parts)) or None
+
+    def logged_in(self, event: StatusEvent) -> list[LogLine]:
+        """Return what the job has logged, as far as an event has it."""
+        if event.state is not JobState.RUNNING:
+            return []
+        return list(log_lines(event.attributes, self._message_bytes))
 
     def _message(self, event: StatusEvent) -> str:
         return one_line(event.message or "", self._message_bytes)

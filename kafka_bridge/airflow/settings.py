@@ -98,7 +98,7 @@ OPTIONS = {
     "max_log_bytes_per_second": Option(
         "1000",
         "The most bytes a second, on average, that a triggerer logs for one job; of further lines, "
-        "only the latest one is logged, later.",
+        "only the latest one is logged, later. Further log lines of the job are only counted.",
         "200",
     ),
     "job_url": Option(

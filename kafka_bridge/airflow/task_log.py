@@ -14,5 +14,8 @@ class TaskLog(Protocol):
     def warning(self, event: str, /, *args: object) -> object:
         """Write a warning."""
 
+    def log(self, level: int, event: str, /, *args: object) -> object:
+        """Write a line at a level, by its number in Python's logging."""
+
     def error(self, event: str, /, *args: object) -> object:
         """Write an error."""

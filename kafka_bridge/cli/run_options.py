@@ -32,6 +32,15 @@ Processes = Annotated[
         help="The number of jobs that run at the same time in child processes (process=True).",
     ),
 ]
+ForwardLogs = Annotated[
+    str | None,
+    typer.Option(
+        envvar="KAFKA_BRIDGE_FORWARD_LOGS",
+        metavar="LEVEL",
+        help="From which level on what handlers log reaches their tasks' logs: debug, info, "
+        "warning, error, critical, or off.",
+    ),
+]
 Grace = Annotated[
     float | None,
     typer.Option(

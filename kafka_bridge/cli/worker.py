@@ -19,6 +19,7 @@ from kafka_bridge.cli.reload import run_and_reload
 from kafka_bridge.cli.run_options import (
     Concurrency,
     Format,
+    ForwardLogs,
     Grace,
     Level,
     MetricsHost,
@@ -47,6 +48,7 @@ def run(
     config_file: ConfigFile = None,
     concurrency: Concurrency = None,
     processes: Processes = None,
+    forward_logs: ForwardLogs = None,
     grace: Grace = None,
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = None,
@@ -70,6 +72,7 @@ def run(
         config_file,
         concurrency=concurrency,
         processes=processes,
+        forward_logs=forward_logs,
         grace=grace,
         metrics_port=metrics_port,
         metrics_host=metrics_host,

@@ -46,6 +46,7 @@ class Gateway:
             concurrency=config.concurrency,
             grace=config.grace,
             max_deliveries=config.max_deliveries,
+            forward_logs="OFF",  # libraries log addresses and headers; programs report their lines
         )
         self._channel = _channel(config)
         starting = asyncio.Semaphore(STARTING)

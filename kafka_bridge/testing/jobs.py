@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from kafka_bridge.kafka.records import Received, Record
+from kafka_bridge.logs import level_of_environment, logging_of_environment
 from kafka_bridge.payloads import from_bytes, to_bytes
 from kafka_bridge.protocol.codec import decode, encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.headers import Headers, RawHeaders
 from kafka_bridge.protocol.ids import new_correlation_id
+from kafka_bridge.protocol.log_lines import log_lines
 from kafka_bridge.protocol.messages import (
     JobFailure,
     JobRequest,
@@ -23,9 +27,11 @@ from kafka_bridge.protocol.messages import (
     StatusEvent,
     utc_now,
 )
+from kafka_bridge.protocol.sanitize import LINE_BYTES
 from kafka_bridge.protocol.topics import RESPONSE_TOPIC
 from kafka_bridge.worker import Worker
-from kafka_bridge.worker.handlers import Handler, with_time_limit
+from kafka_bridge.worker.handlers import Handler, with_defaults
+from kafka_bridge.worker.log_levels import OFF
 from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.processes.serving import serving
 from kafka_bridge.worker.runtime.admission import Admission
@@ -33,6 +39,7 @@ from kafka_bridge.worker.runtime.capacity import capacity_for
 from kafka_bridge.worker.runtime.event_loop import event_loop
 from kafka_bridge.worker.runtime.heartbeats import Heartbeats
 from kafka_bridge.worker.runtime.ledger_snapshot import LedgerSnapshot, Unfinished
+from kafka_bridge.worker.runtime.log_capture import capturing
 from kafka_bridge.worker.runtime.mailbox import Mailbox
 from kafka_bridge.worker.runtime.membership import Membership
 from kafka_bridge.worker.runtime.publishing import Publishing
@@ -69,6 +76,13 @@ class JobOutcome:
     def progress(self) -> list[Progress]:
         """The progress that was published: at most twice a second, the latest."""
         return [event.progress for event in self.events if event.progress is not None]
+
+    @property
+    def log(self) -> list[str]:
+        """The log lines that were forwarded, each after its level: ``INFO Reading a.png``."""
+        return [
+            str(line) for event in self.events for line in log_lines(event.attributes, LINE_BYTES)
+        ]
 
 
 class CollectedEvents:
@@ -164,6 +178,7 @@ def do_job(
     settings = replace(worker.settings(), concurrency=1, processes=1)
     with (
         _handlers(worker, request.job_type, settings) as handlers,
+        _logging_of(handlers.get(request.job_type)),
         contextlib.closing(Heartbeats()) as heartbeats,
         event_loop() as loop,
         worker.lifespan.entered(worker, loop, ended=worker.stop) as state,
@@ -205,10 +220,28 @@ def _handlers(
     """Give the handlers for a job; one with ``process=True`` has a process."""
     handler = worker.handlers.get(job_type)
     if handler is None or not handler.in_process:
-        yield with_time_limit(worker.handlers, settings.time_limit)
+        yield with_defaults(worker.handlers, settings)
         return
+    if (handler.forward_logs or settings.forward_logs) != OFF:
+        worker.child_set_up = worker.child_set_up or logging_of_environment(os.environ)
     with serving(worker, settings) as served:
         yield served.handlers
+
+
+@contextlib.contextmanager
+def _logging_of(handler: Handler | None) -> Iterator[None]:
+    """Log as much as a worker does, if what a handler logs is forwarded."""
+    if handler is None or handler.forward_logs == OFF:
+        yield
+        return
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(min(before, logging.getLevelName(level_of_environment(os.environ).upper())))
+    try:
+        with capturing({handler.job_type: handler}):
+            yield
+    finally:
+        root.setLevel(before)
 
 
 class _Given:

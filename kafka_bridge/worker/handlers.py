@@ -16,7 +16,9 @@ from kafka_bridge.protocol.messages import JobRequest
 from kafka_bridge.worker.dependencies import Dependencies, dependencies_of
 from kafka_bridge.worker.durations import Duration, kill_seconds, limit_seconds
 from kafka_bridge.worker.errors import ApplicationError, invalid_payload
+from kafka_bridge.worker.log_levels import forwarded_level
 from kafka_bridge.worker.retries import RetryPolicy
+from kafka_bridge.worker.settings import WorkerSettings
 from kafka_bridge.worker.signatures import (
     is_coroutine_function,
     label,
@@ -39,6 +41,8 @@ class Handler:
         says
     :param time_limit: seconds that one of its jobs may run, retries included; None: as the worker
         says
+    :param forward_logs: from which level on its log lines reach the task's log; None: as the worker
+        says
     :param dependencies: what it asks for by annotation, by parameter
     :param elsewhere: runs its jobs in its place, as ``runtime.calls.call_handler`` does here
     """
@@ -53,6 +57,7 @@ class Handler:
     in_process: bool = False
     kill_after: float | None = None
     time_limit: float | None = None
+    forward_logs: str | None = None
     elsewhere: Callable[..., Any] | None = None
     dependencies: Dependencies = ()
 
@@ -67,12 +72,13 @@ class Handler:
         in_process: bool = False,
         kill_after: Duration | None = None,
         time_limit: Duration | None = None,
+        forward_logs: str | None = None,
     ) -> Handler:
         """Return a handler for a function, by its signature.
 
-        :raises ConfigurationError: it cannot be a handler, ``concurrency`` is below 1, or
-            ``kill_after`` is negative or is given without ``in_process``, or ``time_limit`` is not
-            greater than 0
+        :raises ConfigurationError: it cannot be a handler, ``concurrency`` is below 1,
+            ``kill_after`` is negative or is given without ``in_process``, ``time_limit`` is not
+            greater than 0, or ``forward_logs`` is not a level
         """
         if concurrency is not None and concurrency < 1:
             raise ConfigurationError(
@@ -99,6 +105,7 @@ class Handler:
             in_process=in_process,
             kill_after=None if kill_after is None else kill_seconds(kill_after),
             time_limit=limit_seconds(time_limit),
+            forward_logs=None if forward_logs is None else forwarded_level(forward_logs),
         )
 
     def arguments(self, request: JobRequest) -> tuple[Any, ...]:
@@ -141,15 +148,18 @@ class Handler:
         )
 
 
-def with_time_limit(handlers: Mapping[str, Handler], default: float | None) -> dict[str, Handler]:
-    """Return handlers of which those without a time limit have this one.
+def with_defaults(handlers: Mapping[str, Handler], settings: WorkerSettings) -> dict[str, Handler]:
+    """Return handlers that have the worker's settings where they say nothing themselves."""
+    return {name: _with_defaults(each, settings) for name, each in handlers.items()}
 
-    :param default: seconds
-    """
-    return {
-        name: replace(each, time_limit=default) if each.time_limit is None else each
-        for name, each in handlers.items()
-    }
+
+def _with_defaults(handler: Handler, settings: WorkerSettings) -> Handler:
+    limit, level = handler.time_limit, handler.forward_logs
+    return replace(
+        handler,
+        time_limit=settings.time_limit if limit is None else limit,
+        forward_logs=settings.forward_logs if level is None else level,
+    )
 
 
 _NEVER_RUN = (AsyncGeneratorType, asyncio.Future)

@@ -18,6 +18,7 @@ from kafka_bridge.protocol.topics import (
     RESPONSE_TOPIC,
 )
 from kafka_bridge.worker.durations import in_seconds, kill_seconds, limit_seconds
+from kafka_bridge.worker.log_levels import EXPECTED, OFF, forwarded_level, level_name
 
 GRACE_SECONDS = 30.0
 MAX_DELIVERIES = 5
@@ -44,6 +45,8 @@ class WorkerSettings:
     :param max_jobs_per_process: a child process is replaced after so many jobs
     :param max_memory_per_process: bytes, or text such as ``2GiB``, that a child process may hold
     :param time_limit: seconds that a job may run, unless its handler says otherwise
+    :param forward_logs: from which level on the log lines of jobs reach their tasks' logs, unless
+        their handler says otherwise: the name of a level, or ``OFF``
     :raises ConfigurationError: a value is not possible
     """
 
@@ -64,6 +67,7 @@ class WorkerSettings:
     max_jobs_per_process: int | None = None
     max_memory_per_process: int | None = None
     time_limit: float | None = None
+    forward_logs: str = OFF
 
     def __post_init__(self) -> None:
         if not self.group_id:
@@ -86,6 +90,7 @@ class WorkerSettings:
             raise ConfigurationError(f"grace must be 0 s or more, and finite, not {self.grace} s")
         object.__setattr__(self, "kill_after", kill_seconds(self.kill_after))
         object.__setattr__(self, "time_limit", limit_seconds(self.time_limit))
+        object.__setattr__(self, "forward_logs", forwarded_level(self.forward_logs))
         self._convert_memory(self.max_memory_per_process)
         if self.metrics_port is not None and not 0 <= self.metrics_port <= HIGHEST_PORT:
             raise ConfigurationError(
@@ -188,6 +193,7 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "max_jobs_per_process": ("KAFKA_BRIDGE_MAX_JOBS_PER_PROCESS", _whole_number),
     "max_memory_per_process": ("KAFKA_BRIDGE_MAX_MEMORY_PER_PROCESS", _size),
     "time_limit": ("KAFKA_BRIDGE_TIME_LIMIT_SECONDS", _number),
+    "forward_logs": ("KAFKA_BRIDGE_FORWARD_LOGS", level_name),
 }
 """For each setting, its variable and the function that converts the variable's text."""
 
@@ -196,6 +202,7 @@ _EXPECTED: Mapping[Callable[[str], Any], str] = {
     _number: "a number",
     _switch: "on or off",
     _size: _SIZE,
+    level_name: EXPECTED,
 }
 
 

@@ -87,6 +87,9 @@ class Worker:
         Linux
     :param time_limit: how long a job may run, a timedelta or seconds, unless its handler says
         otherwise; by default there is no limit
+    :param forward_logs: from which level on what a handler logs reaches its task's log, unless the
+        handler says otherwise: ``DEBUG``, ``INFO``, ``WARNING``, ``ERROR`` or ``CRITICAL``; by
+        default ``OFF``
     :param lifespan: gets the worker and returns a context manager, sync or async. It is entered in
         each process when a broker has answered, before the worker consumes, and exited after the
         last job. What it gives is ``job.state``
@@ -121,6 +124,7 @@ class Worker:
         max_jobs_per_process: int | None = None,
         max_memory_per_process: int | str | None = None,
         time_limit: Duration | None = None,
+        forward_logs: str | None = None,
         lifespan: Callable[[Worker], LifespanContext] | None = None,
     ) -> None:
         settings = WorkerSettings.given(
@@ -142,6 +146,7 @@ class Worker:
                 "max_jobs_per_process": max_jobs_per_process,
                 "max_memory_per_process": max_memory_per_process,
                 "time_limit": time_limit,
+                "forward_logs": forward_logs,
             }
         )
         self.group_id = settings.group_id
@@ -161,6 +166,7 @@ class Worker:
         self.max_jobs_per_process = settings.max_jobs_per_process
         self.max_memory_per_process: int | str | None = settings.max_memory_per_process
         self.time_limit: Duration | None = settings.time_limit
+        self.forward_logs = settings.forward_logs
         self.address: WorkerAddress | None = None
         self.child_set_up: Callable[[], None] | None = None
         self.callback_topic: str | None = None
@@ -200,6 +206,7 @@ class Worker:
         process: bool = False,
         kill_after: Duration | None = None,
         time_limit: Duration | None = None,
+        forward_logs: str | None = None,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Make the decorated function, sync or async, the handler of a job type.
 
@@ -223,8 +230,10 @@ class Worker:
             seconds; then it is asked to stop and fails as ``time_limit_exceeded``. A coroutine is
             cancelled, a process that does not stop is killed, a thread cannot be killed. By default
             the worker's; ``math.inf`` for no limit
+        :param forward_logs: from which level on what it logs reaches the task's log, such as
+            ``INFO``; by default the worker's; ``OFF`` for none
         :raises ConfigurationError: the job type has a handler already, the function cannot be a
-            handler, or a number is not possible
+            handler, or a number or a level is not possible
         """
         retry = RetryPolicy(retries, backoff or Backoff(), non_retryable_errors)
 
@@ -239,6 +248,7 @@ class Worker:
                 in_process=process,
                 kill_after=kill_after,
                 time_limit=time_limit,
+                forward_logs=forward_logs,
             )
             return function
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from typing import Any
@@ -10,15 +11,17 @@ from typing import Any
 from kafka_bridge.worker import ApplicationError, JobContext, Worker
 
 worker = Worker(group_id="acceptance", request_topic="test.requests", concurrency=4)
+log = logging.getLogger("services")
 
 
-@worker.job("test.count")
+@worker.job("test.count", forward_logs="INFO")
 def count(job: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
     """Work for some seconds, a tenth at a time."""
     steps = round(payload["seconds"] * 10)
     for step in range(1, steps + 1):
         time.sleep(0.1)
         job.progress(step, total=steps, unit="steps", message="counting")
+    log.info("Counted to %d", steps)
     return {"number": payload.get("number"), "process": os.getpid()}
 
 

@@ -173,3 +173,4 @@ def test_junk_on_the_response_topic(airflow: LocalAirflow, jobs_broker: Broker) 
     assert airflow.wait_for_run("slow_job", run_id, 240) == "success"
     log = _log(airflow, "slow_job", run_id, "work")
     assert "A response to this job cannot be read: jobs.responses[" in log
+    assert "Counted to 40" in log  # the worker's own line, in the triggerer

@@ -16,8 +16,9 @@ from kafka_bridge.airflow.kafka_access import KafkaAccess, head_reader
 from kafka_bridge.airflow.limits import job_limits
 from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.airflow.triggerer.cancel import DELIVERY_SECONDS, REASON, unless_deferred
-from kafka_bridge.airflow.triggerer.job_log import PROCESS_BUDGET, JobLog
+from kafka_bridge.airflow.triggerer.job_log import JobLog
 from kafka_bridge.airflow.triggerer.job_wait import warning_of
+from kafka_bridge.airflow.triggerer.log_budget import PROCESS_BUDGET
 from kafka_bridge.airflow.triggerer.shared_readers import join_hub
 from kafka_bridge.airflow.triggerer.trigger_events import failure_event, wait_failure
 from kafka_bridge.airflow.triggerer.waiter import Waiter

@@ -1,93 +1,26 @@
 """Limits how much a waiting job writes to its task's log: each line slows the whole triggerer.
 
-Airflow's triggerer passes every line from the process of the triggers to its supervisor, in pieces
-of 4 KiB a loop, and the triggers' events queue behind the lines. So lines and bytes are limited:
-for each job, one line every ``progress_log_interval`` and ``max_log_bytes_per_second``; for all
-jobs of the process, :data:`LINES_PER_SECOND` and :data:`BYTES_PER_SECOND`. A line over the limit is
-kept (only the latest one) and logged when the job's next event arrives. No limit applies to the
-resumed task, which logs the job's result.
+For each job, one line every ``progress_log_interval`` and ``max_log_bytes_per_second``; for all
+jobs of the process, their common budget (:mod:`kafka_bridge.airflow.triggerer.log_budget`). A line
+over the limit is kept (only the latest one) and logged when the job's next event arrives. No limit
+applies to the resumed task, which logs the job's result.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from kafka_bridge.airflow.task_log import TaskLog
+from kafka_bridge.airflow.triggerer.forwarded_log import ForwardedLog
+from kafka_bridge.airflow.triggerer.log_budget import ENVELOPE_BYTES, Allowance, LogBudget
+from kafka_bridge.protocol.log_lines import LogLine
 from kafka_bridge.protocol.sanitize import one_line
 
-LINES_PER_SECOND = 50.0
-BURST_LINES = 100.0
-"""How many lines may be logged at once after some quiet seconds."""
-BYTES_PER_SECOND = 20_000.0
-"""A triggerer on a busy machine manages 50,000: measured, see docs/how-to/configure-airflow.md."""
-BURST_BYTES = 40_000.0
-ENVELOPE_BYTES = 250
-"""The size of a line besides its text: Airflow sends each as a JSON object with the logger's name
-and the call site."""
 WARNING_BYTES = 500
 """The longest warning: it is logged when the wait ends, whatever the limits."""
 JOB_BURST_SECONDS = 10.0
 """A job that was quiet may log as much at once as otherwise in this time."""
-
-
-class Allowance:
-    """A token bucket: an amount that is spent, and grows again with time.
-
-    Spending more than is left is allowed, and the debt is paid back first: so the average holds for
-    lines of any size.
-
-    :param rate: how much it grows in a second
-    :param burst: the largest amount
-    """
-
-    __slots__ = ("_burst", "_counted_at", "_left", "_rate")
-
-    def __init__(self, rate: float, burst: float) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._left = burst
-        self._counted_at = time.monotonic()
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether nothing is left."""
-        now = time.monotonic()
-        self._left = min(self._burst, self._left + (now - self._counted_at) * self._rate)
-        self._counted_at = now
-        return self._left <= 0
-
-    def spend(self, amount: float) -> None:
-        """Subtract an amount, even if less is left."""
-        self._left -= amount
-
-
-class LogBudget:
-    """The lines, and the bytes, that all triggers of a process may log together."""
-
-    def __init__(
-        self,
-        lines: float = LINES_PER_SECOND,
-        burst_lines: float = BURST_LINES,
-        bytes_: float = BYTES_PER_SECOND,
-        burst_bytes: float = BURST_BYTES,
-    ) -> None:
-        self._lines = Allowance(lines, burst_lines)
-        self._bytes = Allowance(bytes_, burst_bytes)
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether no line may be logged now."""
-        return self._lines.is_spent or self._bytes.is_spent
-
-    def spend(self, size: int) -> None:
-        """Count a line of ``size`` bytes."""
-        self._lines.spend(1)
-        self._bytes.spend(size)
-
-
-PROCESS_BUDGET = LogBudget()
-"""One for the process: the channel to the supervisor that it protects is the process's, too."""
 
 
 class SparingLog:
@@ -155,14 +88,14 @@ class SparingLog:
 
 
 class JobLog:
-    """The log of one job's trigger: its progress and its warnings, both limited.
+    """The log of one job's trigger: its progress, its warnings and what it logs, all limited.
 
     :param log: the task's log
     :param interval: seconds between two progress lines, and between two warnings
     :param bytes_per_second: how much the job may log on average
     """
 
-    __slots__ = ("_progress", "_warnings")
+    __slots__ = ("_forwarded", "_progress", "_warnings")
 
     def __init__(
         self, log: TaskLog, interval: float, budget: LogBudget, bytes_per_second: float
@@ -170,6 +103,7 @@ class JobLog:
         own = Allowance(bytes_per_second, bytes_per_second * JOB_BURST_SECONDS)
         self._progress = SparingLog(log.info, interval, own, budget)
         self._warnings = SparingLog(log.warning, interval, own, budget)
+        self._forwarded = ForwardedLog(log, own, budget)
 
     def progress(self, line: str, *, is_rare: bool = False) -> None:
         """Log how far the job is."""
@@ -184,6 +118,12 @@ class JobLog:
         """Log that something is wrong."""
         self._warnings.log(one_line(line, WARNING_BYTES))
 
+    def forwarded(self, lines: Iterable[LogLine]) -> None:
+        """Log what the job has logged, after the progress before it."""
+        if self.has_room:
+            self._progress.flush()
+        self._forwarded.log(lines)
+
     @property
     def has_kept(self) -> bool:
         """Whether a line is still to be logged."""
@@ -195,5 +135,6 @@ class JobLog:
         self._progress.log_kept()
 
     def close(self) -> None:
-        """Log the kept warning. Kept progress is dropped: the job has finished."""
+        """Log the kept warning, and what was left out. Kept progress is dropped: the job ended."""
         self._warnings.flush()
+        self._forwarded.close()

@@ -15,12 +15,8 @@ from kafka_bridge.airflow.queue_text import queue_facts
 from kafka_bridge.airflow.specs import Reply, WaitSpec
 from kafka_bridge.airflow.task_log import TaskLog
 from kafka_bridge.airflow.triggerer import queue_watch
-from kafka_bridge.airflow.triggerer.job_log import (
-    PROCESS_BUDGET,
-    WARNING_BYTES,
-    Allowance,
-    JobLog,
-)
+from kafka_bridge.airflow.triggerer.job_log import WARNING_BYTES, JobLog
+from kafka_bridge.airflow.triggerer.log_budget import PROCESS_BUDGET, Allowance
 from kafka_bridge.airflow.triggerer.queue_watch import Look
 from kafka_bridge.airflow.triggerer.quiet_times import next_words_at
 from kafka_bridge.airflow.triggerer.shared_readers import join_hub
@@ -215,6 +211,8 @@ class JobWait:
         change, progress = self._lines.change_of(event), self._lines.progress_of(event)
         if self._was_logged(location):
             return
+        if lines := self._lines.logged_in(event):
+            self._log.forwarded(lines)
         if (line := change or progress) is not None:
             self._log.progress(line, is_rare=change is not None)
         if not self._log.has_kept:

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from kafka_bridge.airflow.compat import in_thread
 from kafka_bridge.airflow.hooks import kafka_config
-from kafka_bridge.airflow.triggerer.job_log import LINES_PER_SECOND, PROCESS_BUDGET, LogBudget
+from kafka_bridge.airflow.triggerer.log_budget import LINES_PER_SECOND, PROCESS_BUDGET, LogBudget
 from kafka_bridge.kafka.admin.queue_position import TopicQueue, queues_of
 from kafka_bridge.protocol.errors import KafkaBridgeError
 

@@ -50,6 +50,7 @@ from kafka_bridge.worker.runtime.calls import (
 )
 from kafka_bridge.worker.runtime.event_loop import event_loop
 from kafka_bridge.worker.runtime.job_thread import JobThread
+from kafka_bridge.worker.runtime.log_capture import capture
 from kafka_bridge.worker.runtime.signals import leave_signals_to_parent
 from kafka_bridge.worker.runtime.surroundings import Surroundings
 
@@ -192,6 +193,7 @@ class Inbox:
                     self._jobs.put(None)
             if (running := self._running) is not None:
                 running.reports.send_due()
+                running.reports.send_due_lines()
 
     def _stop(self, request: StopJob) -> None:
         running = self._running
@@ -204,6 +206,7 @@ def run_job(handlers: Mapping[str, Handler], running: Running, surroundings: Sur
     request = running.job.request
     handler = handlers[request.job_type]
     with job_logging(request):
+        capture(running.reports.lines)
         try:
             end: End = Succeeded(*to_bytes(_call(handler, running, surroundings), "result"))
         except BaseException as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from kafka_bridge.protocol.headers import RawHeaders
+from kafka_bridge.protocol.log_lines import LogLine
 from kafka_bridge.protocol.messages import JobFailure, JobRequest, Progress
 from kafka_bridge.worker.cancellation import StopReason
 
@@ -43,6 +44,7 @@ class RunJob:
     :param number: tells this job from the others of the process
     :param headers: of the request's record
     :param external_id: what an earlier delivery has set
+    :param forward_logs: from which level on its log lines are reported; None: none are
     """
 
     number: int
@@ -50,6 +52,7 @@ class RunJob:
     headers: RawHeaders
     delivery: int
     external_id: str | None
+    forward_logs: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,18 @@ class Reported:
 
     progress: Progress | None
     message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What the handler has logged.
+
+    :param lines: those to forward
+    :param tail: the last ones, forwarded or not
+    """
+
+    lines: tuple[LogLine, ...]
+    tail: tuple[LogLine, ...]
 
 
 @dataclass(frozen=True, slots=True)

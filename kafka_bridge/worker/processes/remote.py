@@ -17,6 +17,7 @@ from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.processes.ends import in_mib
 from kafka_bridge.worker.processes.messages import (
     Failed,
+    Logged,
     Named,
     Reported,
     Retried,
@@ -28,6 +29,7 @@ from kafka_bridge.worker.processes.messages import (
 from kafka_bridge.worker.processes.pool import Pool
 from kafka_bridge.worker.processes.process import ChildProcess, NotStarted
 from kafka_bridge.worker.runtime.calls import NoteRetry
+from kafka_bridge.worker.runtime.job_lines import JobLines
 
 LOOK_SECONDS = 0.1
 """How often a process is looked at: whether it lives, its memory, and whether it must be killed."""
@@ -36,7 +38,12 @@ _numbers = itertools.count(1)
 
 
 class OwnedEvents(JobEvents, Protocol):
-    """The events of a job that this worker may lose."""
+    """The events of a job that this worker may lose.
+
+    :ivar lines: what the job logs, if that is forwarded
+    """
+
+    lines: JobLines | None
 
     @property
     def may_publish(self) -> Callable[[], bool]:
@@ -86,7 +93,7 @@ class Remote:
                 while not events.may_publish():
                     stop.wait(LOOK_SECONDS)
                 work = _Work(process, events, stop, note_retry, kill_after)
-                return work.run(request, self.pool.limits.most_memory)
+                return work.run(request, handler.forward_logs, self.pool.limits.most_memory)
         except NotStarted as error:
             raise ApplicationError(str(error), type="process_not_started", details="") from None
 
@@ -96,13 +103,15 @@ class _Work:
     """One job and its process."""
 
     process: ChildProcess
-    events: JobEvents
+    events: OwnedEvents
     stop: StopSignal
     note_retry: NoteRetry
     kill_after: float
     kill_at: float | None = None
 
-    def run(self, request: JobRequest, most_memory: int | None) -> Encoded:
+    def run(
+        self, request: JobRequest, forward_logs: str | None, most_memory: int | None
+    ) -> Encoded:
         """Have the process do the job; return its result."""
         number = next(_numbers)
         events, process, stop = self.events, self.process, self.stop
@@ -112,7 +121,14 @@ class _Work:
             process.send(StopJob(number, stop.reason, stop.message))
 
         process.send(
-            RunJob(number, request, events.request_headers, events.delivery, events.external_id)
+            RunJob(
+                number,
+                request,
+                events.request_headers,
+                events.delivery,
+                events.external_id,
+                forward_logs,
+            )
         )
         stop.listen(pass_on)
         while True:
@@ -145,6 +161,8 @@ class _Work:
                 self.events.progress(progress.completed, progress.total, progress.unit, text)
             case Reported(_, text) if text is not None:
                 self.events.message(text)
+            case Logged(lines, tail) if self.events.lines is not None:
+                self.events.lines.take(lines, tail)
             case Named(name):
                 self.events.set_external_id(name)
             case Retried(attempt, failure, seconds):

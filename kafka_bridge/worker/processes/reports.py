@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 
 from kafka_bridge.protocol.headers import RawHeaders
+from kafka_bridge.protocol.log_lines import LogLine
 from kafka_bridge.protocol.messages import JobFailure, Progress
 from kafka_bridge.worker.logs import job_fields
-from kafka_bridge.worker.processes.messages import Named, Reported, Retried, RunJob
+from kafka_bridge.worker.processes.messages import Logged, Named, Reported, Retried, RunJob
 from kafka_bridge.worker.runtime import report_values
+from kafka_bridge.worker.runtime.job_lines import LOG_SECONDS, JobLines
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +33,9 @@ class Reports:
         self.delivery = job.delivery
         self.external_id = job.external_id
         self.request_headers: RawHeaders = job.headers
+        self.lines = JobLines.at(job.forward_logs)
         self._unsent: tuple[Progress | None, str | None] | None = None
-        self._last_sent = 0.0
+        self._last_sent = self._last_lines = 0.0
         self._complaints: frozenset[str] = frozenset()
         self._lock = threading.RLock()
 
@@ -57,10 +60,31 @@ class Reports:
     def send_due(self) -> None:
         """Send the latest report, if the one before is long enough ago."""
         if time.monotonic() - self._last_sent >= REPORT_SECONDS:
-            self.send_unsent()
+            self._send_report()
+
+    def send_due_lines(self) -> None:
+        """Send what was logged: the last lines at once, for the error if this process dies.
+
+        Call this at most ten times a second.
+        """
+        is_due = time.monotonic() - self._last_lines >= LOG_SECONDS
+        if (lines := self.lines) is not None and (lines.has_news or (is_due and lines.has_lines)):
+            self._send_lines(lines, is_due=is_due)
 
     def send_unsent(self) -> None:
-        """Send the latest report now."""
+        """Send everything now."""
+        self._send_report()
+        if (lines := self.lines) is not None and (lines.has_news or lines.has_lines):
+            self._send_lines(lines, is_due=True)
+
+    def _send_lines(self, lines: JobLines, *, is_due: bool) -> None:
+        with self._lock:  # in order, whichever thread sends them
+            drained: list[LogLine] = []
+            if is_due:
+                drained, self._last_lines = lines.drain(), time.monotonic()
+            self._send(Logged(tuple(drained), tuple(lines.tail())))
+
+    def _send_report(self) -> None:
         with self._lock:
             if self._unsent is not None:
                 (progress, message), self._unsent = self._unsent, None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kafka_bridge.protocol.errors import ConfigurationError
-from kafka_bridge.worker.handlers import Handler, with_time_limit
+from kafka_bridge.worker.handlers import Handler, with_defaults
 from kafka_bridge.worker.monitoring.observer import MetricSource
 from kafka_bridge.worker.processes.address import WorkerAddress, address_of
 from kafka_bridge.worker.processes.messages import Program
@@ -23,8 +23,8 @@ from kafka_bridge.worker.settings import WorkerSettings
 class Serving:
     """What a worker runs.
 
-    :param handlers: by job type, with their time limits; those with ``process=True`` have their
-        jobs run in processes
+    :param handlers: by job type, with the worker's settings where they say nothing; those with
+        ``process=True`` have their jobs run in processes
     :param metrics: of the processes
     """
 
@@ -47,7 +47,7 @@ def serving(worker: Service, settings: WorkerSettings) -> Iterator[Serving]:
     :param settings: say how many there are, and when one is replaced
     :raises ConfigurationError: the processes cannot run, or cannot find the handlers
     """
-    handlers = with_time_limit(worker.handlers, settings.time_limit)
+    handlers = with_defaults(worker.handlers, settings)
     theirs = {name: each for name, each in handlers.items() if each.in_process}
     if not theirs:
         yield Serving(handlers)

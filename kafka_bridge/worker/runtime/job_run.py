@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from kafka_bridge.payloads import to_bytes
-from kafka_bridge.protocol.messages import ErrorType, JobState, utc_now
+from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobState, utc_now
+from kafka_bridge.protocol.sanitize import block
 from kafka_bridge.worker.cancellation import JobStopped, StopReason, StopSignal
 from kafka_bridge.worker.errors import failure, is_stop
 from kafka_bridge.worker.logs import job_logging
@@ -18,6 +20,8 @@ from kafka_bridge.worker.runtime.calls import (
 )
 from kafka_bridge.worker.runtime.expiry import too_late
 from kafka_bridge.worker.runtime.in_flight import InFlightJob, Outcome
+from kafka_bridge.worker.runtime.job_lines import INDENT, JobLines
+from kafka_bridge.worker.runtime.log_capture import capture
 from kafka_bridge.worker.runtime.surroundings import Surroundings
 from kafka_bridge.worker.runtime.time_limits import TIME_LIMIT_EXCEEDED
 
@@ -28,6 +32,7 @@ DOUBT_SECONDS = 0.05
 def run(job: InFlightJob, surroundings: Surroundings) -> None:
     """Run a job on this thread, from READY to ENDING."""
     with job_logging(job.request):
+        _capture(job)
         try:
             while not job.may_start():
                 job.stop.wait(DOUBT_SECONDS)
@@ -35,7 +40,7 @@ def run(job: InFlightJob, surroundings: Surroundings) -> None:
         except BaseException as error:
             # SystemExit too: a handler that calls sys.exit() ends its job, not the worker.
             outcome = _failed(job, error)
-        job.end(outcome)
+        job.end(_with_last_lines(job, outcome))
 
 
 async def run_async(job: InFlightJob, surroundings: Surroundings) -> None:
@@ -49,13 +54,32 @@ async def run_async(job: InFlightJob, surroundings: Surroundings) -> None:
 
     job.stop.listen(cancel)
     with job_logging(job.request):
+        _capture(job)
         try:
             while not job.may_start():  # noqa: ASYNC110  the polling thread changes it
                 await asyncio.sleep(DOUBT_SECONDS)
             outcome = _begin(job) or _succeeded(job, await _call_async(job, surroundings))
         except BaseException as error:
             outcome = _failed(job, error)
-        job.end(outcome)
+        job.end(_with_last_lines(job, outcome))
+
+
+def _capture(job: InFlightJob) -> None:
+    """Have what is logged in this context forwarded, if the handler says so."""
+    job.reporter.lines = JobLines.at(job.handler.forward_logs)
+    capture(job.reporter.lines)
+
+
+def _with_last_lines(job: InFlightJob, outcome: Outcome) -> Outcome:
+    """Add the last log lines of a failed job to its error, if they are forwarded."""
+    error: JobFailure | None = outcome.facts.get("error")
+    lines = job.reporter.lines
+    if error is None or lines is None or not (tail := lines.tail()):
+        return outcome
+    shown = "\n".join(f"{INDENT}{line}" for line in tail)
+    before = f"{error.details.rstrip()}\n\n" if error.details else ""
+    details = block(f"{before}The last lines that the job logged:\n{shown}")
+    return replace(outcome, facts={**outcome.facts, "error": replace(error, details=details)})
 
 
 def _begin(job: InFlightJob) -> Outcome | None:

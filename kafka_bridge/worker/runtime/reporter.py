@@ -23,10 +23,12 @@ from kafka_bridge.protocol.event_writer import write_event
 from kafka_bridge.protocol.headers import Headers, RawHeaders, event_headers
 from kafka_bridge.protocol.ids import new_event_id
 from kafka_bridge.protocol.lifecycle import TERMINAL, may_follow
+from kafka_bridge.protocol.log_lines import log_attributes, summary
 from kafka_bridge.protocol.messages import JobRequest, JobState, Progress, StatusEvent, utc_now
 from kafka_bridge.protocol.sanitize import one_line
 from kafka_bridge.worker.logs import job_fields
 from kafka_bridge.worker.runtime import report_values
+from kafka_bridge.worker.runtime.job_lines import LOG_SECONDS, JobLines
 from kafka_bridge.worker.runtime.topic_access import TopicAccess
 
 _log = logging.getLogger(__name__)
@@ -138,11 +140,14 @@ class JobReporter:
     """The message of heartbeats, if any."""
     request_headers: RawHeaders = ()
     """The headers of the request's record."""
+    lines: JobLines | None = None
+    """What the job logs, if that is forwarded."""
     _key: bytes = field(init=False)
     _headers: Headers = field(init=False)
     _state: JobState | None = None
     _last_sent: float = 0.0
     _last_progress: float = 0.0
+    _last_lines: float = 0.0
     _complaints: frozenset[str] = frozenset()
     _unsent: tuple[Progress | None, str | None] | None = None
     _pending: PendingEvent | None = None
@@ -169,7 +174,7 @@ class JobReporter:
 
         :param settled: called once the brokers have it, or will never have it
         """
-        self._last_progress = time.monotonic()
+        self._last_progress = self._last_lines = time.monotonic()
         self._publish_surely(JobState.ACCEPTED, settled, {})
 
     def finished(self, state: JobState, settled: EndSettled, **facts: Any) -> None:
@@ -227,6 +232,7 @@ class JobReporter:
     def _publish_surely(self, state: JobState, settled: Settled, facts: dict[str, Any]) -> None:
         with self._lock:
             self._publish_unsent()  # the last progress comes before the terminal event
+            self._publish_lines()
             value = self._next_event(state, facts)
             pending = self._pending = PendingEvent(state, value, self.request, settled, self.access)
             if self.may_publish():
@@ -315,12 +321,13 @@ class JobReporter:
         return f"{self.request.correlation_id} ({self.request.job_type})"
 
     def publish_message(self, message: str) -> None:
-        """Publish a line for the task's log at once."""
+        """Publish a line for the task's log at once, after those that the job has logged."""
         with self._lock:
+            self._publish_lines()
             self._publish_running(message=message)
 
     def tick(self) -> None:
-        """Publish what is due: an event that must arrive, delayed progress, or a heartbeat."""
+        """Publish what is due: an event that must arrive, delayed reports, or a heartbeat."""
         if not self.may_publish():
             return
         interval = self.request.heartbeat_interval_ms / 1000
@@ -332,6 +339,8 @@ class JobReporter:
             if self._unsent is not None and self._is_progress_due():
                 self._publish_unsent()
                 return
+            if self.lines is not None and time.monotonic() - self._last_lines >= LOG_SECONDS:
+                self._publish_lines()
             silence = time.monotonic() - self._last_sent
             if interval and self._state is not None and silence >= interval * HEARTBEAT_SHARE:
                 self._publish_running(message=self.note)
@@ -346,9 +355,21 @@ class JobReporter:
             self._unsent, self._last_progress = None, time.monotonic()
             self._publish_running(progress=progress, message=message)
 
+    def _publish_lines(self) -> None:
+        """Publish what the job has logged since the last time, in one event."""
+        lines = self.lines
+        if lines is None or not lines.has_lines or not self._may_report():
+            return
+        self._last_lines = time.monotonic()
+        logged = lines.drain()
+        self._publish_running(message=summary(logged), attributes=log_attributes(logged))
+
+    def _may_report(self) -> bool:
+        return may_follow(self._state, JobState.RUNNING) and self.may_publish()
+
     def _publish_running(self, **facts: Any) -> None:
         """Publish an event that needs no acknowledgement; after the terminal event, nothing."""
-        if may_follow(self._state, JobState.RUNNING) and self.may_publish():
+        if self._may_report():
             self._send(self._next_event(JobState.RUNNING, facts), _ignore)
 
 

@@ -21,6 +21,7 @@ from kafka_bridge.worker.monitoring.observer import MetricSource, Observer, Work
 from kafka_bridge.worker.monitoring.serving import monitored
 from kafka_bridge.worker.runtime.collector import start_left_out
 from kafka_bridge.worker.runtime.event_loop import event_loop
+from kafka_bridge.worker.runtime.log_capture import capturing
 from kafka_bridge.worker.runtime.preflight import permissions_check, wait_for_brokers
 from kafka_bridge.worker.runtime.service import Service
 from kafka_bridge.worker.runtime.signals import stop_on_signals
@@ -106,7 +107,10 @@ class WorkerRun:
         with stops, start_left_out(), monitoring as observer:
             observer.job_log = JobLog(settings.job_log)
             wait_for_brokers(spec.kafka, spec.servers_from, self._stopping)
-            with permissions_check(spec.kafka, spec.topics, settings.group_id):
+            with (
+                permissions_check(spec.kafka, spec.topics, settings.group_id),
+                capturing(spec.handlers),
+            ):
                 self._serve(observer)
 
     def _status(self) -> WorkerStatus:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
 import sys
 import time
@@ -18,6 +19,7 @@ worker = Worker.from_env()
 NOTES = Path(os.environ.get("NOTES", os.devnull))
 GATE = Path(os.environ.get("GATE", os.devnull))
 MIB = 1024 * 1024
+log = logging.getLogger("process_handlers")
 
 
 def note(what: str, job: JobContext, process: int) -> None:
@@ -55,6 +57,23 @@ def tells(job: JobContext, payload: int) -> dict[str, str | int | None]:
         "delivery": job.delivery,
         "trace": job.headers.get("traceparent"),
     }
+
+
+@worker.job("logs")
+@worker.job("logs.process", process=True)
+def logs(job: JobContext) -> None:
+    """Log in every way, and fail."""
+    log.info("begun by %s", job.correlation_id)
+    log.debug("not forwarded")
+    log.warning("%d", "no number")
+    log.error("two lines\nand a colour \x1b[31m")
+    raise ValueError("no")
+
+
+@worker.job("logs.async")
+async def logs_async(job: JobContext) -> None:
+    """Log from the event loop, and from a thread that it lends."""
+    await asyncio.to_thread(logs, job)
 
 
 @worker.job("segfault", process=True)

@@ -205,3 +205,7 @@ class Log:
         self.lines.append(words % arguments)
 
     warning = error = info
+
+    def log(self, _level: int, words: str, *arguments: object) -> None:
+        """Keep a line at any level."""
+        self.info(words, *arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,8 +14,8 @@ import pytest
 from airflow.triggers.base import TriggerEvent
 
 from kafka_bridge.airflow import resume_delay, triggers
-from kafka_bridge.airflow.triggerer import job_log, job_wait
-from kafka_bridge.airflow.triggerer.job_log import LogBudget
+from kafka_bridge.airflow.triggerer import job_log, job_wait, log_budget
+from kafka_bridge.airflow.triggerer.log_budget import LogBudget
 from kafka_bridge.airflow.triggerer.waiter import JobNotice, Waiter
 from kafka_bridge.airflow.triggers import KafkaJobTrigger
 from kafka_bridge.kafka.response_records import HeadReader
@@ -108,6 +109,10 @@ class Log:
         """Keep a warning."""
         self.lines.append(("warning", words % arguments))
 
+    def log(self, level: int, words: str, *arguments: object) -> None:
+        """Keep a line at any level."""
+        self.lines.append((logging.getLevelName(level).lower(), words % arguments))
+
     def error(self, words: str, *arguments: object) -> None:
         """Keep an error."""
         self.lines.append(("error", words % arguments))
@@ -151,6 +156,7 @@ class Runner:
         self._patch.setattr(resume_delay, "asyncio", SimpleNamespace(sleep=clock.async_sleep))
         self._patch.setattr(job_wait, "time", clock)
         self._patch.setattr(job_log, "time", clock)
+        self._patch.setattr(log_budget, "time", clock)
         self._patch.setattr(job_wait, "PROCESS_BUDGET", budget())
         self._patch.setattr(job_wait, "join_hub", reader.join_hub)
         self._patch.setattr(KafkaJobTrigger, "log", log)

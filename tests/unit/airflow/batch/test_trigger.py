@@ -15,7 +15,7 @@ import pytest
 from kafka_bridge.airflow import KafkaJobBatchTrigger, kafka_access, resume_delay
 from kafka_bridge.airflow.batch import trigger as trigger_module
 from kafka_bridge.airflow.batch import wait as wait_module
-from kafka_bridge.airflow.triggerer import cancel, job_log
+from kafka_bridge.airflow.triggerer import cancel, job_log, log_budget
 from kafka_bridge.airflow.triggerer.timeouts import MARGIN_SECONDS
 from kafka_bridge.airflow.triggerer.waiter import JobNotice, Waiter
 from kafka_bridge.kafka.config import KafkaConfig
@@ -67,7 +67,7 @@ class Stage:
     script: deque[Step] = field(default_factory=deque)
     now: float = T0
     live_since: float = 0.0
-    log: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     cancelled: list[tuple[str, list[str], str | None]] = field(default_factory=list)
     cancel_failure: Exception | None = None
@@ -130,9 +130,13 @@ class Stage:
 
     def info(self, words: str, *arguments: object) -> None:
         """Keep a line."""
-        self.log.append(words % arguments)
+        self.lines.append(words % arguments)
 
     warning = error = info
+
+    def log(self, _level: int, words: str, *arguments: object) -> None:
+        """Keep a line at any level."""
+        self.info(words, *arguments)
 
 
 @pytest.fixture
@@ -145,7 +149,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     for module in (wait_module, resume_delay):
         monkeypatch.setattr(module, "asyncio", threads)
     monkeypatch.setattr(job_log, "time", stand_in)
-    monkeypatch.setattr(wait_module, "PROCESS_BUDGET", job_log.LogBudget())
+    monkeypatch.setattr(log_budget, "time", stand_in)
+    monkeypatch.setattr(wait_module, "PROCESS_BUDGET", log_budget.LogBudget())
     monkeypatch.setattr(wait_module, "join_hub", stand_in.join_hub)
     monkeypatch.setattr(kafka_access, "kafka_config", {"mine": CONFIG}.get)
     monkeypatch.setattr(kafka_access, "cancel_all", stand_in.cancel_all)
@@ -218,7 +223,7 @@ async def test_first_failure_cancels_the_unfinished_jobs_of_a_fail_fast_batch(st
         ("control", [JOBS[1], JOBS[3]], "another job of the batch has failed")
     ]
     assert stage.now == T0 + 8
-    assert "2 jobs: CANCEL published: another job of the batch has failed" in stage.log
+    assert "2 jobs: CANCEL published: another job of the batch has failed" in stage.lines
 
 
 async def test_service_with_plain_replies_gets_no_commands(stage: Stage) -> None:
@@ -234,7 +239,7 @@ async def test_failure_to_cancel_is_logged_and_hides_no_failed_job(stage: Stage)
     stage.cancel_failure = BrokerUnreachable("no broker answered")
     fired = await run(stage, published(0, JobState.FAILED), on_failure="fail_fast")
     assert fired == {"succeeded": 0, "failed": 1, "total": 4}
-    assert "3 jobs: publishing CANCEL failed: no broker answered" in stage.log
+    assert "3 jobs: publishing CANCEL failed: no broker answered" in stage.lines
 
 
 @pytest.mark.parametrize("cancels", [True, False])
@@ -274,7 +279,7 @@ async def test_progress_is_logged_once_in_an_interval(stage: Stage) -> None:
     script = [published(0, JobState.RUNNING, 0.1) for _ in range(97)]
     script += [published(n, JobState.SUCCEEDED, 6) for n in range(4)]
     await run(stage, *script)
-    assert stage.log == [
+    assert stage.lines == [
         "0 %: 0 of 4 jobs done, 0 running, 4 queued",
         "0 %: 0 of 4 jobs done, 1 running, 3 queued",
         "25 %: 1 of 4 jobs done, 0 running, 3 queued – 3.8/min, 48 s left",
@@ -291,7 +296,7 @@ async def test_warnings_are_logged_once_in_an_interval(stage: Stage) -> None:
     script += [published(n, JobState.SUCCEEDED) for n in range(4)]
     await run(stage, *script)
     unread = "A response to this batch cannot be read: jobs.responses[2]@16: "
-    assert [line for line in stage.log if "%" not in line] == [
+    assert [line for line in stage.lines if "%" not in line] == [
         *[f"{unread}neither Avro nor JSON"] * 2,
         "Responses to this batch may be lost: jobs.responses[1] begins at offset 9, but this batch "
         "needs it from offset 7 on. The topic's retention is too short. The batch goes on until it "
@@ -372,4 +377,4 @@ async def test_takeover_by_another_triggerer_cancels_nothing(
     await killed(trigger, after="waiting")
     assert stage.cancelled == []
     words = "goes on: its task is still deferred, so another triggerer waits for it"
-    assert stage.log[-1] == f"Batch {JOB} {words}"
+    assert stage.lines[-1] == f"Batch {JOB} {words}"

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kafka_bridge.airflow.triggerer import job_log
-from kafka_bridge.airflow.triggerer.job_log import (
-    ENVELOPE_BYTES,
-    JOB_BURST_SECONDS,
-    WARNING_BYTES,
-    JobLog,
-    LogBudget,
-)
+from kafka_bridge.airflow.triggerer import job_log, log_budget
+from kafka_bridge.airflow.triggerer.job_log import JOB_BURST_SECONDS, WARNING_BYTES, JobLog
+from kafka_bridge.airflow.triggerer.log_budget import ENVELOPE_BYTES, LogBudget
 from kafka_bridge.testing.fakes import FakeClock
 
 RATE = 1000.0
@@ -23,6 +18,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """Give the clock that the logs read."""
     clock = FakeClock()
     monkeypatch.setattr(job_log, "time", clock)
+    monkeypatch.setattr(log_budget, "time", clock)
     return clock
 
 
@@ -34,6 +30,10 @@ class Lines(list[str]):
         self.append(event % args)
 
     warning = error = info
+
+    def log(self, _level: int, event: str, /, *args: object) -> None:
+        """Keep a line at any level."""
+        self.append(event % args)
 
 
 def test_all_jobs_share_one_budget_of_lines(clock: FakeClock) -> None:

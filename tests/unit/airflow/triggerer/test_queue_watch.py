@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from kafka_bridge.airflow.triggerer import job_log, queue_watch
-from kafka_bridge.airflow.triggerer.job_log import LogBudget
+from kafka_bridge.airflow.triggerer import log_budget, queue_watch
+from kafka_bridge.airflow.triggerer.log_budget import LogBudget
 from kafka_bridge.airflow.triggerer.queue_watch import (
     LINES_A_TURN,
     LOOK_SECONDS,
@@ -51,7 +51,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """Give a cluster; the pauses of the watch take no time."""
     clock = FakeClock(BEGAN)
     monkeypatch.setattr(queue_watch, "time", clock)
-    monkeypatch.setattr(job_log, "time", clock)
+    monkeypatch.setattr(log_budget, "time", clock)
     loop = SimpleNamespace(
         sleep=clock.async_sleep,
         create_task=asyncio.create_task,

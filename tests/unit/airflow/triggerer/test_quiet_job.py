@@ -10,7 +10,7 @@ import pytest
 
 from kafka_bridge.airflow.specs import Reply
 from kafka_bridge.airflow.triggerer import job_wait
-from kafka_bridge.airflow.triggerer.job_log import LogBudget
+from kafka_bridge.airflow.triggerer.log_budget import LogBudget
 from kafka_bridge.airflow.triggerer.queue_watch import Answer, Look
 from kafka_bridge.kafka.admin.queue_position import PartitionQueue, TopicQueue
 from kafka_bridge.protocol.messages import JobState
