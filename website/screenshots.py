@@ -43,7 +43,7 @@ class DemoFailed(Exception):
 def main(pictures: Collection[str] = ("demo", "board")) -> None:
     """Take the pictures.
 
-    :param pictures: ``demo``: its output, its task's log and job; ``board``: a list and a failed job
+    :param pictures: ``demo``: its output, and its task in Airflow; ``board``: a list and a job
     :raises DemoFailed: the demo did not run to its end
     """
     with sync_playwright() as playwright:

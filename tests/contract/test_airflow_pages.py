@@ -12,7 +12,12 @@ from .dag_files import blocks, load
 
 ROOT = Path(__file__).parents[2]
 HOW_TO = ROOT / "docs" / "how-to"
-FOR_WORKERS = {"write-a-worker.md", "operate-a-worker.md"}
+FOR_WORKERS = {
+    "write-a-worker.md",
+    "operate-a-worker.md",
+    "coming-from-celery.md",
+    "coming-from-temporal.md",
+}
 PAGES = [path for path in sorted(HOW_TO.glob("*.md")) if path.name not in FOR_WORKERS]
 EXAMPLES = [
     pytest.param(code, id=f"{page.name}-{number}")
