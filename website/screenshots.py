@@ -104,7 +104,7 @@ def save_task_log(task: Page, file: Path) -> None:
 def save_tab(task: Page, file: Path) -> None:
     """Save a picture of the tab that the board has at Airflow's page of a task."""
     task.get_by_role("link", name=TAB, exact=True).click()
-    task.frame_locator(f"iframe[title='{TAB}']").get_by_text("succeeded").first.wait_for()
+    task.frame_locator(f"iframe[title='{TAB}']").get_by_text("Payload and result").wait_for()
     task.screenshot(path=file)
 
 
