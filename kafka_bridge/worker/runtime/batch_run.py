@@ -111,6 +111,8 @@ class Batch:
         for job in jobs:
             self._begin(job, state)
         self.stop = _set_with_all([each.job.stop for each in self._members])
+        if self._members:
+            self._members[0].job.note_batch(len(self._members))
 
     def _begin(self, job: InFlightJob, state: Any) -> None:
         try:

@@ -238,6 +238,10 @@ class InFlightJob:
             f"{failed.message}; retrying in {seconds:.1f} s"
         )
 
+    def note_batch(self, jobs: int) -> None:
+        """Note that its handler is called for a batch of this many jobs."""
+        self._observer.batch_began(self.request.job_type, jobs)
+
     # While it is in flight.
 
     def may_publish(self) -> bool:

@@ -13,6 +13,7 @@ from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobState, StatusEvent
 from kafka_bridge.worker import Backoff, JobContext, JobStopped, StopReason
 from kafka_bridge.worker.handlers import Handler
+from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.retries import RetryPolicy
 from kafka_bridge.worker.runtime.batch_run import run_batch, run_batch_async
 from kafka_bridge.worker.runtime.event_loop import event_loop
@@ -138,7 +139,7 @@ def test_job_that_is_stopped_before_the_batch_begins_is_taken_out(scene: Scene) 
         scene.sizes.append(len(jobs))
         return ["done"] * len(jobs)
 
-    begin = InFlightJob.begin
+    begin, began = InFlightJob.begin, list[int]()
 
     def stop_the_others(job: InFlightJob) -> bool:
         scene.stop(1, 2)
@@ -146,8 +147,9 @@ def test_job_that_is_stopped_before_the_batch_begins_is_taken_out(scene: Scene) 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(InFlightJob, "begin", stop_the_others)
+        patch.setattr(Observer, "batch_began", lambda _, __, jobs: began.append(jobs))
         assert scene.run(handler) == [S.SUCCEEDED, S.CANCELLED, S.CANCELLED]
-    assert scene.sizes == [1]
+    assert scene.sizes == began == [1]
 
 
 def test_coroutine_is_cancelled_when_all_have_to_stop(scene: Scene) -> None:
