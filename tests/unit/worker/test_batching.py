@@ -102,7 +102,8 @@ def test_batch_handler_takes_lists(function: Callable[..., Any]) -> None:
 
 def test_linger_and_concurrency_are_as_given() -> None:
     """A linger may be a timedelta."""
-    handler = register(both, linger=timedelta(seconds=2), concurrency=3).handlers["texts.embed"]
+    options = {"linger": timedelta(seconds=2), "concurrency": 3, "forward_logs": "off"}
+    handler = register(both, **options).handlers["texts.embed"]
     assert handler.batching is not None
     assert (handler.batching.linger, handler.concurrency) == (2.0, 3)
 
@@ -116,6 +117,7 @@ def test_linger_and_concurrency_are_as_given() -> None:
         (both, {"linger": -1}, "linger of 'texts.embed' must be 0 s or more, and finite"),
         (both, {"linger": math.inf}, "must be 0 s or more, and finite"),
         (both, {"batch": None, "linger": 1}, "linger of 'texts.embed' needs batch=…"),
+        (both, {"forward_logs": "INFO"}, "has both batch=… and forward_logs"),
         (both, {"process": True}, "has both batch=… and process=True"),
         (single, {}, "so it gets a list of jobs, but 'job' is annotated"),
         (other_jobs, {}, "so it gets a list of jobs, but 'jobs' is annotated"),
