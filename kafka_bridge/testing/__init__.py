@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         FakeProducer,
         FakeRecordProducer,
     )
-    from kafka_bridge.testing.jobs import JobOutcome, run_job
+    from kafka_bridge.testing.jobs import JobOutcome, run_batch, run_job
 
 __all__ = [
     "ApacheKafka",
@@ -54,6 +54,7 @@ __all__ = [
     "SecuredKafka",
     "TopicExists",
     "find_broker",
+    "run_batch",
     "run_job",
 ]
 
@@ -65,6 +66,6 @@ def __getattr__(name: str) -> object:
 
 
 def _module_of(name: str) -> str:
-    if name in {"JobOutcome", "run_job"}:
+    if name in {"JobOutcome", "run_batch", "run_job"}:
         return "jobs"
     return "fakes" if name.startswith("Fake") else "brokers"

@@ -1,4 +1,4 @@
-"""Runs one job with a worker's own handler, without a broker: for the tests of a service."""
+"""Runs jobs with a worker's own handler, without a broker: for the tests of a service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -135,15 +135,7 @@ def run_job(
     :raises PayloadNotSerialisable: the payload has no JSON form
     :raises TimeoutError: the job did not end in time
     """
-    data, media_type = to_bytes(payload, "payload")
-    defaults: dict[str, Any] = {
-        "correlation_id": new_correlation_id(),
-        "response_topic": RESPONSE_TOPIC,
-        "created_at": utc_now(),
-    }
-    request = JobRequest(
-        job_type=job_type, payload=data, payload_type=media_type, **(defaults | fields)
-    )
+    request = _request(job_type, payload, fields)
     collected = CollectedEvents()
     do_job(
         worker,
@@ -155,6 +147,62 @@ def run_job(
         timeout=timeout,
     )
     return JobOutcome(tuple(collected.events))
+
+
+def run_batch(
+    worker: Worker,
+    job_type: str,
+    payloads: Sequence[Any],
+    *,
+    cancel_after: Mapping[int, float] | None = None,
+    timeout: float = 60.0,
+    **fields: Any,
+) -> list[JobOutcome]:
+    """Have a worker do a job for each payload, and return what it published of each, in order.
+
+    ::
+
+        def test_empty_text_fails_alone():
+            good, bad = run_batch(my_service.worker, "texts.embed", ["a text", ""])
+            assert (good.state, bad.state) == ("SUCCEEDED", "FAILED")
+
+    The handler of the job type has ``batch=…``. It does not wait for its ``linger``: all jobs are
+    there. If they are more than ``batch``, it is called again for the others.
+
+    :param worker: the worker, with its handlers
+    :param job_type: which of them runs the jobs
+    :param payloads: each as in the operator: a dictionary, dataclass, pydantic model, or bytes
+    :param cancel_after: which jobs to cancel, by their place, and after how many seconds
+    :param timeout: seconds after which the jobs are expected to have ended
+    :param fields: other fields of each :class:`JobRequest`, such as ``deadline``
+    :raises PayloadNotSerialisable: a payload has no JSON form
+    :raises TimeoutError: a job did not end in time
+    """
+    given = [
+        _Given(_request(job_type, each, fields), offset=place)
+        for place, each in enumerate(payloads)
+    ]
+    jobs = [each.request.correlation_id for each in given]
+    collected = CollectedEvents()
+    if given:
+        cancels = {jobs[place]: after for place, after in (cancel_after or {}).items()}
+        _do_jobs(worker, given, collected, cancels, timeout=timeout)
+    return [
+        JobOutcome(tuple(each for each in collected.events if each.correlation_id == job))
+        for job in jobs
+    ]
+
+
+def _request(job_type: str, payload: Any, fields: Mapping[str, Any]) -> JobRequest:
+    data, media_type = to_bytes(payload, "payload")
+    defaults: dict[str, Any] = {
+        "correlation_id": new_correlation_id(),
+        "response_topic": RESPONSE_TOPIC,
+        "created_at": utc_now(),
+    }
+    return JobRequest(
+        job_type=job_type, payload=data, payload_type=media_type, **{**defaults, **fields}
+    )
 
 
 def do_job(
@@ -174,11 +222,30 @@ def do_job(
     :returns: why the terminal event could not be published, None if it was
     :raises TimeoutError: the job did not end in time
     """
+    cancels = {} if cancel_after is None else {request.correlation_id: cancel_after}
+    given = _Given(request, headers)
+    return _do_jobs(worker, [given], sender, cancels, external_id=external_id, timeout=timeout)
+
+
+def _do_jobs(
+    worker: Worker,
+    given: Sequence[_Given],
+    sender: Sender,
+    cancel_after: Mapping[str, float],
+    *,
+    external_id: str | None = None,
+    timeout: float,
+) -> BaseException | None:
+    """Have a worker do jobs of one type; return why a terminal event could not be published.
+
+    :param cancel_after: by correlation id
+    """
     cancels, unpublished = _Cancels(), _Unpublished()
     settings = replace(worker.settings(), concurrency=1, processes=1)
+    job_type = given[0].request.job_type
     with (
-        _handlers(worker, request.job_type, settings) as handlers,
-        _logging_of(handlers.get(request.job_type)),
+        _handlers(worker, job_type, settings) as handlers,
+        _logging_of(handlers.get(job_type)),
         contextlib.closing(Heartbeats()) as heartbeats,
         event_loop() as loop,
         worker.lifespan.entered(worker, loop, ended=worker.stop) as state,
@@ -197,30 +264,40 @@ def do_job(
             Observer(),
         )
         scheduler.assigned([0])
-        scheduler.receive([cast(Received, _Given(request, headers))])
-        cancel_at = time.monotonic() + (math.inf if cancel_after is None else cancel_after)
-        give_up = time.monotonic() + timeout
+        scheduler.receive([cast(Received, each) for each in given])
+        began = time.monotonic()
         while not scheduler.is_idle:
-            if time.monotonic() >= give_up:
-                job = f"{request.correlation_id} ({request.job_type})"
-                raise TimeoutError(f"job {job} did not end within {timeout:g} s")
+            seconds = time.monotonic() - began
+            if seconds >= timeout:
+                raise TimeoutError(f"{_words(given)} did not end within {timeout:g} s")
             scheduler.work()
             capacity.start_waiting()
-            if time.monotonic() >= cancel_at and not cancels.reasons:
-                cancels.reasons[request.correlation_id] = "the test cancelled it"
-                scheduler.cancel(request.correlation_id)
+            for job, after in cancel_after.items():
+                if seconds >= after and job not in cancels.reasons:
+                    cancels.reasons[job] = "the test cancelled it"
+                    scheduler.cancel(job)
             scheduler.mailbox.wait(POLL_SECONDS)
     return unpublished.error
+
+
+def _words(given: Sequence[_Given]) -> str:
+    request = given[0].request
+    if len(given) == 1:
+        return f"job {request.correlation_id} ({request.job_type})"
+    return f"{len(given)} jobs ({request.job_type})"
 
 
 @contextlib.contextmanager
 def _handlers(
     worker: Worker, job_type: str, settings: WorkerSettings
 ) -> Iterator[Mapping[str, Handler]]:
-    """Give the handlers for a job; one with ``process=True`` has a process."""
+    """Give the handlers for a job. ``process=True`` has a process; no batch waits for others."""
     handler = worker.handlers.get(job_type)
     if handler is None or not handler.in_process:
-        yield with_defaults(worker.handlers, settings)
+        yield {
+            name: each if each.batching is None else replace(each, batching=each.batching.at_once())
+            for name, each in with_defaults(worker.handlers, settings).items()
+        }
         return
     if (handler.forward_logs or settings.forward_logs) != OFF:
         worker.child_set_up = worker.child_set_up or logging_of_environment(os.environ)
@@ -248,19 +325,19 @@ class _Given:
     """A job request that no consumer has read."""
 
     partition = 0
-    offset = 0
     key = None
     timestamp_ms = -1
 
-    def __init__(self, request: JobRequest, headers: RawHeaders) -> None:
-        self._request = request
+    def __init__(self, request: JobRequest, headers: RawHeaders = (), offset: int = 0) -> None:
+        self.request = request
+        self.offset = offset
         self.value = encode(request, Encoding.AVRO)
         self.headers = headers
         self.record = None
 
     def decode(self, _: type[JobRequest]) -> JobRequest:
         """Return the request."""
-        return self._request
+        return self.request
 
 
 class _Ledger:

@@ -83,6 +83,8 @@ def _limits(handler: Handler) -> Iterator[str]:
         yield "in a child process"
     else:
         yield "on the event loop" if handler.is_async else "on a thread"
+    if handler.batching is not None:
+        yield str(handler.batching)
     if handler.concurrency is not None:
         yield f"concurrency {handler.concurrency}"
     if handler.retry.retries:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import AsyncGeneratorType, GeneratorType
@@ -13,10 +14,11 @@ from pydantic import TypeAdapter, ValidationError
 from kafka_bridge.protocol.errors import ConfigurationError
 from kafka_bridge.protocol.media_types import is_json
 from kafka_bridge.protocol.messages import JobRequest
+from kafka_bridge.worker.batching import Batching, payload_item, payloads_parameter, refuse_job
 from kafka_bridge.worker.dependencies import Dependencies, dependencies_of
 from kafka_bridge.worker.durations import Duration, kill_seconds, limit_seconds
 from kafka_bridge.worker.errors import ApplicationError, invalid_payload
-from kafka_bridge.worker.log_levels import forwarded_level
+from kafka_bridge.worker.log_levels import OFF, forwarded_level
 from kafka_bridge.worker.retries import RetryPolicy
 from kafka_bridge.worker.settings import WorkerSettings
 from kafka_bridge.worker.signatures import (
@@ -34,8 +36,8 @@ class Handler:
     """A function for one job type.
 
     :param payload: validates its payload; None if it has no payload parameter
-    :param concurrency: how many jobs of the type run at a time in a process; None: only the
-        worker's own limit applies
+    :param concurrency: how many of its calls run at a time in a process; None: only the worker's
+        own limit applies
     :param in_process: whether it runs in a child process of the worker
     :param kill_after: seconds from a stop request until its process is killed; None: as the worker
         says
@@ -45,6 +47,7 @@ class Handler:
         says
     :param dependencies: what it asks for by annotation, by parameter
     :param elsewhere: runs its jobs in its place, as ``runtime.calls.call_handler`` does here
+    :param batching: how its jobs become batches; None if each has a call of its own
     """
 
     job_type: str
@@ -60,6 +63,7 @@ class Handler:
     forward_logs: str | None = None
     elsewhere: Callable[..., Any] | None = None
     dependencies: Dependencies = ()
+    batching: Batching | None = None
 
     @classmethod
     def of(
@@ -73,12 +77,15 @@ class Handler:
         kill_after: Duration | None = None,
         time_limit: Duration | None = None,
         forward_logs: str | None = None,
+        batch: int | None = None,
+        linger: Duration | None = None,
     ) -> Handler:
         """Return a handler for a function, by its signature.
 
         :raises ConfigurationError: it cannot be a handler, ``concurrency`` is below 1,
             ``kill_after`` is negative or is given without ``in_process``, ``time_limit`` is not
-            greater than 0, or ``forward_logs`` is not a level
+            greater than 0, ``forward_logs`` is not a level, or ``batch`` or ``linger`` is not
+            possible
         """
         if concurrency is not None and concurrency < 1:
             raise ConfigurationError(
@@ -88,11 +95,14 @@ class Handler:
             raise ConfigurationError(
                 f"kill_after of {job_type!r} needs process=True: only a process can be killed"
             )
+        batching = Batching.of(job_type, batch, linger, in_process=in_process)
         name = f"the handler of {job_type!r}, {label(function)},"
         refuse(name, function)
         dependencies = dependencies_of(name, function)
-        parameter = payload_parameter(name, function, [each for each, _ in dependencies])
-        wanted = None if parameter is None else payload_type(name, function, parameter)
+        if batching is not None:
+            refuse_job(name, dependencies)
+            concurrency, forward_logs = concurrency or 1, _no_logs(job_type, forward_logs)
+        parameter, wanted = _payload(name, function, dependencies, batching)
         return cls(
             job_type,
             function,
@@ -102,14 +112,21 @@ class Handler:
             dependencies=dependencies,
             retry=retry or RetryPolicy(),
             concurrency=concurrency,
+            batching=batching,
             in_process=in_process,
             kill_after=None if kill_after is None else kill_seconds(kill_after),
             time_limit=limit_seconds(time_limit),
             forward_logs=None if forward_logs is None else forwarded_level(forward_logs),
         )
 
+    def slots_for(self, jobs: int) -> int:
+        """Return how many slots this many jobs need: a batch has one."""
+        return jobs if self.batching is None else math.ceil(jobs / self.batching.size)
+
     def arguments(self, request: JobRequest) -> tuple[Any, ...]:
         """Return the arguments after the context: the payload in the handler's type, or nothing.
+
+        A batch handler gets lists of these.
 
         :raises ApplicationError: ``invalid_payload``, with the name of the wrong field
         """
@@ -146,6 +163,34 @@ class Handler:
             details="",
             retryable=False,
         )
+
+
+def _no_logs(job_type: str, forward_logs: str | None) -> str:
+    """Return that a batch handler forwards no log lines, whatever the worker says.
+
+    :raises ConfigurationError: it asks for that
+    """
+    if forward_logs is not None and forwarded_level(forward_logs) != OFF:
+        raise ConfigurationError(
+            f"{job_type!r} has both batch=… and forward_logs: a line that is logged for several "
+            "jobs has no task of its own. Use job.message() of the job that it is about"
+        )
+    return OFF
+
+
+def _payload(
+    name: str,
+    function: Callable[..., Any],
+    dependencies: Dependencies,
+    batching: Batching | None,
+) -> tuple[str | None, Any]:
+    """Return the parameter for the payload, None if there is none, and the type of a payload."""
+    filled = [each for each, _ in dependencies]
+    find = payload_parameter if batching is None else payloads_parameter
+    if (parameter := find(name, function, filled)) is None:
+        return None, None
+    wanted = payload_type(name, function, parameter)
+    return parameter, wanted if batching is None else payload_item(name, wanted)
 
 
 def with_defaults(handlers: Mapping[str, Handler], settings: WorkerSettings) -> dict[str, Handler]:

@@ -35,3 +35,13 @@ def job_logging(request: JobRequest) -> Iterator[None]:
         yield
     finally:
         reset_contextvars(**before)
+
+
+@contextlib.contextmanager
+def batch_logging(job_type: str, jobs: int) -> Iterator[None]:
+    """Do the same for a call that gets a batch: the job type, and how many jobs it got."""
+    before = bind_contextvars(job_type=job_type, batch=jobs)
+    try:
+        yield
+    finally:
+        reset_contextvars(**before)

@@ -57,7 +57,7 @@ def payload_parameter(
     :param filled: the parameters that dependencies fill
     :raises ConfigurationError: the parameters are not those of a handler
     """
-    positional = _positional(name, function, filled)
+    positional = positional_parameters(name, function, filled)
     if len(positional) not in (1, 2):
         raise ConfigurationError(f"{name} {SHAPE}")
     if positional[0].name in ("self", "cls"):
@@ -65,7 +65,7 @@ def payload_parameter(
             f"{name} is a method without its object: register the method of an instance, "
             "worker.job(…)(instance.method)"
         )
-    if not _takes_job(function, positional[0]):
+    if not allows_job(annotation_of(function, positional[0])):
         raise ConfigurationError(
             f"{name} gets the JobContext as its first parameter, but {positional[0].name!r} is "
             f"annotated {positional[0].annotation!r}: write (job: JobContext, payload: …)"
@@ -80,11 +80,11 @@ def job_parameter(name: str, function: Callable[..., Any], filled: Collection[st
     :raises ConfigurationError: it has other parameters
     """
     positional = [
-        each for each in _positional(name, function, filled) if each.default is each.empty
+        each for each in positional_parameters(name, function, filled) if each.default is each.empty
     ]
     if not positional:
         return None
-    if len(positional) > 1 or not _takes_job(function, positional[0]):
+    if len(positional) > 1 or not allows_job(annotation_of(function, positional[0])):
         raise ConfigurationError(
             f"{name} must take (job: JobContext) or nothing, and beyond that only what is "
             "Annotated[…, Depends(…)] or has a default"
@@ -138,11 +138,12 @@ def _unreadable(name: str, why: object) -> ConfigurationError:
     )
 
 
-def _positional(
+def positional_parameters(
     name: str, function: Callable[..., Any], filled: Collection[str]
 ) -> list[inspect.Parameter]:
     """Return the positional parameters that dependencies do not fill.
 
+    :param filled: the parameters that dependencies fill
     :raises ConfigurationError: there are others without a value
     """
     positional = []
@@ -200,27 +201,27 @@ def _why_not(function: Any) -> str | None:
     return None
 
 
-def _takes_job(function: Callable[..., Any], parameter: inspect.Parameter) -> bool:
-    """Tell whether the annotation of the first parameter allows a JobContext."""
+def annotation_of(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    """Return the annotation of a parameter; Any if it has none, or if it cannot be read."""
     annotation = parameter.annotation
     if isinstance(annotation, str):
         try:
-            annotation = typing.get_type_hints(_hinted(function)).get(parameter.name)
+            return typing.get_type_hints(_hinted(function)).get(parameter.name, Any)
         except Exception:  # JobContext itself is often imported for type checkers only
-            return True
-    return annotation is parameter.empty or _allows_job(annotation)
+            return Any
+    return Any if annotation is parameter.empty else annotation
 
 
-def _allows_job(annotation: Any) -> bool:
+def allows_job(annotation: Any) -> bool:
     """Tell whether a JobContext may be passed where this annotation stands.
 
     What cannot be looked at, such as a type variable, is given the benefit of the doubt.
     """
     origin = typing.get_origin(annotation)
     if origin is Annotated:
-        return _allows_job(typing.get_args(annotation)[0])
+        return allows_job(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
-        return any(_allows_job(each) for each in typing.get_args(annotation))
+        return any(allows_job(each) for each in typing.get_args(annotation))
     kind = annotation if origin is None else origin
     if kind is Any or not isinstance(kind, type):
         return origin is not typing.Literal

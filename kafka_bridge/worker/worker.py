@@ -207,12 +207,18 @@ class Worker:
         kill_after: Duration | None = None,
         time_limit: Duration | None = None,
         forward_logs: str | None = None,
+        batch: int | None = None,
+        linger: Duration | None = None,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Make the decorated function, sync or async, the handler of a job type.
 
         The function gets the :class:`JobContext` and, if it has a second parameter, the payload in
         the type of that parameter's annotation (a pydantic model, a dataclass, ``dict``, ``bytes``
         …). Its return value is the task's result.
+
+        With ``batch``, it gets a list of up to so many jobs and, if it has a second parameter, the
+        list of their payloads. It returns a list in the same order, with the result of each job,
+        or the exception that this job fails with.
 
         :param job_type: the dotted name of the work, such as ``files.audit``
         :param retries: how many times this worker calls the handler again after an exception
@@ -221,7 +227,7 @@ class Worker:
         :param non_retryable_errors: exception classes after which the worker does not retry. The
             Airflow task may still retry, unless it is ``ApplicationError(retryable=False)``
         :param concurrency: how many jobs of this type run at a time in this process, within the
-            worker's own limit
+            worker's own limit; with ``batch``, how many batches, by default 1
         :param process: whether the handler runs in a child process, for work that needs a
             processor for itself, or that may crash or hang
         :param kill_after: how long it may go on after a stop request, a timedelta or seconds; then
@@ -232,14 +238,19 @@ class Worker:
             the worker's; ``math.inf`` for no limit
         :param forward_logs: from which level on what it logs reaches the task's log, such as
             ``INFO``; by default the worker's; ``OFF`` for none
+        :param batch: how many jobs one call of the handler gets at most. A batch takes one slot
+        :param linger: how long the first job of a batch waits for others, a timedelta or seconds;
+            by default 0.05 s. A batch that is full begins at once
         :raises ConfigurationError: the job type has a handler already, the function cannot be a
-            handler, or a number or a level is not possible
+            handler, a number is not possible, or ``batch`` is given and the worker has middleware
         """
         retry = RetryPolicy(retries, backoff or Backoff(), non_retryable_errors)
 
         def register(function: Callable[P, R]) -> Callable[P, R]:
             if job_type in self.handlers:
                 raise ConfigurationError(f"job type {job_type!r} already has a handler")
+            if batch is not None and self.middlewares:
+                raise _batch_in_middleware(job_type)
             self.handlers[job_type] = Handler.of(
                 job_type,
                 function,
@@ -249,6 +260,8 @@ class Worker:
                 kill_after=kill_after,
                 time_limit=time_limit,
                 forward_logs=forward_logs,
+                batch=batch,
+                linger=linger,
             )
             return function
 
@@ -261,8 +274,12 @@ class Worker:
         result or raises its error. What the middleware returns is the result. The first one that is
         registered is the outermost. In an async middleware, ``call_next`` is awaited.
 
-        :raises ConfigurationError: it does not take ``(job, call_next)``
+        :raises ConfigurationError: it does not take ``(job, call_next)``, or the worker has a batch
+            handler, which has no call for each job
         """
+        for each in self.handlers.values():
+            if each.batching is not None:
+                raise _batch_in_middleware(each.job_type)
         self.middlewares.append(Middleware.of(function))
         return function
 
@@ -404,6 +421,15 @@ class Worker:
 def _ready(on_ready: Callable[[], None]) -> None:
     _log.info("Ready for jobs")
     on_ready()
+
+
+def _batch_in_middleware(job_type: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the handler of {job_type!r} has batch=…, and its worker has middleware: middleware "
+        "surrounds the call for one job, and a batch has one call for all its jobs. Do in the "
+        "handler what the middleware does, or give the batch handler a worker of its own, with its "
+        "own group_id and request_topic"
+    )
 
 
 def _default_worker_id() -> str:

@@ -31,7 +31,7 @@ class WorkerStatus:
 
     :param running: jobs whose handlers run
     :param waiting: by job type, the requests in the process that have not started
-    :param slots: how many jobs may run at the same time
+    :param slots: how many jobs may run at the same time; a batch counts as one
     :param slots_free: how many of these slots no job has
     :param partitions: how many partitions of the request topic it has
     :param ready: whether it has joined its group and has read, for each of its partitions, which
@@ -81,6 +81,9 @@ class Observer:
 
     def time_limit_exceeded(self, job_type: str) -> None:
         """Note that a handler has run for its time limit, and is asked to stop."""
+
+    def batch_began(self, job_type: str, jobs: int) -> None:
+        """Note that a batch handler is called, and for how many jobs."""
 
     def skipped(self) -> None:
         """Note that a request was skipped because its job is finished."""

@@ -41,6 +41,8 @@ PREFIX = "kafka_bridge_worker"
 UNKNOWN_JOB_TYPE = "(unknown)"
 SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 300, 1_800, 7_200, 21_600, 86_400)
 """Buckets from a job that does nothing to one that takes a day."""
+JOBS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024)
+"""Buckets from a batch of one job to one that few cards have memory for."""
 
 
 class PrometheusObserver(Observer):
@@ -74,6 +76,13 @@ class PrometheusObserver(Observer):
         )
         self._time_limits = self._counter(
             "job_time_limits_exceeded", "Jobs that have run for their time limit", "job_type"
+        )
+        self._batches = Histogram(
+            f"{PREFIX}_batch_jobs",
+            "Jobs in one call of a batch handler.",
+            ["job_type"],
+            buckets=JOBS,
+            registry=self.registry,
         )
         self._skipped = self._counter(
             "requests_skipped", "Requests skipped because their job was finished"
@@ -156,6 +165,10 @@ class PrometheusObserver(Observer):
         """Note that a handler has run for its time limit."""
         self._time_limits.labels(self._label(job_type)).inc()
 
+    def batch_began(self, job_type: str, jobs: int) -> None:
+        """Note that a batch handler is called."""
+        self._batches.labels(self._label(job_type)).observe(jobs)
+
     def skipped(self) -> None:
         """Note that a request was skipped."""
         self._skipped.inc()
@@ -194,7 +207,7 @@ class _StatusCollector(Collector):
         yield from self._waiting(now.waiting)
         for name, what, value in (
             ("jobs_running", "Jobs whose handlers run.", now.running),
-            ("slots", "Jobs that may run at the same time.", now.slots),
+            ("slots", "Jobs that may run at the same time; a batch is one.", now.slots),
             ("slots_free", "Of these slots, those that no job has.", now.slots_free),
             ("partitions", "Partitions that the worker has.", now.partitions),
             ("ready", "1 when the worker accepts jobs, else 0.", now.ready),

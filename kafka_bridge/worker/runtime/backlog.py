@@ -54,6 +54,11 @@ class Lane:
         return self.handler is not None and self.handler.in_process
 
     @property
+    def is_in_batches(self) -> bool:
+        """Whether its jobs run in batches."""
+        return self.handler is not None and self.handler.batching is not None
+
+    @property
     def has_room(self) -> bool:
         """Whether another job may be queued here."""
         return len(self.begun) + len(self.fresh) < self.limit
@@ -96,13 +101,14 @@ class Backlog:
         self.undecided: deque[InFlightJob] = deque()
         self._shared = Lane(SHARED, BACKLOG_RECORDS)
         self._own = {
-            job_type: Lane(job_type, LANE_RECORDS, handler)
+            job_type: Lane(job_type, _limit(handler), handler)
             for job_type, handler in handlers.items()
             if handler.concurrency is not None
         }
         self._lanes = [self._shared, *self._own.values()]
         self._in_threads = [each for each in self._lanes if not each.is_in_processes]
         self._in_processes = [each for each in self._lanes if each.is_in_processes]
+        self._in_batches = [each for each in self._lanes if each.is_in_batches]
         self._arrivals = 0
         self._is_full = False
 
@@ -180,6 +186,12 @@ class Backlog:
         """Do the same with the job types that run in child processes: their slots are others."""
         self._sift(self._in_processes, goes, lambda: False, is_open)
 
+    def sift_batches(
+        self, goes: Callable[[InFlightJob], bool], *, is_open: Callable[[Handler], bool]
+    ) -> None:
+        """Do the same with the job types that run in batches: a batch that has a slot has room."""
+        self._sift(self._in_batches, goes, lambda: False, is_open)
+
     def _sift(
         self,
         lanes: list[Lane],
@@ -221,3 +233,9 @@ class Backlog:
         """Remove all jobs but the undecided ones."""
         for lane in self._lanes:
             lane.keep(lambda _: False)
+
+
+def _limit(handler: Handler) -> int:
+    """Return how many jobs of a type with a lane of its own are queued: two batches at least."""
+    batching = handler.batching
+    return LANE_RECORDS if batching is None else max(LANE_RECORDS, 2 * batching.size)

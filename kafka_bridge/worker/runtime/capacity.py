@@ -87,7 +87,7 @@ class Capacity:
         if not self.slots.free_for(handler) or (suspect and self._suspect is not None):
             return False
         if suspect:
-            self._suspect = job
+            self._suspect, job.is_suspect = job, True
         self.slots.reserve(job, handler)
         return True
 

@@ -102,6 +102,7 @@ class InFlightJob:
     :ivar began_elsewhere: whether another worker had begun the job
     :ivar was_skipped: whether the request was read for the second time
     :ivar turn: orders the queued jobs
+    :ivar is_suspect: whether it may have killed other workers: it has no other job in its batch
     :ivar has_begun: whether the handler was called here
     :ivar handler: from ACCEPTING on
     :ivar reporter: from ACCEPTING or REJECTING on
@@ -116,6 +117,7 @@ class InFlightJob:
     began_elsewhere: bool = False
     was_skipped: bool = False
     turn: tuple[bool, int] = (True, 0)
+    is_suspect: bool = False
     stop: StopSignal = field(default_factory=StopSignal)
     has_begun: bool = False
     correlation_id: str = field(init=False)
@@ -235,6 +237,10 @@ class InFlightJob:
             f"Try {attempt} of {self.handler.retry.retries + 1} failed: {failed.type}: "
             f"{failed.message}; retrying in {seconds:.1f} s"
         )
+
+    def note_batch(self, jobs: int) -> None:
+        """Note that its handler is called for a batch of this many jobs."""
+        self._observer.batch_began(self.request.job_type, jobs)
 
     # While it is in flight.
 

@@ -202,6 +202,9 @@ class Intake:
             promised[job.request.job_type] += 1
             if not before.is_released:
                 self.handover.add(job, self.publishing.handover_reporter(job, before))
+        handlers = self.admission.handlers
+        for job_type in promised.keys() & handlers.keys():
+            promised[job_type] = handlers[job_type].slots_for(promised[job_type])
         self.assignment.slots.promise(promised)
 
     # Partitions.

@@ -17,11 +17,11 @@ from kafka_bridge.worker.runtime.job_thread import JobThread, uninterrupted
 
 InThread: TypeAlias = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on a thread, for a coroutine."""
+Subject: TypeAlias = JobContext | list[JobContext]
+"""The first argument of a handler: its job, or the jobs of its batch."""
 
 
-def call_here(
-    handler: Handler, job: JobContext, arguments: tuple[Any, ...], thread: JobThread
-) -> Any:
+def call_here(handler: Handler, job: Subject, arguments: tuple[Any, ...], thread: JobThread) -> Any:
     """Call a handler on the job's thread; what is async runs on the event loop meanwhile."""
     if handler.is_async or any_async(handler.dependencies):
         return thread.run(call_on_loop(handler, job, arguments, thread.call))
@@ -42,7 +42,7 @@ def _finished(handler: Handler, value: Any, thread: JobThread) -> Any:
 
 async def call_on_loop(
     handler: Handler,
-    job: JobContext,
+    job: Subject,
     arguments: tuple[Any, ...],
     in_thread: InThread,
 ) -> Any:
@@ -90,7 +90,7 @@ def _raising() -> Iterator[ExitStack]:
 class _Given:
     """The values of dependencies for one call; each function is called once."""
 
-    def __init__(self, job: JobContext) -> None:
+    def __init__(self, job: Subject) -> None:
         self._job = job
         self._made: dict[Dependency, Any] = {}
 
@@ -110,7 +110,7 @@ class _Given:
 class _GivenOnLoop:
     """The same for a coroutine."""
 
-    def __init__(self, job: JobContext, in_thread: InThread) -> None:
+    def __init__(self, job: Subject, in_thread: InThread) -> None:
         self._job = job
         self._in_thread = in_thread
         self._made: dict[Dependency, Any] = {}
@@ -139,7 +139,7 @@ class _GivenOnLoop:
                 return await stack.enter_async_context(make())
 
 
-def _call(dependency: Dependency, job: JobContext, values: dict[str, Any]) -> Any:
+def _call(dependency: Dependency, job: Subject, values: dict[str, Any]) -> Any:
     """Call the function of a dependency; return a context for a generator."""
     function = dependency.function
     if dependency.kind is Kind.GENERATOR:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from kafka_bridge.protocol.messages import ErrorType, JobFailure, JobState, utc_
 from kafka_bridge.protocol.sanitize import block
 from kafka_bridge.worker.cancellation import JobStopped, StopReason, StopSignal
 from kafka_bridge.worker.errors import failure, is_stop
-from kafka_bridge.worker.logs import job_logging
+from kafka_bridge.worker.logs import job_fields, job_logging
 from kafka_bridge.worker.runtime.calls import (
     call_async_handler,
     call_handler,
@@ -25,6 +26,8 @@ from kafka_bridge.worker.runtime.log_capture import capture
 from kafka_bridge.worker.runtime.surroundings import Surroundings
 from kafka_bridge.worker.runtime.time_limits import TIME_LIMIT_EXCEEDED
 
+_log = logging.getLogger(__name__)
+
 DOUBT_SECONDS = 0.05
 """How often a job that has a thread checks whether its events may be published again."""
 
@@ -34,17 +37,29 @@ def run(job: InFlightJob, surroundings: Surroundings) -> None:
     with job_logging(job.request):
         _capture(job)
         try:
-            while not job.may_start():
-                job.stop.wait(DOUBT_SECONDS)
-            outcome = _begin(job) or _succeeded(job, _call(job, surroundings))
+            wait_until_certain(job)
+            outcome = begin(job) or succeeded(job, _call(job, surroundings))
         except BaseException as error:
             # SystemExit too: a handler that calls sys.exit() ends its job, not the worker.
-            outcome = _failed(job, error)
+            outcome = failed(job, error)
         job.end(_with_last_lines(job, outcome))
 
 
 async def run_async(job: InFlightJob, surroundings: Surroundings) -> None:
     """Run a job as a task of the event loop, which is cancelled when the job has to stop."""
+    cancel_this_task_on(job.stop)
+    with job_logging(job.request):
+        _capture(job)
+        try:
+            await wait_until_certain_async(job)
+            outcome = begin(job) or succeeded(job, await _call_async(job, surroundings))
+        except BaseException as error:
+            outcome = failed(job, error)
+        job.end(_with_last_lines(job, outcome))
+
+
+def cancel_this_task_on(stop: StopSignal) -> None:
+    """Have the present task cancelled when this is set."""
     task = asyncio.current_task()
     loop = asyncio.get_running_loop()
     assert task is not None  # noqa: S101
@@ -52,16 +67,7 @@ async def run_async(job: InFlightJob, surroundings: Surroundings) -> None:
     def cancel() -> None:
         loop.call_soon_threadsafe(task.cancel)
 
-    job.stop.listen(cancel)
-    with job_logging(job.request):
-        _capture(job)
-        try:
-            while not job.may_start():  # noqa: ASYNC110  the polling thread changes it
-                await asyncio.sleep(DOUBT_SECONDS)
-            outcome = _begin(job) or _succeeded(job, await _call_async(job, surroundings))
-        except BaseException as error:
-            outcome = _failed(job, error)
-        job.end(_with_last_lines(job, outcome))
+    stop.listen(cancel)
 
 
 def _capture(job: InFlightJob) -> None:
@@ -82,7 +88,22 @@ def _with_last_lines(job: InFlightJob, outcome: Outcome) -> Outcome:
     return replace(outcome, facts={**outcome.facts, "error": replace(error, details=details)})
 
 
-def _begin(job: InFlightJob) -> Outcome | None:
+def wait_until_certain(job: InFlightJob) -> None:
+    """Wait while it is in doubt whether the job is still this worker's.
+
+    :raises JobStopped: it has to stop
+    """
+    while not job.may_start():
+        job.stop.wait(DOUBT_SECONDS)
+
+
+async def wait_until_certain_async(job: InFlightJob) -> None:
+    """Do the same on the event loop."""
+    while not job.may_start():  # noqa: ASYNC110  the polling thread changes it
+        await asyncio.sleep(DOUBT_SECONDS)
+
+
+def begin(job: InFlightJob) -> Outcome | None:
     """Begin a job; return its outcome if its time ran out while it waited for a thread.
 
     :raises JobStopped: it has to stop
@@ -109,7 +130,11 @@ async def _call_async(job: InFlightJob, surroundings: Surroundings) -> Any:
     )
 
 
-def _succeeded(job: InFlightJob, value: Any) -> Outcome:
+def succeeded(job: InFlightJob, value: Any) -> Outcome:
+    """Return the outcome of a job with a result.
+
+    :raises PayloadNotSerialisable: the result has no JSON form
+    """
     result, result_type = to_bytes(value, "result")
     facts: dict[str, Any] = {"result": result, "result_type": result_type}
     if job.stop.reason is not None:
@@ -117,11 +142,23 @@ def _succeeded(job: InFlightJob, value: Any) -> Outcome:
     return Outcome(JobState.SUCCEEDED, facts)
 
 
-def _failed(job: InFlightJob, error: BaseException) -> Outcome:
+def failed(job: InFlightJob, error: BaseException) -> Outcome:
+    """Return the outcome of a job whose handler has raised an exception, or whose result has."""
     if job.stop.reason is not None and is_stop(error):
         return _stopped(job.stop, error)
     facts = {"error": failure_in(job.handler, error)} | _stop_requested(job.stop)
     return Outcome(JobState.FAILED, facts)
+
+
+def fail_to_end(job: InFlightJob, error: BaseException) -> None:
+    """Note that the terminal event of a job cannot even be made."""
+    _log.error(
+        "Publishing the terminal event of job %s failed",
+        job,
+        exc_info=error,
+        extra=job_fields(job.request),
+    )
+    job.fail_to_end(error)
 
 
 def _stop_requested(stop: StopSignal) -> dict[str, Any]:

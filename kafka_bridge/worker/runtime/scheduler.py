@@ -59,6 +59,7 @@ class Scheduler:
             until=lambda: not everyone and not slots.any_free(),
             is_open=lambda handler: everyone or slots.free_for(handler),
         )
+        self.intake.backlog.sift_batches(self._leaves_queue, is_open=slots.has_seat)
         if slots.in_processes is not None:
             self.intake.backlog.sift_processes(
                 self._leaves_queue, is_open=lambda handler: everyone or slots.free_for(handler)

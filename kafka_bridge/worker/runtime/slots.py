@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
@@ -11,6 +12,22 @@ from kafka_bridge.worker.runtime.in_flight import InFlightJob
 WINDOW_SECONDS = 0.1
 MOST_AHEAD = 500
 REFILL_SHARE = 4
+
+
+@dataclass(slots=True, eq=False)
+class SharedSlot:
+    """The slot that the jobs of a batch share.
+
+    :ivar jobs: those whose handler has not ended, in the order of their acceptance
+    """
+
+    size: int
+    jobs: dict[InFlightJob, None] = field(default_factory=dict)
+
+    @property
+    def has_seat(self) -> bool:
+        """Whether another job may share it: its batch has not ended, is not full, has not begun."""
+        return 0 < len(self.jobs) < self.size and not next(iter(self.jobs)).has_begun
 
 
 class Slots:
@@ -21,6 +38,8 @@ class Slots:
     may still run. Each starts within about that time. Slow jobs are never accepted
     ahead: a reader of ACCEPTED expects the job to begin.
 
+    The jobs of a batch share one slot.
+
     :ivar in_processes: the slots of jobs that run in child processes; None if there are none
     :ivar promised: how many slots are kept for jobs that go first
     """
@@ -28,7 +47,9 @@ class Slots:
     def __init__(self, concurrency: int) -> None:
         self.in_processes: ProcessSlots | None = None
         self.concurrency = concurrency
-        self._holders: dict[InFlightJob, Handler] = {}
+        self._holders: dict[InFlightJob | SharedSlot, Handler] = {}
+        self._shared: dict[InFlightJob, SharedSlot] = {}
+        self._last_shared: dict[str, SharedSlot] = {}
         self._by_type: Counter[str] = Counter()
         self._promised: Counter[str] = Counter()
         self._limited = 0
@@ -80,6 +101,8 @@ class Slots:
         """
         if handler.concurrency is None:
             return self.any_free()
+        if self.has_seat(handler):
+            return True
         if handler.in_process and self.in_processes is not None:
             return self.in_processes.free_for(handler)
         job_type = handler.job_type
@@ -89,18 +112,36 @@ class Slots:
             and self.any_free()
         )
 
+    def has_seat(self, handler: Handler) -> bool:
+        """Tell whether a job with this handler can join a batch that has a slot."""
+        shared = self._last_shared.get(handler.job_type)
+        return shared is not None and shared.has_seat
+
     def reserve(self, job: InFlightJob, handler: Handler) -> None:
-        """Reserve a slot for a job."""
+        """Reserve a slot for a job, or a seat in the slot of its batch."""
         if handler.in_process and self.in_processes is not None:
             self.in_processes.reserve(job, handler)
             return
-        self._holders[job] = handler
+        holder: InFlightJob | SharedSlot = job
+        if handler.batching is not None:
+            if not self.has_seat(handler):
+                self._last_shared[handler.job_type] = SharedSlot(handler.batching.size)
+            holder = self._shared[job] = self._last_shared[handler.job_type]
+            holder.jobs[job] = None
+            if holder in self._holders:
+                return
+        self._holders[holder] = handler
         self._by_type[handler.job_type] += 1
         self._limited += handler.concurrency is not None
 
     def free(self, job: InFlightJob) -> None:
-        """Free the slot of a job, if it has one."""
-        handler = self._holders.pop(job, None)
+        """Free the slot of a job, if it has one; that of a batch after its last job."""
+        shared = self._shared.pop(job, None)
+        if shared is not None:
+            del shared.jobs[job]
+            if shared.jobs:
+                return
+        handler = self._holders.pop(shared or job, None)
         if handler is not None:
             self._by_type[handler.job_type] -= 1
             self._limited -= handler.concurrency is not None

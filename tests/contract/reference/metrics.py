@@ -45,6 +45,7 @@ def _of_worker() -> Table:
     observer = PrometheusObserver(["a.job"])
     status = WorkerStatus()
     observer.dead_letter("an_error")  # its label has no value before the first one
+    observer.batch_began("a.job", 1)
     with observer.exporting(lambda: status):
         families = list(observer.registry.collect())
     return _prometheus(each for each in families if each.name.startswith(PREFIX))

@@ -68,6 +68,7 @@ def tests() -> Tables:
     ]
     return {
         "run_job": parameters(testing.run_job),
+        "run_batch": parameters(testing.run_batch),
         "JobOutcome": members(testing.JobOutcome),
         "Brokers": _named(testing, brokers),
         "Methods of every broker": members(testing.Broker),

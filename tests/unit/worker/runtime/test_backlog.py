@@ -115,6 +115,12 @@ def test_full_lane_of_one_type_does_not_fill_the_backlog() -> None:
     assert (lane.has_room, lane.is_half_empty) == (True, True)
 
 
+def test_lane_of_a_batch_handler_holds_two_batches() -> None:
+    """However large they are: a queue makes full batches."""
+    batches = {"texts": Handler.of("texts", lambda _: [], batch=LANE_RECORDS)}
+    assert Backlog(batches).lane("texts").limit == 2 * LANE_RECORDS
+
+
 def test_jobs_of_revoked_partitions_are_removed() -> None:
     """By the assignment, not the number: the same partition may have come back meanwhile."""
     old, new = Partition(0, 1), Partition(0, 2)

@@ -13,7 +13,8 @@ import pytest
 
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent, utc_now
-from kafka_bridge.worker import StopReason
+from kafka_bridge.worker import JobContext, StopReason
+from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.runtime.event_loop import event_loop
 from kafka_bridge.worker.runtime.executor import Executor
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
@@ -250,3 +251,34 @@ def test_thread_that_waits_keeps_no_job_alive(hall: Hall, eventually: Eventually
         eventually(is_free, "both jobs are freed")
     finally:
         gc.enable()
+
+
+def test_batch_begins_after_its_linger_and_takes_one_place(
+    hall: Hall, eventually: Eventually
+) -> None:
+    """Nobody looks meanwhile: the executor wakes up by itself. Its jobs all count as running."""
+    gate, executor = threading.Event(), Executor(1, Surroundings(hall.loop))
+    running: list[int] = []
+
+    def wait(jobs: list[JobContext]) -> list[None]:
+        running.append(executor.running)
+        gate.wait(WAIT_SECONDS)
+        return [None] * len(jobs)
+
+    handler = Handler.of("a.job", wait, batch=3, linger=0.02)
+    jobs = [hall.accept(lambda _: None) for _ in range(2)]
+    for job in jobs:
+        job.handler = handler
+        executor.submit(job)
+    eventually(lambda: running == [2], "the batch runs")
+    executor.submit(hall.accept(lambda _: None))
+    executor.start_waiting()
+    assert (executor.running, executor.started) == (2, 1)
+    cancelled = hall.accept(lambda _: None)
+    cancelled.handler = handler
+    executor.submit(cancelled)
+    cancelled.ask_to_stop(StopReason.CANCELLED, "no longer wanted")
+    executor.start_waiting()
+    assert hall.end_of(cancelled).state is S.CANCELLED
+    gate.set()
+    eventually(lambda: all(hall.has_ended(job, S.SUCCEEDED) for job in jobs), "all have ended")

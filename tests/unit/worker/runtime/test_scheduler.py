@@ -91,6 +91,7 @@ class Stage:
         handlers = {
             "a.job": Handler.of("a.job", _nothing),
             "narrow": Handler.of("narrow", _nothing, concurrency=1),
+            "texts": Handler.of("texts", _nothing_in_batches, batch=3),
         }
         self.abandoned: list[str] = []
         observer: Any = Observer()
@@ -217,6 +218,11 @@ def arrival(job: JobRequest, offset: int, partition: int = 0) -> Received:
 
 def _nothing(_: JobContext) -> None:
     """Do nothing."""
+
+
+def _nothing_in_batches(_: list[JobContext]) -> list[None]:
+    """Be a batch handler."""
+    return []
 
 
 @pytest.fixture
@@ -810,3 +816,15 @@ def test_job_that_is_over_is_freed_at_once(stage: Stage, way: str) -> None:
         assert [each for each in left if each.correlation_id == marker] == []
     finally:
         gc.enable()
+
+
+def test_a_batch_is_accepted_at_once_in_one_slot_and_not_beyond(stage: Stage) -> None:
+    """The next batch waits until the slot is free, and so does a job of another type."""
+    jobs = [stage.request(job_type="texts") for _ in range(4)]
+    for offset, job in enumerate([*jobs[:1], stage.request(), *jobs[1:]]):
+        stage.arrives(job, offset)
+    stage.until_events(3)
+    assert {each.correlation_id for each in stage.brokers.events} == {
+        each.correlation_id for each in jobs[:3]
+    }
+    assert (stage.slots.taken, len(stage.backlog)) == (1, 2)

@@ -146,3 +146,59 @@ def test_quick_jobs_ahead_do_not_starve_a_type_with_a_limit(clock: FakeClock) ->
     assert not two.free_for(other)  # two of them run, and there are two places
     two.free(first)
     assert two.free_for(other)
+
+
+def batch_handler(concurrency: int = 1) -> Handler:
+    """Return a handler of batches of three."""
+    return Handler.of("a.job", lambda _: [], batch=3, concurrency=concurrency)
+
+
+def test_jobs_of_a_batch_share_one_slot() -> None:
+    """It is free when the last of them has ended."""
+    two, batch = Slots(2), batch_handler()
+    jobs = take(two, 2, batch)
+    assert (two.taken, two.any_free(), two.has_seat(batch)) == (1, True, True)
+    jobs += take(two, 1, batch)
+    assert not two.has_seat(batch)
+    assert not two.free_for(batch)
+    for job in jobs[:2]:
+        two.free(job)
+    assert (two.taken, two.has_seat(batch)) == (1, True)
+    two.free(jobs[2])
+    assert (two.taken, two.has_seat(batch), two.free_for(batch)) == (0, False, True)
+
+
+def test_no_job_joins_a_batch_that_has_begun() -> None:
+    """It would be accepted and wait for as long as the batch runs."""
+    one, batch = Slots(1), batch_handler()
+    (first,) = take(one, 1, batch)
+    assert one.free_for(batch)
+    first.has_begun = True
+    assert not one.free_for(batch)
+
+
+def test_more_batches_have_more_slots() -> None:
+    """Up to the type's concurrency, within the worker's."""
+    two, batch = Slots(2), batch_handler(concurrency=5)
+    jobs = take(two, 6, batch)
+    assert (two.taken, two.free_for(batch)) == (2, False)
+    for job in jobs[3:]:
+        two.free(job)
+    assert (two.taken, two.free_for(batch)) == (1, True)
+
+
+def test_number_of_slots_for_jobs_is_that_of_their_batches() -> None:
+    """A slot is kept for a batch, not for each of its jobs."""
+    assert [batch_handler().slots_for(each) for each in (1, 3, 4)] == [1, 1, 2]
+    assert handler().slots_for(4) == 4
+
+
+def test_job_that_leaves_its_batch_leaves_the_slot_to_the_others() -> None:
+    """However often it is freed: after a cancel, its end and its call both do so."""
+    one, batch = Slots(1), batch_handler()
+    first, second = take(one, 2, batch)
+    one.free(first)
+    one.free(first)
+    assert (one.taken, one.any_free()) == (1, False)
+    one.free(second)
+    assert (one.taken, one.any_free()) == (0, True)
