@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from kafka_bridge.kafka.records import Received, Record
 from kafka_bridge.payloads import from_bytes, to_bytes
+from kafka_bridge.protocol.checkpoint import checkpoint_in
 from kafka_bridge.protocol.codec import decode, encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.headers import Headers, RawHeaders
@@ -24,7 +25,7 @@ from kafka_bridge.protocol.messages import (
     utc_now,
 )
 from kafka_bridge.protocol.topics import RESPONSE_TOPIC
-from kafka_bridge.worker import Worker
+from kafka_bridge.worker import Worker, checkpoints
 from kafka_bridge.worker.handlers import Handler, with_time_limit
 from kafka_bridge.worker.monitoring.observer import Observer
 from kafka_bridge.worker.processes.serving import serving
@@ -66,6 +67,13 @@ class JobOutcome:
         return self.events[-1].error
 
     @property
+    def checkpoint(self) -> Any:
+        """What the handler saved last, or an earlier delivery; None if nothing."""
+        texts = (checkpoint_in(event) for event in reversed(self.events))
+        text = next((text for text in texts if text is not None), None)
+        return None if text is None else checkpoints.from_text(text)
+
+    @property
     def progress(self) -> list[Progress]:
         """The progress that was published: at most twice a second, the latest."""
         return [event.progress for event in self.events if event.progress is not None]
@@ -97,6 +105,7 @@ def run_job(
     *,
     cancel_after: float | None = None,
     external_id: str | None = None,
+    checkpoint: Any = None,
     headers: Mapping[str, str] | None = None,
     timeout: float = 60.0,
     **fields: Any,
@@ -115,10 +124,12 @@ def run_job(
     :param payload: as in the operator: a dictionary, dataclass, pydantic model, or bytes
     :param cancel_after: cancel the job after this many seconds
     :param external_id: what the real system calls the job, by an earlier delivery of it
+    :param checkpoint: what an earlier delivery has saved, None for nothing
     :param headers: headers of the request, such as ``traceparent``
     :param timeout: seconds after which the job is expected to have ended
     :param fields: other fields of the :class:`JobRequest`, such as ``deadline``
     :raises PayloadNotSerialisable: the payload has no JSON form
+    :raises ApplicationError: no handler could have saved this checkpoint
     :raises TimeoutError: the job did not end in time
     """
     data, media_type = to_bytes(payload, "payload")
@@ -137,6 +148,7 @@ def run_job(
         collected,
         cancel_after=cancel_after,
         external_id=external_id,
+        checkpoint=None if checkpoint is None else checkpoints.to_text(checkpoint),
         headers=[(name, text.encode()) for name, text in (headers or {}).items()],
         timeout=timeout,
     )
@@ -150,6 +162,7 @@ def do_job(
     *,
     cancel_after: float | None = None,
     external_id: str | None = None,
+    checkpoint: str | None = None,
     headers: RawHeaders = (),
     timeout: float = 60.0,
 ) -> BaseException | None:
@@ -172,7 +185,7 @@ def do_job(
             settings, handlers, Surroundings(loop, state, tuple(worker.middlewares))
         )
         scheduler = assemble(
-            Admission(handlers, worker.max_deliveries, _Ledger(external_id), cancels),
+            Admission(handlers, worker.max_deliveries, _Ledger(external_id, checkpoint), cancels),
             Publishing(sender, worker.worker_id),
             capacity,
             unpublished,
@@ -231,18 +244,18 @@ class _Given:
 
 
 class _Ledger:
-    """Knows one job at most: one that was begun before, under this external id."""
+    """Knows one job at most: one that was begun before, with this external id or checkpoint."""
 
     has_unfinished = False
 
-    def __init__(self, external_id: str | None) -> None:
-        self._external_id = external_id
+    def __init__(self, external_id: str | None, checkpoint: str | None) -> None:
+        known = Unfinished(1, 1, is_released=True, external_id=external_id, checkpoint=checkpoint)
+        self._before = None if external_id is None and checkpoint is None else known
 
     def snapshot_for(self, request: JobRequest, epoch: int) -> LedgerSnapshot:
         """Return what is known of a job."""
-        before = Unfinished(1, 1, is_released=True, external_id=self._external_id)
         key = request.correlation_id.encode()
-        unfinished = {} if self._external_id is None else {key: before}
+        unfinished = {} if self._before is None else {key: self._before}
         return LedgerSnapshot(0.0, epoch, unfinished=unfinished)
 
     def is_finished_here(self, _correlation_id: str) -> bool:

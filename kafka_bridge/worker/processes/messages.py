@@ -43,6 +43,7 @@ class RunJob:
     :param number: tells this job from the others of the process
     :param headers: of the request's record
     :param external_id: what an earlier delivery has set
+    :param checkpoint: what an earlier delivery has saved, as JSON text
     """
 
     number: int
@@ -50,6 +51,7 @@ class RunJob:
     headers: RawHeaders
     delivery: int
     external_id: str | None
+    checkpoint: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,13 @@ class Named:
     """The external id of the job."""
 
     external_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The checkpoint of the job, as JSON text."""
+
+    checkpoint: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from kafka_bridge.worker.processes.messages import (
     Reported,
     Retried,
     RunJob,
+    Saved,
     StopJob,
     Stopped,
     Succeeded,
@@ -112,7 +113,14 @@ class _Work:
             process.send(StopJob(number, stop.reason, stop.message))
 
         process.send(
-            RunJob(number, request, events.request_headers, events.delivery, events.external_id)
+            RunJob(
+                number,
+                request,
+                events.request_headers,
+                events.delivery,
+                events.external_id,
+                events.checkpoint,
+            )
         )
         stop.listen(pass_on)
         while True:
@@ -147,6 +155,8 @@ class _Work:
                 self.events.message(text)
             case Named(name):
                 self.events.set_external_id(name)
+            case Saved(text):
+                self.events.save_checkpoint(text)
             case Retried(attempt, failure, seconds):
                 self.note_retry(attempt, failure, seconds)
 

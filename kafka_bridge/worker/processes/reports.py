@@ -10,7 +10,7 @@ from collections.abc import Callable
 from kafka_bridge.protocol.headers import RawHeaders
 from kafka_bridge.protocol.messages import JobFailure, Progress
 from kafka_bridge.worker.logs import job_fields
-from kafka_bridge.worker.processes.messages import Named, Reported, Retried, RunJob
+from kafka_bridge.worker.processes.messages import Named, Reported, Retried, RunJob, Saved
 from kafka_bridge.worker.runtime import report_values
 
 _log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ class Reports:
         self._send = send
         self.delivery = job.delivery
         self.external_id = job.external_id
+        self.checkpoint = job.checkpoint
         self.request_headers: RawHeaders = job.headers
         self._unsent: tuple[Progress | None, str | None] | None = None
         self._last_sent = 0.0
@@ -74,6 +75,12 @@ class Reports:
         """
         self.external_id = report_values.external_id(name, self.complain)
         self._send(Named(self.external_id))
+
+    def save_checkpoint(self, text: str) -> None:
+        """Report a checkpoint, if it is a new one: every one, since this process may die."""
+        if text != self.checkpoint:
+            self.checkpoint = text
+            self._send(Saved(text))
 
     def note_retry(self, attempt: int, failure: JobFailure, seconds: float) -> None:
         """Report that the handler failed and is called again."""
