@@ -90,6 +90,7 @@ class JobAnswer(Answer):
     task: TaskAnswer | None
     worker_id: str | None
     external_id: str | None
+    checkpoint: str | None
     message: str | None
     progress: ProgressAnswer | None
     seconds_left: float | None

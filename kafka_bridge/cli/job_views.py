@@ -101,6 +101,7 @@ def job_facts(job: JobView) -> dict[str, Any]:
         "delivery": job.delivery,
         "worker_id": job.worker_id,
         "external_id": job.external_id,
+        "checkpoint": job.checkpoint,
         "message": job.message,
         "progress": progress
         and {

@@ -95,6 +95,7 @@ class JobView:
     :ivar request: None if the request has not been read, for example because it is too old
     :ivar worker_id: who has the job, or had it last; None while it is queued
     :ivar delivery: how many times a worker has started the job; 0 before the first time
+    :ivar checkpoint: what the handler saved last, as JSON text; a long one is cut
     :ivar accepted_at: when the first worker accepted the job
     :ivar started_at: when the current or last delivery started, if an event says so
     :ivar released_at: when a worker last returned the job to the queue
@@ -109,6 +110,7 @@ class JobView:
     delivery: int = 0
     worker_id: str | None = None
     external_id: str | None = None
+    checkpoint: str | None = None
     message: str | None = None
     progress: Progress | None = None
     progress_at: datetime | None = None

@@ -14,6 +14,7 @@ from kafka_bridge.monitor.jobs import (
     RequestView,
     ShownState,
 )
+from kafka_bridge.protocol.checkpoint import CLEARED, checkpoint_in
 from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.lifecycle import TERMINAL, JobHistory, Verdict
 from kafka_bridge.protocol.messages import (
@@ -27,7 +28,7 @@ from kafka_bridge.protocol.messages import (
 from kafka_bridge.protocol.sanitize import block, one_line
 
 MESSAGE_BYTES = 300
-"""How much is kept of a message, an external id or a reason. The rest is in the record."""
+"""How much is kept of a message, a reason, an external id or a checkpoint. The record has all."""
 ERROR_BYTES = 1_000
 """How much is kept of an error's message."""
 
@@ -104,8 +105,7 @@ def with_event(
         "last_event_at": at,
         "worker_id": sys.intern(event.worker_id) or None,
     }
-    if event.external_id is not None:
-        changes["external_id"] = one_line(event.external_id, MESSAGE_BYTES)
+    changes |= _kept_over_deliveries(event)
     if event.message is not None or event.state in TERMINAL:
         changes["message"] = one_line(event.message or "", MESSAGE_BYTES) or None
     if event.state in TERMINAL:
@@ -121,6 +121,15 @@ def with_event(
         mark = view.first_progress or ProgressMark(at, event.progress.completed)
         changes |= {"progress": event.progress, "progress_at": at, "first_progress": mark}
     return replace(view, **changes)
+
+
+def _kept_over_deliveries(event: StatusEvent) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if event.external_id is not None:
+        changes["external_id"] = one_line(event.external_id, MESSAGE_BYTES)
+    if (saved := checkpoint_in(event)) is not None:
+        changes["checkpoint"] = None if saved == CLEARED else one_line(saved, MESSAGE_BYTES)
+    return changes
 
 
 _OF_ONE_DELIVERY: dict[str, Any] = {

@@ -14,6 +14,7 @@ from typing import Any, cast
 from kafka_bridge.kafka.records import Received, Record
 from kafka_bridge.logs import level_of_environment, logging_of_environment
 from kafka_bridge.payloads import from_bytes, to_bytes
+from kafka_bridge.protocol.checkpoint import checkpoint_in
 from kafka_bridge.protocol.codec import decode, encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.headers import Headers, RawHeaders
@@ -29,7 +30,7 @@ from kafka_bridge.protocol.messages import (
 )
 from kafka_bridge.protocol.sanitize import LINE_BYTES
 from kafka_bridge.protocol.topics import RESPONSE_TOPIC
-from kafka_bridge.worker import Worker
+from kafka_bridge.worker import Worker, checkpoints
 from kafka_bridge.worker.handlers import Handler, with_defaults
 from kafka_bridge.worker.log_levels import OFF
 from kafka_bridge.worker.monitoring.observer import Observer
@@ -73,6 +74,13 @@ class JobOutcome:
         return self.events[-1].error
 
     @property
+    def checkpoint(self) -> Any:
+        """What the handler saved last, or an earlier delivery; None if nothing."""
+        texts = (checkpoint_in(event) for event in reversed(self.events))
+        text = next((text for text in texts if text is not None), None)
+        return None if text is None else checkpoints.from_text(text)
+
+    @property
     def progress(self) -> list[Progress]:
         """The progress that was published: at most twice a second, the latest."""
         return [event.progress for event in self.events if event.progress is not None]
@@ -111,6 +119,7 @@ def run_job(
     *,
     cancel_after: float | None = None,
     external_id: str | None = None,
+    checkpoint: Any = None,
     headers: Mapping[str, str] | None = None,
     timeout: float = 60.0,
     **fields: Any,
@@ -129,10 +138,12 @@ def run_job(
     :param payload: as in the operator: a dictionary, dataclass, pydantic model, or bytes
     :param cancel_after: cancel the job after this many seconds
     :param external_id: what the real system calls the job, by an earlier delivery of it
+    :param checkpoint: what an earlier delivery has saved, None for nothing
     :param headers: headers of the request, such as ``traceparent``
     :param timeout: seconds after which the job is expected to have ended
     :param fields: other fields of the :class:`JobRequest`, such as ``deadline``
     :raises PayloadNotSerialisable: the payload has no JSON form
+    :raises ApplicationError: no handler could have saved this checkpoint
     :raises TimeoutError: the job did not end in time
     """
     request = _request(job_type, payload, fields)
@@ -143,6 +154,7 @@ def run_job(
         collected,
         cancel_after=cancel_after,
         external_id=external_id,
+        checkpoint=None if checkpoint is None else checkpoints.to_text(checkpoint),
         headers=[(name, text.encode()) for name, text in (headers or {}).items()],
         timeout=timeout,
     )
@@ -186,7 +198,7 @@ def run_batch(
     collected = CollectedEvents()
     if given:
         cancels = {jobs[place]: after for place, after in (cancel_after or {}).items()}
-        _do_jobs(worker, given, collected, cancels, timeout=timeout)
+        _do_jobs(worker, given, collected, cancels, ledger=_Ledger(), timeout=timeout)
     return [
         JobOutcome(tuple(each for each in collected.events if each.correlation_id == job))
         for job in jobs
@@ -212,6 +224,7 @@ def do_job(
     *,
     cancel_after: float | None = None,
     external_id: str | None = None,
+    checkpoint: str | None = None,
     headers: RawHeaders = (),
     timeout: float = 60.0,
 ) -> BaseException | None:
@@ -224,7 +237,8 @@ def do_job(
     """
     cancels = {} if cancel_after is None else {request.correlation_id: cancel_after}
     given = _Given(request, headers)
-    return _do_jobs(worker, [given], sender, cancels, external_id=external_id, timeout=timeout)
+    ledger = _Ledger(external_id, checkpoint)
+    return _do_jobs(worker, [given], sender, cancels, ledger=ledger, timeout=timeout)
 
 
 def _do_jobs(
@@ -233,12 +247,13 @@ def _do_jobs(
     sender: Sender,
     cancel_after: Mapping[str, float],
     *,
-    external_id: str | None = None,
+    ledger: _Ledger,
     timeout: float,
 ) -> BaseException | None:
     """Have a worker do jobs of one type; return why a terminal event could not be published.
 
     :param cancel_after: by correlation id
+    :param ledger: what earlier deliveries have published
     """
     cancels, unpublished = _Cancels(), _Unpublished()
     settings = replace(worker.settings(), concurrency=1, processes=1)
@@ -254,7 +269,7 @@ def _do_jobs(
             settings, handlers, Surroundings(loop, state, tuple(worker.middlewares))
         )
         scheduler = assemble(
-            Admission(handlers, worker.max_deliveries, _Ledger(external_id), cancels),
+            Admission(handlers, worker.max_deliveries, ledger, cancels),
             Publishing(sender, worker.worker_id),
             capacity,
             unpublished,
@@ -341,18 +356,18 @@ class _Given:
 
 
 class _Ledger:
-    """Knows one job at most: one that was begun before, under this external id."""
+    """Knows one job at most: one that was begun before, with this external id or checkpoint."""
 
     has_unfinished = False
 
-    def __init__(self, external_id: str | None) -> None:
-        self._external_id = external_id
+    def __init__(self, external_id: str | None = None, checkpoint: str | None = None) -> None:
+        known = Unfinished(1, 1, is_released=True, external_id=external_id, checkpoint=checkpoint)
+        self._before = None if external_id is None and checkpoint is None else known
 
     def snapshot_for(self, request: JobRequest, epoch: int) -> LedgerSnapshot:
         """Return what is known of a job."""
-        before = Unfinished(1, 1, is_released=True, external_id=self._external_id)
         key = request.correlation_id.encode()
-        unfinished = {} if self._external_id is None else {key: before}
+        unfinished = {} if self._before is None else {key: self._before}
         return LedgerSnapshot(0.0, epoch, unfinished=unfinished)
 
     def is_finished_here(self, _correlation_id: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, SupportsFloat, SupportsIndex
 from kafka_bridge.kafka.forks import generation
 from kafka_bridge.protocol.headers import RawHeaders
 from kafka_bridge.protocol.messages import JobRequest
+from kafka_bridge.worker import checkpoints
 from kafka_bridge.worker.cancellation import StopReason, StopSignal
 from kafka_bridge.worker.durations import Duration, in_seconds
 
@@ -23,6 +24,10 @@ class JobEvents(Protocol):
     @property
     def external_id(self) -> str | None:
         """The id of the job in the system that does the work."""
+
+    @property
+    def checkpoint(self) -> str | None:
+        """What the handler saved last of the job, as JSON text."""
 
     @property
     def request_headers(self) -> RawHeaders:
@@ -40,6 +45,12 @@ class JobEvents(Protocol):
         """Publish the external id.
 
         :raises InvalidMessage: it is not text
+        """
+
+    def save_checkpoint(self, text: str) -> None:
+        """Publish a checkpoint, now or shortly.
+
+        :param text: JSON, no longer than events may carry
         """
 
     def complain(self, field: str, fault: str) -> None:
@@ -198,3 +209,40 @@ class JobContext:
         """
         if self._may_report():
             self._events.set_external_id(name)
+
+    @property
+    def checkpoint(self) -> Any:
+        """What :meth:`save_checkpoint` saved last, as JSON gives it back; None if nothing.
+
+        When a job is delivered again, this is what the delivery before has saved: continue there.
+        A new submission of the task is another job and begins without. What another worker has
+        written and is not JSON is None, and the worker logs that.
+        """
+        text = self._events.checkpoint
+        if text is None:
+            return None
+        try:
+            return checkpoints.from_text(text)
+        except ValueError as error:
+            fault = f"the checkpoint of an earlier delivery is ignored: it is not JSON: {error}"
+            self._events.complain("checkpoint", fault)
+            return None
+
+    def save_checkpoint(self, value: Any) -> None:
+        """Save how far the job is, for the delivery that continues it if this worker stops or dies.
+
+        Save what is done, after it is done: if the worker dies before the brokers have the
+        checkpoint, the next delivery gets the one before and repeats a little work, and never
+        leaves any out. The task's log does not show checkpoints.
+
+        Cheap enough to call for every item: at most four events a second are published, each with
+        the latest value; the first at once. Returns at once, whatever Kafka does.
+
+        :param value: a small JSON value, a pydantic model or a dataclass, of at most 4,000 bytes
+            as JSON. None clears the checkpoint
+        :raises ApplicationError: it has no JSON form (``checkpoint_not_serialisable``), or is too
+            large (``checkpoint_too_large``). The checkpoint before is kept
+        """
+        text = checkpoints.to_text(value)
+        if self._may_report():
+            self._events.save_checkpoint(text)

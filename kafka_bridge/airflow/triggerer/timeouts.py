@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kafka_bridge.airflow.specs import WaitSpec
+from kafka_bridge.protocol.checkpoint import checkpoint_in
 from kafka_bridge.protocol.event_head import EventHead
 from kafka_bridge.protocol.lifecycle import JobHistory, Verdict
 from kafka_bridge.protocol.messages import ErrorType, JobState, Progress, StatusEvent
@@ -75,6 +76,8 @@ class _News(NamedTuple):
     progress: Progress | None = None
     message: str | None = None
     external_id: str | None = None
+    checkpoint: int | None = None
+    """A hash: of thousands of waiting jobs, the checkpoints would take much memory."""
 
 
 def not_finished(limit: float) -> str:
@@ -151,12 +154,14 @@ class JobTimeouts(Timeouts):
         before = self._news
         if before is None or before.delivery != event.delivery:
             before = _News(event.delivery)
+        checkpoint = checkpoint_in(event)
         self._news = _News(
             event.delivery,
             event.state,
             event.progress or before.progress,
             event.message or before.message,
             event.external_id or before.external_id,
+            before.checkpoint if checkpoint is None else hash(checkpoint),
         )
         return self._news != before
 

@@ -187,6 +187,7 @@ function facts({ job, request_location: place, attempt, waiting_before: before }
     ["Record", place && outside(place)],
     ["Worker", job.worker_id && viewLink({ view: "jobs", q: searchFor("worker", job.worker_id) }, outside(job.worker_id))],
     ["Job of the worker's system", job.external_id && outside(job.external_id)],
+    ["Checkpoint", job.checkpoint && outside(job.checkpoint)],
     ["Deliveries", job.delivery > 1 ? count(job.delivery) : null],
     ["Requested", job.requested_at && moment(job.requested_at)],
     ["Waits behind", before === null ? null : viewLink({ view: "jobs", q: searchFor("topic", job.topic), state: "QUEUED" }, before === 1 ? "1 job" : `${count(before)} jobs`)],

@@ -56,6 +56,7 @@ def _head(found: JobTimeline) -> Iterator[str]:
     facts += [
         ("worker", job.worker_id),
         ("external id", job.external_id),
+        ("checkpoint", job.checkpoint),
         ("waited", job.waited and duration(job.waited.total_seconds())),
         ("ran", job.ran and duration(job.ran.total_seconds())),
         ("cancel", job.cancel and f"{shown_time(job.cancel.issued_at)}: {job.cancel.reason}"),

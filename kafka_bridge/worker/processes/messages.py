@@ -44,6 +44,7 @@ class RunJob:
     :param number: tells this job from the others of the process
     :param headers: of the request's record
     :param external_id: what an earlier delivery has set
+    :param checkpoint: what an earlier delivery has saved, as JSON text
     :param forward_logs: from which level on its log lines are reported; None: none are
     """
 
@@ -52,6 +53,7 @@ class RunJob:
     headers: RawHeaders
     delivery: int
     external_id: str | None
+    checkpoint: str | None
     forward_logs: str | None = None
 
 
@@ -109,6 +111,13 @@ class Named:
     """The external id of the job."""
 
     external_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The checkpoint of the job, as JSON text."""
+
+    checkpoint: str
 
 
 @dataclass(frozen=True, slots=True)

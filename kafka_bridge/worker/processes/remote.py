@@ -22,6 +22,7 @@ from kafka_bridge.worker.processes.messages import (
     Reported,
     Retried,
     RunJob,
+    Saved,
     StopJob,
     Stopped,
     Succeeded,
@@ -127,6 +128,7 @@ class _Work:
                 events.request_headers,
                 events.delivery,
                 events.external_id,
+                events.checkpoint,
                 forward_logs,
             )
         )
@@ -165,6 +167,8 @@ class _Work:
                 self.events.lines.take(lines, tail)
             case Named(name):
                 self.events.set_external_id(name)
+            case Saved(text):
+                self.events.save_checkpoint(text)
             case Retried(attempt, failure, seconds):
                 self.note_retry(attempt, failure, seconds)
 

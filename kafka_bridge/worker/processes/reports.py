@@ -11,7 +11,14 @@ from kafka_bridge.protocol.headers import RawHeaders
 from kafka_bridge.protocol.log_lines import LogLine
 from kafka_bridge.protocol.messages import JobFailure, Progress
 from kafka_bridge.worker.logs import job_fields
-from kafka_bridge.worker.processes.messages import Logged, Named, Reported, Retried, RunJob
+from kafka_bridge.worker.processes.messages import (
+    Logged,
+    Named,
+    Reported,
+    Retried,
+    RunJob,
+    Saved,
+)
 from kafka_bridge.worker.runtime import report_values
 from kafka_bridge.worker.runtime.job_lines import LOG_SECONDS, JobLines
 
@@ -32,6 +39,7 @@ class Reports:
         self._send = send
         self.delivery = job.delivery
         self.external_id = job.external_id
+        self.checkpoint = job.checkpoint
         self.request_headers: RawHeaders = job.headers
         self.lines = JobLines.at(job.forward_logs)
         self._unsent: tuple[Progress | None, str | None] | None = None
@@ -98,6 +106,12 @@ class Reports:
         """
         self.external_id = report_values.external_id(name, self.complain)
         self._send(Named(self.external_id))
+
+    def save_checkpoint(self, text: str) -> None:
+        """Report a checkpoint, if it is a new one: every one, since this process may die."""
+        if text != self.checkpoint:
+            self.checkpoint = text
+            self._send(Saved(text))
 
     def note_retry(self, attempt: int, failure: JobFailure, seconds: float) -> None:
         """Report that the handler failed and is called again."""

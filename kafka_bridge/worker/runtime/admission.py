@@ -54,12 +54,14 @@ class Start:
 
     :ivar suspect: whether it may have killed the workers that had it before
     :ivar external_id: what the system that does the work calls it, by an earlier delivery
+    :ivar checkpoint: what an earlier delivery has saved, as JSON text
     """
 
     handler: Handler
     delivery: int
     suspect: bool
     external_id: str | None = None
+    checkpoint: str | None = None
 
 
 Decision: TypeAlias = Skip | DeadLetter | End | Start
@@ -101,7 +103,7 @@ def decide(
         return End(JobState.FAILED, {"error": unfit}, delivery)
     assert handler is not None  # noqa: S101  else _unfit returns a failure
     suspect = before.interrupted >= max(1, max_deliveries // SUSPECT_SHARE)
-    return Start(handler, delivery, suspect, before.external_id)
+    return Start(handler, delivery, suspect, before.external_id, before.checkpoint)
 
 
 def _unfit(request: JobRequest, handler: Handler | None, now: datetime) -> JobFailure | None:

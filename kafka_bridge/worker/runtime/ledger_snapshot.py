@@ -7,6 +7,7 @@ of waiting requests, and the latest ones of the others.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.lookups.job_events import CLOCK_SKEW, JobEventScan
 from kafka_bridge.kafka.lookups.scan import offsets_since
 from kafka_bridge.kafka.unreadable import SkippedBatches
+from kafka_bridge.protocol.checkpoint import CHECKPOINT, checkpoint_in
 from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.errors import KafkaBridgeError, RemoteProtocolError
 from kafka_bridge.protocol.event_head import EventHead
@@ -35,7 +37,10 @@ FAILURE_SECONDS = 10.0
 MOST_FINISHED = 2_000_000
 """How many finished jobs a snapshot holds, about 40 MB, besides those that it was asked for."""
 MOST_UNFINISHED = 100_000
-"""How many jobs that were begun it holds, at most about 80 MB."""
+"""How many jobs that were begun it holds, at most about 80 MB without checkpoints."""
+MOST_CHECKPOINT_BYTES = 32_000_000
+"""How much memory their checkpoints take, besides those of the jobs that it was asked for."""
+_MARK = CHECKPOINT.encode()
 WHOLE_BYTES = 512
 """An event that is no longer is kept until the reading ends: usually a later one replaces it, and
 decoding each would take ten times as long. A longer one is decoded at once."""
@@ -46,7 +51,8 @@ class Unfinished:
     """A job that was started: its highest delivery, and how many deliveries were released.
 
     ``is_released``: whether the last event of that delivery released the job. ``external_id``
-    and ``sequence`` are that event's.
+    and ``sequence`` are that event's. ``checkpoint`` is that of the last event that has one, and
+    ``saved_in`` that event's delivery: a worker that does not know checkpoints repeats none.
     """
 
     delivery: int = 0
@@ -54,6 +60,8 @@ class Unfinished:
     is_released: bool = field(default=False, compare=False)
     external_id: str | None = field(default=None, compare=False)
     sequence: int = field(default=0, compare=False)
+    checkpoint: str | None = field(default=None, compare=False)
+    saved_in: int = field(default=0, compare=False)
     _last: bytes | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -67,6 +75,8 @@ class Unfinished:
         self.released += is_released
         if head.delivery < self.delivery:
             return
+        if self._last is not None and _MARK in self._last:
+            self.settle()
         self.delivery, self.is_released, self._last = head.delivery, is_released, value
         if value is not None and len(value) > WHOLE_BYTES:
             self.settle()
@@ -74,7 +84,18 @@ class Unfinished:
     def with_earlier(self, earlier: Unfinished) -> Unfinished:
         """Return what is known of the job with its events before, too; both are settled."""
         last = self if self.delivery >= earlier.delivery else earlier
-        return replace(last, released=earlier.released + self.released)
+        saved = self if self.saved_in >= max(1, earlier.delivery) else earlier
+        return replace(
+            last,
+            released=earlier.released + self.released,
+            checkpoint=saved.checkpoint,
+            saved_in=saved.saved_in,
+        )
+
+    @property
+    def checkpoint_size(self) -> int:
+        """How much memory the checkpoint takes, in bytes."""
+        return 0 if self.checkpoint is None else sys.getsizeof(self.checkpoint)
 
     def settle(self) -> None:
         """Keep what is needed of the last event, and drop the rest."""
@@ -86,6 +107,8 @@ class Unfinished:
         except RemoteProtocolError:
             return  # its head could be read, what follows is damaged
         self.sequence, self.external_id = event.sequence, _bounded(event.external_id)
+        if (saved := checkpoint_in(event)) is not None:
+            self.checkpoint, self.saved_in = saved, event.delivery
 
 
 def _bounded(external_id: str | None) -> str | None:
@@ -233,6 +256,7 @@ class _Reading:
         self.complete_since = 0.0
         self._asked = asked
         self._newest_ms = 0
+        self._checkpoint_bytes = 0  # of jobs that were not asked for
 
     def add(self, key: bytes, head: EventHead, message: Any) -> None:
         """Add an event."""
@@ -240,7 +264,9 @@ class _Reading:
         if timestamp_ms > self._newest_ms:  # max() takes three times as long
             self._newest_ms = timestamp_ms
         if head.state in TERMINAL:
-            self.unfinished.pop(key, None)
+            ended = self.unfinished.pop(key, None)
+            if ended is not None and ended.checkpoint is not None:
+                self._count(key, -ended.checkpoint_size)
             if self.finished.add(key):
                 self._note_left_out()
         else:
@@ -248,16 +274,31 @@ class _Reading:
             if known is None:
                 known = self.unfinished[key] = Unfinished()
                 self._limit_unfinished()
+            before = known.checkpoint
             known.add(head, message.value())
+            if known.checkpoint is not before:
+                self._limit_checkpoints(key, known, before)
 
     def _limit_unfinished(self) -> None:
         """If there are too many jobs, drop the first one that was not asked for."""
+        if len(self.unfinished) > MOST_UNFINISHED + len(self._asked):
+            self._drop_first()
+
+    def _limit_checkpoints(self, key: bytes, known: Unfinished, before: str | None) -> None:
+        """If a new checkpoint makes them too large, drop the first jobs that were not asked for."""
+        self._count(key, known.checkpoint_size - (0 if before is None else sys.getsizeof(before)))
+        while self._checkpoint_bytes > MOST_CHECKPOINT_BYTES:
+            self._drop_first()
+
+    def _count(self, key: bytes, size: int) -> None:
+        if key not in self._asked:
+            self._checkpoint_bytes += size
+
+    def _drop_first(self) -> None:
         jobs = self.unfinished
-        if len(jobs) <= MOST_UNFINISHED + len(self._asked):
-            return
         while (first := next(iter(jobs))) in self._asked:
             jobs.move_to_end(first)
-        del jobs[first]
+        self._checkpoint_bytes -= jobs.pop(first).checkpoint_size
         self._note_left_out()
 
     def _note_left_out(self) -> None:

@@ -21,9 +21,17 @@ class Publishing:
     _event_ids: EventIds = field(default_factory=EventIds)
 
     def reporter(
-        self, job: InFlightJob, delivery: int, external_id: str | None = None
+        self,
+        job: InFlightJob,
+        delivery: int,
+        external_id: str | None = None,
+        checkpoint: str | None = None,
     ) -> JobReporter:
-        """Return the reporter of one delivery of a job."""
+        """Return the reporter of one delivery of a job.
+
+        :param external_id: what an earlier delivery has set
+        :param checkpoint: what an earlier delivery has saved
+        """
         return JobReporter(
             self.sender,
             job.request,
@@ -32,6 +40,7 @@ class Publishing:
             may_publish=job.ownership.may_publish,
             delivery=delivery,
             external_id=external_id,
+            checkpoint=checkpoint,
             new_event_id=self._event_ids,
             request_headers=job.received.headers,
             access=self.access,
@@ -39,6 +48,6 @@ class Publishing:
 
     def handover_reporter(self, job: InFlightJob, before: Unfinished) -> JobReporter:
         """Return the reporter of a job that waits here, as the delivery that broke off."""
-        reporter = self.reporter(job, before.delivery, before.external_id)
+        reporter = self.reporter(job, before.delivery, before.external_id, before.checkpoint)
         reporter.sequence = before.sequence + 1
         return reporter

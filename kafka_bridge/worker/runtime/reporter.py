@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from kafka_bridge.bounded_log import bounded_logger
+from kafka_bridge.protocol.checkpoint import with_checkpoint
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import (
@@ -36,6 +37,9 @@ _delivery_log = bounded_logger(f"{__name__}.delivery")
 
 PROGRESS_SECONDS = 0.5
 """The shortest time between two events that carry progress, and from ACCEPTED to the first."""
+CHECKPOINT_SECONDS = 0.25
+"""The shortest time between two events that are published for a new checkpoint: together with
+progress, fewer than a triggerer decodes of a job."""
 HEARTBEAT_SHARE = 0.75
 """A heartbeat goes out after this share of the interval, so that it arrives within it."""
 RETRY_SECONDS = 1.0
@@ -132,6 +136,8 @@ class JobReporter:
     delivery: int = 1
     external_id: str | None = None
     """What the system that does the work calls the job; it is in every event."""
+    checkpoint: str | None = None
+    """What the handler saved last, as JSON text; it is in every event but the terminal one."""
     new_event_id: Callable[[], str] = new_event_id
     access: TopicAccess = field(default_factory=TopicAccess)
     sequence: int = 0
@@ -148,6 +154,8 @@ class JobReporter:
     _last_sent: float = 0.0
     _last_progress: float = 0.0
     _last_lines: float = 0.0
+    _last_checkpoint: float = -math.inf
+    _is_checkpoint_unsent: bool = False
     _complaints: frozenset[str] = frozenset()
     _unsent: tuple[Progress | None, str | None] | None = None
     _pending: PendingEvent | None = None
@@ -233,6 +241,8 @@ class JobReporter:
         with self._lock:
             self._publish_unsent()  # the last progress comes before the terminal event
             self._publish_lines()
+            if self._is_checkpoint_unsent and state in TERMINAL:  # RELEASED has it
+                self._publish_running()
             value = self._next_event(state, facts)
             pending = self._pending = PendingEvent(state, value, self.request, settled, self.access)
             if self.may_publish():
@@ -248,6 +258,11 @@ class JobReporter:
         self._last_sent = time.monotonic()
         if facts.get("message") is not None:
             facts = {**facts, "message": one_line(facts["message"])}
+        if self.checkpoint is not None and state not in TERMINAL:
+            attributes = {**facts.get("attributes", {}), **with_checkpoint(self.checkpoint)}
+            facts = {**facts, "attributes": attributes}
+            if self._is_checkpoint_unsent:
+                self._is_checkpoint_unsent, self._last_checkpoint = False, self._last_sent
         if self.encoding is Encoding.AVRO and facts.keys() <= _PLAIN_FACTS:
             return write_event(
                 self._key,
@@ -311,6 +326,18 @@ class JobReporter:
             self.external_id = name
             self._publish_running()
 
+    def save_checkpoint(self, text: str) -> None:
+        """Publish a checkpoint: now or shortly, at most four times a second; the latest wins."""
+        with self._lock:
+            if text == self.checkpoint:
+                return
+            self.checkpoint, self._is_checkpoint_unsent = text, True
+            if self._is_checkpoint_due():
+                self._publish_running()
+
+    def _is_checkpoint_due(self) -> bool:
+        return time.monotonic() - self._last_checkpoint >= CHECKPOINT_SECONDS
+
     def complain(self, field: str, fault: str) -> None:
         """Log what was dropped or cut; once for each field of a job, since it comes in loops."""
         if field not in self._complaints:
@@ -338,6 +365,9 @@ class JobReporter:
                 return
             if self._unsent is not None and self._is_progress_due():
                 self._publish_unsent()
+                return
+            if self._is_checkpoint_unsent and self._is_checkpoint_due():
+                self._publish_running()
                 return
             if self.lines is not None and time.monotonic() - self._last_lines >= LOG_SECONDS:
                 self._publish_lines()
@@ -370,8 +400,10 @@ class JobReporter:
     def _publish_running(self, **facts: Any) -> None:
         """Publish an event that needs no acknowledgement; after the terminal event, nothing."""
         if self._may_report():
-            self._send(self._next_event(JobState.RUNNING, facts), _ignore)
+            self._send(self._next_event(JobState.RUNNING, facts), self._running_sent)
 
-
-def _ignore(_: Exception | None) -> None:
-    """Ignore a failure: the next heartbeat comes soon."""
+    def _running_sent(self, error: Exception | None) -> None:
+        """Ignore a failure: the next heartbeat comes soon, without what was too large."""
+        if isinstance(error, RecordTooLarge) and self.checkpoint is not None:
+            self.checkpoint = None
+            self.complain("checkpoint", f"its checkpoint was not saved: {error}")

@@ -134,7 +134,9 @@ class Scheduler:
         if not self.capacity.reserve(job, start.handler, suspect=start.suspect):
             return False
         self.intake.handover.remove(job)
-        reporter = self.publishing.reporter(job, start.delivery, start.external_id)
+        reporter = self.publishing.reporter(
+            job, start.delivery, start.external_id, start.checkpoint
+        )
         job.accept(start.handler, reporter, self.observer, self._when_settled())
         self.assignment.add(job)
         reporter.accepted(partial(self._accepted, job))

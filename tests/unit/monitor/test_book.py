@@ -102,6 +102,18 @@ def test_life_of_a_job() -> None:
     assert view.queued_since is None
 
 
+def test_checkpoint_of_a_job_outlives_a_delivery_until_it_is_cleared() -> None:
+    """A long one is cut."""
+    told = [requested(), happened(ACCEPTED, 5)]
+    told.append(happened(RUNNING, 6, attributes={"checkpoint": '{"page":7}'}))
+    told += [happened(JobState.RELEASED, 7), happened(ACCEPTED, 8, delivery=2)]
+    assert after(*told).checkpoint == '{"page":7}'
+    long = happened(RUNNING, 9, delivery=2, attributes={"checkpoint": f'"{"x" * 900}"'})
+    assert "902 bytes in all" in (after(*told, long).checkpoint or "")
+    cleared = happened(RUNNING, 9, delivery=2, attributes={"checkpoint": "null"})
+    assert after(*told, cleared).checkpoint is None
+
+
 def test_end_of_a_job() -> None:
     """The error is kept without its details, which may be long; nothing is left to do."""
     error = JobFailure("disk_full", "No space left", "Traceback …", retryable=True)

@@ -92,8 +92,10 @@ def test_job_that_reports_nothing_new_ends_as_no_progress() -> None:
     assert after(390, progress=half) == 400, "the same as before"
     assert after(395, progress=half, message="copying") == 595
     assert after(590, external_id="batch-7") == 790
-    job.apply(EventHead(1, JobState.RUNNING), T0 + 780)
-    assert ends(job)[0] == 870, "too many events to read: it does work, and the heartbeats count"
+    assert after(780, attributes={"checkpoint": "7"}) == 980
+    assert after(960, attributes={"checkpoint": "7"}) == 980, "the same as before"
+    job.apply(EventHead(1, JobState.RUNNING), T0 + 970)
+    assert ends(job)[0] == 1060, "too many events to read: it does work, and the heartbeats count"
 
 
 def test_second_delivery_has_the_whole_time_for_its_progress() -> None:

@@ -57,6 +57,8 @@ def facts(event: StatusEvent) -> list[Any]:
         ("exits", None),
         ("unserialisable", None),
         ("misnamed", None),
+        ("saves", {"page": 7}),
+        ("saves", "x" * 4_000),
         ("group", None),
     ],
 )
@@ -71,6 +73,13 @@ def shown(outcome: JobOutcome) -> list[list[Any]]:
     return [
         [str(each).replace(PROCESS, THREAD) for each in facts(event)] for event in outcome.events
     ]
+
+
+@pytest.mark.parametrize("kind", [THREAD, PROCESS])
+def test_process_has_the_checkpoint_of_an_earlier_delivery(warm: Worker, kind: str) -> None:
+    """And what it saves is there for the next one."""
+    outcome = run_job(warm, "saves" + kind, {"page": 8}, checkpoint={"page": 7})
+    assert (outcome.result, outcome.checkpoint) == ({"page": 7}, {"page": 8})
 
 
 @pytest.mark.parametrize("job_type", ["waits", "waits.async"])

@@ -127,6 +127,15 @@ def unserialisable(job: JobContext) -> dict[str, list[float]]:
     return {"a": [math.nan]}
 
 
+@both("saves")
+def saves(job: JobContext, payload: Any) -> Any:
+    """Save a checkpoint, and return what was there before."""
+    before = job.checkpoint
+    job.save_checkpoint(payload)
+    assert job.checkpoint == payload
+    return before
+
+
 @both("misnamed")
 def misnamed(job: JobContext) -> None:
     """Give an external id that is not text."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kafka_bridge.protocol.checkpoint import CHECKPOINT
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import JobState
 from kafka_bridge.testing.fakes import FakeClock
@@ -22,6 +23,7 @@ from kafka_bridge.worker.runtime.reporter import HEARTBEAT_SHARE
 from ..samples import Collector, queued_job, request
 
 INTERVAL = 10.0
+BROKEN_OFF = Unfinished(2, sequence=7, external_id="x-1", checkpoint="[7]")
 
 
 class Stage:
@@ -54,7 +56,7 @@ class Stage:
     def begin(self, job: InFlightJob) -> None:
         """Publish heartbeats of a job whose second delivery broke off after its event 7."""
         publishing = Publishing(self.collector, "w-1")
-        reporter = publishing.handover_reporter(job, Unfinished(2, sequence=7, external_id="x-1"))
+        reporter = publishing.handover_reporter(job, BROKEN_OFF)
         self.handover.add(job, reporter)
 
     def tick(self) -> None:
@@ -100,6 +102,7 @@ def test_task_gets_an_event_at_once_and_then_in_each_interval(
     clock.advance(0.2)
     stage.tick()
     assert stage.told[1:] == [(JobState.RUNNING, 2, 9, "x-1")]
+    assert [each.attributes for each in stage.collector.events] == [{CHECKPOINT: "[7]"}] * 2
 
 
 def test_job_whose_sender_wants_no_heartbeats_gets_none(stage: Stage) -> None:

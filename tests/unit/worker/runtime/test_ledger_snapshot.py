@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kafka_bridge.kafka.lookups import job_events
+from kafka_bridge.protocol.checkpoint import CHECKPOINT
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.ids import new_correlation_id
@@ -90,6 +91,51 @@ def test_external_id_that_is_too_long_is_ignored(topic: list[Any]) -> None:
     assert known.external_id is None
 
 
+def saved(job: str, text: str, **fields: Any) -> Any:
+    """Return an event with a checkpoint."""
+    return record(job, JobState.RUNNING, attributes={CHECKPOINT: text}, **fields)
+
+
+@pytest.mark.parametrize("size", [10, 2_000])
+def test_checkpoint_outlives_a_worker_that_does_not_know_checkpoints(
+    topic: list[Any], size: int
+) -> None:
+    """It repeats none, and clears none; events of an older delivery change nothing."""
+    job = new_correlation_id()
+    topic += [saved(job, "1"), saved(job, "2", message="m" * size)]
+    topic += [record(job, JobState.ACCEPTED, delivery=2), saved(job, "3")]
+    topic.append(record(job, JobState.RUNNING, delivery=2, message="of a checkpoint " + "m" * size))
+    (known,) = read().unfinished.values()
+    assert (known.checkpoint, known.delivery) == ("2", 2)
+
+
+def test_checkpoint_that_was_cleared_or_is_too_long_is_none(topic: list[Any]) -> None:
+    """The cleared one is told to later workers; the long one is ignored as if it were not there."""
+    cleared, long = new_correlation_id(), new_correlation_id()
+    topic += [saved(cleared, "1"), saved(cleared, "null"), saved(long, '"' + "ä" * 2_000 + '"')]
+    found = {job.decode(): known.checkpoint for job, known in read().unfinished.items()}
+    assert found == {cleared: "null", long: None}
+
+
+def test_snapshot_holds_few_bytes_of_checkpoints_and_those_of_the_requested_jobs(
+    topic: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with too many jobs: of the jobs that are left out, each is read when it is asked for."""
+    monkeypatch.setattr(page_module, "MOST_CHECKPOINT_BYTES", 10_000)
+    jobs = [new_correlation_id() for _ in range(40)]
+    texts = [f'"{number:03000}"' for number in range(40)]
+    for at, (job, text) in enumerate(zip(jobs, texts, strict=True)):
+        topic += [saved(job, text, at=1_000 * at)] * 2
+        if at >= 10:
+            topic.append(record(jobs[at - 1], JobState.SUCCEEDED, at=1_000 * at))
+    asked = frozenset(job.encode() for job in jobs[:5])
+    snapshot = read(asked)
+    held = [job for job in jobs if job.encode() in snapshot.unfinished]
+    assert held == [*jobs[:5], jobs[8], jobs[39]]
+    assert [snapshot.unfinished[job.encode()].checkpoint for job in held[:5]] == texts[:5]
+    assert snapshot.is_cut
+
+
 def test_record_whose_key_is_not_a_job_is_ignored(topic: list[Any]) -> None:
     """A key may be as long as a record: it is not kept as a job's id."""
     topic.append(record(new_correlation_id(), JobState.SUCCEEDED, key=b"k" * 900_000))
@@ -156,6 +202,7 @@ def test_two_adjacent_readings_know_what_one_would(topic: list[Any], seed: int) 
             delivery=chance.randint(1, 4),
             sequence=at,
             external_id=f"their-{at}",
+            attributes={CHECKPOINT: str(at)} if chance.random() < 0.4 else {},
         )
         for at in range(120)
     ]
@@ -173,6 +220,13 @@ def test_two_adjacent_readings_know_what_one_would(topic: list[Any], seed: int) 
 def facts(snapshot: LedgerSnapshot) -> dict[bytes, tuple[object, ...]]:
     """Return all that is known of the unfinished jobs."""
     return {
-        job: (each.delivery, each.released, each.is_released, each.external_id, each.sequence)
+        job: (
+            each.delivery,
+            each.released,
+            each.is_released,
+            each.external_id,
+            each.sequence,
+            each.checkpoint,
+        )
         for job, each in snapshot.unfinished.items()
     }

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from kafka_bridge.protocol.checkpoint import CHECKPOINT
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import (
     AccessDenied,
     BrokerUnreachable,
     DeliveryFailed,
+    RecordTooLarge,
     TopicNotFound,
 )
 from kafka_bridge.protocol.messages import JobState, Progress, StatusEvent
@@ -20,6 +22,7 @@ from kafka_bridge.testing import FakeClock
 from kafka_bridge.testing.fakes import FakeRecordProducer
 from kafka_bridge.worker.runtime import reporter as module
 from kafka_bridge.worker.runtime.reporter import (
+    CHECKPOINT_SECONDS,
     DENIED_SECONDS,
     HEARTBEAT_SHARE,
     PROGRESS_SECONDS,
@@ -244,6 +247,80 @@ def test_worker_that_may_not_publish_drops_heartbeats_and_keeps_the_latest_progr
     stage.reporter.tick()
     assert [each.progress for each in stage.events[1:]] == [Progress(1.0, 10.0, "rows")]
     assert [each.sequence for each in stage.events] == [0, 1], "no number is left out"
+
+
+# Checkpoints.
+
+
+def checkpoints(stage: Stage) -> list[str | None]:
+    """Return the checkpoints of the events so far."""
+    return [event.attributes.get(CHECKPOINT) for event in stage.events]
+
+
+def test_checkpoint_is_published_at_once_and_repeated(stage: Stage) -> None:
+    """It does not wait for the pause of progress; heartbeats and the release have it, too."""
+    stage.accept()
+    stage.reporter.progress(1, 2, "rows")
+    stage.reporter.save_checkpoint("1")
+    assert (stage.states, checkpoints(stage)) == ([S.ACCEPTED, S.RUNNING], [None, "1"])
+    stage.tick_after(INTERVAL)
+    stage.tick_after(INTERVAL)
+    stage.reporter.released("stopping", lambda _: None)
+    assert stage.states[2:] == [S.RUNNING, S.RUNNING, S.RELEASED]
+    assert checkpoints(stage)[2:] == ["1", "1", "1"]
+
+
+def test_checkpoints_in_a_loop_are_few_events_with_the_latest_one(stage: Stage) -> None:
+    """Also if the request asks for no heartbeats, and the same one again is none."""
+    stage.reporter.request = request(heartbeat_interval_ms=0)
+    stage.accept()
+    for step in range(100):
+        stage.reporter.save_checkpoint(str(step))
+        stage.reporter.save_checkpoint(str(step))
+        stage.tick_after(CHECKPOINT_SECONDS / 20)
+    stage.tick_after(CHECKPOINT_SECONDS)
+    assert 6 <= len(stage.events) <= 8
+    assert checkpoints(stage)[1] == "0"
+    assert checkpoints(stage)[-1] == "99"
+    stage.tick_after(INTERVAL)
+    assert checkpoints(stage).count("99") == 1
+
+
+def test_checkpoint_waits_while_the_worker_may_not_publish(stage: Stage) -> None:
+    """It is published as soon as the group has confirmed the worker."""
+    stage.accept()
+    stage.is_certain = False
+    stage.reporter.save_checkpoint("1")
+    stage.tick_after(CHECKPOINT_SECONDS)
+    assert stage.states == [S.ACCEPTED]
+    stage.is_certain = True
+    stage.reporter.tick()
+    assert checkpoints(stage) == [None, "1"]
+
+
+def test_last_checkpoint_is_published_before_the_terminal_event(stage: Stage) -> None:
+    """If the worker dies between the two, the next delivery has little to do."""
+    stage.accept()
+    stage.reporter.save_checkpoint("1")
+    stage.reporter.save_checkpoint("2")
+    stage.finish()
+    assert stage.states == [S.ACCEPTED, S.RUNNING, S.RUNNING, S.SUCCEEDED]
+    assert checkpoints(stage) == [None, "1", "2", None]
+    stage.reporter.save_checkpoint("3")
+    stage.tick_after(INTERVAL)
+    assert len(stage.events) == 4, "nothing follows"
+
+
+def test_checkpoint_that_the_topic_does_not_take_is_dropped(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Heartbeats must go on: without them the task takes the worker for lost."""
+    stage.accept()
+    stage.producer.fail(RecordTooLarge("the topic takes 100 bytes"))
+    stage.reporter.save_checkpoint('"long"')
+    stage.tick_after(INTERVAL)
+    assert checkpoints(stage) == [None, '"long"', None]
+    assert "its checkpoint was not saved: the topic takes 100 bytes" in caplog.text
 
 
 # Events that must arrive.
