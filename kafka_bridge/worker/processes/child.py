@@ -134,6 +134,22 @@ class Link:
             except OSError:
                 end_all()
 
+    def send_if_free(self, message: object) -> bool:
+        """Send a message unless another one is being sent; return whether it was sent.
+
+        For what is sent in the middle of other code: a log line of an object that is destroyed, or
+        of a signal handler, may interrupt this very thread while it sends.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self._connection.send(message)
+        except OSError:
+            end_all()
+        finally:
+            self._lock.release()
+        return True
+
     def receive(self, seconds: float | None = None) -> object:
         """Return the next message; None if there is none in this time."""
         try:
@@ -185,7 +201,7 @@ class Inbox:
         while True:
             match self._link.receive(None if self._running is None else REPORT_SECONDS):
                 case RunJob() as job:
-                    self._running = Running(job, Reports(job, self._link.send))
+                    self._running = Running(job, Reports(job, self._link))
                     self._jobs.put(self._running)
                 case StopJob() as request:
                     self._stop(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from typing import Protocol
 
 from kafka_bridge.protocol.headers import RawHeaders
 from kafka_bridge.protocol.log_lines import LogLine
@@ -28,22 +28,30 @@ REPORT_SECONDS = 0.1
 """The shortest time between two reports to the worker, which publishes at most two a second."""
 
 
+class Link(Protocol):
+    """The connection to the worker."""
+
+    def send(self, message: object) -> None:
+        """Send a message."""
+
+    def send_if_free(self, message: object) -> bool:
+        """Send a message unless another one is being sent; return whether it was sent."""
+
+
 class Reports:
-    """Sends the reports of one job, the latest at most ten times a second.
+    """Sends the reports of one job to the worker, the latest at most ten times a second."""
 
-    :param send: sends a message to the worker
-    """
-
-    def __init__(self, job: RunJob, send: Callable[[object], None]) -> None:
+    def __init__(self, job: RunJob, link: Link) -> None:
         self._job = job
-        self._send = send
+        self._link = link
+        self._send = link.send
         self.delivery = job.delivery
         self.external_id = job.external_id
         self.checkpoint = job.checkpoint
         self.request_headers: RawHeaders = job.headers
-        self.lines = JobLines.at(job.forward_logs)
+        self.lines = JobLines.at(job.forward_logs, self._send_tail)
         self._unsent: tuple[Progress | None, str | None] | None = None
-        self._last_sent = self._last_lines = 0.0
+        self._last_sent = self._last_lines = self._last_tail = 0.0
         self._complaints: frozenset[str] = frozenset()
         self._lock = threading.RLock()
 
@@ -71,7 +79,7 @@ class Reports:
             self._send_report()
 
     def send_due_lines(self) -> None:
-        """Send what was logged: the last lines at once, for the error if this process dies.
+        """Send what was logged: the lines once a second, the last ones whenever there are others.
 
         Call this at most ten times a second.
         """
@@ -91,6 +99,14 @@ class Reports:
             if is_due:
                 drained, self._last_lines = lines.drain(), time.monotonic()
             self._send(Logged(tuple(drained), tuple(lines.tail())))
+
+    def _send_tail(self, lines: JobLines) -> None:
+        """Send the last lines at once: the handler's next step may kill this process, or hang."""
+        now = time.monotonic()
+        if now - self._last_tail >= REPORT_SECONDS:
+            self._last_tail = now
+            if not self._link.send_if_free(Logged((), tuple(lines.tail()))):
+                lines.has_news = True
 
     def _send_report(self) -> None:
         with self._lock:

@@ -13,8 +13,8 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from kafka_bridge.kafka.forks import generation
 from kafka_bridge.protocol.log_lines import LEVELS, LogLine
@@ -46,28 +46,34 @@ _NOT_SHOWN = frozenset(
 )
 """What a structlog event has besides its own values."""
 
+Added: TypeAlias = Callable[["JobLines"], None]
+
 
 class JobLines:
     """The forwarded lines of one job. Any thread may add some.
 
     :param level: the number of the lowest level that is forwarded
+    :param added: called with the lines after each one, on the thread that logs
+    :ivar has_news: whether lines were added since :meth:`tail` was called
     """
 
     __slots__ = (
+        "_added",
         "_counted_at",
-        "_has_news",
         "_left",
         "_left_out",
         "_lines",
         "_lock",
         "_size",
         "_tail",
+        "has_news",
         "level",
         "made_in",
     )
 
-    def __init__(self, level: int) -> None:
+    def __init__(self, level: int, added: Added | None = None) -> None:
         self.level = level
+        self._added = added
         self.made_in = generation()
         """Of a forked child process, nothing is forwarded."""
         self._lines: list[LogLine] = []
@@ -76,24 +82,29 @@ class JobLines:
         self._counted_at = time.monotonic()
         self._left_out = 0
         self._tail: deque[LogLine] = deque(maxlen=TAIL_LINES)
-        self._has_news = False
+        self.has_news = False
         self._lock = threading.RLock()  # a signal handler that logs may interrupt this thread here
 
     @classmethod
-    def at(cls, level: str | None) -> JobLines | None:
+    def at(cls, level: str | None, added: Added | None = None) -> JobLines | None:
         """Return the lines of a new job; None if nothing is forwarded.
 
         :param level: the name of a level, or ``OFF``
         """
-        return None if level is None or level == OFF else cls(LEVELS[level])
+        return None if level is None or level == OFF else cls(LEVELS[level], added)
 
     def add(self, record: logging.LogRecord) -> None:
         """Add what a logger was told, or count it if the budget is spent."""
+        self._add(record)
+        if self._added is not None:
+            self._added(self)
+
+    def _add(self, record: logging.LogRecord) -> None:
         level, text = _level(record.levelno), _message(record)
         is_severe = level in _SEVERE
         with self._lock:
             self._tail.append(LogLine(level, text[:LINE_BYTES]))  # made harmless when it is read
-            self._has_news = True
+            self.has_news = True
             if not self._has_room(is_severe=is_severe):
                 self._left_out += 1
                 return
@@ -132,11 +143,6 @@ class JobLines:
         """Whether there is something to forward."""
         return bool(self._lines or self._left_out)
 
-    @property
-    def has_news(self) -> bool:
-        """Whether lines were added since :meth:`tail` was called."""
-        return self._has_news
-
     def drain(self) -> list[LogLine]:
         """Return the lines that were not forwarded yet, with the count of those left out."""
         with self._lock:
@@ -147,7 +153,7 @@ class JobLines:
     def tail(self) -> list[LogLine]:
         """Return the last lines, forwarded or not."""
         with self._lock:
-            self._has_news = False
+            self.has_news = False
             last = list(self._tail)
         return [LogLine(level, one_line(text, LINE_BYTES)) for level, text in last]
 

@@ -79,6 +79,7 @@ async def logs_async(job: JobContext) -> None:
 @worker.job("segfault", process=True)
 def segfault(job: JobContext) -> None:
     """Read where nothing is."""
+    log.warning("about to read address %d", 0)
     ctypes.string_at(0)
 
 

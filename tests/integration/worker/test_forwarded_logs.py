@@ -13,7 +13,8 @@ def test_lines_of_a_handler_are_in_the_events_of_its_job(stage: Stage) -> None:
     stage.runs = ("worker", "run", "process_handlers:worker")
     worker = stage.start("--forward-logs", "info", "--concurrency", "4", "--processes", "1")
     jobs = [stage.request(kind) for kind in ("logs", "logs.async", "logs.process", "logs")]
-    stage.publish(*jobs)
+    crash = stage.request("segfault")
+    stage.publish(*jobs, crash)
     for job in jobs:
         *before, end = events(stage.config, stage.responses, job.correlation_id)
         lines = [str(line) for event in before for line in log_lines(event.attributes, 2_000)]
@@ -28,4 +29,7 @@ def test_lines_of_a_handler_are_in_the_events_of_its_job(stage: Stage) -> None:
         assert end.error is not None
         assert f"    INFO begun by {job.correlation_id}" in (end.error.details or "")
         assert f"begun by {job.correlation_id}" in worker.said
+    error = events(stage.config, stage.responses, crash.correlation_id)[-1].error
+    assert error is not None
+    assert (error.details or "").endswith("    WARNING about to read address 0"), "its last line"
     assert worker.stop() == 0
