@@ -255,7 +255,7 @@ def _do_jobs(
     :param cancel_after: by correlation id
     :param ledger: what earlier deliveries have published
     """
-    cancels, unpublished = _Cancels(), _Unpublished()
+    cancels, unpublished = _Cancels(cancel_after), _Unpublished()
     settings = replace(worker.settings(), concurrency=1, processes=1)
     job_type = given[0].request.job_type
     with (
@@ -287,10 +287,8 @@ def _do_jobs(
                 raise TimeoutError(f"{_words(given)} did not end within {timeout:g} s")
             scheduler.work()
             capacity.start_waiting()
-            for job, after in cancel_after.items():
-                if seconds >= after and job not in cancels.reasons:
-                    cancels.reasons[job] = "the test cancelled it"
-                    scheduler.cancel(job)
+            for job in cancels.due(seconds):
+                scheduler.cancel(job)
             scheduler.mailbox.wait(POLL_SECONDS)
     return unpublished.error
 
@@ -390,10 +388,21 @@ class _Ledger:
 
 
 class _Cancels:
-    """Holds the reason of a cancel."""
+    """Holds the reasons of cancels.
 
-    def __init__(self) -> None:
+    :param after: by correlation id, after how many seconds a job is cancelled
+    """
+
+    def __init__(self, after: Mapping[str, float]) -> None:
         self.reasons: dict[str, str] = {}
+        self._after = after
+
+    def due(self, seconds: float) -> list[str]:
+        """Return the jobs that are cancelled now, each once."""
+        jobs = [job for job, after in self._after.items() if seconds >= after]
+        due = [job for job in jobs if job not in self.reasons]
+        self.reasons |= dict.fromkeys(due, "the test cancelled it")
+        return due
 
 
 class _Unpublished:

@@ -87,14 +87,7 @@ class Handler:
             greater than 0, ``forward_logs`` is not a level, or ``batch`` or ``linger`` is not
             possible
         """
-        if concurrency is not None and concurrency < 1:
-            raise ConfigurationError(
-                f"the concurrency of {job_type!r} must be at least 1, not {concurrency}"
-            )
-        if kill_after is not None and not in_process:
-            raise ConfigurationError(
-                f"kill_after of {job_type!r} needs process=True: only a process can be killed"
-            )
+        _check(job_type, concurrency, kill_after, in_process=in_process)
         batching = Batching.of(job_type, batch, linger, in_process=in_process)
         name = f"the handler of {job_type!r}, {label(function)},"
         refuse(name, function)
@@ -162,6 +155,19 @@ class Handler:
             type="result_not_serialisable",
             details="",
             retryable=False,
+        )
+
+
+def _check(
+    job_type: str, concurrency: int | None, kill_after: Duration | None, *, in_process: bool
+) -> None:
+    if concurrency is not None and concurrency < 1:
+        raise ConfigurationError(
+            f"the concurrency of {job_type!r} must be at least 1, not {concurrency}"
+        )
+    if kill_after is not None and not in_process:
+        raise ConfigurationError(
+            f"kill_after of {job_type!r} needs process=True: only a process can be killed"
         )
 
 
