@@ -10,7 +10,7 @@ import pytest
 
 from integration.jobs import config_of, events_until
 from integration.worker.endings import end_of, how_often_ended, told
-from integration.worker.programs import Program, Stage
+from integration.worker.programs import Stage
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent
 from kafka_bridge.testing import EmbeddedBroker
@@ -48,11 +48,6 @@ def stage(
         stage.close()
 
 
-def start(stage: Stage, *options: str) -> Program:
-    """Start a worker with a short session."""
-    return stage.start(*options, KAFKA_BRIDGE_KAFKA_SESSION_TIMEOUT_MS="2000")
-
-
 def embed(stage: Stage, *texts: object) -> list[JobRequest]:
     """Publish a request for each text; with four of them, their batch begins at once."""
     jobs = [stage.request("texts.embed", text, heartbeat_interval_ms=300) for text in texts]
@@ -69,7 +64,7 @@ def test_each_job_of_a_batch_has_its_own_heartbeats_cancel_and_end(
     stage: Stage, eventually: Eventually
 ) -> None:
     """A result, an error of its own, an invalid payload, and a cancel that is not honoured."""
-    program = start(stage)
+    program = stage.start()
     good, faulty, invalid, cancelled = jobs = embed(stage, "four", "faulty", 7, "other")
     wrong = end_of(stage, invalid).error
     assert wrong is not None
@@ -100,18 +95,18 @@ def test_all_jobs_of_a_batch_start_again_after_a_death_and_after_a_stop(
     stage: Stage, eventually: Eventually
 ) -> None:
     """After kill -9, and after SIGTERM and the grace period, which releases each of them."""
-    first = start(stage)
+    first = stage.start()
     jobs = embed(stage, "a", "b", "c", "d")
     eventually(lambda: len(stage.noted("started")) == 4, "the first worker has them")
     first.kill()
-    second = start(stage, "--grace", "0.1")
+    second = stage.start("--grace", "0.1")
     eventually(lambda: len(stage.noted("started")) == 8, "the second worker has them")
     assert second.stop() == 0
     by_job = told(stage)
     states = [{each.state for each in by_job[job.correlation_id]} for job in jobs]
     assert all(S.RELEASED in each for each in states), states
     stage.gate.touch()
-    start(stage)
+    stage.start()
     ends = [end_of(stage, job) for job in jobs]
     assert [(each.state, each.delivery) for each in ends] == [(S.SUCCEEDED, 3)] * 4
     assert how_often_ended(stage, jobs) == [1] * 4
