@@ -42,6 +42,7 @@ NOT_SHOWN = {
     "protocol/ids.py": "a correlation id: it is one or it is refused",
     "protocol/media_types.py": "JSON documents are data",
     "protocol/plain_replies.py": "makes an event; airflow/outcomes.py cleans it",
+    "worker/checkpoints.py": "JSON that the worker itself has written",
     "worker/context.py": "headers are data for the handler",
     "worker/runtime/dead_letters.py": "a reply topic, to publish to",
 }

@@ -44,7 +44,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 def test_last_lines_are_sent_at_once_and_the_others_once_a_second(clock: FakeClock) -> None:
     """A handler may crash after any line; a line that interrupts another message is sent later."""
     link = Link()
-    reports = Reports(RunJob(1, request(), (), 1, None, "INFO"), link)
+    reports = Reports(RunJob(1, request(), (), 1, None, None, "INFO"), link)
     assert reports.lines is not None
     said = [LogLine("INFO", f"line {number}") for number in range(3)]
 
