@@ -6,9 +6,10 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::error;
 
 use super::call::StopReason;
+use super::commits::Commits;
 use super::dead_letters::Letter;
 use super::decide::Ending;
 use super::draining::Drain;
@@ -16,25 +17,15 @@ use super::ids::{JobKey, RecentKeys};
 use super::job::{Job, Phase};
 use super::ledger::Reading;
 use super::mail::{Mail, Ticket};
-use super::partition::{Partition, PartitionId};
+use super::partition::Partition;
 use super::port::Port;
 use super::queue::Queue;
-use super::settings::{
-    COMMIT_INTERVAL, COMMIT_PATIENCE, Handlers, MAX_QUEUED_BYTES, MAX_QUEUED_JOBS, RECENT_FINISHED, Settings, TICK,
-};
+use super::settings::{Handlers, MAX_QUEUED_BYTES, MAX_QUEUED_JOBS, RECENT_FINISHED, Settings, TICK};
 use super::slots::Slots;
 use crate::kafka::Position;
 
 /// How much mail is read before what has become possible is done.
 const MAIL_BATCH: usize = 256;
-
-/// A commit without an answer yet.
-struct Commit {
-    positions: Position,
-    sent_at: Instant,
-    /// Which doubt about the membership it clears.
-    doubt: Option<u64>,
-}
 
 /// The jobs and partitions of a worker.
 pub(super) struct Core {
@@ -66,10 +57,7 @@ pub(super) struct Core {
     pub(super) is_stopping: bool,
     pub(super) is_over: bool,
     pub(super) failure: Option<String>,
-    commit: Option<Commit>,
-    /// Commits that were not answered in time: answers to them do not count.
-    given_up: Vec<Position>,
-    committed_at: Instant,
+    pub(super) commits: Commits,
     is_held: bool,
     last_number: u64,
 }
@@ -102,9 +90,7 @@ impl Core {
             is_stopping: false,
             is_over: false,
             failure: None,
-            commit: None,
-            given_up: Vec::new(),
-            committed_at: now,
+            commits: Commits::new(now),
             is_held: false,
             last_number: 0,
         }
@@ -227,74 +213,6 @@ impl Core {
             }
             Phase::Running => job.ask(StopReason::Cancelled { reason }),
             _ => {}
-        }
-    }
-
-    // Commits.
-
-    /// The offsets to continue from, of all partitions.
-    fn positions(&self) -> Position {
-        let known = |each: &Partition| Some((each.id.number, each.offsets.position()?));
-        self.partitions.values().filter_map(known).collect()
-    }
-
-    pub(super) fn positions_of(&self, partitions: &[PartitionId]) -> Position {
-        let all = self.positions();
-        let is_wanted = |number: i32| partitions.iter().any(|each| each.number == number);
-        all.into_iter().filter(|&(number, _)| is_wanted(number)).collect()
-    }
-
-    /// Commits the offsets that have moved. In doubt about the membership, it commits all, as a question to the group.
-    fn commit_sometimes(&mut self) {
-        let is_late = |commit: &mut Commit| commit.sent_at.elapsed() >= COMMIT_PATIENCE;
-        if let Some(late) = self.commit.take_if(is_late) {
-            self.given_up.push(late.positions);
-        }
-        if self.commit.is_some() || self.is_over || self.committed_at.elapsed() < COMMIT_INTERVAL {
-            return;
-        }
-        let doubt = self.port.services.doubt();
-        let open = self.partitions.values().filter(|each| !each.is_leaving);
-        let positions: Position = open
-            .filter_map(|each| {
-                let at = if doubt.is_some() { each.offsets.position() } else { each.offsets.moved() };
-                Some((each.id.number, at?))
-            })
-            .collect();
-        if positions.is_empty() {
-            return;
-        }
-        self.committed_at = Instant::now();
-        self.commit = Some(Commit { positions: positions.clone(), sent_at: self.committed_at, doubt });
-        self.port.services.commit(positions);
-    }
-
-    fn commit_answered(&mut self, positions: &Position, accepted: bool) {
-        if let Some(at) = self.given_up.iter().position(|each| each == positions) {
-            self.given_up.remove(at);
-            return;
-        }
-        // The client also answers the commits of partitions that were given back.
-        let Some(commit) = self.commit.take_if(|each| each.positions == *positions) else { return };
-        if !accepted {
-            return;
-        }
-        for (number, &at) in positions {
-            if let Some(partition) = self.partitions.get_mut(number) {
-                partition.offsets.commit(at);
-            }
-        }
-        if let Some(doubt) = commit.doubt {
-            info!("The group has confirmed that this worker is a member");
-            self.port.services.confirmed(doubt);
-        }
-    }
-
-    pub(super) fn finish_offset(&mut self, partition: PartitionId, offset: i64) {
-        if let Some(found) = self.partitions.get_mut(&partition.number)
-            && found.id == partition
-        {
-            found.offsets.finish(offset);
         }
     }
 }

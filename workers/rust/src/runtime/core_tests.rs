@@ -143,6 +143,7 @@ async fn interrupted_jobs_start_first_and_have_heartbeats_until_then() {
     stage.tell(ID, Accepted, 3);
     stage.mail.send(Mail::Assigned(vec![1])); // so that the ledger is read again
     stage.mail.send(Mail::CaughtUp(1));
+    stage.partition = 1;
     stage.publish(ID, "t", "").await;
     let first = &stage.events(ID)[0];
     assert_eq!((first.state, first.delivery, first.sequence), (Running, 3, 8));

@@ -7,6 +7,7 @@
 
 mod assignment;
 mod call;
+mod commits;
 mod core;
 mod dead_letters;
 mod decide;

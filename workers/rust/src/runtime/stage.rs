@@ -116,6 +116,8 @@ pub(super) struct Stage {
     pub(super) mail: MailSender,
     stop: CancellationToken,
     core: JoinHandle<Result<Position, String>>,
+    /// Where requests are published.
+    pub(super) partition: i32,
     pub(super) offset: i64,
 }
 
@@ -160,7 +162,7 @@ impl Stage {
         let core = Core::new(settings, Arc::new(handlers), port, Handle::current());
         let stop = CancellationToken::new();
         let core = tokio::spawn(core.run(inbox, stop.clone()));
-        let stage = Stage { world, mail, stop, core, offset: 0 };
+        let stage = Stage { world, mail, stop, core, partition: 0, offset: 0 };
         stage.assign().await;
         stage
     }
@@ -201,6 +203,7 @@ impl Stage {
         let reply = Header { key: REPLY_TOPIC.into(), value: Some(RESPONSES.into()) };
         self.mail.send(Mail::Received(vec![Received {
             topic: REQUESTS.into(),
+            partition: self.partition,
             offset: self.offset,
             key: Some(key.into()),
             value: value.map(<[u8]>::to_vec),
