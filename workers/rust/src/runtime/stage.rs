@@ -30,6 +30,8 @@ type OnPublish = Box<dyn Fn(&mut Kafka) + Send>;
 #[derive(Default)]
 pub(super) struct Kafka {
     pub(super) is_no_member: bool,
+    /// The group refuses commits.
+    pub(super) refuses: bool,
     /// What becomes of the next events.
     pub(super) fail_with: Option<PublishError>,
     fail_once: Option<PublishError>,
@@ -70,10 +72,12 @@ impl Services for World {
     }
 
     fn doubt(&self) -> Option<u64> {
-        None
+        self.kafka().is_no_member.then_some(1)
     }
 
-    fn confirmed(&self, _: u64) {}
+    fn confirmed(&self, _: u64) {
+        self.kafka().is_no_member = false;
+    }
 
     fn cancel_reason(&self, correlation_id: &str) -> Option<String> {
         self.kafka().cancels.get(correlation_id).cloned()
@@ -96,9 +100,12 @@ impl Services for World {
 
     fn commit(&self, positions: Position) {
         let mut kafka = self.kafka();
-        kafka.committed.extend(positions.clone());
+        let is_accepted = !kafka.refuses;
+        if is_accepted {
+            kafka.committed.extend(positions.clone());
+        }
         if let Some(mail) = &kafka.mail {
-            mail.send(Mail::Committed(positions, true));
+            mail.send(Mail::Committed(positions, is_accepted));
         }
     }
 
