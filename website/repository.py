@@ -19,7 +19,10 @@ LANGUAGES = {
     ".py": "python",
     ".yaml": "yaml",
     ".yml": "yaml",
+    ".go": "go",
     ".java": "java",
+    ".rs": "rust",
+    ".ts": "typescript",
     ".xml": "xml",
     ".properties": "properties",
 }
