@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"kafkabridge/internal/protocol"
@@ -100,11 +101,27 @@ func TestTheCauseOfAStopIsKnown(t *testing.T) {
 	}
 }
 
-func TestReportsOfAJobInATestGoNowhere(_ *testing.T) {
+func TestReportsOfAJobInATestGoNowhere(t *testing.T) {
 	job := &Job[files]{Payload: files{Path: "/a"}}
 	job.Progress(1, 2, "files")
 	job.Message("working")
 	job.SetExternalID("x")
+	if err := job.SaveCheckpoint(map[string]int{"page": 7}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestACheckpointThatCannotBeSavedIsAnError(t *testing.T) {
+	job := &Job[None]{}
+	for kind, value := range map[string]any{
+		"checkpoint_too_large":        strings.Repeat("x", 3_999),
+		"checkpoint_not_serialisable": make(chan int),
+	} {
+		var err *Error
+		if !errors.As(job.SaveCheckpoint(value), &err) || err.Type != kind || err.Retryable {
+			t.Errorf("%s: got %v", kind, err)
+		}
+	}
 }
 
 func TestAJobTypeHasOneHandler(t *testing.T) {

@@ -1,6 +1,8 @@
 package kafkabridge
 
 import (
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"kafkabridge/internal/protocol"
@@ -35,6 +37,8 @@ type JobInfo struct {
 	Headers     []Header
 	// ExternalID is what an earlier delivery has passed to SetExternalID: continue that work, if you can.
 	ExternalID string
+	// Checkpoint is what an earlier delivery has passed to SaveCheckpoint, as JSON: continue there. nil: nothing.
+	Checkpoint json.RawMessage
 
 	call *runtime.Call
 }
@@ -71,6 +75,29 @@ func (j *JobInfo) SetExternalID(id string) {
 	}
 }
 
+// SaveCheckpoint keeps how far the job is: the next delivery finds it in Checkpoint, if this worker stops
+// or dies. nil clears it. It is not shown in the task's log.
+//
+// Save what is done, after it is done: SaveCheckpoint does not wait until the brokers have the checkpoint, so
+// the next delivery may repeat a little work. At most four events a second go out, always with the latest value.
+//
+// The error is an [*Error], and the checkpoint before is kept: value has no JSON form
+// (checkpoint_not_serialisable), or more than 4,000 bytes of it (checkpoint_too_large).
+func (j *JobInfo) SaveCheckpoint(value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return &Error{Type: "checkpoint_not_serialisable", Message: "the checkpoint was not saved: " + err.Error(), Err: err}
+	}
+	if len(text) > protocol.MaxCheckpointBytes {
+		return &Error{Type: "checkpoint_too_large", Message: fmt.Sprintf(
+			"the checkpoint was not saved: it has %d bytes as JSON, and %d are allowed", len(text), protocol.MaxCheckpointBytes)}
+	}
+	if j.call != nil {
+		j.call.SaveCheckpoint(string(text))
+	}
+	return nil
+}
+
 func infoOf(call *runtime.Call) JobInfo {
 	request := call.Request
 	info := JobInfo{
@@ -82,6 +109,7 @@ func infoOf(call *runtime.Call) JobInfo {
 		Task:       request.Task,
 		Headers:    call.Headers,
 		ExternalID: call.ExternalID,
+		Checkpoint: call.Checkpoint,
 		call:       call,
 	}
 	if request.PayloadType != nil {

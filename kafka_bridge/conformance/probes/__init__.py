@@ -1,6 +1,7 @@
 """The probes, by subject. Importing this package registers all of them."""
 
 from kafka_bridge.conformance.probes import (  # noqa: F401
+    checkpoints,
     data,
     dead_letters,
     deliveries,

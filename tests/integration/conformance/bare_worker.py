@@ -21,6 +21,7 @@ import confluent_kafka as ck
 from integration.conformance.bare_handlers import HANDLERS, JobFailed, Stopped, note
 from integration.conformance.faults import fault
 from integration.conformance.ledger import Known, Ledger, read_to_end
+from kafka_bridge.protocol.checkpoint import with_checkpoint
 from kafka_bridge.protocol.codec import decode, detect, encode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.errors import RecordLocation, RemoteProtocolError, Undecodable
@@ -33,6 +34,7 @@ from kafka_bridge.protocol.headers import (
     text_header,
 )
 from kafka_bridge.protocol.ids import correlation_id_from_key, new_event_id
+from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import (
     Command,
     ErrorType,
@@ -72,6 +74,7 @@ class Job:
     place: RecordLocation
     delivery: int
     interrupted: bool
+    checkpoint: str | None
     is_running: bool = False
     is_accepted: bool = False
     sequence: int = 0
@@ -331,7 +334,8 @@ class BareWorker:
             encoding = detect(message.value())
             delivery = 1 if fault("delivery-always-one") else known.delivery + 1
             delivery += fault("delivery-plus-one")
-            job = Job(request, encoding, headers, place, delivery, known.delivery > 0)
+            saved = None if fault("drops-checkpoint") else known.checkpoint
+            job = Job(request, encoding, headers, place, delivery, known.delivery > 0, saved)
             self.jobs[job.id] = job
             self._begin(job, message, known)
 
@@ -497,6 +501,8 @@ class BareWorker:
         self._over(job.place)
 
     def _emit(self, job: Job, state: JobState, *, is_handover: bool = False, **facts: Any) -> None:
+        if state not in TERMINAL:
+            facts["attributes"] = with_checkpoint(job.checkpoint)
         event = StatusEvent(
             correlation_id=job.id,
             event_id=WORKER_ID if fault("same-event-id") else new_event_id(),

@@ -97,6 +97,7 @@ FAULTS = (
     _of("refuses-slips", "L3-FINISHED-BESIDE-ERROR"),
     _of("delivery-always-one", "L3-DELIVERY-NEXT", "L3-DELIVERY-RELEASED"),
     _of("no-delivery-limit", "L3-DELIVERY-LIMIT"),
+    _of("drops-checkpoint", "L3-CHECKPOINT"),
     _of("released-counts", "L3-DELIVERY-RELEASED"),
     # Those that only a stage of its own shows.
     _of("dies-of-odd-records", "L3-LEDGER-ODD"),

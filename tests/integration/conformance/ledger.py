@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import confluent_kafka as ck
 
 from integration.conformance.faults import fault
+from kafka_bridge.protocol.checkpoint import checkpoint_in
 from kafka_bridge.protocol.codec import decode, detect, encode
 from kafka_bridge.protocol.errors import RemoteProtocolError
 from kafka_bridge.protocol.lifecycle import TERMINAL
@@ -22,6 +23,7 @@ class Known:
     is_finished: bool = False
     delivery: int = 0
     released: int = 0
+    checkpoint: str | None = None
 
     @property
     def interrupted(self) -> int:
@@ -59,6 +61,8 @@ class Ledger:
             known.is_finished = True
         elif fault("last-event-wins"):
             known.is_finished = False
+        if event.delivery >= known.delivery:
+            known.checkpoint = checkpoint_in(event) or known.checkpoint
         known.delivery = max(known.delivery, event.delivery)
         known.released += event.state is JobState.RELEASED
 

@@ -1,6 +1,9 @@
 /** A job, as its handler sees it. */
 
+import { JobError } from "./errors.js";
 import type { JobReporter } from "./runtime/reporter.js";
+import { CHECKPOINT_BYTES } from "./protocol/checkpoint.js";
+import { parseJson, writeJson } from "./protocol/exact-json.js";
 import type { JobRequest } from "./protocol/messages.js";
 import { line, LINE_LENGTH } from "./protocol/texts.js";
 
@@ -54,6 +57,42 @@ export class Job<Payload = unknown> {
   }
 
   /**
+   * What {@link saveCheckpoint} saved last, in this or an earlier delivery, also on a worker in another
+   * language; undefined if nothing, or if it is not JSON. Integers that no double has are `bigint`.
+   */
+  get checkpoint(): unknown {
+    const text = this.#reporter.checkpoint;
+    if (text === null) return undefined;
+    try {
+      return parseJson(text) ?? undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Saves how far the job is, for the delivery that continues it if this worker stops or dies. Save what is
+   * done, after it is done. Returns at once; at most four events a second are published, always the latest.
+   *
+   * @param value a value of JSON, of at most 4,000 bytes; null clears the checkpoint
+   * @throws JobError it has no JSON form, or is too large; the checkpoint before is kept
+   */
+  saveCheckpoint(value: unknown): void {
+    let text: string | undefined;
+    try {
+      text = writeJson(value);
+    } catch (error) {
+      throw refused("not_serialisable", error instanceof Error ? error.message : String(error));
+    }
+    if (text === undefined) throw refused("not_serialisable", `JSON has no ${typeof value}`);
+    const size = Buffer.byteLength(text);
+    if (size > CHECKPOINT_BYTES) {
+      throw refused("too_large", `it has ${size} bytes, and ${CHECKPOINT_BYTES} are allowed`);
+    }
+    this.#reporter.saveCheckpoint(text);
+  }
+
+  /**
    * Reports progress. At most two reports a second are published; the last one always is.
    *
    * @param completed how much is done
@@ -75,4 +114,9 @@ export class Job<Payload = unknown> {
   message(text: string): void {
     this.#reporter.report(null, text);
   }
+}
+
+function refused(kind: string, why: string): JobError {
+  const message = `the checkpoint was not saved: ${why}`;
+  return new JobError(message, { type: `checkpoint_${kind}`, retryable: false });
 }

@@ -70,3 +70,26 @@ void test("a result that is too large fails the job", async () => {
   const error = sender.events(job)[0]?.error;
   assert.deepEqual([error?.type, error?.retryable], ["result_too_large", false]);
 });
+
+void test("a checkpoint is published at once, and repeated until the end", async () => {
+  const { sender, job, reporter } = stage();
+  await reporter.accepted();
+  for (let page = 1; page <= 100; page++) reporter.saveCheckpoint(String(page));
+  reporter.running("a heartbeat");
+  reporter.saveCheckpoint("101");
+  await reporter.ended("SUCCEEDED", {});
+  const saved = sender.events(job).map(({ attributes }) => attributes["checkpoint"]);
+  assert.deepEqual(saved, [undefined, "1", "100", "101", undefined]);
+});
+
+void test("a checkpoint that is too large for the topic does not end the heartbeats", async () => {
+  const { sender, job, reporter } = stage();
+  sender.refuse = ({ value }) => {
+    if ((value?.length ?? 0) > 1_000) throw new RecordTooLargeError("too large", 10);
+  };
+  await reporter.accepted();
+  reporter.saveCheckpoint(JSON.stringify("x".repeat(2_000)));
+  await eventually(() => reporter.checkpoint === null, "it is dropped");
+  reporter.running("a heartbeat");
+  await eventually(() => sender.states(job).length === 2, "the heartbeat comes");
+});

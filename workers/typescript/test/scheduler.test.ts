@@ -338,3 +338,27 @@ void test("a worker that may not publish starts nothing, and keeps the end of a 
 function encoded(job: ReturnType<typeof request>): Buffer {
   return encode("JobRequest", job, "avro");
 }
+
+void test("a job continues at the checkpoint of an earlier delivery", async () => {
+  const stage = new Stage();
+  const found: unknown[] = [];
+  stage.handle((job) => {
+    found.push(job.checkpoint);
+    job.saveCheckpoint(null);
+    found.push(job.checkpoint);
+    for (const refused of ["x".repeat(4_000), () => 1]) {
+      assert.throws(() => {
+        job.saveCheckpoint(refused);
+      }, JobError);
+    }
+  });
+  const job = request();
+  stage.tell(job, { attributes: { checkpoint: '{"page":7}' } });
+  stage.tell(job, { delivery: 2 });
+  stage.tell(job, { attributes: { checkpoint: "8" } });
+  stage.arrive(job);
+  await stage.until(job, "RUNNING", "ACCEPTED", "RUNNING", "SUCCEEDED");
+  assert.deepEqual(found, [{ page: 7 }, undefined]);
+  const saved = stage.sender.events(job).map(({ attributes }) => attributes["checkpoint"]);
+  assert.deepEqual(saved, ['{"page":7}', '{"page":7}', "null", undefined]);
+});

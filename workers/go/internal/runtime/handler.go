@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"encoding/json"
 
 	"kafkabridge/internal/protocol"
 )
@@ -17,7 +18,8 @@ type Call struct {
 	Request    *protocol.JobRequest
 	Headers    []protocol.Header
 	Delivery   int
-	ExternalID string // as an earlier delivery has reported it
+	ExternalID string          // as an earlier delivery has reported it
+	Checkpoint json.RawMessage // as an earlier delivery has saved it; nil: none
 
 	reporter *reporter
 }
@@ -32,6 +34,9 @@ func (c *Call) Message(text string) { c.reporter.report(nil, text) }
 
 // SetExternalID reports what the system that does the work calls the job.
 func (c *Call) SetExternalID(id string) { c.reporter.setExternalID(id) }
+
+// SaveCheckpoint keeps JSON for the next delivery. Events go out at most four times a second.
+func (c *Call) SaveCheckpoint(text string) { c.reporter.saveCheckpoint(text) }
 
 // An Outcome is how a handler has ended.
 type Outcome struct {

@@ -224,8 +224,13 @@ func (s *stage) cancel(id, reason string) {
 
 // tell publishes an event in the name of another worker.
 func (s *stage) tell(id string, state protocol.State, delivery int32) {
+	s.tellWith(id, state, delivery, nil)
+}
+
+func (s *stage) tellWith(id string, state protocol.State, delivery int32, attributes map[string]string) {
 	value, err := protocol.EncodeEvent(&protocol.StatusEvent{
 		CorrelationID: id, EventID: "e", Delivery: delivery, Sequence: 7, State: state, WorkerID: "other",
+		Attributes: attributes,
 	}, protocol.EncodingJSON)
 	if err != nil {
 		s.t.Fatal(err)

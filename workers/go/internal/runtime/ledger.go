@@ -22,6 +22,7 @@ type history struct {
 	isReleased bool  // whether the last event of the highest delivery is RELEASED
 	sequence   int64 // of that event
 	externalID *string
+	checkpoint *string // of the last event that has one: not every worker knows checkpoints
 }
 
 // interrupted returns how many deliveries have ended without an event.
@@ -40,6 +41,9 @@ func (h *history) add(event *protocol.StatusEvent) {
 	h.delivery, h.sequence = event.Delivery, event.Sequence
 	h.isReleased = event.State == protocol.StateReleased
 	h.externalID = event.ExternalID
+	if saved := event.Checkpoint(); saved != nil {
+		h.checkpoint = saved
+	}
 }
 
 // A snapshot is what a response topic says of jobs since a time.

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -52,6 +53,24 @@ func TestAnInterruptedJobHasItsHistory(t *testing.T) {
 	h := s.historyOf(idOf([]byte(someID)))
 	if h.delivery != 2 || h.interrupted() != 1 || !h.wasBroken() {
 		t.Errorf("got %+v", h)
+	}
+}
+
+func TestACheckpointOutlivesAWorkerThatDoesNotKnowIt(t *testing.T) {
+	h := &history{}
+	add := func(delivery int32, attributes map[string]string) {
+		h.add(&protocol.StatusEvent{Delivery: delivery, State: protocol.StateRunning, Attributes: attributes})
+	}
+	add(1, map[string]string{"checkpoint": "1"})
+	add(2, nil)
+	add(1, map[string]string{"checkpoint": "2"})
+	add(2, map[string]string{"checkpoint": strings.Repeat("1", 4_001)})
+	if h.checkpoint == nil || *h.checkpoint != "1" {
+		t.Errorf("the checkpoint is %v", h.checkpoint)
+	}
+	add(2, map[string]string{"checkpoint": "null"})
+	if *h.checkpoint != "null" || protocol.CheckpointForHandler(h.checkpoint) != nil {
+		t.Error("a cleared checkpoint is not cleared")
 	}
 }
 

@@ -1,7 +1,9 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,6 +112,46 @@ func TestADeadlineStopsAJob(t *testing.T) {
 		time.Sleep(6 * time.Second)
 		s.settle()
 		s.wantStates("job", accepted, failure)
+	})
+}
+
+func TestACheckpointIsRepeatedAndComesBack(t *testing.T) {
+	onStage(t, 1, func(s *stage) {
+		done := make(chan struct{})
+		s.handle("busy", done)
+		s.handlers["t"] = &Handler{Run: func(ctx context.Context, call *Call) Outcome {
+			for step := range 40 {
+				call.SaveCheckpoint(itoa(int64(step)))
+				time.Sleep(25 * time.Millisecond)
+			}
+			return Outcome{Result: call.Checkpoint, ResultType: protocol.MediaTypeJSON}
+		}}
+		s.submit("busy")
+		s.tellWith("broken", accepted, 1, map[string]string{"checkpoint": "[7]"})
+		s.tell("broken", accepted, 2)
+		s.loop.assigned([]int32{0}) // so that the ledger is read again
+		s.publish("broken", "t", "")
+		close(done)
+		time.Sleep(2 * time.Second)
+		s.settle()
+		events := s.events("broken")
+		slices.SortFunc(events, func(a, b *protocol.StatusEvent) int { // the stage publishes them in any order
+			return cmp.Or(cmp.Compare(a.Delivery, b.Delivery), cmp.Compare(a.Sequence, b.Sequence))
+		})
+		var found []string
+		for _, each := range events {
+			found = append(found, each.Attributes["checkpoint"])
+		}
+		last := len(events) - 1
+		if found[0] != "[7]" || events[0].State != protocol.StateRunning || found[1] != "[7]" || events[1].State != accepted {
+			t.Errorf("the heartbeat and ACCEPTED have %q", found[:2])
+		}
+		if found[2] != "0" || found[last-1] != "39" || found[last] != "" || last > 8 {
+			t.Errorf("the checkpoints are %q", found)
+		}
+		if string(events[last].Result) != "[7]" {
+			t.Errorf("the handler has found %q", events[last].Result)
+		}
 	})
 }
 

@@ -143,6 +143,8 @@ func (l *loop) newReporter(j *job, delivery int32) *reporter {
 		encoding:  j.encoding,
 		workerID:  l.settings.WorkerID,
 		delivery:  delivery,
+
+		checkpoint: j.history.checkpoint,
 	}
 	r.start()
 	return r

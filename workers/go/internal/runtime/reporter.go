@@ -21,6 +21,8 @@ const (
 	heartbeatShare = 0.75
 	// progressPause is the shortest time between two events that carry progress.
 	progressPause = 500 * time.Millisecond
+	// checkpointPause is the shortest time between two events that carry a new checkpoint.
+	checkpointPause = 250 * time.Millisecond
 	// blockedPause is how long a reporter waits that may not publish now.
 	blockedPause = 100 * time.Millisecond
 	// retryPause is the pause before an event is sent again.
@@ -51,13 +53,16 @@ type reporter struct {
 	mu           sync.Mutex
 	sequence     int64
 	externalID   *string
-	note         string // the message of heartbeats
-	started      bool   // an event was published
-	closed       bool   // nothing is published after the event that must arrive
+	checkpoint   *string // in every event but the terminal one
+	note         string  // the message of heartbeats
+	started      bool    // an event was published
+	closed       bool    // nothing is published after the event that must arrive
 	pending      *pendingEvent
 	unsent       *protocol.StatusEvent // progress that waits
 	lastSent     time.Time
 	lastProgress time.Time
+	unsaved      bool // the checkpoint is in no event yet
+	lastSaved    time.Time
 	timer        *time.Timer
 	ctx          context.Context // ends when nothing more may be sent, not even what was passed to the client
 	cancel       context.CancelFunc
@@ -85,6 +90,9 @@ func (r *reporter) publish(state protocol.State, end ending, settled func(error)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.flushProgress()
+	if state.IsTerminal() {
+		r.flushCheckpoint()
+	}
 	event := r.event(state)
 	event.Message = optional(protocol.OneLine(end.message, protocol.MaxMessageBytes))
 	if end.resultType != "" {
@@ -196,6 +204,26 @@ func (r *reporter) setExternalID(id string) {
 	}
 }
 
+// saveCheckpoint publishes a checkpoint: now, or soon. The latest one wins.
+func (r *reporter) saveCheckpoint(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || r.checkpoint != nil && *r.checkpoint == text {
+		return
+	}
+	r.checkpoint, r.unsaved = &text, true
+	if time.Since(r.lastSaved) >= checkpointPause {
+		r.flushCheckpoint()
+	}
+	r.arm()
+}
+
+func (r *reporter) flushCheckpoint() {
+	if r.unsaved && !r.closed && r.mayPublish() {
+		r.sendFreely(r.event(protocol.StateRunning))
+	}
+}
+
 // setNote sets the message of all later heartbeats.
 func (r *reporter) setNote(note string) {
 	r.mu.Lock()
@@ -237,6 +265,9 @@ func (r *reporter) tick() {
 	if r.unsent != nil && now.Sub(r.lastProgress) >= progressPause {
 		r.flushProgress()
 	}
+	if now.Sub(r.lastSaved) >= checkpointPause {
+		r.flushCheckpoint()
+	}
 	if wait := r.heartbeatPause(); wait > 0 && r.pending == nil && now.Sub(r.lastSent) >= wait {
 		r.heartbeat()
 	}
@@ -270,6 +301,9 @@ func (r *reporter) arm() {
 	if r.unsent != nil && !r.closed {
 		sooner(r.lastProgress.Add(progressPause))
 	}
+	if r.unsaved && !r.closed {
+		sooner(r.lastSaved.Add(checkpointPause))
+	}
 	if wait := r.heartbeatPause(); wait > 0 && r.pending == nil {
 		sooner(r.lastSent.Add(wait))
 	}
@@ -292,6 +326,12 @@ func (r *reporter) event(state protocol.State) *protocol.StatusEvent {
 		WorkerID:      r.workerID,
 		ExternalID:    r.externalID,
 	}
+	if r.checkpoint != nil && !state.IsTerminal() {
+		event.Attributes = map[string]string{protocol.AttributeCheckpoint: *r.checkpoint}
+		if r.unsaved {
+			r.unsaved, r.lastSaved = false, time.Now()
+		}
+	}
 	r.sequence++
 	r.started, r.lastSent = true, time.Now()
 	return event
@@ -306,7 +346,23 @@ func (r *reporter) sendFreely(event *protocol.StatusEvent) {
 	}
 	const soon = 5 * time.Second
 	ctx, cancel := context.WithTimeout(r.ctx, soon)
-	r.send(ctx, value, func(error) { cancel() })
+	saved := r.checkpoint
+	r.send(ctx, value, func(err error) {
+		cancel()
+		if saved != nil && isTooLarge(err) {
+			r.dropCheckpoint(saved)
+		}
+	})
+}
+
+// dropCheckpoint forgets a checkpoint that the topic does not take, so that heartbeats go on.
+func (r *reporter) dropCheckpoint(saved *string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.checkpoint == saved {
+		r.checkpoint, r.unsaved = nil, false
+		r.log.Warn("A checkpoint is too large for the response topic and was not saved", "job", r.request.CorrelationID)
+	}
 }
 
 func (r *reporter) send(ctx context.Context, value []byte, delivered func(error)) {

@@ -104,6 +104,7 @@ func (l *loop) start(j *job) {
 	if j.history.externalID != nil {
 		call.ExternalID = *j.history.externalID
 	}
+	call.Checkpoint = protocol.CheckpointForHandler(j.history.checkpoint)
 	l.log.Info("Job started", "job", j.request.CorrelationID, "job_type", j.request.JobType, "delivery", call.Delivery)
 	timer := l.watchDeadline(j)
 	go func() {

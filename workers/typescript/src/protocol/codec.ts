@@ -64,7 +64,10 @@ export function encode<N extends keyof Messages>(
 }
 
 /** What a reader of the ledger needs of an event. */
-export type EventHead = Pick<StatusEvent, "state" | "delivery" | "sequence" | "external_id">;
+export type EventHead = Pick<
+  StatusEvent,
+  "state" | "delivery" | "sequence" | "external_id" | "attributes"
+>;
 
 /**
  * Reads what the ledger needs of an event. An invalid field beside an error does not hide the error.
@@ -93,5 +96,6 @@ function headBesideError(value: Buffer): EventHead | undefined {
     delivery: Math.max(1, delivery),
     sequence: typeof fields["sequence"] === "bigint" ? fields["sequence"] : 0n,
     external_id: null,
+    attributes: {},
   };
 }

@@ -7,6 +7,7 @@ import { failure } from "../errors.js";
 import { RecordTooLargeError, TopicUnusableError } from "../kafka/failures.js";
 import type { Sender } from "../kafka/producer.js";
 import type { Logger } from "../logger.js";
+import { withCheckpoint } from "../protocol/checkpoint.js";
 import { encode, type Encoding } from "../protocol/codec.js";
 import { eventHeaders, type Headers } from "../protocol/headers.js";
 import {
@@ -19,6 +20,7 @@ import {
 import { line } from "../protocol/texts.js";
 
 const PROGRESS_MS = 500;
+const CHECKPOINT_MS = 250;
 /** A heartbeat goes out after this share of its interval, so that it arrives within it. */
 const HEARTBEAT_SHARE = 0.6;
 const RETRY_MS = 1_000;
@@ -52,6 +54,17 @@ export interface Publishing {
   readonly logger: Logger;
 }
 
+/** How a delivery begins. */
+export interface Begin {
+  readonly delivery: number;
+  /** Of its first event. */
+  readonly sequence?: bigint;
+  /** What an earlier delivery has set. */
+  readonly externalId?: string | null;
+  /** What an earlier delivery has saved, as JSON text. */
+  readonly checkpoint?: string | null;
+}
+
 /**
  * Events that must arrive (ACCEPTED, RELEASED and the end) wait until they may be published, and are
  * sent again until the brokers have them. Meanwhile, heartbeats and progress are dropped.
@@ -67,6 +80,9 @@ export class JobReporter {
   #delivery: number;
   #sequence: bigint;
   #externalId: string | null;
+  #checkpoint: string | null;
+  #isCheckpointUnsent = false;
+  #lastCheckpoint = -CHECKPOINT_MS;
   #state: JobState | undefined;
   #isPending = false;
   #isAbandoned = false;
@@ -76,20 +92,16 @@ export class JobReporter {
 
   /**
    * @param mayPublish asked before each event
-   * @param begin the number of this delivery, and of its first event
+   * @param begin how this delivery begins
    */
-  constructor(
-    to: Publishing,
-    job: Reported,
-    mayPublish: () => boolean,
-    begin: { delivery: number; sequence?: bigint; externalId?: string | null },
-  ) {
+  constructor(to: Publishing, job: Reported, mayPublish: () => boolean, begin: Begin) {
     this.#to = to;
     this.#job = job;
     this.#mayPublish = mayPublish;
     this.#delivery = begin.delivery;
     this.#sequence = begin.sequence ?? 0n;
     this.#externalId = begin.externalId ?? null;
+    this.#checkpoint = begin.checkpoint ?? null;
     const id = job.request.correlation_id;
     this.#key = Buffer.from(id);
     this.#headers = eventHeaders(id, job.encoding, job.headers);
@@ -103,6 +115,11 @@ export class JobReporter {
   /** The id of the job in the system that does the work. */
   get externalId(): string | null {
     return this.#externalId;
+  }
+
+  /** What was saved last, as JSON text. */
+  get checkpoint(): string | null {
+    return this.#checkpoint;
   }
 
   /** Continues as another delivery: other workers have started the job meanwhile. */
@@ -135,6 +152,7 @@ export class JobReporter {
    */
   async ended(state: JobState, facts: Facts): Promise<void> {
     this.#publishUnsent();
+    if (this.#isCheckpointUnsent) this.#running({});
     try {
       await this.#surely(state, facts);
     } catch (error) {
@@ -195,14 +213,28 @@ export class JobReporter {
     this.#running({});
   }
 
+  /** Publishes a checkpoint: now or shortly, at most four times a second. */
+  saveCheckpoint(text: string): void {
+    if (text === this.#checkpoint) return;
+    this.#checkpoint = text;
+    this.#isCheckpointUnsent = true;
+    this.#publishCheckpoint();
+  }
+
+  #publishCheckpoint(): void {
+    const isDue = performance.now() - this.#lastCheckpoint >= CHECKPOINT_MS;
+    if (this.#isCheckpointUnsent && isDue) this.#running({});
+  }
+
   /** Publishes RUNNING at once. */
   running(message: string): void {
     this.#running({ message });
   }
 
-  /** Publishes what is due: delayed progress, or a heartbeat. To be called many times a second. */
+  /** Publishes what is due: delayed progress, a delayed checkpoint, or a heartbeat. To be called many times a second. */
   tick(): void {
     if (this.#unsent !== undefined && this.#isProgressDue()) this.#publishUnsent();
+    this.#publishCheckpoint();
     const interval = this.#job.request.heartbeat_interval_ms;
     if (interval === 0 || performance.now() - this.#lastSent < interval * HEARTBEAT_SHARE) return;
     if (this.#state !== undefined) this.#running({ message: this.note });
@@ -225,8 +257,13 @@ export class JobReporter {
     if (this.#isPending || this.#isAbandoned || isOver || !this.#mayPublish()) return;
     this.#state = "RUNNING";
     const value = this.#encoded("RUNNING", facts, randomUUID(), this.#nextSequence());
+    const saved = this.#checkpoint;
     this.#send(value).catch((error: unknown) => {
       const { correlation_id } = this.#job.request;
+      if (error instanceof RecordTooLargeError && saved !== null && saved === this.#checkpoint) {
+        this.#checkpoint = null; // heartbeats must go on
+        this.#to.logger.warn({ job: correlation_id }, "A checkpoint is too large for the topic");
+      }
       this.#to.logger.debug({ job: correlation_id, error }, "A heartbeat was not published");
     });
   }
@@ -238,6 +275,11 @@ export class JobReporter {
   }
 
   #encoded(state: JobState, facts: Facts, eventId: string, sequence: bigint): Buffer {
+    const isOpen = !TERMINAL.has(state);
+    if (isOpen && this.#isCheckpointUnsent) {
+      this.#isCheckpointUnsent = false;
+      this.#lastCheckpoint = performance.now();
+    }
     const event: StatusEvent = {
       correlation_id: this.#job.request.correlation_id,
       event_id: eventId,
@@ -252,7 +294,7 @@ export class JobReporter {
       result_type: null,
       result_ref: null,
       error: null,
-      attributes: {},
+      attributes: withCheckpoint(isOpen ? this.#checkpoint : null),
       ...facts,
       message: facts.message === null || facts.message === undefined ? null : line(facts.message),
     };

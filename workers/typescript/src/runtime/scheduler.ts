@@ -17,7 +17,7 @@ import { type Arrival, InFlightJob } from "./in-flight.js";
 import type { Ledger } from "./ledger.js";
 import type { Membership } from "./membership.js";
 import { Partition } from "./partition.js";
-import { AbandonedError, JobReporter, type Publishing } from "./reporter.js";
+import { AbandonedError, type Begin, JobReporter, type Publishing } from "./reporter.js";
 import { NOT_STARTED, type Snapshot } from "./snapshot.js";
 
 const MOST_WAITING = 5_000;
@@ -270,8 +270,8 @@ export class Scheduler {
     if (this.#reject(job)) return;
     this.#backlog.add(job);
     if (job.hasBegun && !before.isReleased && job.request.heartbeat_interval_ms > 0) {
-      const { delivery, sequence, externalId } = before;
-      job.reporter = this.#reporter(job, { delivery, sequence, externalId });
+      const { delivery, sequence, externalId, checkpoint } = before;
+      job.reporter = this.#reporter(job, { delivery, sequence, externalId, checkpoint });
       job.reporter.note = `Waits for a free slot on worker ${this.#with.publishing.workerId}`;
       job.reporter.running(job.reporter.note);
     }
@@ -304,17 +304,15 @@ export class Scheduler {
     return true;
   }
 
-  #reporter(
-    job: InFlightJob,
-    begin: { delivery: number; sequence?: bigint; externalId: string | null },
-  ): JobReporter {
+  #reporter(job: InFlightJob, begin: Begin): JobReporter {
     job.reporter?.abandon();
     const mayPublish = (): boolean => job.ownership.mayPublish();
     return new JobReporter(this.#with.publishing, job, mayPublish, begin);
   }
 
-  #nextDelivery({ before }: InFlightJob): { delivery: number; externalId: string | null } {
-    return { delivery: before.delivery + 1, externalId: before.externalId };
+  #nextDelivery({ before }: InFlightJob): Begin {
+    const { delivery, externalId, checkpoint } = before;
+    return { delivery: delivery + 1, externalId, checkpoint };
   }
 
   /** Tells whether a job may have killed the workers that had it: only one such job runs at a time. */

@@ -1,6 +1,7 @@
 /** What a response topic says of the jobs since a moment. */
 
 import type { Received } from "../kafka/records.js";
+import { checkpointIn } from "../protocol/checkpoint.js";
 import { decodeHead } from "../protocol/codec.js";
 import { TERMINAL } from "../protocol/messages.js";
 
@@ -20,6 +21,8 @@ export interface Unfinished {
   /** The next sequence of that delivery. */
   readonly sequence: bigint;
   readonly externalId: string | null;
+  /** Of the last event that has one: not every worker knows checkpoints. */
+  readonly checkpoint: string | null;
 }
 
 /** A job that nobody has started. */
@@ -29,6 +32,7 @@ export const NOT_STARTED: Unfinished = {
   isReleased: false,
   sequence: 0n,
   externalId: null,
+  checkpoint: null,
 };
 
 /** Collects what the ledger says. Of jobs that nobody asks for, only the last ones are kept. */
@@ -95,6 +99,7 @@ export class Snapshot {
             isReleased,
             sequence: event.sequence + 1n,
             externalId: event.external_id ?? before.externalId,
+            checkpoint: checkpointIn(event) ?? before.checkpoint,
           },
     );
     this.#limit(this.#unfinished, MOST_UNFINISHED);

@@ -154,6 +154,16 @@ final class Execution implements Runnable, JobContext<Object> {
   }
 
   @Override
+  public <T> Optional<T> checkpoint(Class<T> type) {
+    return Optional.ofNullable(payloads.readCheckpoint(events.checkpoint(), type));
+  }
+
+  @Override
+  public void saveCheckpoint(Object value) {
+    events.saveCheckpoint(payloads.writeCheckpoint(value));
+  }
+
+  @Override
   public Optional<StopReason> stopReason() {
     return Optional.ofNullable(stopReason);
   }

@@ -48,6 +48,26 @@ public interface JobContext<P> {
   /** Publish the id of the job in the system that does the work. Each later event has it. */
   void externalId(String id);
 
+  /**
+   * What {@link #saveCheckpoint} saved last, in this or an earlier delivery, also on a worker in
+   * another language; empty if nothing, or if it is not JSON.
+   *
+   * @param type such as a record, a {@code Map} or a {@code JsonNode}
+   * @throws IllegalArgumentException it is JSON of another form
+   */
+  <T> Optional<T> checkpoint(Class<T> type);
+
+  /**
+   * Save how far the job is, for the delivery that continues it if this worker stops or dies. Save
+   * what is done, after it is done. Returns at once; at most four events a second are sent, always
+   * the latest.
+   *
+   * @param value anything that Jackson writes, of at most 4,000 bytes; null clears the checkpoint
+   * @throws JobFailedException {@code checkpoint_not_serialisable} or {@code checkpoint_too_large};
+   *     the checkpoint before is kept
+   */
+  void saveCheckpoint(Object value);
+
   /** Whether the job was asked to stop. Its thread is interrupted at the same time. */
   default boolean stopRequested() {
     return stopReason().isPresent();

@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.UUID;
 import java.util.function.BooleanSupplier;
 import java.util.function.LongSupplier;
+import kafkabridge.protocol.Checkpoint;
 import kafkabridge.protocol.Encoding;
 import kafkabridge.protocol.JobRequest;
 import kafkabridge.protocol.JobState;
@@ -15,14 +16,19 @@ import kafkabridge.protocol.Progress;
 import kafkabridge.protocol.StatusEvent;
 import kafkabridge.protocol.UnreadableMessageException;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.apache.kafka.common.header.Header;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Publishes the events of one delivery of a job. May be used by any thread: a lock keeps the
  * sequence.
  */
 final class JobEvents {
+  private static final Logger LOG = LoggerFactory.getLogger(JobEvents.class);
   private static final long REPORT_NANOS = 500_000_000;
+  private static final long CHECKPOINT_NANOS = 250_000_000;
 
   private final JobRequest request;
   private final Encoding encoding;
@@ -38,6 +44,9 @@ final class JobEvents {
   private long sequence;
   private long sentAt;
   private String externalId;
+  private String checkpoint;
+  private boolean isCheckpointUnsent;
+  private long checkpointSentAt;
   private Progress progress;
   private String message;
   private boolean hasReport;
@@ -48,6 +57,8 @@ final class JobEvents {
    * The events of a delivery.
    *
    * @param sequence of the first event
+   * @param externalId what an earlier delivery has set, or null
+   * @param checkpoint what an earlier delivery has saved, or null
    * @param mayPublish whether the worker certainly owns the job
    */
   JobEvents(
@@ -56,6 +67,7 @@ final class JobEvents {
       int delivery,
       long sequence,
       String externalId,
+      String checkpoint,
       Publisher publisher,
       BooleanSupplier mayPublish,
       LongSupplier nanoTime) {
@@ -66,10 +78,12 @@ final class JobEvents {
     this.delivery = delivery;
     this.sequence = sequence;
     this.externalId = externalId;
+    this.checkpoint = checkpoint;
     this.publisher = publisher;
     this.mayPublish = mayPublish;
     this.nanoTime = nanoTime;
     this.sentAt = nanoTime.getAsLong();
+    this.checkpointSentAt = sentAt - CHECKPOINT_NANOS;
     this.key = request.correlationId().getBytes(StandardCharsets.UTF_8);
     // Half of the interval, looked at in each quarter (Heartbeats): no gap is longer than three.
     this.heartbeatNanos = request.heartbeatIntervalMs() * 1_000_000L / 2;
@@ -91,7 +105,7 @@ final class JobEvents {
    */
   synchronized ProducerRecord<byte[], byte[]> last(Report report)
       throws UnreadableMessageException {
-    if (hasReport && !isClosed) {
+    if ((hasReport || isCheckpointUnsent) && !isClosed) {
       publishReport();
     }
     ProducerRecord<byte[], byte[]> record = encode(event(report));
@@ -102,7 +116,7 @@ final class JobEvents {
   /** Publish RUNNING, if the last event is not a recent one. */
   synchronized void heartbeat() {
     boolean isDue = heartbeatNanos > 0 && nanoTime.getAsLong() - sentAt >= heartbeatNanos;
-    if (isDue || isReportDue()) {
+    if (isDue || isReportDue() || isCheckpointDue()) {
       tell();
     }
   }
@@ -112,6 +126,10 @@ final class JobEvents {
     if (!isClosed && mayPublish.getAsBoolean()) {
       publishReport();
     }
+  }
+
+  private boolean isCheckpointDue() {
+    return isCheckpointUnsent && nanoTime.getAsLong() - checkpointSentAt >= CHECKPOINT_NANOS;
   }
 
   private boolean isReportDue() {
@@ -133,6 +151,32 @@ final class JobEvents {
     tell();
   }
 
+  /** Publish a checkpoint: now, or with the next event. */
+  synchronized void saveCheckpoint(String text) {
+    if (text.equals(checkpoint)) {
+      return;
+    }
+    checkpoint = text;
+    isCheckpointUnsent = true;
+    if (isCheckpointDue()) {
+      tell();
+    }
+  }
+
+  /** What was saved last, or null. */
+  synchronized String checkpoint() {
+    return checkpoint;
+  }
+
+  /** Forget a checkpoint that the topic does not take: heartbeats must go on. */
+  private synchronized void dropCheckpoint(String saved) {
+    if (saved.equals(checkpoint)) {
+      checkpoint = null;
+      isCheckpointUnsent = false;
+      LOG.warn("A checkpoint is too large for the response topic, and was not saved");
+    }
+  }
+
   /** Publish nothing more. */
   synchronized void close() {
     isClosed = true;
@@ -149,7 +193,15 @@ final class JobEvents {
 
   private void publishReport() {
     Report report = new Report(JobState.RUNNING, runningMessage(), null, null, Map.of());
-    publisher.publish(record(report));
+    String saved = checkpoint;
+    publisher
+        .publish(record(report))
+        .whenComplete(
+            (done, error) -> {
+              if (saved != null && error instanceof RecordTooLargeException) {
+                dropCheckpoint(saved);
+              }
+            });
     hasReport = false;
     progress = null;
     message = null;
@@ -179,6 +231,11 @@ final class JobEvents {
   }
 
   private StatusEvent event(Report report) {
+    boolean isOpen = !report.state().isTerminal();
+    if (isOpen && isCheckpointUnsent) {
+      isCheckpointUnsent = false;
+      checkpointSentAt = nanoTime.getAsLong();
+    }
     return new StatusEvent(
         request.correlationId(),
         UUID.randomUUID().toString(),
@@ -193,6 +250,6 @@ final class JobEvents {
         report.result(),
         null,
         report.error(),
-        report.attributes());
+        isOpen ? Checkpoint.attributes(checkpoint) : report.attributes());
   }
 }

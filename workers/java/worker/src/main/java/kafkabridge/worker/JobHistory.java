@@ -1,5 +1,6 @@
 package kafkabridge.worker;
 
+import kafkabridge.protocol.Checkpoint;
 import kafkabridge.protocol.JobState;
 import kafkabridge.protocol.StatusEvent;
 
@@ -12,6 +13,7 @@ import kafkabridge.protocol.StatusEvent;
  * @param releasedDelivery the last one that was released, or 0
  * @param sequence the highest one of the highest delivery
  * @param externalId the last one, or null
+ * @param checkpoint that of the last event that has one, or null: not every worker knows them
  */
 record JobHistory(
     boolean isFinished,
@@ -19,9 +21,10 @@ record JobHistory(
     int released,
     int releasedDelivery,
     long sequence,
-    String externalId) {
-  static final JobHistory NEW = new JobHistory(false, 0, 0, 0, -1, null);
-  static final JobHistory FINISHED = new JobHistory(true, 0, 0, 0, -1, null);
+    String externalId,
+    String checkpoint) {
+  static final JobHistory NEW = new JobHistory(false, 0, 0, 0, -1, null, null);
+  static final JobHistory FINISHED = new JobHistory(true, 0, 0, 0, -1, null, null);
 
   JobHistory with(StatusEvent event) {
     if (isFinished || event.state().isTerminal()) {
@@ -29,13 +32,15 @@ record JobHistory(
     }
     boolean isNewRelease =
         event.state() == JobState.RELEASED && event.delivery() != releasedDelivery;
+    String saved = Checkpoint.in(event);
     return new JobHistory(
         false,
         Math.max(delivery, event.delivery()),
         released + (isNewRelease ? 1 : 0),
         isNewRelease ? event.delivery() : releasedDelivery,
         event.delivery() > delivery ? event.sequence() : Math.max(sequence, event.sequence()),
-        event.externalId() == null ? externalId : event.externalId());
+        event.externalId() == null ? externalId : event.externalId(),
+        saved == null || event.delivery() < delivery ? checkpoint : saved);
   }
 
   boolean isStarted() {

@@ -582,6 +582,7 @@ final class Jobs implements AutoCloseable {
         delivery,
         sequence,
         job.history.externalId(),
+        job.history.checkpoint(),
         services.publisher(),
         () -> mayPublish(job),
         System::nanoTime);

@@ -10,6 +10,8 @@ import com.fasterxml.jackson.databind.MapperFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import kafkabridge.protocol.Checkpoint;
 import kafkabridge.protocol.Content;
 import kafkabridge.protocol.ErrorType;
 import kafkabridge.protocol.StrictJson;
@@ -120,6 +122,55 @@ final class Payloads {
     } catch (JsonProcessingException error) {
       throw unwritable(error);
     }
+  }
+
+  /**
+   * The text of a checkpoint as a handler's type.
+   *
+   * @param text null if there is none
+   * @return null without one, if it was cleared, or if it is not JSON: other workers write it, too
+   * @throws IllegalArgumentException it is JSON of another form
+   */
+  <T> T readCheckpoint(String text, Class<T> type) {
+    if (text == null || text.equals(Checkpoint.CLEARED)) {
+      return null;
+    }
+    JsonNode json;
+    try {
+      json = StrictJson.read(text.getBytes(StandardCharsets.UTF_8));
+    } catch (UnreadableMessageException error) {
+      return null;
+    }
+    try {
+      return mapper.readValue(mapper.treeAsTokens(json), type);
+    } catch (IOException error) {
+      throw new IllegalArgumentException("the checkpoint is no " + type.getSimpleName(), error);
+    }
+  }
+
+  /**
+   * A checkpoint as text.
+   *
+   * @throws JobFailedException it cannot be written as JSON, or is too large
+   */
+  String writeCheckpoint(Object value) {
+    byte[] bytes;
+    try {
+      bytes = mapper.writeValueAsBytes(value);
+      StrictJson.read(bytes);
+    } catch (JsonProcessingException | UnreadableMessageException error) {
+      throw notSaved("not_serialisable", error.getMessage(), error);
+    }
+    if (bytes.length > Checkpoint.MOST_BYTES) {
+      String why = "it has " + bytes.length + " bytes, and 4000 are allowed";
+      throw notSaved("too_large", why, null);
+    }
+    return new String(bytes, StandardCharsets.UTF_8);
+  }
+
+  private static JobFailedException notSaved(String kind, String why, Exception cause) {
+    String message = "the checkpoint was not saved: " + why;
+    return new JobFailedException("checkpoint_" + kind, message, false, null, cause);
   }
 
   private static Content checked(Content content) {

@@ -51,7 +51,7 @@ class JobEventsTest {
             "requests", 0, 0, request.correlationId().getBytes(StandardCharsets.UTF_8), value);
     record.headers().add("traceparent", "00-1-2-01".getBytes(StandardCharsets.UTF_8));
     return new JobEvents(
-        Incoming.of(record), "worker", 1, 0, null, publisher, mayPublish::get, now::get);
+        Incoming.of(record), "worker", 1, 0, null, "[7]", publisher, mayPublish::get, now::get);
   }
 
   private List<StatusEvent> published() throws Exception {
@@ -123,6 +123,32 @@ class JobEventsTest {
     }
     assertEquals(
         List.of(5.0, 10.0), published().stream().map(each -> each.progress().completed()).toList());
+  }
+
+  @Test
+  void aCheckpointIsSentAtOnceAndRepeatedUntilTheEnd() throws Exception {
+    JobEvents events = events(Encoding.AVRO);
+    publisher.publish(events.accepted());
+    for (int page = 8; page <= 20; page++) {
+      events.saveCheckpoint("[" + page + "]");
+    }
+    events.heartbeat();
+    now.addAndGet(250_000_000);
+    events.heartbeat();
+    events.saveCheckpoint("null");
+    publisher.publish(events.last(Report.succeeded(null)));
+    assertEquals(
+        List.of("[7]", "[8]", "[20]", "null", "none"),
+        published().stream()
+            .map(each -> each.attributes().getOrDefault("checkpoint", "none"))
+            .toList());
+  }
+
+  @Test
+  void aReleasedJobTakesItsCheckpointAlong() throws Exception {
+    JobEvents events = events(Encoding.JSON);
+    publisher.publish(events.last(new Report(JobState.RELEASED, "stopping", null, null, Map.of())));
+    assertEquals(Map.of("checkpoint", "[7]"), published().get(0).attributes());
   }
 
   @Test

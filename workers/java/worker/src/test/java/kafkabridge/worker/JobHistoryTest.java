@@ -29,6 +29,37 @@ class JobHistoryTest {
         Map.of());
   }
 
+  private static StatusEvent saved(int delivery, String checkpoint) {
+    StatusEvent event = event(delivery, 0, JobState.RUNNING);
+    return new StatusEvent(
+        event.correlationId(),
+        event.eventId(),
+        delivery,
+        0,
+        event.state(),
+        event.occurredAt(),
+        event.workerId(),
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        Map.of("checkpoint", checkpoint));
+  }
+
+  @Test
+  void aCheckpointOutlivesAWorkerThatDoesNotKnowIt() {
+    JobHistory history =
+        of(
+            saved(1, "1"),
+            event(2, 0, JobState.ACCEPTED),
+            saved(1, "2"),
+            saved(2, "3".repeat(4_001)));
+    assertEquals("1", history.checkpoint());
+    assertEquals("null", history.with(saved(2, "null")).checkpoint());
+  }
+
   private static JobHistory of(StatusEvent... events) {
     JobHistory history = JobHistory.NEW;
     for (StatusEvent event : events) {

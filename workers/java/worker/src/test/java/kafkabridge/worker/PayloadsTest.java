@@ -82,6 +82,29 @@ class PayloadsTest {
   }
 
   @Test
+  void aCheckpointComesBack() {
+    String text = payloads.writeCheckpoint(new Thumbnails(7, null));
+    assertEquals(7, payloads.readCheckpoint(text, Thumbnails.class).width());
+    for (String none : new String[] {null, payloads.writeCheckpoint(null), "{page"}) {
+      assertNull(payloads.readCheckpoint(none, JsonNode.class));
+    }
+    assertThrows(
+        IllegalArgumentException.class, () -> payloads.readCheckpoint("[]", Thumbnails.class));
+  }
+
+  @Test
+  void aCheckpointThatCannotBeSavedIsAnError() {
+    Map<String, Object> values =
+        Map.of("too_large", "x".repeat(3_999), "not_serialisable", Double.NaN);
+    values.forEach(
+        (kind, value) -> {
+          JobFailedException error =
+              assertThrows(JobFailedException.class, () -> payloads.writeCheckpoint(value));
+          assertEquals("checkpoint_" + kind, error.type());
+        });
+  }
+
+  @Test
   void aResultThatIsNotJsonFailsTheJob() {
     for (Object result : new Object[] {Double.NaN, new Object(), json("{")}) {
       JobFailedException error =
