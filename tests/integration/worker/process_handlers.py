@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from kafka_bridge.worker import JobContext, Worker
 
@@ -154,6 +155,17 @@ async def patient_async(job: JobContext) -> None:
         await asyncio.sleep(600)
     finally:
         note(f"stopped-{job.stop_reason}", job, os.getpid())
+
+
+@worker.job("resume")
+@worker.job("resume.process", process=True)
+def resume(job: JobContext, payload: int) -> Any:
+    """Save which deliveries there were, and wait; the last one returns what it found."""
+    if job.delivery == payload:
+        return job.checkpoint
+    job.save_checkpoint([*(job.checkpoint or []), job.delivery])
+    job.sleep(600)
+    return None
 
 
 @worker.job("work.process", process=True)

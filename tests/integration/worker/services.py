@@ -107,17 +107,6 @@ def block(job: JobContext, payload: float) -> str:
     return "blocked"
 
 
-@worker.job("resume")
-@worker.job("resume.process", process=True)
-def resume(job: JobContext, payload: int) -> Any:
-    """Save which deliveries there were, and wait; the last one returns what it found."""
-    if job.delivery == payload:
-        return job.checkpoint
-    job.save_checkpoint([*(job.checkpoint or []), job.delivery])
-    job.sleep(600)
-    return None
-
-
 @worker.job("sleep")
 async def sleep(job: JobContext, payload: float) -> str:
     """Await for some seconds."""

@@ -17,6 +17,7 @@ def test_checkpoint_outlives_a_killed_worker_and_one_that_stops(
     stage: Stage, eventually: Eventually
 ) -> None:
     """Each delivery finds what the one before has saved, on a thread and in a process."""
+    stage.runs = ("worker", "run", "process_handlers:worker")
     jobs = [stage.request(job_type, 3) for job_type in ("resume", "resume.process")]
 
     def all_saved(text: str) -> bool:
