@@ -1,15 +1,19 @@
 //! A job, as its handler sees it.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::error::JobError;
 use crate::kafka::Received;
-use crate::protocol::{Header, JobRequest, MAX_MESSAGE_BYTES, MAX_UNIT_BYTES, Progress, Task, one_line};
+use crate::protocol::{
+    Header, JobRequest, MAX_CHECKPOINT_BYTES, MAX_MESSAGE_BYTES, MAX_UNIT_BYTES, Progress, Task, one_line,
+};
 use crate::runtime::{Call, Report, StopReason};
 
 /// One job: what is known of it, and how its handler reports. Clones are the same job.
@@ -32,6 +36,7 @@ impl JobContext {
             record: Arc::new(Received::default()),
             delivery: 1,
             external_id: None,
+            checkpoint: Default::default(),
             stop: Default::default(),
             reports: Default::default(),
         })
@@ -116,6 +121,44 @@ impl JobContext {
         self.report(|report| report.external_id = Some(id));
     }
 
+    /// What [`save_checkpoint`](Self::save_checkpoint) has saved last: in this delivery, or in an earlier one on any
+    /// worker. `None` if nothing was saved, or something that does not fit.
+    pub fn checkpoint<T: DeserializeOwned>(&self) -> Option<T> {
+        let text = self.saved().clone()?;
+        let value = serde_json::from_str::<Option<T>>(&text);
+        value.unwrap_or_else(|error| {
+            warn!(job = self.id(), %error, "The checkpoint of an earlier delivery does not fit and is ignored");
+            None
+        })
+    }
+
+    /// Saves how far the job is, for the delivery that continues it if this worker dies. Save what is done, after it is
+    /// done. It returns at once: the brokers may get it a moment later. What serde writes as null clears it.
+    ///
+    /// # Errors
+    ///
+    /// `checkpoint_not_serialisable`, or `checkpoint_too_large` above 4,000 bytes of JSON. The checkpoint before is kept.
+    pub fn save_checkpoint<T: Serialize>(&self, value: &T) -> Result<(), JobError> {
+        let text = serde_json::to_string(value).map_err(|error| {
+            JobError::new("checkpoint_not_serialisable", format!("the checkpoint has no JSON form: {error}"))
+        })?;
+        if text.len() > MAX_CHECKPOINT_BYTES {
+            let message = format!(
+                "the checkpoint has {} bytes, at most {MAX_CHECKPOINT_BYTES} are allowed: save large data elsewhere, and \
+                 here where they are",
+                text.len()
+            );
+            return Err(JobError::new("checkpoint_too_large", message));
+        }
+        *self.saved() = Some(text.clone());
+        self.report(|report| report.checkpoint = Some(text));
+        Ok(())
+    }
+
+    fn saved(&self) -> MutexGuard<'_, Option<String>> {
+        self.call.checkpoint.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn report(&self, change: impl FnOnce(&mut Report)) {
         self.call.reports.change(change);
     }
@@ -160,6 +203,19 @@ mod tests {
         job.message("working");
         job.set_external_id("x");
         assert_eq!(job.id(), "id");
+    }
+
+    #[test]
+    fn a_checkpoint_is_what_was_saved_last_and_a_large_one_is_an_error() {
+        let job = JobContext::for_tests("id", "t");
+        assert_eq!(job.checkpoint::<u32>(), None);
+        job.save_checkpoint(&7).unwrap();
+        let error = job.save_checkpoint(&"x".repeat(4_000)).unwrap_err().into_failure();
+        assert_eq!(error.kind, "checkpoint_too_large");
+        assert_eq!(job.checkpoint(), Some(7));
+        assert_eq!(job.checkpoint::<String>(), None);
+        job.save_checkpoint(&()).unwrap();
+        assert_eq!(job.checkpoint::<u32>(), None);
     }
 
     #[tokio::test]

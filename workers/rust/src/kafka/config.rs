@@ -17,6 +17,9 @@ const UNKNOWN_TOPIC_MS: u64 = 5_000;
 /// `max.message.bytes`.
 const BATCH_BYTES: u64 = 50_000;
 
+/// The brokers' default of `max.message.bytes`; librdkafka's own limit is lower.
+const MESSAGE_BYTES: u64 = 1_048_588;
+
 /// Properties that only the member of the group has.
 const GROUP_ONLY: [&str; 8] = [
     "group.id",
@@ -113,6 +116,9 @@ impl KafkaConfig {
         // No longer than the session: what was sent before a freeze must not go out after it.
         let timeout = DELIVERY_TIMEOUT_MS.min(self.session_timeout().as_millis() as u64);
         let mut config = self.base();
+        if !self.properties.contains_key("message.max.bytes") {
+            config.set("message.max.bytes", MESSAGE_BYTES.to_string());
+        }
         config
             .set("linger.ms", "1")
             .set("batch.size", BATCH_BYTES.to_string())

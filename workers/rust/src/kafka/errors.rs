@@ -5,9 +5,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 /// Why a record was not published.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PublishError {
-    /// The topic does not exist, its name is not valid, or access is denied: waiting does not help.
+    /// The topic does not exist, or its name is not valid: waiting does not help.
     #[error("the topic cannot be used: {0}")]
     Unusable(String),
+    /// The worker has no permission.
+    #[error("the permission to write to the topic is missing: {0}")]
+    Denied(String),
     /// The brokers, or the client, do not take a record of this size.
     #[error("the record is too large: {0}")]
     TooLarge(String),
@@ -21,8 +24,15 @@ pub(crate) enum PublishError {
 
 impl PublishError {
     /// Whether it makes no sense to try again.
-    pub(crate) fn is_final(&self) -> bool {
-        !matches!(self, PublishError::Temporary(_))
+    ///
+    /// `was_usable` tells whether this worker could use the topic before: then a missing permission is waited for, and
+    /// finished work is not lost.
+    pub(crate) fn is_final(&self, was_usable: bool) -> bool {
+        match self {
+            PublishError::Temporary(_) => false,
+            PublishError::Denied(_) => !was_usable,
+            PublishError::Unusable(_) | PublishError::TooLarge(_) | PublishError::Refused(_) => true,
+        }
     }
 }
 
@@ -30,6 +40,7 @@ impl From<KafkaError> for PublishError {
     fn from(error: KafkaError) -> Self {
         let text = error.to_string();
         match error.rdkafka_error_code() {
+            Some(Code::TopicAuthorizationFailed) => PublishError::Denied(text),
             Some(code) if is_unusable(code) => PublishError::Unusable(text),
             Some(Code::MessageSizeTooLarge | Code::MessageBatchTooLarge) => PublishError::TooLarge(text),
             Some(Code::InvalidRecord | Code::InvalidMessage) => PublishError::Refused(text),

@@ -48,7 +48,8 @@ impl TopicOffsets {
         Ok(extents)
     }
 
-    fn partitions(&self, topic: &str) -> Result<Vec<i32>, ReadError> {
+    /// The partitions of a topic.
+    pub(super) fn partitions(&self, topic: &str) -> Result<Vec<i32>, ReadError> {
         let metadata = self.0.fetch_metadata(Some(topic), ANSWER);
         let metadata = metadata.map_err(|error| ReadError::of(topic, &error))?;
         let found = metadata.topics().iter().find(|each| each.name() == topic);

@@ -37,6 +37,11 @@ impl LedgerScan {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
+    /// Checks that a topic exists.
+    pub(crate) fn check_topic(&self, topic: &str) -> Result<(), ReadError> {
+        self.offsets.partitions(topic).map(drop)
+    }
+
     /// Passes the records since a time (milliseconds since 1970) to a function, up to the high watermark of this
     /// moment. The end is a position and not a record: transaction markers have offsets, too.
     pub(crate) fn read(&self, topic: &str, since_ms: i64, mut each: impl FnMut(Received)) -> Result<(), ReadError> {

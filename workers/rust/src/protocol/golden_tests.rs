@@ -108,7 +108,7 @@ fn no_beginning_and_no_changed_byte_of_a_golden_message_is_a_panic() {
 
 fn request_with(payload_type: &str, payload: &str) -> Vec<u8> {
     format!(
-        r#"{{"correlation_id": "a", "attempt": 1, "job_type": "t", "response_topic": "r", "created_at": 1,
+        r#"{{"correlation_id": "6f1c2f0a-8d4e-4b57-9a53-0c7d1be0a001", "attempt": 1, "job_type": "t", "response_topic": "r", "created_at": 1,
             "heartbeat_interval_ms": 0, "payload_type": "{payload_type}", "payload": {payload}}}"#
     )
     .into_bytes()
@@ -128,6 +128,16 @@ fn json_that_the_protocol_does_not_allow_is_an_error() {
         assert!(decode_request(&value).is_err(), "{payload_type} {payload} is read");
     }
     assert!(decode_request(&request_with(MEDIA_TYPE_JSON, r#""\ud83d\ude00""#)).is_ok());
+}
+
+#[test]
+fn a_request_whose_id_is_no_uuid_in_lower_case_is_an_error() {
+    let known = String::from_utf8(request_with(MEDIA_TYPE_JSON, "1")).unwrap();
+    assert!(decode_request(known.as_bytes()).is_ok());
+    for other in ["6F1C2F0A-8D4E-4B57-9A53-0C7D1BE0A001", "{6f1c2f0a-8d4e-4b57-9a53-0c7d1be0a001}", "a"] {
+        let value = known.replace("6f1c2f0a-8d4e-4b57-9a53-0c7d1be0a001", other);
+        assert!(decode_request(value.as_bytes()).is_err(), "{other} is read");
+    }
 }
 
 #[test]

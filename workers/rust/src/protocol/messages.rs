@@ -53,6 +53,12 @@ pub(crate) enum Command {
     Cancel,
 }
 
+/// The attribute of events with what a handler has saved for the next delivery.
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+
+/// A longer checkpoint is ignored, as if it were absent.
+pub(crate) const MAX_CHECKPOINT_BYTES: usize = 4_000;
+
 /// The reserved error types that a worker writes.
 pub(crate) mod error_type {
     pub(crate) const EXPIRED: &str = "expired";

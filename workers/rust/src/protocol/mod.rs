@@ -23,7 +23,9 @@ pub use headers::Header;
 pub(crate) use headers::{Origin, REPLY_TOPIC, dead_letter_headers, event_headers, last_header};
 pub(crate) use media_type::{MEDIA_TYPE_BINARY, MEDIA_TYPE_JSON, is_json};
 pub use messages::Task;
-pub(crate) use messages::{Command, JobFailure, JobRequest, Progress, State, StatusEvent, error_type};
+pub(crate) use messages::{
+    CHECKPOINT, Command, JobFailure, JobRequest, MAX_CHECKPOINT_BYTES, Progress, State, StatusEvent, error_type,
+};
 pub(crate) use text::{
     MAX_DETAILS_BYTES, MAX_ERROR_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, MAX_UNIT_BYTES, block, one_line,
 };

@@ -55,7 +55,9 @@ fn typed(name: &str, data: &mut Option<Vec<u8>>, media_type: &mut Option<String>
 }
 
 pub(super) fn request(r: &mut JobRequest) -> Checked {
-    not_empty("correlation_id", &r.correlation_id)?;
+    if !is_correlation_id(r.correlation_id.as_bytes()) {
+        return Err(Unreadable::new("correlation_id is no UUID in lower case"));
+    }
     not_empty("job_type", &r.job_type)?;
     not_empty("response_topic", &r.response_topic)?;
     at_least("attempt", r.attempt.into(), 1)?;

@@ -74,6 +74,8 @@ pub(crate) struct Call {
     pub(crate) delivery: u32,
     /// What an earlier delivery has reported.
     pub(crate) external_id: Option<String>,
+    /// What was saved last, by this delivery or by an earlier one.
+    pub(crate) checkpoint: Arc<Mutex<Option<String>>>,
     pub(crate) stop: StopSignal,
     pub(crate) reports: Reports,
 }
@@ -104,6 +106,7 @@ pub(crate) struct Report {
     pub(crate) progress: Option<Progress>,
     pub(crate) message: Option<String>,
     pub(crate) external_id: Option<String>,
+    pub(crate) checkpoint: Option<String>,
 }
 
 /// Passes reports from a handler to the core.

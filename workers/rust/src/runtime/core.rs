@@ -51,6 +51,8 @@ pub(super) struct Core {
     pub(super) slots: Slots,
     pub(super) readings: HashMap<String, Reading>,
     pub(super) being_read: HashSet<String>,
+    /// Response topics that this worker could use.
+    pub(super) usable: HashSet<String>,
     pub(super) finished: RecentKeys,
     pub(super) drains: Vec<Drain>,
     pub(super) letters: HashMap<u64, Letter>,
@@ -84,6 +86,7 @@ impl Core {
             waiting_bytes: 0,
             readings: HashMap::new(),
             being_read: HashSet::new(),
+            usable: HashSet::new(),
             finished: RecentKeys::new(RECENT_FINISHED),
             drains: Vec::new(),
             letters: HashMap::new(),

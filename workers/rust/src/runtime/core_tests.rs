@@ -319,6 +319,49 @@ async fn an_event_that_must_arrive_is_sent_again_with_the_same_id() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_permission_that_was_withdrawn_is_waited_for() {
+    let done = never();
+    let mut stage = Stage::new(1, vec![("t", until(&done))]).await;
+    let id = stage.submit("t").await;
+    stage.kafka().fail_with = Some(PublishError::Denied("by alice".into()));
+    done.cancel();
+    sleep(MINUTE).await;
+    assert_eq!((stage.states(&id), stage.letters()), (vec![Accepted], 0));
+    stage.kafka().fail_with = None;
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(stage.states(&id), [Accepted, Succeeded]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_is_found_and_repeated_in_all_events_but_the_last() {
+    let done = never();
+    let saving = done.clone();
+    let handler = handler(move |call| {
+        let done = saving.clone();
+        async move {
+            assert_eq!(call.checkpoint.lock().unwrap().as_deref(), Some("1"));
+            done.cancelled().await;
+            call.reports.change(|report| report.checkpoint = Some("2".into()));
+            sleep(MINUTE).await;
+            Outcome::Done(None)
+        }
+    });
+    let mut stage = Stage::new(1, vec![("t", handler)]).await;
+    stage.tell_with("6f1c2f0a-8d4e-4b57-9a53-000000000000", Running, 2, &[("checkpoint", "1")]);
+    stage.tell("6f1c2f0a-8d4e-4b57-9a53-000000000000", Accepted, 3);
+    let id = stage.submit("t").await;
+    done.cancel();
+    sleep(2 * MINUTE).await;
+    let checkpoints = |state| -> Vec<Option<String>> {
+        let events = stage.events(&id).into_iter().filter(move |each| each.state == state);
+        events.map(|mut each| each.attributes.remove("checkpoint")).collect()
+    };
+    assert_eq!(checkpoints(Accepted), [Some("1".to_owned())]);
+    assert!(checkpoints(Running).iter().all(|each| each.as_deref() == Some("2")));
+    assert_eq!(checkpoints(Succeeded), [None]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unreadable_request_becomes_a_dead_letter_and_its_task_is_told() {
     let mut stage = Stage::new(1, vec![]).await;
     stage.deliver(ID, Some(b"garbage")).await;

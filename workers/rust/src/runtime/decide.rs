@@ -168,7 +168,7 @@ mod tests {
 
     fn request(more: &str) -> JobRequest {
         let text = format!(
-            r#"{{"correlation_id": "a", "attempt": 1, "job_type": "t", "response_topic": "r", "created_at": 1,
+            r#"{{"correlation_id": "6f1c2f0a-8d4e-4b57-9a53-0c7d1be0a001", "attempt": 1, "job_type": "t", "response_topic": "r", "created_at": 1,
                 "heartbeat_interval_ms": 0 {more}}}"#
         );
         decode_request(text.as_bytes()).unwrap().0

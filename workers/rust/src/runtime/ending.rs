@@ -6,8 +6,11 @@ use super::decide::Ending;
 use super::job::{PendingEnd, Phase};
 use super::mail::Ticket;
 use crate::kafka::PublishError;
-use crate::protocol::State;
+use crate::protocol::{State, one_line};
 use tracing::warn;
+
+/// How much remains of the message of an error that is too large without its details.
+const SHORT_MESSAGE_BYTES: usize = 200;
 
 impl Core {
     /// Publishes the terminal event of a job. Then its offset may be committed.
@@ -48,7 +51,13 @@ impl Core {
         if !job.has_pending(serial) {
             return;
         }
-        let Some(result) = job.reporter.as_mut().and_then(|each| each.settle(result)) else { return };
+        let topic = &job.request.response_topic;
+        if result.is_ok() && !self.usable.contains(topic) {
+            self.usable.insert(topic.clone());
+        }
+        let was_usable = self.usable.contains(topic);
+        let settled = job.reporter.as_mut().and_then(|each| each.settle(result, was_usable));
+        let Some(result) = settled else { return };
         match (job.phase, result) {
             (Phase::Accepting, Ok(())) => self.accepted(ticket),
             (Phase::Accepting, Err(error)) => {
@@ -147,6 +156,14 @@ fn smaller(ending: Ending) -> Option<Ending> {
         return Some(Ending::failed("result_too_large", false, &message));
     }
     let mut ending = ending;
-    ending.failure.as_mut()?.details.take()?;
+    let failure = ending.failure.as_mut()?;
+    if failure.details.take().is_some() {
+        return Some(ending);
+    }
+    let short = one_line(&failure.message, SHORT_MESSAGE_BYTES);
+    if short == failure.message {
+        return None;
+    }
+    failure.message = short;
     Some(ending)
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::ids::JobKey;
 use crate::kafka::Received;
-use crate::protocol::{State, StatusEvent, decode_event};
+use crate::protocol::{CHECKPOINT, MAX_CHECKPOINT_BYTES, State, StatusEvent, decode_event};
 
 /// How far the clocks of Airflow, workers and brokers may differ.
 const CLOCK_SKEW_MS: i64 = 60_000;
@@ -23,6 +23,8 @@ pub(super) struct History {
     /// The sequence of that event.
     pub(super) sequence: i64,
     pub(super) external_id: Option<String>,
+    /// The checkpoint as text, which is `null` if a handler has cleared it.
+    pub(super) checkpoint: Option<String>,
 }
 
 impl History {
@@ -46,6 +48,11 @@ impl History {
         self.sequence = event.sequence;
         self.is_released = is_released;
         self.external_id = event.external_id;
+        let checkpoint = event.attributes.get(CHECKPOINT).filter(|text| text.len() <= MAX_CHECKPOINT_BYTES);
+        // An event without the attribute changes nothing: its worker may not know checkpoints.
+        if let Some(text) = checkpoint {
+            self.checkpoint = Some(text.clone());
+        }
     }
 }
 

@@ -133,10 +133,9 @@ impl Core {
         let was_broken = job.history.was_broken();
         self.queue.add(ticket, &job.request.job_type, was_broken);
         if was_broken && job.request.heartbeat_interval_ms > 0 {
-            let (delivery, sequence) = (job.history.delivery, job.history.sequence);
-            let external_id = job.history.external_id.clone();
-            let mut handover = self.new_reporter(ticket, delivery);
-            handover.continues(sequence, external_id);
+            let history = job.history.clone();
+            let mut handover = self.new_reporter(ticket, history.delivery);
+            handover.continues(&history);
             let worker = &self.settings.worker_id;
             handover.note = Some(format!("Waits for a free slot on worker {worker}: its last worker is gone"));
             if let Some(job) = self.jobs.get_mut(&ticket) {
@@ -156,6 +155,6 @@ impl Core {
             worker_id: self.settings.worker_id.clone(),
             heartbeat_interval: std::time::Duration::from_millis(interval_ms.into()),
         };
-        Reporter::new(ticket, Arc::new(envelope), self.port.clone(), delivery)
+        Reporter::new(ticket, Arc::new(envelope), self.port.clone(), delivery, &job.history)
     }
 }

@@ -9,11 +9,14 @@ use tracing::{error, warn};
 use super::call::Report;
 use super::decide::Ending;
 use super::ids::new_event_id;
+use super::ledger::History;
 use super::mail::{Mail, Ticket};
 use super::port::Port;
-use super::settings::RETRY_PAUSE;
+use super::settings::{DENIED_PAUSE, RETRY_PAUSE};
 use crate::kafka::{Outgoing, PublishError};
-use crate::protocol::{Encoding, Header, MAX_MESSAGE_BYTES, State, StatusEvent, Unreadable, encode_event, one_line};
+use crate::protocol::{
+    CHECKPOINT, Encoding, Header, MAX_MESSAGE_BYTES, State, StatusEvent, Unreadable, encode_event, one_line,
+};
 
 /// The share of the interval after which a heartbeat goes out, so that it arrives in time.
 const HEARTBEAT_SHARE: f64 = 0.75;
@@ -50,6 +53,8 @@ pub(super) struct Reporter {
     pub(super) delivery: i32,
     sequence: i64,
     external_id: Option<String>,
+    /// Repeated in every event except the terminal one.
+    checkpoint: Option<String>,
     /// The message of heartbeats.
     pub(super) note: Option<String>,
     /// Whether the group has not given the partition to another worker.
@@ -72,7 +77,8 @@ struct Pending {
 }
 
 impl Reporter {
-    pub(super) fn new(ticket: Ticket, envelope: Arc<Envelope>, port: Port, delivery: i32) -> Self {
+    /// The reporter of a delivery; `history` is what the ledger says of the job.
+    pub(super) fn new(ticket: Ticket, envelope: Arc<Envelope>, port: Port, delivery: i32, history: &History) -> Self {
         Reporter {
             ticket,
             envelope,
@@ -80,6 +86,7 @@ impl Reporter {
             delivery,
             sequence: 0,
             external_id: None,
+            checkpoint: history.checkpoint.clone(),
             note: None,
             is_owned: true,
             has_started: false,
@@ -92,9 +99,9 @@ impl Reporter {
     }
 
     /// Continues the events of an interrupted delivery.
-    pub(super) fn continues(&mut self, sequence: i64, external_id: Option<String>) {
-        self.sequence = sequence.saturating_add(1);
-        self.external_id = external_id;
+    pub(super) fn continues(&mut self, history: &History) {
+        self.sequence = history.sequence.saturating_add(1);
+        self.external_id = history.external_id.clone();
     }
 
     pub(super) fn may_publish(&self) -> bool {
@@ -109,7 +116,7 @@ impl Reporter {
         event.message = message.filter(|text| !text.is_empty());
         (event.result, event.result_type) = ending.result.clone().unzip();
         event.error = ending.failure.clone();
-        event.attributes = ending.attributes.clone();
+        event.attributes.extend(ending.attributes.clone());
         let value = encode_event(&event, self.envelope.encoding)?;
         self.is_closed = self.is_closed || ending.state != State::Accepted;
         self.pending = Some(Pending { serial, value, is_in_flight: false, due: Instant::now() });
@@ -137,12 +144,19 @@ impl Reporter {
     }
 
     /// Takes an answer for the event that must arrive. Returns how it ended, or nothing if it is sent again.
-    pub(super) fn settle(&mut self, result: Result<(), PublishError>) -> Option<Result<(), PublishError>> {
+    ///
+    /// `was_usable` tells whether this worker could use the topic before.
+    pub(super) fn settle(
+        &mut self,
+        result: Result<(), PublishError>,
+        was_usable: bool,
+    ) -> Option<Result<(), PublishError>> {
         match (&result, &mut self.pending) {
-            (Err(error), Some(pending)) if !error.is_final() => {
+            (Err(error), Some(pending)) if !error.is_final(was_usable) => {
                 warn!(job = self.envelope.correlation_id, %error, "An event is published again");
                 pending.is_in_flight = false;
-                pending.due = Instant::now() + RETRY_PAUSE;
+                let is_denied = matches!(error, PublishError::Denied(_));
+                pending.due = Instant::now() + if is_denied { DENIED_PAUSE } else { RETRY_PAUSE };
                 None
             }
             _ => {
@@ -158,10 +172,9 @@ impl Reporter {
             return;
         }
         let is_new_id = report.external_id.is_some();
-        if is_new_id {
-            self.external_id = report.external_id;
-        }
-        if report.progress.is_some() || report.message.is_some() || is_new_id {
+        self.external_id = report.external_id.clone().or(self.external_id.take());
+        self.checkpoint = report.checkpoint.clone().or(self.checkpoint.take());
+        if report != Report::default() {
             let unsent = self.unsent.get_or_insert_default();
             unsent.progress = report.progress.or(unsent.progress.take());
             unsent.message = report.message.or(unsent.message.take());
@@ -223,6 +236,7 @@ impl Reporter {
         self.sequence += 1;
         self.has_started = true;
         self.sent_at = Instant::now();
+        let checkpoint = self.checkpoint.clone().filter(|_| !state.is_terminal());
         StatusEvent {
             correlation_id: self.envelope.correlation_id.clone(),
             event_id: new_event_id(),
@@ -238,7 +252,7 @@ impl Reporter {
             result_type: None,
             result_ref: None,
             error: None,
-            attributes: Default::default(),
+            attributes: checkpoint.map(|text| (CHECKPOINT.to_owned(), text)).into_iter().collect(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tracing::{Instrument, info, info_span};
@@ -95,6 +95,7 @@ impl Core {
             record: Arc::clone(&job.record),
             delivery: job.history.delivery.saturating_add(1).unsigned_abs(),
             external_id: job.history.external_id.clone(),
+            checkpoint: Arc::new(Mutex::new(job.history.checkpoint.clone())),
             stop: StopSignal::default(),
             reports: Reports::new(ticket, self.port.mail.clone()),
         };

@@ -64,6 +64,12 @@ async fn run_core(
     let membership = Arc::new(Membership::new(config.session_timeout()));
     let readers = Readers::connect(&config, &settings.control_topic, on_cancel).map_err(failed)?;
     let readers = Arc::new(readers);
+    let needed = [&settings.request_topic, &settings.control_topic, &settings.dead_letter_topic];
+    let needed: Vec<String> = needed.into_iter().cloned().collect();
+    tokio::select! {
+        checked = check_topics(Arc::clone(&readers), needed) => checked.map_err(|error| error.to_string())?,
+        () = stop.cancelled() => return Ok(()),
+    }
     let producer = Producer::new(&config).map_err(failed)?;
     let topic = &settings.request_topic;
     let poller = Poller::start(&config, topic, Arc::clone(&membership), Arc::new(mail.clone()));
@@ -115,14 +121,30 @@ impl Readers {
     }
 }
 
-/// Reads until it succeeds, or until the topic counts as unusable.
+/// Waits until the brokers know the topics. Its errors are those of a topic that cannot be used.
+async fn check_topics(readers: Arc<Readers>, topics: Vec<String>) -> Result<(), ReadError> {
+    for topic in topics {
+        attempt(Arc::clone(&readers), topic, |readers, topic| readers.scan.check_topic(topic)).await?;
+    }
+    Ok(())
+}
+
 async fn read_ledger(readers: Arc<Readers>, topic: String, since_ms: i64) -> Result<Snapshot, ReadError> {
+    attempt(readers, topic, move |readers, topic| readers.read(topic, since_ms)).await
+}
+
+/// Repeats what blocks until it succeeds, or until the topic counts as unusable.
+async fn attempt<T: Send + 'static>(
+    readers: Arc<Readers>,
+    topic: String,
+    ask: impl Fn(&Readers, &str) -> Result<T, ReadError> + Clone + Send + 'static,
+) -> Result<T, ReadError> {
     let mut unusable = 0;
     loop {
-        let (reading, of) = (Arc::clone(&readers), topic.clone());
-        let result = spawn_blocking(move || reading.read(&of, since_ms)).await;
-        match result.unwrap_or_else(|_| Err(ReadError::temporary(&topic, "the reading has panicked"))) {
-            Ok(snapshot) => return Ok(snapshot),
+        let (readers, of, ask) = (Arc::clone(&readers), topic.clone(), ask.clone());
+        let result = spawn_blocking(move || ask(&readers, &of)).await;
+        match result.unwrap_or_else(|_| Err(ReadError::temporary(&topic, "reading it has panicked"))) {
+            Ok(found) => return Ok(found),
             Err(error @ ReadError::Unusable { .. }) => {
                 unusable += 1;
                 if unusable == TOPIC_ATTEMPTS {
@@ -130,7 +152,7 @@ async fn read_ledger(readers: Arc<Readers>, topic: String, since_ms: i64) -> Res
                 }
                 debug!(%error, "The topic may have been created just now");
             }
-            Err(error) => warn!(%error, "The jobs of a response topic wait"),
+            Err(error) => warn!(%error, "The worker waits"),
         }
         sleep(RETRY_PAUSE).await;
     }

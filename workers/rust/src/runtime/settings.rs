@@ -26,6 +26,8 @@ pub(super) const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
 /// A commit without an answer is given up after so long.
 pub(super) const COMMIT_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// The pause before an event is sent again whose topic the worker may not use any more.
+pub(super) const DENIED_PAUSE: Duration = Duration::from_secs(5);
 pub(super) const LETTER_PAUSE: Duration = Duration::from_secs(5);
 /// A topic may have been created just now: it counts as missing after so many attempts.
 pub(super) const TOPIC_ATTEMPTS: u32 = 3;

@@ -1,6 +1,6 @@
 //! A core with a Kafka that exists only in memory, and a clock that stands still while there is something to do.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::Duration;
 
@@ -264,6 +264,12 @@ impl Stage {
 
     /// Publishes an event in the name of another worker.
     pub(super) fn tell(&self, id: &str, state: State, delivery: i32) {
+        self.tell_with(id, state, delivery, &[]);
+    }
+
+    /// The same, with attributes.
+    pub(super) fn tell_with(&self, id: &str, state: State, delivery: i32, attributes: &[(&str, &str)]) {
+        let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
         let event = StatusEvent {
             correlation_id: id.into(),
             event_id: "e".into(),
@@ -279,7 +285,7 @@ impl Stage {
             result_type: None,
             result_ref: None,
             error: None,
-            attributes: BTreeMap::new(),
+            attributes: attributes.iter().map(owned).collect(),
         };
         let value = encode_event(&event, Encoding::Json).ok();
         let record = Received { key: Some(id.into()), value, ..Received::default() };
