@@ -15,6 +15,7 @@ class TeamAuthManager(SimpleAuthManager):
 
     def is_authorized_dag(self, *, user: Any, details: Any = None, **rest: Any) -> bool:
         """Deny everything of a hidden DAG, and leave the rest to the role."""
-        if details is not None and HIDDEN.get(user.username) == details.id:
+        hidden = HIDDEN.get(user.username)
+        if hidden is not None and details is not None and details.id == hidden:
             return False
         return bool(super().is_authorized_dag(user=user, details=details, **rest))
