@@ -3,7 +3,7 @@
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel as Level;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use tracing::{debug, error, warn};
 
 use super::errors::heals_by_itself;
@@ -33,11 +33,11 @@ pub(super) fn log_line(level: Level, facility: &str, message: &str) {
     }
 }
 
-/// Errors that heal are in librdkafka's own lines, too.
+/// Errors that heal are in librdkafka's own lines, too. The end of a partition is an error to rdkafka.
 pub(super) fn log_error(error: &KafkaError, reason: &str) {
-    if error.rdkafka_error_code().is_some_and(heals_by_itself) {
-        debug!(%error, "Kafka client: {reason}");
-    } else {
-        warn!(%error, "Kafka client: {reason}");
+    match error.rdkafka_error_code() {
+        Some(Code::PartitionEOF) => {}
+        Some(code) if heals_by_itself(code) => debug!(%error, "Kafka client: {reason}"),
+        _ => warn!(%error, "Kafka client: {reason}"),
     }
 }
