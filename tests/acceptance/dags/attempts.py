@@ -87,7 +87,7 @@ one("moved", "patient.works_until", payload=str(Path(__file__).parent / "moved.d
 
 one("overdue", "patient.waits", start_to_close_timeout=5)
 one("stalled", "patient.waits", progress_timeout=2)
-one("out_of_time", "patient.waits_at_last", schedule_to_close_timeout=20, retries=9)
+one("out_of_time", "patient.waits_at_last", schedule_to_close_timeout=60, retries=9)
 one("silent", "patient.nothing", request_topic="jobs.nobody", heartbeat_timeout=2)
 one("nobody", "patient.nothing", request_topic="jobs.nobody", schedule_to_start_timeout=2)
 
