@@ -14,6 +14,8 @@ from kafka_bridge.protocol.headers import Headers
 
 TRANSACTION_SECONDS = 10.0
 """After this the brokers abort the transaction themselves."""
+START_SECONDS = 60.0
+"""How long the brokers may take to be ready: before the first transaction, they make a topic."""
 
 
 def publish_aborted(
@@ -30,7 +32,7 @@ def publish_aborted(
     }
     producer = make(ck.Producer, settings)
     try:
-        producer.init_transactions(TRANSACTION_SECONDS)
+        producer.init_transactions(START_SECONDS)
         producer.begin_transaction()
         producer.produce(topic, value, key, headers=cast(Any, headers))
         producer.flush(TRANSACTION_SECONDS)
