@@ -97,7 +97,7 @@ FAULTS = (
     _of("ledger-ignored", "L3-FINISHED", "L3-FINISHED-FIRST", "L3-FINISHED-BESIDE-ERROR"),
     _of("last-event-wins", "L3-FINISHED-FIRST"),
     _of("refuses-slips", "L3-FINISHED-BESIDE-ERROR"),
-    _of("refuses-attributes", "L3-FINISHED-GOLDEN"),
+    _of("refuses-attributes", "L3-FINISHED-GOLDEN", "L3-CHECKPOINT"),
     _of("commits-before-end", "L3-COMMIT-AFTER-END"),
     _of("reads-aborted-requests", "L1-READ-COMMITTED"),
     _of("reads-aborted-ledger", "L3-READ-COMMITTED"),
