@@ -7,6 +7,7 @@ from typing import Any
 from kafka_bridge.conformance.murmur2 import partition_of
 from kafka_bridge.conformance.setup import Setup
 from kafka_bridge.kafka.producer import RecordProducer
+from kafka_bridge.kafka.transactions import publish_aborted
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.errors import RecordLocation
 from kafka_bridge.protocol.headers import Headers, command_headers, event_headers, request_headers
@@ -38,6 +39,7 @@ class Publisher:
         self.partitions = partitions
         self.own_records: set[RecordLocation] = set()
         """Of the response topic: what the kit has published there."""
+        self._config = setup.config
         self._producer = producer
 
     def request(self, job_type: str, payload: Any = None, **fields: Any) -> JobRequest:
@@ -88,15 +90,16 @@ class Publisher:
 
     def cancel(self, request: JobRequest, reason: str | None = None) -> None:
         """Publish a CANCEL for a job."""
+        self.command(request.correlation_id, *self._cancel(request, reason))
+
+    def _cancel(self, request: JobRequest, reason: str | None) -> tuple[bytes, Headers]:
         command = JobCommand(
             correlation_id=request.correlation_id,
             command=Command.CANCEL,
             reason=reason,
             issued_at=utc_now(),
         )
-        self.command(
-            command.correlation_id, self.encoded(command), command_headers(command, self.encoding)
-        )
+        return self.encoded(command), command_headers(command, self.encoding)
 
     def command(self, key: str, value: bytes | None, headers: Headers) -> None:
         """Publish any record on the control topic."""
@@ -124,3 +127,31 @@ class Publisher:
         self.own_records.add(
             self._producer.publish(self.names.responses, key.encode(), value, headers)
         )
+
+    # Records that were never published: those of aborted transactions.
+
+    def publish_aborted(self, request: JobRequest) -> None:
+        """Publish a request in a transaction that is aborted.
+
+        :raises KafkaError: the brokers do not let the kit do that
+        """
+        self._abort(self.names.requests, request, self.encoded(request), self.headers(request))
+
+    def tell_aborted(self, request: JobRequest, state: JobState) -> None:
+        """Publish an event of a job, as :meth:`tell`, in a transaction that is aborted.
+
+        :raises KafkaError: the brokers do not let the kit do that
+        """
+        value = self.encoded(self.event(request, state))
+        headers = event_headers(request.correlation_id.encode(), self.encoding, ())
+        self._abort(self.names.responses, request, value, headers)
+
+    def cancel_aborted(self, request: JobRequest) -> None:
+        """Publish a CANCEL for a job in a transaction that is aborted.
+
+        :raises KafkaError: the brokers do not let the kit do that
+        """
+        self._abort(self.names.control, request, *self._cancel(request, None))
+
+    def _abort(self, topic: str, request: JobRequest, value: bytes, headers: Headers) -> None:
+        publish_aborted(self._config, topic, request.correlation_id.encode(), value, headers)

@@ -22,6 +22,7 @@ NEEDED = [
     "kafka_bridge/testing/brokers/pom.xml",
     *(f"kafka_bridge/board/static/{each.name}" for each in BOARD.iterdir()),
     *(f"kafka_bridge/schemas/{each.name}" for each in (ROOT / "schemas").glob("*.avsc")),
+    "kafka_bridge/schemas/asyncapi.yaml",
 ]
 
 

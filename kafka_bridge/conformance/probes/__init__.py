@@ -2,6 +2,7 @@
 
 from kafka_bridge.conformance.probes import (  # noqa: F401
     checkpoints,
+    commits,
     data,
     dead_letters,
     deliveries,
@@ -15,4 +16,5 @@ from kafka_bridge.conformance.probes import (  # noqa: F401
     stopping,
     takeover,
     time_limits,
+    transactions,
 )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 from kafka_bridge.conformance.events import in_words
 from kafka_bridge.conformance.job_types import ECHO
 from kafka_bridge.conformance.probe import alone, prepared
+from kafka_bridge.conformance.probes.data import GOLDEN
+from kafka_bridge.conformance.probes.deliveries import MOST_DELIVERIES
 from kafka_bridge.conformance.stage import Stage
 from kafka_bridge.conformance.unmet import expect
+from kafka_bridge.protocol.codec import decode
 from kafka_bridge.protocol.encodings import Encoding
 from kafka_bridge.protocol.ids import new_correlation_id
-from kafka_bridge.protocol.messages import JobFailure, JobRequest, JobState
+from kafka_bridge.protocol.lifecycle import TERMINAL
+from kafka_bridge.protocol.messages import JobFailure, JobRequest, JobState, StatusEvent
 
 
 def check_untouched(stage: Stage, job: JobRequest) -> None:
@@ -62,6 +67,49 @@ def finished_first(stage: Stage) -> Iterator[None]:
     stage.tell(job, JobState.RUNNING, delivery=2, sequence=1)
     yield
     check_untouched(stage, job)
+
+
+def _golden_events(encoding: Encoding) -> Iterator[tuple[str, bytes]]:
+    """Yield the golden status events in an encoding, and their other forms."""
+    index = json.loads(GOLDEN.joinpath("cases.json").read_text(encoding="utf-8"))
+    events = {each["name"]: each for each in index["cases"] if each["message"] == "StatusEvent"}
+    files = {name: each[encoding.value] for name, each in events.items()}
+    for each in index["also_readable"]:
+        if each["same_as"] in events and each["file"].endswith(f".{encoding}"):
+            files[each["file"]] = each["file"]
+    for name, file in files.items():
+        yield name, GOLDEN.joinpath(file).read_bytes()
+
+
+@prepared("L3-FINISHED-GOLDEN", "A worker reads each status event of the golden files.")
+def golden(stage: Stage) -> Iterator[None]:
+    """Each of their bytes as the event of a new job, by a worker before this one."""
+    finished, begun = list[tuple[str, JobRequest]](), list[tuple[str, JobRequest, int]]()
+    for name, value in _golden_events(stage.encoding):
+        event = decode(StatusEvent, value)
+        if event.state not in TERMINAL and event.delivery >= MOST_DELIVERIES:
+            continue
+        job = stage.request(ECHO, name)
+        stage.publish(job)
+        of_job = value.replace(event.correlation_id.encode(), job.correlation_id.encode())
+        stage.respond(job.correlation_id, of_job)
+        if event.state in TERMINAL:
+            finished.append((name, job))
+        else:
+            begun.append((name, job, event.delivery))
+    yield
+    for name, job, delivery in begun:
+        end = stage.ends_as(job, JobState.SUCCEEDED)
+        expected = f"delivery {delivery + 1} after {name}"
+        expect(end.delivery == delivery + 1, expected, f"it is {end.delivery}", end.record)
+    for _, job in finished:
+        stage.overtaken(job)
+    stage.silent()
+    for name, job in finished:
+        events = stage.events(job)
+        record = events[0].record if events else None
+        expect(not events, f"no event: {name} has finished the job", in_words(events), record)
+        expect(not stage.started(job), f"no start: {name} has finished the job", "it was started")
 
 
 @prepared("L3-FINISHED-BESIDE-ERROR", "An invalid field beside an error does not hide the error.")

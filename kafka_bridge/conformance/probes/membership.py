@@ -82,6 +82,31 @@ def check_successor(events: Sequence[Event]) -> None:
 
 
 @alone(
+    "L3-REGAIN",
+    "If a partition comes back to the worker that had it, the jobs that it still runs continue, as "
+    "the same delivery.",
+)
+def regain(stage: Stage) -> None:
+    """SIGSTOP for longer than the session while a job runs, and no other worker; SIGCONT."""
+    frozen = 1.5 * stage.patience.session
+    worker = stage.start_worker()
+    job = stage.request(SLEEP, {"seconds": frozen + stage.patience.seconds(8.0)})
+    stage.publish(job)
+    stage.running(job, stage.patience.start)
+    worker.freeze()
+    try:
+        stage.silent(frozen)
+    finally:
+        worker.thaw()
+    end = stage.ends_as(job, JobState.SUCCEEDED, stage.patience.takeover)
+    events = stage.events(job)
+    expect({each.delivery for each in events} == {1}, "one delivery", in_words(events), end.record)
+    started = stage.started(job)
+    expect(started <= 1, "one start of the job", f"its handler was called {started} times")
+    stage.ended_once(job)
+
+
+@alone(
     "L3-ZOMBIE",
     "A worker that was frozen for longer than its session publishes nothing more for a job that "
     "another worker has.",

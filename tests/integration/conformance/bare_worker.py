@@ -106,6 +106,7 @@ class BareWorker:
             }
         )
         self.jobs: dict[str, Job] = {}
+        self.orphans: dict[str, Job] = {}
         self.finished: set[str] = set()
         self.cancelled: dict[str, str | None] = {}
         self.reports: queue.Queue[tuple[Job, str, Any]] = queue.Queue()
@@ -139,7 +140,7 @@ class BareWorker:
                 "group.id": os.environ["KAFKA_BRIDGE_GROUP_ID"],
                 "auto.offset.reset": "latest" if fault("start-latest") else "earliest",
                 "enable.auto.commit": False,
-                "isolation.level": "read_committed",
+                "isolation.level": isolation("requests"),
                 "session.timeout.ms": SESSION,
                 "heartbeat.interval.ms": HEARTBEAT,
                 "max.poll.interval.ms": max(LONGEST_POLL, SESSION),
@@ -173,12 +174,15 @@ class BareWorker:
             self._forget({each.partition for each in partitions})
 
     def _forget(self, numbers: Iterable[int]) -> None:
-        """Leave the jobs of partitions alone, without a word."""
+        """Leave the jobs of partitions alone, without a word: those that run may come back."""
         for number in numbers:
             self.pending.pop(number, None)
             self.next.pop(number, None)
             for job in [each for each in self.jobs.values() if each.place.partition == number]:
-                job.stop.set()
+                if job.is_running and not fault("starts-again-after-freeze"):
+                    self.orphans[job.id] = job
+                else:
+                    job.stop.set()
                 del self.jobs[job.id]
 
     def _release(self, job: Job) -> None:
@@ -326,6 +330,8 @@ class BareWorker:
         known = self.ledger.of(request.correlation_id)
         if self._is_done(request.correlation_id, known) or self._is_duplicate(request):
             self._over(place)
+        elif self._continues(request, place, known):
+            return
         elif not self._is_answerable(request):
             self._bury(message, place, headers, LookupError("no such response topic"))
             self.producer.flush(10)
@@ -338,6 +344,15 @@ class BareWorker:
             job = Job(request, encoding, headers, place, delivery, known.delivery > 0, saved)
             self.jobs[job.id] = job
             self._begin(job, message, known)
+
+    def _continues(self, request: JobRequest, place: RecordLocation, known: Known) -> bool:
+        """Continue with a job whose partition has come back, if no other worker has started it."""
+        job = self.orphans.pop(request.correlation_id, None)
+        if job is None or known.delivery > job.delivery:
+            return False
+        job.place = place
+        self.jobs[job.id] = job
+        return True
 
     def _is_done(self, job: str, known: Known) -> bool:
         if known.is_finished and not fault("ledger-ignored"):
@@ -443,6 +458,8 @@ class BareWorker:
         while not self.reports.empty():
             job, kind, value = self.reports.get()
             if self.jobs.get(job.id) is not job:
+                if kind != "progress":
+                    self.orphans.pop(job.id, None)
                 continue  # it was released, or lost
             if kind == "progress":
                 if not fault("no-progress"):
@@ -488,6 +505,10 @@ class BareWorker:
         self._end(job, S.FAILED, error=JobFailure(kind, message, retryable=retryable))
 
     def _end(self, job: Job, state: JobState, **facts: Any) -> None:
+        if fault("commits-before-end"):
+            self._over(job.place)
+            self._commit()
+            time.sleep(0.6)
         self._emit(job, state, **facts)
         if fault("ends-twice"):
             self._emit(job, state, **facts)
@@ -584,10 +605,16 @@ def _reader(purpose: str) -> dict[str, Any]:
         "group.id": f"bare-{purpose}-{os.getpid()}",
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
-        "isolation.level": "read_committed",
+        "enable.partition.eof": True,
+        "isolation.level": isolation("ledger"),
         "allow.auto.create.topics": False,
         "log_level": 0,
     }
+
+
+def isolation(purpose: str) -> str:
+    """Return how a consumer reads."""
+    return "read_uncommitted" if fault(f"reads-aborted-{purpose}") else "read_committed"
 
 
 def main() -> None:

@@ -34,6 +34,8 @@ def _of(name: str, found_by: str, *follows: str, encoding: Encoding = Encoding.A
     return Fault(name, found_by, frozenset(follows), encoding)
 
 
+NEEDS_APACHE = frozenset({"L1-READ-COMMITTED", "L3-READ-COMMITTED", "L3-BROKER-RESTART"})
+"""The probes that the embedded broker cannot be used for: it has no restarts and no markers."""
 _STUBBORN = ("L3-CANCEL-STUBBORN", "L3-DEADLINE-STUBBORN")
 
 FAULTS = (
@@ -95,6 +97,10 @@ FAULTS = (
     _of("ledger-ignored", "L3-FINISHED", "L3-FINISHED-FIRST", "L3-FINISHED-BESIDE-ERROR"),
     _of("last-event-wins", "L3-FINISHED-FIRST"),
     _of("refuses-slips", "L3-FINISHED-BESIDE-ERROR"),
+    _of("refuses-attributes", "L3-FINISHED-GOLDEN", "L3-CHECKPOINT"),
+    _of("commits-before-end", "L3-COMMIT-AFTER-END"),
+    _of("reads-aborted-requests", "L1-READ-COMMITTED"),
+    _of("reads-aborted-ledger", "L3-READ-COMMITTED"),
     _of("delivery-always-one", "L3-DELIVERY-NEXT", "L3-DELIVERY-RELEASED"),
     _of("no-delivery-limit", "L3-DELIVERY-LIMIT"),
     _of("drops-checkpoint", "L3-CHECKPOINT"),
@@ -109,5 +115,6 @@ FAULTS = (
     _of("polls-between-jobs", "L3-LONG-JOB"),
     _of("publishes-after-revoke", "L3-REBALANCE"),
     _of("zombie", "L3-ZOMBIE"),
+    _of("starts-again-after-freeze", "L3-REGAIN"),
     _of("gives-up", "L3-BROKER-RESTART"),
 )

@@ -52,6 +52,8 @@ class Ledger:
                 continue
             if fault("refuses-slips") and not _is_exact(event, message.value()):
                 continue
+            if fault("refuses-attributes") and event.attributes:
+                continue
             self._take(event)
         consumer.close()
 
@@ -81,12 +83,15 @@ def read_to_end(consumer: ck.Consumer, topic: str) -> Iterator[ck.Message]:
         place.partition: consumer.get_watermark_offsets(place, timeout=30)[1] for place in places
     }
     consumer.assign(places)
-
-    def is_behind() -> bool:
-        reached = consumer.position(places)
-        return any(max(each.offset, 0) < ends[each.partition] for each in reached)
-
-    while is_behind():
+    reached = dict.fromkeys(ends, 0)
+    while any(reached[number] < end for number, end in ends.items()):
         message = consumer.poll(0.1)
-        if message is not None and message.error() is None:
+        if message is None:
+            continue
+        if (error := message.error()) is None:
             yield message
+        elif error.code() != ck.KafkaError._PARTITION_EOF:
+            continue
+        # Aborted records and markers have offsets, too: the end comes without a record.
+        following = (message.offset() or 0) + (error is None)
+        reached[message.partition() or 0] = following

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from integration.conformance.faults import FAULTS, Fault
+from integration.conformance.faults import FAULTS, NEEDS_APACHE, Fault
 from integration.conformance.kit_runs import BARE, TESTS, failed, run
 from kafka_bridge.conformance.kit import OwnBroker, selected
 from kafka_bridge.conformance.probe import Setting
@@ -58,11 +58,11 @@ def test_fault_fails_only_its_probe_and_what_follows(
 ) -> None:
     """Of all probes with one worker, only those fail that the broken rule concerns."""
     broker = OwnBroker.EMBEDDED
-    if fault.found_by == "L3-BROKER-RESTART":
-        request.getfixturevalue("kafka_jars")
-        broker = OwnBroker.APACHE
-    monkeypatch.setenv("FAULT", fault.name)
     names = SHARED if fault.found_by in SHARED else [fault.found_by, CONTROL]
+    if fault.found_by in NEEDS_APACHE:
+        request.getfixturevalue("kafka_jars")
+        broker, names = OwnBroker.APACHE, [fault.found_by, CONTROL]
+    monkeypatch.setenv("FAULT", fault.name)
     failures = failed(run(BARE, names, (fault.encoding,), broker))
     assert fault.found_by in names_of(failures)
     if "*" not in fault.follows:

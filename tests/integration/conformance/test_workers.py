@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from integration.conformance.faults import NEEDS_APACHE
 from integration.conformance.kit_runs import BARE, SDK, TESTS, failed, run
 from kafka_bridge.conformance.kit import OwnBroker
 from kafka_bridge.conformance.probe import ENCODINGS
@@ -45,14 +46,14 @@ def test_right_workers_reach_level_3(command: str, encoding: Encoding) -> None:
     results = run(command, encodings=(encoding,))
     assert failed(results) == {}
     skipped = {each.probe.id for each in results if each.verdict is Verdict.SKIPPED}
-    assert skipped == {"L3-BROKER-RESTART"}
+    assert skipped == NEEDS_APACHE
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("kafka_jars")
 @pytest.mark.parametrize("command", [SDK, BARE], ids=["sdk", "bare"])
-def test_right_workers_outlive_a_broker(command: str) -> None:
-    """With Apache Kafka, the kit kills and restarts the broker."""
-    results = run(command, ["L3-BROKER-RESTART"], broker=OwnBroker.APACHE)
+def test_right_workers_keep_the_rules_that_need_a_real_broker(command: str) -> None:
+    """With Apache Kafka, the kit aborts transactions, and kills and restarts the broker."""
+    results = run(command, sorted(NEEDS_APACHE), broker=OwnBroker.APACHE)
     assert failed(results) == {}
-    assert [each.verdict for each in results] == [Verdict.OK]
+    assert {each.verdict for each in results} == {Verdict.OK}
