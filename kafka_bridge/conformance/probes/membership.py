@@ -87,10 +87,13 @@ def check_successor(events: Sequence[Event]) -> None:
     "the same delivery.",
 )
 def regain(stage: Stage) -> None:
-    """SIGSTOP for longer than the session while a job runs, and no other worker; SIGCONT."""
-    frozen = 1.5 * stage.patience.session
+    """SIGSTOP for longer than the session while a job runs, and no other worker; SIGCONT.
+
+    The job runs on for two sessions: a member that joins again may wait for its old session.
+    """
+    frozen, after = 1.5 * stage.patience.session, 2.5 * stage.patience.session
     worker = stage.start_worker()
-    job = stage.request(SLEEP, {"seconds": frozen + stage.patience.seconds(8.0)})
+    job = stage.request(SLEEP, {"seconds": frozen + after})
     stage.publish(job)
     stage.running(job, stage.patience.start)
     worker.freeze()
