@@ -27,6 +27,7 @@ MESSAGES = {"JobRequest", "StatusEvent", "JobCommand", "message_type"}
 NOT_SHOWN = {
     "airflow/batch/payloads.py": "a line of the author's own file, quoted by repr",
     "airflow/submit/submission.py": "numbers, an id, and a reply topic to read from",
+    "conformance/probes/ledger.py": "the golden files, which the package itself has",
     "conformance/probes/replies.py": "the reports clean what came",
     "gateway/callbacks/inbox.py": "the key of its own subscription",
     "gateway/callbacks/publisher.py": "a header that is compared, and no more",
