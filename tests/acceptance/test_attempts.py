@@ -30,7 +30,7 @@ GIVEN_UP = "Trigger reassigned to another triggerer"
 """What Airflow says since 3.4, and then does not ask the trigger."""
 UNHEARD = ("silent", "nobody")
 """What these ask for, no worker takes."""
-TIMED_OUT = ("overdue", "stalled", "out_of_time", *UNHEARD)
+TIMED_OUT = ("overdue", "stalled", *UNHEARD)
 DAGS = (
     *TIMED_OUT,  # they take longest
     "dies_before_deferral",
@@ -268,11 +268,12 @@ def test_job_that_reports_nothing_new_is_cancelled_and_fails_its_task(runs: dict
     assert re.fullmatch(words, str(reason))
 
 
+@pytest.mark.long
 def test_time_of_all_tries_bounds_a_retry_and_ends_the_retries(
-    runs: dict[str, Run], airflow: LocalAirflow
+    begin: Begin, airflow: LocalAirflow
 ) -> None:
     """The second job has only the time that the first has left, and no third one follows."""
-    run = runs["out_of_time"]
+    run = begin("out_of_time")  # not with the others: they take Airflow's slots for too long
     assert run.wait() == "failed"
     first, second = run.requests()
     assert first.deadline == second.deadline is not None
