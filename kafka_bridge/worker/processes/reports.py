@@ -83,17 +83,17 @@ class Reports:
 
         Call this at most ten times a second.
         """
-        is_due = time.monotonic() - self._last_lines >= LOG_SECONDS
-        if (lines := self.lines) is not None and (lines.has_news or (is_due and lines.has_lines)):
-            self._send_lines(lines, is_due=is_due)
+        self._send_lines(is_due=time.monotonic() - self._last_lines >= LOG_SECONDS)
 
     def send_unsent(self) -> None:
         """Send everything now."""
         self._send_report()
-        if (lines := self.lines) is not None and (lines.has_news or lines.has_lines):
-            self._send_lines(lines, is_due=True)
+        self._send_lines(is_due=True)
 
-    def _send_lines(self, lines: JobLines, *, is_due: bool) -> None:
+    def _send_lines(self, *, is_due: bool) -> None:
+        lines = self.lines
+        if lines is None or not (lines.has_news or (is_due and lines.has_lines)):
+            return
         with self._lock:  # in order, whichever thread sends them
             drained: list[LogLine] = []
             if is_due:

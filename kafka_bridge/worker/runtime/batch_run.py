@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,12 +43,8 @@ def run_batch(jobs: Sequence[InFlightJob], surroundings: Surroundings) -> None:
 
     def call() -> Any:
         while batch.leave_out_stopped():
-            try:
-                with children.ending():
-                    return call_here(batch.handler, batch.contexts, batch.arguments, thread)
-            except BaseException as error:
-                if not batch.is_stop_of_some(error):
-                    raise
+            with batch.going_on_without_stopped(), children.ending():
+                return call_here(batch.handler, batch.contexts, batch.arguments, thread)
         return []
 
     with batch_logging(batch.handler.job_type, len(jobs)):
@@ -67,14 +63,10 @@ async def run_batch_async(jobs: Sequence[InFlightJob], surroundings: Surrounding
 
     async def call() -> Any:
         while batch.leave_out_stopped():
-            try:
-                with children.ending():
-                    return await call_on_loop(
-                        batch.handler, batch.contexts, batch.arguments, in_any_thread
-                    )
-            except BaseException as error:
-                if not batch.is_stop_of_some(error):
-                    raise
+            with batch.going_on_without_stopped(), children.ending():
+                return await call_on_loop(
+                    batch.handler, batch.contexts, batch.arguments, in_any_thread
+                )
         return []
 
     with batch_logging(batch.handler.job_type, len(jobs)):
@@ -145,12 +137,18 @@ class Batch:
         )
         return bool(self._members)
 
-    def is_stop_of_some(self, error: BaseException) -> bool:
-        """Tell whether the handler confirmed with this that some of the jobs stop.
+    @contextlib.contextmanager
+    def going_on_without_stopped(self) -> Iterator[None]:
+        """Suppress the exception with which the handler confirms that some of the jobs stop.
 
         It is called again for the others: one job that is cancelled must not fail them.
         """
-        return is_stop(error) and any(each.job.stop.reason is not None for each in self._members)
+        try:
+            yield
+        except BaseException as error:
+            are_some = any(each.job.stop.reason is not None for each in self._members)
+            if not (is_stop(error) and are_some):
+                raise
 
     def note_retry(self, attempt: int, error: BaseException, seconds: float) -> None:
         """Publish for each job that the handler failed and is called again after a pause."""

@@ -19,7 +19,7 @@ class Gathering:
     A job that may have killed other workers has a batch of its own: if it does so again, the others
     are not blamed.
 
-    :param wake: has :meth:`next` called after so many seconds
+    :param wake: has :meth:`next` called after this many seconds
     :param clock: monotonic seconds
     """
 
@@ -57,7 +57,7 @@ class Gathering:
         return found
 
     def next(self) -> list[InFlightJob]:
-        """Remove and return the jobs of a batch that is due; none if there is no such batch."""
+        """Remove and return the jobs of a batch that is due; none if no batch is due."""
         for job_type, waiting in self._waiting.items():
             batch = self._batch(job_type, waiting) if waiting else []
             if batch:

@@ -1,4 +1,4 @@
-"""The lines that a job logs, as its task's log is to have them: so many, in order, harmless.
+"""The lines that a job logs, as its task's log is to have them: limited, in order and harmless.
 
 A job may log a hundred thousand lines in a few seconds, and an Airflow that shows them carries a
 thousand bytes of a job in a second. So lines are forwarded within a budget, further ones are
