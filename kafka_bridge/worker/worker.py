@@ -217,8 +217,8 @@ class Worker:
         …). Its return value is the task's result.
 
         With ``batch``, it gets a list of up to this many jobs and, if it has a second parameter,
-        the list of their payloads. It returns a list in the same order, with the result of each job,
-        or the exception that this job fails with.
+        the list of their payloads. It returns a list in the same order, with the result of each
+        job, or the exception that this job fails with.
 
         :param job_type: the dotted name of the work, such as ``files.audit``
         :param retries: how many times this worker calls the handler again after an exception
