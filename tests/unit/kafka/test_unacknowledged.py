@@ -12,16 +12,11 @@ from kafka_bridge.kafka.config import KafkaConfig
 from kafka_bridge.kafka.unacknowledged import KEEP_SECONDS, DeliveryDoctor
 from kafka_bridge.protocol.errors import DeliveryFailed
 from kafka_bridge.testing.fakes import FakeClock
+from unit.clocks import clock_of
 
 from .scripted_admin import ScriptedAdmin, partition
 
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Give a clock that moves only by hand."""
-    clock = FakeClock()
-    monkeypatch.setattr(unacknowledged, "time", clock)
-    return clock
+clock = clock_of(unacknowledged)
 
 
 @pytest.fixture

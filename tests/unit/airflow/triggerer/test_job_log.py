@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-
 from kafka_bridge.airflow.triggerer import job_log, log_budget
 from kafka_bridge.airflow.triggerer.job_log import JOB_BURST_SECONDS, WARNING_BYTES, JobLog
 from kafka_bridge.airflow.triggerer.log_budget import ENVELOPE_BYTES, LogBudget
 from kafka_bridge.testing.fakes import FakeClock
+from unit.clocks import clock_of
 
 RATE = 1000.0
 """What a job may log, in bytes a second."""
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Give the clock that the logs read."""
-    clock = FakeClock()
-    monkeypatch.setattr(job_log, "time", clock)
-    monkeypatch.setattr(log_budget, "time", clock)
-    return clock
+clock = clock_of(job_log, log_budget)
 
 
 class Lines(list[str]):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from array import array
 
-import pytest
-
 from kafka_bridge.kafka.responses import catch_up
 from kafka_bridge.kafka.responses.catch_up import CatchUp
 from kafka_bridge.kafka.responses.subscriptions import Subscription
 from kafka_bridge.testing.fakes import FakeClock
+from unit.clocks import clock_of
 
 
 def job(*positions: int) -> Subscription:
@@ -34,12 +33,7 @@ def test_served_jobs_never_skip_forward() -> None:
     assert late.starts({0: 8, 1: 3, 2: 4}) == {0: 5, 1: 3, 2: 0}
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Give the clock."""
-    clock = FakeClock()
-    monkeypatch.setattr(catch_up, "time", clock)
-    return clock
+clock = clock_of(catch_up)
 
 
 def test_reader_goes_back_only_when_it_is_worth_it(clock: FakeClock) -> None:

@@ -22,6 +22,7 @@ from kafka_bridge.kafka.responses.topic_watch import (
 from kafka_bridge.protocol.errors import TopicNotFound
 from kafka_bridge.testing.fakes import FakeClock
 from kafka_bridge.testing.fakes.metadata import topic_metadata
+from unit.clocks import clock_of
 
 CONFIG = KafkaConfig({"bootstrap.servers": "127.0.0.1:9"})
 TOPIC = "answers"
@@ -68,13 +69,7 @@ class Brokers:
         return {TOPIC: answer}
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Give a clock that moves only by hand."""
-    clock = FakeClock()
-    monkeypatch.setattr(topic_watch, "time", clock)
-    monkeypatch.setattr(clients, "time", clock)
-    return clock
+clock = clock_of(topic_watch, clients)
 
 
 @pytest.fixture

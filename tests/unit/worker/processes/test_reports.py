@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 
-import pytest
-
 from kafka_bridge.protocol.log_lines import LogLine
 from kafka_bridge.testing import FakeClock
 from kafka_bridge.worker.processes import reports as module
 from kafka_bridge.worker.processes.messages import Logged, RunJob
 from kafka_bridge.worker.processes.reports import Reports
+from unit.clocks import clock_of
 
 from ..samples import request
 
@@ -33,12 +32,7 @@ class Link:
         return self.is_free
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Give a clock that moves only by hand."""
-    clock = FakeClock()
-    monkeypatch.setattr(module, "time", clock)
-    return clock
+clock = clock_of(module)
 
 
 def test_last_lines_are_sent_at_once_and_the_others_once_a_second(clock: FakeClock) -> None:

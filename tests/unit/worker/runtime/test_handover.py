@@ -19,6 +19,7 @@ from kafka_bridge.worker.runtime.ledger_snapshot import Unfinished
 from kafka_bridge.worker.runtime.partition import Partition
 from kafka_bridge.worker.runtime.publishing import Publishing
 from kafka_bridge.worker.runtime.reporter import HEARTBEAT_SHARE
+from unit.clocks import clock_of
 
 from ..samples import Collector, queued_job, request
 
@@ -79,12 +80,7 @@ def stage() -> Stage:
     return Stage()
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Give the clock of the heartbeats."""
-    clock = FakeClock()
-    monkeypatch.setattr(reporter_module, "time", clock)
-    return clock
+clock = clock_of(reporter_module)
 
 
 def test_task_gets_an_event_at_once_and_then_in_each_interval(

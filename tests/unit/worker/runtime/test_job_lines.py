@@ -19,17 +19,13 @@ from kafka_bridge.worker.runtime.job_lines import (
     TAIL_LINES,
     JobLines,
 )
+from unit.clocks import clock_of
 
 SIZE = 100
 """What one of the lines of these tests takes of the budget."""
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Give a clock that moves only by hand."""
-    clock = FakeClock()
-    monkeypatch.setattr(job_lines, "time", clock)
-    return clock
+clock = clock_of(job_lines)
 
 
 def record(msg: object, *args: object, level: int = logging.INFO, **more: Any) -> logging.LogRecord:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-
 from kafka_bridge.testing.fakes import FakeClock
 from kafka_bridge.worker.runtime import membership
 from kafka_bridge.worker.runtime.membership import Membership
+from unit.clocks import clock_of
 
 SESSION = 30.0
 SURE = 15.0
 """The group's own time may be over by a heartbeat interval sooner than this side's."""
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Give a clock that stands still until it is moved."""
-    clock = FakeClock()
-    monkeypatch.setattr(membership, "time", clock)
-    return clock
+clock = clock_of(membership)
 
 
 def test_worker_that_polls_may_publish(clock: FakeClock) -> None:

@@ -30,6 +30,7 @@ from kafka_bridge.worker.runtime.reporter import (
     JobReporter,
 )
 from kafka_bridge.worker.runtime.topic_access import TopicAccess
+from unit.clocks import clock_of
 
 from ..samples import Collector, request
 
@@ -79,12 +80,7 @@ class Stage:
         return [event.state for event in self.events]
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Give a clock that moves only by hand."""
-    clock = FakeClock()
-    monkeypatch.setattr(module, "time", clock)
-    return clock
+clock = clock_of(module)
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
-
 from kafka_bridge.testing.fakes import FakeClock
 from kafka_bridge.worker.handlers import Handler
 from kafka_bridge.worker.runtime import slots
 from kafka_bridge.worker.runtime.in_flight import InFlightJob
 from kafka_bridge.worker.runtime.slots import MOST_AHEAD, WINDOW_SECONDS, Slots
+from unit.clocks import clock_of
 
 from ..samples import queued_job
 
@@ -20,12 +19,7 @@ def handler(job_type: str = "a.job", concurrency: int | None = None) -> Handler:
     return Handler.of(job_type, lambda _: None, concurrency=concurrency)
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Give a clock that stands still until it is moved."""
-    clock = FakeClock()
-    monkeypatch.setattr(slots, "time", clock)
-    return clock
+clock = clock_of(slots)
 
 
 def take(taken: Slots, count: int, of: Handler | None = None) -> list[InFlightJob]:
