@@ -48,6 +48,33 @@ def test_filters_are_in_the_address(page: Page, address: str, dag: str) -> None:
     expect(page.locator(".row")).to_have_count(1)
 
 
+@pytest.mark.parametrize("quick", ["chip", "Enter"])
+def test_text_of_a_search_is_kept_by_who_is_quicker_than_the_search(
+    page: Page, address: str, dag: str, quick: str
+) -> None:
+    """Typing starts a search a moment later: a click or Enter before that takes the text along."""
+    page.goto(f"{address}?view=jobs")
+    expect(page.locator(".row").first).to_be_visible()
+    at_once = page.evaluate(
+        """([text, quick]) => {
+            const field = document.getElementById("search");
+            field.focus();
+            field.value = text;
+            field.dispatchEvent(new Event("input"));
+            const enter = new KeyboardEvent("keydown", { key: "Enter", bubbles: true });
+            if (quick === "Enter") field.dispatchEvent(enter);
+            field.blur();
+            if (quick === "chip") document.querySelector(".chip.succeeded").click();
+            return location.href;
+        }""",
+        [f"dag:{dag}", quick],
+    )
+    states = "&state=SUCCEEDED" if quick == "chip" else ""
+    assert at_once == f"{address}?view=jobs&q=dag%3A{dag}{states}"
+    expect(page.get_by_role("searchbox")).to_have_value(f"dag:{dag}")
+    expect(page.locator(".row")).to_have_count(1 if states else 3)
+
+
 def test_page_of_a_job_has_an_address_and_leads_to_its_run(
     page: Page, address: str, dag: str
 ) -> None:

@@ -9,7 +9,7 @@ const MOST = 10000;
 const STATES = ["QUEUED", "ACCEPTED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"];
 
 export class JobsView {
-  constructor(main, { go, route }) {
+  constructor(main, { go, route, searchText }) {
     this.states = (route.get("state") ?? "").split(",").filter((each) => STATES.includes(each));
     this.search = route.get("q") ?? "";
     const filters = { ...filtersOf(this.search), state: this.states };
@@ -23,14 +23,14 @@ export class JobsView {
     this.number = el("span", { class: "number" });
     main.replaceChildren(
       el("h1", {}, "Jobs ", this.number),
-      el("div", { class: "chips", role: "group", "aria-label": "States" }, ...STATES.map((each) => this.chip(each, go))),
+      el("div", { class: "chips", role: "group", "aria-label": "States" }, ...STATES.map((each) => this.chip(each, go, searchText))),
       this.hint, this.rows.element);
   }
 
-  chip(name, go) {
+  chip(name, go, searchText) {
     const isOn = this.states.includes(name);
     const states = isOn ? this.states.filter((each) => each !== name) : [...this.states, name];
-    return el("button", { type: "button", class: `chip ${name.toLowerCase()}`, "aria-pressed": String(isOn), click: () => go({ view: "jobs", q: this.search, state: states.join(",") }) }, name.toLowerCase());
+    return el("button", { type: "button", class: `chip ${name.toLowerCase()}`, "aria-pressed": String(isOn), click: () => go({ view: "jobs", q: searchText(), state: states.join(",") }) }, name.toLowerCase());
   }
 
   load(get, signal) {

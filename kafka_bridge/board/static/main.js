@@ -44,7 +44,7 @@ function go(query, { replace = false } = {}) {
 }
 
 function show() {
-  clearTimeout(typing); // a search that has not begun would lead away again
+  forgetTyping(); // a search that has not begun would lead away again
   leave();
   const now = route();
   const name = viewName(now);
@@ -54,7 +54,7 @@ function show() {
   }
   document.title = TITLES[name];
   if (document.activeElement !== search) search.value = now.get("q") ?? "";
-  const context = { go, route: now, again: (of) => of === view && load(of) };
+  const context = { go, route: now, searchText, again: (of) => of === view && load(of) };
   view = name in VIEWS ? new VIEWS[name](main, context) : new SummaryView(name, main, context);
   load(view);
 }
@@ -117,13 +117,25 @@ function warn(texts) {
   banner.replaceChildren(...texts.map((each) => el("p", { dir: "auto" }, each)));
 }
 
-search.addEventListener("input", () => {
+/** Returns what is in the search field, also if the search for it has not begun. */
+function searchText() {
+  return search.value.trim();
+}
+
+function startSearch() {
+  const now = route();
+  const isJobs = viewName(now) === "jobs";
+  go({ view: "jobs", q: searchText(), state: isJobs ? now.get("state") : null }, { replace: isJobs });
+}
+
+function forgetTyping() {
   clearTimeout(typing);
-  typing = setTimeout(() => {
-    const now = route();
-    const isJobs = viewName(now) === "jobs";
-    go({ view: "jobs", q: search.value.trim(), state: isJobs ? now.get("state") : null }, { replace: isJobs });
-  }, SEARCH_MS);
+  typing = 0;
+}
+
+search.addEventListener("input", () => {
+  forgetTyping();
+  typing = setTimeout(startSearch, SEARCH_MS);
 });
 
 document.addEventListener("click", (event) => {
@@ -136,13 +148,15 @@ document.addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const isTyping = event.target.matches?.("input, textarea");
+  const isLeavingSearch = event.target === search && ["Enter", "ArrowDown"].includes(event.key);
+  if (isLeavingSearch && typing) startSearch();
   const rows = view?.rows;
   if (event.key === "Escape") {
     if (isTyping) event.target.blur();
     else if (viewName(route()) in LISTS) back();
     else if (route().get("q") || route().get("state")) go({ view: viewName(route()) });
   } else if (isTyping) {
-    if (event.target === search && ["Enter", "ArrowDown"].includes(event.key)) {
+    if (isLeavingSearch) {
       search.blur();
       rows?.element.focus();
       rows?.move(0);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,26 @@ class EmptyTopic:
         return lambda *_: answers.get(name)
 
 
+class HeldReader(ResponseReader):
+    """A reader whose thread starts to read when the first jobs have joined.
+
+    Without that, a reader with so short a linger could close before they join.
+    """
+
+    def __init__(self) -> None:
+        self.have_joined = threading.Event()
+        super().__init__(KafkaConfig({"bootstrap.servers": "nobody"}), "t", print, linger=0.05)
+
+    def join(self, subscriptions: Sequence[Subscription]) -> None:
+        """Wait as any job does, and let the thread read."""
+        super().join(subscriptions)
+        self.have_joined.set()
+
+    def _read_until_idle(self) -> None:
+        self.have_joined.wait()
+        super()._read_until_idle()
+
+
 def subscription(job: bytes, offset: int = 0) -> Subscription:
     """Return a job that waits from an offset on."""
     return Subscription(job, array("q", [offset]), lambda _: None)
@@ -54,7 +75,7 @@ def test_job_that_leaves_while_others_are_admitted_is_not_served(
 ) -> None:
     """Cancelled right after it began to wait, it leaves nothing behind: the reader closes."""
     monkeypatch.setattr(reader_module, "TopicConsumer", EmptyTopic)
-    reader = ResponseReader(KafkaConfig({"bootstrap.servers": "nobody"}), "t", print, linger=0.05)
+    reader = HeldReader()
     stays, passes = subscription(b"stays"), subscription(b"passes")
     admit = Dispatcher.admit
 
@@ -82,7 +103,7 @@ def test_job_behind_the_end_that_opens_the_reader_with_others_is_served(
     monkeypatch.setattr(reader_module, "TopicConsumer", EmptyTopic)
     monkeypatch.setattr(reader_module, "offsets_since", lambda *_, **__: [100])
     monkeypatch.setattr(catch_up, "END_KNOWN_SECONDS", 0.0)
-    reader = ResponseReader(KafkaConfig({"bootstrap.servers": "nobody"}), "t", print, linger=0.05)
+    reader = HeldReader()
     within, behind = subscription(b"within", 110), subscription(b"behind", 500)
     reader.join([within, behind])
     eventually(lambda: behind.position(0) == 100, "it hears what the topic has now")
