@@ -28,8 +28,8 @@ FUZZ_SECONDS ?= 600
 FUZZ_SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-airflow test-browser test-all chaos fuzz bench lint format docs \
-	screenshots reference requirements clean
+.PHONY: help setup demo test test-unit test-airflow test-browser test-all test-workers fleet chaos fuzz bench lint \
+	format docs screenshots reference requirements clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -101,6 +101,9 @@ test-workers: $(READY)  ## Test the workers in other languages (LANGUAGE=go sele
 	@for language in $(LANGUAGE); do \
 		$(MAKE) --no-print-directory -C workers/$$language lint test conformance \
 			KAFKA_BRIDGE=$(abspath $(BIN))/kafka-bridge || exit 1; done
+
+fleet: $(READY)  ## Build a worker of each language; kill, freeze and stop them at random, in one group.
+	@$(BIN)/python -m pytest -m long -s tests/integration/conformance/test_mixed_fleet.py
 
 chaos: $(READY)  ## Kill, freeze and restart workers and a broker for two minutes; check that no job is lost.
 	@$(BIN)/python -m pytest -m long -s tests/integration/worker/test_chaos.py

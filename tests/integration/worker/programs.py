@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,13 @@ SESSION_MS = 6_000
 
 @dataclass
 class Program:
-    """One ``kafka-bridge worker run``, or another of its commands, and all that it said so far."""
+    """One ``kafka-bridge worker run``, or another worker's program, and all that it said so far."""
 
     process: subprocess.Popen[bytes]
     output: Path
+    command: Sequence[str] = ()
+    folder: Path = HERE
+    environ: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def said(self) -> str:
@@ -77,19 +81,28 @@ class Stage:
 
     def start(self, *options: str, ready: bool = True, **environ: str) -> Program:
         """Start a worker; unless told otherwise, return once it has partitions."""
+        program = self.run([sys.executable, "-c", PROGRAM, *self.runs, *options], HERE, environ)
+        if ready:
+            program.until_said("Ready for jobs")
+        return program
+
+    def run(self, command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Program:
+        """Start a worker of any kind, in this folder."""
         output = self.folder / f"worker-{len(self.programs)}.log"
         with output.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, *self.runs, *options],
-                cwd=HERE,
+                command,
+                cwd=folder,
                 env={**self._environ(), **environ},
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
-        self.programs.append(Program(process, output))
-        if ready:
-            self.programs[-1].until_said("Ready for jobs")
+        self.programs.append(Program(process, output, command, folder, environ))
         return self.programs[-1]
+
+    def run_again(self, program: Program) -> Program:
+        """Start another worker like one that has gone."""
+        return self.run(program.command, program.folder, program.environ)
 
     def _environ(self) -> dict[str, str]:
         inherited = {
