@@ -74,7 +74,6 @@ _CONSUMER_ONLY = frozenset(
         "fetch.min.bytes",
         "fetch.max.bytes",
         "fetch.wait.max.ms",
-        "fetch.message.max.bytes",
         "max.partition.fetch.bytes",
         "queued.min.messages",
         "queued.max.messages.kbytes",
@@ -86,31 +85,39 @@ _CONSUMER_ONLY = frozenset(
 _PRODUCER_ONLY = frozenset(
     {
         "acks",
-        "request.required.acks",
         "enable.idempotence",
         "transactional.id",
         "transaction.timeout.ms",
         "compression.type",
-        "compression.codec",
         "compression.level",
         "linger.ms",
-        "queue.buffering.max.ms",
         "queue.buffering.max.messages",
         "queue.buffering.max.kbytes",
         "batch.size",
         "batch.num.messages",
         "message.timeout.ms",
-        "delivery.timeout.ms",
         "request.timeout.ms",
         "partitioner",
         "retries",
-        "message.send.max.retries",
-        "max.in.flight",
+        "max.in.flight.requests.per.connection",
         "delivery.report.only.error",
         "sticky.partitioning.linger.ms",
     }
 )
 
+
+ALIASES = {
+    "metadata.broker.list": "bootstrap.servers",
+    "sasl.mechanisms": "sasl.mechanism",
+    "max.in.flight": "max.in.flight.requests.per.connection",
+    "fetch.message.max.bytes": "max.partition.fetch.bytes",
+    "request.required.acks": "acks",
+    "compression.codec": "compression.type",
+    "queue.buffering.max.ms": "linger.ms",
+    "delivery.timeout.ms": "message.timeout.ms",
+    "message.send.max.retries": "retries",
+}
+"""Properties with two names in librdkafka (its CONFIGURATION.md), and which name is used here."""
 
 _SECRET = re.compile(r"password|passphrase|secret|\.pem$|oauthbearer\.config$")
 """The names of properties whose values may be secret."""
@@ -135,13 +142,32 @@ def environment_settings(environ: Mapping[str, str]) -> dict[str, str]:
     return settings
 
 
+def _with_one_name_each(settings: Mapping[str, Any]) -> dict[str, Any]:
+    named = {name: value for name, value in settings.items() if name not in ALIASES}
+    for alias, name in ALIASES.items():
+        if alias in settings:
+            value = settings[alias]
+            if str(named.setdefault(name, value)) != str(value):
+                raise ConfigurationError(
+                    f"{name} and {alias} are two names of one property, and their values differ: "
+                    "remove one of them"
+                )
+    return named
+
+
 @dataclass(frozen=True, repr=False)
 class KafkaConfig:
-    """How to reach a Kafka cluster: ``settings`` maps librdkafka's property names to values."""
+    """How to reach a Kafka cluster: ``settings`` maps librdkafka's property names to values.
+
+    Of a property with two names, one is kept.
+
+    :raises ConfigurationError: it has no brokers, or a property has two names and two values
+    """
 
     settings: Mapping[str, Any]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", _with_one_name_each(self.settings))
         if not self.settings.get("bootstrap.servers"):
             raise ConfigurationError(
                 "the Kafka configuration has no 'bootstrap.servers': "

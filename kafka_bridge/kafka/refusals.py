@@ -162,7 +162,7 @@ def _is_verified(settings: Mapping[str, Any]) -> bool:
 
 
 def _mechanism(settings: Mapping[str, Any]) -> str:
-    named = settings.get("sasl.mechanism") or settings.get("sasl.mechanisms") or "GSSAPI"
+    named = settings.get("sasl.mechanism") or "GSSAPI"
     return one_line(str(named), 100)
 
 

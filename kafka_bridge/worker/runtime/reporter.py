@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from kafka_bridge.bounded_log import bounded_logger
@@ -400,10 +401,21 @@ class JobReporter:
     def _publish_running(self, **facts: Any) -> None:
         """Publish an event that needs no acknowledgement; after the terminal event, nothing."""
         if self._may_report():
-            self._send(self._next_event(JobState.RUNNING, facts), self._running_sent)
+            has_facts = any(each is not None for each in facts.values())
+            sent = partial(self._running_sent, self.checkpoint, has_facts)
+            self._send(self._next_event(JobState.RUNNING, facts), sent)
 
-    def _running_sent(self, error: Exception | None) -> None:
-        """Ignore a failure: the next heartbeat comes soon, without what was too large."""
-        if isinstance(error, RecordTooLarge) and self.checkpoint is not None:
-            self.checkpoint = None
-            self.complain("checkpoint", f"its checkpoint was not saved: {error}")
+    def _running_sent(
+        self, checkpoint: str | None, has_facts: bool, error: Exception | None
+    ) -> None:
+        """Leave out what was too large. Other failures cost nothing: a heartbeat comes soon."""
+        if not isinstance(error, RecordTooLarge):
+            return
+        with self._lock:
+            if has_facts:
+                self.complain("report", f"a message, or lines of its log, are lost: {error}")
+                if checkpoint is not None:
+                    self._publish_running()  # perhaps it is not too large without them
+            elif checkpoint is not None and checkpoint == self.checkpoint:
+                self.checkpoint = None
+                self.complain("checkpoint", f"its checkpoint was not saved: {error}")

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from kafka_bridge.kafka.clients import make
-from kafka_bridge.kafka.config import ENV_BOOTSTRAP, GROUP_PREFIX, KafkaConfig
+from kafka_bridge.kafka.config import ALIASES, ENV_BOOTSTRAP, GROUP_PREFIX, KafkaConfig
 from kafka_bridge.protocol.errors import ConfigurationError
 
 SERVERS = "127.0.0.1:9"
@@ -32,7 +32,7 @@ CONNECTION: dict[str, Any] = {
     "max.poll.interval.ms": 400_000,
     "session.timeout.ms": 20_000,
     "acks": "0",
-    "request.required.acks": 0,
+    "request.required.acks": "0",
     "enable.idempotence": False,
     "retries": 0,
     "message.timeout.ms": 1,
@@ -114,6 +114,27 @@ def test_brokers_must_be_named(settings: dict[str, Any]) -> None:
     """Without brokers there is no configuration, and the error gives an example of one."""
     with pytest.raises(ConfigurationError, match=r'\{"bootstrap.servers": "kafka:9092"\}'):
         KafkaConfig(settings)
+
+
+@pytest.mark.parametrize(("alias", "name"), ALIASES.items())
+def test_second_name_of_a_property_means_the_same(alias: str, name: str) -> None:
+    """What was set by librdkafka's other name is neither lost nor given to the wrong client."""
+    brokers = {} if name == "bootstrap.servers" else {"bootstrap.servers": SERVERS}
+    one, other = (KafkaConfig({**brokers, each: "7"}) for each in (name, alias))
+    assert one.settings == other.settings
+    assert one.producer(5) == other.producer(5)
+    assert one.worker("g") == other.worker("g")
+
+
+def test_two_names_of_a_property_with_two_values_are_refused() -> None:
+    """Nobody can tell which of them was meant."""
+    same = {"bootstrap.servers": SERVERS, "linger.ms": 7, "queue.buffering.max.ms": "7"}
+    assert KafkaConfig(same).settings["linger.ms"] == 7
+    with pytest.raises(
+        ConfigurationError,
+        match=r"linger\.ms and queue\.buffering\.max\.ms are two names .* remove one of them",
+    ):
+        KafkaConfig(same | {"queue.buffering.max.ms": 8})
 
 
 def test_environment_sets_any_property() -> None:

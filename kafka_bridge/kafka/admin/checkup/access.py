@@ -50,7 +50,7 @@ def _identity(settings: Mapping[str, Any]) -> str:
     """Return in words as whom a client connects, without secrets."""
     protocol = str(settings.get("security.protocol", "PLAINTEXT")).upper()
     if protocol.startswith("SASL"):
-        mechanism = settings.get("sasl.mechanism") or settings.get("sasl.mechanisms") or "GSSAPI"
+        mechanism = settings.get("sasl.mechanism") or "GSSAPI"
         user = settings.get("sasl.username")
         who = f" as user {user!r}" if user else ""
         return f"{protocol} with {mechanism}{who}"

@@ -319,6 +319,33 @@ def test_checkpoint_that_the_topic_does_not_take_is_dropped(
     assert "its checkpoint was not saved: the topic takes 100 bytes" in caplog.text
 
 
+def test_message_that_makes_an_event_too_large_does_not_cost_the_checkpoint(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The checkpoint is published again without it, at once."""
+    stage.accept()
+    stage.reporter.save_checkpoint('"short"')
+    stage.producer.fail(RecordTooLarge("the topic takes 100 bytes"))
+    stage.reporter.publish_message("long")
+    stage.tick_after(INTERVAL)
+    assert checkpoints(stage) == [None, *['"short"'] * 4]
+    assert [event.message for event in stage.events] == [None, None, "long", None, None]
+    assert "a message, or lines of its log, are lost: the topic takes 100 bytes" in caplog.text
+    assert "its checkpoint was not saved" not in caplog.text
+
+
+def test_newer_checkpoint_is_kept_when_an_older_one_was_too_large(stage: Stage) -> None:
+    """The brokers' answer for the older one may come later than the newer one."""
+    stage.accept()
+    stage.producer.hold()
+    stage.reporter.save_checkpoint('"long"')
+    stage.reporter.save_checkpoint('"short"')
+    stage.producer.acknowledge(RecordTooLarge("the topic takes 100 bytes"), most=1)
+    stage.producer.release()
+    stage.tick_after(INTERVAL)
+    assert checkpoints(stage)[-1] == '"short"'
+
+
 # Events that must arrive.
 
 
