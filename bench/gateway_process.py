@@ -20,7 +20,8 @@ from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.event_head import read_head
 from kafka_bridge.protocol.lifecycle import TERMINAL
 from kafka_bridge.protocol.messages import JobRequest, utc_now
-from kafka_bridge.testing.local_airflow.config import LOOPBACK, free_port
+from kafka_bridge.testing.local_airflow.config import LOOPBACK
+from kafka_bridge.testing.ports import free_port
 
 READY = "Ready for jobs"
 START_SECONDS = 60.0

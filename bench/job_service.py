@@ -27,7 +27,8 @@ from typing import Any
 import httpx
 import uvicorn
 
-from kafka_bridge.testing.local_airflow.config import LOOPBACK, free_port
+from kafka_bridge.testing.local_airflow.config import LOOPBACK
+from kafka_bridge.testing.ports import free_port
 
 START_SECONDS = 30.0
 SUBMIT_SECONDS = 90.0

@@ -19,9 +19,9 @@ from bench.deferred_tasks import CONNECTION, DAG_ID, ask, writer_for
 from kafka_bridge.testing.local_airflow.config import (
     component_environment,
     connection_variables,
-    free_port,
 )
 from kafka_bridge.testing.local_airflow.processes import ManagedProcess
+from kafka_bridge.testing.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 120.0

@@ -26,7 +26,8 @@ from bench.gateway_process import JOB_TYPE, GatewayStage
 from bench.job_service import COMPLETED, job_service, submitted
 from bench.measure import Result, Round, Scale, percentile
 from bench.traffic import job_ids
-from kafka_bridge.testing.local_airflow.config import LOOPBACK, free_port
+from kafka_bridge.testing.local_airflow.config import LOOPBACK
+from kafka_bridge.testing.ports import free_port
 
 JOBS = 1_000
 PROGRESS = 4

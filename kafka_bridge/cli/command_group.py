@@ -44,13 +44,16 @@ class Group(TyperGroup):
 class App(typer.Typer):
     """The commands of one module of this package.
 
+    :param is_group: whether its commands have names of their own, also if there is only one
     :param options: Typer's; by default a group without arguments prints its help
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, is_group: bool = False, **options: Any) -> None:
         # As Markdown, a paragraph of a docstring is wrapped to the terminal's width.
         usual = {"cls": Group, "add_completion": False, "rich_markup_mode": "markdown"}
         super().__init__(no_args_is_help=True, **{**usual, **options})
+        if is_group:
+            self.callback()(lambda: None)  # without it, Typer drops the name of an only command
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[F], F]:
         """Return a decorator that makes a function a command, as in Typer."""

@@ -20,12 +20,7 @@ from kafka_bridge.monitor.summaries import workers
 from kafka_bridge.protocol.messages import utc_now
 from kafka_bridge.protocol.topics import CONTROL_TOPIC
 
-app = App()
-
-
-@app.callback()
-def _group() -> None:  # makes `list` a subcommand, although it is the only one
-    pass
+app = App(is_group=True)
 
 
 @app.command("list")

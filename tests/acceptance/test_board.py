@@ -23,6 +23,7 @@ from kafka_bridge.protocol.messages import JobRequest, Task, utc_now
 from kafka_bridge.testing import EmbeddedBroker
 from kafka_bridge.testing.local_airflow import config
 from kafka_bridge.testing.local_airflow.processes import ManagedProcess
+from kafka_bridge.testing.ports import free_port
 
 from .conftest import COMMAND, HERE
 
@@ -103,7 +104,7 @@ def server(
     broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory, eventually: Eventually
 ) -> Iterator[ApiServer]:
     """Run an API server whose address has a path, as behind a proxy."""
-    home, port = tmp_path_factory.mktemp("airflow"), config.free_port()
+    home, port = tmp_path_factory.mktemp("airflow"), free_port()
     url = f"http://127.0.0.1:{port}/team"
     passwords = home / "passwords.json"
     passwords.write_text(json.dumps(PASSWORDS))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from kafka_bridge.testing import ports
 from kafka_bridge.testing.local_airflow import (
     ApiError,
     Component,
@@ -240,15 +241,15 @@ def test_start_reports_import_errors(tmp_path: Path) -> None:
 def test_taken_port_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When somebody else takes the port before Airflow does, it starts on another one."""
     (tmp_path / "dags").mkdir()
-    free_port = config.free_port
+    free_port = ports.free_port
     with socket.socket() as taken:
         taken.bind((config.LOOPBACK, 0))
         taken.listen()
         taken_port = taken.getsockname()[1]
-        ports = iter([taken_port])
-        monkeypatch.setattr(config, "free_port", lambda: next(ports, None) or free_port())
+        offers = iter([taken_port])
+        monkeypatch.setattr(ports, "free_port", lambda: next(offers, None) or free_port())
         with LocalAirflow(tmp_path / "home", tmp_path / "dags") as local_airflow:
-            assert next(ports, None) is None
+            assert next(offers, None) is None
             assert not local_airflow.base_url.endswith(f":{taken_port}")
     assert processes_of(tmp_path / "home") == []
 

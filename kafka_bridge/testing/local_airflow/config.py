@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import secrets
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,14 +27,6 @@ EXECUTION_API_SECONDS = 30
 """A task's request to a busy API server; Airflow's 5 s are short for two cores and many tasks."""
 # Inherited settings of these kinds would make a run depend on who starts it.
 FOREIGN_PREFIXES = ("AIRFLOW", "_AIRFLOW")
-
-
-def free_port() -> int:
-    """Return a TCP port that was free on loopback a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def home_keys(home: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from kafka_bridge.testing import ports
 from kafka_bridge.testing.local_airflow import config
 from kafka_bridge.testing.local_airflow.api import AirflowApi
 from kafka_bridge.testing.local_airflow.components import ARGUMENTS, Component
@@ -18,7 +19,6 @@ from kafka_bridge.testing.local_airflow.errors import ComponentFailed
 from kafka_bridge.testing.local_airflow.processes import ManagedProcess
 from kafka_bridge.testing.local_airflow.runs import DagRuns
 from kafka_bridge.testing.local_airflow.waiting import wait_until
-from kafka_bridge.testing.ports import is_free
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -156,7 +156,7 @@ class LocalAirflow(DagRuns):
 
     def _choose_port(self) -> None:
         usual = self._port
-        port = usual if usual is not None and is_free(usual) else config.free_port()
+        port = usual if usual is not None and ports.is_free(usual) else ports.free_port()
         self.base_url = f"http://{config.LOOPBACK}:{port}"
         self.api = AirflowApi(self.base_url, self._admin)
         self._env = config.component_environment(

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
-from kafka_bridge.testing.local_airflow.config import LOOPBACK, free_port
+from kafka_bridge.testing.local_airflow.config import LOOPBACK
 from kafka_bridge.testing.local_airflow.errors import ComponentFailed, PostgresMissing
 from kafka_bridge.testing.local_airflow.processes import ManagedProcess
 from kafka_bridge.testing.local_airflow.waiting import wait_until
+from kafka_bridge.testing.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

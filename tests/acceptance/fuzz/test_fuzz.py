@@ -29,8 +29,8 @@ from kafka_bridge.gateway.callbacks.authentication import CallbackTokens
 from kafka_bridge.gateway.callbacks.config import CallbackConfig
 from kafka_bridge.testing import Broker, TopicExists
 from kafka_bridge.testing.local_airflow import Component, LocalAirflow
-from kafka_bridge.testing.local_airflow.config import free_port
 from kafka_bridge.testing.local_airflow.launcher import session_members
+from kafka_bridge.testing.ports import free_port
 
 from .attacker import Attacker
 from .caller import OddCaller

@@ -15,7 +15,7 @@ from integration.jobs import request
 from integration.worker.endings import ends_of, how_often_ended, shares, told
 from integration.worker.programs import Stage
 from kafka_bridge.protocol.messages import JobRequest, JobState, StatusEvent
-from kafka_bridge.testing.local_airflow.config import free_port
+from kafka_bridge.testing.ports import free_port
 
 if TYPE_CHECKING:
     from conftest import Eventually
