@@ -75,7 +75,7 @@ class Unfinished:
         self.released += is_released
         if head.delivery < self.delivery:
             return
-        if self._last is not None and _MARK in self._last:
+        if self._last is not None and (_MARK in self._last or head.delivery > self.delivery):
             self.settle()
         self.delivery, self.is_released, self._last = head.delivery, is_released, value
         if value is not None and len(value) > WHOLE_BYTES:
@@ -88,6 +88,7 @@ class Unfinished:
         return replace(
             last,
             released=earlier.released + self.released,
+            external_id=last.external_id or earlier.external_id,
             checkpoint=saved.checkpoint,
             saved_in=saved.saved_in,
         )
@@ -106,7 +107,9 @@ class Unfinished:
             event = decode(StatusEvent, value)
         except RemoteProtocolError:
             return  # its head could be read, what follows is damaged
-        self.sequence, self.external_id = event.sequence, _bounded(event.external_id)
+        self.sequence = event.sequence
+        if event.external_id is not None:
+            self.external_id = _bounded(event.external_id)
         if (saved := checkpoint_in(event)) is not None:
             self.checkpoint, self.saved_in = saved, event.delivery
 

@@ -91,6 +91,19 @@ def test_external_id_that_is_too_long_is_ignored(topic: list[Any]) -> None:
     assert known.external_id is None
 
 
+def test_external_id_outlives_a_worker_that_does_not_repeat_it(topic: list[Any]) -> None:
+    """What is done elsewhere goes on, whoever has the job next."""
+    job = new_correlation_id()
+    topic.append(record(job, JobState.RUNNING, external_id="batch-7"))
+    topic.append(record(job, JobState.ACCEPTED, delivery=2))
+    (known,) = read().unfinished.values()
+    assert (known.delivery, known.external_id) == (2, "batch-7")
+    earlier, later = read(), read()
+    (before,), (after,) = earlier.unfinished.values(), later.unfinished.values()
+    after.external_id = None
+    assert after.with_earlier(before).external_id == "batch-7"
+
+
 def saved(job: str, text: str, **fields: Any) -> Any:
     """Return an event with a checkpoint."""
     return record(job, JobState.RUNNING, attributes={CHECKPOINT: text}, **fields)

@@ -228,16 +228,20 @@ func (s *stage) tell(id string, state protocol.State, delivery int32) {
 }
 
 func (s *stage) tellWith(id string, state protocol.State, delivery int32, attributes map[string]string) {
-	value, err := protocol.EncodeEvent(&protocol.StatusEvent{
+	s.tellEvent(&protocol.StatusEvent{
 		CorrelationID: id, EventID: "e", Delivery: delivery, Sequence: 7, State: state, WorkerID: "other",
 		Attributes: attributes,
-	}, protocol.EncodingJSON)
+	})
+}
+
+func (s *stage) tellEvent(event *protocol.StatusEvent) {
+	value, err := protocol.EncodeEvent(event, protocol.EncodingJSON)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ledger = append(s.ledger, &kgo.Record{Topic: responses, Key: []byte(id), Value: value})
+	s.ledger = append(s.ledger, &kgo.Record{Topic: responses, Key: []byte(event.CorrelationID), Value: value})
 }
 
 // indexOf returns where an event is among all that were published; -1 if it is not.

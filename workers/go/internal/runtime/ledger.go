@@ -40,7 +40,9 @@ func (h *history) add(event *protocol.StatusEvent) {
 	}
 	h.delivery, h.sequence = event.Delivery, event.Sequence
 	h.isReleased = event.State == protocol.StateReleased
-	h.externalID = event.ExternalID
+	if event.ExternalID != nil {
+		h.externalID = event.ExternalID
+	}
 	if saved := event.Checkpoint(); saved != nil {
 		h.checkpoint = saved
 	}

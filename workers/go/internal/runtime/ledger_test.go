@@ -74,6 +74,15 @@ func TestACheckpointOutlivesAWorkerThatDoesNotKnowIt(t *testing.T) {
 	}
 }
 
+func TestAnExternalIDOutlivesAnEventWithoutOne(t *testing.T) {
+	h, named := &history{}, "batch-7"
+	h.add(&protocol.StatusEvent{Delivery: 1, State: protocol.StateRunning, ExternalID: &named})
+	h.add(&protocol.StatusEvent{Delivery: 2, State: protocol.StateAccepted})
+	if h.externalID == nil || *h.externalID != named {
+		t.Errorf("the external id is %v", h.externalID)
+	}
+}
+
 func TestASnapshotCoversRequestsOfItsTimeAndItsAssignment(t *testing.T) {
 	created := int64(10_000_000)
 	s := newSnapshot(readingSince(created), 2)

@@ -115,6 +115,30 @@ func TestADeadlineStopsAJob(t *testing.T) {
 	})
 }
 
+func TestAnExternalIDComesBackAndIsInEveryEvent(t *testing.T) {
+	onStage(t, 1, func(s *stage) {
+		named, had := "batch-7", ""
+		s.handlers["t"] = &Handler{Run: func(_ context.Context, call *Call) Outcome {
+			had = call.ExternalID
+			return Outcome{}
+		}}
+		s.tellEvent(&protocol.StatusEvent{
+			CorrelationID: "broken", EventID: "e", Delivery: 1, State: protocol.StateRunning, WorkerID: "other",
+			ExternalID: &named,
+		})
+		s.publish("broken", "t", "")
+		s.wantStates("broken", accepted, succeeded)
+		for _, each := range s.events("broken") {
+			if each.ExternalID == nil || *each.ExternalID != named {
+				t.Errorf("%s has the external id %v", each.State, each.ExternalID)
+			}
+		}
+		if had != named {
+			t.Errorf("the handler had the external id %q", had)
+		}
+	})
+}
+
 func TestACheckpointIsRepeatedAndComesBack(t *testing.T) {
 	onStage(t, 1, func(s *stage) {
 		done := make(chan struct{})

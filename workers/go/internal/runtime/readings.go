@@ -128,7 +128,6 @@ func (l *loop) enqueue(j *job) {
 	if j.history.wasBroken() && j.request.HeartbeatIntervalMS > 0 {
 		j.handover = l.newReporter(j, j.history.delivery)
 		j.handover.sequence = j.history.sequence + 1
-		j.handover.externalID = j.history.externalID
 		j.handover.note = "Waits for a free slot on worker " + l.settings.WorkerID + ": its last worker is gone"
 	}
 }
@@ -144,6 +143,7 @@ func (l *loop) newReporter(j *job, delivery int32) *reporter {
 		workerID:  l.settings.WorkerID,
 		delivery:  delivery,
 
+		externalID: j.history.externalID,
 		checkpoint: j.history.checkpoint,
 	}
 	r.start()

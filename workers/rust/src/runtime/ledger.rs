@@ -47,7 +47,9 @@ impl History {
         self.delivery = event.delivery;
         self.sequence = event.sequence;
         self.is_released = is_released;
-        self.external_id = event.external_id;
+        if event.external_id.is_some() {
+            self.external_id = event.external_id;
+        }
         let checkpoint = event.attributes.get(CHECKPOINT).filter(|text| text.len() <= MAX_CHECKPOINT_BYTES);
         // An event without the attribute changes nothing: its worker may not know checkpoints.
         if let Some(text) = checkpoint {
