@@ -147,6 +147,13 @@ mod tests {
     }
 
     #[test]
+    fn an_external_id_outlives_an_event_without_one() {
+        let events = [event(State::Running, 1, 0), StatusEvent { external_id: None, ..event(State::Accepted, 2, 0) }];
+        let history = snapshot(&events).history(JobKey::of(b"job"));
+        assert_eq!((history.delivery, history.external_id.as_deref()), (2, Some("x1")));
+    }
+
+    #[test]
     fn the_highest_delivery_counts_and_released_ones_do_not_count_as_interrupted() {
         let key = JobKey::of(b"job");
         let history = snapshot(&[
