@@ -89,8 +89,7 @@ def refusals(config: KafkaConfig, topic: str) -> tuple[list[str], float]:
     begin = time.monotonic()
     reader = ResponseReader(config, topic, hand_over)
     try:
-        waiters = [Waiter().join(reader, [0]) for _ in range(3)]
-        told = [waiter.next() for waiter in waiters]
+        told = [waiter.next() for waiter in Waiter.join_together(reader, 3, [0])]
     finally:
         reader.close()
     assert {type(each) for each in told} == {AccessDenied}, told

@@ -38,8 +38,7 @@ def test_every_waiter_receives_the_error_of_a_missing_topic(
 ) -> None:
     """It names the topic; jobs that join later receive it too."""
     reader = open_reader("no.such.topic")
-    waiters = [Waiter().join(reader, [0]) for _ in range(3)]
-    for waiter in waiters:
+    for waiter in Waiter.join_together(reader, 3, [0]):
         error = waiter.next()
         assert isinstance(error, TopicNotFound)
         assert "'no.such.topic'" in str(error)

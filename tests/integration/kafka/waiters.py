@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from queue import Empty, Queue
 
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.kafka.response_records import HeadReader, event_head
 from kafka_bridge.kafka.responses.reader import ResponseReader
-from kafka_bridge.kafka.responses.subscriptions import Arrival, Delivery, Notice
+from kafka_bridge.kafka.responses.subscriptions import Arrival, Delivery, Notice, Subscription
 from kafka_bridge.protocol.codec import encode
 from kafka_bridge.protocol.ids import new_correlation_id
 from kafka_bridge.protocol.messages import StatusEvent
@@ -38,6 +39,15 @@ class Waiter:
         """Wait at a reader from these offsets on."""
         reader.subscribe(self.job, start, self.told.put, read_head=read_head)
         return self
+
+    @staticmethod
+    def join_together(reader: ResponseReader, count: int, start: Sequence[int]) -> list[Waiter]:
+        """Wait for several jobs at once: none of them comes after the reader has failed."""
+        waiters = [Waiter() for _ in range(count)]
+        reader.join(
+            [Subscription(each.job.encode(), array("q", start), each.told.put) for each in waiters]
+        )
+        return waiters
 
     def next(self) -> Notice:
         """Return the next thing that it is told."""
