@@ -1,4 +1,4 @@
-"""Our worker with a handler in child processes that keeps a processor busy.
+"""Our worker with a handler in child processes that keeps a processor busy, or does nothing.
 
 Topics, group and the number of processes come from the environment.
 """

@@ -139,5 +139,6 @@ class _Files:
 
 def _environment(home: Path) -> dict[str, str]:
     """Return this process's environment with this Airflow home."""
-    inherited = {name: value for name, value in os.environ.items() if "AIRFLOW" not in name}
+    not_inherited = {name for name in os.environ if "AIRFLOW" in name} | {"PYTHONDONTWRITEBYTECODE"}
+    inherited = {name: value for name, value in os.environ.items() if name not in not_inherited}
     return {**inherited, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
