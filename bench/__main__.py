@@ -25,6 +25,7 @@ ROWS = (
     "triggerer",
     "worker",
     "processes",
+    "languages",
     "restart",
     "rolling",
     "gateway",

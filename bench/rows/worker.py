@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import confluent_kafka as ck
 import psutil
@@ -81,22 +82,26 @@ class Stage:
         self._control = stack.enter_context(new_topic(servers))
         self._dead_letters = stack.enter_context(new_topic(servers))
 
-    def publish(self, jobs: Sequence[str], *, ago: timedelta = timedelta(0)) -> None:
+    def publish(
+        self, jobs: Sequence[str], *, ago: timedelta = timedelta(0), job_type: str = "noop"
+    ) -> None:
         """Publish a request for each job.
 
         :param ago: the age of the requests
         """
         sender = producer(self.servers)
         for number, job in enumerate(jobs):
-            sender.produce(self.requests, self.request(job, number, ago), key=job)
+            sender.produce(self.requests, self.request(job, number, ago, job_type), key=job)
         sender.flush()
 
-    def request(self, job: str, number: int, ago: timedelta = timedelta(0)) -> bytes:
+    def request(
+        self, job: str, number: int, ago: timedelta = timedelta(0), job_type: str = "noop"
+    ) -> bytes:
         """Return the bytes of a request for a job that does nothing."""
         return encode(
             JobRequest(
                 correlation_id=job,
-                job_type="noop",
+                job_type=job_type,
                 payload=str(number).encode(),
                 payload_type="application/json",
                 response_topic=self.responses,
@@ -109,11 +114,21 @@ class Stage:
         """Return the consumer group of a program."""
         return f"{self.requests}-{name}"
 
+    def program(self, name: str) -> contextlib.AbstractContextManager[psutil.Process]:
+        """Run a program of the bench on these topics inside the block."""
+        return self.command(name, [sys.executable, "-m", PROGRAMS[name]])
+
     @contextlib.contextmanager
-    def program(self, name: str) -> Iterator[psutil.Process]:
-        """Run a program on these topics inside the block."""
+    def command(
+        self, name: str, command: Sequence[str], folder: Path | None = None
+    ) -> Iterator[psutil.Process]:
+        """Run any worker on these topics inside the block.
+
+        :param name: of its consumer group
+        """
         process = subprocess.Popen(
-            [sys.executable, "-m", PROGRAMS[name]],
+            command,
+            cwd=folder,
             env={
                 **os.environ,
                 "KAFKA_BRIDGE_BOOTSTRAP_SERVERS": self.servers,
@@ -121,6 +136,7 @@ class Stage:
                 "KAFKA_BRIDGE_REQUEST_TOPIC": self.requests,
                 "KAFKA_BRIDGE_CONTROL_TOPIC": self._control,
                 "KAFKA_BRIDGE_DEAD_LETTER_TOPIC": self._dead_letters,
+                "KAFKA_BRIDGE_RESPONSE_TOPIC": self.responses,
                 "BENCH_RESPONSE_TOPIC": self.responses,
             },
             stdout=subprocess.DEVNULL,

@@ -75,15 +75,17 @@ def commands() -> dict[str, Command]:
     for folder in sorted(each.parent for each in PROJECT.glob("workers/*/Makefile")):
         if shutil.which(TOOLCHAINS[folder.name]) is None:
             skip_or_fail(f"no {TOOLCHAINS[folder.name]}, which builds the worker in {folder.name}")
-        made = subprocess.run(
-            ["make", "-s", "-C", str(folder), "build", "command"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert made.returncode == 0, f"{folder.name} cannot be built:\n{made.stdout}{made.stderr}"
-        found[folder.name] = (shlex.split(made.stdout.splitlines()[-1]), folder)
+        _make(folder, "build")
+        found[folder.name] = (shlex.split(_make(folder, "command")), folder)
     return found
+
+
+def _make(folder: Path, target: str) -> str:
+    """Make a target; return what was printed."""
+    command = ["make", "-s", "-C", str(folder), target]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, f"{folder.name}: {made.stdout}{made.stderr}"
+    return made.stdout
 
 
 @pytest.fixture

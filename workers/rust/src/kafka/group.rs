@@ -1,4 +1,4 @@
-//! The rebalances of the group, and its answers to commits.
+//! The rebalances of the group.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::context::{log_error, log_line};
 use super::membership::Membership;
@@ -76,20 +76,6 @@ impl<E: GroupEvents> ConsumerContext for GroupContext<E> {
             Rebalance::Revoke(partitions) => self.give_back(consumer, numbers(partitions)),
             Rebalance::Error(error) => warn!(%error, "The group cannot be joined yet"),
         }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        if let Err(error) = &result {
-            debug!(%error, "Offsets were not committed; they are soon");
-        }
-        let mut positions = Position::new();
-        for each in offsets.elements() {
-            if let Offset::Offset(offset) = each.offset() {
-                positions.insert(each.partition(), offset);
-            }
-        }
-        let accepted = result.is_ok() && offsets.elements().iter().all(|each| each.error().is_ok());
-        self.events.committed(positions, accepted);
     }
 }
 

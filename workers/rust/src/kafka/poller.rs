@@ -1,4 +1,4 @@
-//! The member of the group: a thread that polls requests, and commits what is finished.
+//! The member of the group: a thread that polls requests, and one that commits what is finished.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,14 +23,11 @@ const STEP: Duration = Duration::from_millis(20);
 /// partitions would leave silently otherwise.
 const LEAVE: Duration = Duration::from_millis(100);
 
-enum Order {
-    Commit(Position),
-    Leave(Position),
-}
-
-/// Controls the polling thread.
+/// Controls the two threads.
 pub(crate) struct PollerHandle {
-    orders: mpsc::Sender<Order>,
+    /// For the last commit of a worker that leaves.
+    leave: mpsc::Sender<Position>,
+    commits: Mutex<Option<mpsc::Sender<Position>>>,
     is_full: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -38,7 +35,9 @@ pub(crate) struct PollerHandle {
 impl PollerHandle {
     /// Commits; [`GroupEvents::committed`] tells how it ended.
     pub(crate) fn commit(&self, positions: Position) {
-        let _ = self.orders.send(Order::Commit(positions)); // else the thread has ended
+        if let Some(commits) = &*self.commits.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = commits.send(positions); // else the thread has ended
+        }
     }
 
     /// Whether no more requests are wanted for now. Polling goes on.
@@ -48,7 +47,8 @@ impl PollerHandle {
 
     /// Commits for the last time and leaves the group: others have its partitions at once. It blocks.
     pub(crate) fn leave(&self, positions: Position) {
-        let _ = self.orders.send(Order::Leave(positions));
+        drop(self.commits.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let _ = self.leave.send(positions);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             warn!("The polling thread has panicked");
@@ -58,8 +58,8 @@ impl PollerHandle {
 
 /// The polling thread.
 pub(crate) struct Poller<E: GroupEvents> {
-    consumer: BaseConsumer<GroupContext<E>>,
-    orders: mpsc::Receiver<Order>,
+    consumer: Arc<BaseConsumer<GroupContext<E>>>,
+    leave: mpsc::Receiver<Position>,
     is_full: Arc<AtomicBool>,
     is_held: bool,
 }
@@ -80,21 +80,22 @@ impl<E: GroupEvents> Poller<E> {
             is_changed: AtomicBool::new(false),
         })?;
         consumer.subscribe(&[topic])?;
-        let (sender, orders) = mpsc::channel();
+        let consumer = Arc::new(consumer);
+        let (leave, leaves) = mpsc::channel();
+        let (commits, positions) = mpsc::channel();
         let is_full = Arc::new(AtomicBool::new(false));
-        let poller = Poller { consumer, orders, is_full: Arc::clone(&is_full), is_held: false };
-        let thread = thread::Builder::new()
-            .name("kafka-bridge-poller".into())
-            .spawn(move || poller.run())
-            .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
-        Ok(PollerHandle { orders: sender, is_full, thread: Mutex::new(Some(thread)) })
+        let committing = Arc::clone(&consumer);
+        let poller = Poller { consumer, leave: leaves, is_full: Arc::clone(&is_full), is_held: false };
+        spawn("kafka-bridge-committer", move || commit_all(&committing, positions))?;
+        let thread = spawn("kafka-bridge-poller", move || poller.run())?;
+        let commits = Mutex::new(Some(commits));
+        Ok(PollerHandle { leave, commits, is_full, thread: Mutex::new(Some(thread)) })
     }
 
     fn run(mut self) {
         loop {
-            match self.orders.try_recv() {
-                Ok(Order::Commit(positions)) => self.commit(positions),
-                Ok(Order::Leave(positions)) => {
+            match self.leave.try_recv() {
+                Ok(positions) => {
                     self.consumer.context().commit_now(&self.consumer, &positions);
                     break;
                 }
@@ -106,14 +107,6 @@ impl<E: GroupEvents> Poller<E> {
             self.poll();
         }
         self.leave();
-    }
-
-    fn commit(&self, positions: Position) {
-        let offsets = offsets_of(&self.consumer.context().topic, &positions);
-        if let Err(error) = offsets.and_then(|all| self.consumer.commit(&all, CommitMode::Async)) {
-            debug!(%error, "Offsets were not committed; they are soon");
-            self.consumer.context().events.committed(positions, false);
-        }
     }
 
     /// Pauses all partitions while the worker is full. A member that does not poll would lose them.
@@ -172,6 +165,25 @@ impl<E: GroupEvents> Poller<E> {
         }
         // Dropping the consumer closes it.
     }
+}
+
+/// Commits one after the other, and waits for each answer: rdkafka 0.39 calls no callback for a commit that it does not
+/// wait for. Not on the polling thread: a coordinator that is away would keep it from polling.
+fn commit_all<E: GroupEvents>(consumer: &BaseConsumer<GroupContext<E>>, commits: mpsc::Receiver<Position>) {
+    let context = consumer.context();
+    for positions in commits {
+        let offsets = offsets_of(&context.topic, &positions);
+        let answer = offsets.and_then(|all| consumer.commit(&all, CommitMode::Sync));
+        if let Err(error) = &answer {
+            debug!(%error, "Offsets were not committed; they are soon");
+        }
+        context.events.committed(positions, answer.is_ok());
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> KafkaResult<JoinHandle<()>> {
+    let named = thread::Builder::new().name(name.into());
+    named.spawn(run).map_err(|error| KafkaError::ClientCreation(error.to_string()))
 }
 
 fn pass_on<E: GroupEvents>(events: &Arc<E>, batch: &mut Vec<Received>) {
