@@ -36,7 +36,7 @@ from integration.worker.programs import Stage
 from kafka_bridge.conformance import job_types
 from kafka_bridge.kafka.producer import RecordProducer
 from kafka_bridge.protocol.lifecycle import TERMINAL
-from kafka_bridge.protocol.messages import JobState
+from kafka_bridge.protocol.messages import JobState, StatusEvent
 from kafka_bridge.testing import ApacheKafka
 from kafka_bridge.testing.local_airflow import LocalAirflow
 
@@ -135,9 +135,10 @@ def test_every_job_ends_once_whichever_worker_dies(
     until_all_ended(stage, requests)
     fleet.settle()
     ends = ends_of(stage)
-    story = "\n".join(fleet.log)
     second, late_starts = _second_ends(ends), _accepted_after_the_end(stage)
-    by_language = _ends_by_language(stage, ends, commands)
+    language_of = _languages(stage, commands)
+    by_language = Counter(language_of(found[0][1]) for found in ends.values())
+    story = "\n".join([*fleet.log, *_lives(stage, language_of, {*second, *late_starts})])
     print(  # noqa: T201  this is what the test is run for
         f"seed {SEED}: {JOBS} jobs; {dict(fleet.did)}; {dict(by_language)}; "
         f"{len(second)} second ends; {len(late_starts)} starts after the end"
@@ -168,7 +169,8 @@ def test_batch_task_is_done_by_workers_in_all_languages(
         run_id = airflow.trigger("fleet")
         assert airflow.wait_for_run("fleet", run_id, 300) == "success"
         results = airflow.xcom("fleet", run_id, "work")
-    by_language = _ends_by_language(stage, ends_of(stage), commands)
+    language_of = _languages(stage, commands)
+    by_language = Counter(language_of(found[0][1]) for found in ends_of(stage).values())
     print(f"{jobs} jobs of a batch: {dict(by_language)}")  # noqa: T201
     assert [each["json"] for each in results] == [{"number": number} for number in range(jobs)]
     assert by_language.keys() == commands.keys()
@@ -203,13 +205,32 @@ def _starts_that_were_not_told(stage: Stage) -> dict[str, int]:
     return dict(starts - accepted)
 
 
-def _ends_by_language(stage: Stage, ends: Ends, commands: dict[str, Command]) -> Counter[str]:
-    """Count the ends by the language of the worker. Its id has the id of its process."""
+def _languages(stage: Stage, commands: dict[str, Command]) -> Callable[[StatusEvent], str]:
+    """Return a function that tells in which language the worker of an event is.
+
+    The id of a worker has the id of its process.
+    """
     language_of = {command[0]: name for name, (command, _) in commands.items()}
     by_process = {
         str(program.process.pid): language_of[program.command[0]] for program in stage.programs
     }
-    return Counter(
-        by_process[next(part for part in re.split("[-@]", event.worker_id) if part in by_process)]
-        for (_, event), *_ in ends.values()
-    )
+
+    def of(event: StatusEvent) -> str:
+        parts = re.split("[-@]", event.worker_id)
+        return next(by_process[part] for part in parts if part in by_process)
+
+    return of
+
+
+def _lives(
+    stage: Stage, language_of: Callable[[StatusEvent], str], jobs: set[str]
+) -> Iterator[str]:
+    """Give for each of these jobs a line with its events, for whoever looks for the cause."""
+    for job, events in events_of(stage).items():
+        if job in jobs:
+            told = (
+                f"{record.timestamp_ms / 1000:.3f} {event.state} {event.delivery} "
+                f"{language_of(event)} {event.worker_id}"
+                for record, event in events
+            )
+            yield f"{job}: {'; '.join(told)}"
