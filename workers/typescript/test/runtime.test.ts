@@ -25,6 +25,18 @@ void test("after half a session without a poll, only a later commit permits to p
   assert.ok(membership.mayPublish());
 });
 
+void test("after a broker was away, only a commit that was sent later permits to publish", () => {
+  const membership = new Membership(6_000, () => 0);
+  membership.lostContact();
+  const first = membership.doubt ?? 0;
+  assert.ok(!membership.mayPublish());
+  membership.lostContact();
+  membership.confirmed(first);
+  assert.ok(!membership.mayPublish(), "the commit was sent before the broker was away again");
+  membership.confirmed(membership.doubt ?? 0);
+  assert.ok(membership.mayPublish());
+});
+
 void test("the position of a partition is that of its oldest unfinished request", () => {
   const partition = new Partition(0, 1);
   assert.equal(partition.position, undefined);

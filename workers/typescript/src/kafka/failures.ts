@@ -34,6 +34,10 @@ const TOPIC_UNUSABLE: ReadonlySet<number> = new Set([
   ERRORS.ERR_TOPIC_EXCEPTION,
   ERRORS.ERR_TOPIC_AUTHORIZATION_FAILED,
 ]);
+const DISCONNECTED: ReadonlySet<number> = new Set([
+  ERRORS.ERR__TRANSPORT,
+  ERRORS.ERR__ALL_BROKERS_DOWN,
+]);
 const TOO_LARGE: ReadonlySet<number> = new Set([
   ERRORS.ERR_MSG_SIZE_TOO_LARGE,
   ERRORS.ERR_RECORD_LIST_TOO_LARGE,
@@ -60,4 +64,9 @@ export function kafkaError(error: unknown): KafkaError {
 export function isFatal(error: unknown): boolean {
   const { code, isFatal: fatal } = error as { code?: number; isFatal?: boolean };
   return fatal === true || FATAL.has(code ?? 0);
+}
+
+/** Tells whether a broker's connection has ended, so that nothing is heard from it for a while. */
+export function isDisconnection(error: unknown): boolean {
+  return DISCONNECTED.has((error as { code?: number }).code ?? 0);
 }

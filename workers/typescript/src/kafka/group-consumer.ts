@@ -4,7 +4,7 @@ import Kafka from "@confluentinc/kafka-javascript";
 
 import { groupProperties, type KafkaProperties } from "./connection.js";
 import { connect, disconnect, partitionCount, poll, waitForFirst } from "./consuming.js";
-import { isFatal, kafkaError } from "./failures.js";
+import { isDisconnection, isFatal, kafkaError } from "./failures.js";
 import type { Received } from "./records.js";
 import { TopicMissingError } from "./topic-reader.js";
 
@@ -13,7 +13,10 @@ const WAIT_MS = 100;
 const LEAVE_POLLS = 3;
 const COMMITTED_MS = 5_000;
 
-/** Called within {@link GroupConsumer.poll} and {@link GroupConsumer.close}, one at a time. */
+/**
+ * Called within {@link GroupConsumer.poll} and {@link GroupConsumer.close}, one at a time; only
+ * `disconnected` at any time.
+ */
 export interface Rebalances {
   /** The group has given partitions to this member. */
   assigned(partitions: number[]): Promise<void>;
@@ -21,6 +24,8 @@ export interface Rebalances {
   revoked(partitions: number[]): Promise<void>;
   /** The session has expired: others may have the partitions already. */
   lost(partitions: number[]): void;
+  /** A broker is away, perhaps the one that knows the group. */
+  disconnected(): void;
 }
 
 interface Rebalance {
@@ -81,6 +86,7 @@ export class GroupConsumer {
     const self = new GroupConsumer(properties, topic, group, rebalances);
     self.#consumer.on("event.error", (error) => {
       if (isFatal(error)) failed(kafkaError(error));
+      else if (isDisconnection(error)) rebalances.disconnected();
     });
     await connect(self.#consumer);
     if ((await partitionCount(self.#consumer, topic)) === 0) {

@@ -3,6 +3,7 @@
  *
  * While a process is stopped (SIGSTOP, a suspended machine) or its event loop is blocked, its group may
  * give its partitions to others. It cannot know that, and its events might contradict those of others.
+ * The same holds while it does not reach the broker that coordinates the group.
  */
 
 /** The group counts from the last heartbeat, which is older than the last poll: so half a session. */
@@ -38,6 +39,15 @@ export class Membership {
       this.#doubts += 1;
     }
     this.#polledAt = this.#now();
+  }
+
+  /**
+   * Notes that a broker is away. While it is, the group may give the partitions to others: a member
+   * that is joining again is told so late.
+   */
+  lostContact(): void {
+    this.#inDoubt = true;
+    this.#doubts += 1;
   }
 
   /** The number of the present doubt; undefined if there is none. */

@@ -190,6 +190,10 @@ export class Service implements Rebalances {
     this.#settings.logger.warn({ partitions: numbers }, "Partitions lost: the session has expired");
     this.#scheduler.lost(numbers);
   }
+
+  disconnected(): void {
+    this.#membership.lostContact();
+  }
 }
 
 async function inTime(work: Promise<void>, milliseconds: number): Promise<void> {
