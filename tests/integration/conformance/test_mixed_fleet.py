@@ -25,7 +25,7 @@ from integration.worker.chaos import (
     BROKER_SETTINGS,
     PUBLISH_SECONDS,
     Chaos,
-    Ends,
+    Events,
     ends_of,
     events_of,
     publish_and_harm,
@@ -135,10 +135,11 @@ def test_every_job_ends_once_whichever_worker_dies(
     until_all_ended(stage, requests)
     fleet.settle()
     ends = ends_of(stage)
-    second, late_starts = _second_ends(ends), _accepted_after_the_end(stage)
+    events = events_of(stage)
+    second, late_starts = _second_ends(ends), _accepted_after_the_end(events)
     language_of = _languages(stage, commands)
     by_language = Counter(language_of(found[0][1]) for found in ends.values())
-    story = "\n".join([*fleet.log, *_lives(stage, language_of, {*second, *late_starts})])
+    story = "\n".join([*fleet.log, *_lives(events, language_of, {*second, *late_starts})])
     print(  # noqa: T201  this is what the test is run for
         f"seed {SEED}: {JOBS} jobs; {dict(fleet.did)}; {dict(by_language)}; "
         f"{len(second)} second ends; {len(late_starts)} starts after the end"
@@ -146,7 +147,7 @@ def test_every_job_ends_once_whichever_worker_dies(
     assert Counter(found[0][1].state for found in ends.values()) == {JobState.SUCCEEDED: JOBS}
     assert second == [], story
     assert late_starts == [], story
-    assert _starts_that_were_not_told(stage) == {}, story
+    assert _starts_that_were_not_told(stage, events) == {}, story
     assert by_language.keys() == commands.keys()
     assert min(fleet.did.values()) >= 1
     assert fleet.did["broker restart"] == 1
@@ -176,15 +177,15 @@ def test_batch_task_is_done_by_workers_in_all_languages(
     assert by_language.keys() == commands.keys()
 
 
-def _second_ends(ends: Ends) -> list[str]:
+def _second_ends(ends: Events) -> list[str]:
     """Return the jobs with two ends. One that is published again has the same id."""
     return [job for job, found in ends.items() if len({event.event_id for _, event in found}) > 1]
 
 
-def _accepted_after_the_end(stage: Stage) -> list[str]:
+def _accepted_after_the_end(jobs: Events) -> list[str]:
     """Return the jobs that a worker accepted once their end was on record."""
     late = []
-    for job, events in events_of(stage).items():
+    for job, events in jobs.items():
         states = [event.state for _, event in events]
         end = next(at for at, state in enumerate(states) if state in TERMINAL)
         if JobState.ACCEPTED in states[end:]:
@@ -192,14 +193,14 @@ def _accepted_after_the_end(stage: Stage) -> list[str]:
     return late
 
 
-def _starts_that_were_not_told(stage: Stage) -> dict[str, int]:
+def _starts_that_were_not_told(stage: Stage, jobs: Events) -> dict[str, int]:
     """Return by job how many starts of its handler have no ACCEPTED event before them."""
     lines = [line.split() for line in stage.notes.read_text().splitlines()]
     starts = Counter(job for word, job in lines if word == "started")
     accepted = Counter(
         {
             job: len({event.event_id for _, event in events if event.state is JobState.ACCEPTED})
-            for job, events in events_of(stage).items()
+            for job, events in jobs.items()
         }
     )
     return dict(starts - accepted)
@@ -223,10 +224,10 @@ def _languages(stage: Stage, commands: dict[str, Command]) -> Callable[[StatusEv
 
 
 def _lives(
-    stage: Stage, language_of: Callable[[StatusEvent], str], jobs: set[str]
+    lives: Events, language_of: Callable[[StatusEvent], str], jobs: set[str]
 ) -> Iterator[str]:
     """Give for each of these jobs a line with its events, for whoever looks for the cause."""
-    for job, events in events_of(stage).items():
+    for job, events in lives.items():
         if job in jobs:
             told = (
                 f"{record.timestamp_ms / 1000:.3f} {event.state} {event.delivery} "

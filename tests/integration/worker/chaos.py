@@ -40,7 +40,8 @@ ENVIRON = {
     "KAFKA_BRIDGE_KAFKA_HEARTBEAT_INTERVAL_MS": "300",
 }
 
-Ends = dict[str, list[tuple[Record, StatusEvent]]]
+Events = dict[str, list[tuple[Record, StatusEvent]]]
+"""By job, in the order of their partition."""
 
 
 @dataclass
@@ -229,18 +230,18 @@ def until_all_ended(stage: Stage, requests: list[JobRequest]) -> None:
         time.sleep(0.2)
 
 
-def ends_of(stage: Stage) -> Ends:
+def ends_of(stage: Stage) -> Events:
     """Return by job its terminal events, in the order of their partition."""
-    ends: Ends = {}
+    ends: Events = {}
     for job, events in events_of(stage).items():
         if terminal := [each for each in events if each[1].state in TERMINAL]:
             ends[job] = terminal
     return ends
 
 
-def events_of(stage: Stage) -> dict[str, list[tuple[Record, StatusEvent]]]:
+def events_of(stage: Stage) -> Events:
     """Return by job its events, in the order of their partition."""
-    events: dict[str, list[tuple[Record, StatusEvent]]] = defaultdict(list)
+    events: Events = defaultdict(list)
     for batch in scan(stage.config, stage.responses, [], timeout=30):
         for record in map(Record.of, batch):
             event = record.decode(StatusEvent)

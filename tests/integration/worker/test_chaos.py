@@ -26,7 +26,7 @@ from integration.worker.chaos import (
     PUBLISH_SECONDS,
     SESSION_SECONDS,
     Chaos,
-    Ends,
+    Events,
     ends_of,
     events_of,
     publish_and_harm,
@@ -253,7 +253,7 @@ def _reader(
 def _check(
     stage: Stage,
     chaos: Chaos,
-    ends: Ends,
+    ends: Events,
     heard: dict[str, tuple[int, int]],
     jobs: int,
 ) -> None:

@@ -34,10 +34,7 @@ export class Membership {
 
   /** Notes that the group is being polled. After a long pause, the membership is in doubt. */
   aboutToPoll(): void {
-    if (this.#now() - this.#polledAt > this.#sureFor) {
-      this.#inDoubt = true;
-      this.#doubts += 1;
-    }
+    if (this.#now() - this.#polledAt > this.#sureFor) this.lostContact();
     this.#polledAt = this.#now();
   }
 
