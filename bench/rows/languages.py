@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench.language_workers import TOOLCHAINS, WORKERS, build
 from bench.measure import Result, Round, Scale
 from bench.rows.worker import Stage, environment
 from bench.traffic import job_ids
@@ -24,8 +23,7 @@ from kafka_bridge.conformance import job_types
 
 JOBS = 20_000
 CONCURRENCY = 4
-PROJECT = Path(__file__).parents[2]
-TOOLCHAINS = {"go": "go", "java": "mvn", "rust": "cargo", "typescript": "npm"}
+EXAMPLES = WORKERS.parent / "examples"
 PYTHON = [sys.executable, "-m", "kafka_bridge", "worker", "run", "conformance_service:worker"]
 
 
@@ -35,7 +33,7 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
     for language, tool in TOOLCHAINS.items():
         if shutil.which(tool) is not None:
             say(f"building the worker in {language}")
-            commands[language] = _built(language)
+            commands[language] = build(language, release=True)
             rows[language] = Result(
                 f"worker in {language}: {jobs:,} no-op jobs, jobs/s of one process",
                 f"the worker in Python, both with {CONCURRENCY} jobs at a time",
@@ -44,20 +42,13 @@ def run(servers: str, scale: Scale, say: Callable[[str], None]) -> list[Result]:
             )
     for number in range(scale.rounds(2)):
         say(f"languages, round {number + 1}")
-        python = _rate(servers, PYTHON, PROJECT / "examples", jobs)
+        python = _rate(servers, PYTHON, EXAMPLES, jobs)
         for language, row in rows.items():
             say(f"languages, {language}, round {number + 1}")
-            folder = PROJECT / "workers" / language
-            row.rounds.append(Round(_rate(servers, commands[language], folder, jobs), python))
+            row.rounds.append(
+                Round(_rate(servers, commands[language], WORKERS / language, jobs), python)
+            )
     return list(rows.values())
-
-
-def _built(language: str) -> list[str]:
-    """Build a worker as its users would deploy it; return the command that starts it."""
-    make = ["make", "-s", "-C", str(PROJECT / "workers" / language), "RELEASE=1"]
-    subprocess.run([*make, "build"], stdout=subprocess.DEVNULL, check=True)
-    command = subprocess.run([*make, "command"], stdout=subprocess.PIPE, text=True, check=True)
-    return shlex.split(command.stdout)
 
 
 def _rate(servers: str, command: Sequence[str], folder: Path, jobs: int) -> float:

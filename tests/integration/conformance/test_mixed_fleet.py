@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 import random
 import re
-import shlex
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import skip_or_fail
 
+from bench.language_workers import TOOLCHAINS, WORKERS, build
 from integration.jobs import config_of, request
 from integration.worker.chaos import (
     BROKER_SETTINGS,
@@ -42,7 +41,6 @@ from kafka_bridge.testing.local_airflow import LocalAirflow
 
 pytestmark = pytest.mark.long
 
-PROJECT = Path(__file__).parents[3]
 SEED = int(os.environ.get("CHAOS_SEED", "20261125"))
 JOBS = int(os.environ.get("CHAOS_FLEET_JOBS", "5000"))
 SECONDS = float(os.environ.get("CHAOS_FLEET_SECONDS", "90"))
@@ -62,8 +60,6 @@ with DAG("fleet"):
     )
 """
 
-TOOLCHAINS = {"go": "go", "java": "mvn", "rust": "cargo", "typescript": "npm"}
-
 Command = tuple[list[str], Path]
 
 
@@ -71,21 +67,12 @@ Command = tuple[list[str], Path]
 def commands() -> dict[str, Command]:
     """Build the workers; give by language the command that starts one, and its folder."""
     python = [sys.executable, "-m", "kafka_bridge", "worker", "run", "conformance_service:worker"]
-    found = {"python": (python, PROJECT / "examples")}
-    for folder in sorted(each.parent for each in PROJECT.glob("workers/*/Makefile")):
-        if shutil.which(TOOLCHAINS[folder.name]) is None:
-            skip_or_fail(f"no {TOOLCHAINS[folder.name]}, which builds the worker in {folder.name}")
-        _make(folder, "build")
-        found[folder.name] = (shlex.split(_make(folder, "command")), folder)
+    found = {"python": (python, WORKERS.parent / "examples")}
+    for language, tool in TOOLCHAINS.items():
+        if shutil.which(tool) is None:
+            skip_or_fail(f"no {tool}, which builds the worker in {language}")
+        found[language] = (build(language), WORKERS / language)
     return found
-
-
-def _make(folder: Path, target: str) -> str:
-    """Make a target; return what was printed."""
-    command = ["make", "-s", "-C", str(folder), target]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert made.returncode == 0, f"{folder.name}: {made.stdout}{made.stderr}"
-    return made.stdout
 
 
 @pytest.fixture
